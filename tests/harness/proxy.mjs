@@ -1,0 +1,84 @@
+// A link that can be cut: bytes pass between a client and the server until a test says otherwise.
+
+import { once } from 'node:events';
+import net from 'node:net';
+
+export class Proxy {
+  #server;
+  #pairs = new Set();
+  #up = true;
+  #silent = false;
+
+  constructor(port) {
+    this.target = port;
+  }
+
+  static async to(port) {
+    const proxy = new Proxy(port);
+    proxy.#server = net.createServer((client) => proxy.#accept(client));
+    proxy.#server.listen(0, '127.0.0.1');
+    await once(proxy.#server, 'listening');
+    proxy.#server.unref();
+    proxy.port = proxy.#server.address().port;
+    proxy.url = `http://127.0.0.1:${proxy.port}`;
+    proxy.websocketUrl = `ws://127.0.0.1:${proxy.port}/connection/websocket`;
+    return proxy;
+  }
+
+  #accept(client) {
+    if (!this.#up) return client.destroy();
+    const server = net.connect(this.target, '127.0.0.1');
+    const pair = { client, server };
+    this.#pairs.add(pair);
+    for (const [from, to] of [[client, server], [server, client]]) {
+      from.on('data', (bytes) => {
+        if (this.#silent) return;
+        // What is not read at one end waits in the other's kernel, as on a real line.
+        if (!to.write(bytes)) {
+          from.pause();
+          to.once('drain', () => from.resume());
+        }
+      });
+      from.on('end', () => !this.#silent && to.end());
+      from.on('error', () => {});
+      from.on('close', () => {
+        if (!this.#silent) to.destroy();
+        this.#pairs.delete(pair);
+      });
+    }
+  }
+
+  /** Connections open right now. */
+  get open() {
+    return this.#pairs.size;
+  }
+
+  /** Drops every connection and refuses new ones until `restore`. */
+  cut() {
+    this.#up = false;
+    this.drop();
+  }
+
+  /** Drops every connection; new ones are welcome. */
+  drop() {
+    for (const { client, server } of this.#pairs) {
+      client.destroy();
+      server.destroy();
+    }
+  }
+
+  restore() {
+    this.#up = true;
+    this.#silent = false;
+  }
+
+  /** Swallows every byte and keeps the sockets open: a peer whose cable was pulled, with no FIN. */
+  blackHole() {
+    this.#silent = true;
+  }
+
+  close() {
+    this.cut();
+    this.#server.close();
+  }
+}

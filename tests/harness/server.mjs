@@ -1,0 +1,158 @@
+// Starts, kills and restarts the real program, on a data directory of its own.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { within } from './wait.mjs';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const TIDINGS = process.env.TIDINGS_BIN ?? join(ROOT, 'target/debug/tidings');
+export const OUT = join(ROOT, 'tests/out');
+
+/** A folder that goes away with the test process. */
+export function temporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-test-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Runs a program to its end and returns what it said; a test decides what its exit code must be. */
+export async function run(program, args, { env = {}, input, timeout = 20_000, cwd } = {}) {
+  const child = spawn(program, args, { env: { ...process.env, ...env }, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+  const said = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => (said.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (said.stderr += text));
+  child.stdin.on('error', () => {}).end(input ?? '');
+  try {
+    const [code, signal] = await within(timeout, `${program} ${args.join(' ')}`, once(child, 'close'));
+    return { code, signal, ...said };
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
+
+/** One server: the same data directory, the same port and the same options through every restart. */
+export class Server {
+  #child;
+  #closed;
+  #options;
+
+  constructor({ args = [], env = {}, config, dataDir = temporaryFolder() } = {}) {
+    this.dataDir = dataDir;
+    this.port = 0;
+    this.#options = { args, env: { RUST_BACKTRACE: '1', ...env } };
+    if (config !== undefined) {
+      this.configFile = join(temporaryFolder(), 'tidings.toml');
+      writeFileSync(this.configFile, config);
+    }
+  }
+
+  /** Starts it and waits for the line that says it listens. */
+  static async start(options) {
+    const server = new Server(options);
+    await server.start();
+    return server;
+  }
+
+  async start() {
+    this.stdout = '';
+    this.stderr = '';
+    const child = spawn(TIDINGS, ['serve', '--listen', `127.0.0.1:${this.port}`, ...this.#common(), ...this.#options.args], {
+      env: { ...process.env, ...this.#options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    this.#closed = once(child, 'close');
+    process.on('exit', () => child.kill('SIGKILL'));
+    child.stdout.setEncoding('utf8').on('data', (text) => (this.stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text));
+    const listening = new Promise((resolve, reject) => {
+      child.stdout.on('data', () => {
+        const line = this.stdout.match(/^listening on (https?:\/\/(\S+):(\d+))$/m);
+        if (line) resolve(line);
+      });
+      child.on('close', (code) => reject(new Error(`the server ended with ${code} before it listened:\n${this.stdout}${this.stderr}`)));
+      child.on('error', reject);
+    });
+    const [, url, , port] = await within(20_000, 'the server starts', listening);
+    this.url = url;
+    this.port = Number(port);
+    this.websocketUrl = `${url.replace(/^http/, 'ws')}/connection/websocket`;
+  }
+
+  #common() {
+    return ['--data-dir', this.dataDir, ...(this.configFile ? ['--config', this.configFile] : [])];
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  get output() {
+    return this.stdout + this.stderr;
+  }
+
+  /** The one-time code of the set-up link, which is printed until the first account exists. */
+  setupCode(timeout = 5_000) {
+    const find = () => this.output.match(/\/setup#([^\s"'\u001b]+)/)?.[1];
+    return within(timeout, 'the set-up link is printed', (async () => {
+      while (!find()) await once(this.#child.stdout, 'data').catch(() => {});
+      return find();
+    })());
+  }
+
+  get apiKey() {
+    return this.#options.env.TIDINGS_API_KEY;
+  }
+
+  /** SIGKILL: no drain, no goodbye. */
+  async kill() {
+    this.#child.kill('SIGKILL');
+    await this.#closed;
+  }
+
+  /** SIGTERM, and the exit code after the drain. */
+  async stop({ signal = 'SIGTERM', timeout = 12_000 } = {}) {
+    this.#child.kill(signal);
+    const [code] = await within(timeout, 'the server drains and ends', this.#closed);
+    return code;
+  }
+
+  async restart() {
+    await this.kill();
+    await this.start();
+  }
+
+  /** A subcommand on this server's data directory, such as `cli('token', '--user', 'ana')`. */
+  cli(...args) {
+    return run(TIDINGS, [...args, ...this.#common()], { env: this.#options.env });
+  }
+
+  /** A subcommand that keeps running, such as `tail`; end it with `.kill()`. */
+  cliRunning(...args) {
+    const child = spawn(TIDINGS, [...args, ...this.#common()], {
+      env: { ...process.env, ...this.#options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    process.on('exit', () => child.kill('SIGKILL'));
+    child.output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (child.output += text));
+    return child;
+  }
+
+  /** A client token as a developer makes it. */
+  async token(user, { ttl, channel } = {}) {
+    const more = [...(ttl === undefined ? [] : ['--ttl', String(ttl)]), ...(channel ? ['--channel', channel] : [])];
+    const { code, stdout, stderr } = await this.cli('token', '--user', user, ...more);
+    if (code !== 0) throw new Error(`tidings token: ${code}\n${stderr}`);
+    return stdout.trim();
+  }
+
+  readFile(name) {
+    return readFileSync(join(this.dataDir, name), 'utf8');
+  }
+}
