@@ -1,1 +1,36 @@
-//! (being built)
+//! The words on the wire of the open real-time protocol that the Centrifugo client SDKs speak, and their JSON form.
+//!
+//! A client sends [`Command`]s, the server answers with [`Reply`]s, and whatever it sends unasked is a [`Push`] inside
+//! a reply. A transport frame carries one or more of them; [`json`] turns frames into values and back, for both sides.
+//!
+//! This crate knows no socket, no clock and no rule: what a command may do and when is the hub's business.
+
+#![warn(missing_docs)]
+
+mod codes;
+mod command;
+pub mod json;
+mod payload;
+mod reply;
+mod wire;
+
+pub use codes::{Disconnect, Error, Unsubscribe};
+pub use command::{
+    Command, ConnectRequest, HistoryRequest, PresenceRequest, PresenceStatsRequest, PublishRequest, RefreshRequest,
+    Request, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest, UnsubscribeRequest, subscribe_flag,
+};
+pub use payload::{InvalidJson, Payload};
+pub use reply::{
+    ClientInfo, Connect, ConnectResult, HistoryResult, Join, Leave, Message, PresenceResult, PresenceStatsResult,
+    Publication, PublishResult, Push, PushEvent, Refresh, RefreshResult, Reply, Response, RpcResult, StreamPosition,
+    SubRefreshResult, Subscribe, SubscribeResult, UnsubscribeResult,
+};
+
+/// How the messages of one connection are written. Protobuf is the other form that the protocol knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// Objects of JSON text, joined by a newline: subprotocol `centrifuge-json`, or none at all.
+    #[default]
+    Json,
+}
