@@ -15,10 +15,12 @@ export class Frames {
 
   constructor(socket, { pong = true } = {}) {
     this.socket = socket;
-    this.#closed = once(socket, 'close').then(([code, reason]) => {
-      for (const give of this.#waiting.splice(0)) give({ closed: code });
-      this.code = code;
-      return { code, reason: reason.toString() };
+    this.#closed = new Promise((resolve) => {
+      socket.on('close', (code, reason) => {
+        this.code = code;
+        for (const give of this.#waiting.splice(0)) give({ closed: code });
+        resolve({ code, reason: reason.toString() });
+      });
     });
     socket.on('error', () => {});
     socket.on('message', (data) => {

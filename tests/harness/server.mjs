@@ -12,6 +12,8 @@ import { within } from './wait.mjs';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TIDINGS = process.env.TIDINGS_BIN ?? join(ROOT, 'target/debug/tidings');
 export const OUT = join(ROOT, 'tests/out');
+// Every process and folder that must be gone when the tests are listens for the end.
+process.setMaxListeners(0);
 
 /** A folder that goes away with the test process. */
 export function temporaryFolder() {
@@ -33,6 +35,15 @@ export async function run(program, args, { env = {}, input, timeout = 20_000, cw
   } finally {
     child.kill('SIGKILL');
   }
+}
+
+/** Starts the program and leaves it running; what it says is in `.output`. Killed with the test process at the latest. */
+export function running(args, env = {}) {
+  const child = spawn(TIDINGS, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  process.on('exit', () => child.kill('SIGKILL'));
+  child.output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (child.output += text));
+  return child;
 }
 
 /** One server: the same data directory, the same port and the same options through every restart. */
@@ -67,7 +78,7 @@ export class Server {
     });
     this.#child = child;
     this.#closed = once(child, 'close');
-    process.on('exit', () => child.kill('SIGKILL'));
+    process.once('exit', () => child.kill('SIGKILL'));
     child.stdout.setEncoding('utf8').on('data', (text) => (this.stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text));
     const listening = new Promise((resolve, reject) => {
@@ -134,14 +145,7 @@ export class Server {
 
   /** A subcommand that keeps running, such as `tail`; end it with `.kill()`. */
   cliRunning(...args) {
-    const child = spawn(TIDINGS, [...args, ...this.#common()], {
-      env: { ...process.env, ...this.#options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    process.on('exit', () => child.kill('SIGKILL'));
-    child.output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (child.output += text));
-    return child;
+    return running([...args, ...this.#common()], this.#options.env);
   }
 
   /** A client token as a developer makes it. */

@@ -1,0 +1,261 @@
+// HTTP and the opening handshake as the running server answers them.
+
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { after, before, test } from 'node:test';
+
+import { Person, api, request } from '../harness/http.mjs';
+import { Server } from '../harness/server.mjs';
+import { SECRETS } from '../harness/tokens.mjs';
+import { within } from '../harness/wait.mjs';
+
+let server, ana;
+before(async () => {
+  server = await Server.start({ env: SECRETS });
+  ana = await Person.setUp(server);
+});
+after(() => server.kill());
+
+/** Bytes out, and the bytes that came back until the head ended or the connection closed. */
+async function raw(text) {
+  const socket = net.connect(server.port, '127.0.0.1');
+  socket.setEncoding('latin1');
+  socket.on('error', () => {});
+  let answer = '';
+  const head = new Promise((resolve) => {
+    socket.on('data', (piece) => {
+      answer += piece;
+      if (answer.includes('\r\n\r\n')) resolve();
+    });
+    socket.on('close', resolve);
+  });
+  socket.write(text);
+  await within(5_000, `an answer to ${text.slice(0, 80)}`, head);
+  socket.destroy();
+  const [first, ...lines] = answer.split('\r\n\r\n')[0].split('\r\n');
+  const headers = Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
+  return { status: Number(first.split(' ')[1]), headers, text: answer };
+}
+
+const UPGRADE = {
+  Host: () => `127.0.0.1:${server.port}`,
+  Upgrade: () => 'websocket',
+  Connection: () => 'Upgrade',
+  'Sec-WebSocket-Version': () => '13',
+  'Sec-WebSocket-Key': () => 'dGhlIHNhbXBsZSBub25jZQ==',
+};
+
+/** An opening handshake with some headers changed, or left out where null. */
+function handshake(changed = {}, { method = 'GET', path = '/connection/websocket', version = 'HTTP/1.1' } = {}) {
+  const headers = { ...Object.fromEntries(Object.entries(UPGRADE).map(([name, value]) => [name, value()])), ...changed };
+  const lines = Object.entries(headers).filter(([, value]) => value !== null).map(([name, value]) => `${name}: ${value}\r\n`);
+  return raw(`${method} ${path} ${version}\r\n${lines.join('')}\r\n`);
+}
+
+test('GET, HEAD, POST, PUT, DELETE and OPTIONS are answered as RFC 9110 says (0.1, 1.12)', async () => {
+  assert.equal((await ana.get('/v1/rooms')).status, 200);
+  const room = await ana.post('/v1/rooms', { name: 'Methods' });
+  assert.equal(room.status, 201);
+  assert.equal(room.headers.location, `/v1/rooms/${room.json.id}`);
+  assert.equal((await ana.put(`/v1/rooms/${room.json.id}/members/me`, {})).status, 200);
+  assert.equal((await ana.delete(`/v1/rooms/${room.json.id}/members/me`)).status, 204);
+  const get = await request(`${server.url}/`);
+  const head = await request(`${server.url}/`, { method: 'HEAD' });
+  assert.equal(head.status, 200);
+  assert.equal(head.text, '');
+  assert.equal(head.headers['content-type'], get.headers['content-type']);
+  const options = await ana.request('OPTIONS', '/v1/rooms');
+  assert.ok([200, 204].includes(options.status), `${options.status}`);
+  for (const method of ['GET', 'HEAD', 'POST']) assert.ok(options.headers.allow?.includes(method), options.headers.allow);
+});
+
+test('another method is 405 and Allow names the right ones (1.12)', async () => {
+  for (const [method, path, allowed] of [
+    ['PUT', '/v1/rooms', ['GET', 'POST']],
+    ['PATCH', '/v1/session', ['POST', 'DELETE']],
+    ['POST', '/v1/me', ['GET']],
+    ['DELETE', '/healthz', ['GET']],
+    ['POST', '/openapi.json', ['GET']],
+    ['GET', '/api/publish', ['POST']],
+    ['POST', '/connection/websocket', ['GET']],
+  ]) {
+    const answer = await ana.request(method, path, {});
+    assert.equal(answer.status, 405, `${method} ${path}: ${answer.status}`);
+    for (const word of allowed) assert.ok(answer.headers.allow?.includes(word), `${method} ${path}: ${answer.headers.allow}`);
+  }
+});
+
+test('errors of the REST API are problem documents with a code (RFC 9457)', async () => {
+  for (const answer of [
+    await ana.get('/v1/nothing-here'),
+    await ana.get('/v1/rooms/01890000-0000-7000-8000-000000000000'),
+    await ana.get('/v1/rooms/not-an-id'),
+    await ana.post('/v1/rooms', '{"name":'),
+    await ana.post('/v1/rooms', { name: '' }),
+    await ana.request('PUT', '/v1/rooms', {}),
+    await new Person(server).get('/v1/me'),
+  ]) {
+    assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status}`);
+    assert.match(answer.headers['content-type'] ?? '', /^application\/problem\+json/, `${answer.status} ${answer.text}`);
+    assert.equal(answer.json.status, answer.status);
+    assert.ok(answer.json.title && answer.json.code, answer.text);
+  }
+});
+
+test('the page is one shell for every view; its socket address follows the request\'s host (3.4, 3.5, 3.6)', async () => {
+  for (const path of ['/', '/setup', '/invite', '/rooms/01890000-0000-7000-8000-000000000000']) {
+    const page = await request(server.url + path, { headers: { host: `chat.localhost:${server.port}` } });
+    assert.equal(page.status, 200, path);
+    assert.match(page.headers['content-type'], /^text\/html/);
+    assert.ok(page.text.replaceAll('&#x2f;', '/').replaceAll('&#34;', '"').replaceAll('&quot;', '"').includes(`ws://chat.localhost:${server.port}/connection/websocket`), page.text);
+  }
+});
+
+test('a host name that would break out of the page is harmless (4.34)', async () => {
+  const page = await raw(`GET / HTTP/1.1\r\nHost: "><script>alert(1)</script>\r\nConnection: close\r\n\r\n`);
+  assert.ok(!page.text.includes('<script>alert'), page.text);
+});
+
+test('the page carries the content security policy and its companions (S46, S47)', async () => {
+  const { headers } = await request(`${server.url}/`);
+  const policy = headers['content-security-policy'];
+  for (const rule of ["default-src 'self'", "script-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "connect-src 'self'"]) {
+    assert.ok(policy.includes(rule), `${rule} in ${policy}`);
+  }
+  assert.ok(!policy.includes('unsafe'), policy);
+  assert.equal(headers['x-content-type-options'], 'nosniff');
+  assert.match(headers['referrer-policy'], /^(no-referrer|same-origin)$/);
+  assert.equal(headers['cross-origin-opener-policy'], 'same-origin');
+});
+
+test('assets are immutable and named by their content', async (t) => {
+  const { text } = await request(`${server.url}/`);
+  const paths = [...text.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map((found) => found[1]);
+  if (paths.length === 0) return t.skip('the web UI is not built into this server');
+  for (const path of paths) {
+    const asset = await request(server.url + path);
+    assert.equal(asset.status, 200, path);
+    assert.match(asset.headers['cache-control'], /immutable/);
+  }
+  assert.equal((await request(`${server.url}/assets/none.js`)).status, 404);
+  assert.equal((await request(`${server.url}/assets/..%2f..%2fCargo.toml`)).status, 404);
+});
+
+test('the opening handshake is accepted with the key of RFC 6455 and any spelling of its tokens (4.9)', async () => {
+  const answer = await handshake();
+  assert.equal(answer.status, 101);
+  assert.equal(answer.headers['sec-websocket-accept'], 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=');
+  assert.equal((await handshake({ Upgrade: 'WebSocket', Connection: 'keep-alive, upgrade' })).status, 101);
+  assert.equal((await handshake({}, { path: '/connection/websocket?cf_protocol_version=v2&x=1' })).status, 101);
+  assert.equal((await handshake({ 'Sec-WebSocket-Protocol': '' })).status, 101);
+});
+
+test('what is wrong with a handshake is said by its status (4.7, S04)', async () => {
+  const version = await handshake({ 'Sec-WebSocket-Version': '8' });
+  assert.equal(version.status, 426);
+  assert.equal(version.headers['sec-websocket-version'], '13');
+  assert.equal((await handshake({ 'Sec-WebSocket-Key': null })).status, 400);
+  assert.equal((await handshake({ 'Sec-WebSocket-Key': 'short' })).status, 400);
+  const post = await handshake({ 'Content-Length': '0' }, { method: 'POST' });
+  assert.equal(post.status, 405);
+  assert.match(post.headers.allow, /GET/);
+  assert.ok([400, 426].includes((await handshake({ Upgrade: 'h2c' })).status));
+});
+
+test('plain HTTP on the socket\'s route is told to upgrade, and an upgrade elsewhere gets the page (4.6, 4.8)', async () => {
+  const plain = await request(server.websocketUrl.replace('ws:', 'http:'));
+  assert.ok([400, 426].includes(plain.status), `${plain.status}`);
+  assert.match(plain.text, /websocket/i);
+  const page = await handshake({ Connection: 'Upgrade' }, { path: '/' });
+  assert.equal(page.status, 200);
+});
+
+test('a foreign Origin is 403 before the 101, whatever it resembles (S01, S03)', async () => {
+  const own = `127.0.0.1:${server.port}`;
+  for (const origin of ['https://evil.example', 'null', `http://${own}.evil.example`, `http://evil.example/${own}`, `http://127.0.0.1:${server.port + 1}`, `http://localhost:${server.port}`, `http://x@${own}.evil`]) {
+    const answer = await handshake({ Origin: origin, Cookie: ana.cookie });
+    assert.equal(answer.status, 403, origin);
+  }
+  assert.equal((await handshake({ Origin: `http://${own}` })).status, 101);
+});
+
+test('what changes state needs the same origin and JSON (S45)', async () => {
+  const before = (await ana.get('/v1/rooms')).json.rooms.length;
+  const name = 'From elsewhere';
+  assert.equal((await ana.post('/v1/rooms', { name }, { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' })).status, 403);
+  assert.equal((await ana.post('/v1/rooms', { name }, { origin: 'null', 'sec-fetch-site': 'cross-site' })).status, 403);
+  assert.equal((await ana.post('/v1/rooms', { name }, { 'sec-fetch-site': 'same-site', origin: `http://other.127.0.0.1:${server.port}` })).status, 403);
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
+    assert.equal((await ana.post('/v1/rooms', { name }, { 'content-type': type })).status, 415, type);
+  }
+  assert.equal((await ana.get('/v1/rooms')).json.rooms.length, before);
+});
+
+test('the server API needs its key, takes JSON whatever its type is called, and says what is wrong', async () => {
+  const call = (headers, body = '{"channel":"news","data":1}') => request(`${server.url}/api/publish`, { method: 'POST', headers, body });
+  const key = SECRETS.TIDINGS_API_KEY;
+  assert.equal((await call({})).status, 401);
+  assert.equal((await call({ 'x-api-key': 'wrong' })).status, 401);
+  assert.equal((await call({ cookie: ana.cookie, origin: server.url })).status, 401);
+  assert.equal((await call({ 'x-api-key': key })).status, 200);
+  assert.equal((await call({ authorization: `apikey ${key}` })).status, 200);
+  assert.equal((await call({ 'x-api-key': key, 'content-type': 'text/plain' })).status, 200);
+  assert.equal((await call({ 'x-api-key': key }, '{"channel":')).status, 400);
+  assert.equal((await call({ 'x-api-key': key }, '{"channel":"","data":1}')).json.error.code, 107);
+  const unknown = await request(`${server.url}/api/dance`, { method: 'POST', headers: { 'x-api-key': key }, body: '{}' });
+  assert.ok(unknown.status === 404 || unknown.json?.error?.code === 104, unknown.text);
+});
+
+test('the server API publishes, reads history and presence, and tells about itself', async () => {
+  const { json: published } = await api(server, 'publish', { channel: 'api', data: { n: 1 } });
+  assert.equal(published.result.offset, 1);
+  const { json: history } = await api(server, 'history', { channel: 'api', limit: 10 });
+  assert.deepEqual(history.result.publications.map((one) => [one.offset, one.data]), [[1, { n: 1 }]]);
+  assert.equal(history.result.epoch, published.result.epoch);
+  assert.deepEqual((await api(server, 'presence', { channel: 'api' })).json.result.presence, {});
+  assert.deepEqual((await api(server, 'presence_stats', { channel: 'api' })).json.result, { num_clients: 0, num_users: 0 });
+  const { json: info } = await api(server, 'info', {});
+  assert.equal(info.result.nodes.length, 1);
+  assert.ok(info.result.nodes[0].version);
+});
+
+test('health, readiness and metrics are there for whoever looks after it', async () => {
+  assert.equal((await request(`${server.url}/healthz`)).status, 200);
+  assert.equal((await request(`${server.url}/readyz`)).status, 200);
+  const metrics = await request(`${server.url}/metrics`);
+  assert.equal(metrics.status, 200);
+  for (const word of [/connections/, /subscriptions/, /messages/, /_bucket\{/, /process_/]) assert.match(metrics.text, word);
+});
+
+test('metrics for somebody behind a proxy need the key (S67)', async () => {
+  for (const header of [{ 'x-forwarded-for': '203.0.113.7' }, { forwarded: 'for=203.0.113.7' }]) {
+    const answer = await request(`${server.url}/metrics`, { headers: header });
+    assert.ok([401, 403].includes(answer.status), `${answer.status}`);
+    assert.equal((await request(`${server.url}/metrics`, { headers: { ...header, 'x-api-key': SECRETS.TIDINGS_API_KEY } })).status, 200);
+  }
+});
+
+test('the OpenAPI document describes every route of the chat', async () => {
+  const { json } = await request(`${server.url}/openapi.json`);
+  assert.match(json.openapi, /^3\./);
+  for (const path of ['/v1/setup', '/v1/session', '/v1/rooms', '/v1/rooms/{room}/messages', '/v1/rooms/{room}/events', '/v1/invites/look-up']) {
+    assert.ok(json.paths[path], `${path} among ${Object.keys(json.paths)}`);
+  }
+});
+
+test('a request head that is too large is 431 (S05), and a broken one 400', async () => {
+  assert.equal((await raw(`GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${'a'.repeat(70_000)}\r\n\r\n`)).status, 431);
+  const many = Array.from({ length: 500 }, (_, n) => `X-${n}: 1\r\n`).join('');
+  assert.equal((await raw(`GET / HTTP/1.1\r\nHost: x\r\n${many}\r\n`)).status, 431);
+  assert.equal((await raw('NONSENSE\r\n\r\n')).status, 400);
+});
+
+test('a body that is too large is 413', async () => {
+  const answer = await ana.post('/v1/rooms', JSON.stringify({ name: 'x', topic: 'y'.repeat(2_000_000) }));
+  assert.equal(answer.status, 413);
+});
+
+test('a thousand requests at once are all answered (0.3, 0.7)', async () => {
+  const answers = await Promise.all(Array.from({ length: 1_000 }, () => request(`${server.url}/healthz`)));
+  assert.ok(answers.every((answer) => answer.status === 200));
+});

@@ -1,0 +1,187 @@
+// Starting and stopping the program: what it prints, what it refuses and how it ends.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { Frames } from '../harness/frames.mjs';
+import { Person, request } from '../harness/http.mjs';
+import { Server, TIDINGS, run, running, temporaryFolder } from '../harness/server.mjs';
+import { SECRETS, tokenFor } from '../harness/tokens.mjs';
+import { until } from '../harness/wait.mjs';
+
+/** Starts something that must refuse to run, and returns what it said. */
+async function refuses(args, options = {}) {
+  const ended = await run(TIDINGS, ['serve', ...args], options);
+  assert.notEqual(ended.code, 0, ended.stdout);
+  assert.notEqual(ended.code, 101, `it panicked: ${ended.stderr}`);
+  assert.doesNotMatch(ended.stdout, /listening on/);
+  return ended.stderr + ended.stdout;
+}
+
+test('one command with no configuration is a working server on the real address (0.2, 2.6, 3.7, 4.10)', async (t) => {
+  const folder = join(temporaryFolder(), 'made', 'by-the-server');
+  const server = new Server({ dataDir: folder });
+  await server.start();
+  t.after(() => server.kill());
+  assert.match(server.stdout, /^listening on http:\/\/127\.0\.0\.1:[1-9]\d*$/m);
+  assert.equal((await request(`${server.url}/`)).status, 200);
+  assert.equal(statSync(folder).mode & 0o077, 0, 'the data folder is its owner\'s alone');
+  assert.ok(readdirSync(folder).length >= 3);
+});
+
+test('the set-up link is printed at every start until the first account exists, and a stranger\'s code is refused (S28)', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill());
+  const first = await server.setupCode();
+  assert.ok(first.length >= 16, first);
+  await server.restart();
+  await server.setupCode();
+
+  const stranger = new Person(server);
+  const account = { name: 'Eve', email: 'eve@example.org', password: 'correct horse battery' };
+  assert.equal((await stranger.post('/v1/setup', { code: 'guessed', ...account })).status, 403);
+  await Person.setUp(server);
+  assert.equal((await stranger.post('/v1/setup', { code: first, ...account })).status, 409);
+
+  await server.restart();
+  assert.equal((await request(`${server.url}/readyz`)).status, 200);
+  assert.doesNotMatch(server.output, /\/setup#/);
+});
+
+test('two people who open the set-up link at the same time: one of them wins (S28)', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill());
+  const code = await server.setupCode();
+  const tries = await Promise.all(Array.from({ length: 5 }, (_, n) =>
+    new Person(server).post('/v1/setup', { code, name: `P${n}`, email: `p${n}@example.org`, password: 'correct horse battery' })));
+  assert.deepEqual(tries.map((answer) => answer.status).sort(), [201, 409, 409, 409, 409]);
+});
+
+test('listening on every address prints no link to http://0.0.0.0, and warns that plain HTTP is for loopback (S06)', async (t) => {
+  const server = running(['serve', '--listen', '0.0.0.0:0', '--data-dir', temporaryFolder()]);
+  t.after(() => server.kill('SIGKILL'));
+  await until('it listens and prints the set-up link', () => /listening on/.test(server.output) && /\/setup#/.test(server.output));
+  assert.doesNotMatch(server.output, /http:\/\/0\.0\.0\.0/);
+  await until('a warning', () => /warn/i.test(server.output) && /https|TLS|plain HTTP/i.test(server.output));
+});
+
+test('a port in use is an error that names it (2.4)', async (t) => {
+  const taken = net.createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  t.after(() => taken.close());
+  const address = `127.0.0.1:${taken.address().port}`;
+  const said = await refuses(['--listen', address, '--data-dir', temporaryFolder()]);
+  assert.ok(said.includes(address), said);
+  assert.match(said, /in use/i);
+});
+
+test('a second server on the same address is refused too: the port is not shared', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill());
+  const said = await refuses(['--listen', `127.0.0.1:${server.port}`, '--data-dir', temporaryFolder()]);
+  assert.match(said, /in use/i);
+});
+
+test('a data folder that cannot be written is an error that names it', async () => {
+  const file = join(temporaryFolder(), 'a-file');
+  writeFileSync(file, 'not a folder');
+  const folder = join(file, 'data');
+  const said = await refuses(['--listen', '127.0.0.1:0', '--data-dir', folder]);
+  assert.ok(said.includes(folder), said);
+});
+
+test('a data folder without the right to write is an error that names it', { skip: process.getuid() === 0 && 'root may write everywhere' }, async () => {
+  const folder = join(temporaryFolder(), 'locked');
+  mkdirSync(folder, { mode: 0o500 });
+  assert.ok((await refuses(['--listen', '127.0.0.1:0', '--data-dir', folder])).includes(folder));
+});
+
+test('a damaged database is an error that names it, and is left as it is', async () => {
+  const server = await Server.start();
+  await server.stop();
+  const database = readdirSync(server.dataDir).find((name) => /\.(db|sqlite3?)$/.test(name));
+  assert.ok(database, `a database among ${readdirSync(server.dataDir)}`);
+  const path = join(server.dataDir, database);
+  const garbage = 'this is no database at all '.repeat(200);
+  writeFileSync(path, garbage);
+  const said = await refuses(['--listen', '127.0.0.1:0', '--data-dir', server.dataDir]);
+  assert.ok(said.includes(database), said);
+  assert.equal(server.readFile(database), garbage);
+});
+
+test('a faulty configuration file is an error with file, line and key', async () => {
+  const file = join(temporaryFolder(), 'tidings.toml');
+  const faults = [
+    ['listen = "127.0.0.1:0"\nping_interval = "often"\n', 2, 'ping_interval'],
+    ['\n\nserver_nam = "x"\n', 3, 'server_nam'],
+    ['listen = "127.0.0.1:0\n', 1, 'listen'],
+  ];
+  for (const [text, line, key] of faults) {
+    writeFileSync(file, text);
+    const said = await refuses(['--config', file, '--data-dir', temporaryFolder()]);
+    assert.ok(said.includes(file), said);
+    assert.match(said, new RegExp(`line ${line}|:${line}\\b`), said);
+    assert.ok(said.includes(key), said);
+  }
+  const missing = join(temporaryFolder(), 'none.toml');
+  assert.ok((await refuses(['--config', missing, '--data-dir', temporaryFolder()])).includes(missing));
+});
+
+test('flags win over the environment, and the environment over the file', async (t) => {
+  const server = await Server.start({ config: 'listen = "not an address at all:1"\nserver_name = "From the file"\n', env: { TIDINGS_SERVER_NAME: 'From the environment' } });
+  t.after(() => server.kill());
+  const { text } = await request(`${server.url}/`);
+  assert.match(text, /From the environment/);
+});
+
+test('a secret from the environment that could be guessed is refused (S66)', async () => {
+  const said = await refuses(['--listen', '127.0.0.1:0', '--data-dir', temporaryFolder()], { env: { TIDINGS_API_KEY: 'short' } });
+  assert.match(said, /TIDINGS_API_KEY/);
+});
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  test(`${signal} drains: sockets are closed with "shutdown", requests in flight are answered, and it ends in time`, async (t) => {
+    const server = await Server.start({ env: SECRETS });
+    t.after(() => server.kill().catch(() => {}));
+    const sockets = await Promise.all(Array.from({ length: 20 }, (_, n) => Frames.connect(server.websocketUrl, { token: tokenFor(`u${n}`) })));
+
+    // A request whose body is still on its way when the signal comes.
+    const slow = net.connect(server.port, '127.0.0.1');
+    const body = JSON.stringify({ channel: 'last', data: 'words' });
+    slow.write(`POST /api/publish HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nX-API-Key: ${SECRETS.TIDINGS_API_KEY}\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`);
+    let answer = '';
+    slow.setEncoding('utf8').on('data', (text) => (answer += text));
+    const slowEnded = once(slow, 'close');
+    await Promise.all(sockets.map((one) => one.ask({ rpc: { method: 'nothing' } })));
+
+    const began = Date.now();
+    const ended = server.stop({ signal });
+    for (const socket of sockets) assert.equal((await socket.closed()).code, 3001);
+    slow.write(body.slice(5));
+    await slowEnded;
+    assert.match(answer, /^HTTP\/1\.1 200/);
+    assert.equal(await ended, 0);
+    assert.ok(Date.now() - began < 8_500, `${Date.now() - began} ms`);
+    await assert.rejects(request(`${server.url}/healthz`), /ECONNREFUSED|ECONNRESET|socket hang up/);
+  });
+}
+
+test('a client that never reads and never closes delays the end by no more than the stated time', async (t) => {
+  const server = await Server.start({ env: SECRETS });
+  t.after(() => server.kill().catch(() => {}));
+  const stubborn = await Frames.connect(server.websocketUrl, { token: tokenFor('ana') });
+  stubborn.socket._socket.pause();
+  const hanging = net.connect(server.port, '127.0.0.1');
+  hanging.on('error', () => {});
+  hanging.write('POST /api/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n');
+  await once(hanging, 'connect');
+  const began = Date.now();
+  assert.equal(await server.stop(), 0);
+  assert.ok(Date.now() - began < 9_500, `${Date.now() - began} ms`);
+  stubborn.socket.terminate();
+  hanging.destroy();
+});

@@ -1,0 +1,121 @@
+// The program on the command line, as an operator and a developer use it.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { Person } from '../../harness/http.mjs';
+import { client, connected, subscribed } from '../../harness/sdk.mjs';
+import { Server, TIDINGS, run } from '../../harness/server.mjs';
+import { until } from '../../harness/wait.mjs';
+
+// With secrets that the server made for itself: nothing is configured.
+let server;
+before(async () => (server = await Server.start()));
+after(() => server.kill());
+
+test('`tidings token` prints a token and nothing else, and a stock SDK connects with it', async (t) => {
+  const { code, stdout } = await server.cli('token', '--user', 'ana', '--ttl', '60');
+  assert.equal(code, 0);
+  assert.match(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+  const claims = JSON.parse(Buffer.from(stdout.split('.')[1], 'base64url'));
+  assert.equal(claims.sub, 'ana');
+  assert.ok(Math.abs(claims.exp - Date.now() / 1000 - 60) < 10);
+  await connected(client(t, server.websocketUrl, { token: stdout.trim() }));
+});
+
+test('`tidings publish` reaches a subscriber of the stock SDK', async (t) => {
+  const news = await subscribed(client(t, server.websocketUrl, { token: await server.token('ana') }), 'news');
+  const { code, stderr } = await server.cli('publish', 'news', '{"n":1}', '--server', server.url);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual((await news.publications.take(1))[0].data, { n: 1 });
+});
+
+test('`tidings publish` says what is wrong: data that is no JSON, a wrong key, no server', async () => {
+  const noJson = await server.cli('publish', 'news', '{oops', '--server', server.url);
+  assert.notEqual(noJson.code, 0);
+  assert.match(noJson.stderr, /JSON/i);
+  const wrongKey = await run(TIDINGS, ['publish', 'news', '1', '--server', server.url, '--data-dir', server.dataDir], { env: { TIDINGS_API_KEY: 'not-the-key-of-this-server' } });
+  assert.notEqual(wrongKey.code, 0);
+  assert.match(wrongKey.stderr, /key|401|unauthori/i);
+  const nobody = await server.cli('publish', 'news', '1', '--server', 'http://127.0.0.1:1');
+  assert.notEqual(nobody.code, 0);
+  assert.match(nobody.stderr, /127\.0\.0\.1:1/);
+});
+
+test('`tidings tail` prints each publication as one JSON value a line, through a restart of the server', async (t) => {
+  const tail = server.cliRunning('tail', 'ticker', '--server', server.url);
+  t.after(() => tail.kill('SIGKILL'));
+  const say = (value) => server.cli('publish', 'ticker', JSON.stringify(value), '--server', server.url);
+  const lines = () => tail.output.split('\n').filter((line) => /^\{"price"/.test(line)).map((line) => JSON.parse(line));
+  const seen = async (price) => {
+    // It may not have subscribed yet, so the value is published until it is there.
+    await until(`price ${price} is printed`, async () => {
+      if (lines().some((line) => line.price === price)) return true;
+      await say({ price });
+      return lines().some((line) => line.price === price);
+    }, { every: 100, timeout: 15_000 });
+  };
+  await seen(1);
+  await server.restart();
+  await seen(2);
+});
+
+test('`tidings user list` and `tidings user password` help the one who forgot it', async () => {
+  const ana = await Person.setUp(server);
+  const { stdout } = await server.cli('user', 'list');
+  assert.match(stdout, /ana@example\.org/);
+  const input = 'a new pass phrase\na new pass phrase\n';
+  const changed = await run(TIDINGS, ['user', 'password', 'ana@example.org', '--data-dir', server.dataDir], { input });
+  assert.equal(changed.code, 0, changed.stderr);
+  assert.equal((await ana.get('/v1/me')).status, 401);
+  assert.equal((await ana.signIn()).status, 401);
+  assert.equal((await ana.signIn({ password: 'a new pass phrase' })).status, 201);
+
+  const unknown = await run(TIDINGS, ['user', 'password', 'nobody@example.org', '--data-dir', server.dataDir], { input });
+  assert.notEqual(unknown.code, 0);
+  assert.match(unknown.stderr, /nobody@example\.org/);
+});
+
+test('`tidings config` prints what is in effect and no secret (S66)', async () => {
+  const { code, stdout, stderr } = await server.cli('config');
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /listen/);
+  assert.match(stdout, /data_dir/);
+  for (const name of ['api-key', 'token-secret']) {
+    const secret = readFileSync(join(server.dataDir, name), 'utf8').trim();
+    assert.ok(secret.length >= 32);
+    assert.ok(!stdout.includes(secret) && !server.output.includes(secret), name);
+    assert.equal(statSync(join(server.dataDir, name)).mode & 0o777, 0o600);
+  }
+});
+
+test('every subcommand has help that says what it does (3.7)', async () => {
+  const { stdout } = await run(TIDINGS, ['--help']);
+  for (const word of ['--listen', '--public-url', '--tls-cert', '--tls-key', '--data-dir', '--config', '127.0.0.1:8000']) assert.ok(stdout.includes(word), word);
+  for (const command of ['serve', 'token', 'publish', 'tail', 'user', 'config', 'bench']) {
+    assert.ok(stdout.includes(command), command);
+    const help = await run(TIDINGS, [command, '--help']);
+    assert.equal(help.code, 0, command);
+    assert.match(help.stdout, /Usage: tidings/, command);
+    assert.ok(help.stdout.split('\n')[0].length > 15, command);
+  }
+  const wrong = await run(TIDINGS, ['--no-such-flag']);
+  assert.equal(wrong.code, 2);
+});
+
+test('the example of the README runs as it stands', async (t) => {
+  const example = spawn(process.execPath, [fileURLToPath(new URL('example.mjs', import.meta.url)), await server.token('ana'), server.websocketUrl]);
+  t.after(() => example.kill());
+  let output = '';
+  example.stdout.setEncoding('utf8').on('data', (text) => (output += text));
+  example.stderr.setEncoding('utf8').on('data', (text) => (output += text));
+  await until('it subscribes, receives its own publication, reads history and presence', () =>
+    /subscribed/.test(output) && /received \d+ \{ text: 'hello from Node' \}/.test(output) && /history \d+/.test(output) && /here \[ 'ana' \]/.test(output),
+  ).catch((error) => assert.fail(`${error.message}\n${output}`));
+  await server.cli('publish', 'news', '"hello"', '--server', server.url);
+  await until('what the command line publishes arrives', () => /received \d+ hello/.test(output));
+});
