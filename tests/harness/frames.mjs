@@ -11,6 +11,7 @@ const SOON = 10_000;
 export class Frames {
   #lines = [];
   #waiting = [];
+  #asked = new Map();
   #closed;
 
   constructor(socket, { pong = true } = {}) {
@@ -18,7 +19,7 @@ export class Frames {
     this.#closed = new Promise((resolve) => {
       socket.on('close', (code, reason) => {
         this.code = code;
-        for (const give of this.#waiting.splice(0)) give({ closed: code });
+        for (const give of [...this.#waiting.splice(0), ...this.#asked.values()]) give({ closed: code });
         resolve({ code, reason: reason.toString() });
       });
     });
@@ -31,7 +32,7 @@ export class Frames {
           continue;
         }
         const line = JSON.parse(text);
-        const give = this.#waiting.shift();
+        const give = this.#asked.get(line.id) ?? this.#waiting.shift();
         if (give) give(line);
         else this.#lines.push(line);
       }
@@ -76,19 +77,17 @@ export class Frames {
     return within(SOON, what, new Promise((resolve) => this.#waiting.push(resolve)));
   }
 
-  /** Sends a command and returns its reply; pushes that came before it stay to be read. */
+  /** Sends a command and returns its reply, or `{closed: code}`; pushes that came before it stay to be read. */
   async ask(command) {
     this.#id += 1;
     const id = this.#id;
+    const reply = new Promise((resolve) => this.#asked.set(id, resolve));
+    if (this.code !== undefined) return { closed: this.code };
     this.send({ id, ...command });
-    const before = [];
-    for (;;) {
-      const line = await this.next(`the reply to ${JSON.stringify(command)}`);
-      if (line.id === id || line.closed !== undefined) {
-        this.#lines.unshift(...before);
-        return line;
-      }
-      before.push(line);
+    try {
+      return await within(SOON, `the reply to ${JSON.stringify(command).slice(0, 200)}`, reply);
+    } finally {
+      this.#asked.delete(id);
     }
   }
 

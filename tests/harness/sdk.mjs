@@ -53,3 +53,14 @@ export async function connected(centrifuge) {
   centrifuge.connect();
   return answer;
 }
+
+/** A client of the SDK that is a person of the chat: by the cookie, from the server's own page. */
+export function clientOf(t, person, url = person.server.websocketUrl, options = {}) {
+  const origin = url.replace(/^ws/, 'http').replace('/connection/websocket', '');
+  class WithCookie extends WebSocket {
+    constructor(address, protocols) {
+      super(address, protocols, { headers: { cookie: person.cookie, origin } });
+    }
+  }
+  return client(t, url, { websocket: WithCookie, ...options });
+}
