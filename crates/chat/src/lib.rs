@@ -1,1 +1,43 @@
-//! (being built)
+//! The chat: people, sessions, invites, rooms, messages; their rules and their store. It knows no HTTP and no sockets.
+//!
+//! [`Chat`] is the whole of it, cheap to clone. What changes something goes through the one [writer]: committed, then
+//! announced to the hub, then answered. What only reads asks the [store] directly. A room is the hub's channel
+//! `room:<id>`, and the number of an event in the room is that channel's offset, so the hub resumes clients from the
+//! store ([`RoomHistory`]).
+#![warn(missing_docs)]
+
+mod announce;
+mod chat;
+mod events;
+mod ids;
+mod invites;
+pub mod limits;
+mod messages;
+mod names;
+mod passwords;
+mod people;
+mod pool;
+mod rates;
+mod rooms;
+mod secrets;
+mod sessions;
+pub mod store;
+mod time;
+mod typing;
+mod writer;
+
+pub use chat::{Chat, Options, StartError};
+pub use events::{Event, EventKind, Message, RoomCard, Who};
+pub use ids::{ClientId, MessageId, PersonId, RoomId, SessionId};
+pub use invites::{CreateAccountError, Invite, InviteCard, InviteError, LookUpError, NewAccount};
+pub use messages::{Body, BodyError, Draft, PostError, ReadError};
+pub use names::{Email, EmailError, Name, NameError, Topic};
+pub use passwords::{NewPassword, PasswordError};
+pub use people::{ChangePasswordError, Desk, Person, Role, SetUp, SetUpDone, SetUpError};
+pub use rates::RetryAfter;
+pub use rooms::{CreateRoomError, ManageError, Member, MemberRole, MembershipError, Room};
+pub use secrets::{Code, Token};
+pub use sessions::{EndSessionError, Entered, Session, SignInError, SignedIn};
+pub use store::{EventPage, MessagePage, Page, PageFrom, Posted, StoreError};
+pub use time::{Clock, Time};
+pub use typing::TypingError;

@@ -1,0 +1,207 @@
+//! Invites: a link that lets people into a room, with or without an account. A room has one at a time.
+
+use std::net::IpAddr;
+
+use crate::{
+    chat::Chat,
+    events::Who,
+    ids::{PersonId, RoomId},
+    names::{Email, Name},
+    passwords::NewPassword,
+    rates::{RetryAfter, counted},
+    rooms::Room,
+    secrets::{Code, digest},
+    sessions::{Entered, Opening},
+    store::{ApplyError, Change, NewPerson, Outcome, Refusal, StoreError},
+    time::Time,
+};
+
+/// A room's invite, as its members see it.
+#[derive(Debug, Clone)]
+pub struct Invite {
+    /// The secret in the link.
+    pub code: Code,
+    /// The room it leads to.
+    pub room: RoomId,
+    /// When it was made.
+    pub created: Time,
+    /// When it stops working.
+    pub expires: Time,
+    /// How many people it lets in.
+    pub uses_max: u32,
+    /// How many it has let in.
+    pub uses: u32,
+}
+
+/// An invite, as somebody who holds its code sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InviteCard {
+    /// Who made it.
+    pub inviter: Who,
+    /// The room it leads to.
+    pub room: RoomId,
+    /// The room's name.
+    pub room_name: Name,
+}
+
+impl PartialEq for Invite {
+    fn eq(&self, other: &Self) -> bool {
+        self.code.is(other.code.reveal()) && self.room == other.room && self.uses == other.uses
+    }
+}
+
+/// What the form of somebody invited says.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// The code in the invite link.
+    pub invite: String,
+    /// The new person's name.
+    pub name: Name,
+    /// Their address to sign in with.
+    pub email: Email,
+    /// Their password.
+    pub password: NewPassword,
+    /// What the browser says about itself.
+    pub user_agent: String,
+    /// Where the request came from.
+    pub address: IpAddr,
+}
+
+/// Why an invite could not be looked up or accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum LookUpError {
+    /// There is no such invite, or it is used up, expired, revoked or renewed.
+    #[error("this invite is not valid any more")]
+    Invalid,
+    /// Too many codes tried.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why an account was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateAccountError {
+    /// There is no such invite, or it is used up, expired, revoked or renewed.
+    #[error("this invite is not valid any more")]
+    InviteInvalid,
+    /// An account cannot be made with this address: it has one.
+    #[error("an account with this e-mail address exists; sign in instead")]
+    AccountExists,
+    /// Too many attempts from this address.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not, or too many are signing up.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why a room's invite was not given, renewed or revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum InviteError {
+    /// There is no such room, or the person is not a member: the same answer.
+    #[error("no such room")]
+    NotMember,
+    /// Only the room's creator or an administrator may.
+    #[error("only the room's creator or an administrator may do this")]
+    NotAllowed,
+    /// Too many invites.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+impl Chat {
+    /// What the invite of this code leads to.
+    ///
+    /// # Errors
+    /// See [`LookUpError`].
+    pub async fn look_up_invite(&self, code: &str, address: IpAddr) -> Result<InviteCard, LookUpError> {
+        let now = self.0.clock.now();
+        self.0.limiters.codes.take(counted(address), now)?;
+        self.0.store.invite(digest(code), now).await?.ok_or(LookUpError::Invalid)
+    }
+
+    /// Makes an account for somebody invited, signs them in, and makes them a member of the invite's room.
+    ///
+    /// # Errors
+    /// See [`CreateAccountError`].
+    pub async fn create_account(&self, form: NewAccount) -> Result<(Entered, Room), CreateAccountError> {
+        let now = self.0.clock.now();
+        self.0.limiters.codes.take(counted(form.address), now)?;
+        let invite = digest(&form.invite);
+        // Looked at first, because a password's hash is dear; it is used up inside the change.
+        self.0.store.invite(invite, now).await?.ok_or(CreateAccountError::InviteInvalid)?;
+        let hash = self.0.hasher.hash(form.password).await.map_err(StoreError::from)?;
+        let opening = Opening::new(&form.user_agent);
+        let person = NewPerson { id: PersonId::fresh(), name: form.name, email: form.email, hash };
+        match self.0.writer.write(Change::CreateAccount { invite, person, session: opening.session.clone() }).await {
+            Ok(Outcome::Account { person, room, .. }) => Ok((opening.of(person), room)),
+            Ok(other) => unreachable!("a new account was answered with {other:?}"),
+            Err(ApplyError::Store(error)) => Err(error.into()),
+            Err(ApplyError::Refused(Refusal::EmailTaken)) => Err(CreateAccountError::AccountExists),
+            Err(ApplyError::Refused(_)) => Err(CreateAccountError::InviteInvalid),
+        }
+    }
+
+    /// Makes somebody who has an account a member of the invite's room.
+    ///
+    /// # Errors
+    /// See [`LookUpError`].
+    pub async fn accept_invite(&self, person: PersonId, code: &str, address: IpAddr) -> Result<Room, LookUpError> {
+        self.0.limiters.codes.take(counted(address), self.0.clock.now())?;
+        match self.0.writer.write(Change::AcceptInvite { invite: digest(code), person }).await {
+            Ok(Outcome::Room(room)) => Ok(room),
+            Ok(other) => unreachable!("an accepted invite was answered with {other:?}"),
+            Err(ApplyError::Store(error)) => Err(error.into()),
+            Err(ApplyError::Refused(_)) => Err(LookUpError::Invalid),
+        }
+    }
+
+    /// The room's present invite, for any member; made if there is none that is good.
+    ///
+    /// # Errors
+    /// See [`InviteError`].
+    pub async fn room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
+        self.change_invite(Change::CurrentInvite { person, room, code: Code::fresh() }).await
+    }
+
+    /// A new invite in the place of the present one, which is dead at once; for the creator and administrators.
+    ///
+    /// # Errors
+    /// See [`InviteError`].
+    pub async fn renew_room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
+        self.0.limiters.invites.take(person, self.0.clock.now())?;
+        self.change_invite(Change::RenewInvite { person, room, code: Code::fresh() }).await
+    }
+
+    /// Makes the room's present invite dead at once; for the creator and administrators.
+    ///
+    /// # Errors
+    /// See [`InviteError`].
+    pub async fn revoke_room_invite(&self, person: PersonId, room: RoomId) -> Result<(), InviteError> {
+        self.0.writer.write(Change::RevokeInvite { person, room }).await?;
+        Ok(())
+    }
+
+    async fn change_invite(&self, change: Change) -> Result<Invite, InviteError> {
+        match self.0.writer.write(change).await? {
+            Outcome::Invite(invite) => Ok(invite),
+            other => unreachable!("an invite was answered with {other:?}"),
+        }
+    }
+}
+
+impl From<ApplyError> for InviteError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Store(error) => Self::Unavailable(error),
+            ApplyError::Refused(Refusal::NotAllowed) => Self::NotAllowed,
+            ApplyError::Refused(_) => Self::NotMember,
+        }
+    }
+}

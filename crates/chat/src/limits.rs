@@ -1,0 +1,137 @@
+//! Every limit of the chat, with its unit and its reason. Operators read this page first.
+
+use std::time::Duration;
+
+// Texts
+
+/// A message's body, in bytes of UTF-8: some four pages; a longer text is a file.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// A person's or a room's name, in characters: fits one line of a narrow screen twice.
+pub const NAME_CHARS_MAX: usize = 80;
+/// A room's topic, in characters.
+pub const TOPIC_CHARS_MAX: usize = 250;
+/// An e-mail address, in bytes (RFC 5321 §4.5.3.1.3).
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// What a browser says about itself, in characters kept; it is shown in the list of sessions only.
+pub const USER_AGENT_CHARS_MAX: usize = 256;
+
+// Passwords
+
+/// A new password, in characters: what makes guessing against Argon2 hopeless without any rule of composition.
+pub const PASSWORD_CHARS_MIN: usize = 10;
+/// A password, in bytes of UTF-8: beyond any passphrase; more is an attempt to keep us busy.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Argon2id memory, in KiB: OWASP's first recommendation together with the two passes below.
+pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
+/// Argon2id passes over that memory.
+pub const ARGON2_PASSES: u32 = 2;
+/// Password hashes computed at once, at most (fewer on fewer cores): 4 × 19 MiB is what sign-ins may take of our memory.
+pub const HASHES_RUNNING_MAX: usize = 4;
+/// Password hashes that may wait, in calls: about 2 s of waiting; the next one is told to try again.
+pub const HASHES_WAITING_MAX: usize = 128;
+
+// Sessions and invites
+
+/// A session ends this long after its last use.
+pub const SESSION_IDLE: Duration = Duration::from_hours(30 * 24);
+/// A session ends this long after sign-in, however much it is used.
+pub const SESSION_LIFETIME: Duration = Duration::from_hours(180 * 24);
+/// The last use of a session is written down at most this often: a write per request would be a write per read.
+pub const SESSION_TOUCH_INTERVAL: Duration = Duration::from_mins(5);
+/// Sessions of one person; signing in once more ends the one unused for longest.
+pub const SESSIONS_PER_PERSON_MAX: u32 = 50;
+/// How often ended sessions are looked for (those ended by another process, and those that expired), so that their
+/// sockets close: security statement S22 asks for 60 s at most.
+pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(20);
+/// An ended session's row is kept this long, so that every running server comes to see it.
+pub const SESSION_REMEMBERED: Duration = Duration::from_hours(24);
+/// An invite is good for this long.
+pub const INVITE_LIFETIME: Duration = Duration::from_hours(14 * 24);
+/// An invite lets in this many people, each of them once.
+pub const INVITE_USES_MAX: u32 = 100;
+
+// Rooms
+
+/// Rooms on one server, in rooms: the list of rooms is one answer.
+pub const ROOMS_MAX: u32 = 5_000;
+/// Events or messages in one page of history.
+pub const PAGE_MAX: u32 = 200;
+/// Events that the hub may read at once for a recovery; the hub's own limit is 300.
+pub const HISTORY_READ_MAX: u32 = 1_000;
+
+// The store
+
+/// Writes that may wait for the writer, in writes: under a second at full speed; the next one is told to try again.
+pub const WRITES_WAITING_MAX: usize = 4_096;
+/// Writes committed together, in writes: beyond this a commit's cost per write no longer falls, only its latency grows.
+pub const WRITES_PER_COMMIT_MAX: usize = 512;
+/// Connections that read the database at the same time, at most (fewer on fewer cores).
+pub const READERS_MAX: usize = 8;
+/// Reads that may wait for a connection, in calls: ten thousand clients resume at once after a restart.
+pub const READS_WAITING_MAX: usize = 20_000;
+/// How long a connection waits for another process (the command line) that holds the database.
+pub const DATABASE_BUSY: Duration = Duration::from_secs(5);
+
+// How often
+
+/// Something allowed in bursts and, over time, at a steady rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// How many at once.
+    pub burst: u32,
+    /// How many a second, over time.
+    pub per_second: f64,
+}
+
+/// How often one person may do what (security statement S63). The program may set others; these are the defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Posts of one person: far above any typist, below what drowns a room.
+    pub posts: Rate,
+    /// Typing notices of one person in one room. A client sends one every few seconds; more are dropped silently.
+    pub typing: Rate,
+    /// Joining, leaving and removing, per person: each is an event that everybody in the room receives.
+    pub memberships: Rate,
+    /// Rooms made, per person.
+    pub rooms: Rate,
+    /// Invites made or renewed, per person.
+    pub invites: Rate,
+    /// Invite codes tried, accounts tried and set-up codes tried, per address of a client: a household or an office
+    /// behind one address may sign up together.
+    pub codes: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            posts: Rate { burst: 120, per_second: 10.0 },
+            typing: Rate { burst: 5, per_second: 0.5 },
+            memberships: Rate { burst: 30, per_second: 0.5 },
+            rooms: Rate { burst: 10, per_second: 0.02 },
+            invites: Rate { burst: 10, per_second: 0.1 },
+            codes: Rate { burst: 60, per_second: 0.5 },
+        }
+    }
+}
+
+impl Rates {
+    /// No limits, for tests and benchmarks that measure something else.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        let rate = Rate { burst: u32::MAX, per_second: 1e9 };
+        Self { posts: rate, typing: rate, memberships: rate, rooms: rate, invites: rate, codes: rate }
+    }
+}
+
+/// Failed sign-ins to one account before each further one must wait.
+pub const SIGN_INS_FREE_PER_ACCOUNT: u32 = 5;
+/// Failed sign-ins from one address before each further one must wait: many people may share one.
+pub const SIGN_INS_FREE_PER_ADDRESS: u32 = 30;
+/// The first wait; it doubles with each further failure.
+pub const SIGN_IN_WAIT_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait: long enough to make guessing hopeless, short enough that a stranger cannot lock somebody out.
+pub const SIGN_IN_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Failures are forgotten after this long without another.
+pub const SIGN_IN_FORGET: Duration = Duration::from_mins(15);
+/// Keys (people, addresses, accounts) that one rate limit remembers: some 10 MB; keys at rest are forgotten first.
+pub const RATE_KEYS_MAX: usize = 100_000;

@@ -1,0 +1,202 @@
+//! How often somebody may do something: token buckets for what is allowed in moderation, a growing wait for failed sign-ins.
+//!
+//! In memory and bounded: a key that has come to rest is forgotten, and when too many are active new ones are refused for
+//! a moment. Time comes in as an argument.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    limits::{RATE_KEYS_MAX, Rate, SIGN_IN_FORGET, SIGN_IN_WAIT_FIRST, SIGN_IN_WAIT_MAX},
+    time::Time,
+};
+
+/// Too often: ask again after this long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests; try again in {} s", .0.as_secs().max(1))]
+pub struct RetryAfter(pub Duration);
+
+/// What a client's address counts as: an IPv6 host usually owns its whole /64, so that is one address.
+#[must_use]
+pub(crate) fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX))),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// Token buckets, one per key.
+#[derive(Debug)]
+pub(crate) struct Buckets<K> {
+    rate: Rate,
+    buckets: Mutex<HashMap<K, Bucket>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    at: Time,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self { rate, buckets: Mutex::default() }
+    }
+
+    /// Takes one from the key's bucket, or says how long until there is one.
+    pub(crate) fn take(&self, key: K, now: Time) -> Result<(), RetryAfter> {
+        let rate = self.rate;
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= RATE_KEYS_MAX && !buckets.contains_key(&key) {
+            buckets.retain(|_, bucket| bucket.refilled(rate, now) < f64::from(rate.burst));
+            if buckets.len() >= RATE_KEYS_MAX {
+                return Err(RetryAfter(SIGN_IN_WAIT_FIRST));
+            }
+        }
+        let bucket = buckets.entry(key).or_insert(Bucket { tokens: f64::from(rate.burst), at: now });
+        bucket.tokens = bucket.refilled(rate, now);
+        bucket.at = now;
+        if bucket.tokens >= 1.0 {
+            bucket.tokens -= 1.0;
+            Ok(())
+        } else {
+            Err(RetryAfter(Duration::from_secs_f64((1.0 - bucket.tokens) / rate.per_second)))
+        }
+    }
+}
+
+impl Bucket {
+    fn refilled(&self, rate: Rate, now: Time) -> f64 {
+        (self.tokens + now.since(self.at).as_secs_f64() * rate.per_second).min(f64::from(rate.burst))
+    }
+}
+
+/// Counts failures per key; after some free ones each further attempt must wait, and each wait is twice the last.
+#[derive(Debug)]
+pub(crate) struct Backoff<K> {
+    free: u32,
+    failures: Mutex<HashMap<K, Failures>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    last: Time,
+}
+
+impl<K: Eq + Hash> Backoff<K> {
+    pub(crate) fn new(free: u32) -> Self {
+        Self { free, failures: Mutex::default() }
+    }
+
+    /// Counts an attempt as failed from its start, so that many at the same time get no more guesses than one after the
+    /// other. A refused attempt is not counted: who waits gets in.
+    pub(crate) fn attempt(&self, key: K, now: Time) -> Result<(), RetryAfter> {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= RATE_KEYS_MAX && !failures.contains_key(&key) {
+            failures.retain(|_, known| now.since(known.last) < SIGN_IN_FORGET);
+            if failures.len() >= RATE_KEYS_MAX {
+                return Err(RetryAfter(SIGN_IN_WAIT_MAX));
+            }
+        }
+        let known = failures.entry(key).or_insert(Failures { count: 0, last: now });
+        let passed = now.since(known.last);
+        if passed >= SIGN_IN_FORGET {
+            known.count = 0;
+        }
+        if let Some(step) = known.count.checked_sub(self.free) {
+            let wait =
+                SIGN_IN_WAIT_FIRST.saturating_mul(1u32.checked_shl(step).unwrap_or(u32::MAX)).min(SIGN_IN_WAIT_MAX);
+            if passed < wait {
+                return Err(RetryAfter(wait - passed));
+            }
+        }
+        known.count = known.count.saturating_add(1);
+        known.last = now;
+        Ok(())
+    }
+
+    /// The attempt succeeded: everything that failed before it is forgotten.
+    pub(crate) fn forget(&self, key: &K) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// The attempt succeeded or never took place: it alone is taken back.
+    pub(crate) fn take_back(&self, key: &K) {
+        if let Some(known) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+            known.count = known.count.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Time = Time::from_millis(1_000_000);
+
+    fn after(seconds: u64) -> Time {
+        START.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_bucket_allows_a_burst_and_then_the_steady_rate() {
+        let buckets = Buckets::new(Rate { burst: 3, per_second: 0.5 });
+        for _ in 0..3 {
+            assert_eq!(buckets.take("ana", START), Ok(()));
+        }
+        assert_eq!(buckets.take("ana", START), Err(RetryAfter(Duration::from_secs(2))));
+        assert_eq!(buckets.take("ben", START), Ok(()), "another key has its own bucket");
+        assert_eq!(buckets.take("ana", after(2)), Ok(()));
+        assert!(buckets.take("ana", after(2)).is_err());
+    }
+
+    #[test]
+    fn s26_each_failed_attempt_beyond_the_free_ones_doubles_the_wait() {
+        let backoff = Backoff::new(2);
+        assert_eq!(backoff.attempt("ana", START), Ok(()));
+        assert_eq!(backoff.attempt("ana", START), Ok(()));
+        assert_eq!(backoff.attempt("ana", START), Err(RetryAfter(Duration::from_secs(1))));
+        assert_eq!(backoff.attempt("ana", after(1)), Ok(()));
+        assert_eq!(backoff.attempt("ana", after(1)), Err(RetryAfter(Duration::from_secs(2))));
+        assert_eq!(backoff.attempt("ben", after(1)), Ok(()), "another account is not held up");
+        backoff.forget(&"ana");
+        assert_eq!(backoff.attempt("ana", after(1)), Ok(()));
+    }
+
+    #[test]
+    fn the_wait_has_a_ceiling_and_failures_are_forgotten() {
+        let backoff = Backoff::new(0);
+        let mut now = START;
+        for _ in 0..80 {
+            now = now.plus(SIGN_IN_WAIT_MAX);
+            assert_eq!(backoff.attempt("ana", now), Ok(()), "waiting the longest wait always helps");
+        }
+        assert!(backoff.attempt("ana", now).is_err());
+        assert_eq!(backoff.attempt("ana", now.plus(SIGN_IN_FORGET)), Ok(()));
+    }
+
+    #[test]
+    fn the_memory_for_keys_is_bounded() {
+        let buckets = Buckets::new(Rate { burst: 2, per_second: 1.0 });
+        for key in 0..RATE_KEYS_MAX {
+            assert_eq!(buckets.take(key, START), Ok(()));
+        }
+        assert!(buckets.take(RATE_KEYS_MAX, START).is_err());
+        assert_eq!(buckets.take(RATE_KEYS_MAX, after(10)), Ok(()), "keys at rest made room");
+        assert!(buckets.buckets.lock().unwrap().len() < 10);
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let one: IpAddr = "2001:db8:1:2::1".parse().unwrap();
+        let other: IpAddr = "2001:db8:1:2:ffff::9".parse().unwrap();
+        assert_eq!(counted(one), counted(other));
+        assert_eq!(counted("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
+    }
+}

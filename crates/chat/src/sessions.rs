@@ -1,0 +1,187 @@
+//! Sessions: a signed-in browser or device, proved by a token in a cookie.
+//!
+//! The token is new at every sign-in and stored as its digest only. A session ends by signing out, by being revoked, by a
+//! change of password, or by age; its live sockets close then.
+
+use std::net::IpAddr;
+
+use crate::{
+    chat::Chat,
+    ids::{PersonId, SessionId},
+    limits::{SESSION_TOUCH_INTERVAL, USER_AGENT_CHARS_MAX},
+    names::Email,
+    passwords::Checked,
+    people::{Credentials, Person},
+    rates::{RetryAfter, counted},
+    secrets::{Token, digest},
+    store::{ApplyError, Change, NewSession, StoreError},
+    time::Time,
+};
+
+/// A session, as its person sees it in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its identity.
+    pub id: SessionId,
+    /// When it was opened.
+    pub created: Time,
+    /// When it was last used, to within five minutes.
+    pub last_seen: Time,
+    /// What the browser said about itself at sign-in.
+    pub user_agent: String,
+}
+
+/// Who is behind a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The person.
+    pub person: Person,
+    /// The session. Its text is also the tag of its live connections in the hub.
+    pub session: Session,
+}
+
+/// Somebody has just signed in.
+#[derive(Debug, Clone)]
+pub struct Entered {
+    /// Who.
+    pub person: Person,
+    /// The new session.
+    pub session: SessionId,
+    /// Its secret, for the cookie; it is not stored and cannot be had again.
+    pub token: Token,
+}
+
+/// Why somebody is not signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// No account has this address, or the password is wrong: which of the two is not told.
+    #[error("the e-mail address or the password is not right")]
+    Failed,
+    /// Too many failed attempts for this account or from this address.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not, or too many are signing in.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why a session was not ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EndSessionError {
+    /// The person has no such session.
+    #[error("no such session")]
+    NoSuchSession,
+    /// The store could not.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// A session about to be opened, with its secret.
+pub(crate) struct Opening {
+    pub(crate) session: NewSession,
+    token: Token,
+}
+
+impl Opening {
+    pub(crate) fn new(user_agent: &str) -> Self {
+        let token = Token::fresh();
+        let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect();
+        Self { session: NewSession { id: SessionId::fresh(), token: token.digest(), user_agent }, token }
+    }
+
+    pub(crate) fn of(self, person: Person) -> Entered {
+        Entered { person, session: self.session.id, token: self.token }
+    }
+}
+
+impl Chat {
+    /// Signs somebody in who knows their address and password, in a session of its own.
+    ///
+    /// # Errors
+    /// See [`SignInError`]. An unknown address and a wrong password take as long and answer the same.
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: String,
+        user_agent: &str,
+        address: IpAddr,
+    ) -> Result<Entered, SignInError> {
+        let (email, address) = (Email::parse(email).ok(), counted(address));
+        let account = digest(email.as_ref().map_or("", Email::as_str));
+        let now = self.0.clock.now();
+        self.0.limiters.addresses.attempt(address, now)?;
+        if let Err(wait) = self.0.limiters.accounts.attempt(account, now) {
+            self.0.limiters.addresses.take_back(&address);
+            return Err(wait.into());
+        }
+
+        let stored = match email {
+            Some(email) => self.0.store.credentials(email).await?,
+            None => None,
+        };
+        let hash = stored.as_ref().map(|stored| stored.hash.clone());
+        let checked = match self.0.hasher.check(password, hash).await {
+            Ok(checked) => checked,
+            Err(busy) => {
+                // Nothing was guessed.
+                self.0.limiters.accounts.take_back(&account);
+                self.0.limiters.addresses.take_back(&address);
+                return Err(StoreError::from(busy).into());
+            }
+        };
+        let Some(Credentials { person, hash }) = stored.filter(|_| checked != Checked::Wrong) else {
+            return Err(SignInError::Failed);
+        };
+        self.0.limiters.accounts.forget(&account);
+        self.0.limiters.addresses.take_back(&address);
+
+        let opening = Opening::new(user_agent);
+        let change = Change::OpenSession { person: person.id, checked: hash.clone(), session: opening.session.clone() };
+        match self.0.writer.write(change).await {
+            Ok(_) => {}
+            Err(ApplyError::Store(error)) => return Err(error.into()),
+            Err(ApplyError::Refused(_)) => return Err(SignInError::Failed),
+        }
+        if let Checked::RightButOld(new) = checked
+            && let Err(error) = self.0.writer.write(Change::Rehash { person: person.id, old: hash, new }).await
+        {
+            tracing::warn!(%error, "a password's hash could not be renewed");
+        }
+        Ok(opening.of(person))
+    }
+
+    /// Who is behind the token of a cookie; `None` when the session does not exist, has ended or has expired. Using it
+    /// keeps it from expiring.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn session(&self, token: &str) -> Result<Option<SignedIn>, StoreError> {
+        let now = self.0.clock.now();
+        let Some(who) = self.0.store.session(digest(token), now).await? else { return Ok(None) };
+        if now.since(who.session.last_seen) >= SESSION_TOUCH_INTERVAL {
+            // That somebody was here may be forgotten when the writer has more important things to do.
+            self.0.writer.write(Change::TouchSession { session: who.session.id }).await.ok();
+        }
+        Ok(Some(who))
+    }
+
+    /// The person's sessions, the last used first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn sessions(&self, person: PersonId) -> Result<Vec<Session>, StoreError> {
+        self.0.store.sessions(person, self.0.clock.now()).await
+    }
+
+    /// Ends a session of the person, the present one or another; its sockets close.
+    ///
+    /// # Errors
+    /// See [`EndSessionError`].
+    pub async fn end_session(&self, person: PersonId, session: SessionId) -> Result<(), EndSessionError> {
+        match self.0.writer.write(Change::EndSession { person, session }).await {
+            Ok(_) => Ok(()),
+            Err(ApplyError::Store(error)) => Err(error.into()),
+            Err(ApplyError::Refused(_)) => Err(EndSessionError::NoSuchSession),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The SQLite schema and its versions. A version, once released, is never edited: a change is a new one at the end.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::sqlite::OpenError;
+
+/// Marks a database file as ours ("Tdng").
+const APPLICATION_ID: i32 = 0x5464_6e67;
+
+/// Each step leads from the version of its index to the next one.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE people (
+        id BLOB PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL,
+        email TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL CHECK (role IN ('admin', 'member')),
+        password TEXT NOT NULL,
+        created INTEGER NOT NULL
+    ) STRICT;
+
+    -- The one row says that the first account exists; its key makes set-up a race that one wins.
+    CREATE TABLE set_up (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        person BLOB NOT NULL REFERENCES people,
+        time INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE sessions (
+        id BLOB PRIMARY KEY NOT NULL,
+        person BLOB NOT NULL REFERENCES people,
+        token BLOB NOT NULL UNIQUE,
+        user_agent TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        ended INTEGER
+    ) STRICT;
+    CREATE INDEX sessions_of_a_person ON sessions (person, last_seen);
+    CREATE INDEX sessions_ended ON sessions (ended) WHERE ended IS NOT NULL;
+
+    CREATE TABLE rooms (
+        id BLOB PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        creator BLOB NOT NULL REFERENCES people,
+        epoch TEXT NOT NULL,
+        last_number INTEGER NOT NULL,
+        created INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE memberships (
+        room BLOB NOT NULL REFERENCES rooms,
+        person BLOB NOT NULL REFERENCES people,
+        joined INTEGER NOT NULL,
+        PRIMARY KEY (room, person)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX memberships_of_a_person ON memberships (person);
+
+    CREATE TABLE invites (
+        digest BLOB PRIMARY KEY NOT NULL,
+        code TEXT NOT NULL,
+        room BLOB NOT NULL REFERENCES rooms,
+        inviter BLOB NOT NULL REFERENCES people,
+        created INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        uses_max INTEGER NOT NULL,
+        uses INTEGER NOT NULL,
+        revoked INTEGER
+    ) STRICT;
+    CREATE UNIQUE INDEX the_invite_of_a_room ON invites (room) WHERE revoked IS NULL;
+
+    CREATE TABLE messages (
+        id BLOB PRIMARY KEY NOT NULL,
+        room BLOB NOT NULL REFERENCES rooms,
+        number INTEGER NOT NULL,
+        author BLOB NOT NULL REFERENCES people,
+        client_id BLOB NOT NULL,
+        -- SHA-256 of the room and the original text: a repeated send is recognised whatever becomes of the text.
+        digest BLOB NOT NULL,
+        body TEXT NOT NULL,
+        time INTEGER NOT NULL,
+        UNIQUE (author, client_id),
+        UNIQUE (room, number)
+    ) STRICT;
+
+    -- Never removed. The text is joined from the message when an event is read.
+    CREATE TABLE room_events (
+        room BLOB NOT NULL REFERENCES rooms,
+        number INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        message BLOB REFERENCES messages,
+        -- Who did it, and whom it concerns: the same person, except for a member removed by another.
+        actor BLOB NOT NULL REFERENCES people,
+        subject BLOB NOT NULL REFERENCES people,
+        time INTEGER NOT NULL,
+        PRIMARY KEY (room, number)
+    ) STRICT, WITHOUT ROWID;
+    "];
+
+fn newest() -> u32 {
+    u32::try_from(STEPS.len()).expect("there are few versions")
+}
+
+/// Brings the database to the newest version, each step in a transaction of its own.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    loop {
+        // The version is read under the write lock: another process may be migrating at the same time.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if application != APPLICATION_ID && (tables > 0 || version > 0) {
+            return Err(OpenError::Foreign);
+        }
+        if version > newest() {
+            return Err(OpenError::Newer { found: version, known: newest() });
+        }
+        let Some(step) = STEPS.get(version as usize) else { return Ok(()) };
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.commit()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, newest());
+    }
+
+    #[test]
+    fn s69_a_newer_schema_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", newest() + 1).unwrap();
+        let error = migrate(&mut connection).unwrap_err();
+        assert!(matches!(error, OpenError::Newer { .. }), "{error}");
+    }
+
+    #[test]
+    fn s69_another_programs_database_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE theirs (id INTEGER)").unwrap();
+        assert!(matches!(migrate(&mut connection), Err(OpenError::Foreign)));
+    }
+}

@@ -1,0 +1,109 @@
+//! How the chat's words are columns of SQLite: identities and digests as blobs, times as integers, roles as text.
+
+use rusqlite::{
+    Row, ToSql,
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
+};
+
+use crate::{
+    events::Who,
+    ids::{ClientId, MessageId, PersonId, RoomId, SessionId},
+    names::{Email, Name, Topic},
+    people::{Person, Role},
+    rooms::Room,
+    secrets::Digested,
+    time::Time,
+};
+
+macro_rules! id_column {
+    ($($id:ident),*) => {$(
+        impl ToSql for $id {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.bytes())))
+            }
+        }
+
+        impl FromSql for $id {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                <[u8; 16]>::column_result(value).map(Self::from_bytes)
+            }
+        }
+    )*};
+}
+
+id_column!(PersonId, SessionId, RoomId, MessageId, ClientId);
+
+impl ToSql for Digested {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(&self.0)))
+    }
+}
+
+impl ToSql for Time {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.millis().into())
+    }
+}
+
+impl FromSql for Time {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self::from_millis)
+    }
+}
+
+impl ToSql for Role {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for Role {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "admin" => Ok(Self::Admin),
+            "member" => Ok(Self::Member),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+/// A number of an event as SQLite counts: signed. No room reaches the end of either.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+/// The columns that [`person`] reads, in its order.
+pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role";
+
+pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
+    let (name, email) = (Name::stored(row.get(1)?), Email::stored(row.get(2)?));
+    Ok(Person { id: row.get(0)?, name, email, role: row.get(3)? })
+}
+
+/// The columns that [`room`] reads, for the person `?1`.
+pub(super) const ROOM: &str = "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
+    (SELECT count(*) FROM memberships m WHERE m.room = r.id),
+    EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = ?1) AS is_member";
+
+pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
+    Ok(Room {
+        id: row.get(0)?,
+        name: Name::stored(row.get(1)?),
+        topic: Topic::stored(row.get(2)?),
+        creator: row.get(3)?,
+        epoch: row.get(4)?,
+        offset: number(row, 5)?,
+        created: row.get(6)?,
+        members: row.get(7)?,
+        is_member: row.get(8)?,
+    })
+}
+
+pub(super) fn who(row: &Row<'_>) -> rusqlite::Result<Who> {
+    Ok(Who { id: row.get(0)?, name: row.get(1)? })
+}

@@ -1,0 +1,97 @@
+//! The one writer: everything that changes the store goes through it, whoever asked and whether or not they still wait.
+//!
+//! Writes that wait are committed together. After the commit their events are announced, each room's in the order of its
+//! numbers, and only then are the senders answered; so what is acknowledged is durable, and order is commit order.
+//! A reader who cannot keep up with the announcements is the hub's affair and does not hold up the writer.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use crate::{
+    announce::Announcer,
+    limits::{WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
+    store::{ApplyError, Change, Outcome, Store, StoreError},
+    time::Clock,
+};
+
+/// The way to the writer. Cheap to clone; the writer ends with the last clone, or when it is closed.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    inbox: mpsc::Sender<Write>,
+    closing: Arc<Notify>,
+    ended: watch::Receiver<()>,
+}
+
+#[derive(Debug)]
+struct Write {
+    change: Change,
+    answer: oneshot::Sender<Result<Outcome, ApplyError>>,
+}
+
+impl Writer {
+    pub(crate) fn start(store: Arc<dyn Store>, announcer: Arc<Announcer>, clock: Clock) -> Self {
+        let (inbox, waiting) = mpsc::channel(WRITES_WAITING_MAX);
+        let closing = Arc::new(Notify::new());
+        let (alive, ended) = watch::channel(());
+        let stop = closing.clone();
+        tokio::spawn(async move {
+            run(store, announcer, clock, waiting, stop).await;
+            drop(alive);
+        });
+        Self { inbox, closing, ended }
+    }
+
+    /// Has the change made and announced. A caller that goes away changes nothing about it.
+    pub(crate) async fn write(&self, change: Change) -> Result<Outcome, ApplyError> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox.try_send(Write { change, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        answered.await.unwrap_or(Err(ApplyError::Store(StoreError::Closed)))
+    }
+
+    /// Takes no more writes, finishes those that wait, and ends.
+    pub(crate) async fn close(&self) {
+        self.closing.notify_one();
+        // Nothing is ever sent here; the sender goes with the writer.
+        self.ended.clone().changed().await.ok();
+    }
+}
+
+async fn run(
+    store: Arc<dyn Store>,
+    announcer: Arc<Announcer>,
+    clock: Clock,
+    mut inbox: mpsc::Receiver<Write>,
+    closing: Arc<Notify>,
+) {
+    let mut writes = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
+    loop {
+        tokio::select! {
+            count = inbox.recv_many(&mut writes, WRITES_PER_COMMIT_MAX) => if count == 0 { return },
+            () = closing.notified() => {
+                inbox.close();
+                continue;
+            }
+        }
+        let (changes, senders): (Vec<_>, Vec<_>) = writes.drain(..).map(|write| (write.change, write.answer)).unzip();
+        let answers = store.apply(changes, clock.now()).await;
+        for (answer, sender) in answers.into_iter().zip(senders) {
+            let outcome = match answer {
+                Ok(applied) => {
+                    announcer.announce(&applied).await;
+                    Ok(applied.outcome)
+                }
+                Err(error) => {
+                    if let ApplyError::Store(error) = &error {
+                        tracing::error!(%error, "a write failed");
+                    }
+                    Err(error)
+                }
+            };
+            sender.send(outcome).ok();
+        }
+    }
+}
