@@ -1,0 +1,283 @@
+//! The bodies of requests and responses, under watch.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Limited;
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::limits::RESPONSE_CHUNK_BYTES_MAX;
+use crate::panics;
+use crate::request_id::RequestId;
+use crate::server::Shared;
+use crate::stats::count;
+use crate::watch::Watch;
+use crate::{BoxError, ResponseData};
+
+/// A request's body: hyper's, within the limits on its size and its pace.
+///
+/// Reading fails with [`http_body_util::LengthLimitError`] when it is too long, with [`BodyStalled`] when it came too slowly, and otherwise with
+/// hyper's own error.
+pub struct RequestBody {
+    incoming: Limited<Incoming>,
+    /// How much longer the reader may wait in all; what arrives buys time.
+    patience: Duration,
+    waiting: Option<Waiting>,
+    end: BodyEnd,
+    shared: Arc<Shared>,
+}
+
+struct Waiting {
+    since: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+/// The client sent its request's body too slowly, or stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request's body came too slowly")]
+pub struct BodyStalled;
+
+/// Whether a request's body has been read to its end; `None` when there was none.
+#[derive(Clone, Default)]
+pub(crate) struct BodyEnd(Option<Arc<AtomicBool>>);
+
+impl BodyEnd {
+    pub(crate) fn is_reached(&self) -> bool {
+        self.0.as_ref().is_none_or(|reached| reached.load(Relaxed))
+    }
+
+    fn reach(&self) {
+        if let Some(reached) = &self.0 {
+            reached.store(true, Relaxed);
+        }
+    }
+}
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming, shared: Arc<Shared>) -> (Self, BodyEnd) {
+        let end = BodyEnd((!incoming.is_end_stream()).then(Arc::default));
+        let bytes_max = shared.limits.request_body_bytes_max.unwrap_or(u64::MAX);
+        let body = Self {
+            incoming: Limited::new(incoming, usize::try_from(bytes_max).unwrap_or(usize::MAX)),
+            patience: shared.limits.request_body_stall,
+            waiting: None,
+            end: end.clone(),
+            shared,
+        };
+        (body, end)
+    }
+
+    fn stop_waiting(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            self.patience = self.patience.saturating_sub(waiting.since.elapsed());
+        }
+    }
+
+    fn arrived(&mut self, bytes: usize) {
+        let limits = &self.shared.limits;
+        let bought = (bytes as u64).saturating_mul(1000) / u64::from(limits.request_body_rate_min.max(1));
+        self.patience = (self.patience + Duration::from_millis(bought)).min(limits.request_body_stall);
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+            let patience = this.patience;
+            let waiting = this.waiting.get_or_insert_with(|| Waiting {
+                since: Instant::now(),
+                alarm: Box::pin(tokio::time::sleep(patience)),
+            });
+            ready!(waiting.alarm.as_mut().poll(cx));
+            count(&this.shared.counters.body_stalls);
+            return Poll::Ready(Some(Err(BodyStalled.into())));
+        };
+        this.stop_waiting();
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    this.arrived(data.len());
+                }
+                if this.incoming.is_end_stream() {
+                    this.end.reach();
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None => {
+                this.end.reach();
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}
+
+/// One request in flight; ends with its response's last byte, or when it is given up.
+pub(crate) struct Ticket {
+    pub(crate) id: RequestId,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Ticket {
+    pub(crate) fn new(id: RequestId, watch: Arc<Watch>, shared: Arc<Shared>) -> Self {
+        watch.request_begins();
+        shared.counters.requests_in_flight.fetch_add(1, Relaxed);
+        count(&shared.counters.requests_total);
+        Self { id, watch, shared }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.watch.request_ends(self.shared.now());
+        self.shared.counters.requests_in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+pin_project! {
+    /// A response's body: the handler's, in pieces whose progress can be seen, its panics caught, its event streams ended.
+    pub struct ResponseBody<B> {
+        // None after its end or its panic.
+        #[pin]
+        body: Option<B>,
+        // Our own answer, or what is left of a chunk that was too large to hand over at once.
+        rest: Bytes,
+        handed_over: HandedOver,
+        closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    }
+}
+
+/// The chunk that the connection has not written yet, if there is one.
+struct HandedOver {
+    waits: bool,
+    ticket: Ticket,
+}
+
+impl HandedOver {
+    fn taken(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.ticket.watch.chunk_taken();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        self.waits = true;
+        self.ticket.watch.chunk_handed_over(self.ticket.shared.now());
+    }
+}
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        self.taken();
+    }
+}
+
+/// A response's body panicked; the response is cut so that the client can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("the response's body panicked")]
+struct BodyPanicked;
+
+impl<B> ResponseBody<B> {
+    pub(crate) fn of_handler(body: B, is_event_stream: bool, ticket: Ticket) -> Self {
+        let closing = is_event_stream.then(|| Box::pin(ticket.watch.closing.clone().cancelled_owned()));
+        Self { body: Some(body), rest: Bytes::new(), handed_over: HandedOver { waits: false, ticket }, closing }
+    }
+
+    pub(crate) fn of_server(text: Bytes, ticket: Ticket) -> Self {
+        Self { body: None, rest: text, handed_over: HandedOver { waits: false, ticket }, closing: None }
+    }
+}
+
+impl<B: ResponseData> Body for ResponseBody<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut this = self.project();
+        this.handed_over.taken();
+        if this.rest.is_empty() {
+            if let Some(closing) = this.closing
+                && closing.as_mut().poll(cx).is_ready()
+            {
+                // An event stream ends between two chunks; its client comes back by itself.
+                return Poll::Ready(None);
+            }
+            let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+            let polled = panics::catch(|| body.poll_frame(cx));
+            match polled {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_data() {
+                    Ok(data) => *this.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                Ok(Poll::Ready(Some(Err(error)))) => return Poll::Ready(Some(Err(error.into()))),
+                Ok(Poll::Ready(None)) => return Poll::Ready(None),
+                Err(panic) => {
+                    let Ticket { id, shared, .. } = &this.handed_over.ticket;
+                    count(&shared.counters.body_panics);
+                    tracing::error!(
+                        request_id = %id,
+                        panic = panic.message,
+                        location = panic.location,
+                        backtrace = panic.backtrace,
+                        "a response's body panicked; the response is cut"
+                    );
+                    // Dropping what panicked may panic as well; that one is caught too, and has been reported by the hook.
+                    let _ = panics::catch(|| this.body.set(None));
+                    return Poll::Ready(Some(Err(BodyPanicked.into())));
+                }
+            }
+        }
+        let size = this.rest.len().min(RESPONSE_CHUNK_BYTES_MAX);
+        this.handed_over.hand_over();
+        Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(size)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.rest.len() as u64;
+        let Some(body) = &self.body else { return SizeHint::with_exact(rest) };
+        let of_body = body.size_hint();
+        if rest == 0 {
+            return of_body;
+        }
+        let mut hint = SizeHint::new();
+        hint.set_lower(of_body.lower().saturating_add(rest));
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
+    }
+}

@@ -1,0 +1,343 @@
+//! Who is calling: the client's address, scheme and host, believed from trusted proxies alone (S51).
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName};
+
+use crate::accept::Peer;
+use crate::watch::Watch;
+
+/// The proxies whose `Forwarded` and `X-Forwarded-*` fields are believed. By default there are none.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies {
+    networks: Arc<[Network]>,
+    unix: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// What is wrong with a network in the list of trusted proxies.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither an address nor a network such as 10.0.0.0/8")]
+pub struct NetworkError(String);
+
+impl TrustedProxies {
+    /// Nobody is believed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Believes proxies in these networks: `"10.0.0.0/8"`, `"fd00::/8"`, `"127.0.0.1"`.
+    ///
+    /// # Errors
+    /// [`NetworkError`] names the first that is not one.
+    pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, NetworkError> {
+        networks
+            .into_iter()
+            .map(str::parse)
+            .collect::<Result<Vec<_>, _>>()
+            .map(|networks| Self { networks: networks.into(), unix: false })
+    }
+
+    /// Believes whoever connects through a Unix socket too: who may do that, the file's permissions say.
+    #[must_use]
+    pub fn and_unix(mut self) -> Self {
+        self.unix = true;
+        self
+    }
+
+    /// True when `address` belongs to a trusted proxy.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks.iter().any(|network| network.contains(address))
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let wrong = || NetworkError(text.to_owned());
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(bits), |prefix| prefix.trim().parse().map_err(|_| wrong()))?;
+        if prefix > bits {
+            return Err(wrong());
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl Network {
+    fn contains(self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The connection that a request came on, in every request's extensions. Cheap to clone.
+///
+/// Its peer is who connected to us; who is *calling* may be somebody behind it: see [`Caller`].
+#[derive(Clone)]
+pub struct Connection(pub(crate) Arc<Watch>);
+
+impl Connection {
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.0.peer
+    }
+
+    /// The address of ours that was called, if it is one.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.0.local
+    }
+
+    /// Whether the connection itself is encrypted by us.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.0.tls
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("peer", &self.0.peer)
+            .field("local", &self.0.local)
+            .field("tls", &self.0.tls)
+            .finish()
+    }
+}
+
+/// Who is calling, as far as it can be believed: the peer itself, or, behind trusted proxies, what the last of them to be trusted
+/// says.
+///
+/// In axum handlers it is an extractor; elsewhere [`Caller::of`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The client's address; `None` on a Unix socket without a proxy's word.
+    pub address: Option<IpAddr>,
+    /// Whether the client's own connection is encrypted, be it by us or by a trusted proxy.
+    pub is_https: bool,
+    /// The host that the client asked for, with its port if it named one; empty when it named none.
+    pub host: String,
+}
+
+impl Caller {
+    /// Who sent the request. `None` when the request did not come through a [`Server`](crate::Server).
+    #[must_use]
+    pub fn of(parts: &http::request::Parts) -> Option<Self> {
+        let connection = parts.extensions.get::<Connection>()?;
+        let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+        let host = authority.or_else(|| parts.headers.get(http::header::HOST)?.to_str().ok()).unwrap_or_default();
+        let caller = Self {
+            address: connection.peer().address().map(|address| address.ip().to_canonical()),
+            is_https: connection.is_tls(),
+            host: host.to_owned(),
+        };
+        Some(caller.behind(&connection.0.trusted_proxies, connection.peer() == Peer::Unix, &parts.headers))
+    }
+
+    /// Walks the chain of proxies from ours to the client, for as long as each one is trusted.
+    fn behind(mut self, trusted: &TrustedProxies, is_unix: bool, headers: &HeaderMap) -> Self {
+        let believed = |address: Option<IpAddr>| match address {
+            Some(address) => trusted.contains(address),
+            None => is_unix && trusted.unix,
+        };
+        if !believed(self.address) {
+            return self;
+        }
+        for hop in hops(headers).into_iter().rev() {
+            if let Some(is_https) = hop.is_https {
+                self.is_https = is_https;
+            }
+            if let Some(host) = hop.host {
+                self.host = host;
+            }
+            // An obfuscated or unknown address ends the chain: whoever is behind it cannot be told.
+            let Some(address) = hop.address else { break };
+            self.address = Some(address);
+            if !trusted.contains(address) {
+                break;
+            }
+        }
+        self
+    }
+}
+
+/// What one proxy says about who called it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Hop {
+    address: Option<IpAddr>,
+    is_https: Option<bool>,
+    host: Option<String>,
+}
+
+/// The hops in the order of the fields, the client's first. `Forwarded` (RFC 7239) wins over `X-Forwarded-*`.
+fn hops(headers: &HeaderMap) -> Vec<Hop> {
+    let forwarded = elements(headers, &header::FORWARDED, ',');
+    if !forwarded.is_empty() {
+        return forwarded.into_iter().map(|element| forwarded_hop(&element)).collect();
+    }
+    let addresses = elements(headers, &X_FORWARDED_FOR, ',').into_iter().map(|address| parse_node(&address));
+    let mut hops: Vec<_> = addresses.map(|address| Hop { address, ..Hop::default() }).collect();
+    // These two are seldom lists: what the nearest proxy says is about the client's own connection.
+    let scheme = elements(headers, &X_FORWARDED_PROTO, ',').pop();
+    let host = elements(headers, &X_FORWARDED_HOST, ',').pop();
+    if hops.is_empty() && (scheme.is_some() || host.is_some()) {
+        hops.push(Hop::default());
+    }
+    if let Some(nearest) = hops.last_mut() {
+        nearest.is_https = scheme.map(|scheme| scheme.eq_ignore_ascii_case("https"));
+        nearest.host = host;
+    }
+    hops
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The elements of a list field that may come in several lines; a separator within quotes does not count.
+fn elements(headers: &HeaderMap, name: &HeaderName, separator: char) -> Vec<String> {
+    let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| split(line, separator)).collect()
+}
+
+fn split(line: &str, separator: char) -> Vec<String> {
+    let mut quoted = false;
+    line.split(|character| {
+        quoted ^= character == '"';
+        character == separator && !quoted
+    })
+    .map(|element| element.trim().to_owned())
+    .filter(|element| !element.is_empty())
+    .collect()
+}
+
+fn forwarded_hop(element: &str) -> Hop {
+    let mut hop = Hop::default();
+    for pair in split(element, ';') {
+        let Some((name, value)) = pair.split_once('=') else { continue };
+        let value = value.trim().trim_matches('"');
+        match name.trim().to_ascii_lowercase().as_str() {
+            "for" => hop.address = parse_node(value),
+            "proto" => hop.is_https = Some(value.eq_ignore_ascii_case("https")),
+            "host" => hop.host = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    hop
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+fn parse_node(node: &str) -> Option<IpAddr> {
+    let address = node
+        .parse::<SocketAddr>()
+        .map(|address| address.ip())
+        .or_else(|_| node.trim_start_matches('[').trim_end_matches(']').parse())
+        .ok()?;
+    Some(address.to_canonical())
+}
+
+#[cfg(feature = "axum")]
+impl<S: Sync> axum::extract::FromRequestParts<S> for Caller {
+    type Rejection = http::StatusCode;
+
+    async fn from_request_parts(parts: &mut http::request::Parts, _: &S) -> Result<Self, http::StatusCode> {
+        // Only a server that is not ours leaves the extension out, and then there is nobody to believe.
+        Self::of(parts).ok_or(http::StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(peer: &str, trusted: &[&str], fields: &[(&'static str, &str)]) -> Caller {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let direct = Caller { address: Some(peer.parse().unwrap()), is_https: false, host: "inner".to_owned() };
+        direct.behind(&TrustedProxies::parse(trusted.iter().copied()).unwrap(), false, &headers)
+    }
+
+    fn address(caller: &Caller) -> String {
+        caller.address.unwrap().to_string()
+    }
+
+    #[test]
+    fn s51_by_default_nobody_is_believed() {
+        let spoofed = [("x-forwarded-for", "1.2.3.4"), ("forwarded", "for=1.2.3.4;proto=https;host=evil")];
+        let caller = caller("203.0.113.9", &[], &spoofed);
+        assert_eq!((address(&caller).as_str(), caller.is_https, caller.host.as_str()), ("203.0.113.9", false, "inner"));
+    }
+
+    #[test]
+    fn s51_what_a_client_writes_in_front_of_a_trusted_proxys_word_is_not_believed() {
+        let caller = caller("10.0.0.1", &["10.0.0.0/8"], &[("x-forwarded-for", "1.2.3.4, 198.51.100.7, 10.0.0.2")]);
+        assert_eq!(address(&caller), "198.51.100.7");
+    }
+
+    #[test]
+    fn a_trusted_proxys_forwarded_field_gives_address_scheme_and_host() {
+        let fields = [("forwarded", r#"for="[2001:db8::7]:4711";proto=https;host="chat.example, inc""#)];
+        let caller = caller("10.0.0.1", &["10.0.0.1"], &fields);
+        assert_eq!(address(&caller), "2001:db8::7");
+        assert!(caller.is_https);
+        assert_eq!(caller.host, "chat.example, inc");
+    }
+
+    #[test]
+    fn an_obfuscated_address_ends_the_chain_at_the_proxy_that_wrote_it() {
+        let fields = [("forwarded", "for=1.2.3.4, for=_hidden, for=10.0.0.2")];
+        assert_eq!(address(&caller("10.0.0.1", &["10.0.0.0/8"], &fields)), "10.0.0.2");
+    }
+
+    #[test]
+    fn scheme_and_host_come_from_x_forwarded_fields_too() {
+        let fields = [("x-forwarded-proto", "https"), ("x-forwarded-host", "chat.example")];
+        let caller = caller("::1", &["::1/128"], &fields);
+        assert_eq!((caller.is_https, caller.host.as_str()), (true, "chat.example"));
+    }
+
+    #[test]
+    fn an_ipv4_peer_on_a_dual_listener_is_its_ipv4_self() {
+        let proxies = TrustedProxies::parse(["10.0.0.0/8"]).unwrap();
+        assert!(proxies.contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(TrustedProxies::parse(["0.0.0.0/0"]).unwrap().contains("9.9.9.9".parse().unwrap()));
+        assert!(!TrustedProxies::parse(["10.0.0.0/9"]).unwrap().contains("10.128.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_network_is_named() {
+        for wrong in ["10.0.0.0/33", "example.com", "10.0.0.0/-1", ""] {
+            assert_eq!(TrustedProxies::parse([wrong]).unwrap_err(), NetworkError(wrong.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One connection, from the handshake to the last byte, in one task.
+//!
+//! hyper speaks HTTP; this task polls it, and beside that only compares a few numbers: its alarm is set once and rung rarely,
+//! and a change of the server's phase wakes it from outside.
+
+use std::future::{Future as _, poll_fn};
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+
+use crate::accept::{BoxIo, Peer, Stream};
+use crate::budget::Permit;
+use crate::limits::GOAWAY_TIME;
+use crate::server::{Phase, Shared};
+use crate::service::Guarded;
+use crate::stats::count;
+use crate::tls::Acceptor;
+use crate::wakers::Place;
+use crate::watch::{Due, Watch};
+use crate::{App, ResponseData};
+
+pub(crate) async fn serve<S, B>(
+    stream: Stream,
+    peer: Peer,
+    local: Option<SocketAddr>,
+    tls: Option<Acceptor>,
+    app: S,
+    shared: Arc<Shared>,
+    permit: Permit,
+) where
+    S: App<B>,
+    B: ResponseData,
+{
+    let seat = Seat { shared: shared.clone(), permit };
+    let is_tls = tls.is_some();
+    let watched = || Watch::new(peer, local, is_tls, shared.trusted_proxies.clone(), shared.wave(), shared.now());
+    match (stream, tls) {
+        (Stream::Tcp(stream), None) => drive(TokioIo::new(stream), app, watched(), seat).await,
+        (Stream::Boxed(stream), None) => drive(TokioIo::new(stream), app, watched(), seat).await,
+        (Stream::Tcp(stream), Some(acceptor)) => {
+            if let Some(stream) = handshake(Box::new(stream), &acceptor, peer, &shared).await {
+                drive(TokioIo::new(stream), app, watched(), seat).await;
+            }
+        }
+        (Stream::Boxed(stream), Some(acceptor)) => {
+            if let Some(stream) = handshake(stream, &acceptor, peer, &shared).await {
+                drive(TokioIo::new(stream), app, watched(), seat).await;
+            }
+        }
+    }
+}
+
+async fn handshake(stream: BoxIo, acceptor: &Acceptor, peer: Peer, shared: &Shared) -> Option<BoxIo> {
+    let mut phase = shared.phase.subscribe();
+    let shaken = tokio::select! {
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return None,
+        shaken = tokio::time::timeout(shared.limits.tls_handshake_time, acceptor.tls.accept(stream)) => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
+    count(&shared.counters.tls_failures);
+    None
+}
+
+/// A connection's place in the budget and in the counts, kept for as long as its socket is open.
+struct Seat {
+    shared: Arc<Shared>,
+    #[expect(dead_code, reason = "held, not read: dropping it gives the place back")]
+    permit: Permit,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.counters.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A task's place among those to wake; left when dropped.
+struct Listed<'a> {
+    shared: &'a Shared,
+    place: Option<Place>,
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.shared.wakers.remove(place);
+        }
+    }
+}
+
+async fn drive<I, S, B>(io: I, app: S, watch: Arc<Watch>, seat: Seat)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: App<B>,
+    B: ResponseData,
+{
+    let shared = seat.shared.clone();
+    run(io, app, &watch, &shared).await;
+    if !watch.sockets.is_empty() {
+        shared.tasks.spawn(outlive(watch, seat));
+    }
+}
+
+/// Serves requests until the connection ends, becomes a socket, or has made us wait too long.
+async fn run<I, S, B>(io: I, app: S, watch: &Arc<Watch>, shared: &Arc<Shared>)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: App<B>,
+    B: ResponseData,
+{
+    let service = Guarded { app, watch: watch.clone(), shared: shared.clone(), body: PhantomData };
+    let mut http = pin!(shared.http.serve_connection_with_upgrades(io, service));
+    let mut alarm = pin!(tokio::time::sleep(shared.limits.head_time));
+    let mut listed = Listed { shared, place: None };
+    let mut phase = Phase::Running;
+    let mut head = NextHead::default();
+    let mut leaving = false;
+    poll_fn(|cx| {
+        let mut by_us = false;
+        if listed.place.is_none() {
+            by_us = true;
+            listed.place = Some(shared.wakers.add(cx.waker().clone()));
+            // Registers this task's waker, which stays the same; from here on looking at the clock costs one load.
+            let _ = alarm.as_mut().poll(cx);
+        }
+        let is_http2 = watch.http2.load(Relaxed);
+        let now = shared.wakers.phase();
+        if now > phase {
+            by_us = true;
+            phase = now;
+            match phase {
+                Phase::Aborted => return Poll::Ready(()),
+                Phase::Draining => http.as_mut().graceful_shutdown(),
+                // HTTP/1.1 is told with its next response.
+                Phase::Announced if is_http2 => http.as_mut().graceful_shutdown(),
+                Phase::Announced | Phase::Running => {}
+            }
+        }
+        let rung = alarm.is_elapsed();
+        if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+            if let Err(error) = ended {
+                tracing::debug!(peer = %watch.peer, error, "a connection ended early");
+            }
+            return Poll::Ready(());
+        }
+        let began = head.polled(watch, by_us || rung || is_http2, || shared.now());
+        if !rung && !began {
+            return Poll::Pending;
+        }
+        loop {
+            let now = shared.now();
+            let due = if leaving { Due::Idle } else { watch.due(now, head.began, &shared.limits) };
+            let wait = match due {
+                Due::Later(at) => Duration::from_millis(at.saturating_sub(now).max(1)),
+                Due::Idle if is_http2 && !leaving => {
+                    // HTTP/2 wants a goodbye, and time to hear it.
+                    leaving = true;
+                    count(&shared.counters.idle_timeouts);
+                    http.as_mut().graceful_shutdown();
+                    if http.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    GOAWAY_TIME
+                }
+                Due::Idle | Due::Head | Due::Response => {
+                    tracing::debug!(peer = %watch.peer, ?due, "a connection made us wait too long");
+                    match due {
+                        Due::Head => count(&shared.counters.head_timeouts),
+                        Due::Response => count(&shared.counters.response_stalls),
+                        Due::Idle if !leaving => count(&shared.counters.idle_timeouts),
+                        Due::Idle | Due::Later(_) => {}
+                    }
+                    return Poll::Ready(());
+                }
+            };
+            alarm.as_mut().reset(tokio::time::Instant::now() + wait);
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+}
+
+/// Notices when the head of a kept-alive HTTP/1.1 connection's next request begins to arrive.
+///
+/// hyper does not say. But an idle connection's task is woken by nothing except us and arriving bytes; so if it is polled, not
+/// by us, and is idle before and after, the bytes were the beginning of a head.
+#[derive(Default)]
+struct NextHead {
+    /// The count of requests at the last poll that left the connection idle.
+    idle_after: Option<u32>,
+    began: Option<u64>,
+}
+
+impl NextHead {
+    /// True when a head has just begun, so that the alarm must be set anew.
+    fn polled(&mut self, watch: &Watch, for_other_reasons: bool, now: impl Fn() -> u64) -> bool {
+        if !watch.is_idle() {
+            *self = Self::default();
+            return false;
+        }
+        let requests = watch.requests();
+        if self.idle_after != Some(requests) {
+            *self = Self { idle_after: Some(requests), began: None };
+            return false;
+        }
+        if for_other_reasons || self.began.is_some() || requests == 0 {
+            return false;
+        }
+        self.began = Some(now());
+        true
+    }
+}
+
+/// Keeps the place of a connection that has become a socket, until the socket's task ends or is past its time.
+async fn outlive(watch: Arc<Watch>, seat: Seat) {
+    let sockets = &seat.shared.counters.sockets;
+    sockets.fetch_add(1, Relaxed);
+    let mut phase = seat.shared.phase.subscribe();
+    watch.sockets.close();
+    tokio::select! {
+        () = watch.sockets.wait() => {}
+        _ = phase.wait_for(|phase| *phase >= Phase::Aborted) => {}
+    }
+    sockets.fetch_sub(1, Relaxed);
+}

@@ -1,0 +1,152 @@
+//! Every limit of the server, with its unit, its default and the reason for it.
+//!
+//! All of them are on by default: what a stranger on the network can make the server hold is bounded without a line of
+//! configuration. What an operator changes, they change here and nowhere else.
+
+use std::time::Duration;
+
+/// What one client, and all of them together, may cost.
+///
+/// ```
+/// use std::time::Duration;
+/// let limits = tidings_serve::Limits { idle_time: Duration::from_secs(20), ..Default::default() };
+/// ```
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request's head: request line and header fields. Over it the answer is 431.
+    ///
+    /// 16 KiB: browsers send 1 to 4 KiB, a page with many cookies 8 KiB, and most servers stop at 8 to 16 KiB.
+    pub head_bytes_max: usize,
+    /// Header fields in a request. Over it the answer is 431.
+    ///
+    /// 100: browsers send about 20, a chain of proxies adds about 10; a parser's cost grows with the count.
+    pub head_fields_max: usize,
+    /// How long a request's head may take, from the connection (TLS included: from the end of the handshake) or, on a
+    /// kept-alive HTTP/1.1 connection, from the head's first bytes. Past it the connection closes (slowloris).
+    ///
+    /// 10 s: a head is one packet or a few; the slowest honest phone sends it in two.
+    pub head_time: Duration,
+    /// How long a connection may stay without a request in flight.
+    ///
+    /// 75 s: more than the 60 s for which load balancers keep their connections to us, so that they close first and
+    /// no request is sent into a connection that we are closing.
+    pub idle_time: Duration,
+    /// Bytes of a request's body; `None` is no limit. A larger `Content-Length` is answered with 413 before the handler
+    /// runs; a chunked body fails with [`http_body_util::LengthLimitError`] while it is read.
+    ///
+    /// 16 MiB: room for a photograph, while a thousand uploads held in memory at once still fit a server of 16 GiB.
+    pub request_body_bytes_max: Option<u64>,
+    /// How long the reader of a request body waits for bytes in all, before what arrives has to keep pace with
+    /// [`request_body_rate_min`](Self::request_body_rate_min). Past it reading fails with [`BodyStalled`](crate::BodyStalled).
+    ///
+    /// 10 s: covers a change of network on a phone, not more.
+    pub request_body_stall: Duration,
+    /// Bytes per second that a request body must bring on average, beyond the first
+    /// [`request_body_stall`](Self::request_body_stall); time in which the handler does not read is not counted.
+    ///
+    /// 500 B/s: a byte every few seconds keeps a connection for hours at no cost to the sender; 500 B/s is slower than
+    /// any link that people use (Apache's `MinRate` has the same value).
+    pub request_body_rate_min: u32,
+    /// How long a response may wait for its reader without a byte leaving. Past it the connection closes.
+    ///
+    /// 30 s: a reader who takes nothing for that long is gone or hostile, and what was written for them is our memory.
+    pub response_stall: Duration,
+    /// How long the kernel keeps data that the peer does not acknowledge (`TCP_USER_TIMEOUT`) before the connection is dead;
+    /// covers sockets after their upgrade too.
+    ///
+    /// 60 s: the kernel's own answer is about 15 minutes; a minute outlasts a tunnel on a train.
+    pub unacknowledged_time: Duration,
+    /// How long a TLS handshake may take. Past it the connection closes.
+    ///
+    /// 10 s: two round trips; the same allowance as for a request's head.
+    pub tls_handshake_time: Duration,
+    /// Connections in all, open sockets included; `None` means: as many as the process may open files, less a reserve of
+    /// one in eight (at least 32) for the application's own files and connections. Over it: 503 with `Retry-After`.
+    ///
+    /// Derived, because every other default is wrong on half of all machines, and running out of files hurts more than
+    /// this server alone.
+    pub connections_max: Option<usize>,
+    /// Connections from one IPv4 address or one IPv6 /64 network. Loopback and trusted proxies are exempt: they speak for many.
+    ///
+    /// 1,024: an office behind one address has hundreds of people with a few connections each; one attacker with one
+    /// address cannot take the whole budget.
+    pub connections_per_address_max: usize,
+    /// HTTP/2 streams open at the same time on one connection.
+    ///
+    /// 200: RFC 9113 asks for at least 100; browsers seldom pass 100.
+    pub streams_per_connection_max: u32,
+    /// Bytes that HTTP/2 holds per stream for a reader who is slower than the handler.
+    ///
+    /// 64 KiB: with 200 streams that is 12.5 MiB for the worst connection; hyper's default of 400 KiB would make it 80 MiB.
+    pub stream_send_bytes_max: usize,
+    /// The first pause of the accept loop when the process has run out of files or memory; doubles up to
+    /// [`accept_pause_max`](Self::accept_pause_max).
+    ///
+    /// 5 ms: as in Go's net/http; short enough not to be noticed when one descriptor was missing for a moment.
+    pub accept_pause_min: Duration,
+    /// The longest pause of the accept loop.
+    ///
+    /// 1 s: whoever frees the descriptors sees the server answer again within a second.
+    pub accept_pause_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 16 * 1024,
+            head_fields_max: 100,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(75),
+            request_body_bytes_max: Some(16 * 1024 * 1024),
+            request_body_stall: Duration::from_secs(10),
+            request_body_rate_min: 500,
+            response_stall: Duration::from_secs(30),
+            unacknowledged_time: Duration::from_secs(60),
+            tls_handshake_time: Duration::from_secs(10),
+            connections_max: None,
+            connections_per_address_max: 1024,
+            streams_per_connection_max: 200,
+            stream_send_bytes_max: 64 * 1024,
+            accept_pause_min: Duration::from_millis(5),
+            accept_pause_max: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Bytes of hyper's read and write buffers per HTTP/1.1 connection, at most. No request head above this is even collected;
+/// between this and [`Limits::head_bytes_max`] we answer 431 ourselves. 64 KiB: larger buffers did not make uploads faster.
+pub(crate) const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a response that hyper is handed at a time. A handler's one large chunk would otherwise sit in the connection's
+/// buffer out of sight, and a reader who stopped could not be told from one who is slow. 64 KiB: the size of a socket buffer.
+pub(crate) const RESPONSE_CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+/// How long an HTTP/2 connection may take to end after its last `GOAWAY`. 5 s: the frame and its answer, on a poor link.
+pub(crate) const GOAWAY_TIME: Duration = Duration::from_secs(5);
+
+/// How often an HTTP/2 peer is asked for a sign of life while it has streams open, and how long its answer may take.
+/// 20 s + 20 s: below the 60 s after which proxies forget a silent connection.
+pub(crate) const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
+pub(crate) const HTTP2_PING_TIME: Duration = Duration::from_secs(20);
+
+/// Connections over the budget that are told so (503) at the same time; the rest is closed without a word.
+/// 64: each costs a descriptor from the reserve for at most [`TURN_AWAY_TIME`].
+pub(crate) const TURNED_AWAY_MAX: usize = 64;
+/// How long turning one connection away may take. 1 s: read one packet, write one packet.
+pub(crate) const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
+/// Seconds that a client over the budget is asked to wait (`Retry-After`). 5 s: connections free up within a page load.
+pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// Groups in which sockets are closed during a shutdown. 64: over 2 s that is a group every 31 ms, below what one notices
+/// and above what a timer costs.
+pub(crate) const SOCKET_WAVES: usize = 64;
+/// How closely sockets may follow one another while they are closed. 1 ms: 1,000 reconnections a second is what a small
+/// server takes easily when it comes back.
+pub(crate) const SOCKET_CLOSE_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The connections that fit this process when [`Limits::connections_max`] is `None`.
+pub(crate) fn connections_for_this_process() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    files.saturating_sub((files / 8).max(32)).max(1)
+}

@@ -1,0 +1,286 @@
+//! Where to listen: addresses, networks, socket options, and binding them. Knows nothing of what is served.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+use crate::accept::{Accept, DynAccept, Listener};
+use crate::tls::Tls;
+
+/// One place to listen on: an address, its socket options and, if wanted, TLS.
+///
+/// Made from `"127.0.0.1:8080"`, `":8080"`-less host names (`"localhost:8080"`), a [`SocketAddr`], `"unix:/run/app.sock"`,
+/// or a listener that is already bound ([`Listen::tcp_listener`], [`Listen::unix_listener`], [`Listen::custom`]).
+pub struct Listen {
+    pub(crate) target: Target,
+    pub(crate) options: SocketOptions,
+    pub(crate) tls: Option<Tls>,
+}
+
+pub(crate) enum Target {
+    Name(String),
+    Address(SocketAddr),
+    Unix(PathBuf),
+    Tcp(std::net::TcpListener),
+    UnixListener(std::os::unix::net::UnixListener),
+    Custom(Box<dyn DynAccept>),
+}
+
+/// Which IP versions a listener takes; only the unspecified address `[::]` can take both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Whatever the address is; `[::]` takes IPv4 too.
+    #[default]
+    Any,
+    /// IPv4 alone; a name is resolved to its IPv4 address.
+    V4,
+    /// IPv6 alone; `[::]` refuses IPv4.
+    V6,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SocketOptions {
+    network: Network,
+    nodelay: bool,
+    keepalive: Option<Duration>,
+    backlog: u32,
+    reuse_port: bool,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            network: Network::Any,
+            // Small frames are what this server is for; waiting 40 ms to fill a packet is not.
+            nodelay: true,
+            // As Go's net/http had it for years: a dead peer is noticed within minutes even when nothing is sent.
+            keepalive: Some(Duration::from_secs(180)),
+            // More than a burst of reconnections; the kernel caps it at net.core.somaxconn (4,096 since Linux 5.4).
+            backlog: 4096,
+            // Off: a second server on the same port must be an error, not half of the traffic.
+            reuse_port: false,
+        }
+    }
+}
+
+impl Listen {
+    fn on(target: Target) -> Self {
+        Self { target, options: SocketOptions::default(), tls: None }
+    }
+
+    /// Listens on a TCP address, given as text (`"0.0.0.0:8080"`, `"[::]:8080"`, `"localhost:0"`) or as a [`SocketAddr`].
+    pub fn tcp(address: impl Into<Listen>) -> Self {
+        address.into()
+    }
+
+    /// Listens on a Unix socket. A file left behind by a server that is gone is replaced; one that answers is an error.
+    pub fn unix(path: impl AsRef<Path>) -> Self {
+        Self::on(Target::Unix(path.as_ref().to_owned()))
+    }
+
+    /// Takes over a TCP listener that is already bound, for example one handed in by systemd.
+    #[must_use]
+    pub fn tcp_listener(listener: std::net::TcpListener) -> Self {
+        Self::on(Target::Tcp(listener))
+    }
+
+    /// Takes over a Unix listener that is already bound.
+    #[must_use]
+    pub fn unix_listener(listener: std::os::unix::net::UnixListener) -> Self {
+        Self::on(Target::UnixListener(listener))
+    }
+
+    /// Accepts from anything that yields byte streams.
+    pub fn custom(listener: impl Accept) -> Self {
+        Self::on(Target::Custom(Box::new(listener)))
+    }
+
+    /// Speaks TLS on this listener.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Restricts the listener to one IP version.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.options.network = network;
+        self
+    }
+
+    /// `TCP_NODELAY` on accepted connections; on by default.
+    #[must_use]
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.options.nodelay = nodelay;
+        self
+    }
+
+    /// TCP keep-alive on accepted connections: the silence before the first probe. 3 minutes by default; `None` turns it off.
+    #[must_use]
+    pub fn keepalive(mut self, silence: Option<Duration>) -> Self {
+        self.options.keepalive = silence;
+        self
+    }
+
+    /// Connections that wait in the kernel to be accepted, at most. 4,096 by default; the kernel's `somaxconn` caps it.
+    #[must_use]
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.options.backlog = connections;
+        self
+    }
+
+    /// `SO_REUSEPORT`: several processes share the port. Off by default, so that a second server on a port is an error.
+    #[must_use]
+    pub fn reuse_port(mut self, reuse: bool) -> Self {
+        self.options.reuse_port = reuse;
+        self
+    }
+}
+
+impl From<&str> for Listen {
+    fn from(address: &str) -> Self {
+        Self::from(address.to_owned())
+    }
+}
+
+impl From<String> for Listen {
+    fn from(address: String) -> Self {
+        if let Some(path) = address.strip_prefix("unix:") {
+            return Self::unix(path);
+        }
+        Self::on(address.parse().map_or_else(|_| Target::Name(address), Target::Address))
+    }
+}
+
+impl From<&String> for Listen {
+    fn from(address: &String) -> Self {
+        Self::from(address.as_str())
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Self::on(Target::Address(address))
+    }
+}
+
+impl From<(IpAddr, u16)> for Listen {
+    fn from(address: (IpAddr, u16)) -> Self {
+        Self::from(SocketAddr::from(address))
+    }
+}
+
+impl From<std::net::TcpListener> for Listen {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self::tcp_listener(listener)
+    }
+}
+
+impl fmt::Debug for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listen").field("target", &self.target.to_string()).field("options", &self.options).finish()
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(_) | Self::UnixListener(_) | Self::Custom(_) => f.write_str("the listener handed in"),
+        }
+    }
+}
+
+/// Binds and listens. When this returns, connections are being queued by the kernel.
+pub(crate) async fn bind(target: Target, options: &SocketOptions, unacknowledged: Duration) -> io::Result<Listener> {
+    match target {
+        Target::Address(address) => bind_tcp(address, options, unacknowledged),
+        Target::Name(name) => {
+            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address of the wanted IP version");
+            for address in tokio::net::lookup_host(&name).await? {
+                match (options.network, address) {
+                    (Network::V4, SocketAddr::V6(_)) | (Network::V6, SocketAddr::V4(_)) => continue,
+                    _ => {}
+                }
+                match bind_tcp(address, options, unacknowledged) {
+                    Ok(listener) => return Ok(listener),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }
+        Target::Unix(path) => bind_unix(path),
+        Target::Tcp(listener) => {
+            let socket = Socket::from(listener);
+            tune(&socket, options, unacknowledged)?;
+            from_socket(socket)
+        }
+        Target::UnixListener(listener) => {
+            listener.set_nonblocking(true)?;
+            Ok(Listener::Unix { listener: tokio::net::UnixListener::from_std(listener)?, remove: None })
+        }
+        Target::Custom(listener) => Ok(Listener::Custom(listener)),
+    }
+}
+
+fn bind_tcp(address: SocketAddr, options: &SocketOptions, unacknowledged: Duration) -> io::Result<Listener> {
+    let mismatch = match options.network {
+        Network::V4 => address.is_ipv6(),
+        Network::V6 => address.is_ipv4(),
+        Network::Any => false,
+    };
+    if mismatch {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address is not of the wanted IP version"));
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(options.network == Network::V6)?;
+    }
+    // Lets a restarted server bind while connections of the old one linger in TIME_WAIT; two listeners still clash.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(options.reuse_port)?;
+    tune(&socket, options, unacknowledged)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    from_socket(socket)
+}
+
+/// Sets on the listener what every accepted connection inherits from it on Linux, without a system call each.
+fn tune(socket: &Socket, options: &SocketOptions, unacknowledged: Duration) -> io::Result<()> {
+    socket.set_tcp_nodelay(options.nodelay)?;
+    socket.set_keepalive(options.keepalive.is_some())?;
+    if let Some(silence) = options.keepalive {
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(silence).with_interval(Duration::from_secs(15)))?;
+    }
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(unacknowledged))?;
+    Ok(())
+}
+
+fn from_socket(socket: Socket) -> io::Result<Listener> {
+    socket.set_nonblocking(true)?;
+    Ok(Listener::Tcp(tokio::net::TcpListener::from_std(socket.into())?))
+}
+
+fn bind_unix(path: PathBuf) -> io::Result<Listener> {
+    let listener = match tokio::net::UnixListener::bind(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_left_behind(&path) => {
+            std::fs::remove_file(&path)?;
+            tokio::net::UnixListener::bind(&path)?
+        }
+        bound => bound?,
+    };
+    Ok(Listener::Unix { listener, remove: Some(path) })
+}
+
+fn is_left_behind(path: &Path) -> bool {
+    let answer = std::os::unix::net::UnixStream::connect(path);
+    answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}

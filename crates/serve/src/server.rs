@@ -1,0 +1,354 @@
+//! Starting a server, and what all its tasks share.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accept;
+use crate::budget::Budget;
+use crate::caller::TrustedProxies;
+use crate::handle::Handle;
+use crate::limits::{self, Limits};
+use crate::listen::{self, Listen};
+use crate::readiness::Readiness;
+use crate::stats::Counters;
+use crate::tls::CertificateError;
+use crate::wakers::Wakers;
+use crate::{App, ResponseData};
+
+/// A server that is being set up; [`serve`](Server::serve) starts it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use std::time::Duration;
+/// # #[cfg(feature = "axum")] {
+/// let app = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+/// let server = tidings_serve::Server::bind("127.0.0.1:0").serve(app).await?;
+/// println!("listening on http://{}", server.local_addr());
+/// let report = server.shutdown(Duration::from_secs(30)).await;
+/// assert!(report.is_clean());
+/// # }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+#[must_use = "a server does nothing until `serve` is awaited"]
+pub struct Server {
+    listens: Vec<Listen>,
+    limits: Limits,
+    announce: Duration,
+    socket_close_spread: Duration,
+    on_failure: OnFailure,
+    trusted_proxies: TrustedProxies,
+    readiness: Readiness,
+}
+
+/// Why a server did not start. Nothing is listening after any of these.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is in use, not ours, not allowed, or not an address.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// What was to be bound, as it was given.
+        address: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A certificate or key is missing, unreadable, or they do not belong together.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The limits contradict themselves.
+    #[error("{0}")]
+    Limits(&'static str),
+}
+
+/// Why a running server ended without having been told to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The listener is broken; connections that were open are drained.
+    #[error("cannot accept connections any more{}", at(.address))]
+    Accept {
+        /// Where it listened, if that was an address.
+        address: Option<SocketAddr>,
+        /// What accepting said.
+        source: io::Error,
+    },
+}
+
+fn at(address: &Option<SocketAddr>) -> String {
+    address.map_or_else(String::new, |address| format!(" on {address}"))
+}
+
+type FailureCallback = Arc<dyn Fn(&ServeError) + Send + Sync>;
+
+/// What happens when the server dies of itself, beside the log line and the error from `wait`.
+enum OnFailure {
+    Nothing,
+    Call(FailureCallback),
+    Abort,
+}
+
+impl fmt::Debug for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Call(_) => "Call",
+            Self::Abort => "Abort",
+        })
+    }
+}
+
+impl Server {
+    /// A server that will listen on `listen`: an address as text, a `SocketAddr`, or a [`Listen`] with options.
+    pub fn bind(listen: impl Into<Listen>) -> Self {
+        Self {
+            listens: vec![listen.into()],
+            limits: Limits::default(),
+            announce: Duration::ZERO,
+            socket_close_spread: Duration::from_secs(2),
+            on_failure: OnFailure::Nothing,
+            trusted_proxies: TrustedProxies::none(),
+            readiness: Readiness::new(),
+        }
+    }
+
+    /// Listens on one more place, under the same handle and the same limits.
+    pub fn and_bind(mut self, listen: impl Into<Listen>) -> Self {
+        self.listens.push(listen.into());
+        self
+    }
+
+    /// Replaces the default [`Limits`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long a shutdown goes on accepting after it has announced itself (readiness off, `Connection: close`, `GOAWAY`),
+    /// so that a load balancer notices first. Zero by default; at most half of the shutdown's deadline is used.
+    pub fn announce(mut self, time: Duration) -> Self {
+        self.announce = time;
+        self
+    }
+
+    /// Over how much time a shutdown spreads the closing of sockets, at most, so that their clients do not all come back at
+    /// once. 2 s by default, less when there are few of them; at most a quarter of the shutdown's deadline is used.
+    pub fn socket_close_spread(mut self, time: Duration) -> Self {
+        self.socket_close_spread = time;
+        self
+    }
+
+    /// Calls back when the server dies of itself. The error is logged and returned by [`Handle::wait`] in any case.
+    pub fn on_failure(mut self, callback: impl Fn(&ServeError) + Send + Sync + 'static) -> Self {
+        self.on_failure = OnFailure::Call(Arc::new(callback));
+        self
+    }
+
+    /// Aborts the process when the server dies of itself, for programs that are nothing without it.
+    pub fn abort_on_failure(mut self) -> Self {
+        self.on_failure = OnFailure::Abort;
+        self
+    }
+
+    /// The proxies whose word on the client's address, scheme and host is believed; nobody's by default.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = proxies;
+        self
+    }
+
+    /// A readiness flag that the application shows to its load balancer; on once the server listens, off when it shuts down.
+    pub fn readiness(mut self, readiness: Readiness) -> Self {
+        self.readiness = readiness;
+        self
+    }
+
+    /// Binds, listens, and serves `app` in the background. When this returns, connections are accepted.
+    ///
+    /// `app` is an axum `Router` or any tower service from [`Request`](http::Request)`<`[`RequestBody`](crate::RequestBody)`>` to
+    /// a response of bytes; it is cloned per request. Must be called within a tokio runtime, whose end is the server's end too.
+    ///
+    /// # Errors
+    /// [`StartError`] when an address cannot be bound or a certificate not be used; nothing is left listening then.
+    pub async fn serve<S, B>(self, app: S) -> Result<Handle, StartError>
+    where
+        S: App<B>,
+        B: ResponseData,
+    {
+        if self.limits.connections_max == Some(0) || self.limits.connections_per_address_max == 0 {
+            return Err(StartError::Limits("a server needs room for at least one connection"));
+        }
+        let mut listeners = Vec::with_capacity(self.listens.len());
+        let mut certificates = Vec::new();
+        for listen in self.listens {
+            let address = listen.target.to_string();
+            let acceptor = listen.tls.map(crate::tls::Tls::load).transpose()?;
+            let listener = listen::bind(listen.target, &listen.options, self.limits.unacknowledged_time)
+                .await
+                .map_err(|source| StartError::Bind { address, source })?;
+            certificates.extend(acceptor.clone());
+            listeners.push((listener, acceptor));
+        }
+        let addresses =
+            listeners.iter().filter_map(|(listener, tls)| Some((listener.local_addr()?, tls.is_some()))).collect();
+        let connections_max = self.limits.connections_max.unwrap_or_else(limits::connections_for_this_process);
+        let shared = Arc::new(Shared {
+            http: http(&self.limits),
+            budget: Budget::new(connections_max, self.limits.connections_per_address_max, self.trusted_proxies.clone()),
+            limits: self.limits,
+            announce: self.announce,
+            socket_close_spread: self.socket_close_spread,
+            on_failure: self.on_failure,
+            trusted_proxies: self.trusted_proxies,
+            readiness: self.readiness,
+            counters: Counters::default(),
+            phase: watch::Sender::new(Phase::Running),
+            wakers: Wakers::default(),
+            ended: watch::Sender::new(false),
+            failure: Mutex::new(None),
+            acceptors: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            waves: std::iter::repeat_with(CancellationToken::new).take(limits::SOCKET_WAVES).collect(),
+            wave_next: AtomicUsize::new(0),
+            epoch: Instant::now(),
+            boot: crate::request_id::boot(),
+            request_number: AtomicU64::new(0),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        crate::panics::watch();
+        for (listener, acceptor) in listeners {
+            if let Some(acceptor) = &acceptor {
+                acceptor.keep_fresh(&shared);
+            }
+            let address = listener.local_addr();
+            let accepting = tokio::spawn(accept::run(listener, acceptor, app.clone(), shared.clone()));
+            let watcher = shared.clone();
+            shared.acceptors.spawn(async move {
+                if accepting.await.is_err_and(|end| end.is_panic()) {
+                    watcher.fail(io::Error::other("accepting panicked"), address);
+                }
+            });
+        }
+        shared.readiness.set(true);
+        Ok(Handle { shared, addresses, certificates: certificates.into() })
+    }
+}
+
+fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Ours tells a head that crawls from a connection that is idle; hyper's cannot.
+        .header_read_timeout(None)
+        .max_headers(limits.head_fields_max)
+        .max_buf_size(limits::CONNECTION_BUFFER_BYTES_MAX.max(limits.head_bytes_max));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .enable_connect_protocol()
+        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.streams_per_connection_max)
+        .max_send_buf_size(limits.stream_send_bytes_max)
+        .keep_alive_interval(limits::HTTP2_PING_INTERVAL)
+        .keep_alive_timeout(limits::HTTP2_PING_TIME);
+    builder
+}
+
+/// How far a server is on its way to the end; it only ever goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Running,
+    /// Still accepting, but every response says that the connection closes.
+    Announced,
+    /// Not accepting; what is in flight finishes.
+    Draining,
+    /// What is left is cut.
+    Aborted,
+}
+
+/// What all tasks of one server share. Knows neither the application nor its types.
+pub(crate) struct Shared {
+    pub(crate) http: auto::Builder<TokioExecutor>,
+    pub(crate) limits: Limits,
+    pub(crate) announce: Duration,
+    pub(crate) socket_close_spread: Duration,
+    on_failure: OnFailure,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) readiness: Readiness,
+    pub(crate) counters: Counters,
+    pub(crate) budget: Budget,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// The connections' tasks, to be woken when the phase changes.
+    pub(crate) wakers: Wakers,
+    pub(crate) ended: watch::Sender<bool>,
+    pub(crate) failure: Mutex<Option<ServeError>>,
+    pub(crate) acceptors: TaskTracker,
+    /// One task per connection, and one per socket that a connection became.
+    pub(crate) tasks: TaskTracker,
+    /// The tokens that close sockets, shared by connections in turn: closing wave by wave spreads the reconnections, without a
+    /// registry of sockets.
+    pub(crate) waves: Box<[CancellationToken]>,
+    wave_next: AtomicUsize,
+    pub(crate) epoch: Instant,
+    pub(crate) boot: u32,
+    pub(crate) request_number: AtomicU64,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+impl Shared {
+    pub(crate) fn wave(&self) -> CancellationToken {
+        let next = self.wave_next.fetch_add(1, Relaxed);
+        self.waves[next % self.waves.len()].clone()
+    }
+
+    pub(crate) fn raise(&self, phase: Phase) {
+        if phase > Phase::Running {
+            self.readiness.set(false);
+        }
+        let raised = self.phase.send_if_modified(|now| {
+            let raised = phase > *now;
+            *now = phase.max(*now);
+            raised
+        });
+        if raised {
+            self.wakers.raise(phase);
+        }
+    }
+
+    /// Milliseconds since the server started; the clock of all watchdogs.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The listener broke: say so once, and drain what is left.
+    pub(crate) fn fail(self: &Arc<Self>, source: io::Error, address: Option<SocketAddr>) {
+        let error = ServeError::Accept { address, source };
+        tracing::error!(error = &error as &dyn std::error::Error, "the server died");
+        match &self.on_failure {
+            OnFailure::Nothing => {}
+            OnFailure::Call(callback) => callback(&error),
+            OnFailure::Abort => std::process::abort(),
+        }
+        {
+            // The first failure is the cause; later ones, of other listeners, were logged.
+            let mut failure = self.failure.lock().expect("no panic while the lock is held");
+            failure.get_or_insert(error);
+        }
+        let shared = self.clone();
+        self.runtime.spawn(async move {
+            crate::shutdown::run(&shared, crate::shutdown::DRAIN_TIME).await;
+        });
+        self.ended.send_replace(true);
+    }
+}
