@@ -53,3 +53,71 @@ export async function screenshot(page, name) {
   mkdirSync(join(OUT, 'screenshots'), { recursive: true });
   await page.screenshot({ path: join(OUT, 'screenshots', `${name}.png`) });
 }
+
+/** What a person does and sees, in the words of the page. One place to change when the page does. */
+export class Ui {
+  constructor(page) {
+    this.page = page;
+    this.log = page.getByRole('log');
+    this.composer = page.getByRole('textbox', { name: 'Message', exact: true });
+    this.here = page.getByTestId('here-count');
+    this.typing = page.getByTestId('typing');
+    this.inviteCard = page.getByTestId('invite-card');
+    this.messages = page.getByTestId('message');
+    this.bodies = page.getByTestId('message-body');
+  }
+
+  button(name) {
+    return this.page.getByRole('button', { name, exact: true });
+  }
+
+  room(name) {
+    return this.page.getByRole('heading', { level: 1, name, exact: true });
+  }
+
+  roomLink(name) {
+    return this.page.getByRole('navigation', { name: 'Rooms' }).getByRole('link', { name });
+  }
+
+  /** The message with exactly that text, in a state: pending, sent or failed. */
+  message(text, state) {
+    const inState = state ? `[data-state=${state}]` : '';
+    return this.page.locator(`[data-testid=message]${inState}`, { has: this.page.locator(`[data-testid=message-body]:text-is(${JSON.stringify(text)})`) });
+  }
+
+  /** The texts that are in the page now, from old to new. */
+  texts() {
+    return this.bodies.evaluateAll((bodies) => bodies.map((body) => body.textContent));
+  }
+
+  /** Fills the card of the set-up or invite link. */
+  async makeAccount({ name, email, password }) {
+    await this.page.getByLabel('Name', { exact: true }).fill(name);
+    await this.page.getByLabel('E-mail', { exact: true }).fill(email);
+    await this.page.getByLabel('Password', { exact: true }).fill(password);
+    await this.button('Start').click();
+  }
+
+  async signIn({ email, password }) {
+    await this.page.getByLabel('E-mail', { exact: true }).fill(email);
+    await this.page.getByLabel('Password', { exact: true }).fill(password);
+    await this.button('Sign in').click();
+  }
+
+  /** Writes and sends; the message stands in the page at once, in whatever state. */
+  async say(text) {
+    await this.composer.fill(text);
+    await this.composer.press('Enter');
+    await this.message(text).waitFor();
+  }
+
+  async sees(text, state = 'sent') {
+    await this.message(text, state).waitFor();
+  }
+
+  /** Picks an entry of a menu by the name of its button. */
+  async choose(menu, entry) {
+    await this.page.getByRole('button', { name: menu, exact: true }).click();
+    await this.page.getByRole('menuitem', { name: entry }).or(this.page.getByRole('menuitemradio', { name: entry })).click();
+  }
+}

@@ -8,6 +8,8 @@ export class Proxy {
   #pairs = new Set();
   #up = true;
   #silent = false;
+  #paused = false;
+  #mute = false;
 
   constructor(port) {
     this.target = port;
@@ -30,13 +32,14 @@ export class Proxy {
     const server = net.connect(this.target, '127.0.0.1');
     const pair = { client, server };
     this.#pairs.add(pair);
+    if (this.#paused) this.#hold(pair);
     for (const [from, to] of [[client, server], [server, client]]) {
       from.on('data', (bytes) => {
-        if (this.#silent) return;
+        if (this.#silent || (this.#mute && from === server)) return;
         // What is not read at one end waits in the other's kernel, as on a real line.
         if (!to.write(bytes)) {
           from.pause();
-          to.once('drain', () => from.resume());
+          to.once('drain', () => this.#paused || from.resume());
         }
       });
       from.on('end', () => !this.#silent && to.end());
@@ -70,6 +73,31 @@ export class Proxy {
   restore() {
     this.#up = true;
     this.#silent = false;
+    this.#mute = false;
+  }
+
+  #hold({ client, server }) {
+    client.pause();
+    server.pause();
+  }
+
+  /** Holds every byte back until `resume`: a line that is slow, not broken. */
+  pause() {
+    this.#paused = true;
+    for (const pair of this.#pairs) this.#hold(pair);
+  }
+
+  resume() {
+    this.#paused = false;
+    for (const { client, server } of this.#pairs) {
+      client.resume();
+      server.resume();
+    }
+  }
+
+  /** Lets requests through and swallows what comes back, until `restore`. */
+  loseAnswers() {
+    this.#mute = true;
   }
 
   /** Swallows every byte and keeps the sockets open: a peer whose cable was pulled, with no FIN. */
