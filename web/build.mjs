@@ -1,0 +1,67 @@
+// Bundles the UI into dist/: hashed files beside a manifest.json that names them for the server.
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { gzipSync } from "node:zlib";
+import * as esbuild from "esbuild";
+
+const watch = process.argv.includes("--watch");
+const dist = new URL("dist/", import.meta.url);
+
+// Everything a first visit loads must fit into this many bytes when compressed.
+const compressedBytesMax = 150 * 1024;
+
+const manifest = {
+  name: "manifest",
+  setup(build) {
+    build.onEnd(async (result) => {
+      if (result.errors.length > 0) return;
+      const outputs = Object.entries(result.metafile.outputs);
+      const find = (entry) => basename(outputs.find(([, output]) => output.entryPoint === entry)[0]);
+
+      const iconSource = await readFile(new URL("src/icon.svg", import.meta.url));
+      const iconHash = createHash("sha256").update(iconSource).digest("hex").slice(0, 8).toUpperCase();
+      const names = { js: find("src/main.tsx"), css: find("src/styles/app.css"), icon: `icon-${iconHash}.svg` };
+
+      await rm(dist, { recursive: true, force: true });
+      await mkdir(dist, { recursive: true });
+      const files = result.outputFiles.map((file) => [basename(file.path), file.contents]);
+      for (const [name, contents] of [...files, [names.icon, iconSource]]) {
+        await writeFile(new URL(name, dist), contents);
+      }
+      await writeFile(new URL("manifest.json", dist), `${JSON.stringify(names, null, 2)}\n`);
+
+      const compressed = files
+        .filter(([name]) => !name.endsWith(".map"))
+        .reduce((sum, [, contents]) => sum + gzipSync(contents, { level: 9 }).length, 0);
+      console.log(`built ${names.js} and ${names.css}: ${(compressed / 1024).toFixed(1)} KiB compressed`);
+      if (compressed > compressedBytesMax) throw new Error(`over the limit of ${compressedBytesMax / 1024} KiB`);
+    });
+  },
+};
+
+const context = await esbuild.context({
+  absWorkingDir: new URL(".", import.meta.url).pathname,
+  entryPoints: { app: "src/main.tsx", style: "src/styles/app.css" },
+  bundle: true,
+  format: "esm",
+  target: ["es2022", "chrome109", "firefox115", "safari16.4"],
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  minify: !watch,
+  sourcemap: watch ? "inline" : false,
+  legalComments: "none",
+  entryNames: "[name]-[hash]",
+  outdir: "dist",
+  write: false,
+  metafile: true,
+  logLevel: "warning",
+  plugins: [manifest],
+});
+
+if (watch) {
+  await context.watch();
+} else {
+  await context.rebuild();
+  await context.dispose();
+}

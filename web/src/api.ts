@@ -1,0 +1,86 @@
+/** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
+import type { DeviceSession, EventsPage, Invite, InvitePreview, Member, Person, RoomInfo } from "./wire.ts";
+
+/** An answer that is not a success. `status` is 0 when no answer came at all. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+    /** What is wrong with which field, in the server's words. */
+    readonly fields: Record<string, string> = {},
+  ) {
+    super(detail || code || `status ${status}`);
+  }
+}
+
+type Entered = { person: Person; room: RoomInfo };
+export type Credentials = { name: string; email: string; password: string };
+
+export const api = {
+  me: () => request<{ person: Person }>("GET", "/v1/me"),
+  setUp: (code: string, who: Credentials) => request<Entered & { invite: Invite }>("POST", "/v1/setup", { code, ...who }),
+  createAccount: (invite: string, who: Credentials) => request<Entered>("POST", "/v1/accounts", { invite, ...who }),
+  signIn: (email: string, password: string) => request<{ person: Person }>("POST", "/v1/session", { email, password }),
+  signOut: () => request<null>("DELETE", "/v1/session"),
+  sessions: () => request<{ sessions: DeviceSession[] }>("GET", "/v1/sessions"),
+  revokeSession: (id: string) => request<null>("DELETE", `/v1/sessions/${id}`),
+
+  lookUpInvite: (code: string) => request<InvitePreview>("POST", "/v1/invites/look-up", { code }),
+  acceptInvite: (code: string) => request<{ room: RoomInfo }>("POST", "/v1/invites/accept", { code }),
+  invite: (room: string) => request<Invite>("GET", `/v1/rooms/${room}/invite`),
+  renewInvite: (room: string) => request<Invite>("POST", `/v1/rooms/${room}/invite`, {}),
+
+  rooms: () => request<{ rooms: RoomInfo[] }>("GET", "/v1/rooms"),
+  room: (room: string) => request<RoomInfo>("GET", `/v1/rooms/${room}`),
+  createRoom: (name: string, topic: string) => request<RoomInfo>("POST", "/v1/rooms", topic ? { name, topic } : { name }),
+  join: (room: string) => request<RoomInfo>("PUT", `/v1/rooms/${room}/members/me`, {}),
+  leave: (room: string) => request<null>("DELETE", `/v1/rooms/${room}/members/me`),
+  remove: (room: string, person: string) => request<null>("DELETE", `/v1/rooms/${room}/members/${person}`),
+  members: (room: string) => request<{ members: Member[] }>("GET", `/v1/rooms/${room}/members`),
+
+  events: (room: string, at: { before?: number; after?: number }, limit: number) => {
+    const query = new URLSearchParams({ limit: String(limit) });
+    if (at.before !== undefined) query.set("before", String(at.before));
+    if (at.after !== undefined) query.set("after", String(at.after));
+    return request<EventsPage>("GET", `/v1/rooms/${room}/events?${query.toString()}`);
+  },
+};
+
+export type Api = typeof api;
+
+async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const response = await answer(method, path, body);
+  if (response.status === 204) return null as T;
+  const content: unknown = await response.json().catch(() => null);
+  if (response.ok) return content as T;
+  throw problem(response.status, content);
+}
+
+async function answer(method: string, path: string, body: unknown): Promise<Response> {
+  try {
+    return await fetch(path, {
+      method,
+      credentials: "same-origin",
+      headers: { accept: "application/json", ...(method !== "GET" && { "content-type": "application/json" }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+  } catch {
+    throw new ApiError(0, "unreachable", "");
+  }
+}
+
+/** Reads an RFC 9457 problem; whatever else came is an error without words. */
+export function problem(status: number, content: unknown): ApiError {
+  const found = typeof content === "object" && content !== null ? (content as Record<string, unknown>) : {};
+  const fields: Record<string, string> = {};
+  for (const entry of Array.isArray(found.errors) ? (found.errors as unknown[]) : []) {
+    const { field, detail } = (entry ?? {}) as Record<string, unknown>;
+    if (typeof field === "string" && typeof detail === "string") fields[field] ??= detail;
+  }
+  return new ApiError(status, text(found.code), text(found.detail) || text(found.title), fields);
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

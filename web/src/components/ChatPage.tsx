@@ -1,0 +1,91 @@
+import { useEffect, useMemo } from "preact/hooks";
+import type { App } from "../models/app.ts";
+import type { Chat } from "../models/chat.ts";
+import { Layout } from "../models/layout.ts";
+import { strings } from "../strings.ts";
+import { Announcer } from "./Announcer.tsx";
+import { ConnectionBar } from "./ConnectionBar.tsx";
+import { Dialogs } from "./Dialogs.tsx";
+import { PeoplePanel } from "./PeoplePanel.tsx";
+import { focusComposer, focusNextRegion, stepRoom, isTyping } from "./keyboard.ts";
+import { RoomPage } from "./RoomPage.tsx";
+import { NoRoom } from "./NoRoom.tsx";
+import { Sidebar } from "./Sidebar.tsx";
+
+/** Rooms, the open room, its people, and the keys that work everywhere. */
+export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
+  const layout = useMemo(() => new Layout(), []);
+  useEffect(() => () => layout.close(), [layout]);
+  const room = chat.room.value;
+  const unread = chat.unreadTotal.value;
+
+  useEffect(() => {
+    const name = room ? `${room.info.value.name} · ${app.boot.server_name}` : app.boot.server_name;
+    document.title = unread > 0 ? `(${unread}) ${name}` : name;
+  }, [app, room, room?.info.value.name, unread]);
+
+  useEffect(() => {
+    const keys = (event: KeyboardEvent): void => {
+      if (event.isComposing || event.defaultPrevented) return;
+      const command = event.ctrlKey || event.metaKey;
+      if (command && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
+        layout.dialog.value = layout.dialog.peek()?.name === "switcher" ? null : { name: "switcher" };
+      } else if (layout.dialog.peek()) {
+        return; // the dialog has its own keys
+      } else if (event.altKey && !command && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
+        const next = stepRoom(chat, event.key === "ArrowDown" ? 1 : -1, event.shiftKey);
+        if (next) app.navigate(`/rooms/${next}`);
+      } else if (event.key === "F6") {
+        focusNextRegion(event.shiftKey ? -1 : 1);
+      } else if (event.key === "Escape") {
+        if (!layout.closeInnermost()) focusComposer();
+      } else if (event.key === "?" && !command && !isTyping(event.target)) {
+        layout.dialog.value = { name: "shortcuts" };
+      } else {
+        return;
+      }
+      event.preventDefault();
+    };
+    document.addEventListener("keydown", keys);
+    return () => document.removeEventListener("keydown", keys);
+  }, [app, chat, layout]);
+
+  useEffect(() => {
+    const look = (): void => {
+      const open = chat.room.peek();
+      if (document.visibilityState === "hidden") open?.lookAway();
+      else open?.lookBack();
+    };
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, [chat]);
+
+  const covered = !layout.wide.value && layout.rooms.value;
+  return (
+    <div class={layout.people.value && room ? "chat chat-people" : "chat"}>
+      <a
+        class="skip"
+        href="#composer"
+        onClick={(event) => {
+          event.preventDefault();
+          focusComposer();
+        }}
+      >
+        {strings.skip}
+      </a>
+      <Sidebar app={app} chat={chat} layout={layout} />
+      {covered && <div class="scrim" onClick={() => (layout.rooms.value = false)} />}
+      <main class="main" inert={covered} aria-label={room ? strings.room.region(room.info.value.name) : strings.rooms.region}>
+        <ConnectionBar live={chat.live} />
+        {room ? (
+          <RoomPage key={room.id} app={app} chat={chat} room={room} layout={layout} />
+        ) : (
+          <NoRoom app={app} chat={chat} layout={layout} />
+        )}
+      </main>
+      {room && layout.people.value && <PeoplePanel key={room.id} app={app} chat={chat} room={room} layout={layout} />}
+      <Dialogs app={app} chat={chat} layout={layout} />
+      <Announcer chat={chat} />
+    </div>
+  );
+}

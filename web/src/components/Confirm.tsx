@@ -1,0 +1,43 @@
+import { useState } from "preact/hooks";
+import { strings } from "../strings.ts";
+import { describe } from "../models/problems.ts";
+import { Dialog } from "./Dialog.tsx";
+
+type Props = { title: string; lead: string; action: string; onConfirm: () => Promise<void>; onClose: () => void };
+
+/** Asks before something that cannot be taken back. */
+export function Confirm({ title, lead, action, onConfirm, onClose }: Props) {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+
+  const confirm = async (): Promise<void> => {
+    setBusy(true);
+    setProblem(null);
+    try {
+      await onConfirm();
+      onClose();
+    } catch (error) {
+      setProblem(describe(error));
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <p class="lead">{lead}</p>
+      {problem && (
+        <p class="problem" role="alert">
+          {problem}
+        </p>
+      )}
+      <div class="dialog-actions">
+        <button type="button" class="button" onClick={onClose}>
+          {strings.rooms.cancel}
+        </button>
+        <button type="button" class="button button-danger" disabled={busy} onClick={() => void confirm()}>
+          {action}
+        </button>
+      </div>
+    </Dialog>
+  );
+}

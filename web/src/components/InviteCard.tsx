@@ -1,0 +1,152 @@
+import { Check, Copy, Share2, X } from "lucide";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import type { App } from "../models/app.ts";
+import type { Chat, Welcome } from "../models/chat.ts";
+import { describe } from "../models/problems.ts";
+import type { Room } from "../models/room.ts";
+import { shortDate } from "../models/times.ts";
+import { strings } from "../strings.ts";
+import type { Invite } from "../wire.ts";
+import { Icon } from "./Icon.tsx";
+import { canShare, copyText } from "./platform.ts";
+import { QrCode } from "./QrCode.tsx";
+import { focusComposer } from "./keyboard.ts";
+
+type Props = { app: App; chat: Chat; room: Room; welcome: Welcome };
+
+/** The link that brings the next person in: to copy, to scan, to share. Stands above the composer until dismissed. */
+export function InviteCard({ app, chat, room, welcome }: Props) {
+  const [problem, setProblem] = useState<string | null>(null);
+  const [attempt, setAttempt] = useState(0);
+  const [renewed, setRenewed] = useState(false);
+  const heading = useId();
+  const { invite, first } = welcome;
+  const { name } = room.info.value;
+
+  useEffect(() => {
+    if (invite) return;
+    app.api.invite(room.id).then(
+      (found) => (chat.welcome.value = { room: room.id, invite: found, first: false }),
+      (error: unknown) => setProblem(describe(error)),
+    );
+  }, [app, chat, room, invite, attempt]);
+
+  const renew = async (): Promise<void> => {
+    try {
+      chat.welcome.value = { room: room.id, invite: await app.api.renewInvite(room.id), first };
+      setRenewed(true);
+      setProblem(null);
+    } catch (error) {
+      setProblem(describe(error));
+    }
+  };
+
+  const dismiss = (): void => {
+    chat.welcome.value = null;
+    focusComposer();
+  };
+
+  return (
+    <section class="invite" aria-labelledby={heading} data-testid="invite-card">
+      <header class="invite-header">
+        <h2 id={heading}>{first ? strings.invite.welcome(name) : strings.invite.title(name)}</h2>
+        <button type="button" class="icon-button" aria-label={strings.invite.dismiss} title={strings.invite.dismiss} onClick={dismiss}>
+          <Icon of={X} />
+        </button>
+      </header>
+      {invite && (
+        <div class="invite-body">
+          <div class="invite-words">
+            <p class="lead">{strings.invite.lead}</p>
+            <InviteLink url={invite.url} room={name} server={app.boot.server_name} />
+            {app.boot.only_this_computer && <p class="invite-note">{strings.invite.onlyThisComputer}</p>}
+            <p class="invite-small">
+              {renewed ? strings.invite.renewed : until(invite)}{" "}
+              <button type="button" class="link-button" title={strings.invite.renewLead} onClick={() => void renew()}>
+                {strings.invite.renew}
+              </button>
+            </p>
+          </div>
+          <QrCode text={invite.url} label={strings.invite.qr} />
+        </div>
+      )}
+      {problem && (
+        <p class="problem" role="alert">
+          {problem}{" "}
+          {!invite && (
+            <button
+              type="button"
+              class="link-button"
+              onClick={() => {
+                setProblem(null);
+                setAttempt(attempt + 1);
+              }}
+            >
+              {strings.room.retry}
+            </button>
+          )}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function until(invite: Invite): string {
+  return invite.expires === null ? "" : strings.invite.until(shortDate(invite.expires));
+}
+
+function InviteLink({ url, room, server }: { url: string; room: string; server: string }) {
+  const [outcome, setOutcome] = useState<"copied" | "by-hand" | null>(null);
+  const field = useRef<HTMLInputElement>(null);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const copy = async (): Promise<void> => {
+    const copied = await copyText(url);
+    // Without a clipboard the link stands selected, one key away from being copied.
+    if (!copied) {
+      field.current?.focus();
+      field.current?.select();
+    }
+    setOutcome(copied ? "copied" : "by-hand");
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setOutcome(null), 4_000);
+  };
+
+  return (
+    <>
+      <div class="invite-link">
+        <input
+          ref={field}
+          class="input"
+          readOnly
+          aria-label={strings.invite.link}
+          value={url}
+          onFocus={(event) => event.currentTarget.select()}
+        />
+        <button type="button" class="button button-primary" onClick={() => void copy()}>
+          <Icon of={outcome === "copied" ? Check : Copy} size={16} />
+          {outcome === "copied" ? strings.invite.copied : strings.invite.copy}
+        </button>
+        {canShare() && (
+          <button
+            type="button"
+            class="button"
+            onClick={() => void navigator.share({ url, text: strings.invite.shareText(room, server) }).catch(() => undefined)}
+          >
+            <Icon of={Share2} size={16} />
+            {strings.invite.share}
+          </button>
+        )}
+      </div>
+      <p class="visually-hidden" role="status">
+        {outcome === "copied" ? strings.invite.copied : ""}
+      </p>
+      {outcome === "by-hand" && (
+        <p class="invite-small" role="status">
+          {strings.invite.copyByHand}
+        </p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,114 @@
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+
+export type MenuItem = {
+  label: string;
+  icon?: ComponentChildren;
+  onSelect: () => void;
+  /** Set for one of several choices. */
+  checked?: boolean;
+  danger?: boolean;
+  /** A heading above it, for a group of choices. */
+  group?: string;
+};
+
+type Props = {
+  label: string;
+  button: ComponentChildren;
+  items: MenuItem[];
+  class?: string;
+  above?: boolean;
+  align?: "start" | "end";
+};
+
+/** A button that opens a list of actions: arrows move, Escape and a click elsewhere close it. */
+export function Menu({ label, button, items, class: name = "icon-button", above = false, align = "end" }: Props) {
+  const [open, setOpen] = useState(false);
+  const root = useRef<HTMLDivElement>(null);
+  const opener = useRef<HTMLButtonElement>(null);
+  const id = useId();
+
+  useEffect(() => {
+    if (!open) return;
+    root.current?.querySelector<HTMLElement>("[role^=menuitem]")?.focus();
+    const outside = (event: PointerEvent): void => {
+      if (!root.current?.contains(event.target as Node)) setOpen(false);
+    };
+    document.addEventListener("pointerdown", outside);
+    return () => document.removeEventListener("pointerdown", outside);
+  }, [open]);
+
+  const close = (): void => {
+    setOpen(false);
+    opener.current?.focus();
+  };
+
+  const move = (event: KeyboardEvent): void => {
+    const entries = [...(root.current?.querySelectorAll<HTMLElement>("[role^=menuitem]") ?? [])];
+    const at = entries.indexOf(document.activeElement as HTMLElement);
+    const steps: Record<string, number> = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: entries.length - 1 };
+    const next = steps[event.key];
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      close();
+    } else if (event.key === "Tab") {
+      setOpen(false);
+      return;
+    } else if (next !== undefined) {
+      entries[(next + entries.length) % entries.length]?.focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  };
+
+  return (
+    <div class="menu" ref={root}>
+      <button
+        ref={opener}
+        type="button"
+        class={name}
+        aria-label={label}
+        title={label}
+        aria-haspopup="menu"
+        aria-expanded={open}
+        aria-controls={open ? id : undefined}
+        onClick={() => setOpen(!open)}
+        onKeyDown={(event) => {
+          if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+          event.preventDefault();
+          setOpen(true);
+        }}
+      >
+        {button}
+      </button>
+      {open && (
+        <div id={id} class={`menu-list menu-${align}${above ? " menu-above" : ""}`} role="menu" aria-label={label} onKeyDown={move}>
+          {items.map((item) => [
+            item.group && (
+              <div key={`group-${item.group}`} class="menu-group" role="presentation">
+                {item.group}
+              </div>
+            ),
+            <button
+              key={item.label}
+              type="button"
+              class={item.danger ? "menu-item menu-item-danger" : "menu-item"}
+              role={item.checked === undefined ? "menuitem" : "menuitemradio"}
+              aria-checked={item.checked}
+              tabIndex={-1}
+              onClick={() => {
+                if (item.checked === undefined) close();
+                item.onSelect();
+              }}
+            >
+              {item.icon}
+              <span class="menu-item-label">{item.label}</span>
+              {item.checked && <span class="menu-check" aria-hidden="true" />}
+            </button>,
+          ])}
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,212 @@
+import { ArrowDown } from "lucide";
+import { useCallback, useEffect, useLayoutEffect, useReducer, useRef } from "preact/hooks";
+import { FOLLOW_MARGIN_PX, PAGING_MARGIN_PX } from "../limits.ts";
+import type { Chat } from "../models/chat.ts";
+import type { Room } from "../models/room.ts";
+import { rows } from "../models/rows.ts";
+import { atEnd, grown, newer, older, type Range } from "../models/window.ts";
+import { strings } from "../strings.ts";
+import { Icon } from "./Icon.tsx";
+import { RowView } from "./RowView.tsx";
+import { focusComposer } from "./keyboard.ts";
+
+/** The line that must not move while the list changes around it: its element's key, and its distance from the top. */
+type Anchor = { key: string; top: number };
+
+/**
+ * The messages of a room, from old to new. Follows what comes only while the reader is at the end; keeps the visible
+ * line in place otherwise, whatever is added or dropped above and below.
+ */
+export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const list = useRef<HTMLDivElement>(null);
+  const range = useRef<Range>(atEnd(room.timeline.last));
+  const following = useRef(true);
+  const farUp = useRef(false);
+  const anchor = useRef<Anchor | null>(null);
+  const [, redraw] = useReducer((count: number) => count + 1, 0);
+
+  const version = room.version.value;
+  const { timeline } = room;
+  range.current = grown(range.current, timeline.last, following.current);
+  const { from, to } = range.current;
+  const shown = rows({
+    timeline,
+    from,
+    to,
+    unsent: chat.outbox.in(room.id),
+    me: chat.me,
+    newAfter: room.newAfter.value,
+  });
+  const isWhole = timeline.positioned && !timeline.hasOlder && from <= timeline.first;
+  const history = room.history.value;
+  const unread = room.unread.value.count;
+
+  const settle = useCallback(() => {
+    const element = scroller.current;
+    if (!element) return;
+    if (following.current) {
+      element.scrollTop = element.scrollHeight;
+    } else if (anchor.current) {
+      const kept = rowByKey(list.current, anchor.current.key);
+      if (kept) element.scrollTop += topOf(kept, element) - anchor.current.top;
+    }
+    anchor.current = firstVisible(list.current, element);
+    if (following.current && document.visibilityState === "visible") room.markRead();
+  }, [room]);
+
+  const page = useCallback(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const { scrollTop, scrollHeight, clientHeight } = element;
+    const below = scrollHeight - scrollTop - clientHeight;
+    if (scrollTop < PAGING_MARGIN_PX && timeline.positioned) {
+      if (range.current.from > timeline.first) {
+        range.current = older(range.current, timeline.first, timeline.last);
+        redraw(0);
+      } else if (timeline.hasOlder && room.history.peek() === "idle") {
+        void room.loadOlder().then(() => {
+          if (room.history.peek() !== "idle") return;
+          range.current = older({ ...range.current, from: Math.max(range.current.from, timeline.first) }, timeline.first, timeline.last);
+          redraw(0);
+        });
+      }
+    } else if (below < PAGING_MARGIN_PX && range.current.to !== Infinity) {
+      range.current = newer(range.current, timeline.last);
+      redraw(0);
+    }
+  }, [room, timeline]);
+
+  const scrolled = useCallback(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const below = element.scrollHeight - element.scrollTop - element.clientHeight;
+    const [wasFollowing, wasFarUp] = [following.current, farUp.current];
+    following.current = below < FOLLOW_MARGIN_PX && range.current.to === Infinity;
+    farUp.current = range.current.to !== Infinity || below > element.clientHeight;
+    anchor.current = firstVisible(list.current, element);
+    if (following.current && document.visibilityState === "visible") room.markRead();
+    if (wasFollowing !== following.current || wasFarUp !== farUp.current) redraw(0);
+    page();
+  }, [room, page]);
+
+  const toEnd = useCallback(() => {
+    following.current = true;
+    farUp.current = false;
+    range.current = atEnd(timeline.last);
+    redraw(0);
+  }, [timeline]);
+
+  // What this person sends brings the end into view.
+  const unsentCount = chat.outbox.in(room.id).length;
+  const sentBefore = useRef(unsentCount);
+  useLayoutEffect(() => {
+    if (unsentCount > sentBefore.current) {
+      room.newAfter.value = null;
+      if (!following.current) toEnd();
+    }
+    sentBefore.current = unsentCount;
+  }, [unsentCount, room, toEnd]);
+
+  useLayoutEffect(settle);
+  // A page shorter than the screen asks for the next one.
+  useEffect(page, [page, version, history]);
+
+  useEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const resized = new ResizeObserver(settle);
+    resized.observe(element);
+    if (list.current) resized.observe(list.current);
+    const seen = (): void => {
+      if (document.visibilityState === "visible" && following.current) room.markRead();
+    };
+    document.addEventListener("visibilitychange", seen);
+    return () => {
+      resized.disconnect();
+      document.removeEventListener("visibilitychange", seen);
+    };
+  }, [room, settle]);
+
+  const name = room.info.value.name;
+  return (
+    <div class="messages">
+      {/* Silent: `Announcer` tells of new messages, and paging through history tells nothing. */}
+      <div
+        ref={scroller}
+        class="scroller"
+        role="log"
+        aria-live="off"
+        aria-label={strings.room.messages(name)}
+        aria-busy={history === "loading"}
+        tabIndex={0}
+        data-region="messages"
+        onScroll={scrolled}
+        onKeyDown={moveByMessage}
+      >
+        <div ref={list} class="list">
+          <div class="list-top">
+            {history === "failed" ? (
+              <p>
+                {strings.room.historyFailed}{" "}
+                <button type="button" class="link-button" onClick={() => void room.loadOlder()}>
+                  {strings.room.retry}
+                </button>
+              </p>
+            ) : isWhole ? (
+              <p>{strings.room.beginning(name)}</p>
+            ) : (
+              history === "loading" && <p>{strings.room.older}</p>
+            )}
+          </div>
+          {shown.map((row) => (
+            <RowView key={row.key} row={row} outbox={chat.outbox} waiting={chat.live.away.value} />
+          ))}
+        </div>
+      </div>
+      {!following.current && (unread > 0 || farUp.current) && (
+        <button
+          type="button"
+          class="to-end"
+          aria-label={unread > 0 ? strings.room.newBelowLabel(unread) : strings.room.toEnd}
+          onClick={() => {
+            toEnd();
+            focusComposer();
+          }}
+        >
+          {unread > 0 ? strings.room.newBelow(unread) : <Icon of={ArrowDown} />}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function rowByKey(list: HTMLElement | null, key: string): HTMLElement | null {
+  return list?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`) ?? null;
+}
+
+function topOf(row: HTMLElement, scroller: HTMLElement): number {
+  return row.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
+}
+
+function firstVisible(list: HTMLElement | null, scroller: HTMLElement): Anchor | null {
+  for (const row of list?.querySelectorAll<HTMLElement>("[data-key]") ?? []) {
+    if (row.offsetTop + row.offsetHeight <= scroller.scrollTop) continue;
+    return { key: row.dataset.key ?? "", top: topOf(row, scroller) };
+  }
+  return null;
+}
+
+/** Arrows move by message, Home and End to the first and the last one shown. */
+function moveByMessage(event: KeyboardEvent): void {
+  const scroller = event.currentTarget as HTMLElement;
+  if (event.altKey || event.ctrlKey || event.metaKey || !["ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) return;
+  const messages = [...scroller.querySelectorAll<HTMLElement>("article")];
+  const focused = document.activeElement?.closest("article");
+  const at = focused ? messages.indexOf(focused) : messages.length;
+  const next = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: messages.length - 1 }[event.key] ?? 0;
+  event.preventDefault();
+  const message = messages[Math.max(0, Math.min(next, messages.length - 1))];
+  if (next >= messages.length && focused) focusComposer();
+  else message?.focus();
+}

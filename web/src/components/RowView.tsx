@@ -1,0 +1,129 @@
+import { CircleAlert } from "lucide";
+import { Component } from "preact";
+import type { Outbox } from "../models/outbox.ts";
+import { pieces } from "../models/links.ts";
+import { sameRow, type MessageRow, type Row } from "../models/rows.ts";
+import { clockTime, dayLabel, fullTime, machineTime } from "../models/times.ts";
+import { strings } from "../strings.ts";
+import { Avatar } from "./Avatar.tsx";
+import { Icon } from "./Icon.tsx";
+
+type Props = { row: Row; outbox: Outbox; waiting: boolean };
+
+/** One row of the message list, drawn again only when it looks different. */
+export class RowView extends Component<Props> {
+  override shouldComponentUpdate(next: Props): boolean {
+    const { row } = this.props;
+    if (!sameRow(row, next.row)) return true;
+    return next.row.kind === "message" && next.row.state === "pending" && next.waiting !== this.props.waiting;
+  }
+
+  override render({ row, outbox, waiting }: Props) {
+    switch (row.kind) {
+      case "day":
+        return (
+          <div class="day" data-key={row.key} role="separator" aria-label={dayLabel(row.time, Date.now())}>
+            <time dateTime={machineTime(row.time)}>{dayLabel(row.time, Date.now())}</time>
+          </div>
+        );
+      case "new":
+        return (
+          <div class="new-line" data-key={row.key} role="separator" aria-label={strings.room.newLine}>
+            <span>{strings.room.newLine}</span>
+          </div>
+        );
+      case "note":
+        return (
+          <p class="note" data-key={row.key} data-number={row.number}>
+            {strings.room[row.note](row.people)}
+            <time class="note-time" dateTime={machineTime(row.time)} title={fullTime(row.time)}>
+              {clockTime(row.time)}
+            </time>
+          </p>
+        );
+      case "message":
+        return <MessageView row={row} outbox={outbox} waiting={waiting} />;
+    }
+  }
+}
+
+function MessageView({ row, outbox, waiting }: { row: MessageRow; outbox: Outbox; waiting: boolean }) {
+  const { room } = strings;
+  const time = clockTime(row.time);
+  const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (waiting ? room.waiting : room.sending) : "";
+  const body = row.deleted ? room.deleted : row.body;
+  const clientId = row.unsent?.client_id;
+  const stamp = (
+    <time class="message-time" dateTime={machineTime(row.time)} title={fullTime(row.time)}>
+      {time}
+    </time>
+  );
+  return (
+    <article
+      class={row.head ? "message message-head" : "message"}
+      data-key={row.key}
+      data-testid="message"
+      data-state={row.state}
+      data-number={row.number ?? undefined}
+      aria-label={room.messageLabel(row.author.name, time, body, stands)}
+      tabIndex={-1}
+    >
+      <div class="message-gutter">{row.head ? <Avatar person={row.author} /> : stamp}</div>
+      <div class="message-main">
+        {row.head && (
+          <header class="message-header">
+            <span class="message-author">
+              <bdi>{row.author.name}</bdi>
+            </span>
+            {stamp}
+          </header>
+        )}
+        {row.deleted ? (
+          <p class="message-deleted">{room.deleted}</p>
+        ) : (
+          <p class="message-body" dir="auto" data-testid="message-body">
+            {pieces(row.body).map((piece) =>
+              piece.href === undefined ? (
+                piece.text
+              ) : (
+                <a href={piece.href} target="_blank" rel="noopener noreferrer nofollow">
+                  {piece.text}
+                </a>
+              ),
+            )}
+            {row.edited !== null && (
+              <span class="message-edited" title={room.editedAt(fullTime(row.edited))}>
+                {" "}
+                {room.edited}
+              </span>
+            )}
+          </p>
+        )}
+        {row.state === "pending" && waiting && (
+          <p class="message-fate">
+            {room.waiting}
+            {clientId !== undefined && row.unsent?.attempted === false && (
+              <button type="button" class="link-button" onClick={() => outbox.delete(clientId)}>
+                {room.deleteUnsent}
+              </button>
+            )}
+          </p>
+        )}
+        {row.unsent?.failure && clientId !== undefined && (
+          <p class="message-fate message-fate-failed">
+            <Icon of={CircleAlert} size={14} />
+            <span>
+              <strong>{room.notSent}</strong> {room.failure(row.unsent.failure)}
+            </span>
+            <button type="button" class="link-button" onClick={() => outbox.retry(clientId)}>
+              {room.retrySend}
+            </button>
+            <button type="button" class="link-button" onClick={() => outbox.delete(clientId)}>
+              {room.deleteUnsent}
+            </button>
+          </p>
+        )}
+      </div>
+    </article>
+  );
+}

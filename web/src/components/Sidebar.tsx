@@ -1,0 +1,150 @@
+import { Compass, Hash, Keyboard, Laptop, LogOut, Monitor, Moon, Plus, Search, Sun } from "lucide";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { App } from "../models/app.ts";
+import type { Chat } from "../models/chat.ts";
+import type { Layout } from "../models/layout.ts";
+import type { Room } from "../models/room.ts";
+import { showTheme, type Theme } from "../models/settings.ts";
+import { strings } from "../strings.ts";
+import { Avatar } from "./Avatar.tsx";
+import { Icon } from "./Icon.tsx";
+import { Logo } from "./Logo.tsx";
+import { Menu } from "./Menu.tsx";
+import { focusComposer } from "./keyboard.ts";
+import { commandKey } from "./platform.ts";
+import { RoomLink } from "./RoomLink.tsx";
+
+type Props = { app: App; chat: Chat; layout: Layout };
+
+/** The rooms, the way to more of them, and this person's own menu. On a narrow screen it slides in from the left. */
+export function Sidebar({ app, chat, layout }: Props) {
+  const element = useRef<HTMLElement>(null);
+  const open = layout.rooms.value;
+  const hidden = !layout.wide.value && !open;
+
+  useEffect(() => {
+    if (!open) return;
+    const opener = document.activeElement;
+    const sidebar = element.current;
+    sidebar?.querySelector<HTMLElement>("[aria-current=page], a, button")?.focus();
+    return () => {
+      const inside = sidebar?.contains(document.activeElement) ?? false;
+      if (inside && opener instanceof HTMLElement && opener.isConnected) opener.focus();
+    };
+  }, [open]);
+
+  const opened = (): void => {
+    layout.rooms.value = false;
+    requestAnimationFrame(focusComposer);
+  };
+
+  return (
+    <nav ref={element} class={open ? "sidebar sidebar-open" : "sidebar"} aria-label={strings.rooms.region} data-region="rooms" inert={hidden}>
+      <header class="sidebar-header">
+        <Logo size={26} />
+        <span class="sidebar-server" title={app.boot.server_name}>
+          <bdi>{app.boot.server_name}</bdi>
+        </span>
+      </header>
+      <button type="button" class="jump" aria-keyshortcuts="Control+K Meta+K" onClick={() => (layout.dialog.value = { name: "switcher" })}>
+        <Icon of={Search} size={16} />
+        <span>{strings.rooms.jump}</span>
+        <kbd aria-hidden="true">{commandKey()}+K</kbd>
+      </button>
+      <div class="sidebar-section">
+        <h2 id="rooms-heading">{strings.rooms.heading}</h2>
+        <Menu
+          label={strings.rooms.add}
+          class="icon-button icon-button-small"
+          button={<Icon of={Plus} size={16} />}
+          items={[
+            { label: strings.rooms.create, icon: <Icon of={Plus} />, onSelect: () => (layout.dialog.value = { name: "create-room" }) },
+            { label: strings.rooms.browse, icon: <Icon of={Compass} />, onSelect: () => (layout.dialog.value = { name: "browse-rooms" }) },
+          ]}
+        />
+      </div>
+      <ul class="rooms" aria-labelledby="rooms-heading">
+        {chat.joined.value.map((room) => (
+          <li key={room.id}>
+            <RoomEntry app={app} room={room} current={room.id === chat.open.value} onOpened={opened} />
+          </li>
+        ))}
+        {chat.ready.value && chat.joined.value.length === 0 && <li class="rooms-none">{strings.rooms.none}</li>}
+      </ul>
+      <MyMenu app={app} chat={chat} layout={layout} />
+    </nav>
+  );
+}
+
+function RoomEntry({ app, room, current, onOpened }: { app: App; room: Room; current: boolean; onOpened: () => void }) {
+  const { name } = room.info.value;
+  const { count, more } = room.unread.value;
+  const some = (count > 0 || more) && !(current && document.visibilityState === "visible" && count === 0);
+  const words = count > 0 && !more ? strings.rooms.unread(count) : strings.rooms.someUnread;
+  return (
+    <RoomLink app={app} room={room.id} class={some ? "room-link room-link-unread" : "room-link"} current={current} onOpened={onOpened}>
+      <Icon of={Hash} size={16} />
+      <span class="room-link-name">
+        <bdi>{name}</bdi>
+      </span>
+      {some && (
+        <>
+          {count > 0 ? (
+            <span class="badge" aria-hidden="true">
+              {count > 99 || more ? `${Math.min(count, 99)}+` : count}
+            </span>
+          ) : (
+            <span class="dot" aria-hidden="true" />
+          )}
+          <span class="visually-hidden">, {words}</span>
+        </>
+      )}
+    </RoomLink>
+  );
+}
+
+function MyMenu({ app, chat, layout }: Props) {
+  const [theme, setTheme] = useState<Theme>(chat.settings.theme);
+  const [problem, setProblem] = useState(false);
+  const choose = (next: Theme): void => {
+    chat.settings.theme = next;
+    showTheme(next);
+    setTheme(next);
+  };
+  const signOut = (): void => {
+    if (chat.outbox.size > 0) layout.dialog.value = { name: "sign-out" };
+    else app.signOut().catch(() => setProblem(true));
+  };
+  const { me } = strings;
+  return (
+    <footer class="sidebar-footer">
+      {problem && (
+        <p class="problem" role="alert">
+          {strings.errors.unreachable}
+        </p>
+      )}
+      <Menu
+        label={me.menu(chat.me.name)}
+        class="me"
+        above
+        align="start"
+        button={
+          <>
+            <Avatar person={chat.me} small />
+            <span class="me-name">
+              <bdi>{chat.me.name}</bdi>
+            </span>
+          </>
+        }
+        items={[
+          { label: me.system, group: me.theme, icon: <Icon of={Monitor} />, checked: theme === "system", onSelect: () => choose("system") },
+          { label: me.light, icon: <Icon of={Sun} />, checked: theme === "light", onSelect: () => choose("light") },
+          { label: me.dark, icon: <Icon of={Moon} />, checked: theme === "dark", onSelect: () => choose("dark") },
+          { label: me.shortcuts, group: chat.me.email, icon: <Icon of={Keyboard} />, onSelect: () => (layout.dialog.value = { name: "shortcuts" }) },
+          { label: me.devices, icon: <Icon of={Laptop} />, onSelect: () => (layout.dialog.value = { name: "devices" }) },
+          { label: me.signOut, icon: <Icon of={LogOut} />, onSelect: signOut },
+        ]}
+      />
+    </footer>
+  );
+}

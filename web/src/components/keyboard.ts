@@ -1,0 +1,37 @@
+/** The keys that work everywhere: moving between rooms and between the parts of the page. */
+import type { Chat } from "../models/chat.ts";
+
+/** Where F6 stops, in visual order. */
+const REGIONS = ["[data-region=rooms]", "[data-region=messages]", "#composer", "[data-region=people]"];
+
+export function focusComposer(): void {
+  document.getElementById("composer")?.focus();
+}
+
+export function isTyping(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
+}
+
+export function focusNextRegion(step: 1 | -1): void {
+  const regions = REGIONS.map((selector) => document.querySelector<HTMLElement>(selector)).filter(
+    (region) => region !== null && !region.closest("[inert]"),
+  );
+  const at = regions.findIndex((region) => region?.contains(document.activeElement));
+  const next = regions[(at + step + regions.length) % regions.length];
+  if (!next) return;
+  if (next.tabIndex >= 0) next.focus();
+  else next.querySelector<HTMLElement>("[aria-current=page], a, button, input")?.focus();
+}
+
+/** The room above or below the open one, or the next unread one in that direction. */
+export function stepRoom(chat: Chat, step: 1 | -1, unreadOnly: boolean): string | null {
+  const rooms = chat.joined.peek();
+  const at = rooms.findIndex((room) => room.id === chat.open.peek());
+  for (let i = 1; i <= rooms.length; i++) {
+    const room = rooms[(at + step * i + rooms.length * 2) % rooms.length];
+    if (!room || room.id === chat.open.peek()) continue;
+    const { count, more } = room.unread.peek();
+    if (!unreadOnly || count > 0 || more) return room.id;
+  }
+  return null;
+}

@@ -1,0 +1,59 @@
+/** Every limit of the UI, with its unit and its reason. */
+
+/** UTF-8 bytes in a message: the server's limit, checked here so that nobody loses a long text to a refusal. */
+export const MESSAGE_BYTES_MAX = 16_384;
+
+/** Events per page of history: about three screens, so that scrolling rarely waits. */
+export const HISTORY_PAGE_EVENTS = 50;
+
+/** Events per page when catching up after an absence: the server's largest page. */
+export const CATCH_UP_PAGE_EVENTS = 200;
+
+/** Missed events worth reading one by one; after a longer absence the room restarts at its newest page. */
+export const CATCH_UP_EVENTS_MAX = 1_000;
+
+/** Events one room keeps in memory while the reader is at the end (some 1 MB of texts). */
+export const TIMELINE_EVENTS_MAX = 2_000;
+
+/** Events shown at once, so that layout stays quick on a phone. */
+export const WINDOW_EVENTS_MAX = 300;
+
+/** Events shown on entering a room. */
+export const WINDOW_EVENTS_START = 80;
+
+/** Pixels from either end at which the next part of the list is shown or fetched. */
+export const PAGING_MARGIN_PX = 600;
+
+/** Pixels from the end within which the list follows new messages. */
+export const FOLLOW_MARGIN_PX = 100;
+
+/** Milliseconds within which messages of one author share a header. */
+export const GROUPING_MS = 5 * 60_000;
+
+/** Milliseconds that a typing notice stays without being renewed. */
+export const TYPING_SHOWN_MS = 5_000;
+
+/** Milliseconds between two typing notices that we send: renewed before the last one fades. */
+export const TYPING_SEND_EVERY_MS = 3_000;
+
+/** Milliseconds without a connection before we speak of it: most cuts heal sooner. */
+export const RECONNECTING_SHOWN_AFTER_MS = 5_000;
+
+/** Milliseconds over which announcements to a screen reader are collected. */
+export const ANNOUNCE_EVERY_MS = 1_000;
+
+/** Attempts to send one message over a working connection before it is called failed. */
+export const SEND_ATTEMPTS_MAX = 5;
+
+/** Milliseconds: the first and the longest wait before a message is sent again over a working connection. */
+export const RESEND_DELAY_MIN_MS = 500;
+export const RESEND_DELAY_MAX_MS = 20_000;
+
+/** Characters in a password, at least. The server holds the same limit. */
+export const PASSWORD_CHARACTERS_MIN = 10;
+
+/** Characters in a person's or a room's name, at most. The server holds the same limit. */
+export const NAME_CHARACTERS_MAX = 80;
+
+/** Characters in a room's topic, at most. The server holds the same limit. */
+export const TOPIC_CHARACTERS_MAX = 250;

@@ -1,0 +1,175 @@
+/**
+ * The live connection: one `centrifuge` client, authenticated by the session cookie. It reconnects by itself with
+ * exponential backoff and full jitter and resumes each room where it stopped; this file turns its events into ours.
+ */
+import { signal, type ReadonlySignal } from "@preact/signals";
+import { Centrifuge, type ClientInfo, type Subscription } from "centrifuge";
+import { RECONNECTING_SHOWN_AFTER_MS } from "./limits.ts";
+import type { SendFailure, SendResult, Unsent } from "./models/outbox.ts";
+import type { Connection } from "./models/presence.ts";
+import type { PersonRef, Posted, RoomEvent } from "./wire.ts";
+
+export type LiveState = "connecting" | "connected" | "stopped";
+
+export type RoomHandlers = {
+  /** The room's position; what was missed since the last connection follows as events when it could be recovered. */
+  subscribed: (offset: number, epoch: string) => void;
+  event: (event: RoomEvent) => void;
+  typing: (person: PersonRef) => void;
+  joined: (connection: Connection) => void;
+  left: (client: string) => void;
+  /** The server ended the subscription: the person is out of the room. */
+  ended: () => void;
+};
+
+export type LiveHandlers = {
+  connected: () => void;
+  lost: () => void;
+  /** A connection was refused or closed for good: the session may have ended. */
+  doubt: () => void;
+  /** Something about this person's rooms changed. */
+  rooms: () => void;
+};
+
+const ERROR_TIMEOUT = 1;
+const TEMPORARY = new Set([ERROR_TIMEOUT, 100, 111, 113]);
+const FAILURES: Record<number, SendFailure> = { 103: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long" };
+
+export class Live {
+  private readonly current = signal<LiveState>("connecting");
+  private readonly late = signal(false);
+  /** Network changes reach the client through here, and so does "Try now". */
+  private readonly network = new EventTarget();
+  private readonly client: Centrifuge;
+  private lateTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    url: string,
+    version: string,
+    handlers: LiveHandlers,
+  ) {
+    this.client = new Centrifuge(url, { name: "web", version, networkEventTarget: this.network });
+    this.client.on("connected", () => {
+      clearTimeout(this.lateTimer);
+      this.lateTimer = undefined;
+      this.late.value = false;
+      this.current.value = "connected";
+      handlers.connected();
+    });
+    this.client.on("connecting", ({ code }) => {
+      const wasConnected = this.current.value === "connected";
+      this.current.value = "connecting";
+      this.lateTimer ??= setTimeout(() => (this.late.value = true), RECONNECTING_SHOWN_AFTER_MS);
+      if (wasConnected) handlers.lost();
+      if (code !== 0 && wasConnected) handlers.doubt();
+    });
+    this.client.on("disconnected", ({ code }) => {
+      if (code === 0) return; // we asked for it
+      clearTimeout(this.lateTimer);
+      this.lateTimer = undefined;
+      this.current.value = "stopped";
+      handlers.lost();
+      handlers.doubt();
+    });
+    // A handshake that the server refuses looks to the browser like a server that is away.
+    this.client.on("error", ({ type }) => {
+      if (type === "transport" || type === "connect") handlers.doubt();
+    });
+    this.client.on("publication", ({ channel }) => {
+      if (channel.startsWith("user:")) handlers.rooms();
+    });
+  }
+
+  get state(): ReadonlySignal<LiveState> {
+    return this.current;
+  }
+
+  /** Whether the connection has been away long enough to say so. */
+  get away(): ReadonlySignal<boolean> {
+    return this.late;
+  }
+
+  connect(): void {
+    globalThis.addEventListener("online", this.tryNow);
+    globalThis.addEventListener("offline", this.offline);
+    this.client.connect();
+  }
+
+  close(): void {
+    globalThis.removeEventListener("online", this.tryNow);
+    globalThis.removeEventListener("offline", this.offline);
+    clearTimeout(this.lateTimer);
+    this.client.disconnect();
+  }
+
+  /** Does not wait for the next attempt. */
+  readonly tryNow = (): void => {
+    if (this.current.value === "stopped") this.client.connect();
+    else this.network.dispatchEvent(new Event("online"));
+  };
+
+  private readonly offline = (): void => {
+    this.network.dispatchEvent(new Event("offline"));
+  };
+
+  /** Follows a room until the returned function is called. */
+  follow(room: string, handlers: RoomHandlers): () => void {
+    const subscription = this.client.newSubscription(`room:${room}`, { recoverable: true, joinLeave: true });
+    subscription.on("subscribed", ({ streamPosition }) => {
+      handlers.subscribed(streamPosition?.offset ?? 0, streamPosition?.epoch ?? "");
+    });
+    subscription.on("publication", ({ data }) => {
+      const event = data as RoomEvent & { person?: PersonRef };
+      if (typeof event.number === "number") handlers.event(event);
+      else if (event.type === "typing" && event.person) handlers.typing(event.person);
+    });
+    subscription.on("join", ({ info }) => handlers.joined(connection(info)));
+    subscription.on("leave", ({ info }) => handlers.left(info.client));
+    subscription.on("unsubscribed", ({ code }) => {
+      if (code !== 0) handlers.ended();
+    });
+    subscription.subscribe();
+    return () => this.drop(subscription);
+  }
+
+  /** Who is in a room now. */
+  async presence(room: string): Promise<Connection[]> {
+    const { clients } = await this.client.presence(`room:${room}`);
+    return Object.values(clients).map(connection);
+  }
+
+  readonly post = async (unsent: Unsent): Promise<SendResult> => {
+    if (this.current.value !== "connected") return "later";
+    try {
+      const { room, client_id, body } = unsent;
+      const answer = await this.client.rpc("post", { room, client_id, body });
+      return { posted: answer.data as Posted };
+    } catch (error) {
+      return outcome(error);
+    }
+  };
+
+  /** Tells the room that this person is typing. Nothing depends on its arrival. */
+  typing(room: string): void {
+    if (this.current.value !== "connected") return;
+    this.client.rpc("typing", { room }).catch(() => undefined);
+  }
+
+  private drop(subscription: Subscription): void {
+    subscription.removeAllListeners();
+    subscription.unsubscribe();
+    this.client.removeSubscription(subscription);
+  }
+}
+
+function outcome(error: unknown): SendResult {
+  const { code = 0, temporary = false } = error as { code?: number; temporary?: boolean };
+  if (TEMPORARY.has(code) || temporary) return "again";
+  if (code < 100) return "later"; // the connection went away under it
+  return { failure: FAILURES[code] ?? "refused" };
+}
+
+function connection(info: ClientInfo): Connection {
+  const { name } = (info.connInfo ?? {}) as { name?: unknown };
+  return { client: info.client, user: info.user, name: typeof name === "string" ? name : "" };
+}

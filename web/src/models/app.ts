@@ -1,0 +1,178 @@
+/** Who is at the screen and what they see: a card before signing in, the chat after. Follows the address bar. */
+import { signal } from "@preact/signals";
+import { ApiError, type Api, type Credentials } from "../api.ts";
+import type { Boot, Invite, Person, RoomInfo } from "../wire.ts";
+import { Chat } from "./chat.ts";
+import type { UnsentStore } from "./outbox.ts";
+import { lastTheme, Settings, showTheme } from "./settings.ts";
+
+export type View =
+  | { name: "loading" }
+  | { name: "unreachable" }
+  | { name: "set-up"; code: string }
+  | { name: "not-set-up" }
+  | { name: "invite"; code: string; me: Person | null }
+  | { name: "sign-in"; notice: "ended" | "signed-out" | "set-up-done" | null; invite: string | null }
+  | { name: "chat"; chat: Chat };
+
+export class App {
+  readonly view = signal<View>({ name: "loading" });
+  private me: Person | null = null;
+  private chat: Chat | null = null;
+  private checking = false;
+
+  constructor(
+    readonly boot: Boot,
+    readonly api: Api,
+    private readonly store: UnsentStore,
+  ) {}
+
+  async start(): Promise<void> {
+    showTheme(lastTheme());
+    addEventListener("popstate", () => this.follow());
+    addEventListener("hashchange", () => this.follow());
+    await this.open();
+  }
+
+  /** Finds out who is here, then shows what the address asks for. */
+  async open(): Promise<void> {
+    this.view.value = { name: "loading" };
+    try {
+      this.me = (await this.api.me()).person;
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) {
+        this.view.value = { name: "unreachable" };
+        return;
+      }
+      this.me = null;
+    }
+    this.follow();
+  }
+
+  /** Shows what the address bar asks for. */
+  follow(): void {
+    const { pathname, hash } = location;
+    const code = decodeURIComponent(hash.slice(1));
+    if (pathname === "/invite") {
+      this.leaveChat();
+      this.view.value = { name: "invite", code, me: this.me };
+    } else if (this.me) {
+      this.showChat(this.me, /^\/rooms\/([^/]+)$/.exec(pathname)?.[1] ?? null);
+    } else if (pathname === "/setup") {
+      this.view.value = this.boot.setup_needed
+        ? { name: "set-up", code }
+        : { name: "sign-in", notice: "set-up-done", invite: null };
+    } else if (this.boot.setup_needed) {
+      this.view.value = { name: "not-set-up" };
+    } else {
+      this.view.value = { name: "sign-in", notice: null, invite: null };
+    }
+  }
+
+  /** Changes the address and shows what it stands for. */
+  navigate(path: string, replace = false): void {
+    if (replace) history.replaceState(null, "", path);
+    else if (path !== location.pathname + location.hash) history.pushState(null, "", path);
+    this.follow();
+  }
+
+  async setUp(code: string, who: Credentials): Promise<void> {
+    const { person, room, invite } = await this.api.setUp(code, who);
+    this.boot.setup_needed = false;
+    this.enter(person, room, invite);
+  }
+
+  async createAccount(invite: string, who: Credentials): Promise<void> {
+    const { person, room } = await this.api.createAccount(invite, who);
+    this.enter(person, room, null);
+  }
+
+  async acceptInvite(code: string): Promise<void> {
+    const { room } = await this.api.acceptInvite(code);
+    this.navigate(`/rooms/${room.id}`, true);
+  }
+
+  async signIn(email: string, password: string, invite: string | null): Promise<void> {
+    this.me = (await this.api.signIn(email, password)).person;
+    if (invite) await this.acceptInvite(invite).catch(() => this.navigate("/", true));
+    else if (location.pathname.startsWith("/rooms/")) this.follow();
+    else this.navigate("/", true);
+  }
+
+  /** Offers sign-in to somebody who followed an invite and has an account already. */
+  signInForInvite(invite: string): void {
+    this.view.value = { name: "sign-in", notice: null, invite };
+  }
+
+  async signOut(): Promise<void> {
+    await this.chat?.outbox.clear();
+    await this.api.signOut().catch((error: unknown) => {
+      // Without an answer the session would go on living; a 401 says it is gone already.
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+    });
+    this.toSignIn("signed-out");
+  }
+
+  private enter(person: Person, room: RoomInfo, invite: Invite | null): void {
+    this.me = person;
+    history.replaceState(null, "", `/rooms/${room.id}`);
+    const chat = this.showChat(person, room.id);
+    chat.adopt({ ...room, member: true });
+    if (invite) chat.welcome.value = { room: room.id, invite, first: true };
+  }
+
+  private showChat(me: Person, room: string | null): Chat {
+    if (!this.chat) {
+      const settings = new Settings(me.id);
+      showTheme(settings.theme);
+      this.chat = new Chat({
+        me,
+        api: this.api,
+        websocketUrl: this.boot.websocket_url,
+        version: this.boot.version,
+        store: this.store,
+        settings,
+        doubt: () => void this.check(),
+      });
+      const chat = this.chat;
+      void chat.start().then(() => this.chat === chat && this.goHome(chat));
+    }
+    this.view.value = { name: "chat", chat: this.chat };
+    if (room) this.chat.go(room);
+    else this.goHome(this.chat);
+    return this.chat;
+  }
+
+  private goHome(chat: Chat): void {
+    if (location.pathname.startsWith("/rooms/") || !chat.ready.peek()) return;
+    const home = chat.home;
+    if (home) history.replaceState(null, "", `/rooms/${home}`);
+    else if (location.pathname !== "/") history.replaceState(null, "", "/");
+    chat.go(home);
+  }
+
+  /** Asks whether the session still stands; a server that is away proves nothing. */
+  private async check(): Promise<void> {
+    if (this.checking || !this.me) return;
+    this.checking = true;
+    try {
+      await this.api.me();
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) this.toSignIn("ended");
+    } finally {
+      this.checking = false;
+    }
+  }
+
+  private toSignIn(notice: "ended" | "signed-out"): void {
+    this.me = null;
+    this.leaveChat();
+    if (notice === "signed-out") history.replaceState(null, "", "/");
+    this.view.value = { name: "sign-in", notice, invite: null };
+  }
+
+  private leaveChat(): void {
+    this.chat?.close();
+    this.chat = null;
+  }
+}

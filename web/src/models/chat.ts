@@ -1,0 +1,264 @@
+/** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
+import { computed, signal, type ReadonlySignal } from "@preact/signals";
+import { ApiError, type Api } from "../api.ts";
+import { ANNOUNCE_EVERY_MS } from "../limits.ts";
+import { Live } from "../live.ts";
+import { strings } from "../strings.ts";
+import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
+import { announcement, type Heard } from "./announcer.ts";
+import { Outbox, type UnsentStore } from "./outbox.ts";
+import { byName } from "./presence.ts";
+import { Room } from "./room.ts";
+import type { Settings } from "./settings.ts";
+
+export type ChatOptions = {
+  me: Person;
+  api: Api;
+  websocketUrl: string;
+  version: string;
+  store: UnsentStore;
+  settings: Settings;
+  /** The session may have ended. */
+  doubt: () => void;
+};
+
+/** What the invite card shows, and for which room. */
+export type Welcome = { room: string; invite: Invite | null; first: boolean };
+
+export class Chat {
+  readonly me: Person;
+  readonly live: Live;
+  readonly outbox: Outbox;
+  readonly settings: Settings;
+  /** Rooms this person is in, by name. */
+  readonly joined = signal<readonly Room[]>([]);
+  /** Every room that can be joined, by name, the joined ones among them. */
+  readonly known = signal<readonly RoomInfo[]>([]);
+  /** Whether the first list of rooms has come. */
+  readonly ready = signal(false);
+  /** The id of the open room; null when there is none. */
+  readonly open = signal<string | null>(null);
+  readonly room: ReadonlySignal<Room | null>;
+  readonly welcome = signal<Welcome | null>(null);
+  /** What a screen reader is told, in turn. */
+  readonly spoken = signal("");
+  readonly unreadElsewhere: ReadonlySignal<boolean>;
+  readonly unreadTotal: ReadonlySignal<number>;
+
+  private readonly api: Api;
+  private heard: Heard[] = [];
+  private speakTimer: ReturnType<typeof setTimeout> | undefined;
+  private wasLost = false;
+  private refreshing: Promise<void> | null = null;
+  private refreshAgain = false;
+  /** Counts what this page itself did to the rooms, so that an older list cannot undo it. */
+  private ownChanges = 0;
+
+  constructor(options: ChatOptions) {
+    this.me = options.me;
+    this.api = options.api;
+    this.settings = options.settings;
+    this.live = new Live(options.websocketUrl, options.version, {
+      connected: () => this.connected(),
+      lost: () => {
+        this.wasLost = true;
+        this.outbox.connected(false);
+      },
+      doubt: options.doubt,
+      rooms: () => void this.refreshRooms(),
+    });
+    this.outbox = new Outbox({
+      person: options.me.id,
+      store: options.store,
+      send: this.live.post,
+      changed: (room) => this.outboxChanged(room),
+      after: (delay, task) => setTimeout(task, delay),
+    });
+    this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
+    this.unreadElsewhere = computed(() =>
+      this.joined.value.some((room) => room.id !== this.open.value && (room.unread.value.count > 0 || room.unread.value.more)),
+    );
+    this.unreadTotal = computed(() => this.joined.value.reduce((sum, room) => sum + room.unread.value.count, 0));
+  }
+
+  async start(): Promise<void> {
+    this.live.connect();
+    void this.outbox.restore();
+    await this.refreshRooms();
+  }
+
+  close(): void {
+    clearTimeout(this.speakTimer);
+    for (const room of this.joined.peek()) room.close();
+    this.live.close();
+  }
+
+  find(id: string): Room | null {
+    return this.joined.peek().find((room) => room.id === id) ?? null;
+  }
+
+  /** Opens a room, whether joined or not: what is not joined shows how to join. */
+  go(id: string | null): void {
+    this.room.peek()?.trim();
+    this.open.value = id;
+    const room = this.room.peek();
+    if (!room) return;
+    this.settings.lastRoom = room.id;
+    room.enter();
+  }
+
+  /** Where to go when no room is asked for. */
+  get home(): string | null {
+    const last = this.settings.lastRoom;
+    return (last && this.find(last) ? last : this.joined.peek()[0]?.id) ?? null;
+  }
+
+  async create(name: string, topic: string): Promise<RoomInfo> {
+    const info = await this.api.createRoom(name, topic);
+    this.adopt({ ...info, member: true });
+    return info;
+  }
+
+  async join(id: string): Promise<RoomInfo> {
+    const info = await this.api.join(id);
+    this.adopt({ ...info, member: true });
+    return info;
+  }
+
+  async leave(id: string): Promise<void> {
+    await this.api.leave(id);
+    this.forget(id);
+    void this.refreshRooms();
+  }
+
+  /** A room this person just got into: it is there at once, before the list is asked for again. */
+  adopt(info: RoomInfo): void {
+    this.ownChanges += 1;
+    this.known.value = [...this.known.peek().filter((other) => other.id !== info.id), info].sort(byName);
+    this.setJoined([...this.joined.peek().map((room) => room.info.peek()).filter((other) => other.id !== info.id), info]);
+  }
+
+  /** Asks for the rooms. Requests that come together are answered together. */
+  refreshRooms(): Promise<void> {
+    if (this.refreshing) {
+      this.refreshAgain = true;
+      return this.refreshing;
+    }
+    this.refreshing = this.readRooms().finally(() => {
+      this.refreshing = null;
+      if (!this.refreshAgain) return;
+      this.refreshAgain = false;
+      void this.refreshRooms();
+    });
+    return this.refreshing;
+  }
+
+  /** Shows the invite card of a room; the card asks for the invite. */
+  showInvite(room: string): void {
+    this.welcome.value = { room, invite: null, first: false };
+  }
+
+  /** Tells a screen reader, after what was said before. */
+  say(words: string): void {
+    this.spoken.value = "";
+    setTimeout(() => (this.spoken.value = words), 50);
+  }
+
+  private connected(): void {
+    if (this.wasLost) this.say(strings.announce.reconnected);
+    this.wasLost = false;
+    this.outbox.connected(true);
+    void this.refreshRooms();
+  }
+
+  private async readRooms(): Promise<void> {
+    const ownChanges = this.ownChanges;
+    try {
+      const { rooms } = await this.api.rooms();
+      if (ownChanges !== this.ownChanges) {
+        this.refreshAgain = true;
+        return;
+      }
+      this.known.value = [...rooms].sort(byName);
+      this.setJoined(rooms.filter((room) => room.member));
+      this.ready.value = true;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) return; // `doubt` looks after it
+      if (!this.ready.peek()) setTimeout(() => void this.refreshRooms(), 2_000);
+    }
+  }
+
+  private setJoined(infos: readonly RoomInfo[]): void {
+    const before = new Map(this.joined.peek().map((room) => [room.id, room]));
+    const rooms = infos.map((info) => {
+      const room = before.get(info.id) ?? this.make(info);
+      before.delete(info.id);
+      room.info.value = info;
+      return room;
+    });
+    for (const gone of before.values()) gone.close();
+    const open = this.open.peek();
+    const wasOpen = this.room.peek();
+    this.joined.value = rooms.sort((a, b) => byName(a.info.peek(), b.info.peek()));
+    const nowOpen = this.room.peek();
+    if (open && nowOpen && nowOpen !== wasOpen) this.go(open);
+  }
+
+  private forget(id: string): void {
+    this.ownChanges += 1;
+    this.setJoined(this.joined.peek().map((room) => room.info.peek()).filter((info) => info.id !== id));
+    this.known.value = this.known.peek().map((info) => (info.id === id ? { ...info, member: false } : info));
+  }
+
+  private make(info: RoomInfo): Room {
+    const frames = new FrameTasks();
+    return new Room(info, {
+      me: this.me,
+      api: this.api,
+      live: this.live,
+      outbox: this.outbox,
+      lastRead: this.settings.lastRead(info.id),
+      saveRead: (number) => this.settings.saveRead(info.id, number),
+      heard: (room, event) => this.hear(room, event),
+      ended: (room) => {
+        this.forget(room.id);
+        void this.refreshRooms();
+      },
+      nextFrame: (task) => frames.add(task),
+    });
+  }
+
+  private outboxChanged(room: string): void {
+    this.find(room)?.changed();
+    const failed = this.outbox.in(room).some((unsent) => unsent.failure);
+    if (failed && room === this.open.peek()) this.say(strings.announce.notSent);
+  }
+
+  private hear(room: Room, event: RoomEvent): void {
+    if (room.id !== this.open.peek() || !event.message) return;
+    this.heard.push({ author: event.message.author.name, body: event.message.body ?? "" });
+    this.speakTimer ??= setTimeout(() => {
+      this.speakTimer = undefined;
+      this.say(announcement(this.heard));
+      this.heard = [];
+    }, ANNOUNCE_EVERY_MS);
+  }
+}
+
+/** Runs tasks with the next frame; a page in the background has no frames, so there a timer does. */
+class FrameTasks {
+  private tasks: (() => void)[] = [];
+
+  add(task: () => void): void {
+    this.tasks.push(task);
+    if (this.tasks.length > 1) return;
+    if (document.visibilityState === "visible") requestAnimationFrame(() => this.run());
+    setTimeout(() => this.run(), 200);
+  }
+
+  private run(): void {
+    const tasks = this.tasks;
+    this.tasks = [];
+    for (const task of tasks) task();
+  }
+}

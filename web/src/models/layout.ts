@@ -1,0 +1,43 @@
+/** What is open around the room: the side panels and the dialog on top. */
+import { signal } from "@preact/signals";
+import type { PersonRef } from "../wire.ts";
+
+export type DialogName =
+  | { name: "switcher" | "shortcuts" | "create-room" | "browse-rooms" | "devices" | "sign-out" }
+  | { name: "leave-room"; room: string }
+  | { name: "remove-member"; room: string; person: PersonRef };
+
+const WIDE = "(min-width: 900px)";
+
+export class Layout {
+  readonly dialog = signal<DialogName | null>(null);
+  readonly people = signal(false);
+  /** The rooms over the room, on a narrow screen. */
+  readonly rooms = signal(false);
+  /** Whether rooms and room stand side by side. */
+  readonly wide = signal(true);
+  private readonly query = matchMedia(WIDE);
+
+  constructor() {
+    this.wide.value = this.query.matches;
+    this.query.addEventListener("change", this.measure);
+  }
+
+  close(): void {
+    this.query.removeEventListener("change", this.measure);
+  }
+
+  /** Closes the innermost thing that is open. Returns false when nothing was. */
+  closeInnermost(): boolean {
+    if (this.dialog.peek()) this.dialog.value = null;
+    else if (this.rooms.peek()) this.rooms.value = false;
+    else if (this.people.peek()) this.people.value = false;
+    else return false;
+    return true;
+  }
+
+  private readonly measure = (): void => {
+    this.wide.value = this.query.matches;
+    this.rooms.value = false;
+  };
+}

@@ -1,0 +1,207 @@
+/**
+ * The messages that this person wrote and that are not in the room yet.
+ *
+ * Each room sends one at a time, in the order written, always under the same client id: a repeat is harmless at the
+ * server, so whatever is in doubt is sent again. What was written survives a reload (`UnsentStore`). Knows no socket
+ * and no screen: `send` and the clock come in from outside.
+ */
+import { RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS, SEND_ATTEMPTS_MAX } from "../limits.ts";
+import type { Posted } from "../wire.ts";
+import { uuidv7 } from "./uuid.ts";
+
+export type Unsent = {
+  client_id: string;
+  person: string;
+  room: string;
+  body: string;
+  created: number;
+  /** Whether it left this computer at least once, so that the server may have it. */
+  attempted: boolean;
+  /** Why the server will not take it; null while there is hope. */
+  failure: SendFailure | null;
+  /** The server's answer, until the event itself arrives. */
+  posted: Posted | null;
+};
+
+export type SendFailure = "not_a_member" | "too_long" | "empty" | "conflict" | "no_answer" | "refused";
+
+/** `later`: the connection is gone, wait for it. `again`: the server is busy, ask again soon. */
+export type SendResult = { posted: Posted } | { failure: SendFailure } | "later" | "again";
+
+export interface UnsentStore {
+  load(person: string): Promise<Unsent[]>;
+  put(unsent: Unsent): Promise<void>;
+  delete(clientId: string): Promise<void>;
+  clear(person: string): Promise<void>;
+}
+
+export type OutboxOptions = {
+  person: string;
+  store: UnsentStore;
+  send: (unsent: Unsent) => Promise<SendResult>;
+  /** Called after each change, with the room concerned. */
+  changed: (room: string) => void;
+  /** Runs `task` after a delay in milliseconds. */
+  after: (delay: number, task: () => void) => void;
+  random?: () => number;
+};
+
+export class Outbox {
+  private list: Unsent[] = [];
+  private readonly attempts = new Map<string, number>();
+  private readonly busy = new Set<string>();
+  private online = false;
+
+  constructor(private readonly options: OutboxOptions) {}
+
+  /** What waits in a room, in the order written. */
+  in(room: string): Unsent[] {
+    return this.list.filter((unsent) => unsent.room === room);
+  }
+
+  /** How many messages the server has not taken yet. */
+  get size(): number {
+    return this.list.filter((unsent) => !unsent.posted).length;
+  }
+
+  /** Brings back what an earlier visit left. */
+  async restore(): Promise<void> {
+    const stored = await this.options.store.load(this.options.person);
+    const known = new Set(this.list.map((unsent) => unsent.client_id));
+    this.list = [...stored.filter((unsent) => !known.has(unsent.client_id)), ...this.list].sort(byAge);
+    for (const room of new Set(stored.map((unsent) => unsent.room))) {
+      this.options.changed(room);
+      void this.flush(room);
+    }
+  }
+
+  /** Takes a message: it is on the screen at once, and sent as soon as its turn comes. */
+  add(room: string, body: string, now: number): Unsent {
+    const unsent: Unsent = {
+      client_id: uuidv7(now),
+      person: this.options.person,
+      room,
+      body,
+      created: now,
+      attempted: false,
+      failure: null,
+      posted: null,
+    };
+    this.list.push(unsent);
+    void this.options.store.put(unsent);
+    this.options.changed(room);
+    void this.flush(room);
+    return unsent;
+  }
+
+  /** The connection stands (or broke): everything waiting is sent, in order, room by room. */
+  connected(online: boolean): void {
+    this.online = online;
+    if (!online) return;
+    this.attempts.clear();
+    for (const room of new Set(this.list.map((unsent) => unsent.room))) void this.flush(room);
+  }
+
+  /** The person asks to try a failed message again, under the same client id. */
+  retry(clientId: string): void {
+    const unsent = this.find(clientId);
+    if (!unsent?.failure) return;
+    this.attempts.delete(clientId);
+    this.change(unsent, { failure: null });
+    void this.flush(unsent.room);
+  }
+
+  delete(clientId: string): void {
+    const unsent = this.find(clientId);
+    if (!unsent) return;
+    this.list = this.list.filter((other) => other !== unsent);
+    this.attempts.delete(clientId);
+    void this.options.store.delete(clientId);
+    this.options.changed(unsent.room);
+  }
+
+  /** My message is in the room, as an event that carries its client id: it is no longer unsent. */
+  arrived(clientId: string): void {
+    this.delete(clientId);
+  }
+
+  /** Everything up to `number` is on the screen: answers up to there have done their work. */
+  caughtUp(room: string, number: number): void {
+    for (const unsent of this.in(room)) {
+      if (unsent.posted && unsent.posted.number <= number) this.delete(unsent.client_id);
+    }
+  }
+
+  /** Forgets everything, also what is stored: the person signed out. */
+  async clear(): Promise<void> {
+    this.list = [];
+    await this.options.store.clear(this.options.person);
+  }
+
+  // One at a time per room, so that they arrive in the order written. Each step looks at the list anew, because
+  // events, retries and deletions change it meanwhile.
+  private async flush(room: string): Promise<void> {
+    if (this.busy.has(room)) return;
+    this.busy.add(room);
+    try {
+      for (let next = this.next(room); this.online && next; next = this.next(room)) {
+        if (!(await this.sendOne(next))) break;
+      }
+    } finally {
+      this.busy.delete(room);
+    }
+  }
+
+  private next(room: string): Unsent | undefined {
+    return this.list.find((unsent) => unsent.room === room && !unsent.failure && !unsent.posted);
+  }
+
+  /** Returns whether to go on with the next one. */
+  private async sendOne(unsent: Unsent): Promise<boolean> {
+    if (!unsent.attempted) this.change(unsent, { attempted: true });
+    const result = await this.options.send(unsent);
+    const current = this.find(unsent.client_id);
+    if (!current) return true; // its event came first, or it was deleted
+    if (result === "later") return false;
+    if (result !== "again") {
+      if ("posted" in result) {
+        this.change(current, { posted: result.posted });
+        void this.options.store.delete(current.client_id);
+      } else {
+        this.change(current, { failure: result.failure });
+      }
+      this.attempts.delete(current.client_id);
+      return true;
+    }
+    const attempt = (this.attempts.get(current.client_id) ?? 0) + 1;
+    this.attempts.set(current.client_id, attempt);
+    if (attempt >= SEND_ATTEMPTS_MAX) {
+      this.change(current, { failure: "no_answer" });
+      return true;
+    }
+    this.options.after(resendDelay(attempt, this.options.random?.() ?? Math.random()), () => void this.flush(current.room));
+    return false;
+  }
+
+  private find(clientId: string): Unsent | undefined {
+    return this.list.find((unsent) => unsent.client_id === clientId);
+  }
+
+  // A changed message is a new object, so that the screen sees the difference.
+  private change(unsent: Unsent, change: Partial<Unsent>): void {
+    const changed = { ...unsent, ...change };
+    this.list = this.list.map((other) => (other.client_id === unsent.client_id ? changed : other));
+    if (!changed.posted) void this.options.store.put(changed);
+    this.options.changed(unsent.room);
+  }
+}
+
+/** Exponential with full jitter, in milliseconds; `random` is in [0, 1). */
+export function resendDelay(attempt: number, random: number): number {
+  const ceiling = Math.min(RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS * 2 ** Math.min(attempt, 16));
+  return RESEND_DELAY_MIN_MS + Math.round(random * (ceiling - RESEND_DELAY_MIN_MS));
+}
+
+function byAge(a: Unsent, b: Unsent): number {
+  return a.client_id < b.client_id ? -1 : a.client_id > b.client_id ? 1 : 0;
+}

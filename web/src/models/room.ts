@@ -1,0 +1,252 @@
+/**
+ * One room that this person is in: its history kept whole, who is typing, who is here, and what is unread.
+ *
+ * Follows the room live first and reads history afterwards, so that nothing falls in between; the timeline drops
+ * what comes twice.
+ */
+import { batch, computed, signal, type ReadonlySignal } from "@preact/signals";
+import type { Api } from "../api.ts";
+import {
+  CATCH_UP_EVENTS_MAX,
+  CATCH_UP_PAGE_EVENTS,
+  HISTORY_PAGE_EVENTS,
+  TIMELINE_EVENTS_MAX,
+} from "../limits.ts";
+import type { Live } from "../live.ts";
+import type { EventsPage, PersonRef, RoomEvent, RoomInfo } from "../wire.ts";
+import { resendDelay, type Outbox } from "./outbox.ts";
+import { Presence } from "./presence.ts";
+import { Timeline } from "./timeline.ts";
+import { Typing } from "./typing.ts";
+
+export type Unread = { count: number; more: boolean };
+
+export type RoomContext = {
+  me: PersonRef;
+  api: Pick<Api, "events">;
+  live: Pick<Live, "follow" | "presence">;
+  outbox: Pick<Outbox, "arrived" | "caughtUp" | "in">;
+  /** The last number read at an earlier visit; null at the first. */
+  lastRead: number | null;
+  saveRead: (number: number) => void;
+  /** Someone else's message arrived live. */
+  heard: (room: Room, event: RoomEvent) => void;
+  /** The server put this person out of the room. */
+  ended: (room: Room) => void;
+  /** Runs a task with the next frame, many requests at once. */
+  nextFrame: (task: () => void) => void;
+};
+
+export class Room {
+  readonly timeline = new Timeline();
+  readonly info;
+  /** Counts the changes of what is shown, at most one per frame. */
+  readonly version = signal(0);
+  readonly typing = signal<PersonRef[]>([]);
+  readonly here = signal<PersonRef[]>([]);
+  readonly history = signal<"idle" | "loading" | "failed">("idle");
+  readonly lastRead;
+  /** Messages after this number are new since the last look; null when the line is not wanted. */
+  readonly newAfter = signal<number | null>(null);
+  /** Counts the changes of who is a member. */
+  readonly membership = signal(0);
+  readonly unread: ReadonlySignal<Unread>;
+  /** What stands in the composer. */
+  readonly draft = signal("");
+
+  private readonly typists = new Typing();
+  private readonly presence = new Presence();
+  private readonly unfollow: () => void;
+  private typingTimer: ReturnType<typeof setTimeout> | undefined;
+  private catchingUp = false;
+  private changePending = false;
+  private closed = false;
+
+  constructor(
+    info: RoomInfo,
+    private readonly context: RoomContext,
+  ) {
+    this.info = signal(info);
+    this.lastRead = signal(context.lastRead ?? info.offset);
+    this.unread = computed(() => this.countUnread(this.version.value, this.lastRead.value));
+    this.unfollow = context.live.follow(info.id, {
+      subscribed: (offset, epoch) => this.subscribed(offset, epoch),
+      event: (event) => this.event(event),
+      typing: (person) => this.heardTyping(person),
+      joined: (connection) => this.changePresence(() => this.presence.joined(connection)),
+      left: (client) => this.changePresence(() => this.presence.left(client)),
+      ended: () => context.ended(this),
+    });
+  }
+
+  get id(): string {
+    return this.info.peek().id;
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.typingTimer);
+    this.unfollow();
+  }
+
+  /** The person looks at this room: its newest page is loaded, and what is new gets its line. */
+  enter(): void {
+    const { lastRead, timeline } = this;
+    const newest = Math.max(timeline.last, this.info.peek().offset);
+    this.newAfter.value = lastRead.peek() < newest ? lastRead.peek() : null;
+    if (!timeline.positioned || (timeline.events.length < HISTORY_PAGE_EVENTS && timeline.hasOlder)) void this.loadOlder();
+    void this.refreshPresence();
+  }
+
+  /** Everything that is here has been seen. */
+  markRead(): void {
+    const last = this.timeline.last;
+    if (last <= this.lastRead.peek()) return;
+    this.lastRead.value = last;
+    this.context.saveRead(last);
+  }
+
+  /** From here on, what comes is new to a person who looked away. */
+  lookAway(): void {
+    this.newAfter.value = this.timeline.last;
+  }
+
+  /** The person is back; without anything new the line has nothing to say. */
+  lookBack(): void {
+    if (this.newAfter.peek() === this.timeline.last) this.newAfter.value = null;
+  }
+
+  /** Reads the page before the first event held, or the newest page while there is none. */
+  async loadOlder(): Promise<void> {
+    const { timeline } = this;
+    if (this.history.peek() === "loading" || (timeline.positioned && !timeline.hasOlder)) return;
+    this.history.value = "loading";
+    try {
+      const at = timeline.positioned ? { before: timeline.first } : {};
+      this.merge(await this.context.api.events(this.id, at, HISTORY_PAGE_EVENTS));
+      this.history.value = "idle";
+    } catch {
+      this.history.value = "failed";
+    }
+  }
+
+  async refreshPresence(): Promise<void> {
+    try {
+      const connections = await this.context.live.presence(this.id);
+      this.changePresence(() => this.presence.reset(connections));
+    } catch {
+      // Not connected: the next subscription asks again.
+    }
+  }
+
+  /** The outbox changed what waits in this room. */
+  changed(): void {
+    if (this.changePending) return;
+    this.changePending = true;
+    this.context.nextFrame(() => {
+      this.changePending = false;
+      this.version.value += 1;
+    });
+  }
+
+  /** Frees what a reader at the end does not need. */
+  trim(): void {
+    this.timeline.keepLast(TIMELINE_EVENTS_MAX);
+  }
+
+  private subscribed(offset: number, epoch: string): void {
+    const renewed = this.timeline.subscribed(offset, epoch);
+    if (renewed) this.lastRead.value = offset;
+    // Messages of an earlier visit that were not read: read them, so that their number is known.
+    const unreadBelow = this.timeline.first - 1 - this.lastRead.peek();
+    if (renewed || (unreadBelow > 0 && this.timeline.events.length === 0)) void this.loadOlder();
+    void this.catchUp();
+    void this.refreshPresence();
+    this.changed();
+  }
+
+  private event(event: RoomEvent): void {
+    const isNew = this.timeline.live(event);
+    this.afterEvents([event]);
+    if (this.timeline.gap) void this.catchUp();
+    if (isNew && event.type === "message.posted" && event.message?.author.id !== this.context.me.id) {
+      this.context.heard(this, event);
+    }
+  }
+
+  // Reads what is missing, page by page, until the run reaches everything known to exist. A live event meanwhile
+  // waits in the timeline. After a very long absence the room starts again at its newest page instead: still no hole,
+  // because what lies before that page is read when scrolling up.
+  private async catchUp(attempt = 0): Promise<void> {
+    if (this.catchingUp) return;
+    this.catchingUp = true;
+    try {
+      for (let gap = this.timeline.gap; gap; gap = this.timeline.gap) {
+        const tooFar = gap.upTo - gap.after > CATCH_UP_EVENTS_MAX;
+        const page = tooFar
+          ? await this.context.api.events(this.id, {}, HISTORY_PAGE_EVENTS)
+          : await this.context.api.events(this.id, { after: gap.after }, CATCH_UP_PAGE_EVENTS);
+        if (tooFar) this.timeline.restart();
+        const before = this.timeline.last;
+        this.merge(page);
+        if (this.timeline.last === before) break;
+      }
+    } catch {
+      if (!this.closed) setTimeout(() => void this.catchUp(attempt + 1), resendDelay(attempt, Math.random()));
+    } finally {
+      this.catchingUp = false;
+    }
+  }
+
+  private merge(page: EventsPage): void {
+    this.timeline.page(page);
+    this.afterEvents(page.events);
+  }
+
+  private afterEvents(events: readonly RoomEvent[]): void {
+    batch(() => {
+      for (const event of events) {
+        if (event.type === "member.joined" || event.type === "member.left") this.membership.value += 1;
+        const message = event.type === "message.posted" ? event.message : undefined;
+        if (!message) continue;
+        if (message.author.id === this.context.me.id) this.context.outbox.arrived(message.client_id);
+        this.typists.stopped(message.author.id);
+      }
+      this.context.outbox.caughtUp(this.id, this.timeline.last);
+      this.showTyping();
+      this.changed();
+    });
+  }
+
+  private heardTyping(person: PersonRef): void {
+    if (person.id === this.context.me.id) return;
+    this.typists.started(person, Date.now());
+    this.showTyping();
+  }
+
+  private showTyping(): void {
+    const now = Date.now();
+    const people = this.typists.people(now);
+    const same = people.length === this.typing.peek().length && people.every((person, i) => person.id === this.typing.peek()[i]?.id);
+    if (!same) this.typing.value = people;
+    clearTimeout(this.typingTimer);
+    const fadesIn = this.typists.fadesIn(now);
+    if (fadesIn !== null) this.typingTimer = setTimeout(() => this.showTyping(), fadesIn + 1);
+  }
+
+  private changePresence(change: () => void): void {
+    change();
+    this.here.value = this.presence.people();
+  }
+
+  private countUnread(_version: number, lastRead: number): Unread {
+    const { timeline } = this;
+    let count = 0;
+    for (let number = Math.max(lastRead + 1, timeline.first); number <= timeline.last; number++) {
+      const event = timeline.at(number);
+      if (event?.type === "message.posted" && event.message?.author.id !== this.context.me.id) count += 1;
+    }
+    const from = timeline.positioned ? timeline.first : this.info.peek().offset + 1;
+    return { count, more: lastRead < from - 1 };
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * From events and unsent messages to the rows of the message list: day separators, the line before what is new,
+ * messages grouped under one header, quiet lines for who joined and left.
+ */
+import { GROUPING_MS } from "../limits.ts";
+import type { PersonRef, RoomEvent } from "../wire.ts";
+import type { Unsent } from "./outbox.ts";
+import type { Timeline } from "./timeline.ts";
+import { dayOf } from "./times.ts";
+
+export type MessageState = "pending" | "sent" | "failed";
+
+export type MessageRow = {
+  kind: "message";
+  key: string;
+  author: PersonRef;
+  body: string;
+  time: number;
+  number: number | null;
+  state: MessageState;
+  /** Whether the author and the time stand above it. */
+  head: boolean;
+  edited: number | null;
+  deleted: boolean;
+  /** The message as the outbox knows it, while it is there. */
+  unsent: Unsent | null;
+};
+
+export type NoteRow = { kind: "note"; key: string; note: "joined" | "left" | "created"; people: PersonRef[]; time: number; number: number };
+export type DayRow = { kind: "day"; key: string; time: number };
+export type NewRow = { kind: "new"; key: string };
+export type Row = MessageRow | NoteRow | DayRow | NewRow;
+
+export type RowsInput = {
+  timeline: Timeline;
+  /** First and last number to show. */
+  from: number;
+  to: number;
+  unsent: readonly Unsent[];
+  me: PersonRef;
+  /** What is later than this was not there at the last visit; null when nothing is new. */
+  newAfter: number | null;
+};
+
+const NOTES: Record<string, NoteRow["note"]> = {
+  "member.joined": "joined",
+  "member.left": "left",
+  "room.created": "created",
+};
+
+export function rows(input: RowsInput): Row[] {
+  const list: Row[] = [];
+  let day = "";
+  let latest = -Infinity;
+  let newShown = input.newAfter === null;
+
+  const openDay = (time: number): void => {
+    const next = dayOf(time);
+    // Days only go forward: an old message that failed stays at the end and opens no day of its own.
+    if (next === day || time <= latest) return;
+    day = next;
+    latest = time;
+    list.push({ kind: "day", key: `day-${next}`, time });
+  };
+
+  const pushMessage = (row: Omit<MessageRow, "kind" | "head">): void => {
+    openDay(row.time);
+    const before = list.at(-1);
+    const grouped =
+      before?.kind === "message" &&
+      before.author.id === row.author.id &&
+      row.time - before.time < GROUPING_MS &&
+      row.time >= before.time - GROUPING_MS;
+    list.push({ kind: "message", head: !grouped, ...row });
+  };
+
+  const pushNote = (event: RoomEvent, note: NoteRow["note"], person: PersonRef): void => {
+    openDay(event.time);
+    const before = list.at(-1);
+    if (before?.kind === "note" && before.note === note && note !== "created") {
+      const people = [...before.people.filter((other) => other.id !== person.id), person];
+      list[list.length - 1] = { ...before, people };
+      return;
+    }
+    list.push({ kind: "note", key: `n-${event.number}`, note, people: [person], time: event.time, number: event.number });
+  };
+
+  for (let number = Math.max(input.from, input.timeline.first); number <= input.to; number++) {
+    const event = input.timeline.at(number);
+    if (!event) break;
+    const message = event.type === "message.posted" ? input.timeline.message(event) : undefined;
+    if (message) {
+      if (!newShown && input.newAfter !== null && number > input.newAfter && message.author.id !== input.me.id) {
+        newShown = true;
+        openDay(event.time);
+        list.push({ kind: "new", key: "new" });
+      }
+      pushMessage({
+        key: messageKey(message.author.id, message.client_id),
+        author: message.author,
+        body: message.body ?? "",
+        time: message.time,
+        number,
+        state: "sent",
+        edited: message.edited ?? null,
+        deleted: message.deleted !== undefined,
+        unsent: null,
+      });
+      continue;
+    }
+    const note = NOTES[event.type];
+    if (note && event.member) pushNote(event, note, event.member);
+  }
+
+  if (input.to >= input.timeline.last) {
+    for (const unsent of input.unsent) {
+      pushMessage({
+        key: messageKey(input.me.id, unsent.client_id),
+        author: input.me,
+        body: unsent.body,
+        time: unsent.posted?.time ?? unsent.created,
+        number: unsent.posted?.number ?? null,
+        state: unsent.posted ? "sent" : unsent.failure ? "failed" : "pending",
+        edited: null,
+        deleted: false,
+        unsent,
+      });
+    }
+  }
+  return list;
+}
+
+// The same key before and after the commit keeps the row's element in place.
+function messageKey(author: string, clientId: string): string {
+  return `m-${author}-${clientId}`;
+}
+
+/** Whether two rows look the same, so that the second need not be drawn. */
+export function sameRow(a: Row, b: Row): boolean {
+  if (a.kind !== b.kind || a.key !== b.key) return false;
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  return Object.keys(left).every((name) => {
+    const [was, is] = [left[name], right[name]];
+    if (was === is) return true;
+    if (name === "author") return (was as PersonRef).id === (is as PersonRef).id && (was as PersonRef).name === (is as PersonRef).name;
+    if (name === "people") return (was as PersonRef[]).map((person) => person.id).join() === (is as PersonRef[]).map((person) => person.id).join();
+    return false;
+  });
+}

@@ -1,0 +1,53 @@
+/** Times as people read them, by Intl in the reader's language and zone. */
+
+const LOCALE = typeof navigator === "undefined" ? "en" : navigator.language;
+
+const clock = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
+const full = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "short" });
+const date = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "long" });
+const weekday = new Intl.DateTimeFormat(LOCALE, { weekday: "long", day: "numeric", month: "long" });
+const withYear = new Intl.DateTimeFormat(LOCALE, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: "auto" });
+
+/** "09:12" */
+export function clockTime(time: number): string {
+  return clock.format(time);
+}
+
+/** "Friday, 20 November 2026 at 09:12" */
+export function fullTime(time: number): string {
+  return full.format(time);
+}
+
+/** "20 November" */
+export function shortDate(time: number): string {
+  return date.format(time);
+}
+
+/** For `<time datetime>`. */
+export function machineTime(time: number): string {
+  return new Date(time).toISOString();
+}
+
+/** The local calendar day, to compare. */
+export function dayOf(time: number): string {
+  const at = new Date(time);
+  return `${at.getFullYear()}-${at.getMonth() + 1}-${at.getDate()}`;
+}
+
+/** "Today", "Yesterday", "Friday, 20 November", and the year when it is another one. */
+export function dayLabel(time: number, now: number): string {
+  const days = Math.round((startOfDay(time) - startOfDay(now)) / 86_400_000);
+  if (days === 0 || days === -1) return capitalise(relative.format(days, "day"));
+  const sameYear = new Date(time).getFullYear() === new Date(now).getFullYear();
+  return capitalise((sameYear ? weekday : withYear).format(time));
+}
+
+function startOfDay(time: number): number {
+  const at = new Date(time);
+  return new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
+}
+
+function capitalise(text: string): string {
+  return text.charAt(0).toLocaleUpperCase(LOCALE) + text.slice(1);
+}

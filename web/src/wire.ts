@@ -1,0 +1,75 @@
+/** The JSON that the server speaks over REST and the socket: types only, named as on the wire. */
+
+export type PersonRef = { id: string; name: string };
+
+export type Person = PersonRef & { email: string; role: "admin" | "member" };
+
+export type Member = PersonRef & { role: string };
+
+export type RoomInfo = {
+  id: string;
+  name: string;
+  topic: string | null;
+  member: boolean;
+  members: number;
+  /** Number of the room's newest event. */
+  offset: number;
+  epoch: string;
+  created: number;
+};
+
+export type Message = {
+  id: string;
+  room: string;
+  number: number;
+  client_id: string;
+  author: PersonRef;
+  /** Absent once the message is deleted. */
+  body?: string;
+  /** Milliseconds since the Unix epoch, as are all times. */
+  time: number;
+  edited?: number;
+  deleted?: number;
+};
+
+/** Something that happened in a room. Types that this version does not know still count: they have a number. */
+export type RoomEvent = {
+  type: string;
+  number: number;
+  time: number;
+  message?: Message;
+  member?: PersonRef;
+};
+
+export type EventsPage = {
+  /** Ascending by number, without gaps. */
+  events: RoomEvent[];
+  epoch: string;
+  /** Number of the room's newest event when the page was read. */
+  offset: number;
+  more: boolean;
+};
+
+export type Posted = { id: string; number: number; time: number };
+
+export type Invite = { code: string; url: string; expires: number | null; max_uses: number | null; uses: number };
+
+export type InvitePreview = { server: { name: string }; inviter: PersonRef; room: PersonRef };
+
+export type DeviceSession = {
+  id: string;
+  created: number;
+  last_seen: number;
+  current: boolean;
+  user_agent: string | null;
+};
+
+/** What the shell tells the page before it asks anything. */
+export type Boot = {
+  server_name: string;
+  version: string;
+  websocket_url: string;
+  setup_needed: boolean;
+  only_this_computer: boolean;
+  public_url: string;
+};
