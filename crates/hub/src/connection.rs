@@ -1,0 +1,269 @@
+//! Drives one session: performs its actions, runs its operations, keeps its deadlines, hands out what to write.
+//!
+//! Needs no socket. A transport is one loop around it:
+//!
+//! ```no_run
+//! # use bytes::Bytes;
+//! # use tidings_hub::{ConnectionOptions, Framing, Hub, Identity, Step};
+//! # struct Socket;
+//! # impl Socket {
+//! #     async fn receive(&mut self) -> Option<Result<String, std::io::Error>> { None }
+//! #     fn feed(&mut self, _: Bytes) {}
+//! #     async fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
+//! #     async fn close(&mut self, _: u16, _: &str) {}
+//! # }
+//! /// One WebSocket message each, framed once for all who receive it.
+//! const FRAMING: Framing = Framing::new("websocket", |message| message /* Prepared::text(message).into_bytes() */);
+//!
+//! async fn serve(hub: Hub, mut socket: Socket, identity: Option<Identity>) {
+//!     let mut connection = hub.connect(ConnectionOptions { identity, framing: FRAMING, ..Default::default() });
+//!     let close = loop {
+//!         tokio::select! {
+//!             message = socket.receive(), if connection.wants_input() => match message {
+//!                 Some(Ok(text)) => connection.receive(text.as_bytes()),
+//!                 Some(Err(_)) | None => return, // gone; dropping the connection leaves its channels
+//!             },
+//!             step = connection.next() => match step {
+//!                 Step::Send(frames) => {
+//!                     frames.into_iter().for_each(|frame| socket.feed(frame));
+//!                     // Keeps answering deadlines while the peer does not read.
+//!                     match connection.during(socket.flush()).await {
+//!                         Ok(Ok(())) => {}
+//!                         Ok(Err(_)) => return,
+//!                         Err(close) => break close,
+//!                     }
+//!                 }
+//!                 Step::Close(close) => break close,
+//!             },
+//!         }
+//!     };
+//!     drop(connection); // leaves its channels before the peer answers the close
+//!     socket.close(close.code, &close.reason).await;
+//! }
+//! ```
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tidings_protocol::{Disconnect, Encoding, Error, Reply, Unsubscribe, json};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::limits::CLOSING_MAX;
+use crate::metrics::Metrics;
+use crate::operations;
+use crate::outbox::Pushed;
+use crate::registry::{Handle, Heartbeat};
+use crate::session::{Action, Admission, Outcome, Session, Setup};
+use crate::subscribers::{Revoked, push_unsubscribe};
+use crate::{Channel, Hub};
+
+/// One connection of the hub, without its socket.
+pub struct Connection {
+    hub: Hub,
+    handle: Arc<Handle>,
+    session: Session,
+    operation: Option<BoxFuture<'static, Outcome>>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Set once the connection is closed: until when what is queued may still be written.
+    closing_by: Option<Instant>,
+}
+
+/// What the transport shall do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write these, each already framed, with as few writes as possible.
+    Send(Vec<Bytes>),
+    /// Close with this code and reason.
+    Close(Disconnect),
+}
+
+impl Connection {
+    pub(crate) fn new(hub: Hub, handle: Arc<Handle>, heartbeat: Heartbeat) -> Self {
+        let setup = Setup {
+            client: handle.id.to_string(),
+            version: hub.0.version.clone(),
+            limits: hub.0.limits.clone(),
+            pings: heartbeat == Heartbeat::Protocol,
+            jitter: f64::from(handle.id.as_bytes()[0]) / 255.0,
+        };
+        let session = Session::new(setup, Instant::now().into_std());
+        Self { hub, handle, session, operation: None, timer: None, closing_by: None }
+    }
+
+    /// The connection's id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.handle.id.to_string()
+    }
+
+    /// Takes one message of the transport.
+    pub fn receive(&mut self, frame: &[u8]) {
+        let metrics = &self.hub.0.metrics;
+        Metrics::add(&metrics.bytes_in, frame.len());
+        self.apply_controls();
+        let commands = self.session.handle_frame(frame, Instant::now().into_std());
+        Metrics::add(&self.hub.0.metrics.commands, commands);
+        self.act();
+    }
+
+    /// Whether the transport should be read; not while too many commands wait, so that the peer feels it.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        self.session.wants_input()
+    }
+
+    /// What to do next. Cancel-safe.
+    pub async fn next(&mut self) -> Step {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Runs `write` while the connection goes on working; gives up when it is closed and `write` does not come to an
+    /// end. This is what closes a reader who does not read.
+    ///
+    /// # Errors
+    /// The reason to close, with `write` dropped halfway.
+    pub async fn during<F: Future>(&mut self, write: F) -> Result<F::Output, Disconnect> {
+        let mut write = pin!(write);
+        poll_fn(|cx| {
+            if let Poll::Ready(written) = write.as_mut().poll(cx) {
+                return Poll::Ready(Ok(written));
+            }
+            self.poll_background(cx);
+            let Some(disconnect) = self.handle.outbox.watch(cx) else { return Poll::Pending };
+            if self.is_cut(&disconnect) { Poll::Ready(Err(disconnect)) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        self.poll_background(cx);
+        self.handle.outbox.poll_take(cx).map(|taken| match taken {
+            Ok(frames) => {
+                Metrics::add(&self.hub.0.metrics.bytes_out, frames.iter().map(Bytes::len).sum());
+                Step::Send(frames)
+            }
+            Err(disconnect) => Step::Close(disconnect),
+        })
+    }
+
+    /// Does everything but writing.
+    fn poll_background(&mut self, cx: &mut Context<'_>) {
+        loop {
+            self.apply_controls();
+            if let Some(disconnect) = self.handle.outbox.closed() {
+                self.session.close(disconnect);
+                self.operation = None;
+                self.closing_by.get_or_insert_with(|| Instant::now() + CLOSING_MAX);
+            }
+            self.act();
+            if let Some(operation) = &mut self.operation
+                && let Poll::Ready(outcome) = operation.as_mut().poll(cx)
+            {
+                self.operation = None;
+                self.session.complete(outcome, Instant::now().into_std());
+                continue;
+            }
+            if self.poll_timer(cx).is_pending() {
+                return;
+            }
+            self.session.handle_timeout(Instant::now().into_std());
+            if self.closing_by.is_some_and(|by| Instant::now() >= by) {
+                return;
+            }
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let next = self.session.next_timeout().map(Instant::from_std).or(self.closing_by);
+        let Some(next) = next else { return Poll::Pending };
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                if timer.deadline() != next {
+                    timer.as_mut().reset(next);
+                }
+                timer
+            }
+            none => none.insert(Box::pin(sleep_until(next))),
+        };
+        timer.as_mut().poll(cx)
+    }
+
+    /// Whether a write that hangs is to be given up.
+    fn is_cut(&self, why: &Disconnect) -> bool {
+        let peer_does_not_read = *why == Disconnect::SLOW || *why == Disconnect::NO_PONG;
+        peer_does_not_read || self.closing_by.is_some_and(|by| Instant::now() >= by)
+    }
+
+    fn apply_controls(&mut self) {
+        for control in self.handle.outbox.take_controls() {
+            self.session.handle_control(control, Instant::now().into_std());
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Send(reply) => self.send(&reply),
+                Action::Perform(operation) => {
+                    let operation = operations::perform(self.hub.clone(), self.handle.clone(), operation);
+                    self.operation = Some(operation);
+                }
+                Action::Admit { channel, admission, reply } => self.admit(&channel, admission, reply.as_ref()),
+                Action::Leave { channel, why } => {
+                    self.hub.leave(&self.handle, &channel);
+                    if let Some(why) = why {
+                        self.tell_unsubscribed(&channel, why);
+                    }
+                }
+                Action::Close(disconnect) => self.handle.outbox.close(disconnect),
+            }
+        }
+    }
+
+    fn admit(&mut self, channel: &Channel, admission: Admission, reply: Option<&Reply>) {
+        let framed = reply.map(|reply| self.frame(reply));
+        let Err(Revoked) = self.hub.admit(&self.handle, channel, admission, framed) else { return };
+        self.session.revoked(channel);
+        match reply {
+            Some(Reply::Answer { id, .. }) => self.send(&Reply::error(*id, Error::PERMISSION_DENIED)),
+            // Wanted by the server, and not told to the client yet.
+            Some(_) => {}
+            // The connect reply has told it already.
+            None => self.tell_unsubscribed(channel, Unsubscribe::SERVER),
+        }
+    }
+
+    fn tell_unsubscribed(&self, channel: &Channel, why: Unsubscribe) {
+        push_unsubscribe(&self.handle, channel, why, &self.hub.0.limits);
+    }
+
+    fn send(&self, reply: &Reply) {
+        let pushed = self.handle.outbox.push(self.frame(reply), &self.hub.0.limits);
+        Metrics::add(&self.hub.0.metrics.messages_out, usize::from(pushed == Pushed::Queued));
+    }
+
+    fn frame(&self, reply: &Reply) -> Bytes {
+        let format = self.handle.format;
+        match format.encoding {
+            Encoding::Json => format.frame(json::encode_reply(reply)),
+            _ => unreachable!("the hub opens connections in encodings that it knows"),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.handle.outbox.close(Disconnect::CONNECTION_CLOSED);
+        self.hub.forget(&self.handle);
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("id", &self.handle.id).finish_non_exhaustive()
+    }
+}

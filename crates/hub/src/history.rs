@@ -1,0 +1,50 @@
+//! What was published in a channel, as its keeper tells it: the hub's memory or the application's store.
+
+use futures_util::future::BoxFuture;
+use tidings_protocol::{Publication, StreamPosition};
+
+use crate::Channel;
+
+/// A keeper of publications outside the hub, in which a channel's publications are numbered from 1 without gaps.
+///
+/// What is announced to the hub must already be readable here, under the same number.
+pub trait History: Send + Sync + 'static {
+    /// The newest number of the channel and the epoch that it counts in; 0 when nothing was published yet.
+    ///
+    /// The epoch is never empty and never `_`; it changes when numbers are used again.
+    fn position<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<StreamPosition, HistoryError>>;
+
+    /// Reads a part of the channel together with its position at that time.
+    fn read<'a>(&'a self, channel: &'a Channel, query: Query) -> BoxFuture<'a, Result<Page, HistoryError>>;
+}
+
+/// Which part of a channel's publications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Only offsets above it or, when reversed, below it.
+    pub since: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+    /// From the newest to the oldest.
+    pub reverse: bool,
+}
+
+/// Publications and where the channel stood when they were read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// In the order asked for; every offset is set.
+    pub publications: Vec<Publication>,
+    /// The epoch and the newest offset of the channel.
+    pub top: StreamPosition,
+}
+
+/// History could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The keeper does not know the channel; asking again will not help.
+    #[error("the history of this channel is unknown")]
+    UnknownChannel,
+    /// The keeper failed; asking again later may help.
+    #[error("history is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

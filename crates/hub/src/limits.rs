@@ -1,0 +1,98 @@
+//! Every bound of the hub, with its unit and reason. Operators read this file first.
+
+use std::time::Duration;
+
+/// Bytes of a channel name: fits any log line and index, and is what SDKs expect.
+pub const CHANNEL_NAME_BYTES_MAX: usize = 255;
+
+/// How long a closing connection may still write what was queued before it is cut.
+pub const CLOSING_MAX: Duration = Duration::from_secs(1);
+
+/// How long a stream without publications is remembered when nobody is subscribed: long enough for a reconnect.
+pub const EMPTY_STREAM_KEPT: Duration = Duration::from_secs(60);
+
+/// How long the numbering of a stream outlives its last publication, so that clients who missed nothing can resume.
+pub const STREAM_KEPT: Duration = Duration::from_secs(3600);
+
+/// How often expired publications and forgotten streams are swept.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What one connection, one channel and the whole hub may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Subscriptions of one connection; more is error 106. SDK users seldom pass a few dozen.
+    pub channels_per_connection_max: usize,
+    /// Connections of one user; more is close 3504. A person has a few devices with a few tabs each.
+    pub connections_per_user_max: usize,
+    /// Channels that have subscribers or history at once: bounds what a client can create by making up names.
+    pub channels_max: usize,
+
+    /// Bytes waiting for one connection before it counts as slow (close 3008): some seconds of a mobile link.
+    pub outbox_bytes_max: usize,
+    /// Messages waiting for one connection before it counts as slow: small messages cost their queue slot too.
+    pub outbox_messages_max: usize,
+    /// Publications held back while a subscription is being prepared; more is close 3010, and the client recovers.
+    pub publications_held_max: usize,
+
+    /// Commands of one connection that wait for an earlier one; then its transport is not read until they are done.
+    pub commands_waiting_max: usize,
+    /// Commands a second that one connection may send in the long run; more is error 111.
+    pub commands_per_second: u32,
+    /// Commands that may come at once: a client that reconnects sends all its subscriptions in one frame.
+    pub commands_burst: u32,
+    /// Commands refused by the rate limit, without a real pause between them, before the connection is closed with 3013.
+    pub commands_refused_max: u32,
+
+    /// Time between pings; proxies commonly cut connections that are silent for 60 s.
+    pub ping_interval: Duration,
+    /// Time that a client has to answer a ping (close 3012).
+    pub pong_timeout: Duration,
+    /// Time that a client has to connect successfully (close 3502).
+    pub connect_timeout: Duration,
+    /// Time beyond its ttl that a connection or subscription gets for its refresh.
+    pub expiry_grace: Duration,
+
+    /// Publications that a recovery may bring; who missed more is told `recovered: false`.
+    pub recovery_publications_max: usize,
+    /// Bytes of data that a recovery may bring: must fit the outbox with room for what comes meanwhile.
+    pub recovery_bytes_max: usize,
+    /// Publications that one history reply may bring.
+    pub history_publications_max: usize,
+    /// Clients that one presence reply may list; more is error 106, and presence_stats still counts them.
+    pub presence_clients_max: usize,
+
+    /// Bytes of data that the history of one channel keeps in memory.
+    pub history_channel_bytes_max: usize,
+    /// Bytes of data that all histories keep in memory; above it, each channel keeps only its newest publication.
+    pub history_bytes_max: usize,
+    /// Time between checks that channels with stored history have announced everything: heals a lost announcement.
+    pub position_check_interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            channels_per_connection_max: 128,
+            connections_per_user_max: 1_000,
+            channels_max: 1_000_000,
+            outbox_bytes_max: 4 << 20,
+            outbox_messages_max: 8_192,
+            publications_held_max: 1_024,
+            commands_waiting_max: 256,
+            commands_per_second: 200,
+            commands_burst: 1_000,
+            commands_refused_max: 500,
+            ping_interval: Duration::from_secs(25),
+            pong_timeout: Duration::from_secs(8),
+            connect_timeout: Duration::from_secs(10),
+            expiry_grace: Duration::from_secs(25),
+            recovery_publications_max: 300,
+            recovery_bytes_max: 2 << 20,
+            history_publications_max: 300,
+            presence_clients_max: 10_000,
+            history_channel_bytes_max: 1 << 20,
+            history_bytes_max: 256 << 20,
+            position_check_interval: Duration::from_secs(40),
+        }
+    }
+}

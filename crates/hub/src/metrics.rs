@@ -1,0 +1,79 @@
+//! What the hub counts. Reading is a handful of atomic loads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters that only go up; what goes down again is counted by its ends.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    pub(crate) connections_opened: AtomicU64,
+    pub(crate) connections_closed: AtomicU64,
+    pub(crate) subscriptions_opened: AtomicU64,
+    pub(crate) subscriptions_closed: AtomicU64,
+    pub(crate) channels: AtomicU64,
+    pub(crate) commands: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) publications: AtomicU64,
+    pub(crate) messages_out: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    pub(crate) slow_closed: AtomicU64,
+    pub(crate) recovered: AtomicU64,
+    pub(crate) unrecovered: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Open connections.
+    pub connections: u64,
+    /// Connections since the start.
+    pub connections_total: u64,
+    /// Subscriptions that stand.
+    pub subscriptions: u64,
+    /// Channels that have subscribers or history.
+    pub channels: u64,
+    /// Commands received since the start.
+    pub messages_in: u64,
+    /// Bytes of frames received since the start.
+    pub bytes_in: u64,
+    /// Publications since the start, each counted once.
+    pub publications: u64,
+    /// Messages put into outboxes since the start.
+    pub messages_out: u64,
+    /// Bytes handed to transports since the start.
+    pub bytes_out: u64,
+    /// Connections closed because they did not keep up, since the start.
+    pub slow_closed: u64,
+    /// Recoveries that succeeded, since the start.
+    pub recovered: u64,
+    /// Recoveries that did not, since the start.
+    pub unrecovered: u64,
+}
+
+impl Metrics {
+    pub(crate) fn add(counter: &AtomicU64, amount: usize) {
+        counter.fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    /// Reads all counters.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let connections_closed = read(&self.connections_closed);
+        let subscriptions_closed = read(&self.subscriptions_closed);
+        Snapshot {
+            connections: read(&self.connections_opened).saturating_sub(connections_closed),
+            connections_total: read(&self.connections_opened),
+            subscriptions: read(&self.subscriptions_opened).saturating_sub(subscriptions_closed),
+            channels: read(&self.channels),
+            messages_in: read(&self.commands),
+            bytes_in: read(&self.bytes_in),
+            publications: read(&self.publications),
+            messages_out: read(&self.messages_out),
+            bytes_out: read(&self.bytes_out),
+            slow_closed: read(&self.slow_closed),
+            recovered: read(&self.recovered),
+            unrecovered: read(&self.unrecovered),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a returning subscriber missed, decided from what it says and what history has.
+//!
+//! Pure: the hub reads the page, this decides, the session writes the reply.
+
+use tidings_protocol::{Publication, StreamPosition, SubscribeRequest};
+
+use crate::{Limits, Page};
+
+/// What a subscription starts from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Start {
+    /// The client asked for what it missed.
+    pub was_recovering: bool,
+    /// It gets exactly that.
+    pub recovered: bool,
+    /// What it missed, oldest first.
+    pub publications: Vec<Publication>,
+    /// What the reply says: where the client stands before it applies `publications`.
+    pub told: StreamPosition,
+    /// Where it stands afterwards; delivery goes on with the next offset.
+    pub offset: u64,
+}
+
+impl Start {
+    /// A subscription from now on.
+    #[must_use]
+    pub fn fresh(top: StreamPosition) -> Self {
+        Self { offset: top.offset, told: top, ..Self::default() }
+    }
+
+    /// A subscription that wanted more than can be given.
+    #[must_use]
+    pub fn unrecovered(top: StreamPosition) -> Self {
+        Self { was_recovering: true, ..Self::fresh(top) }
+    }
+}
+
+/// Decides from a page that was read since the position of `request` with room for one publication more than allowed.
+///
+/// Recovered means that the epoch is the client's (or the client does not know one) and that the publications go on
+/// directly after its offset up to the newest. The reply then repeats the client's own offset, because the client
+/// advances by applying the publications.
+#[must_use]
+pub fn decide(request: &SubscribeRequest, page: Page, limits: &Limits) -> Start {
+    let Page { publications, top } = page;
+    let same_epoch = request.epoch.is_empty() || request.epoch == top.epoch;
+    let continuous = match (publications.first(), publications.last()) {
+        (Some(first), Some(last)) => request.offset.checked_add(1) == Some(first.offset) && last.offset == top.offset,
+        _ => request.offset == top.offset,
+    };
+    let bytes: usize = publications.iter().map(|p| p.data.as_ref().map_or(0, |data| data.as_bytes().len())).sum();
+    let fits = publications.len() <= limits.recovery_publications_max && bytes <= limits.recovery_bytes_max;
+    if !(same_epoch && continuous && fits) {
+        return Start::unrecovered(top);
+    }
+    Start {
+        was_recovering: true,
+        recovered: true,
+        publications,
+        offset: top.offset,
+        told: StreamPosition { offset: request.offset, epoch: top.epoch },
+    }
+}

@@ -1,0 +1,633 @@
+//! The protocol of one connection as a state machine: commands and time come in, actions go out.
+//!
+//! No async, no clock, no socket. One operation runs at a time; commands that arrive meanwhile wait in order, so that
+//! a frame with a connect and its subscribes works. Knows what the client holds (its subscriptions, its deadlines),
+//! not what is published: that goes from the hub straight into the outbox.
+
+mod heartbeat;
+mod rate;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidings_protocol::{
+    Command, ConnectRequest, ConnectResult, Disconnect, Error, HistoryRequest, Payload, PublishRequest, PushEvent,
+    RefreshResult, Reply, Request, Response, RpcRequest, SubRefreshResult, Subscribe, SubscribeRequest,
+    SubscribeResult, Unsubscribe, UnsubscribeResult, json, subscribe_flag,
+};
+
+use self::heartbeat::Pulse;
+use self::rate::{Rate, Verdict};
+pub use crate::outbox::Control;
+pub use crate::subscribers::Admission;
+use crate::{Channel, ChannelError, Expiry, Limits, Refusal};
+
+/// One connection.
+pub struct Session {
+    setup: Setup,
+    phase: Phase,
+    subscriptions: HashMap<Channel, Subscription>,
+    waiting: VecDeque<Work>,
+    running: Option<Running>,
+    actions: VecDeque<Action>,
+    pulse: Pulse,
+    rate: Rate,
+    /// When a client that has not connected successfully is closed.
+    connect_by: Instant,
+    /// When the connection ends unless it is refreshed.
+    ends: Option<Instant>,
+}
+
+/// What a session is told at its beginning.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The connection's id.
+    pub client: String,
+    /// The server's version.
+    pub version: Arc<str>,
+    /// The limits that hold.
+    pub limits: Arc<Limits>,
+    /// Whether to send pings.
+    pub pings: bool,
+    /// A random number from 0 to 1 that decides when the first ping is sent.
+    pub jitter: f64,
+}
+
+/// What the driver shall do, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Write this.
+    Send(Reply),
+    /// Do this and hand the outcome to [`Session::complete`].
+    Perform(Operation),
+    /// Let the prepared subscription go live, `reply` first.
+    Admit {
+        /// The channel.
+        channel: Channel,
+        /// How it goes live.
+        admission: Admission,
+        /// What the client is told.
+        reply: Option<Reply>,
+    },
+    /// Take the connection out of the channel, and tell the client so if there is something to tell.
+    Leave {
+        /// The channel.
+        channel: Channel,
+        /// What the client is told.
+        why: Option<Unsubscribe>,
+    },
+    /// End the connection.
+    Close(Disconnect),
+}
+
+/// What needs the application or the hub.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Ask who it is, and prepare its server-side subscriptions.
+    Connect(Box<ConnectRequest>),
+    /// Ask whether it may, and prepare the subscription.
+    Subscribe {
+        /// The channel.
+        channel: Channel,
+        /// What the client asks for.
+        request: Box<SubscribeRequest>,
+        /// The server wants it, not the client.
+        server_side: bool,
+    },
+    /// Publish.
+    Publish(Channel, Payload),
+    /// Who is there.
+    Presence(Channel),
+    /// How many are there.
+    PresenceStats(Channel),
+    /// What was published.
+    History(Channel, HistoryRequest),
+    /// Call the application.
+    Rpc(RpcRequest),
+    /// Tell the application.
+    Send(Option<Payload>),
+    /// Extend the connection.
+    Refresh(String),
+    /// Extend a subscription.
+    SubRefresh(Channel, String),
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The client is welcome.
+    Connected(Box<Connected>),
+    /// The subscription is prepared.
+    Subscribed(Box<Prepared>),
+    /// The answer is this.
+    Answered(Response),
+    /// There is no answer.
+    Done,
+    /// The connection lives on.
+    Refreshed(Option<Expiry>),
+    /// The subscription lives on.
+    SubRefreshed(Option<Duration>),
+    /// The application said no.
+    Refused(Refusal),
+}
+
+/// The client is welcome.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connected {
+    /// When the connection ends, if it does.
+    pub expiry: Option<Expiry>,
+    /// For the client.
+    pub data: Option<Payload>,
+    /// Server-side subscriptions, prepared.
+    pub subscriptions: Vec<(Channel, Prepared)>,
+}
+
+/// A subscription that can go live.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prepared {
+    /// What the client is told; its expiry is filled in by the session.
+    pub result: SubscribeResult,
+    /// How it goes live.
+    pub admission: Admission,
+    /// When it ends unless it is refreshed.
+    pub expires_in: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was said yet.
+    Fresh,
+    /// The policy is thinking.
+    Connecting,
+    Open,
+    /// The policy answered with an error: the client must open another connection.
+    Refused,
+    Closed,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    server_side: bool,
+    ends: Option<Instant>,
+}
+
+enum Work {
+    Command(Command),
+    Subscribe(Channel),
+    /// The client broke the protocol after the commands before this.
+    Close(Disconnect),
+}
+
+/// The operation that runs, and what its outcome will need.
+struct Running {
+    id: u32,
+    what: Doing,
+}
+
+enum Doing {
+    Connect,
+    Subscribe { channel: Channel, server_side: bool, reject_unrecovered: bool },
+    SubRefresh(Channel),
+    Other,
+}
+
+impl Session {
+    /// A connection that has just been opened.
+    #[must_use]
+    pub fn new(setup: Setup, now: Instant) -> Self {
+        Self {
+            phase: Phase::Fresh,
+            subscriptions: HashMap::new(),
+            waiting: VecDeque::new(),
+            running: None,
+            actions: VecDeque::new(),
+            pulse: Pulse::default(),
+            rate: Rate::new(&setup.limits, now),
+            connect_by: now + setup.limits.connect_timeout,
+            ends: None,
+            setup,
+        }
+    }
+
+    /// Takes one frame of the transport; returns how many commands were in it.
+    pub fn handle_frame(&mut self, frame: &[u8], now: Instant) -> usize {
+        if self.phase == Phase::Closed {
+            return 0;
+        }
+        let mut commands = 0;
+        for command in json::commands(frame) {
+            commands += 1;
+            match command {
+                Ok(Command { id: 0, request: None }) => self.handle_pong(),
+                Ok(command) => self.take_in(command, now),
+                Err(_) => self.waiting.push_back(Work::Close(Disconnect::BAD_REQUEST)),
+            }
+        }
+        if commands == 0 {
+            self.waiting.push_back(Work::Close(Disconnect::BAD_REQUEST));
+        }
+        self.work(now);
+        commands
+    }
+
+    /// Takes note of what the hub did.
+    pub fn handle_control(&mut self, control: Control, now: Instant) {
+        match control {
+            Control::Unsubscribed(channel) => {
+                self.subscriptions.remove(&channel);
+            }
+            Control::Subscribe(channel) => {
+                self.waiting.push_back(Work::Subscribe(channel));
+                self.work(now);
+            }
+        }
+    }
+
+    /// Takes the outcome of the operation that was performed last.
+    pub fn complete(&mut self, outcome: Outcome, now: Instant) {
+        let Some(Running { id, what }) = self.running.take() else { return };
+        if self.phase == Phase::Closed {
+            return;
+        }
+        match (what, outcome) {
+            (_, Outcome::Refused(Refusal::Disconnect(disconnect))) => self.close(disconnect),
+            (Doing::Connect, Outcome::Connected(connected)) => self.welcome(id, *connected, now),
+            (Doing::Connect, Outcome::Refused(Refusal::Error(error))) => {
+                self.phase = Phase::Refused;
+                self.send(Reply::error(id, error));
+            }
+            (Doing::Subscribe { channel, server_side, reject_unrecovered }, outcome) => match outcome {
+                Outcome::Subscribed(prepared) => {
+                    let unrecovered = prepared.result.was_recovering && !prepared.result.recovered;
+                    if reject_unrecovered && unrecovered {
+                        self.drop_subscription(id, channel, Error::UNRECOVERABLE_POSITION, server_side);
+                    } else {
+                        self.subscribed(id, channel, *prepared, server_side, now);
+                    }
+                }
+                Outcome::Refused(Refusal::Error(error)) => self.drop_subscription(id, channel, error, server_side),
+                _ => self.close(Disconnect::SERVER_ERROR),
+            },
+            (Doing::SubRefresh(channel), Outcome::SubRefreshed(ttl)) => self.sub_refreshed(id, &channel, ttl, now),
+            (Doing::Other, Outcome::Answered(response)) => self.send(Reply::ok(id, response)),
+            (Doing::Other, Outcome::Done) => {}
+            (Doing::Other, Outcome::Refreshed(expiry)) => self.refreshed(id, expiry, now),
+            // What is not answered cannot fail either: `send` has no id.
+            (_, Outcome::Refused(Refusal::Error(_))) if id == 0 => {}
+            (_, Outcome::Refused(Refusal::Error(error))) => self.send(Reply::error(id, error)),
+            _ => self.close(Disconnect::SERVER_ERROR),
+        }
+        self.work(now);
+    }
+
+    /// Takes note that a subscription was taken away before it went live.
+    pub fn revoked(&mut self, channel: &Channel) {
+        self.subscriptions.remove(channel);
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Closed => {}
+            Phase::Fresh | Phase::Connecting | Phase::Refused if now >= self.connect_by => {
+                self.close(Disconnect::STALE);
+            }
+            Phase::Fresh | Phase::Connecting | Phase::Refused => {}
+            Phase::Open if self.ends.is_some_and(|ends| now >= ends) => self.close(Disconnect::EXPIRED),
+            Phase::Open => {
+                self.end_expired_subscriptions(now);
+                self.beat(now);
+            }
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do; `None` once closed.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Closed => None,
+            Phase::Fresh | Phase::Connecting | Phase::Refused => Some(self.connect_by),
+            Phase::Open => {
+                let expiries = self.subscriptions.values().filter_map(|subscription| subscription.ends);
+                expiries.chain(self.ends).chain(self.pulse.next()).min()
+            }
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether the transport should be read; not while too many commands wait.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        self.phase != Phase::Closed && self.waiting.len() < self.setup.limits.commands_waiting_max
+    }
+
+    /// Ends the session from outside.
+    pub fn close(&mut self, why: Disconnect) {
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Closed;
+            self.waiting = VecDeque::new();
+            self.actions.push_back(Action::Close(why));
+        }
+    }
+
+    fn send(&mut self, reply: Reply) {
+        self.actions.push_back(Action::Send(reply));
+    }
+
+    // Commands.
+
+    /// Lets a command wait for its turn, unless there are too many.
+    fn take_in(&mut self, command: Command, now: Instant) {
+        match self.rate.check(&self.setup.limits, now) {
+            Verdict::Fine => self.waiting.push_back(Work::Command(command)),
+            Verdict::TooMany if command.id > 0 => self.send(Reply::error(command.id, Error::TOO_MANY_REQUESTS)),
+            Verdict::TooMany => {}
+            Verdict::Abuse => self.close(Disconnect::TOO_MANY_REQUESTS),
+        }
+    }
+
+    /// Works off what waits, up to the next operation.
+    fn work(&mut self, now: Instant) {
+        while self.running.is_none() {
+            match self.waiting.pop_front() {
+                Some(Work::Command(command)) => {
+                    if let Err(disconnect) = self.start(command, now) {
+                        self.close(disconnect);
+                    }
+                }
+                Some(Work::Subscribe(channel)) => self.start_server_side(channel),
+                Some(Work::Close(disconnect)) => self.close(disconnect),
+                None => break,
+            }
+        }
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+    }
+
+    fn start(&mut self, command: Command, now: Instant) -> Result<(), Disconnect> {
+        let Command { id, request } = command;
+        let Some(request) = request else { return Err(Disconnect::BAD_REQUEST) };
+        if id == 0 && !matches!(request, Request::Send(_)) {
+            return Err(Disconnect::BAD_REQUEST);
+        }
+        match (self.phase, request) {
+            (Phase::Fresh, Request::Connect(request)) => {
+                self.phase = Phase::Connecting;
+                // The policy may take its time; the client has shown itself.
+                self.connect_by = self.connect_by.max(now + self.setup.limits.connect_timeout);
+                self.perform(id, Doing::Connect, Operation::Connect(request));
+                Ok(())
+            }
+            (Phase::Open, request) => match self.start_open(id, request) {
+                Err(Refusal::Disconnect(disconnect)) => Err(disconnect),
+                Err(Refusal::Error(error)) => {
+                    self.send(Reply::error(id, error));
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
+            },
+            _ => Err(Disconnect::BAD_REQUEST),
+        }
+    }
+
+    fn start_open(&mut self, id: u32, request: Request) -> Result<(), Refusal> {
+        match request {
+            Request::Connect(_) | Request::Ping => return Err(Disconnect::BAD_REQUEST.into()),
+            Request::Subscribe(request) => return self.start_subscribe(id, request),
+            Request::Unsubscribe(request) => {
+                let channel = channel(&request.channel)?;
+                if self.subscriptions.remove(&channel).is_some() {
+                    self.actions.push_back(Action::Leave { channel, why: None });
+                }
+                self.send(Reply::ok(id, Response::Unsubscribe(UnsubscribeResult {})));
+            }
+            Request::Publish(PublishRequest { channel: name, data, kind }) => {
+                let channel = channel(&name)?;
+                let data = data.ok_or(Error::BAD_REQUEST)?;
+                if kind != 0 {
+                    return Err(Error::NOT_AVAILABLE.into());
+                }
+                self.perform(id, Doing::Other, Operation::Publish(channel, data));
+            }
+            Request::Presence(request) => {
+                let operation = Operation::Presence(channel(&request.channel)?);
+                self.perform(id, Doing::Other, operation);
+            }
+            Request::PresenceStats(request) => {
+                let operation = Operation::PresenceStats(channel(&request.channel)?);
+                self.perform(id, Doing::Other, operation);
+            }
+            Request::History(request) => {
+                let operation = Operation::History(channel(&request.channel)?, request);
+                self.perform(id, Doing::Other, operation);
+            }
+            Request::Rpc(request) => self.perform(id, Doing::Other, Operation::Rpc(request)),
+            Request::Send(request) => self.perform(0, Doing::Other, Operation::Send(request.data)),
+            Request::Refresh(request) => self.perform(id, Doing::Other, Operation::Refresh(request.token)),
+            Request::SubRefresh(request) => {
+                let channel = channel(&request.channel)?;
+                if !self.subscriptions.contains_key(&channel) {
+                    return Err(Error::PERMISSION_DENIED.into());
+                }
+                let operation = Operation::SubRefresh(channel.clone(), request.token);
+                self.perform(id, Doing::SubRefresh(channel), operation);
+            }
+        }
+        Ok(())
+    }
+
+    fn start_subscribe(&mut self, id: u32, request: Box<SubscribeRequest>) -> Result<(), Refusal> {
+        let channel = channel(&request.channel)?;
+        if !matches!(&*request.delta, "" | "fossil") {
+            return Err(Disconnect::BAD_REQUEST.into());
+        }
+        if request.kind != 0 {
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        if request.tf.is_some() {
+            return Err(Error::BAD_REQUEST.into());
+        }
+        if self.subscriptions.contains_key(&channel) {
+            return Err(Error::ALREADY_SUBSCRIBED.into());
+        }
+        if self.subscriptions.len() >= self.setup.limits.channels_per_connection_max {
+            return Err(Error::LIMIT_EXCEEDED.into());
+        }
+        let doing = Doing::Subscribe {
+            channel: channel.clone(),
+            server_side: false,
+            reject_unrecovered: request.flag & subscribe_flag::REJECT_UNRECOVERED != 0,
+        };
+        self.perform(id, doing, Operation::Subscribe { channel, request, server_side: false });
+        Ok(())
+    }
+
+    fn start_server_side(&mut self, channel: Channel) {
+        if self.phase != Phase::Open || self.subscriptions.contains_key(&channel) {
+            return;
+        }
+        if self.subscriptions.len() >= self.setup.limits.channels_per_connection_max {
+            return self.close(Disconnect::CHANNEL_LIMIT);
+        }
+        let doing = Doing::Subscribe { channel: channel.clone(), server_side: true, reject_unrecovered: false };
+        let request =
+            Box::new(SubscribeRequest { channel: channel.as_str().to_owned(), ..SubscribeRequest::default() });
+        self.perform(0, doing, Operation::Subscribe { channel, request, server_side: true });
+    }
+
+    fn perform(&mut self, id: u32, what: Doing, operation: Operation) {
+        self.running = Some(Running { id, what });
+        self.actions.push_back(Action::Perform(operation));
+    }
+
+    // Outcomes.
+
+    fn welcome(&mut self, id: u32, connected: Connected, now: Instant) {
+        let Connected { expiry, data, subscriptions } = connected;
+        if subscriptions.len() > self.setup.limits.channels_per_connection_max {
+            return self.close(Disconnect::CHANNEL_LIMIT);
+        }
+        self.phase = Phase::Open;
+        let (expires, ttl) = self.set_expiry(expiry, now);
+        let mut result = ConnectResult {
+            client: self.setup.client.clone(),
+            version: self.setup.version.to_string(),
+            expires,
+            ttl,
+            data,
+            ..ConnectResult::default()
+        };
+        if self.setup.pings {
+            let limits = &self.setup.limits;
+            result.ping = whole_seconds(limits.ping_interval);
+            result.pong = !limits.pong_timeout.is_zero();
+            self.pulse = Pulse::begin(limits, self.setup.jitter, now);
+        }
+        let mut admissions = Vec::with_capacity(subscriptions.len());
+        for (channel, prepared) in subscriptions {
+            let (told, admission) = self.hold(&channel, prepared, true, now);
+            result.subs.insert(channel.as_str().to_owned(), told);
+            admissions.push(Action::Admit { channel, admission, reply: None });
+        }
+        self.send(Reply::ok(id, Response::Connect(Box::new(result))));
+        self.actions.extend(admissions);
+    }
+
+    fn subscribed(&mut self, id: u32, channel: Channel, prepared: Prepared, server_side: bool, now: Instant) {
+        let (result, admission) = self.hold(&channel, prepared, server_side, now);
+        let reply = if server_side {
+            let SubscribeResult { recoverable, epoch, offset, positioned, data, .. } = result;
+            let push = PushEvent::Subscribe(Subscribe { recoverable, epoch, offset, positioned, data });
+            Reply::push(channel.as_str(), push)
+        } else {
+            Reply::ok(id, Response::Subscribe(Box::new(result)))
+        };
+        self.actions.push_back(Action::Admit { channel, admission, reply: Some(reply) });
+    }
+
+    /// Takes a prepared subscription into the books.
+    fn hold(
+        &mut self,
+        channel: &Channel,
+        prepared: Prepared,
+        server_side: bool,
+        now: Instant,
+    ) -> (SubscribeResult, Admission) {
+        let Prepared { mut result, admission, expires_in } = prepared;
+        if let Some(ttl) = expires_in {
+            result.expires = true;
+            result.ttl = whole_seconds(ttl);
+        }
+        let ends = expires_in.map(|ttl| now + ttl + self.setup.limits.expiry_grace);
+        self.subscriptions.insert(channel.clone(), Subscription { server_side, ends });
+        (result, admission)
+    }
+
+    fn drop_subscription(&mut self, id: u32, channel: Channel, error: Error, server_side: bool) {
+        self.actions.push_back(Action::Leave { channel, why: None });
+        if !server_side {
+            self.send(Reply::error(id, error));
+        }
+    }
+
+    fn refreshed(&mut self, id: u32, expiry: Option<Expiry>, now: Instant) {
+        let (expires, ttl) = self.set_expiry(expiry, now);
+        let Setup { client, version, .. } = &self.setup;
+        let result = RefreshResult { client: client.clone(), version: version.to_string(), expires, ttl };
+        self.send(Reply::ok(id, Response::Refresh(result)));
+    }
+
+    fn sub_refreshed(&mut self, id: u32, channel: &Channel, ttl: Option<Duration>, now: Instant) {
+        let Some(subscription) = self.subscriptions.get_mut(channel) else {
+            return self.send(Reply::error(id, Error::PERMISSION_DENIED));
+        };
+        subscription.ends = ttl.map(|ttl| now + ttl + self.setup.limits.expiry_grace);
+        let result = SubRefreshResult { expires: ttl.is_some(), ttl: ttl.map_or(0, whole_seconds) };
+        self.send(Reply::ok(id, Response::SubRefresh(result)));
+    }
+
+    /// Sets when the connection ends; returns what the client is told.
+    fn set_expiry(&mut self, expiry: Option<Expiry>, now: Instant) -> (bool, u32) {
+        match expiry {
+            None => {
+                self.ends = None;
+                (false, 0)
+            }
+            Some(Expiry::Final(ttl)) => {
+                self.ends = Some(now + ttl);
+                (false, 0)
+            }
+            Some(Expiry::Refreshable(ttl)) => {
+                self.ends = Some(now + ttl + self.setup.limits.expiry_grace);
+                (true, whole_seconds(ttl))
+            }
+        }
+    }
+
+    // Time.
+
+    fn end_expired_subscriptions(&mut self, now: Instant) {
+        let expired = |subscription: &Subscription| subscription.ends.is_some_and(|ends| now >= ends);
+        if self.subscriptions.values().any(|subscription| subscription.server_side && expired(subscription)) {
+            return self.close(Disconnect::SUBSCRIPTION_EXPIRED);
+        }
+        for (channel, _) in self.subscriptions.extract_if(|_, subscription| expired(subscription)) {
+            self.actions.push_back(Action::Leave { channel, why: Some(Unsubscribe::EXPIRED) });
+        }
+    }
+
+    fn beat(&mut self, now: Instant) {
+        let listening = self.wants_input();
+        match self.pulse.beat(&self.setup.limits, listening, now) {
+            heartbeat::Beat::Nothing => {}
+            heartbeat::Beat::Ping => self.send(Reply::Ping),
+            heartbeat::Beat::Dead => self.close(Disconnect::NO_PONG),
+        }
+    }
+
+    fn handle_pong(&mut self) {
+        if !self.pulse.pong() {
+            self.close(Disconnect::BAD_REQUEST);
+        }
+    }
+}
+
+/// An empty name breaks the protocol, a bad one is only an error.
+fn channel(name: &str) -> Result<Channel, Refusal> {
+    Channel::parse(name).map_err(|error| match error {
+        ChannelError::Empty => Disconnect::BAD_REQUEST.into(),
+        ChannelError::TooLong | ChannelError::NotPrintableAscii => Error::BAD_REQUEST.into(),
+    })
+}
+
+/// Rounded up, because 0 would mean "does not expire".
+fn whole_seconds(duration: Duration) -> u32 {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
+}

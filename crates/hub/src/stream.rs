@@ -1,0 +1,110 @@
+//! The history of one channel in memory: a ring bounded in number, bytes and age.
+//!
+//! Numbers go up from 1 within an epoch of eight random letters and survive the publications they were given to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tidings_protocol::{Publication, StreamPosition};
+
+use crate::limits::{EMPTY_STREAM_KEPT, STREAM_KEPT};
+use crate::{Page, Query};
+
+/// What one publication costs beside its data, roughly.
+const OVERHEAD_BYTES: usize = 200;
+
+pub(crate) struct Stream {
+    epoch: String,
+    top: u64,
+    kept: VecDeque<Kept>,
+    bytes: usize,
+    /// What all streams of the hub keep together.
+    total: Arc<AtomicUsize>,
+    touched: Instant,
+}
+
+struct Kept {
+    publication: Arc<Publication>,
+    bytes: usize,
+    until: Instant,
+}
+
+/// What a stream may keep.
+pub(crate) struct Bounds {
+    pub(crate) publications: usize,
+    pub(crate) bytes: usize,
+    pub(crate) total_bytes: usize,
+    pub(crate) ttl: Duration,
+}
+
+impl Stream {
+    pub(crate) fn new(epoch: String, total: Arc<AtomicUsize>, now: Instant) -> Self {
+        Self { epoch, top: 0, kept: VecDeque::new(), bytes: 0, total, touched: now }
+    }
+
+    pub(crate) fn position(&self) -> StreamPosition {
+        StreamPosition { offset: self.top, epoch: self.epoch.clone() }
+    }
+
+    /// Numbers a publication and keeps it.
+    pub(crate) fn append(&mut self, mut publication: Publication, bounds: &Bounds, now: Instant) -> Arc<Publication> {
+        self.top += 1;
+        publication.offset = self.top;
+        let publication = Arc::new(publication);
+        let bytes = OVERHEAD_BYTES + publication.data.as_ref().map_or(0, |data| data.as_bytes().len());
+        self.kept.push_back(Kept { publication: publication.clone(), bytes, until: now + bounds.ttl });
+        self.bytes += bytes;
+        let total = self.total.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.touched = now;
+        self.expire(now);
+        let publications_max = if total > bounds.total_bytes { 1 } else { bounds.publications };
+        while self.kept.len() > publications_max || (self.bytes > bounds.bytes && self.kept.len() > 1) {
+            self.drop_oldest();
+        }
+        publication
+    }
+
+    pub(crate) fn read(&mut self, query: Query, now: Instant) -> Page {
+        self.expire(now);
+        let publications = self.kept.iter().map(|kept| &kept.publication);
+        let publications = if query.reverse {
+            let before = query.since.unwrap_or(u64::MAX);
+            publications.rev().filter(|p| p.offset < before).take(query.limit).map(|p| (**p).clone()).collect()
+        } else {
+            let after = query.since.unwrap_or(0);
+            publications.filter(|p| p.offset > after).take(query.limit).map(|p| (**p).clone()).collect()
+        };
+        Page { publications, top: self.position() }
+    }
+
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while self.kept.front().is_some_and(|oldest| oldest.until <= now) {
+            self.drop_oldest();
+        }
+    }
+
+    /// Nobody who comes back now could still expect this numbering to go on.
+    pub(crate) fn is_forgotten(&self, now: Instant) -> bool {
+        let kept_for = if self.top == 0 { EMPTY_STREAM_KEPT } else { STREAM_KEPT };
+        self.kept.is_empty() && now.saturating_duration_since(self.touched) >= kept_for
+    }
+
+    pub(crate) fn touch(&mut self, now: Instant) {
+        self.touched = self.touched.max(now);
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.kept.pop_front() {
+            self.bytes -= oldest.bytes;
+            self.total.fetch_sub(oldest.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
