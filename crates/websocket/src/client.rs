@@ -1,0 +1,404 @@
+//! Dialling: from a URL to a socket, over TCP or TLS, or over any stream that the caller has connected.
+
+use crate::{
+    Limits, Machine, Role, WebSocket, handshake,
+    limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADERS_MAX, REFUSAL_BODY_BYTES_MAX},
+};
+use bytes::{Buf, Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri,
+    header::{
+        CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+};
+use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// How to connect. The default asks for nothing special and waits ten seconds.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    limits: Limits,
+    headers: HeaderMap,
+    protocols: Vec<String>,
+    timeout: Duration,
+    tls: Option<Arc<ClientConfig>>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<crate::DeflateOptions>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        ConnectOptions {
+            limits: Limits::client(),
+            headers: HeaderMap::new(),
+            protocols: Vec::new(),
+            timeout: HANDSHAKE_TIMEOUT,
+            tls: None,
+            #[cfg(feature = "deflate")]
+            deflate: None,
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// The default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the connection may cost.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Adds a header field to the request: cookies, authorization, origin.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Subprotocols to offer, the favourite first.
+    #[must_use]
+    pub fn protocols<T: Into<String>>(mut self, protocols: impl IntoIterator<Item = T>) -> Self {
+        self.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Time for everything from the name's resolution to the server's answer.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// TLS for `wss`, instead of the operating system's certificates.
+    #[must_use]
+    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// Offers permessage-deflate.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, options: crate::DeflateOptions) -> Self {
+        self.deflate = Some(options);
+        self
+    }
+}
+
+/// Connects to a `ws` or `wss` URL.
+///
+/// # Errors
+/// [`ConnectError`]; when the server answered with something else, the answer is in [`ConnectError::Refused`].
+pub async fn connect(
+    uri: impl TryInto<Uri>,
+    options: ConnectOptions,
+) -> Result<(WebSocket<ClientStream>, Response<()>), ConnectError> {
+    let uri = uri.try_into().map_err(|_| ConnectError::Url)?;
+    let whole = async { handshake_over(dial(&uri, &options).await?, &uri, &options).await };
+    timeout(options.timeout, whole).await.map_err(|_| ConnectError::TimedOut)?
+}
+
+/// The byte stream to a URL's host: TCP, with TLS if the URL says so.
+async fn dial(uri: &Uri, options: &ConnectOptions) -> Result<ClientStream, ConnectError> {
+    let tls = match uri.scheme_str() {
+        Some("ws" | "http") => false,
+        Some("wss" | "https") => true,
+        _ => return Err(ConnectError::Url),
+    };
+    let host = uri.host().ok_or(ConnectError::Url)?.trim_start_matches('[').trim_end_matches(']');
+    let tcp = TcpStream::connect((host, uri.port_u16().unwrap_or(if tls { 443 } else { 80 }))).await?;
+    // Coalescing is done here, by writing everything queued at once.
+    tcp.set_nodelay(true)?;
+    if !tls {
+        return Ok(ClientStream(Transport::Tcp(tcp)));
+    }
+    let config = match &options.tls {
+        Some(config) => Arc::clone(config),
+        None => system_tls()?,
+    };
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Url)?;
+    let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(ConnectError::Tls)?;
+    Ok(ClientStream(Transport::Tls(Box::new(stream))))
+}
+
+/// Asks for a WebSocket over a stream that is connected already: through a proxy, a Unix socket, or a test's pipe.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    uri: impl TryInto<Uri>,
+    options: ConnectOptions,
+) -> Result<(WebSocket<S>, Response<()>), ConnectError> {
+    let uri = uri.try_into().map_err(|_| ConnectError::Url)?;
+    let whole = handshake_over(stream, &uri, &options);
+    timeout(options.timeout, whole).await.map_err(|_| ConnectError::TimedOut)?
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Not a `ws` or `wss` URL with a host.
+    #[error("not a ws or wss URL with a host")]
+    Url,
+    /// The name, the network or the transport failed.
+    #[error("could not connect: {0}")]
+    Io(#[from] io::Error),
+    /// The TLS handshake failed.
+    #[error("TLS failed: {0}")]
+    Tls(#[source] io::Error),
+    /// The server answered with something else than a WebSocket; the answer is inside, up to
+    /// [`REFUSAL_BODY_BYTES_MAX`] bytes of body.
+    #[error("the server answered {}", .0.status())]
+    Refused(Box<Response<Bytes>>),
+    /// The server's answer breaks the protocol.
+    #[error("the server's answer is wrong: {0}")]
+    Answer(&'static str),
+    /// It took longer than [`ConnectOptions::timeout`].
+    #[error("connecting took too long")]
+    TimedOut,
+}
+
+async fn handshake_over<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    uri: &Uri,
+    options: &ConnectOptions,
+) -> Result<(WebSocket<S>, Response<()>), ConnectError> {
+    let key = handshake::random_key();
+    stream.write_all(&request(uri, &key, options)?).await?;
+    stream.flush().await?;
+    let mut input = BytesMut::new();
+    let response = loop {
+        if let Some(response) = parse_response(&mut input)? {
+            break response;
+        }
+        if input.len() > HEADER_BYTES_MAX {
+            return Err(ConnectError::Answer("its header fields are too large"));
+        }
+        if stream.read_buf(&mut input).await? == 0 {
+            return Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into()));
+        }
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let body = read_body(&mut stream, response.headers(), input).await;
+        return Err(ConnectError::Refused(Box::new(response.map(|()| body))));
+    }
+    let protocol = check_response(response.headers(), &key, options)?;
+    let machine = Machine::new(Role::Client, &options.limits);
+    #[cfg(feature = "deflate")]
+    let machine = with_deflate(machine, response.headers(), options)?;
+    #[cfg(not(feature = "deflate"))]
+    if response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return Err(ConnectError::Answer("it agrees to an extension that was not offered"));
+    }
+    let mut socket = WebSocket::with_machine(stream, machine, options.limits).with_read_ahead(&input);
+    socket.set_protocol(protocol);
+    Ok((socket, response))
+}
+
+/// The request as it goes over the wire (RFC 6455 §4.1).
+fn request(uri: &Uri, key: &str, options: &ConnectOptions) -> Result<Vec<u8>, ConnectError> {
+    let authority = uri.authority().ok_or(ConnectError::Url)?;
+    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let mut head = format!("GET {slash}{path} HTTP/1.1\r\n").into_bytes();
+    let mut field = |name: &HeaderName, value: &[u8]| {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value);
+        head.extend_from_slice(b"\r\n");
+    };
+    if !options.headers.contains_key(HOST) {
+        field(&HOST, host.as_bytes());
+    }
+    field(&UPGRADE, b"websocket");
+    field(&CONNECTION, b"Upgrade");
+    field(&SEC_WEBSOCKET_VERSION, b"13");
+    field(&SEC_WEBSOCKET_KEY, key.as_bytes());
+    if !options.protocols.is_empty() {
+        let protocols = HeaderValue::try_from(options.protocols.join(", ")).map_err(|_| ConnectError::Url)?;
+        field(&SEC_WEBSOCKET_PROTOCOL, protocols.as_bytes());
+    }
+    #[cfg(feature = "deflate")]
+    if let Some(deflate) = &options.deflate {
+        field(&SEC_WEBSOCKET_EXTENSIONS, handshake::extension::offer(deflate).as_bytes());
+    }
+    for (name, value) in &options.headers {
+        field(name, value.as_bytes());
+    }
+    head.extend_from_slice(b"\r\n");
+    Ok(head)
+}
+
+/// Takes the head of a response off the front of `input`, once it is there.
+fn parse_response(input: &mut BytesMut) -> Result<Option<Response<()>>, ConnectError> {
+    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut parsed = httparse::Response::new(&mut fields);
+    let size = match parsed.parse(input) {
+        Ok(httparse::Status::Complete(size)) => size,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(ConnectError::Answer("it is not HTTP")),
+    };
+    let mut response = Response::new(());
+    *response.status_mut() = parsed
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or(ConnectError::Answer("its status is invalid"))?;
+    for field in parsed.headers {
+        let name = HeaderName::try_from(field.name).map_err(|_| ConnectError::Answer("a header field is invalid"))?;
+        let value =
+            HeaderValue::from_bytes(field.value).map_err(|_| ConnectError::Answer("a header field is invalid"))?;
+        response.headers_mut().append(name, value);
+    }
+    input.advance(size);
+    Ok(Some(response))
+}
+
+/// Judges a 101, and returns the subprotocol.
+fn check_response(headers: &HeaderMap, key: &str, options: &ConnectOptions) -> Result<Option<String>, ConnectError> {
+    let upgrades = handshake::list_contains(headers, UPGRADE, "websocket");
+    if !upgrades || !handshake::list_contains(headers, CONNECTION, "upgrade") {
+        return Err(ConnectError::Answer("it upgrades to something else"));
+    }
+    let mut accepts = headers.get_all(SEC_WEBSOCKET_ACCEPT).iter();
+    let accepted =
+        accepts.next().is_some_and(|accept| accept.as_bytes() == handshake::accept_key(key.as_bytes()).as_bytes());
+    if !accepted || accepts.next().is_some() {
+        return Err(ConnectError::Answer("its accept key is wrong"));
+    }
+    let mut protocols = handshake::list(headers, SEC_WEBSOCKET_PROTOCOL);
+    let protocol = protocols.next().map(str::to_owned);
+    let offered = protocol.as_ref().is_none_or(|protocol| options.protocols.contains(protocol));
+    if !offered || protocols.next().is_some() {
+        return Err(ConnectError::Answer("it chooses a subprotocol that was not offered"));
+    }
+    Ok(protocol)
+}
+
+#[cfg(feature = "deflate")]
+fn with_deflate(machine: Machine, headers: &HeaderMap, options: &ConnectOptions) -> Result<Machine, ConnectError> {
+    let elements = handshake::list(headers, SEC_WEBSOCKET_EXTENSIONS);
+    let agreed = handshake::extension::read_answer(elements, options.deflate.as_ref())
+        .map_err(|()| ConnectError::Answer("it agrees to an extension that was not offered"))?;
+    Ok(match (agreed, &options.deflate) {
+        (Some(agreed), Some(deflate)) => machine.with_deflate(agreed, deflate.level, deflate.threshold_bytes),
+        _ => machine,
+    })
+}
+
+/// As much of a refusal's body as comes, up to the limit: an explanation, so what is missing is no error.
+async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, headers: &HeaderMap, mut body: BytesMut) -> Bytes {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let max = announced.unwrap_or(REFUSAL_BODY_BYTES_MAX).min(REFUSAL_BODY_BYTES_MAX);
+    while body.len() < max && stream.read_buf(&mut body).await.is_ok_and(|bytes| bytes > 0) {}
+    body.truncate(max);
+    body.freeze()
+}
+
+/// TLS with the certificates that the operating system trusts, loaded once.
+fn system_tls() -> Result<Arc<ClientConfig>, ConnectError> {
+    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if let Some(config) = CONFIG.get() {
+        return Ok(Arc::clone(config));
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectError::Tls(io::Error::other(error)))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
+}
+
+/// The byte stream of a dialled connection: TCP, or TLS over it.
+#[derive(Debug)]
+pub struct ClientStream(Transport);
+
+#[derive(Debug)]
+enum Transport {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl ClientStream {
+    /// The TCP stream underneath, for its addresses and options.
+    #[must_use]
+    pub fn tcp(&self) -> &TcpStream {
+        match &self.0 {
+            Transport::Tcp(stream) => stream,
+            Transport::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Transport::Tcp(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

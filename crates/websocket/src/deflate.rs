@@ -1,0 +1,236 @@
+//! permessage-deflate (RFC 7692): compressing and inflating. What both ends agree on is settled in the handshake.
+//!
+//! Whoever keeps its window from one message to the next (context takeover) owns a compressor or an inflater for the life
+//! of the connection; whoever does not borrows one from a pool of the thread, and costs nothing between messages.
+
+use crate::{
+    ProtocolError, Role,
+    frame::{Frame, Head},
+};
+use bytes::Bytes;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use std::{cell::RefCell, sync::OnceLock};
+
+/// What a message's last block is without, and gets back before inflating (RFC 7692 §7.2.1).
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// Inflated bytes to make room for at a time.
+const INFLATE_STEP: usize = 4 * 1024;
+
+/// Compressors and inflaters that a thread keeps for connections without context takeover.
+const POOL_MAX: usize = 4;
+
+/// Smallest window, as the exponent of two.
+pub(crate) const WINDOW_BITS_MIN: u8 = 9;
+/// Largest window, as the exponent of two.
+pub(crate) const WINDOW_BITS_MAX: u8 = 15;
+
+thread_local! {
+    static COMPRESSORS: RefCell<Vec<(u8, u32, Compress)>> = const { RefCell::new(Vec::new()) };
+    static INFLATERS: RefCell<Vec<Decompress>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What both ends agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// The server starts every message with an empty window.
+    pub server_no_context_takeover: bool,
+    /// The client starts every message with an empty window.
+    pub client_no_context_takeover: bool,
+    /// The server's window in bytes, as the exponent of two: 9 to 15.
+    pub server_max_window_bits: u8,
+    /// The client's window in bytes, as the exponent of two: 8 to 15.
+    pub client_max_window_bits: u8,
+}
+
+/// One connection's compression.
+#[derive(Debug)]
+pub(crate) struct Deflate {
+    ours: Direction,
+    theirs: Direction,
+    level: u32,
+    threshold: usize,
+    compressor: Option<Compress>,
+    inflater: Option<Decompress>,
+    /// Compressed bytes of the message that is arriving.
+    arrived: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Direction {
+    keeps_window: bool,
+    window_bits: u8,
+}
+
+impl Deflate {
+    /// Compression as agreed, for one end. `level` is 1 (fast) to 9 (small).
+    pub(crate) fn new(role: Role, agreed: Agreement, level: u32, threshold: usize) -> Self {
+        let server =
+            Direction { keeps_window: !agreed.server_no_context_takeover, window_bits: agreed.server_max_window_bits };
+        let client =
+            Direction { keeps_window: !agreed.client_no_context_takeover, window_bits: agreed.client_max_window_bits };
+        let (ours, theirs) = match role {
+            Role::Server => (server, client),
+            Role::Client => (client, server),
+        };
+        Deflate { ours, theirs, level, threshold, compressor: None, inflater: None, arrived: 0 }
+    }
+
+    /// Whether a message of this many bytes is worth compressing. Never when the peer insists on a window that is smaller
+    /// than our compressor can make: sending uncompressed is always allowed.
+    pub(crate) fn gains(&self, bytes: usize) -> bool {
+        bytes >= self.threshold && self.ours.window_bits >= WINDOW_BITS_MIN
+    }
+
+    /// Compresses a message or, if not `last`, its next fragment.
+    pub(crate) fn compress(&mut self, payload: &[u8], last: bool) -> Vec<u8> {
+        let Direction { keeps_window, window_bits } = self.ours;
+        let mut compressor = self.compressor.take().unwrap_or_else(|| borrow_compressor(window_bits, self.level));
+        let compressed = compress(&mut compressor, payload, last);
+        if keeps_window || !last {
+            self.compressor = Some(compressor);
+        } else {
+            give_back_compressor(window_bits, self.level, compressor);
+        }
+        compressed
+    }
+
+    /// The frame of a prepared message, compressed once for all connections alike; `None` if this one cannot share it.
+    pub(crate) fn prepared(&self, prepared: &crate::Prepared) -> Option<Bytes> {
+        if self.ours.keeps_window || !self.gains(usize::MAX) {
+            return None;
+        }
+        let variant = &prepared.variants()?.0[usize::from(self.ours.window_bits - WINDOW_BITS_MIN)];
+        let frame = variant.get_or_init(|| {
+            let (opcode, payload) = prepared.unframed();
+            if !self.gains(payload.len()) {
+                return prepared.as_bytes().clone();
+            }
+            let mut compressor = borrow_compressor(self.ours.window_bits, self.level);
+            let compressed = compress(&mut compressor, &payload, true);
+            give_back_compressor(self.ours.window_bits, self.level, compressor);
+            if compressed.len() >= payload.len() {
+                return prepared.as_bytes().clone();
+            }
+            let head = Head { last: true, compressed: true, opcode, mask: None, payload_len: compressed.len() as u64 };
+            Frame::new(&head, compressed.into()).to_bytes()
+        });
+        Some(frame.clone())
+    }
+
+    /// Inflates the next bytes of a message onto the end of `out`, which may hold `max` bytes.
+    pub(crate) fn inflate(&mut self, input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(), ProtocolError> {
+        // Blocks that inflate to nothing would otherwise be free to go on for ever.
+        self.arrived += input.len() as u64;
+        if self.arrived > (max as u64).saturating_mul(2).saturating_add(1024) {
+            return Err(ProtocolError::MessageTooBig { max });
+        }
+        let window_bits = self.theirs.window_bits.max(WINDOW_BITS_MIN);
+        let keeps_window = self.theirs.keeps_window;
+        let inflater = self.inflater.get_or_insert_with(|| {
+            if keeps_window { Decompress::new_with_window_bits(false, window_bits) } else { borrow_inflater() }
+        });
+        inflate(inflater, input, out, max)
+    }
+
+    /// Inflates what the end of the message implies.
+    pub(crate) fn finish_inflating(&mut self, out: &mut Vec<u8>, max: usize) -> Result<(), ProtocolError> {
+        self.arrived = 0;
+        if let Some(inflater) = &mut self.inflater {
+            inflate(inflater, &TAIL, out, max)?;
+        }
+        if !self.theirs.keeps_window
+            && let Some(inflater) = self.inflater.take()
+        {
+            give_back_inflater(inflater);
+        }
+        Ok(())
+    }
+}
+
+/// A prepared message's compressed frames, one for each size of window from 9 to 15.
+#[derive(Debug, Default)]
+pub(crate) struct Variants([OnceLock<Bytes>; 7]);
+
+fn compress(compressor: &mut Compress, payload: &[u8], last: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() / 4 + 64);
+    let start = compressor.total_in();
+    loop {
+        let taken = usize::try_from(compressor.total_in() - start).expect("at most the payload");
+        compressor
+            .compress_vec(&payload[taken..], &mut out, FlushCompress::Sync)
+            .expect("a compressor that is never finished takes everything");
+        let all_taken = compressor.total_in() - start == payload.len() as u64;
+        // Room left over means that everything is flushed.
+        if all_taken && out.len() < out.capacity() {
+            break;
+        }
+        out.reserve((payload.len() / 4).max(256));
+    }
+    if last {
+        if out.ends_with(&TAIL) {
+            out.truncate(out.len() - TAIL.len());
+        }
+        if out.is_empty() {
+            out.push(0); // RFC 7692 §7.2.3.6
+        }
+    }
+    out
+}
+
+fn inflate(inflater: &mut Decompress, input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(), ProtocolError> {
+    let mut rest = input;
+    loop {
+        if out.len() == out.capacity() {
+            out.reserve(INFLATE_STEP.min(max.saturating_sub(out.len()) + 1));
+        }
+        let (in_before, out_before) = (inflater.total_in(), out.len());
+        let status =
+            inflater.decompress_vec(rest, out, FlushDecompress::Sync).map_err(|_| ProtocolError::BadCompression)?;
+        let taken = usize::try_from(inflater.total_in() - in_before).expect("at most the input");
+        rest = &rest[taken..];
+        if out.len() > max {
+            return Err(ProtocolError::MessageTooBig { max });
+        }
+        if status == Status::StreamEnd {
+            // A final block inside a message (RFC 7692 §7.2.3.5). What follows starts over; no sender is known to refer
+            // back across such a block.
+            inflater.reset(false);
+        } else if (rest.is_empty() && out.len() < out.capacity()) || (taken == 0 && out.len() == out_before) {
+            return if rest.is_empty() { Ok(()) } else { Err(ProtocolError::BadCompression) };
+        }
+        if rest.is_empty() && status == Status::StreamEnd {
+            return Ok(());
+        }
+    }
+}
+
+fn borrow_compressor(window_bits: u8, level: u32) -> Compress {
+    let pooled = COMPRESSORS.with_borrow_mut(|pool| {
+        let at = pool.iter().position(|(bits, at_level, _)| (*bits, *at_level) == (window_bits, level))?;
+        Some(pool.swap_remove(at).2)
+    });
+    pooled.unwrap_or_else(|| Compress::new_with_window_bits(Compression::new(level), false, window_bits))
+}
+
+fn give_back_compressor(window_bits: u8, level: u32, mut compressor: Compress) {
+    COMPRESSORS.with_borrow_mut(|pool| {
+        if pool.len() < POOL_MAX {
+            compressor.reset();
+            pool.push((window_bits, level, compressor));
+        }
+    });
+}
+
+fn borrow_inflater() -> Decompress {
+    INFLATERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| Decompress::new_with_window_bits(false, WINDOW_BITS_MAX))
+}
+
+fn give_back_inflater(mut inflater: Decompress) {
+    INFLATERS.with_borrow_mut(|pool| {
+        if pool.len() < POOL_MAX {
+            inflater.reset(false);
+            pool.push(inflater);
+        }
+    });
+}

@@ -1,0 +1,145 @@
+//! Which web pages may open a connection. Browsers send cookies with every handshake and enforce no same-origin rule on
+//! sockets, so a server that does not look at `Origin` lends its users' sessions to every page on the web (S01).
+
+use http::{Uri, uri::Authority};
+use std::str::FromStr;
+
+/// Which `Origin` may connect. A request without one comes from no browser and passes, unless
+/// [`ServerRequest::require_origin`](super::ServerRequest::require_origin) says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OriginPolicy {
+    /// The origin's host and port must be those of the request's own `Host`.
+    #[default]
+    SameHost,
+    /// The origin must be one of these, in scheme, host and port.
+    Listed(Vec<Origin>),
+    /// Every page on the web. Only for services without cookies or other ambient credentials.
+    Any,
+}
+
+impl OriginPolicy {
+    /// Exactly these origins.
+    ///
+    /// # Errors
+    /// [`InvalidOrigin`] names the first that is none.
+    pub fn listed<T: AsRef<str>>(origins: impl IntoIterator<Item = T>) -> Result<Self, InvalidOrigin> {
+        origins.into_iter().map(|origin| origin.as_ref().parse()).collect::<Result<_, _>>().map(OriginPolicy::Listed)
+    }
+
+    /// Whether a page of `origin` may connect to `host`, both as the request says them.
+    #[must_use]
+    pub fn allows(&self, origin: &str, host: Option<&str>) -> bool {
+        if *self == OriginPolicy::Any {
+            return true;
+        }
+        let Ok(origin) = origin.parse::<Origin>() else { return false };
+        match self {
+            OriginPolicy::SameHost => host.is_some_and(|host| origin.is_at(host)),
+            OriginPolicy::Listed(listed) => listed.contains(&origin),
+            OriginPolicy::Any => true,
+        }
+    }
+}
+
+/// The origin of a web page: scheme, host and port. `https://example.com` and `https://example.com:443` are the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Origin {
+    /// Whether this is the host and port of a `Host` header. A `Host` without a port means the origin's own default,
+    /// because a server behind a proxy cannot know which scheme the browser used.
+    fn is_at(&self, host: &str) -> bool {
+        let Some(default) = default_port(&self.scheme) else { return false };
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let port = match (authority.port_u16(), authority.as_str().ends_with(authority.host())) {
+            (Some(port), _) => port,
+            (None, true) => default,
+            (None, false) => return false,
+        };
+        !host.contains('@') && authority.host().eq_ignore_ascii_case(&self.host) && port == self.port.unwrap_or(default)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        let invalid = || InvalidOrigin(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_| invalid())?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(invalid()) };
+        let bare = text.len() == scheme.len() + "://".len() + authority.as_str().len();
+        let port_is_number = authority.port_u16().is_some() || authority.as_str().ends_with(authority.host());
+        if !bare || !port_is_number || authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(invalid());
+        }
+        let scheme = scheme.to_ascii_lowercase();
+        let port = authority.port_u16().filter(|port| default_port(&scheme) != Some(*port));
+        Ok(Origin { host: authority.host().to_ascii_lowercase(), port, scheme })
+    }
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// The text is no `scheme://host` or `scheme://host:port`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an origin such as https://example.com")]
+pub struct InvalidOrigin(pub String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_the_same_host_and_port_connect_by_default_s01() {
+        let allows = |origin, host| OriginPolicy::SameHost.allows(origin, Some(host));
+        assert!(allows("https://example.com", "example.com"));
+        assert!(allows("http://EXAMPLE.com", "example.COM"));
+        assert!(allows("http://127.0.0.1:8000", "127.0.0.1:8000"));
+        assert!(allows("http://[::1]:8000", "[::1]:8000"));
+        assert!(allows("https://example.com", "example.com:443"));
+        for (origin, host) in [
+            ("https://evil.com", "example.com"),
+            ("https://example.com.evil", "example.com"),
+            ("https://example.com@evil.com", "example.com"),
+            ("https://example.com:8443", "example.com"),
+            ("http://example.com", "example.com:8000"),
+            ("https://evil.com/https://example.com", "example.com"),
+            ("null", "null"),
+            ("", "example.com"),
+            ("file://", "example.com"),
+            ("chrome-extension://example.com", "example.com"),
+            ("https://example.com:", "example.com"),
+            ("https://example.com", "example.com:"),
+            ("https://example.com", ""),
+            ("https://example.com https://evil.com", "example.com"),
+        ] {
+            assert!(!allows(origin, host), "{origin} at {host}");
+        }
+        assert!(!OriginPolicy::SameHost.allows("https://example.com", None));
+    }
+
+    #[test]
+    fn a_list_of_origins_is_exact_s01() {
+        let policy = OriginPolicy::listed(["https://chat.example.com", "http://localhost:3000"]).unwrap();
+        assert!(policy.allows("https://chat.example.com", None));
+        assert!(policy.allows("https://chat.example.com:443", None));
+        assert!(policy.allows("http://localhost:3000", None));
+        for origin in ["http://chat.example.com", "https://example.com", "http://localhost", "null", "*"] {
+            assert!(!policy.allows(origin, Some("chat.example.com")), "{origin}");
+        }
+        assert!(OriginPolicy::listed(["chat.example.com"]).is_err());
+        assert!(OriginPolicy::listed(["https://chat.example.com/"]).is_err());
+        assert!(OriginPolicy::listed(["*"]).is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! Every limit of the engine, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Longest whole message a server takes by default, in bytes after inflating. Chat and live data are far smaller, and
+/// every connection may make us hold one of these.
+pub const SERVER_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest whole message a client takes by default, in bytes after inflating. A client chose its server, so it trusts more.
+pub const CLIENT_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Fragments without payload in one message. They cost the sender two bytes and us a turn of the loop, and no honest
+/// peer needs more than a few.
+pub const EMPTY_FRAGMENTS_MAX: u32 = 100;
+
+/// Longest payload of a control frame, in bytes (RFC 6455 §5.5).
+pub const CONTROL_BYTES_MAX: usize = 125;
+
+/// Longest reason of a close frame, in bytes of UTF-8: a control payload less the two bytes of the code.
+pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
+
+/// Bytes of frames that may wait to be written, by default. More means that the peer does not read.
+pub const QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Answers to pings that may wait to be written, in frames. Beyond it we stop reading until the peer reads.
+pub(crate) const QUEUED_REPLIES_MAX: usize = 256;
+
+/// How long a frame may take to be written once the transport has stopped accepting bytes.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long we wait for the peer's half of the closing handshake, and for it to take what we wrote last.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a handshake may take, from the first byte to the last.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest block of HTTP header fields in a handshake, in bytes of names and values (431 beyond).
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// Header fields in a handshake (431 beyond).
+pub const HEADERS_MAX: usize = 100;
+
+/// Bytes of a refusal's body that a client keeps: enough for any explanation.
+pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Buffer that all connections of a thread read into, in bytes: as much as one read usually yields under load.
+pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Slices handed to the kernel in one vectored write; two for each frame at most.
+pub(crate) const WRITE_SLICES_MAX: usize = 64;
+
+/// Frames to gather before receiving pauses in order to write them.
+pub(crate) const FRAMES_PER_WRITE: usize = 64;
+
+/// What one connection may cost. Start from [`Limits::server`] or [`Limits::client`] and change what you need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Longest message in bytes, after reassembly and inflating. A longer one fails the connection with close code
+    /// 1009 and an empty reason, as soon as it announces itself. Messages read in parts are not bounded by it.
+    pub message_bytes_max: usize,
+    /// Fragments without payload in one message; more fail the connection with close code 1008.
+    pub empty_fragments_max: u32,
+    /// Bytes of frames that may wait to be written; a frame beyond it is refused. One frame is always taken.
+    pub queue_bytes_max: usize,
+    /// How long one frame may take to be written once the transport has stopped accepting bytes.
+    pub write_timeout: Duration,
+    /// How long to wait for the peer's half of the closing handshake.
+    pub close_timeout: Duration,
+}
+
+impl Limits {
+    /// The defaults for a server, which trusts nobody: messages of up to [`SERVER_MESSAGE_BYTES_MAX`].
+    #[must_use]
+    pub const fn server() -> Self {
+        Limits {
+            message_bytes_max: SERVER_MESSAGE_BYTES_MAX,
+            empty_fragments_max: EMPTY_FRAGMENTS_MAX,
+            queue_bytes_max: QUEUE_BYTES_MAX,
+            write_timeout: WRITE_TIMEOUT,
+            close_timeout: CLOSE_TIMEOUT,
+        }
+    }
+
+    /// The defaults for a client: messages of up to [`CLIENT_MESSAGE_BYTES_MAX`].
+    #[must_use]
+    pub const fn client() -> Self {
+        Limits { message_bytes_max: CLIENT_MESSAGE_BYTES_MAX, ..Self::server() }
+    }
+
+    /// The same with another [`message_bytes_max`](Self::message_bytes_max).
+    #[must_use]
+    pub const fn message_bytes_max(mut self, bytes: usize) -> Self {
+        self.message_bytes_max = bytes;
+        self
+    }
+
+    /// The same with another [`empty_fragments_max`](Self::empty_fragments_max).
+    #[must_use]
+    pub const fn empty_fragments_max(mut self, fragments: u32) -> Self {
+        self.empty_fragments_max = fragments;
+        self
+    }
+
+    /// The same with another [`queue_bytes_max`](Self::queue_bytes_max).
+    #[must_use]
+    pub const fn queue_bytes_max(mut self, bytes: usize) -> Self {
+        self.queue_bytes_max = bytes;
+        self
+    }
+
+    /// The same with another [`write_timeout`](Self::write_timeout).
+    #[must_use]
+    pub const fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// The same with another [`close_timeout`](Self::close_timeout).
+    #[must_use]
+    pub const fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+}
+
+/// The server's.
+impl Default for Limits {
+    fn default() -> Self {
+        Self::server()
+    }
+}

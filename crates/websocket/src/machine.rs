@@ -1,0 +1,561 @@
+//! The connection as a state machine: bytes and messages go in, messages and frames come out.
+//!
+//! No async, no clock and no socket, so it runs in any event loop. It refuses to know how bytes travel, how long anything
+//! takes, and what a message means.
+
+#[cfg(feature = "deflate")]
+use crate::deflate::{Agreement, Deflate};
+#[cfg(not(feature = "deflate"))]
+use crate::no_deflate::Deflate;
+use crate::{
+    CloseCode, CloseFrame, Frame, Kind, Limits, Message, Outgoing, ProtocolError, Role, SendRefused, Statistics,
+    Utf8Bytes,
+    frame::{HEAD_BYTES_MAX, Head, OpCode},
+    limits::{CLOSE_REASON_BYTES_MAX, CONTROL_BYTES_MAX},
+    mask,
+    utf8::Utf8,
+};
+use bytes::Bytes;
+
+/// Compressed bytes that one [`Part`] takes, so that a part inflates to about a MiB at most.
+const COMPRESSED_PART_BYTES: usize = 1024;
+
+/// One end of a WebSocket connection after its handshake. At most 128 bytes, and no buffer between messages.
+///
+/// ```
+/// use tidings_websocket::{Event, Limits, Machine, Message, Role};
+///
+/// let mut client = Machine::new(Role::Client, &Limits::client());
+/// let mut server = Machine::new(Role::Server, &Limits::server());
+/// let frame = client.send(Message::text("hello").into())?;
+///
+/// let mut wire = frame.to_bytes().to_vec();
+/// let step = server.receive(&mut wire);
+/// assert_eq!(step.consumed, wire.len());
+/// assert_eq!(step.event, Some(Ok(Event::Message(Message::text("hello")))));
+/// # Ok::<(), tidings_websocket::SendRefused>(())
+/// ```
+#[derive(Debug)]
+pub struct Machine {
+    stage: Stage,
+    /// The message that is arriving, without its latest bytes.
+    message: Vec<u8>,
+    /// A control frame's payload that has arrived in part.
+    control: Option<Box<Control>>,
+    deflate: Option<Box<Deflate>>,
+    statistics: Statistics,
+    message_bytes_max: usize,
+    empty_fragments_max: u32,
+    empty_fragments: u32,
+    utf8: Utf8,
+    role: Role,
+    /// The kind of the message that is arriving, and whether it is compressed.
+    receiving: Option<(Kind, bool)>,
+    /// The message that is being sent in fragments, and whether it is compressed.
+    sending: Option<bool>,
+    in_parts: bool,
+    close_sent: bool,
+    /// Nothing that arrives matters any more.
+    deaf: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Head { bytes: [u8; HEAD_BYTES_MAX], len: u8 },
+    Payload { remaining: u64, key: [u8; 4], last: bool, opcode: OpCode },
+}
+
+const NEXT_HEAD: Stage = Stage::Head { bytes: [0; HEAD_BYTES_MAX], len: 0 };
+
+#[derive(Debug)]
+struct Control {
+    bytes: [u8; CONTROL_BYTES_MAX],
+    len: u8,
+}
+
+/// What happened to some input.
+#[derive(Debug)]
+#[must_use]
+pub struct Step {
+    /// Bytes of the input that are done with; call again with the rest.
+    pub consumed: usize,
+    /// What they meant, if they completed anything. After an error the connection has failed: write the reply, close
+    /// the transport.
+    pub event: Option<Result<Event, ProtocolError>>,
+    /// A frame to be written: a pong, our half of the closing handshake, or the close frame that says what was wrong.
+    pub reply: Option<Frame>,
+}
+
+/// Something that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A whole message.
+    Message(Message),
+    /// A part of a message; only while [`Machine::receive_in_parts`] says so.
+    Part(Part),
+    /// A ping, which the step's reply answers.
+    Ping(Bytes),
+    /// A pong, asked for or not.
+    Pong(Bytes),
+    /// The peer closes. The step's reply is our half, unless we closed first; a server then closes the transport.
+    Close(CloseFrame),
+}
+
+/// A part of a message: as much as arrived at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The message's kind. Text is validated as it arrives, but a part may end inside a character.
+    pub kind: Kind,
+    /// The bytes; the last part may have none.
+    pub bytes: Bytes,
+    /// Whether the message ends here.
+    pub last: bool,
+}
+
+impl Machine {
+    /// A connection whose handshake agreed on no extension.
+    #[must_use]
+    pub fn new(role: Role, limits: &Limits) -> Self {
+        Machine {
+            stage: NEXT_HEAD,
+            message: Vec::new(),
+            control: None,
+            deflate: None,
+            statistics: Statistics::default(),
+            message_bytes_max: limits.message_bytes_max,
+            empty_fragments_max: limits.empty_fragments_max,
+            empty_fragments: 0,
+            utf8: Utf8::default(),
+            role,
+            receiving: None,
+            sending: None,
+            in_parts: false,
+            close_sent: false,
+            deaf: false,
+        }
+    }
+
+    /// The same with permessage-deflate as agreed in the handshake. `level` is 1 (fast) to 9 (small); messages shorter
+    /// than `threshold` bytes are sent as they are.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, agreed: Agreement, level: u32, threshold: usize) -> Self {
+        self.deflate = Some(Box::new(Deflate::new(self.role, agreed, level, threshold)));
+        self
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Messages and bytes so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// Whether messages are compressed.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    /// Whether our close frame has gone out, after which nothing else may.
+    #[must_use]
+    pub fn close_sent(&self) -> bool {
+        self.close_sent
+    }
+
+    /// Whether a message is being sent in fragments and has not ended.
+    #[must_use]
+    pub fn is_sending_fragments(&self) -> bool {
+        self.sending.is_some()
+    }
+
+    /// Whether nothing that arrives matters any more: the peer closed, or broke the protocol.
+    #[must_use]
+    pub fn is_done_receiving(&self) -> bool {
+        self.deaf
+    }
+
+    /// From the next message on, yields [`Event::Part`] as bytes arrive instead of whole messages, or the other way
+    /// round. Parts are not bounded by `message_bytes_max`. A message that has begun goes on as it began.
+    pub fn receive_in_parts(&mut self, in_parts: bool) {
+        if self.receiving.is_none() {
+            self.in_parts = in_parts;
+        }
+    }
+
+    /// Takes bytes that have arrived, unmasking them in place, up to the first that completes something.
+    ///
+    /// However the bytes are cut into calls, the same messages and the same verdict come out. Call again with the rest
+    /// until all are consumed.
+    pub fn receive(&mut self, input: &mut [u8]) -> Step {
+        let mut at = 0;
+        let event = loop {
+            if self.deaf {
+                at = input.len();
+                break None;
+            }
+            match self.advance(input, &mut at) {
+                Ok(Progress::Event(event)) => break Some(Ok(event)),
+                Ok(Progress::More) => {}
+                Ok(Progress::Starved) => break None,
+                Err(error) => break Some(Err(error)),
+            }
+        };
+        let reply = match &event {
+            Some(Ok(Event::Ping(payload))) if !self.close_sent => Some(self.frame(OpCode::Pong, payload.clone())),
+            Some(Ok(Event::Close(frame))) => {
+                self.deaf = true;
+                (!self.close_sent).then(|| self.close(&CloseFrame::from(frame.code)))
+            }
+            Some(Err(error)) => {
+                self.deaf = true;
+                at = input.len();
+                (!self.close_sent).then(|| self.close(&CloseFrame::from(error.close_code())))
+            }
+            _ => None,
+        };
+        Step { consumed: at, event, reply }
+    }
+
+    /// Frames something to be sent.
+    ///
+    /// # Errors
+    /// [`SendRefused`] says why nothing of the kind may be sent now.
+    pub fn send(&mut self, outgoing: Outgoing) -> Result<Frame, SendRefused> {
+        if self.close_sent {
+            return Err(SendRefused::Closed);
+        }
+        match outgoing {
+            Outgoing::Message(message) => {
+                let compress = self.deflate.as_ref().is_some_and(|deflate| deflate.gains(message.len()));
+                self.message(message, compress)
+            }
+            Outgoing::Uncompressed(message) => self.message(message, false),
+            Outgoing::Prepared(prepared) => self.prepared(&prepared),
+            Outgoing::Ping(payload) => self.control(OpCode::Ping, payload),
+            Outgoing::Pong(payload) => self.control(OpCode::Pong, payload),
+            Outgoing::Close(frame) => Ok(self.close(&frame)),
+        }
+    }
+
+    /// Frames a fragment of a message: the first call begins the message, the one with `last` ends it. Control frames
+    /// may go in between, other messages may not. The caller sees to it that text is UTF-8.
+    ///
+    /// # Errors
+    /// [`SendRefused::Closed`] after our close frame.
+    pub fn send_fragment(&mut self, kind: Kind, payload: Bytes, last: bool) -> Result<Frame, SendRefused> {
+        if self.close_sent {
+            return Err(SendRefused::Closed);
+        }
+        let opcode = if self.sending.is_some() { OpCode::Continuation } else { kind.opcode() };
+        let can_compress = self.deflate.as_ref().is_some_and(|deflate| deflate.gains(usize::MAX));
+        let compressed = self.sending.unwrap_or(can_compress);
+        self.statistics.bytes_sent += payload.len() as u64;
+        self.statistics.messages_sent += u64::from(last);
+        let payload = match &mut self.deflate {
+            Some(deflate) if compressed => deflate.compress(&payload, last).into(),
+            _ => payload,
+        };
+        self.sending = (!last).then_some(compressed);
+        Ok(self.data(last, compressed && opcode != OpCode::Continuation, opcode, payload))
+    }
+
+    fn message(&mut self, message: Message, compress: bool) -> Result<Frame, SendRefused> {
+        if self.sending.is_some() {
+            return Err(SendRefused::Unfinished);
+        }
+        self.statistics.messages_sent += 1;
+        self.statistics.bytes_sent += message.len() as u64;
+        let opcode = message.kind().opcode();
+        let payload = match &mut self.deflate {
+            Some(deflate) if compress => deflate.compress(message.as_bytes(), true).into(),
+            _ => message.into_bytes(),
+        };
+        Ok(self.data(true, compress, opcode, payload))
+    }
+
+    fn prepared(&mut self, prepared: &crate::Prepared) -> Result<Frame, SendRefused> {
+        if self.role == Role::Client {
+            let (opcode, payload) = prepared.unframed();
+            let kind = if opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
+            let compress = self.deflate.as_ref().is_some_and(|deflate| deflate.gains(payload.len()));
+            return self.message(Message::from_validated(kind, payload), compress);
+        }
+        if self.sending.is_some() {
+            return Err(SendRefused::Unfinished);
+        }
+        self.statistics.messages_sent += 1;
+        self.statistics.bytes_sent += prepared.payload_len() as u64;
+        let shared = self.deflate.as_ref().and_then(|deflate| deflate.prepared(prepared));
+        Ok(Frame::framed(shared.unwrap_or_else(|| prepared.as_bytes().clone())))
+    }
+
+    fn control(&self, opcode: OpCode, payload: Bytes) -> Result<Frame, SendRefused> {
+        if payload.len() > CONTROL_BYTES_MAX {
+            return Err(SendRefused::ControlTooLong);
+        }
+        Ok(self.frame(opcode, payload))
+    }
+
+    fn close(&mut self, frame: &CloseFrame) -> Frame {
+        self.close_sent = true;
+        let mut payload = Vec::new();
+        if frame.code.may_be_sent() {
+            let reason = frame.reason.as_str();
+            let cut = reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX);
+            payload.extend_from_slice(&frame.code.get().to_be_bytes());
+            payload.extend_from_slice(&reason.as_bytes()[..cut]);
+        }
+        self.frame(OpCode::Close, payload.into())
+    }
+
+    fn frame(&self, opcode: OpCode, payload: Bytes) -> Frame {
+        self.data(true, false, opcode, payload)
+    }
+
+    fn data(&self, last: bool, compressed: bool, opcode: OpCode, payload: Bytes) -> Frame {
+        let mut head = Head { last, compressed, opcode, mask: None, payload_len: payload.len() as u64 };
+        if self.role == Role::Server {
+            return Frame::new(&head, payload);
+        }
+        let mut key = mask::random_key();
+        head.mask = Some(key);
+        // In place when nobody else holds the bytes.
+        let mut payload = payload.try_into_mut().unwrap_or_else(|shared| shared.as_ref().into());
+        mask::apply(&mut payload, &mut key);
+        Frame::new(&head, payload.freeze())
+    }
+
+    /// Takes bytes from `input` at `at` through the next head or the next piece of payload.
+    fn advance(&mut self, input: &mut [u8], at: &mut usize) -> Result<Progress, ProtocolError> {
+        match &mut self.stage {
+            Stage::Head { bytes, len } => {
+                let fresh = &input[*at..];
+                let before = usize::from(*len);
+                let parsed = if before == 0 {
+                    Head::parse(fresh)?
+                } else {
+                    let taken = fresh.len().min(HEAD_BYTES_MAX - before);
+                    bytes[before..before + taken].copy_from_slice(&fresh[..taken]);
+                    Head::parse(&bytes[..before + taken])?
+                };
+                let Some((head, size)) = parsed else {
+                    // An incomplete head has fewer bytes than the longest, so all of them fit.
+                    bytes[before..before + fresh.len()].copy_from_slice(fresh);
+                    *len += u8::try_from(fresh.len()).expect("fewer than the longest head");
+                    *at = input.len();
+                    return Ok(Progress::Starved);
+                };
+                *at += size - before;
+                let key = self.check(&head)?;
+                self.begin(&head, key, input, at)
+            }
+            Stage::Payload { remaining, key, last, opcode } => {
+                let (last, opcode) = (*last, *opcode);
+                let compressed_part = self.in_parts && matches!(self.receiving, Some((_, true)));
+                let most = if compressed_part { COMPRESSED_PART_BYTES } else { usize::MAX };
+                let available = (input.len() - *at).min(most);
+                let taken = usize::try_from(*remaining).map_or(available, |remaining| remaining.min(available));
+                if taken == 0 && *remaining > 0 {
+                    return Ok(Progress::Starved);
+                }
+                let piece = &mut input[*at..*at + taken];
+                if self.role == Role::Server {
+                    mask::apply(piece, key);
+                }
+                *remaining -= taken as u64;
+                *at += taken;
+                let end_of_frame = *remaining == 0;
+                let remaining = *remaining;
+                if end_of_frame {
+                    self.stage = NEXT_HEAD;
+                }
+                if opcode.is_control() {
+                    self.control_piece(opcode, piece, end_of_frame)
+                } else {
+                    self.data_piece(piece, remaining, last && end_of_frame)
+                }
+            }
+        }
+    }
+
+    /// The rules that a head can break in the light of what came before. Returns the masking key, if any.
+    fn check(&mut self, head: &Head) -> Result<[u8; 4], ProtocolError> {
+        let key = match (self.role, head.mask) {
+            (Role::Server, Some(key)) => key,
+            (Role::Client, None) => [0; 4],
+            (Role::Server, None) => return Err(ProtocolError::NotMasked),
+            (Role::Client, Some(_)) => return Err(ProtocolError::Masked),
+        };
+        if head.opcode.is_control() {
+            return Ok(key);
+        }
+        let begins = head.opcode != OpCode::Continuation;
+        if head.compressed && (self.deflate.is_none() || !begins) {
+            return Err(ProtocolError::ReservedBits);
+        }
+        match (begins, self.receiving) {
+            (true, Some(_)) => return Err(ProtocolError::ExpectedContinuation),
+            (false, None) => return Err(ProtocolError::UnexpectedContinuation),
+            (true, None) => {
+                let kind = if head.opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
+                self.receiving = Some((kind, head.compressed));
+                self.empty_fragments = 0;
+            }
+            (false, Some(_)) => {}
+        }
+        if head.payload_len == 0 && !head.last {
+            self.empty_fragments += 1;
+            if self.empty_fragments > self.empty_fragments_max {
+                return Err(ProtocolError::TooManyEmptyFragments);
+            }
+        }
+        let compressed = matches!(self.receiving, Some((_, true)));
+        let total = (self.message.len() as u64).saturating_add(head.payload_len);
+        if !self.in_parts && !compressed && total > self.message_bytes_max as u64 {
+            return Err(ProtocolError::MessageTooBig { max: self.message_bytes_max });
+        }
+        Ok(key)
+    }
+
+    /// The way of most frames: a whole one at once. Others are taken piece by piece.
+    fn begin(
+        &mut self,
+        head: &Head,
+        mut key: [u8; 4],
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Progress, ProtocolError> {
+        let len = usize::try_from(head.payload_len).unwrap_or(usize::MAX);
+        let whole = len <= input.len() - *at;
+        let alone = head.opcode != OpCode::Continuation && head.last && !self.in_parts;
+        if let Some((kind, false)) = self.receiving
+            && alone
+            && whole
+            && !head.opcode.is_control()
+        {
+            let payload = &mut input[*at..*at + len];
+            if self.role == Role::Server {
+                mask::apply(payload, &mut key);
+            }
+            if kind == Kind::Text && simdutf8::basic::from_utf8(payload).is_err() {
+                return Err(ProtocolError::InvalidUtf8);
+            }
+            let payload = Bytes::copy_from_slice(payload);
+            *at += len;
+            self.stage = NEXT_HEAD;
+            return Ok(self.complete(kind, payload));
+        }
+        self.stage = Stage::Payload { remaining: head.payload_len, key, last: head.last, opcode: head.opcode };
+        Ok(Progress::More)
+    }
+
+    fn control_piece(&mut self, opcode: OpCode, piece: &[u8], end: bool) -> Result<Progress, ProtocolError> {
+        if end && self.control.is_none() {
+            return control_event(opcode, Bytes::copy_from_slice(piece));
+        }
+        let control = self.control.get_or_insert_with(|| Box::new(Control { bytes: [0; CONTROL_BYTES_MAX], len: 0 }));
+        let before = usize::from(control.len);
+        control.bytes[before..before + piece.len()].copy_from_slice(piece);
+        control.len += u8::try_from(piece.len()).expect("at most 125");
+        if !end {
+            return Ok(Progress::More);
+        }
+        let payload = Bytes::copy_from_slice(&control.bytes[..usize::from(control.len)]);
+        self.control = None;
+        control_event(opcode, payload)
+    }
+
+    fn data_piece(&mut self, piece: &[u8], remaining: u64, end: bool) -> Result<Progress, ProtocolError> {
+        let (kind, compressed) = self.receiving.expect("the head of a data frame began a message");
+        let before = self.message.len();
+        // Parts are bounded by the bytes that they are made of.
+        let max = if self.in_parts { usize::MAX } else { self.message_bytes_max };
+        match &mut self.deflate {
+            Some(deflate) if compressed => {
+                deflate.inflate(piece, &mut self.message, max)?;
+                if end {
+                    deflate.finish_inflating(&mut self.message, max)?;
+                }
+            }
+            _ => {
+                make_room(&mut self.message, piece.len(), remaining);
+                self.message.extend_from_slice(piece);
+            }
+        }
+        if kind == Kind::Text {
+            self.utf8.push(&self.message[before..]).map_err(|_| ProtocolError::InvalidUtf8)?;
+            if end {
+                self.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
+            }
+        }
+        if self.in_parts {
+            return Ok(self.part(kind, end));
+        }
+        if !end {
+            return Ok(Progress::More);
+        }
+        let mut message = std::mem::take(&mut self.message);
+        message.shrink_to_fit();
+        Ok(self.complete(kind, message.into()))
+    }
+
+    fn complete(&mut self, kind: Kind, payload: Bytes) -> Progress {
+        self.receiving = None;
+        self.statistics.messages_received += 1;
+        self.statistics.bytes_received += payload.len() as u64;
+        Progress::Event(Event::Message(Message::from_validated(kind, payload)))
+    }
+
+    fn part(&mut self, kind: Kind, last: bool) -> Progress {
+        let bytes = Bytes::from(std::mem::take(&mut self.message));
+        self.statistics.bytes_received += bytes.len() as u64;
+        if last {
+            self.receiving = None;
+            self.statistics.messages_received += 1;
+        } else if bytes.is_empty() {
+            return Progress::More;
+        }
+        Progress::Event(Event::Part(Part { kind, bytes, last }))
+    }
+}
+
+enum Progress {
+    Event(Event),
+    More,
+    Starved,
+}
+
+/// Room for a piece: twofold growth, but never beyond the end of the frame, so that a claimed length allocates nothing
+/// and a message costs at most twice its bytes.
+fn make_room(message: &mut Vec<u8>, piece: usize, remaining: u64) {
+    let spare = message.capacity() - message.len();
+    if spare < piece {
+        let to_end = usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(piece);
+        message.reserve_exact(message.capacity().max(piece).min(to_end).max(piece));
+    }
+}
+
+fn control_event(opcode: OpCode, payload: Bytes) -> Result<Progress, ProtocolError> {
+    Ok(Progress::Event(match opcode {
+        OpCode::Ping => Event::Ping(payload),
+        OpCode::Pong => Event::Pong(payload),
+        _ => Event::Close(close_frame(&payload)?),
+    }))
+}
+
+/// Reads the body of a close frame (RFC 6455 §5.5.1).
+fn close_frame(payload: &Bytes) -> Result<CloseFrame, ProtocolError> {
+    let Some((code, _)) = payload.split_first_chunk::<2>() else {
+        return if payload.is_empty() { Ok(CloseFrame::empty()) } else { Err(ProtocolError::CloseTooShort) };
+    };
+    let code = u16::from_be_bytes(*code);
+    let code = CloseCode::new(code).ok_or(ProtocolError::CloseCodeInvalid(code))?;
+    let reason = Utf8Bytes::try_from(payload.slice(2..)).map_err(|_| ProtocolError::InvalidUtf8)?;
+    Ok(CloseFrame { code, reason })
+}

@@ -1,0 +1,533 @@
+//! Driving the state machine: reading, writing, and the four clocks (write, close, heartbeat, shutdown).
+
+use super::{ReceiveError, Rescue, SendError, Sender, sender::Shared};
+use crate::{
+    CloseFrame, Event, Frame, Limits, Machine, Outgoing, Role, Step,
+    limits::{FRAMES_PER_WRITE, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES, WRITE_SLICES_MAX},
+};
+use bytes::Bytes;
+use std::{
+    cell::Cell,
+    collections::VecDeque,
+    future::Future,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::task_tracker::TaskTrackerToken,
+};
+
+thread_local! {
+    /// What every socket of the thread reads into. Taken out while in use, so that a stream that is itself made of sockets
+    /// finds none and makes its own.
+    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Where frames are put together for streams that cannot write from several places.
+    static WRITE_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Bytes put together for one write to a stream that takes one slice.
+const GATHER_BYTES: usize = 16 * 1024;
+
+pub(crate) struct Inner<S> {
+    pub(crate) stream: S,
+    pub(crate) machine: Machine,
+    pub(crate) peer_close: Option<CloseFrame>,
+    pub(crate) protocol: Option<Box<str>>,
+    pub(crate) rescue: Option<Rescue<S>>,
+    /// Holds up the server's shutdown until the socket is gone.
+    pub(crate) tracked: Option<TaskTrackerToken>,
+    limits: Limits,
+    queue: VecDeque<Frame>,
+    queued_bytes: usize,
+    /// Bytes of the queue's first frame that have been written.
+    front_written: usize,
+    /// Pongs and the like that were queued since the queue was last empty.
+    replies: usize,
+    /// Bytes read beyond the last event.
+    input: Vec<u8>,
+    input_at: usize,
+    unflushed: bool,
+    write_deadline: Option<Pin<Box<Sleep>>>,
+    close_deadline: Option<Pin<Box<Sleep>>>,
+    heartbeat: Option<Box<Heartbeat>>,
+    shutdown: Option<Box<Shutdown>>,
+    senders: Option<Arc<Shared>>,
+    state: State,
+}
+
+enum State {
+    Open,
+    Ending(Box<Ending>),
+    Finished,
+}
+
+/// The last things to do, within a time limit, before the socket is done.
+struct Ending {
+    outcome: Result<Event, ReceiveError>,
+    deadline: Pin<Box<Sleep>>,
+    steps: &'static [LastStep],
+}
+
+#[derive(Clone, Copy)]
+enum LastStep {
+    Flush,
+    /// Ends our direction of the transport.
+    Shutdown,
+    /// Waits until the peer ends its direction. A server that drops the transport before, with input unread, would make
+    /// the kernel reset the connection and so destroy the close frame on its way.
+    Drain,
+}
+
+struct Heartbeat {
+    interval: Duration,
+    next: Pin<Box<Sleep>>,
+    heard: bool,
+    asked: bool,
+}
+
+struct Shutdown {
+    token: CancellationToken,
+    fired: Pin<Box<WaitForCancellationFutureOwned>>,
+    close: Option<CloseFrame>,
+    done: bool,
+}
+
+impl<S> Inner<S> {
+    pub(crate) fn new(stream: S, machine: Machine, limits: Limits) -> Self {
+        Inner {
+            stream,
+            machine,
+            peer_close: None,
+            protocol: None,
+            rescue: None,
+            tracked: None,
+            limits,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            front_written: 0,
+            replies: 0,
+            input: Vec::new(),
+            input_at: 0,
+            unflushed: false,
+            write_deadline: None,
+            close_deadline: None,
+            heartbeat: None,
+            shutdown: None,
+            senders: None,
+            state: State::Open,
+        }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        matches!(self.state, State::Finished)
+    }
+
+    pub(super) fn read_ahead(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+    }
+
+    pub(super) fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    pub(super) fn is_half_full(&self) -> bool {
+        self.queued_bytes > self.limits.queue_bytes_max / 2
+    }
+
+    pub(super) fn is_over_bound(&self, outgoing: &Outgoing) -> bool {
+        self.queued_bytes > 0 && self.queued_bytes + outgoing.len() > self.limits.queue_bytes_max
+    }
+
+    pub(super) fn feed(&mut self, outgoing: Outgoing) -> Result<(), SendError> {
+        if !matches!(self.state, State::Open) {
+            return Err(SendError::Closed);
+        }
+        if self.is_over_bound(&outgoing) && !matches!(outgoing, Outgoing::Close(_)) {
+            return Err(SendError::QueueFull);
+        }
+        let frame = self.machine.send(outgoing)?;
+        self.push(frame);
+        Ok(())
+    }
+
+    pub(super) fn sender(&mut self, bytes_max: usize) -> Sender {
+        Sender::new(Arc::clone(self.senders.get_or_insert_with(|| Arc::new(Shared::new(bytes_max)))))
+    }
+
+    pub(super) fn set_heartbeat(&mut self, interval: Option<Duration>) {
+        self.heartbeat = interval.map(|interval| {
+            Box::new(Heartbeat { interval, next: Box::pin(sleep(interval)), heard: true, asked: false })
+        });
+    }
+
+    pub(super) fn close_on(&mut self, token: CancellationToken, close: Option<CloseFrame>) {
+        let fired = Box::pin(token.clone().cancelled_owned());
+        self.shutdown = Some(Box::new(Shutdown { token, fired, close, done: false }));
+    }
+
+    pub(super) fn set_shutdown_close(&mut self, frame: Option<CloseFrame>) {
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.close = frame;
+        }
+    }
+
+    pub(super) fn shutdown_token(&self) -> Option<&CancellationToken> {
+        self.shutdown.as_ref().map(|shutdown| &shutdown.token)
+    }
+
+    fn push(&mut self, frame: Frame) {
+        self.queued_bytes += frame.len();
+        self.queue.push_back(frame);
+        self.unflushed = true;
+    }
+
+    /// Takes written bytes off the queue's front.
+    fn wrote(&mut self, mut bytes: usize) {
+        self.queued_bytes -= bytes;
+        bytes += self.front_written;
+        while let Some(front) = self.queue.front()
+            && front.len() <= bytes
+        {
+            bytes -= front.len();
+            self.queue.pop_front();
+            self.write_deadline = None;
+        }
+        self.front_written = bytes;
+    }
+
+    fn finish(&mut self) {
+        self.state = State::Finished;
+        self.queue = VecDeque::new();
+        self.queued_bytes = 0;
+        self.input = Vec::new();
+        self.write_deadline = None;
+        self.close_deadline = None;
+        self.heartbeat = None;
+        self.close_senders();
+    }
+
+    pub(super) fn close_senders(&self) {
+        if let Some(senders) = &self.senders {
+            senders.close();
+        }
+    }
+
+    fn end(&mut self, outcome: Result<Event, ReceiveError>, steps: &'static [LastStep]) {
+        let deadline = Box::pin(sleep(self.limits.close_timeout));
+        self.input = Vec::new();
+        self.input_at = 0;
+        self.state = State::Ending(Box::new(Ending { outcome, deadline, steps }));
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, ReceiveError>>> {
+        loop {
+            match &self.state {
+                State::Open => {}
+                State::Ending(_) => return self.poll_ending(cx).map(Some),
+                State::Finished => return Poll::Ready(None),
+            }
+            self.poll_shutdown(cx);
+            let more_to_send = self.take_from_senders(cx);
+            if !self.has_input() || self.queue.len() >= FRAMES_PER_WRITE {
+                match self.poll_flush(cx) {
+                    Poll::Ready(Ok(())) if more_to_send => continue,
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => {
+                        self.finish();
+                        return Poll::Ready(Some(Err(receive_error(error))));
+                    }
+                    // The peer asks for answers that it does not read.
+                    Poll::Pending if self.replies > QUEUED_REPLIES_MAX => return Poll::Pending,
+                    Poll::Pending => {}
+                }
+            }
+            if let Some(error) = self.poll_clocks(cx) {
+                self.finish();
+                return Poll::Ready(Some(Err(error)));
+            }
+            let step = match ready!(self.poll_step(cx)) {
+                Ok(step) => step,
+                Err(error) => {
+                    self.finish();
+                    return Poll::Ready(Some(Err(error)));
+                }
+            };
+            if let Some(reply) = step.reply {
+                self.push(reply);
+                self.replies += 1;
+            }
+            match step.event {
+                None => {}
+                Some(Ok(Event::Close(frame))) => {
+                    self.peer_close = Some(frame.clone());
+                    let steps: &[LastStep] = match self.machine.role() {
+                        Role::Server => &[LastStep::Flush, LastStep::Shutdown],
+                        // The server ends the transport first, so that it, and not the client, is rid of it at once.
+                        Role::Client => &[LastStep::Flush, LastStep::Drain, LastStep::Shutdown],
+                    };
+                    self.end(Ok(Event::Close(frame)), steps);
+                }
+                Some(Ok(event)) => return Poll::Ready(Some(Ok(event))),
+                Some(Err(error)) => {
+                    self.end(Err(error.into()), &[LastStep::Flush, LastStep::Shutdown, LastStep::Drain]);
+                }
+            }
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.is_finished() {
+            return Poll::Ready(Err(SendError::Closed));
+        }
+        let result = ready!(self.poll_write_queue(cx));
+        if result.is_err() {
+            self.finish();
+        }
+        Poll::Ready(result)
+    }
+
+    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        while !self.queue.is_empty() {
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+                Poll::Ready(Ok(bytes)) => self.wrote(bytes),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {
+                    ready!(self.poll_write_deadline(cx));
+                    return Poll::Ready(Err(SendError::TimedOut));
+                }
+            }
+        }
+        if self.queue.capacity() > 0 {
+            self.queue = VecDeque::new();
+            self.replies = 0;
+        }
+        if self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => {
+                    ready!(self.poll_write_deadline(cx));
+                    return Poll::Ready(Err(SendError::TimedOut));
+                }
+            }
+            self.unflushed = false;
+            self.write_deadline = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timeout = self.limits.write_timeout;
+        self.write_deadline.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
+    }
+
+    /// One write of as much of the queue as fits.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
+        let mut count = 0;
+        let mut skip = self.front_written;
+        let pieces = self.queue.iter().flat_map(|frame| [frame.head(), frame.payload()]);
+        for piece in pieces {
+            let skipped = skip.min(piece.len());
+            skip -= skipped;
+            if skipped == piece.len() {
+                continue;
+            }
+            slices[count] = IoSlice::new(&piece[skipped..]);
+            count += 1;
+            if count == WRITE_SLICES_MAX {
+                break;
+            }
+        }
+        let stream = Pin::new(&mut self.stream);
+        if count == 1 || stream.is_write_vectored() {
+            return stream.poll_write_vectored(cx, &slices[..count]);
+        }
+        let mut buffer = WRITE_BUFFER.take();
+        for slice in &slices[..count] {
+            let room = GATHER_BYTES - buffer.len();
+            buffer.extend_from_slice(&slice[..slice.len().min(room)]);
+        }
+        let result = stream.poll_write(cx, &buffer);
+        buffer.clear();
+        WRITE_BUFFER.set(buffer);
+        result
+    }
+
+    /// What the next bytes mean, reading some if none are at hand.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, ReceiveError>> {
+        if self.has_input() {
+            let step = self.machine.receive(&mut self.input[self.input_at..]);
+            self.input_at += step.consumed;
+            if self.input_at == self.input.len() {
+                self.input = Vec::new();
+                self.input_at = 0;
+            }
+            return Poll::Ready(Ok(step));
+        }
+        with_read_buffer(|buffer| {
+            let mut unread = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut unread)).map_err(disconnected)?;
+            let bytes = unread.filled().len();
+            if bytes == 0 {
+                return Poll::Ready(Err(ReceiveError::Disconnected));
+            }
+            if let Some(heartbeat) = &mut self.heartbeat {
+                heartbeat.heard = true;
+            }
+            let step = self.machine.receive(&mut buffer[..bytes]);
+            self.input.extend_from_slice(&buffer[step.consumed..bytes]);
+            Poll::Ready(Ok(step))
+        })
+    }
+
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReceiveError>> {
+        while let State::Ending(ending) = &mut self.state {
+            let Some(step) = ending.steps.first() else { break };
+            if ending.deadline.as_mut().poll(cx).is_ready() {
+                break;
+            }
+            // A transport that fails now has nothing more to give.
+            let failed = match step {
+                LastStep::Flush => ready!(self.poll_write_queue(cx)).is_err(),
+                LastStep::Shutdown => ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err(),
+                LastStep::Drain => ready!(self.poll_drain(cx)).is_err(),
+            };
+            if let State::Ending(ending) = &mut self.state {
+                ending.steps = if failed { &[] } else { &ending.steps[1..] };
+            }
+        }
+        let state = std::mem::replace(&mut self.state, State::Finished);
+        self.finish();
+        let State::Ending(ending) = state else { unreachable!("polled only while ending") };
+        Poll::Ready(ending.outcome)
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        with_read_buffer(|buffer| {
+            loop {
+                let mut unread = ReadBuf::new(buffer);
+                ready!(Pin::new(&mut self.stream).poll_read(cx, &mut unread))?;
+                if unread.filled().is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        })
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) {
+        if let Some(shutdown) = &mut self.shutdown
+            && !shutdown.done
+            && let Some(close) = &shutdown.close
+            && shutdown.fired.as_mut().poll(cx).is_ready()
+        {
+            shutdown.done = true;
+            let close = Outgoing::Close(close.clone());
+            if let Ok(frame) = self.machine.send(close) {
+                self.push(frame);
+            }
+        }
+    }
+
+    /// Moves what other tasks send into the queue, a write's worth at a time. Returns whether there is more.
+    fn take_from_senders(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(senders) = self.senders.clone() else { return false };
+        if self.machine.is_sending_fragments() {
+            return false;
+        }
+        while self.queue.len() < FRAMES_PER_WRITE && self.queued_bytes < READ_BUFFER_BYTES {
+            let Some(outgoing) = senders.take(cx) else { return false };
+            match self.machine.send(outgoing) {
+                Ok(frame) => self.push(frame),
+                Err(_) => {
+                    senders.close();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// The close deadline and the heartbeat.
+    fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Option<ReceiveError> {
+        if self.machine.close_sent() {
+            let timeout = self.limits.close_timeout;
+            let deadline = self.close_deadline.get_or_insert_with(|| Box::pin(sleep(timeout)));
+            return deadline.as_mut().poll(cx).is_ready().then_some(ReceiveError::CloseTimedOut);
+        }
+        while let Some(heartbeat) = &mut self.heartbeat
+            && heartbeat.next.as_mut().poll(cx).is_ready()
+        {
+            if heartbeat.asked && !heartbeat.heard {
+                return Some(ReceiveError::Silent);
+            }
+            heartbeat.asked = true;
+            heartbeat.heard = false;
+            let next = Instant::now() + heartbeat.interval;
+            heartbeat.next.as_mut().reset(next);
+            if let Ok(frame) = self.machine.send(Outgoing::Ping(Bytes::new())) {
+                self.push(frame);
+            }
+            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                return Some(receive_error(error));
+            }
+        }
+        None
+    }
+}
+
+impl Outgoing {
+    /// Bytes that this will take in a queue, about.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Outgoing::Message(message) | Outgoing::Uncompressed(message) => message.len(),
+            Outgoing::Prepared(prepared) => prepared.as_bytes().len(),
+            Outgoing::Ping(payload) | Outgoing::Pong(payload) => payload.len(),
+            Outgoing::Close(frame) => frame.reason.len(),
+        }
+    }
+}
+
+fn with_read_buffer<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut buffer = READ_BUFFER.take();
+    if buffer.is_empty() {
+        buffer = vec![0; READ_BUFFER_BYTES];
+    }
+    let result = read(&mut buffer);
+    READ_BUFFER.set(buffer);
+    result
+}
+
+/// A peer that is gone is gone, whichever way the kernel says it.
+fn disconnected(error: io::Error) -> ReceiveError {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::NotConnected
+        | io::ErrorKind::UnexpectedEof => ReceiveError::Disconnected,
+        _ => ReceiveError::Io(error),
+    }
+}
+
+fn receive_error(error: SendError) -> ReceiveError {
+    match error {
+        SendError::TimedOut => ReceiveError::WriteTimedOut,
+        SendError::Io(error) => disconnected(error),
+        _ => ReceiveError::Disconnected,
+    }
+}

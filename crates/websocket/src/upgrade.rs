@@ -1,0 +1,345 @@
+//! The server's side over hyper: from a request to a task that owns the socket. An axum extractor, too.
+//!
+//! Knows hyper's upgrades and the two extensions through which a server makes sockets part of its shutdown: a
+//! [`CancellationToken`] that fires when it begins, and a [`TaskTracker`] that it waits for. It refuses to know routes.
+
+use crate::{
+    CloseCode, CloseFrame, Limits, OriginPolicy, Refusal, WebSocket,
+    handshake::{Accepted, ServerRequest},
+    socket::Rescue,
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, request::Parts};
+use hyper::{ext::Protocol, upgrade::OnUpgrade};
+use hyper_util::rt::TokioIo;
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    io::{self, IoSlice},
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A request for a WebSocket, ready to be accepted. With axum it is an extractor; route it with `any()`, because it is a
+/// GET over HTTP/1.1 and a CONNECT over HTTP/2, and wrong requests get the right answer. `Option<Upgrade>` is `None` for
+/// ordinary requests, so that one route can serve both.
+///
+/// Pages of other hosts are refused unless [`origin`](Self::origin) says otherwise.
+#[derive(Debug)]
+#[must_use = "the connection is not accepted until on_upgrade or accept"]
+pub struct Upgrade {
+    request: ServerRequest,
+    on_upgrade: OnUpgrade,
+    limits: Limits,
+    shutdown: Option<CancellationToken>,
+    shutdown_close: Option<CloseFrame>,
+    tracker: Option<TaskTracker>,
+    heartbeat: Option<Duration>,
+}
+
+impl Upgrade {
+    /// Takes what an upgrade needs out of a request's head.
+    ///
+    /// # Errors
+    /// A [`Refusal`], which knows its HTTP answer.
+    pub fn from_parts(parts: &mut Parts) -> Result<Self, Refusal> {
+        let request = ServerRequest::parse(parts, protocol(parts))?;
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(Refusal::NotUpgradable)?;
+        Ok(Upgrade {
+            request,
+            on_upgrade,
+            limits: Limits::server(),
+            shutdown: parts.extensions.get::<CancellationToken>().cloned(),
+            shutdown_close: Some(CloseCode::GOING_AWAY.into()),
+            tracker: parts.extensions.get::<TaskTracker>().cloned(),
+            heartbeat: None,
+        })
+    }
+
+    /// Whether a request asks for a WebSocket at all, rightly or wrongly.
+    #[must_use]
+    pub fn is_attempt(parts: &Parts) -> bool {
+        ServerRequest::is_attempt(parts, protocol(parts))
+    }
+
+    /// Which web pages may connect; [`OriginPolicy::SameHost`] unless said otherwise.
+    pub fn origin(mut self, policy: OriginPolicy) -> Self {
+        self.request.origin(policy);
+        self
+    }
+
+    /// Refuses requests without `Origin`, for endpoints whose only credential is a cookie.
+    pub fn require_origin(mut self) -> Self {
+        self.request.require_origin();
+        self
+    }
+
+    /// The subprotocols that this server speaks, by its preference; the first that the client offers is chosen.
+    pub fn protocols<T: AsRef<str>>(mut self, supported: impl IntoIterator<Item = T>) -> Self {
+        self.request.protocols(supported);
+        self
+    }
+
+    /// What the connection may cost.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Agrees to permessage-deflate if the client offers it. Mind what is compressed together with text that an attacker
+    /// chooses ([`Outgoing::Uncompressed`](crate::Outgoing::Uncompressed)).
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, options: crate::DeflateOptions) -> Self {
+        self.request.deflate(options);
+        self
+    }
+
+    /// Sends pings and notices a dead peer, as [`WebSocket::set_heartbeat`].
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = Some(interval);
+        self
+    }
+
+    /// What the socket closes with when the server shuts down: 1001 unless said otherwise. `None` leaves it to the
+    /// handler, as [`WebSocket::set_shutdown_close`].
+    pub fn shutdown_close(mut self, frame: Option<CloseFrame>) -> Self {
+        self.shutdown_close = frame;
+        self
+    }
+
+    /// Adds a header field to the answer.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.request.header(name, value);
+        self
+    }
+
+    /// The subprotocols that the client offers, in its order.
+    #[must_use]
+    pub fn offered_protocols(&self) -> &[String] {
+        self.request.offered_protocols()
+    }
+
+    /// The subprotocol chosen by [`protocols`](Self::protocols).
+    #[must_use]
+    pub fn chosen_protocol(&self) -> Option<&str> {
+        self.request.chosen_protocol()
+    }
+
+    /// The request's `Origin`.
+    #[must_use]
+    pub fn origin_header(&self) -> Option<&str> {
+        self.request.origin_header()
+    }
+
+    /// Accepts, and runs `handler` in its own task with the socket. When the handler panics, the peer is told with 1011;
+    /// when it returns without having closed, with 1000.
+    ///
+    /// # Errors
+    /// [`Refusal::Origin`] when the page may not connect.
+    pub fn accept<F, T>(self, handler: F) -> Result<Response<()>, Refusal>
+    where
+        F: FnOnce(WebSocket<Upgraded>) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let Upgrade { request, on_upgrade, limits, shutdown, shutdown_close, tracker, heartbeat } = self;
+        let accepted = request.accept()?;
+        let machine = accepted.machine(&limits);
+        let Accepted { response, protocol, .. } = accepted;
+        let tracked = tracker.as_ref().map(TaskTracker::token);
+        let task = async move {
+            let upgraded = match on_upgrade.await {
+                Ok(upgraded) => upgraded,
+                // The client went away between its request and our answer.
+                Err(error) => return tracing::debug!(%error, "a connection was not upgraded"),
+            };
+            let (stream, read_ahead) = Upgraded::new(upgraded);
+            let mut socket = WebSocket::with_machine(stream, machine, limits).with_read_ahead(&read_ahead);
+            drop(read_ahead);
+            socket.set_protocol(protocol);
+            socket.set_heartbeat(heartbeat);
+            if let Some(token) = shutdown {
+                socket.close_on(token, shutdown_close);
+            }
+            socket.inner_mut().tracked = tracked;
+            watch(socket, handler).await;
+        };
+        match tracker {
+            Some(tracker) => drop(tracker.spawn(task)),
+            None => drop(tokio::spawn(task)),
+        }
+        Ok(response)
+    }
+
+    /// [`accept`](Self::accept), with the refusal as an answer.
+    #[cfg(feature = "axum")]
+    pub fn on_upgrade<F, T>(self, handler: F) -> axum_core::response::Response
+    where
+        F: FnOnce(WebSocket<Upgraded>) -> T + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        match self.accept(handler) {
+            Ok(response) => response.map(|()| axum_core::body::Body::empty()),
+            Err(refusal) => axum_core::response::IntoResponse::into_response(refusal),
+        }
+    }
+}
+
+fn protocol(parts: &Parts) -> Option<&str> {
+    parts.extensions.get::<Protocol>().map(Protocol::as_str)
+}
+
+/// Runs the handler, and closes the socket in order if the handler leaves it open or panics.
+async fn watch<F, T>(mut socket: WebSocket<Upgraded>, handler: F)
+where
+    F: FnOnce(WebSocket<Upgraded>) -> T,
+    T: Future<Output = ()>,
+{
+    let rescue = Rescue::default();
+    socket.inner_mut().rescue = Some(rescue.clone());
+    let code = match catch_unwind(AssertUnwindSafe(|| handler(socket))) {
+        Ok(running) => {
+            let mut running = pin!(running);
+            let outcome = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+                Ok(poll) => poll.map(Ok),
+                Err(panic) => Poll::Ready(Err(panic)),
+            });
+            outcome.await
+        }
+        Err(panic) => Err(panic),
+    };
+    let code = match code {
+        Ok(()) => CloseCode::NORMAL,
+        Err(panic) => {
+            tracing::error!(panic = panic_message(panic.as_ref()), "a WebSocket handler panicked");
+            CloseCode::INTERNAL_ERROR
+        }
+    };
+    let left = rescue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    if let Some(inner) = left {
+        WebSocket::from_inner(inner).close(code, "").await;
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}
+
+#[cfg(feature = "axum")]
+impl<S: Sync> axum_core::extract::FromRequestParts<S> for Upgrade {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        Upgrade::from_parts(parts)
+    }
+}
+
+#[cfg(feature = "axum")]
+impl<S: Sync> axum_core::extract::OptionalFromRequestParts<S> for Upgrade {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
+        if Upgrade::is_attempt(parts) { Upgrade::from_parts(parts).map(Some) } else { Ok(None) }
+    }
+}
+
+#[cfg(feature = "axum")]
+impl axum_core::response::IntoResponse for Refusal {
+    fn into_response(self) -> axum_core::response::Response {
+        self.response().map(Into::into)
+    }
+}
+
+/// The byte stream of an upgraded connection: a bare TCP stream where the server gives it back, and otherwise whatever
+/// hyper holds (TLS, a stream of HTTP/2).
+pub struct Upgraded(Transport);
+
+enum Transport {
+    Tcp(TcpStream),
+    Other(TokioIo<hyper::upgrade::Upgraded>),
+}
+
+impl Upgraded {
+    /// The stream, and what was read beyond the handshake.
+    fn new(upgraded: hyper::upgrade::Upgraded) -> (Self, Bytes) {
+        match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => {
+                let stream = parts.io.into_inner();
+                // Coalescing is done here, by writing everything queued at once.
+                let _ = stream.set_nodelay(true);
+                (Upgraded(Transport::Tcp(stream)), parts.read_buf)
+            }
+            Err(upgraded) => (Upgraded(Transport::Other(TokioIo::new(upgraded))), Bytes::new()),
+        }
+    }
+
+    /// The peer's address, where the stream is a bare TCP stream.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Transport::Tcp(stream) => stream.peer_addr().ok(),
+            Transport::Other(_) => None,
+        }
+    }
+}
+
+impl AsyncRead for Upgraded {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Other(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Upgraded {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Transport::Other(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Transport::Other(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Transport::Tcp(stream) => stream.is_write_vectored(),
+            Transport::Other(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Other(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Other(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
