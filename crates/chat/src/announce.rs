@@ -1,17 +1,83 @@
-//! What the writer tells the hub: events of rooms in the order of their numbers, and whom to cut off.
+//! What the hub is told: events of rooms in the order of their numbers, whom to cut off, who is typing.
+//!
+//! Called by the writer after each commit. Whoever lost a membership is unsubscribed before anything that was committed
+//! later is announced, and a batch ends with the change that revokes, so nothing later reaches them (promise G5).
+
+use std::sync::OnceLock;
+
+use tidings_hub::{Channel, Hub, Target};
+use tidings_protocol::{Disconnect, Unsubscribe};
 
 use crate::{
-    events::Typing,
-    ids::{RoomId, SessionId},
-    store::Applied,
+    events::{Event, EventKind, PersonEvent, RoomCard, RoomReference, Typing},
+    ids::{PersonId, RoomId, SessionId},
+    store::{Applied, Outcome},
 };
 
-/// Tells the hub.
-#[derive(Debug, Default)]
-pub(crate) struct Announcer {}
+/// Tells the hub. Until there is one, nobody is listening and the store alone knows.
+#[derive(Default)]
+pub(crate) struct Announcer {
+    hub: OnceLock<Hub>,
+}
 
 impl Announcer {
-    pub(crate) async fn announce(&self, _applied: &Applied) {}
-    pub(crate) fn typing(&self, _room: RoomId, _typing: &Typing) {}
-    pub(crate) fn end_session(&self, _session: SessionId) {}
+    /// The hub to tell from now on; a second one is not taken.
+    pub(crate) fn announce_to(&self, hub: Hub) {
+        self.hub.set(hub).ok();
+    }
+
+    pub(crate) async fn announce(&self, applied: &Applied) {
+        let Some(hub) = self.hub.get() else { return };
+        for session in &applied.ended {
+            self.end_session(*session);
+        }
+        for event in &applied.events {
+            let channel = room_channel(event.room);
+            if let EventKind::MemberLeft { member } = &event.kind {
+                hub.unsubscribe(Target::User(&member.id.to_string()), Some(&channel), &Unsubscribe::SERVER);
+            }
+            if let Err(error) = hub.announce(&channel, event.publication()).await {
+                // It is stored; the hub reads it from there before the next one.
+                tracing::warn!(%error, %channel, number = event.number, "an event could not be announced");
+            }
+            if let Some((person, told)) = for_the_person(event, &applied.outcome) {
+                hub.publish_ephemeral(&person_channel(person), told.payload(), None);
+            }
+        }
+    }
+
+    pub(crate) fn typing(&self, room: RoomId, typing: &Typing) {
+        if let Some(hub) = self.hub.get() {
+            hub.publish_ephemeral(&room_channel(room), typing.payload(), None);
+        }
+    }
+
+    pub(crate) fn end_session(&self, session: SessionId) {
+        if let Some(hub) = self.hub.get() {
+            hub.disconnect(Target::Tag(&session.to_string()), &Disconnect::FORCE_DISCONNECT);
+        }
+    }
+}
+
+/// What one person is told on their own channel, so that their other devices know.
+fn for_the_person(event: &Event, outcome: &Outcome) -> Option<(PersonId, PersonEvent)> {
+    match (&event.kind, outcome) {
+        (EventKind::RoomCreated { member } | EventKind::MemberJoined { member }, Outcome::Room(room)) => {
+            Some((member.id, PersonEvent::RoomAdded { room: RoomCard::from(room) }))
+        }
+        (EventKind::MemberLeft { member }, _) => {
+            Some((member.id, PersonEvent::RoomRemoved { room: RoomReference { id: event.room } }))
+        }
+        _ => None,
+    }
+}
+
+/// `room:<id>`, the channel of a room.
+pub(crate) fn room_channel(room: RoomId) -> Channel {
+    Channel::parse(&format!("room:{room}")).expect("a room's channel is a channel")
+}
+
+/// `user:<id>`, the channel of one person.
+pub(crate) fn person_channel(person: PersonId) -> Channel {
+    Channel::parse(&format!("user:{person}")).expect("a person's channel is a channel")
 }

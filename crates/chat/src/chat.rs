@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     announce::Announcer,
+    history::RoomHistory,
     ids::{PersonId, RoomId},
     limits::{Rates, SESSION_SWEEP_INTERVAL, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS},
     passwords::Hasher,
@@ -55,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) writer: Writer,
     pub(crate) announcer: Arc<Announcer>,
+    pub(crate) history: Arc<RoomHistory>,
     pub(crate) hasher: Hasher,
     pub(crate) clock: Clock,
     pub(crate) limiters: Limiters,
@@ -107,6 +109,7 @@ impl Chat {
         let writer = Writer::start(store.clone(), announcer.clone(), clock.clone());
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let parts = Arc::new(Parts {
+            history: Arc::new(RoomHistory::new(store.clone())),
             store,
             writer,
             announcer,

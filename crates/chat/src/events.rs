@@ -3,8 +3,8 @@
 //!
 //! Clients ignore a `type` that they do not know.
 
-use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
+use tidings_protocol::{Payload, Publication};
 
 use crate::{
     ids::{ClientId, MessageId, PersonId, RoomId},
@@ -79,10 +79,14 @@ pub enum EventKind {
 }
 
 impl Event {
-    /// The publication's data: one JSON object without a line break.
-    #[must_use]
-    pub fn data(&self) -> Bytes {
-        data(self)
+    /// As the hub publishes it in the room's channel.
+    pub(crate) fn publication(&self) -> Publication {
+        Publication {
+            data: Some(payload(self)),
+            offset: self.number,
+            time: self.time.millis(),
+            ..Publication::default()
+        }
     }
 }
 
@@ -116,8 +120,8 @@ pub(crate) struct Typing {
 }
 
 impl Typing {
-    pub(crate) fn data(&self) -> Bytes {
-        data(self)
+    pub(crate) fn payload(&self) -> Payload {
+        payload(self)
     }
 }
 
@@ -173,13 +177,13 @@ pub(crate) struct RoomReference {
 }
 
 impl PersonEvent {
-    pub(crate) fn data(&self) -> Bytes {
-        data(self)
+    pub(crate) fn payload(&self) -> Payload {
+        payload(self)
     }
 }
 
-fn data(event: &impl Serialize) -> Bytes {
-    serde_json::to_vec(event).expect("events have string keys only").into()
+fn payload(event: &impl Serialize) -> Payload {
+    Payload::from_value(event).expect("events have string keys only")
 }
 
 #[cfg(test)]
@@ -208,7 +212,7 @@ mod tests {
         };
         let posted = Event { room: room(), number: 12, time, kind: EventKind::MessagePosted { message } };
         assert_eq!(
-            posted.data(),
+            payload(&posted).as_str(),
             concat!(
                 r#"{"type":"message.posted","number":12,"time":1763630000123,"message":{"#,
                 r#""id":"03030303-0303-0303-0303-030303030303","room":"02020202-0202-0202-0202-020202020202","#,
@@ -219,18 +223,18 @@ mod tests {
         );
         let joined = Event { room: room(), number: 13, time, kind: EventKind::MemberJoined { member: ana() } };
         assert_eq!(
-            joined.data(),
+            payload(&joined).as_str(),
             concat!(
                 r#"{"type":"member.joined","number":13,"time":1763630000123,"#,
                 r#""member":{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}}"#
             )
         );
         assert_eq!(
-            Typing { person: ana() }.data(),
+            Typing { person: ana() }.payload().as_str(),
             r#"{"type":"typing","person":{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}}"#
         );
         assert_eq!(
-            PersonEvent::RoomRemoved { room: RoomReference { id: room() } }.data(),
+            PersonEvent::RoomRemoved { room: RoomReference { id: room() } }.payload().as_str(),
             r#"{"type":"room.removed","room":{"id":"02020202-0202-0202-0202-020202020202"}}"#
         );
     }

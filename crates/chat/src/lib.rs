@@ -9,6 +9,7 @@
 mod announce;
 mod chat;
 mod events;
+mod history;
 mod ids;
 mod invites;
 pub mod limits;
@@ -16,6 +17,7 @@ mod messages;
 mod names;
 mod passwords;
 mod people;
+mod policy;
 mod pool;
 mod rates;
 mod rooms;
@@ -28,6 +30,7 @@ mod writer;
 
 pub use chat::{Chat, Options, StartError};
 pub use events::{Event, EventKind, Message, RoomCard, Who};
+pub use history::RoomHistory;
 pub use ids::{ClientId, MessageId, PersonId, RoomId, SessionId};
 pub use invites::{CreateAccountError, Invite, InviteCard, InviteError, LookUpError, NewAccount};
 pub use messages::{Body, BodyError, Draft, PostError, ReadError};

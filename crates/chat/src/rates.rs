@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_wait_has_a_ceiling_and_failures_are_forgotten() {
-        let backoff = Backoff::new(0);
+        let backoff = Backoff::new(1);
         let mut now = START;
         for _ in 0..80 {
             now = now.plus(SIGN_IN_WAIT_MAX);

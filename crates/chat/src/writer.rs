@@ -16,14 +16,13 @@ use crate::{
 };
 
 /// The way to the writer. Cheap to clone; the writer ends with the last clone, or when it is closed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Writer {
     inbox: mpsc::Sender<Write>,
     closing: Arc<Notify>,
     ended: watch::Receiver<()>,
 }
 
-#[derive(Debug)]
 struct Write {
     change: Change,
     answer: oneshot::Sender<Result<Outcome, ApplyError>>,
@@ -67,16 +66,20 @@ async fn run(
     mut inbox: mpsc::Receiver<Write>,
     closing: Arc<Notify>,
 ) {
-    let mut writes = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
+    let mut waiting = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
     loop {
-        tokio::select! {
-            count = inbox.recv_many(&mut writes, WRITES_PER_COMMIT_MAX) => if count == 0 { return },
-            () = closing.notified() => {
-                inbox.close();
-                continue;
+        if waiting.is_empty() {
+            tokio::select! {
+                count = inbox.recv_many(&mut waiting, WRITES_PER_COMMIT_MAX) => if count == 0 { return },
+                () = closing.notified() => {
+                    inbox.close();
+                    continue;
+                }
             }
         }
-        let (changes, senders): (Vec<_>, Vec<_>) = writes.drain(..).map(|write| (write.change, write.answer)).unzip();
+        let together = waiting.iter().position(|write| write.change.revokes()).map_or(waiting.len(), |last| last + 1);
+        let (changes, senders): (Vec<_>, Vec<_>) =
+            waiting.drain(..together).map(|write| (write.change, write.answer)).unzip();
         let answers = store.apply(changes, clock.now()).await;
         for (answer, sender) in answers.into_iter().zip(senders) {
             let outcome = match answer {

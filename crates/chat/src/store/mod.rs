@@ -1,4 +1,4 @@
-//! What the chat needs of a database. SQLite is one ([`sqlite`]); the tests in `tests/store.rs` are the contract of all.
+//! What the chat needs of a database. SQLite is one ([`sqlite`]); the tests in `contract` are what every one must do.
 //!
 //! Reads may run at any time and side by side. Changes are applied in batches, by the one writer: a batch is one
 //! transaction, each change in it succeeds or fails alone, and when [`Store::apply`] has answered, what succeeded is
@@ -6,6 +6,8 @@
 //! only one of them may pass.
 
 mod changes;
+#[cfg(test)]
+mod contract;
 mod migrations;
 mod reads;
 pub mod sqlite;
@@ -46,6 +48,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The session of this token, with its person, unless it has ended or expired at `now`.
     fn session(&self, token: Digested, now: Time) -> Read<'_, Option<SignedIn>>;
+    /// Whether the session exists and has not ended or expired at `now`.
+    fn session_is_open(&self, session: SessionId, now: Time) -> Read<'_, bool>;
     /// The person's sessions that have not ended or expired at `now`, the last used first.
     fn sessions(&self, person: PersonId, now: Time) -> Read<'_, Vec<Session>>;
     /// The sessions that ended at or after `since`, by whichever process.
@@ -246,6 +250,22 @@ pub enum Change {
     },
     /// A message.
     Post(NewMessage),
+}
+
+impl Change {
+    /// Whether somebody may receive less after it than before. A batch ends with such a change, so that nothing
+    /// committed later can be read by them before they are cut off.
+    pub(crate) fn revokes(&self) -> bool {
+        matches!(
+            self,
+            Self::Leave { .. }
+                | Self::Remove { .. }
+                | Self::EndSession { .. }
+                | Self::SetPassword { .. }
+                | Self::OpenSession { .. }
+                | Self::SweepSessions
+        )
+    }
 }
 
 /// An account to be made.

@@ -53,6 +53,15 @@ pub(super) fn session(db: &Connection, token: Digested, now: Time) -> rusqlite::
     .optional()
 }
 
+pub(super) fn session_is_open(db: &Connection, session: SessionId, now: Time) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT EXISTS (
+            SELECT 1 FROM sessions WHERE id = ?1 AND ended IS NULL AND last_seen > ?2 AND created > ?3
+        )",
+    )?
+    .query_row(params![session, now.minus(SESSION_IDLE), now.minus(SESSION_LIFETIME)], |row| row.get(0))
+}
+
 pub(super) fn sessions(db: &Connection, person: PersonId, now: Time) -> rusqlite::Result<Vec<Session>> {
     db.prepare_cached(
         "SELECT id, created, last_seen, user_agent FROM sessions

@@ -157,6 +157,10 @@ impl Store for Sqlite {
         self.read(move |db| reads::session(db, token, now))
     }
 
+    fn session_is_open(&self, session: SessionId, now: Time) -> Read<'_, bool> {
+        self.read(move |db| reads::session_is_open(db, session, now))
+    }
+
     fn sessions(&self, person: PersonId, now: Time) -> Read<'_, Vec<Session>> {
         self.read(move |db| reads::sessions(db, person, now))
     }
@@ -305,6 +309,23 @@ impl From<PoolError> for StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::contract::{Fixture, runs_the_contract};
+
+    struct Directory(tempfile::TempDir);
+
+    impl Directory {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+    }
+
+    impl Fixture for Directory {
+        fn open(&self) -> Arc<dyn Store> {
+            Arc::new(Sqlite::open(self.0.path(), &SqliteOptions::default()).unwrap())
+        }
+    }
+
+    runs_the_contract!(Directory::new());
 
     #[test]
     fn g1_the_writers_connection_syncs_every_commit() {

@@ -1,0 +1,66 @@
+//! A room's history as the hub reads it: the same events under the same numbers as in the REST pages, from the store.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tidings_hub::{Channel, History, HistoryError, Query};
+use tidings_protocol::StreamPosition;
+
+use crate::{
+    events::Event,
+    ids::RoomId,
+    limits::HISTORY_READ_MAX,
+    store::{EventPage, Page, PageFrom, Store, StoreError},
+};
+
+/// The history of `room:` channels. It asks nobody for permission: that is the policy's part.
+pub struct RoomHistory {
+    store: Arc<dyn Store>,
+}
+
+impl RoomHistory {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    async fn page(&self, channel: &Channel, page: Page) -> Result<EventPage, HistoryError> {
+        let room = channel.name_in("room").and_then(RoomId::parse).ok_or(HistoryError::UnknownChannel)?;
+        let page = self.store.events(room, None, page).await.map_err(unavailable)?;
+        page.ok_or(HistoryError::UnknownChannel)
+    }
+}
+
+impl History for RoomHistory {
+    fn position<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<StreamPosition, HistoryError>> {
+        Box::pin(async move {
+            let page = self.page(channel, Page { from: PageFrom::End, limit: 0 }).await?;
+            Ok(StreamPosition { offset: page.offset, epoch: page.epoch })
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        channel: &'a Channel,
+        query: Query,
+    ) -> BoxFuture<'a, Result<tidings_hub::Page, HistoryError>> {
+        Box::pin(async move {
+            let from = match (query.since, query.reverse) {
+                (None, true) => PageFrom::End,
+                (Some(number), true) => PageFrom::Before(number),
+                (since, false) => PageFrom::After(since.unwrap_or(0)),
+            };
+            let limit = u32::try_from(query.limit).unwrap_or(u32::MAX).min(HISTORY_READ_MAX);
+            let page = self.page(channel, Page { from, limit }).await?;
+            let mut publications: Vec<_> = page.events.iter().map(Event::publication).collect();
+            if query.reverse {
+                publications.reverse();
+            }
+            let top = StreamPosition { offset: page.offset, epoch: page.epoch };
+            Ok(tidings_hub::Page { publications, top })
+        })
+    }
+}
+
+fn unavailable(error: StoreError) -> HistoryError {
+    HistoryError::Unavailable(Box::new(error))
+}

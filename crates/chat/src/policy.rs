@@ -1,0 +1,241 @@
+//! What persons may do on a live connection, and how the channels of the chat work.
+//!
+//! The hub asks before every command. It asks after it has registered a connection or a subscription, and we answer from
+//! what is committed; a right revoked in between is revoked in the hub too, so nothing slips through.
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use tidings_hub::{
+    Accepted, Channel, ChannelOptions, Client, Grant, Hub, Identity, JoinLeave, Policy, PublishGrant, Refusal, Source,
+};
+use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
+
+use crate::{
+    announce::person_channel,
+    chat::Chat,
+    ids::{ClientId, MessageId, PersonId, RoomId},
+    messages::{Body, BodyError, Draft, PostError},
+    sessions::SignedIn,
+    store::StoreError,
+    time::Time,
+    typing::TypingError,
+};
+
+const ROOM: &str = "room";
+const USER: &str = "user";
+
+/// A channel of the chat.
+enum Place {
+    Room(RoomId),
+    Person(PersonId),
+}
+
+impl Place {
+    fn of(channel: &Channel) -> Option<Self> {
+        match channel.name_in(ROOM) {
+            Some(room) => RoomId::parse(room).map(Self::Room),
+            None => PersonId::parse(channel.name_in(USER)?).map(Self::Person),
+        }
+    }
+}
+
+impl Chat {
+    /// The hub to announce to, from now on. Events before that are in the store, where the hub finds them.
+    pub fn announce_to(&self, hub: Hub) {
+        self.0.announcer.announce_to(hub);
+    }
+
+    /// Whether the channel is in a namespace of the chat, where nobody but persons may do anything.
+    #[must_use]
+    pub fn owns(channel: &Channel) -> bool {
+        matches!(channel.namespace(), Some(ROOM | USER))
+    }
+
+    /// Who is behind a live connection: the user is the person, the tag is the session.
+    #[must_use]
+    pub fn identity(&self, who: &SignedIn) -> Identity {
+        #[derive(Serialize)]
+        struct Info<'a> {
+            name: &'a str,
+        }
+        let info = Payload::from_value(&Info { name: who.person.name.as_str() });
+        Identity {
+            user: who.person.id.to_string(),
+            tag: Some(who.session.id.to_string()),
+            info: info.ok(),
+            context: Some(std::sync::Arc::new(who.clone())),
+        }
+    }
+
+    /// Persons receive, and look at, the rooms they are members of and the channel that is their own.
+    async fn may_see(&self, client: &Client, channel: &Channel) -> Result<(), Refusal> {
+        let who = person(client)?;
+        let may = match Place::of(channel) {
+            Some(Place::Room(room)) => self.0.store.member(room, who).await.map_err(unavailable)?.is_some(),
+            Some(Place::Person(person)) => person == who,
+            None => false,
+        };
+        if may { Ok(()) } else { Err(Error::PERMISSION_DENIED.into()) }
+    }
+
+    async fn rpc_post(&self, author: PersonId, data: Option<&Payload>) -> Result<Payload, Error> {
+        #[derive(Deserialize)]
+        struct Request {
+            room: String,
+            client_id: String,
+            body: String,
+        }
+        #[derive(Serialize)]
+        struct Answer {
+            id: MessageId,
+            number: u64,
+            time: Time,
+        }
+        let request: Request = read(data)?;
+        let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
+        let client_id = ClientId::parse(&request.client_id).ok_or(Error::BAD_REQUEST)?;
+        let body = Body::parse(request.body)?;
+        let posted = self.post(author, Draft { room, client_id, body }).await?;
+        let answer = Answer { id: posted.id, number: posted.number, time: posted.time };
+        Payload::from_value(&answer).map_err(|_| Error::INTERNAL)
+    }
+
+    async fn rpc_typing(&self, who: PersonId, data: Option<&Payload>) -> Result<Payload, Error> {
+        #[derive(Deserialize)]
+        struct Request {
+            room: String,
+        }
+        #[derive(Serialize)]
+        struct Answer {}
+        let request: Request = read(data)?;
+        let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
+        self.typing(who, room).await?;
+        Payload::from_value(&Answer {}).map_err(|_| Error::INTERNAL)
+    }
+}
+
+/// For the connections of persons. The program's own policy asks this one when the client's context is a [`SignedIn`].
+impl Policy for Chat {
+    fn connect<'a>(
+        &'a self,
+        client: &'a Client,
+        _request: &'a ConnectRequest,
+    ) -> BoxFuture<'a, Result<Accepted, Refusal>> {
+        Box::pin(async move {
+            let who: &SignedIn = client.context().ok_or(Disconnect::BAD_REQUEST)?;
+            let now = self.0.clock.now();
+            // The session may have ended between the handshake and now.
+            if !self.0.store.session_is_open(who.session.id, now).await.map_err(unavailable)? {
+                return Err(Disconnect::INVALID_TOKEN.into());
+            }
+            let own = person_channel(who.person.id);
+            let subscriptions = vec![(own, Grant::default())];
+            Ok(Accepted { identity: self.identity(who), subscriptions, ..Accepted::default() })
+        })
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        client: &'a Client,
+        channel: &'a Channel,
+        _request: &'a SubscribeRequest,
+    ) -> BoxFuture<'a, Result<Grant, Refusal>> {
+        Box::pin(async move { self.may_see(client, channel).await.map(|()| Grant::default()) })
+    }
+
+    fn publish<'a>(
+        &'a self,
+        _client: &'a Client,
+        _channel: &'a Channel,
+        _data: &'a Payload,
+    ) -> BoxFuture<'a, Result<PublishGrant, Refusal>> {
+        // The protocol's answer to a publication has no place for what a post is answered with; see `rpc`.
+        Box::pin(async { Err(Error::PERMISSION_DENIED.into()) })
+    }
+
+    fn presence<'a>(&'a self, client: &'a Client, channel: &'a Channel) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.may_see(client, channel))
+    }
+
+    fn history<'a>(&'a self, client: &'a Client, channel: &'a Channel) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.may_see(client, channel))
+    }
+
+    fn rpc<'a>(
+        &'a self,
+        client: &'a Client,
+        method: &'a str,
+        data: Option<&'a Payload>,
+    ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
+        Box::pin(async move {
+            let who = person(client)?;
+            let answer = match method {
+                "post" => self.rpc_post(who, data).await?,
+                "typing" => self.rpc_typing(who, data).await?,
+                _ => return Err(Error::METHOD_NOT_FOUND.into()),
+            };
+            Ok(Some(answer))
+        })
+    }
+
+    fn options(&self, channel: &Channel) -> ChannelOptions {
+        match Place::of(channel) {
+            Some(Place::Room(_)) => ChannelOptions {
+                history: Source::External(self.0.history.clone()),
+                recovery: true,
+                presence: true,
+                join_leave: JoinLeave::Always,
+            },
+            // What a person was told is all in the list of their rooms, which clients read after every connect.
+            Some(Place::Person(_)) | None => ChannelOptions::default(),
+        }
+    }
+}
+
+fn person(client: &Client) -> Result<PersonId, Error> {
+    client.context().map(|who: &SignedIn| who.person.id).ok_or(Error::PERMISSION_DENIED)
+}
+
+fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
+    data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)
+}
+
+fn unavailable(error: StoreError) -> Error {
+    match error {
+        StoreError::Busy => Error { temporary: true, ..Error::application(503, "busy; try again") },
+        StoreError::Full => Error::application(507, "the server's storage is full; nothing was stored"),
+        StoreError::Closed | StoreError::Failed(_) => {
+            tracing::error!(%error, "the store failed");
+            Error::INTERNAL
+        }
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Empty => Self::application(400, error.to_string()),
+            BodyError::TooLong { .. } => Self::application(413, error.to_string()),
+        }
+    }
+}
+
+impl From<PostError> for Error {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::NotMember => Self::PERMISSION_DENIED,
+            PostError::Conflict => Self::application(409, error.to_string()),
+            PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
+            PostError::Unavailable(error) => unavailable(error),
+        }
+    }
+}
+
+impl From<TypingError> for Error {
+    fn from(error: TypingError) -> Self {
+        match error {
+            TypingError::NotMember => Self::PERMISSION_DENIED,
+            TypingError::Unavailable(error) => unavailable(error),
+        }
+    }
+}
