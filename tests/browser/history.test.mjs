@@ -18,7 +18,7 @@ before(async () => {
   people = [ana];
   while (people.length < 4) people.push(await Person.invited(ana));
   for (let n = 0; n < MESSAGES; n += 1) {
-    const { status, text } = await people[n % 4].say(room, `line ${n}${n % 7 === 0 ? `\n${'and more words '.repeat(n % 40)}` : ''}`);
+    const { status, text } = await people[n % 4].say(room, `line ${n}${n % 7 === 3 ? `\n${'and more words '.repeat(n % 40)}` : ''}`);
     assert.equal(status, 201, text);
   }
 });
