@@ -28,6 +28,9 @@ pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long one attempt to open a socket, including TLS and the upgrade, may take.
 pub const DIAL_TIME: Duration = Duration::from_secs(10);
 
+/// How long a close handshake may take that nobody needs the result of.
+pub const CLOSE_TIME: Duration = Duration::from_secs(1);
+
 /// How long the server may take to answer a request, and a request may wait for a connection.
 pub const REPLY_TIME: Duration = Duration::from_secs(5);
 

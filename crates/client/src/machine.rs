@@ -22,7 +22,7 @@ use crate::event::{Event, RequestError, ServerEvent, ServerEventKind, State, loc
 use crate::limits;
 use crate::options::TokenError;
 use requests::{Purpose, Requests};
-use subscription::{Phase, Position, Subscription};
+use subscription::{Position, Subscription};
 
 pub(crate) use subscription::Settings as SubscriptionSettings;
 
@@ -405,7 +405,7 @@ impl Machine {
                 self.schedule_sub_refresh(&channel, result.expires, result.ttl, now);
             }
             (Some(Purpose::SubRefresh(channel)), Err(error)) => self.handle_sub_refresh_error(&channel, error, now),
-            (Some(Purpose::Unsubscribe), _) | (None, _) => {}
+            (Some(Purpose::Unsubscribe) | None, _) => {}
             (Some(_), Ok(_)) => {
                 self.drop_link(local_disconnect(local::BAD_PROTOCOL, "the answer does not fit the command"), now);
             }

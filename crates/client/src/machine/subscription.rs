@@ -296,9 +296,9 @@ impl Machine {
     }
 
     fn handle_unsubscribed(&mut self, channel: &str, why: Unsubscribe, now: Instant) {
-        let code = why.code;
-        let reason = why.reason.clone().into_owned();
-        if !why.resubscribes() {
+        let final_end = !why.resubscribes();
+        let (code, reason) = (why.code, why.reason.into_owned());
+        if final_end {
             return self.end_subscription(channel, code, reason);
         }
         if let Some(subscription) = self.subscriptions.get_mut(channel) {
