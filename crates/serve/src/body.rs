@@ -172,6 +172,7 @@ pin_project! {
         // Our own answer, or what is left of a chunk that was too large to hand over at once.
         rest: Bytes,
         handed_over: HandedOver,
+        failure: Option<BoxError>,
         closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     }
 }
@@ -209,12 +210,26 @@ struct BodyPanicked;
 impl<B> ResponseBody<B> {
     pub(crate) fn of_handler(body: B, is_event_stream: bool, ticket: Ticket) -> Self {
         let closing = is_event_stream.then(|| Box::pin(ticket.watch.closing.clone().cancelled_owned()));
-        Self { body: Some(body), rest: Bytes::new(), handed_over: HandedOver { waits: false, ticket }, closing }
+        Self {
+            body: Some(body),
+            rest: Bytes::new(),
+            handed_over: HandedOver { waits: false, ticket },
+            failure: None,
+            closing,
+        }
     }
 
     pub(crate) fn of_server(text: Bytes, ticket: Ticket) -> Self {
-        Self { body: None, rest: text, handed_over: HandedOver { waits: false, ticket }, closing: None }
+        Self { body: None, rest: text, handed_over: HandedOver { waits: false, ticket }, failure: None, closing: None }
     }
+}
+
+/// Fails at the next poll: on an error hyper drops what it has not written yet, and while it waits it writes. So the client
+/// gets all that there was before the failure.
+fn after_flush<T>(failure: &mut Option<BoxError>, error: BoxError, cx: &Context<'_>) -> Poll<T> {
+    *failure = Some(error);
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 impl<B: ResponseData> Body for ResponseBody<B> {
@@ -225,6 +240,9 @@ impl<B: ResponseData> Body for ResponseBody<B> {
         let mut this = self.project();
         this.handed_over.taken();
         if this.rest.is_empty() {
+            if let Some(failure) = this.failure.take() {
+                return Poll::Ready(Some(Err(failure)));
+            }
             if let Some(closing) = this.closing
                 && closing.as_mut().poll(cx).is_ready()
             {
@@ -239,7 +257,10 @@ impl<B: ResponseData> Body for ResponseBody<B> {
                     Ok(data) => *this.rest = data,
                     Err(other) => return Poll::Ready(Some(Ok(other))),
                 },
-                Ok(Poll::Ready(Some(Err(error)))) => return Poll::Ready(Some(Err(error.into()))),
+                Ok(Poll::Ready(Some(Err(error)))) => {
+                    this.body.set(None);
+                    return after_flush(this.failure, error.into(), cx);
+                }
                 Ok(Poll::Ready(None)) => return Poll::Ready(None),
                 Err(panic) => {
                     let Ticket { id, shared, .. } = &this.handed_over.ticket;
@@ -253,7 +274,7 @@ impl<B: ResponseData> Body for ResponseBody<B> {
                     );
                     // Dropping what panicked may panic as well; that one is caught too, and has been reported by the hook.
                     let _ = panics::catch(|| this.body.set(None));
-                    return Poll::Ready(Some(Err(BodyPanicked.into())));
+                    return after_flush(this.failure, BodyPanicked.into(), cx);
                 }
             }
         }
@@ -263,7 +284,7 @@ impl<B: ResponseData> Body for ResponseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.rest.is_empty() && self.failure.is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -17,6 +17,8 @@ mod server;
 mod service;
 mod shutdown;
 mod stats;
+#[cfg(feature = "test-kit")]
+pub mod test_kit;
 mod tls;
 mod wakers;
 mod watch;
