@@ -84,7 +84,8 @@ impl Options {
 
     /// A header of the opening handshake, such as `Cookie` or `Origin`.
     #[must_use]
-    pub fn header(mut self, name: http::HeaderName, value: http::HeaderValue) -> Options {
+    pub fn header(mut self, name: http::HeaderName, mut value: http::HeaderValue) -> Options {
+        value.set_sensitive(true);
         self.headers.append(name, value);
         self
     }
@@ -183,10 +184,18 @@ pub enum TokenError {
 }
 
 /// A token to begin with and where the next ones come from.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Token {
     pub(crate) first: String,
     pub(crate) provider: Option<Provider>,
+}
+
+/// Tokens do not belong in logs.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = if self.first.is_empty() { "none" } else { "redacted" };
+        f.debug_struct("Token").field("first", &first).field("provided", &self.provider.is_some()).finish()
+    }
 }
 
 type TokenFuture = Pin<Box<dyn Future<Output = Result<String, TokenError>> + Send>>;
@@ -208,8 +217,15 @@ impl Provider {
     }
 }
 
-impl fmt::Debug for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Provider")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_and_headers_are_not_printed() {
+        let cookie = http::HeaderValue::from_static("session=s3cret");
+        let options = Options::new().token("s3cret").header(http::header::COOKIE, cookie);
+        let subscribe = SubscribeOptions::new().token("s3cret");
+        assert!(!format!("{options:?} {subscribe:?}").contains("s3cret"));
     }
 }
