@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_protocol::{
@@ -329,13 +329,12 @@ impl Hub {
     fn publish_kept(
         &self,
         channel: &Channel,
-        mut publication: Publication,
+        publication: Publication,
         size: usize,
         ttl: Duration,
         now: Instant,
     ) -> Result<(StreamPosition, Delivered), PublishError> {
         let limits = &self.0.limits;
-        publication.time = unix_milliseconds();
         let bounds = Bounds {
             publications: size,
             bytes: limits.history_channel_bytes_max,
@@ -460,9 +459,4 @@ fn random_epoch() -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzABCDEFGHIJKL";
     let random = Uuid::new_v4().into_bytes();
     random.iter().take(8).map(|byte| char::from(LETTERS[usize::from(byte % 64)])).collect()
-}
-
-fn unix_milliseconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -109,12 +109,15 @@ impl Subscribers {
         limits: &Limits,
     ) -> Result<Delivered, Revoked> {
         let mut delivered = Delivered::default();
-        let Some(subscriber) = self.members.get_mut(&handle.key) else { return Err(Revoked) };
+        if !self.members.contains_key(&handle.key) {
+            return Err(Revoked);
+        }
         let Admission { position, info, hears_join_leave, says_join_leave } = admission;
         if let Some(position) = &position {
-            self.announced.epoch.clone_from(&position.epoch);
+            delivered.add(self.renew(channel, &position.epoch, position.offset, limits).unwrap_or_default());
             self.announced.last.get_or_insert(position.offset);
         }
+        let Some(subscriber) = self.members.get_mut(&handle.key) else { return Err(Revoked) };
         let live = Live { offset: position.map(|p| p.offset), info: info.clone(), hears_join_leave, says_join_leave };
         let stage = mem::replace(&mut subscriber.stage, Stage::Live(live));
         if let Some(reply) = reply {
@@ -163,6 +166,22 @@ impl Subscribers {
             delivered.add(self.give_up(&handle, channel, limits));
         }
         delivered
+    }
+
+    /// Takes note of the epoch that numbers count in. When it is another than before, everybody who counts must
+    /// recover, and `last` is where the new numbering stands.
+    pub(crate) fn renew(&mut self, channel: &Channel, epoch: &str, last: u64, limits: &Limits) -> Option<Delivered> {
+        let announced = &mut self.announced;
+        if epoch.is_empty() || announced.epoch == epoch {
+            return None;
+        }
+        let known = !announced.epoch.is_empty();
+        epoch.clone_into(&mut announced.epoch);
+        if !known {
+            return None;
+        }
+        (announced.last, announced.heard) = (Some(last), last);
+        Some(self.give_up_all(channel, limits))
     }
 
     /// Tells everybody to recover, because the stream broke.
@@ -268,7 +287,7 @@ impl Delivered {
         }
     }
 
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.messages += other.messages;
         self.slow += other.slow;
         self.removed += other.removed;

@@ -111,23 +111,30 @@ impl Iterator for Commands<'_> {
 /// The objects of one frame, read one by one.
 struct Objects<'a, T> {
     frame: &'a [u8],
+    failed: bool,
     stream: StreamDeserializer<'a, SliceRead<'a>, T>,
 }
 
 fn objects<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Objects<'a, T> {
-    Objects { frame, stream: Deserializer::from_slice(frame).into_iter() }
+    Objects { frame, failed: false, stream: Deserializer::from_slice(frame).into_iter() }
 }
 
 impl<'a, T: Deserialize<'a>> Iterator for Objects<'a, T> {
     type Item = Result<T, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
         // Serde would also read a struct from an array, field by field.
         let first = self.frame[self.stream.byte_offset()..].trim_ascii_start().first();
-        if first.is_some_and(|&byte| byte != b'{') {
-            return Some(Err(DecodeError::NotAnObject));
-        }
-        Some(self.stream.next()?.map_err(DecodeError::Malformed))
+        let object = if first.is_some_and(|&byte| byte != b'{') {
+            Err(DecodeError::NotAnObject)
+        } else {
+            self.stream.next()?.map_err(DecodeError::Malformed)
+        };
+        self.failed = object.is_err();
+        Some(object)
     }
 }
 

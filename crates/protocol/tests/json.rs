@@ -117,9 +117,13 @@ fn a_malformed_frame_is_refused() {
 
 #[test]
 fn commands_before_a_malformed_one_are_still_read() {
-    let mut commands = json::commands(b"{\"id\":1,\"connect\":{}}\n{\"id\":2,");
-    assert!(matches!(commands.next(), Some(Ok(Command { id: 1, .. }))));
-    assert!(matches!(commands.next(), Some(Err(_))));
+    for bad in ["{\"id\":2,", "[]", "x"] {
+        let frame = format!("{{\"id\":1,\"connect\":{{}}}}\n{bad}");
+        let mut commands = json::commands(frame.as_bytes());
+        assert!(matches!(commands.next(), Some(Ok(Command { id: 1, .. }))));
+        assert!(matches!(commands.next(), Some(Err(_))));
+        assert!(commands.next().is_none());
+    }
 }
 
 #[test]

@@ -63,6 +63,7 @@ impl Hub {
         }
         let limits = &self.0.limits;
         let next = self.look_mut(channel, |subscribers| {
+            let mut delivered = subscribers.renew(channel, &publication.epoch, offset - 1, limits).unwrap_or_default();
             let announced = &mut subscribers.announced;
             announced.heard = announced.heard.max(offset);
             match announced.last {
@@ -71,12 +72,9 @@ impl Hub {
                 Some(last) if offset > last + 1 => Next::Fill,
                 _ => {
                     announced.last = Some(offset);
-                    let publication = if publication.epoch.is_empty() {
-                        with_epoch(publication, &announced.epoch)
-                    } else {
-                        publication
-                    };
-                    Next::Delivered(subscribers.deliver(channel, publication, limits))
+                    let publication = with_epoch(publication, &announced.epoch);
+                    delivered.add(subscribers.deliver(channel, publication, limits));
+                    Next::Delivered(delivered)
                 }
             }
         });
@@ -91,8 +89,8 @@ impl Hub {
     /// Delivers what was stored but not announced, up to the highest number heard of.
     pub(super) async fn fill(&self, channel: &Channel) -> Result<(), HistoryError> {
         let Source::External(history) = self.options(channel).history else { return Ok(()) };
-        let Some(filling) = Filling::begin(self, channel) else { return Ok(()) };
-        while let Some(last) = filling.missing_after() {
+        let Some(mut filling) = Filling::begin(self, channel) else { return Ok(()) };
+        while let Some(last) = filling.next_missing() {
             let limit = self.0.limits.history_publications_max;
             let page = history.read(channel, Query { since: Some(last), limit, reverse: false }).await?;
             filling.apply(page);
@@ -163,21 +161,28 @@ enum Next {
 struct Filling<'a> {
     hub: &'a Hub,
     channel: &'a Channel,
+    held: bool,
 }
 
 impl<'a> Filling<'a> {
     fn begin(hub: &'a Hub, channel: &'a Channel) -> Option<Self> {
         let begun = hub.look_mut(channel, |subscribers| !std::mem::replace(&mut subscribers.announced.filling, true));
-        (begun == Some(true)).then_some(Self { hub, channel })
+        (begun == Some(true)).then_some(Self { hub, channel, held: true })
     }
 
-    /// The last number that was delivered, while there are more.
-    fn missing_after(&self) -> Option<u64> {
-        let after = |subscribers: &Subscribers| {
-            let announced = &subscribers.announced;
-            announced.last.filter(|last| *last < announced.heard && subscribers.len() > 0)
+    /// The last number that was delivered, while there are more; otherwise the right is given back in the same
+    /// moment, so that nobody who hears of another number relies on it.
+    fn next_missing(&mut self) -> Option<u64> {
+        let after = |subscribers: &mut Subscribers| {
+            let in_use = subscribers.len() > 0;
+            let announced = &mut subscribers.announced;
+            let last = announced.last.filter(|last| *last < announced.heard && in_use);
+            announced.filling = last.is_some();
+            last
         };
-        self.hub.look(self.channel, after).flatten()
+        let last = self.hub.look_mut(self.channel, after).flatten();
+        self.held = last.is_some();
+        last
     }
 
     fn apply(&self, page: Page) {
@@ -186,11 +191,12 @@ impl<'a> Filling<'a> {
         let delivered = self.hub.look_mut(self.channel, |subscribers| {
             let Some(last) = subscribers.announced.last else { return Vec::new() };
             let continues = page.publications.first().is_some_and(|first| first.offset == last + 1);
-            let same_epoch = subscribers.announced.epoch.is_empty() || subscribers.announced.epoch == page.top.epoch;
-            if !continues || !same_epoch {
+            if let Some(renewed) = subscribers.renew(self.channel, &page.top.epoch, page.top.offset, limits) {
+                return vec![renewed];
+            }
+            if !continues {
                 // What is missing cannot be had: everybody starts again from what history has.
                 subscribers.announced.last = Some(page.top.offset.max(subscribers.announced.heard));
-                subscribers.announced.epoch = page.top.epoch;
                 return vec![subscribers.give_up_all(self.channel, limits)];
             }
             let mut delivered = Vec::with_capacity(page.publications.len());
@@ -209,6 +215,8 @@ impl<'a> Filling<'a> {
 
 impl Drop for Filling<'_> {
     fn drop(&mut self) {
-        self.hub.look_mut(self.channel, |subscribers| subscribers.announced.filling = false);
+        if self.held {
+            self.hub.look_mut(self.channel, |subscribers| subscribers.announced.filling = false);
+        }
     }
 }

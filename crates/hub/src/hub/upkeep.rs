@@ -54,11 +54,9 @@ impl Hub {
     /// what was never announced.
     pub async fn check_positions(&self) {
         for (channel, cell) in self.cells() {
-            let (epoch, last) = {
-                let subscribers = lock(&cell);
-                let Some(last) = subscribers.announced.last else { continue };
-                (subscribers.announced.epoch.clone(), last)
-            };
+            if lock(&cell).announced.last.is_none() {
+                continue;
+            }
             let Source::External(history) = self.options(&channel).history else { continue };
             let top = match history.position(&channel).await {
                 Ok(top) => top,
@@ -67,22 +65,15 @@ impl Hub {
                     continue;
                 }
             };
-            if top.epoch != epoch && !epoch.is_empty() {
-                let limits = &self.0.limits;
-                let delivered = self.look_mut(&channel, |subscribers| {
-                    subscribers.announced.last = Some(top.offset);
-                    subscribers.announced.heard = top.offset;
-                    subscribers.announced.epoch = top.epoch;
-                    subscribers.give_up_all(&channel, limits)
-                });
-                self.account(delivered.unwrap_or_default());
-            } else if top.offset > last {
-                self.look_mut(&channel, |subscribers| {
-                    subscribers.announced.heard = subscribers.announced.heard.max(top.offset);
-                });
-                if let Err(error) = self.fill(&channel).await {
-                    tracing::warn!(%channel, %error, "cannot deliver what was not announced");
-                }
+            let limits = &self.0.limits;
+            let renewed = self.look_mut(&channel, |subscribers| {
+                let renewed = subscribers.renew(&channel, &top.epoch, top.offset, limits);
+                subscribers.announced.heard = subscribers.announced.heard.max(top.offset);
+                renewed
+            });
+            self.account(renewed.flatten().unwrap_or_default());
+            if let Err(error) = self.fill(&channel).await {
+                tracing::warn!(%channel, %error, "cannot deliver what was not announced");
             }
         }
     }
