@@ -147,6 +147,11 @@ where
             }
         }
         let rung = alarm.is_elapsed();
+        // Before hyper is polled: with room in its buffer it would take another chunk, and the reader seem to have moved on.
+        if rung && watch.due(shared.now(), head.began, &shared.limits) == Due::Response {
+            given_up(Due::Response, watch, shared);
+            return Poll::Ready(());
+        }
         if let Poll::Ready(ended) = http.as_mut().poll(cx) {
             if let Err(error) = ended {
                 tracing::debug!(peer = %watch.peer, error, "a connection ended early");
@@ -165,21 +170,16 @@ where
                 Due::Idle if is_http2 && !leaving => {
                     // HTTP/2 wants a goodbye, and time to hear it.
                     leaving = true;
-                    count(&shared.counters.idle_timeouts);
+                    given_up(due, watch, shared);
                     http.as_mut().graceful_shutdown();
                     if http.as_mut().poll(cx).is_ready() {
                         return Poll::Ready(());
                     }
                     GOAWAY_TIME
                 }
+                Due::Idle if leaving => return Poll::Ready(()),
                 Due::Idle | Due::Head | Due::Response => {
-                    tracing::debug!(peer = %watch.peer, ?due, "a connection made us wait too long");
-                    match due {
-                        Due::Head => count(&shared.counters.head_timeouts),
-                        Due::Response => count(&shared.counters.response_stalls),
-                        Due::Idle if !leaving => count(&shared.counters.idle_timeouts),
-                        Due::Idle | Due::Later(_) => {}
-                    }
+                    given_up(due, watch, shared);
                     return Poll::Ready(());
                 }
             };
@@ -190,6 +190,16 @@ where
         }
     })
     .await;
+}
+
+fn given_up(due: Due, watch: &Watch, shared: &Shared) {
+    tracing::debug!(peer = %watch.peer, ?due, "a connection made us wait too long");
+    match due {
+        Due::Head => count(&shared.counters.head_timeouts),
+        Due::Idle => count(&shared.counters.idle_timeouts),
+        Due::Response => count(&shared.counters.response_stalls),
+        Due::Later(_) => {}
+    }
 }
 
 /// Notices when the head of a kept-alive HTTP/1.1 connection's next request begins to arrive.

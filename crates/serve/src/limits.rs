@@ -147,6 +147,21 @@ pub(crate) const SOCKET_CLOSE_INTERVAL: Duration = Duration::from_millis(1);
 /// The connections that fit this process when [`Limits::connections_max`] is `None`.
 pub(crate) fn connections_for_this_process() -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    connections_for(files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX)))
+}
+
+fn connections_for(files: usize) -> usize {
     files.saturating_sub((files / 8).max(32)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connections_for;
+
+    #[test]
+    fn s17_the_budget_leaves_a_reserve_of_files_to_the_application() {
+        assert_eq!(connections_for(20_000), 17_500);
+        assert_eq!(connections_for(256), 224);
+        assert_eq!(connections_for(16), 1);
+    }
 }

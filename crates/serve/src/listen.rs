@@ -284,3 +284,38 @@ fn is_left_behind(path: &Path) -> bool {
     let answer = std::os::unix::net::UnixStream::connect(path);
     answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    async fn accepted(options: SocketOptions) -> tokio::net::TcpStream {
+        let address = Target::Address(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut listener = bind(address, &options, Duration::from_secs(60)).await.unwrap();
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let Listener::Tcp(listener) = &mut listener else { panic!("a TCP listener") };
+        listener.accept().await.unwrap().0
+    }
+
+    #[tokio::test]
+    async fn c2_9_accepted_connections_have_what_was_set_on_their_listener() {
+        let stream = accepted(SocketOptions::default()).await;
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(180));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(60)));
+        assert!(!socket.reuse_port().unwrap());
+    }
+
+    #[tokio::test]
+    async fn c1_4_socket_options_can_be_set_otherwise() {
+        let options = SocketOptions { nodelay: false, keepalive: None, reuse_port: true, ..Default::default() };
+        let stream = accepted(options).await;
+        let socket = SockRef::from(&stream);
+        assert!(!socket.tcp_nodelay().unwrap());
+        assert!(!socket.keepalive().unwrap());
+        assert!(socket.reuse_port().unwrap());
+    }
+}

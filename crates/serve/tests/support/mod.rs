@@ -144,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// A chunk of whatever comes next.
     pub async fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
+            self.buffer.reserve(64 * 1024);
             let more = tokio::time::timeout(PATIENCE, self.read_more()).await.expect("bytes in time");
             assert!(more, "the connection is open");
         }
@@ -153,4 +154,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Reads to the end and gives what came. Without a time limit of its own, for tests in virtual time.
+    pub async fn read_to_end(&mut self) -> Vec<u8> {
+        while self.read_more().await {}
+        std::mem::take(&mut self.buffer)
+    }
 }
