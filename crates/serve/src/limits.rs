@@ -118,8 +118,9 @@ impl Default for Limits {
 pub(crate) const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a response that hyper is handed at a time. A handler's one large chunk would otherwise sit in the connection's
-/// buffer out of sight, and a reader who stopped could not be told from one who is slow. 64 KiB: the size of a socket buffer.
-pub(crate) const RESPONSE_CHUNK_BYTES_MAX: usize = 64 * 1024;
+/// buffer out of sight, and a reader who stopped could not be told from one who is slow. 16 KiB: taking one of them in
+/// [`Limits::response_stall`] is 500 B/s, the same pace that is asked of uploads.
+pub(crate) const RESPONSE_CHUNK_BYTES_MAX: usize = 16 * 1024;
 
 /// How long an HTTP/2 connection may take to end after its last `GOAWAY`. 5 s: the frame and its answer, on a poor link.
 pub(crate) const GOAWAY_TIME: Duration = Duration::from_secs(5);
