@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool},
     thread,
+    time::Duration,
 };
 
 use crate::{
@@ -42,6 +43,8 @@ pub struct Options {
     pub rates: Rates,
     /// How the database is opened.
     pub database: SqliteOptions,
+    /// How often sessions that ended in another process, or expired, are looked for; see [`SESSION_SWEEP_INTERVAL`].
+    pub sweep_interval: Duration,
 }
 
 /// Why the chat did not start.
@@ -83,7 +86,13 @@ pub(crate) struct Limiters {
 impl Options {
     /// The defaults, with the data in `data_dir`.
     pub fn new(data_dir: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { data_dir: data_dir.into(), clock, rates: Rates::default(), database: SqliteOptions::default() }
+        Self {
+            data_dir: data_dir.into(),
+            clock,
+            rates: Rates::default(),
+            database: SqliteOptions::default(),
+            sweep_interval: SESSION_SWEEP_INTERVAL,
+        }
     }
 }
 
@@ -95,16 +104,11 @@ impl Chat {
     pub fn open(options: Options) -> Result<Self, StartError> {
         let store = Sqlite::open(&options.data_dir, &options.database)?;
         let lock = lock(&options.data_dir.join(LOCK_FILE))?;
-        let chat = Self::start(Arc::new(store), options.clock, options.rates, Some(lock));
-        Ok(chat)
+        Ok(Self::start(Arc::new(store), options, lock))
     }
 
-    /// The chat over any store, for stores that are shared and need no lock.
-    pub fn over(store: Arc<dyn Store>, clock: Clock, rates: Rates) -> Self {
-        Self::start(store, clock, rates, None)
-    }
-
-    fn start(store: Arc<dyn Store>, clock: Clock, rates: Rates, lock: Option<File>) -> Self {
+    fn start(store: Arc<dyn Store>, options: Options, lock: File) -> Self {
+        let Options { clock, rates, sweep_interval, .. } = options;
         let announcer = Arc::new(Announcer::default());
         let writer = Writer::start(store.clone(), announcer.clone(), clock.clone());
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -118,9 +122,9 @@ impl Chat {
             limiters: Limiters::new(&rates),
             set_up_code: Code::fresh(),
             is_set_up: AtomicBool::new(false),
-            lock: Mutex::new(lock),
+            lock: Mutex::new(Some(lock)),
         });
-        tokio::spawn(sweep(Arc::downgrade(&parts)));
+        tokio::spawn(sweep(Arc::downgrade(&parts), sweep_interval));
         Self(parts)
     }
 
@@ -158,8 +162,8 @@ fn lock(path: &std::path::Path) -> Result<File, OpenError> {
 
 /// Ends what has expired, and closes the sockets of sessions that ended here or in another process, such as the command
 /// line's change of a password.
-async fn sweep(parts: Weak<Parts>) {
-    let mut ticks = tokio::time::interval(SESSION_SWEEP_INTERVAL);
+async fn sweep(parts: Weak<Parts>, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
     let Some(mut since) = parts.upgrade().map(|parts| parts.clock.now()) else { return };
     loop {
         ticks.tick().await;

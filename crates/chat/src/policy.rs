@@ -71,7 +71,7 @@ impl Chat {
     async fn may_see(&self, client: &Client, channel: &Channel) -> Result<(), Refusal> {
         let who = person(client)?;
         let may = match Place::of(channel) {
-            Some(Place::Room(room)) => self.0.store.member(room, who).await.map_err(unavailable)?.is_some(),
+            Some(Place::Room(room)) => self.0.store.member(room, who).await.map_err(Error::from)?.is_some(),
             Some(Place::Person(person)) => person == who,
             None => false,
         };
@@ -125,7 +125,7 @@ impl Policy for Chat {
             let who: &SignedIn = client.context().ok_or(Disconnect::BAD_REQUEST)?;
             let now = self.0.clock.now();
             // The session may have ended between the handshake and now.
-            if !self.0.store.session_is_open(who.session.id, now).await.map_err(unavailable)? {
+            if !self.0.store.session_is_open(who.session.id, now).await.map_err(Error::from)? {
                 return Err(Disconnect::INVALID_TOKEN.into());
             }
             let own = person_channel(who.person.id);
@@ -200,13 +200,12 @@ fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
     data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)
 }
 
-fn unavailable(error: StoreError) -> Error {
-    match error {
-        StoreError::Busy => Error { temporary: true, ..Error::application(503, "busy; try again") },
-        StoreError::Full => Error::application(507, "the server's storage is full; nothing was stored"),
-        StoreError::Closed | StoreError::Failed(_) => {
-            tracing::error!(%error, "the store failed");
-            Error::INTERNAL
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self { temporary: true, ..Self::application(503, "busy; try again") },
+            StoreError::Full => Self::application(507, "the server's storage is full; nothing was stored"),
+            StoreError::Closed | StoreError::Failed(_) => Self::INTERNAL,
         }
     }
 }
@@ -226,7 +225,7 @@ impl From<PostError> for Error {
             PostError::NotMember => Self::PERMISSION_DENIED,
             PostError::Conflict => Self::application(409, error.to_string()),
             PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
-            PostError::Unavailable(error) => unavailable(error),
+            PostError::Unavailable(error) => error.into(),
         }
     }
 }
@@ -235,7 +234,7 @@ impl From<TypingError> for Error {
     fn from(error: TypingError) -> Self {
         match error {
             TypingError::NotMember => Self::PERMISSION_DENIED,
-            TypingError::Unavailable(error) => unavailable(error),
+            TypingError::Unavailable(error) => error.into(),
         }
     }
 }

@@ -115,7 +115,7 @@ impl World {
     }
 
     async fn post(&self, author: PersonId, room: RoomId, body: &str) -> Posted {
-        posted(self.done(message(author, room, ClientId::fresh(), body)).await)
+        posted(&self.done(message(author, room, ClientId::fresh(), body)).await)
     }
 
     async fn events(&self, room: RoomId) -> Vec<Event> {
@@ -147,7 +147,7 @@ fn message(author: PersonId, room: RoomId, client_id: ClientId, body: &str) -> C
     Change::Post(NewMessage { id: MessageId::fresh(), room, author, client_id, body: body.into(), digest })
 }
 
-fn posted(applied: Applied) -> Posted {
+fn posted(applied: &Applied) -> Posted {
     let Outcome::Posted(posted) = applied.outcome else { panic!("{applied:?}") };
     posted
 }
@@ -335,31 +335,31 @@ pub(super) async fn g1_what_was_answered_is_there_after_opening_again(fixture: &
 pub(super) async fn g2_a_send_is_stored_once_for_ever(fixture: &impl Fixture) {
     let mut world = World::new(fixture).await;
     let (ana, room, client_id) = (world.ana, world.general, ClientId::fresh());
-    let first = posted(world.done(message(ana, room, client_id, "hello")).await);
+    let first = posted(&world.done(message(ana, room, client_id, "hello")).await);
     assert!(!first.repeated);
     world.now = world.now.plus(Duration::from_secs(1));
     for _ in 0..2 {
         let again = world.done(message(ana, room, client_id, "hello")).await;
         assert_eq!(again.events, [], "nothing is announced twice");
-        let Posted { id, number, time, repeated } = posted(again);
+        let Posted { id, number, time, repeated } = posted(&again);
         assert_eq!((id, number, time, repeated), (first.id, first.number, first.time, true));
         world.store = fixture.open();
     }
     assert_eq!(world.refused(message(ana, room, client_id, "other")).await, Refusal::Conflict);
     let twice = vec![message(ana, room, ClientId::fresh(), "once"); 2];
-    let answers: Vec<_> = world.all(twice).await.into_iter().map(|answer| posted(answer.unwrap())).collect();
+    let answers: Vec<_> = world.all(twice).await.into_iter().map(|answer| posted(&answer.unwrap())).collect();
     assert_eq!(answers[0].id, answers[1].id, "not even within one batch");
     assert_eq!(world.events(room).await.len(), 3);
 
     world.done(Change::Leave { person: ana, room }).await;
-    assert!(posted(world.done(message(ana, room, client_id, "hello")).await).repeated, "it stays acknowledged");
+    assert!(posted(&world.done(message(ana, room, client_id, "hello")).await).repeated, "it stays acknowledged");
 }
 
 pub(super) async fn s41_a_client_id_belongs_to_its_author(fixture: &impl Fixture) {
     let world = World::new(fixture).await;
     let (ben, client_id) = (world.invited("Ben").await, ClientId::fresh());
-    let hers = posted(world.done(message(world.ana, world.general, client_id, "hers")).await);
-    let his = posted(world.done(message(ben, world.general, client_id, "his")).await);
+    let hers = posted(&world.done(message(world.ana, world.general, client_id, "hers")).await);
+    let his = posted(&world.done(message(ben, world.general, client_id, "his")).await);
     assert!(hers.id != his.id && !his.repeated);
 }
 
@@ -392,10 +392,10 @@ pub(super) async fn a_refused_change_leaves_the_others_of_its_batch_alone(fixtur
         message(world.ana, world.general, ClientId::fresh(), "second"),
     ];
     let mut answers = world.all(batch).await.into_iter();
-    assert_eq!(posted(answers.next().unwrap().unwrap()).number, 2);
+    assert_eq!(posted(&answers.next().unwrap().unwrap()).number, 2);
     assert_eq!(refusal(answers.next().unwrap()), Refusal::NotMember);
     assert_eq!(refusal(answers.next().unwrap()), Refusal::NotMember);
-    assert_eq!(posted(answers.next().unwrap().unwrap()).number, 3, "the refused ones took no number");
+    assert_eq!(posted(&answers.next().unwrap().unwrap()).number, 3, "the refused ones took no number");
 }
 
 pub(super) async fn history_is_read_in_pages_that_meet(fixture: &impl Fixture) {

@@ -1,0 +1,278 @@
+//! Accounts, sessions and invites: security statements S18 to S32, as far as they concern the chat.
+
+use std::{collections::HashSet, net::IpAddr, time::Duration};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tidings_chat::{
+    Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword, Role, SetUpError,
+    SignInError, StartError,
+    limits::{INVITE_LIFETIME, RATE_KEYS_MAX, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT},
+    store::sqlite::OpenError,
+};
+
+use crate::world::{HOME, PASSWORD, Somebody, World, account_form, email, options, set_up_form, somebody};
+
+async fn sign_in(world: &World, email: &str, password: &str) -> Result<Somebody, SignInError> {
+    let entered = world.chat.sign_in(email, password.to_owned(), "a browser", HOME).await?;
+    Ok(somebody(&entered))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s28_of_many_who_set_up_at_once_one_wins() {
+    let world = World::new();
+    let code = world.chat.set_up_code().await.unwrap().unwrap();
+    let wrong = world.chat.set_up(set_up_form("not the code", "Eve")).await;
+    assert!(matches!(wrong, Err(SetUpError::WrongCode)), "{wrong:?}");
+
+    let names = ["Ana", "Ben", "Eva", "Leo"];
+    let answers = join_all(names.map(|name| world.chat.set_up(set_up_form(code.reveal(), name)))).await;
+    let (winners, losers): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!(winners.len(), 1);
+    assert!(losers.iter().all(|loser| matches!(loser, Err(SetUpError::AlreadySetUp))), "{losers:?}");
+    let winner = winners.into_iter().next().unwrap().unwrap();
+    assert_eq!((winner.entered.person.role, winner.room.name.as_str()), (Role::Admin, "General"));
+    assert!(winner.room.is_member);
+    assert!(world.chat.set_up_code().await.unwrap().is_none());
+    assert_eq!(world.chat.look_up_invite(winner.invite.code.reveal(), HOME).await.unwrap().room, winner.room.id);
+
+    let world = world.restart().await;
+    assert!(world.chat.set_up_code().await.unwrap().is_none());
+    let again = world.chat.set_up(set_up_form(code.reveal(), "Zoe")).await;
+    assert!(matches!(again, Err(SetUpError::AlreadySetUp)), "{again:?}");
+}
+
+#[tokio::test]
+async fn s28_each_start_has_another_set_up_code() {
+    let world = World::new();
+    let before = world.chat.set_up_code().await.unwrap().unwrap();
+    let world = world.restart().await;
+    assert_ne!(world.chat.set_up_code().await.unwrap().unwrap().reveal(), before.reveal());
+    let old = world.chat.set_up(set_up_form(before.reveal(), "Ana")).await;
+    assert!(matches!(old, Err(SetUpError::WrongCode)), "{old:?}");
+}
+
+#[tokio::test]
+async fn somebody_invited_lands_in_the_room_and_can_sign_in_again() {
+    let world = World::new();
+    let (ana, general, invite) = world.set_up().await;
+    let card = world.chat.look_up_invite(&invite, HOME).await.unwrap();
+    assert_eq!((card.inviter.id, card.room_name.as_str()), (ana.id, "General"));
+    let (entered, room) = world.chat.create_account(account_form(&invite, "Ben")).await.unwrap();
+    assert_eq!((entered.person.role, room.id, room.members), (Role::Member, general.id, 2));
+
+    let again = sign_in(&world, " BEN@example.COM ", PASSWORD).await.unwrap();
+    assert_eq!(again.id, entered.person.id);
+    assert_ne!(again.token, entered.token.reveal(), "S20: a new session at each sign-in");
+
+    let taken = world.chat.create_account(account_form(&invite, "ben")).await;
+    assert!(matches!(taken, Err(CreateAccountError::AccountExists)), "{taken:?}");
+    let uninvited = world.chat.create_account(account_form("no such code", "Eve")).await;
+    assert!(matches!(uninvited, Err(CreateAccountError::InviteInvalid)), "{uninvited:?}");
+}
+
+#[tokio::test]
+async fn s29_a_renewed_revoked_or_expired_invite_is_dead_at_once() {
+    let world = World::new();
+    let (ana, general, first) = world.set_up().await;
+    let dead = async |code: &str| matches!(world.chat.look_up_invite(code, HOME).await, Err(LookUpError::Invalid));
+    let second = world.chat.renew_room_invite(ana.id, general.id).await.unwrap();
+    assert!(dead(&first).await && !dead(second.code.reveal()).await);
+    world.chat.revoke_room_invite(ana.id, general.id).await.unwrap();
+    assert!(dead(second.code.reveal()).await);
+    let third = world.chat.room_invite(ana.id, general.id).await.unwrap();
+    let ben = world.invited("Ben", third.code.reveal()).await;
+    world.later(INVITE_LIFETIME);
+    assert!(dead(third.code.reveal()).await);
+    let late = world.chat.create_account(account_form(third.code.reveal(), "Eva")).await;
+    assert!(matches!(late, Err(CreateAccountError::InviteInvalid)), "{late:?}");
+    let forbidden = world.chat.renew_room_invite(ben.id, general.id).await;
+    assert!(matches!(forbidden, Err(InviteError::NotAllowed)), "{forbidden:?}");
+}
+
+#[tokio::test]
+async fn s26_an_unknown_address_and_a_wrong_password_look_the_same() {
+    let world = World::new();
+    world.set_up().await;
+    for (email, password) in [("ana@example.com", "wrong"), ("nobody@example.com", PASSWORD), ("no address", PASSWORD)]
+    {
+        let error = sign_in(&world, email, password).await.err().unwrap();
+        assert!(matches!(error, SignInError::Failed), "{error}");
+    }
+    // The same work is done for both; the fastest of three shows it without the noise of a busy machine.
+    let fastest = async |email: &str| {
+        let mut fastest = Duration::MAX;
+        for _ in 0..3 {
+            let start = std::time::Instant::now();
+            sign_in(&world, email, "wrong").await.err().unwrap();
+            fastest = fastest.min(start.elapsed());
+        }
+        fastest
+    };
+    let (known, unknown) = (fastest("ana@example.com").await, fastest("nobody@example.com").await);
+    assert!(unknown > known / 4 && known > unknown / 4, "known {known:?}, unknown {unknown:?}");
+}
+
+#[tokio::test]
+async fn s26_guessing_has_to_wait_longer_each_time_whether_or_not_the_account_exists() {
+    let world = World::new();
+    world.set_up().await;
+    for email in ["ana@example.com", "nobody@example.com"] {
+        for _ in 0..SIGN_INS_FREE_PER_ACCOUNT {
+            assert!(matches!(sign_in(&world, email, "wrong").await, Err(SignInError::Failed)));
+        }
+        let Err(SignInError::TooMany(wait)) = sign_in(&world, email, PASSWORD).await else { panic!("no limit") };
+        world.later(wait.0);
+        assert!(!matches!(sign_in(&world, email, "wrong").await, Err(SignInError::TooMany(_))));
+        let Err(SignInError::TooMany(longer)) = sign_in(&world, email, PASSWORD).await else { panic!("no limit") };
+        assert!(longer.0 > wait.0);
+    }
+    world.later(Duration::from_secs(60));
+    sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn s26_one_address_that_tries_many_accounts_has_to_wait_too() {
+    let world = World::new();
+    let from = |address: [u8; 4]| IpAddr::from(address);
+    let mut refused = false;
+    for i in 0..60 {
+        let email = format!("person{i}@example.com");
+        let answer = world.chat.sign_in(&email, "wrong".into(), "", from([192, 0, 2, 1])).await;
+        refused |= matches!(answer, Err(SignInError::TooMany(_)));
+        if refused {
+            break;
+        }
+    }
+    assert!(refused);
+    let elsewhere = world.chat.sign_in("one@example.com", "wrong".into(), "", from([192, 0, 2, 2])).await;
+    assert!(matches!(elsewhere, Err(SignInError::Failed)), "{elsewhere:?}");
+}
+
+#[tokio::test]
+async fn s21_signing_out_closes_the_sockets_of_that_session_and_no_other() {
+    let world = World::new();
+    let (ana, general, _) = world.set_up().await;
+    let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+    let (mut first, mut second) = (world.browser(&ana).await, world.browser(&phone).await);
+    second.subscribe(general.id).await;
+    let session = world.signed_in(&ana).await.unwrap().session.id;
+    world.chat.end_session(ana.id, session).await.unwrap();
+    assert_eq!(first.closed().await, 3503);
+    assert!(world.signed_in(&ana).await.is_none());
+    let again = world.chat.end_session(ana.id, session).await;
+    assert!(matches!(again, Err(EndSessionError::NoSuchSession)), "{again:?}");
+    world.say(&phone, general.id, "still here").await;
+    assert_eq!(second.next_in(&format!("room:{}", general.id)).await["message"]["body"], "still here");
+}
+
+#[tokio::test]
+async fn s21_a_handshake_made_before_signing_out_connects_nobody_afterwards() {
+    let world = World::new();
+    let (ana, ..) = world.set_up().await;
+    let signed_in = world.signed_in(&ana).await.unwrap();
+    let session = signed_in.session.id;
+    world.chat.end_session(ana.id, session).await.unwrap();
+    let mut late = world.browser_of(&signed_in);
+    late.tell(&json!({"id": 1, "connect": {}}));
+    assert_eq!(late.closed().await, 3500);
+}
+
+#[tokio::test]
+async fn s21_a_new_password_ends_the_other_sessions_and_keeps_this_one() {
+    let world = World::new();
+    let (ana, ..) = world.set_up().await;
+    let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+    let (mut here, mut there) = (world.browser(&ana).await, world.browser(&phone).await);
+    let who = world.signed_in(&ana).await.unwrap();
+    let new = || NewPassword::parse("another long password", &email("Ana")).unwrap();
+    assert!(world.chat.change_password(&who, "wrong".into(), new()).await.is_err());
+    world.chat.change_password(&who, PASSWORD.into(), new()).await.unwrap();
+    assert_eq!(there.closed().await, 3503);
+    assert!(world.signed_in(&phone).await.is_none());
+    assert!(here.rpc("no such method", json!({})).await["error"].is_object(), "still connected");
+    assert!(matches!(sign_in(&world, "ana@example.com", PASSWORD).await, Err(SignInError::Failed)));
+    sign_in(&world, "ana@example.com", "another long password").await.unwrap();
+}
+
+#[tokio::test]
+async fn s22_a_password_set_on_the_command_line_reaches_the_sockets_of_a_running_server() {
+    let interval = Duration::from_millis(20);
+    let world = World::with(|options| tidings_chat::Options { sweep_interval: interval, ..options });
+    let (ana, ..) = world.set_up().await;
+    let mut browser = world.browser(&ana).await;
+    let given = options(world.dir.path(), &world.time);
+    let desk = Desk::open(&given.data_dir, given.clock).unwrap();
+    assert_eq!(desk.people().await.unwrap()[0].name.as_str(), "Ana");
+    let set = |email: &str| {
+        let email = tidings_chat::Email::parse(email).unwrap();
+        let password = NewPassword::parse("another long password", &email).unwrap();
+        let desk = &desk;
+        async move { desk.set_password(&email, password).await.unwrap() }
+    };
+    assert!(set("nobody@example.com").await.is_none());
+    assert_eq!(set("ana@example.com").await.unwrap().id, ana.id);
+    assert_eq!(browser.closed().await, 3503);
+    assert!(world.signed_in(&ana).await.is_none());
+    sign_in(&world, "ana@example.com", "another long password").await.unwrap();
+}
+
+#[tokio::test]
+async fn s22_an_expired_session_loses_its_socket() {
+    let interval = Duration::from_millis(20);
+    let world = World::with(|options| tidings_chat::Options { sweep_interval: interval, ..options });
+    let (ana, ..) = world.set_up().await;
+    let mut browser = world.browser(&ana).await;
+    world.later(SESSION_IDLE);
+    assert_eq!(browser.closed().await, 3503);
+    assert!(world.signed_in(&ana).await.is_none());
+}
+
+#[tokio::test]
+async fn s23_people_see_their_sessions_and_when_each_was_used() {
+    let world = World::new();
+    let (ana, ..) = world.set_up().await;
+    world.later(Duration::from_secs(3600));
+    let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+    world.later(Duration::from_secs(3600));
+    world.signed_in(&ana).await.unwrap();
+    let sessions = world.chat.sessions(ana.id).await.unwrap();
+    let first = world.signed_in(&ana).await.unwrap().session;
+    let second = world.signed_in(&phone).await.unwrap().session.id;
+    assert_eq!(sessions.iter().map(|session| session.id).collect::<Vec<_>>(), [first.id, second]);
+    assert_eq!(first.last_seen.since(first.created), Duration::from_secs(7200));
+    assert_eq!(first.user_agent, "a browser");
+}
+
+#[tokio::test]
+async fn s63_posting_inviting_and_joining_have_their_limits() {
+    let slow = Rate { burst: 2, per_second: 1.0 };
+    let rates = Rates { posts: slow, memberships: slow, rooms: slow, invites: slow, typing: slow, codes: slow };
+    let world = World::with(|options| tidings_chat::Options { rates, ..options });
+    let (ana, general, invite) = world.set_up().await;
+    let mut answers = HashSet::new();
+    for _ in 0..3 {
+        let code = tidings_chat::ClientId::fresh();
+        answers.insert(("post", world.send(&ana, general.id, code, "hello").await.is_ok()));
+        answers.insert(("join", world.chat.join_room(ana.id, general.id).await.is_ok()));
+        answers.insert(("renew", world.chat.renew_room_invite(ana.id, general.id).await.is_ok()));
+        let name = tidings_chat::Name::parse("Room").unwrap();
+        answers.insert(("room", world.chat.create_room(ana.id, name, tidings_chat::Topic::default()).await.is_ok()));
+        let looked_up = world.chat.look_up_invite(&invite, HOME).await;
+        answers.insert(("code", !matches!(looked_up, Err(LookUpError::TooMany(_)))));
+    }
+    for what in ["post", "join", "renew", "room", "code"] {
+        assert!(answers.contains(&(what, true)) && answers.contains(&(what, false)), "{what}");
+    }
+    world.later(Duration::from_secs(1));
+    world.say(&ana, general.id, "after a moment").await;
+    assert!(RATE_KEYS_MAX > 1_000);
+}
+
+#[tokio::test]
+async fn a_data_directory_has_one_server() {
+    let world = World::new();
+    let error = Chat::open(options(world.dir.path(), &world.time)).err().expect("refused");
+    assert!(matches!(error, StartError::Open(OpenError::InUse(_))), "{error}");
+    world.restart().await;
+}

@@ -1,0 +1,177 @@
+//! What persons may do on a live connection, line by line: "Who may do what on the wire".
+
+use serde_json::{Value, json};
+use tidings_chat::{ClientId, RoomId, limits::BODY_BYTES_MAX};
+use tidings_hub::ConnectionOptions;
+
+use crate::world::{World, channel};
+
+fn code(answer: &Value) -> u64 {
+    answer["error"]["code"].as_u64().unwrap_or_else(|| panic!("no error: {answer}"))
+}
+
+#[tokio::test]
+async fn a_connection_of_nobody_is_none_of_the_chats() {
+    let world = World::new();
+    world.set_up().await;
+    let mut browser = world.browser_with(ConnectionOptions::default());
+    browser.tell(&json!({"id": 1, "connect": {}}));
+    assert_eq!(browser.closed().await, 3501);
+}
+
+#[tokio::test]
+async fn a_member_sees_who_is_in_the_room_and_who_comes_and_goes() {
+    let world = World::new();
+    let (ana, general, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let mut browser = world.browser(&ana).await;
+    browser.subscribe(general.id).await;
+    let mut other = world.browser(&ben).await;
+    other.subscribe(general.id).await;
+
+    let name = channel(general.id);
+    let presence = browser.ask(json!({"presence": {"channel": name}})).await["presence"]["presence"].take();
+    let mut users: Vec<_> = presence.as_object().unwrap().values().map(|client| client["user"].clone()).collect();
+    users.sort_by_key(Value::to_string);
+    let mut expected = vec![json!(ana.id), json!(ben.id)];
+    expected.sort_by_key(Value::to_string);
+    assert_eq!(users, expected);
+    assert!(presence.as_object().unwrap().values().any(|client| client["conn_info"] == json!({"name": "Ben"})));
+
+    drop(other);
+    let mut came_and_went = Vec::new();
+    while came_and_went.len() < 2 {
+        let push = browser.next().await["push"].take();
+        for kind in ["join", "leave"] {
+            if push[kind]["info"]["user"] == json!(ben.id) {
+                came_and_went.push(kind);
+            }
+        }
+    }
+    assert_eq!(came_and_went, ["join", "leave"]);
+}
+
+#[tokio::test]
+async fn unknown_and_not_yours_get_the_same_answer() {
+    let world = World::new();
+    let (ana, _, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let room = world.room(&ana, "Other").await;
+    let mut browser = world.browser(&ben).await;
+    let upper = channel(room).to_uppercase().replace("ROOM", "room");
+    let rooms = [channel(room), channel(RoomId::fresh()), upper, "room:".into(), "room:x".into()];
+    let others = [format!("user:{}", ana.id), "user:".into(), "news".into(), "rooms".into()];
+    for name in rooms.iter().chain(&others) {
+        for command in ["subscribe", "presence", "presence_stats", "history"] {
+            let answer = browser.ask(json!({command: {"channel": name}})).await;
+            assert!(matches!(code(&answer), 103 | 108), "{command} {name}: {answer}");
+        }
+        assert_eq!(code(&browser.ask(json!({"subscribe": {"channel": name}})).await), 103, "{name}");
+        let publish = json!({"publish": {"channel": name, "data": {}}});
+        assert_eq!(code(&browser.ask(publish).await), 103, "{name}");
+    }
+    for room in [json!(room), json!(RoomId::fresh()), json!("x")] {
+        let post = json!({"room": room, "client_id": ClientId::fresh(), "body": "hello"});
+        assert_eq!(code(&browser.rpc("post", post).await), 103, "{room}");
+        assert_eq!(code(&browser.rpc("typing", json!({"room": room})).await), 103, "{room}");
+    }
+}
+
+#[tokio::test]
+async fn publishing_to_a_room_is_refused_also_for_members() {
+    let world = World::new();
+    let (ana, general, _) = world.set_up().await;
+    let mut browser = world.browser(&ana).await;
+    browser.subscribe(general.id).await;
+    for name in [channel(general.id), format!("user:{}", ana.id)] {
+        let forged = json!({"publish": {"channel": name, "data": {"type": "message.posted"}}});
+        assert_eq!(code(&browser.ask(forged).await), 103);
+    }
+    assert_eq!(world.history(&ana, general.id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn bad_posts_are_answered_with_what_is_wrong() {
+    let world = World::new();
+    let (ana, general, _) = world.set_up().await;
+    let mut browser = world.browser(&ana).await;
+    let client_id = ClientId::fresh();
+    let post = |body: &str| json!({"room": general.id, "client_id": client_id, "body": body});
+    assert_eq!(code(&browser.rpc("post", post(" \n ")).await), 400);
+    let long = browser.rpc("post", post(&"é".repeat(BODY_BYTES_MAX / 2 + 1))).await;
+    assert_eq!(code(&long), 413);
+    assert!(long["error"]["message"].as_str().unwrap().contains("16384"), "{long}");
+    for data in [
+        json!({}),
+        json!(null),
+        json!("text"),
+        json!({"room": general.id, "body": "no client id"}),
+        json!({"room": general.id, "client_id": "not a uuid", "body": "hello"}),
+        json!({"room": general.id, "client_id": client_id, "body": 7}),
+    ] {
+        assert_eq!(code(&browser.rpc("post", data.clone()).await), 107, "{data}");
+    }
+    assert_eq!(code(&browser.rpc("no such method", json!({})).await), 104);
+
+    let first = browser.rpc("post", post("hello")).await["rpc"]["data"].take();
+    assert_eq!(browser.rpc("post", post("hello")).await["rpc"]["data"], first, "the original answer again");
+    assert_eq!(code(&browser.rpc("post", post("other")).await), 409);
+    assert_eq!(world.history(&ana, general.id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn text_comes_back_byte_for_byte() {
+    let world = World::new();
+    let (ana, general, _) = world.set_up().await;
+    let mut browser = world.browser(&ana).await;
+    browser.subscribe(general.id).await;
+    for body in ["a\r\nb\0c", " kept as it is ", "<b>&amp;</b>", "\u{1F469}\u{200D}\u{1F52C} \u{2028} é", r#""\u0000\"#]
+    {
+        world.say(&ana, general.id, body).await;
+        assert_eq!(browser.next_in(&channel(general.id)).await["message"]["body"], body);
+        assert_eq!(world.history(&ana, general.id).await.last().unwrap()["message"]["body"], body);
+    }
+}
+
+#[tokio::test]
+async fn c4_25_typing_is_told_without_a_number_throttled_and_not_stored() {
+    let world = World::with(|options| {
+        let rates = tidings_chat::limits::Rates::default();
+        tidings_chat::Options { rates, ..options }
+    });
+    let (ana, general, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let mut reader = world.browser(&ben).await;
+    reader.subscribe(general.id).await;
+    let mut typist = world.browser(&ana).await;
+    for _ in 0..50 {
+        assert_eq!(typist.rpc("typing", json!({"room": general.id})).await["rpc"]["data"], json!({}));
+    }
+    let told = reader.all_in(&channel(general.id)).await;
+    assert_eq!(told[0], json!({"type": "typing", "person": {"id": ana.id, "name": "Ana"}}));
+    assert!((1..10).contains(&told.len()), "{} notices", told.len());
+    assert_eq!(world.history(&ana, general.id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn c4_23_a_persons_other_devices_learn_which_rooms_they_joined_and_left() {
+    let world = World::new();
+    let (ana, _, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let (mut browser, mut others) = (world.browser(&ben).await, world.browser(&ana).await);
+    let own = format!("user:{}", ben.id);
+    let made = world.room(&ben, "Ben's").await;
+    let added = browser.next_in(&own).await;
+    assert_eq!((&added["type"], &added["room"]["id"]), (&json!("room.added"), &json!(made)));
+    assert_eq!((&added["room"]["member"], &added["room"]["members"]), (&json!(true), &json!(1)));
+
+    let joined = world.room(&ana, "Ana's").await;
+    world.chat.join_room(ben.id, joined).await.unwrap();
+    assert_eq!(browser.next_in(&own).await["room"]["name"], "Ana's");
+    world.chat.leave_room(ben.id, joined).await.unwrap();
+    assert_eq!(browser.next_in(&own).await, json!({"type": "room.removed", "room": {"id": joined}}));
+    let left = world.chat.accept_invite(ben.id, &world.invite(&ana, joined).await, crate::world::HOME).await.unwrap();
+    assert!(left.is_member);
+    assert_eq!(browser.next_in(&own).await["type"], "room.added");
+    assert!(others.all_in(&own).await.is_empty(), "nobody else learns it there");
+}

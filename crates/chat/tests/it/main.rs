@@ -1,0 +1,8 @@
+//! What the chat promises, shown from outside: people act through [`Chat`](tidings_chat::Chat) and through live
+//! connections of a hub, over a database on the disk.
+
+mod accounts;
+mod live;
+mod promises;
+mod property;
+mod world;

@@ -1,0 +1,283 @@
+//! One small world for all tests: a chat on its own data directory, its hub, people, and what their browsers see.
+
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidings_chat::{
+    Body, Chat, ClientId, Clock, Draft, Email, Entered, Name, NewAccount, NewPassword, Options, Page, PageFrom,
+    PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic, limits::Rates,
+};
+use tidings_hub::{Connection, ConnectionOptions, Hub, Step};
+use tokio::time::timeout;
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Long enough for a busy machine; a test that waits longer has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A chat with its hub. Dropping it is no shutdown; see [`restart`](Self::restart).
+pub(crate) struct World {
+    pub(crate) chat: Chat,
+    pub(crate) hub: Hub,
+    pub(crate) time: Arc<AtomicI64>,
+    pub(crate) dir: TempDir,
+}
+
+/// Somebody with an account, signed in once.
+#[derive(Clone)]
+pub(crate) struct Somebody {
+    pub(crate) id: PersonId,
+    pub(crate) token: String,
+}
+
+pub(crate) fn options(dir: &Path, time: &Arc<AtomicI64>) -> Options {
+    let time = time.clone();
+    let clock = Clock::new(move || Time::from_millis(time.load(Relaxed)));
+    Options { rates: Rates::unlimited(), ..Options::new(dir.join("data"), clock) }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(|options| options)
+    }
+
+    pub(crate) fn with(change: impl FnOnce(Options) -> Options) -> Self {
+        let (dir, time) = (tempfile::tempdir().unwrap(), Arc::new(AtomicI64::new(1_763_630_000_000)));
+        let chat = Chat::open(change(options(dir.path(), &time))).unwrap();
+        let hub = hub_of(&chat);
+        Self { chat, hub, time, dir }
+    }
+
+    /// Another server process on the same data.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { chat, dir, time, .. } = self;
+        chat.close().await;
+        let chat = Chat::open(options(dir.path(), &time)).unwrap();
+        let hub = hub_of(&chat);
+        Self { chat, hub, time, dir }
+    }
+
+    pub(crate) fn later(&self, span: Duration) {
+        self.time.fetch_add(i64::try_from(span.as_millis()).unwrap(), Relaxed);
+    }
+
+    /// The administrator, with the first room and the code of its invite.
+    pub(crate) async fn set_up(&self) -> (Somebody, Room, String) {
+        let code = self.chat.set_up_code().await.unwrap().unwrap();
+        let done = self.chat.set_up(set_up_form(code.reveal(), "Ana")).await.unwrap();
+        (somebody(&done.entered), done.room, done.invite.code.reveal().to_owned())
+    }
+
+    pub(crate) async fn invited(&self, name: &str, invite: &str) -> Somebody {
+        let (entered, _) = self.chat.create_account(account_form(invite, name)).await.unwrap();
+        somebody(&entered)
+    }
+
+    pub(crate) async fn room(&self, creator: &Somebody, name: &str) -> RoomId {
+        self.chat.create_room(creator.id, Name::parse(name).unwrap(), Topic::default()).await.unwrap().id
+    }
+
+    pub(crate) async fn say(&self, author: &Somebody, room: RoomId, body: &str) -> Posted {
+        self.send(author, room, ClientId::fresh(), body).await.unwrap()
+    }
+
+    pub(crate) async fn send(
+        &self,
+        author: &Somebody,
+        room: RoomId,
+        client_id: ClientId,
+        body: &str,
+    ) -> Result<Posted, PostError> {
+        let body = Body::parse(body.to_owned()).unwrap();
+        self.chat.post(author.id, Draft { room, client_id, body }).await
+    }
+
+    pub(crate) async fn signed_in(&self, who: &Somebody) -> Option<SignedIn> {
+        self.chat.session(&who.token).await.unwrap()
+    }
+
+    /// All that happened in a room, as the REST pages tell it.
+    pub(crate) async fn history(&self, reader: &Somebody, room: RoomId) -> Vec<Value> {
+        self.history_after(reader, room, 0).await
+    }
+
+    pub(crate) async fn history_after(&self, reader: &Somebody, room: RoomId, after: u64) -> Vec<Value> {
+        let (mut events, mut from) = (Vec::new(), after);
+        loop {
+            let page = Page { from: PageFrom::After(from), limit: 50 };
+            let page = self.chat.events(reader.id, room, page).await.unwrap();
+            events.extend(page.events.iter().map(|event| serde_json::to_value(event).unwrap()));
+            from = page.events.last().map_or(from, |event| event.number);
+            if !page.more {
+                return events;
+            }
+        }
+    }
+
+    /// A browser of somebody signed in, connected.
+    pub(crate) async fn browser(&self, who: &Somebody) -> Browser {
+        let signed_in = self.signed_in(who).await.expect("signed in");
+        let mut browser = self.browser_of(&signed_in);
+        let connected = browser.ask(json!({"connect": {}})).await;
+        let own = format!("user:{}", who.id);
+        assert!(connected["connect"]["subs"].get(&own).is_some(), "{connected}");
+        browser
+    }
+
+    /// A browser that has done no more than the handshake.
+    pub(crate) fn browser_of(&self, signed_in: &SignedIn) -> Browser {
+        let identity = Some(self.chat.identity(signed_in));
+        self.browser_with(ConnectionOptions { identity, ..ConnectionOptions::default() })
+    }
+
+    pub(crate) fn browser_with(&self, options: ConnectionOptions) -> Browser {
+        Browser { connection: self.hub.connect(options), seen: VecDeque::new(), commands: 0 }
+    }
+
+    /// The code of a room's invite.
+    pub(crate) async fn invite(&self, who: &Somebody, room: RoomId) -> String {
+        self.chat.room_invite(who.id, room).await.unwrap().code.reveal().to_owned()
+    }
+}
+
+fn hub_of(chat: &Chat) -> Hub {
+    let hub = Hub::builder(Arc::new(chat.clone())).build();
+    chat.announce_to(hub.clone());
+    hub
+}
+
+pub(crate) fn somebody(entered: &Entered) -> Somebody {
+    Somebody { id: entered.person.id, token: entered.token.reveal().to_owned() }
+}
+
+pub(crate) fn email(name: &str) -> Email {
+    Email::parse(&format!("{name}@example.com")).unwrap()
+}
+
+pub(crate) fn set_up_form(code: &str, name: &str) -> SetUp {
+    SetUp {
+        code: code.to_owned(),
+        name: Name::parse(name).unwrap(),
+        password: NewPassword::parse(PASSWORD, &email(name)).unwrap(),
+        email: email(name),
+        user_agent: "a browser".to_owned(),
+        address: HOME,
+    }
+}
+
+pub(crate) fn account_form(invite: &str, name: &str) -> NewAccount {
+    let SetUp { code, name, email, password, user_agent, address } = set_up_form(invite, name);
+    NewAccount { invite: code, name, email, password, user_agent, address }
+}
+
+/// One live connection, as a browser sees it.
+pub(crate) struct Browser {
+    connection: Connection,
+    seen: VecDeque<Value>,
+    commands: u64,
+}
+
+impl Browser {
+    /// Sends a command.
+    pub(crate) fn tell(&mut self, command: &Value) {
+        self.connection.receive(command.to_string().as_bytes());
+    }
+
+    /// Sends a command and waits for its answer; what is pushed meanwhile is kept for later.
+    pub(crate) async fn ask(&mut self, mut command: Value) -> Value {
+        self.commands += 1;
+        command["id"] = json!(self.commands);
+        self.connection.receive(command.to_string().as_bytes());
+        let mut before = VecDeque::new();
+        loop {
+            let frame = self.next().await;
+            if frame["id"] == command["id"] {
+                before.append(&mut self.seen);
+                self.seen = before;
+                return frame;
+            }
+            before.push_back(frame);
+        }
+    }
+
+    pub(crate) async fn subscribe(&mut self, room: RoomId) -> Value {
+        self.ask(json!({"subscribe": {"channel": format!("room:{room}")}})).await
+    }
+
+    pub(crate) async fn resume(&mut self, room: RoomId, epoch: &str, offset: u64) -> Value {
+        let subscribe = json!({"channel": format!("room:{room}"), "recover": true, "epoch": epoch, "offset": offset});
+        self.ask(json!({"subscribe": subscribe})).await["subscribe"].take()
+    }
+
+    pub(crate) async fn rpc(&mut self, method: &str, data: Value) -> Value {
+        self.ask(json!({"rpc": {"method": method, "data": data}})).await
+    }
+
+    /// The next message from the server.
+    pub(crate) async fn next(&mut self) -> Value {
+        loop {
+            if let Some(frame) = self.seen.pop_front() {
+                return frame;
+            }
+            match self.step().await {
+                Step::Send(frames) => {
+                    self.seen.extend(frames.iter().map(|frame| serde_json::from_slice(frame).unwrap()));
+                }
+                Step::Close(why) => panic!("closed: {why:?}"),
+            }
+        }
+    }
+
+    /// Waits until the server closes the connection, and returns the code.
+    pub(crate) async fn closed(&mut self) -> u16 {
+        loop {
+            if let Step::Close(why) = self.step().await {
+                return why.code;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Step {
+        timeout(PATIENCE, self.connection.next()).await.expect("the server says something")
+    }
+
+    /// The data of the next publication in a channel; what comes before it is dropped.
+    pub(crate) async fn next_in(&mut self, channel: &str) -> Value {
+        loop {
+            let mut frame = self.next().await;
+            if frame["push"]["channel"] == channel && !frame["push"]["pub"].is_null() {
+                return frame["push"]["pub"]["data"].take();
+            }
+        }
+    }
+
+    /// Everything published to this browser so far in a channel. Whatever the server has sent before it answers is in.
+    pub(crate) async fn all_in(&mut self, channel: &str) -> Vec<Value> {
+        self.all().await.into_iter().filter(|(name, _)| name == channel).map(|(_, data)| data).collect()
+    }
+
+    /// Everything published to this browser so far, each with its channel.
+    pub(crate) async fn all(&mut self) -> Vec<(Value, Value)> {
+        self.rpc("no such method", json!({})).await;
+        let published = |mut frame: Value| (frame["push"]["channel"].take(), frame["push"]["pub"]["data"].take());
+        self.seen.drain(..).map(published).filter(|(_, data)| !data.is_null()).collect()
+    }
+}
+
+pub(crate) fn numbers(events: &[Value]) -> Vec<u64> {
+    events.iter().filter_map(|event| event["number"].as_u64()).collect()
+}
+
+pub(crate) fn channel(room: RoomId) -> String {
+    format!("room:{room}")
+}
