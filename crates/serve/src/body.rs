@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Limited;
 use hyper::body::Incoming;
@@ -16,7 +16,6 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::limits::RESPONSE_CHUNK_BYTES_MAX;
 use crate::panics;
 use crate::request_id::RequestId;
 use crate::server::Shared;
@@ -158,47 +157,56 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.watch.request_ends(self.shared.now());
+        self.watch.request_ends();
         self.shared.counters.requests_in_flight.fetch_sub(1, Relaxed);
     }
 }
 
+/// A piece of a response that hyper holds until it is written. Every byte that leaves is a note to the connection's watch.
+pub struct Chunk {
+    bytes: Bytes,
+    watch: Arc<Watch>,
+}
+
+impl Chunk {
+    fn hand_over(bytes: Bytes, watch: &Arc<Watch>) -> Self {
+        watch.chunk_handed_over();
+        Self { bytes, watch: watch.clone() }
+    }
+}
+
+impl Buf for Chunk {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.watch.bytes_left();
+        self.bytes.advance(count);
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.watch.chunk_gone();
+    }
+}
+
 pin_project! {
-    /// A response's body: the handler's, in pieces whose progress can be seen, its panics caught, its event streams ended.
+    /// A response's body: the handler's, its progress watched, its panics caught, its event streams ended.
     pub struct ResponseBody<B> {
         // None after its end or its panic.
         #[pin]
         body: Option<B>,
-        // Our own answer, or what is left of a chunk that was too large to hand over at once.
-        rest: Bytes,
-        handed_over: HandedOver,
+        // Our own answer.
+        text: Option<Bytes>,
+        ticket: Ticket,
         failure: Option<BoxError>,
         closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    }
-}
-
-/// The chunk that the connection has not written yet, if there is one.
-struct HandedOver {
-    waits: bool,
-    ticket: Ticket,
-}
-
-impl HandedOver {
-    fn taken(&mut self) {
-        if std::mem::take(&mut self.waits) {
-            self.ticket.watch.chunk_taken();
-        }
-    }
-
-    fn hand_over(&mut self) {
-        self.waits = true;
-        self.ticket.watch.chunk_handed_over(self.ticket.shared.now());
-    }
-}
-
-impl Drop for HandedOver {
-    fn drop(&mut self) {
-        self.taken();
     }
 }
 
@@ -210,17 +218,11 @@ struct BodyPanicked;
 impl<B> ResponseBody<B> {
     pub(crate) fn of_handler(body: B, is_event_stream: bool, ticket: Ticket) -> Self {
         let closing = is_event_stream.then(|| Box::pin(ticket.watch.closing.clone().cancelled_owned()));
-        Self {
-            body: Some(body),
-            rest: Bytes::new(),
-            handed_over: HandedOver { waits: false, ticket },
-            failure: None,
-            closing,
-        }
+        Self { body: Some(body), text: None, ticket, failure: None, closing }
     }
 
     pub(crate) fn of_server(text: Bytes, ticket: Ticket) -> Self {
-        Self { body: None, rest: text, handed_over: HandedOver { waits: false, ticket }, failure: None, closing: None }
+        Self { body: None, text: Some(text), ticket, failure: None, closing: None }
     }
 }
 
@@ -233,72 +235,59 @@ fn after_flush<T>(failure: &mut Option<BoxError>, error: BoxError, cx: &Context<
 }
 
 impl<B: ResponseData> Body for ResponseBody<B> {
-    type Data = Bytes;
+    type Data = Chunk;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Chunk>, BoxError>>> {
         let mut this = self.project();
-        this.handed_over.taken();
-        if this.rest.is_empty() {
-            if let Some(failure) = this.failure.take() {
-                return Poll::Ready(Some(Err(failure)));
+        let watch = &this.ticket.watch;
+        if let Some(text) = this.text.take() {
+            return Poll::Ready(Some(Ok(Frame::data(Chunk::hand_over(text, watch)))));
+        }
+        if let Some(failure) = this.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        if let Some(closing) = this.closing
+            && closing.as_mut().poll(cx).is_ready()
+        {
+            // An event stream ends between two chunks; its client comes back by itself.
+            this.body.set(None);
+        }
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        match panics::catch(|| body.poll_frame(cx)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(None)) => Poll::Ready(None),
+            Ok(Poll::Ready(Some(Ok(frame)))) => {
+                Poll::Ready(Some(Ok(frame.map_data(|bytes| Chunk::hand_over(bytes, watch)))))
             }
-            if let Some(closing) = this.closing
-                && closing.as_mut().poll(cx).is_ready()
-            {
-                // An event stream ends between two chunks; its client comes back by itself.
-                return Poll::Ready(None);
+            Ok(Poll::Ready(Some(Err(error)))) => {
+                this.body.set(None);
+                after_flush(this.failure, error.into(), cx)
             }
-            let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            let polled = panics::catch(|| body.poll_frame(cx));
-            match polled {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(Some(Ok(frame)))) => match frame.into_data() {
-                    Ok(data) => *this.rest = data,
-                    Err(other) => return Poll::Ready(Some(Ok(other))),
-                },
-                Ok(Poll::Ready(Some(Err(error)))) => {
-                    this.body.set(None);
-                    return after_flush(this.failure, error.into(), cx);
-                }
-                Ok(Poll::Ready(None)) => return Poll::Ready(None),
-                Err(panic) => {
-                    let Ticket { id, shared, .. } = &this.handed_over.ticket;
-                    count(&shared.counters.body_panics);
-                    tracing::error!(
-                        request_id = %id,
-                        panic = panic.message,
-                        location = panic.location,
-                        backtrace = panic.backtrace,
-                        "a response's body panicked; the response is cut"
-                    );
-                    // Dropping what panicked may panic as well; that one is caught too, and has been reported by the hook.
-                    let _ = panics::catch(|| this.body.set(None));
-                    return after_flush(this.failure, BodyPanicked.into(), cx);
-                }
+            Err(panic) => {
+                count(&this.ticket.shared.counters.body_panics);
+                tracing::error!(
+                    request_id = %this.ticket.id,
+                    panic = panic.message,
+                    location = panic.location,
+                    backtrace = panic.backtrace,
+                    "a response's body panicked; the response is cut"
+                );
+                // Dropping what panicked may panic as well; that one is caught too, and has been reported by the hook.
+                let _ = panics::catch(|| this.body.set(None));
+                after_flush(this.failure, BodyPanicked.into(), cx)
             }
         }
-        let size = this.rest.len().min(RESPONSE_CHUNK_BYTES_MAX);
-        this.handed_over.hand_over();
-        Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(size)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.failure.is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.text.is_none() && self.failure.is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.len() as u64;
-        let Some(body) = &self.body else { return SizeHint::with_exact(rest) };
-        let of_body = body.size_hint();
-        if rest == 0 {
-            return of_body;
+        match (&self.body, &self.text) {
+            (Some(body), _) => body.size_hint(),
+            (None, text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
-        let mut hint = SizeHint::new();
-        hint.set_lower(of_body.lower().saturating_add(rest));
-        if let Some(upper) = of_body.upper() {
-            hint.set_upper(upper.saturating_add(rest));
-        }
-        hint
     }
 }

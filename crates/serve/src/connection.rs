@@ -39,7 +39,7 @@ pub(crate) async fn serve<S, B>(
 {
     let seat = Seat { shared: shared.clone(), permit };
     let is_tls = tls.is_some();
-    let watched = || Watch::new(peer, local, is_tls, shared.trusted_proxies.clone(), shared.wave(), shared.now());
+    let watched = || Watch::new(peer, local, is_tls, shared.trusted_proxies.clone(), shared.wave(), shared.epoch);
     match (stream, tls) {
         (Stream::Tcp(stream), None) => drive(TokioIo::new(stream), app, watched(), seat).await,
         (Stream::Boxed(stream), None) => drive(TokioIo::new(stream), app, watched(), seat).await,
@@ -147,23 +147,18 @@ where
             }
         }
         let rung = alarm.is_elapsed();
-        // Before hyper is polled: with room in its buffer it would take another chunk, and the reader seem to have moved on.
-        if rung && watch.due(shared.now(), head.began, &shared.limits) == Due::Response {
-            given_up(Due::Response, watch, shared);
-            return Poll::Ready(());
-        }
         if let Poll::Ready(ended) = http.as_mut().poll(cx) {
             if let Err(error) = ended {
                 tracing::debug!(peer = %watch.peer, error, "a connection ended early");
             }
             return Poll::Ready(());
         }
-        let began = head.polled(watch, by_us || rung || is_http2, || shared.now());
+        let began = head.polled(watch, by_us || rung || is_http2, || watch.now());
         if !rung && !began {
             return Poll::Pending;
         }
         loop {
-            let now = shared.now();
+            let now = watch.now();
             let due = if leaving { Due::Idle } else { watch.due(now, head.began, &shared.limits) };
             let wait = match due {
                 Due::Later(at) => Duration::from_millis(at.saturating_sub(now).max(1)),
@@ -204,7 +199,7 @@ fn given_up(due: Due, watch: &Watch, shared: &Shared) {
 
 /// Notices when the head of a kept-alive HTTP/1.1 connection's next request begins to arrive.
 ///
-/// hyper does not say. But an idle connection's task is woken by nothing except us and arriving bytes; so if it is polled, not
+/// hyper does not say. But the task of an idle connection, with nothing left to write, is woken by us and by arriving bytes alone; so if it is polled, not
 /// by us, and is idle before and after, the bytes were the beginning of a head.
 #[derive(Default)]
 struct NextHead {

@@ -47,7 +47,7 @@ pub struct Limits {
     /// 500 B/s: a byte every few seconds keeps a connection for hours at no cost to the sender; 500 B/s is slower than
     /// any link that people use (Apache's `MinRate` has the same value).
     pub request_body_rate_min: u32,
-    /// How long a response may wait for its reader without a byte leaving. Past it the connection closes.
+    /// How long a connection's responses may wait for their reader without a byte leaving. Past it the connection closes.
     ///
     /// 30 s: a reader who takes nothing for that long is gone or hostile, and what was written for them is our memory.
     pub response_stall: Duration,
@@ -116,11 +116,6 @@ impl Default for Limits {
 /// Bytes of hyper's read and write buffers per HTTP/1.1 connection, at most. No request head above this is even collected;
 /// between this and [`Limits::head_bytes_max`] we answer 431 ourselves. 64 KiB: larger buffers did not make uploads faster.
 pub(crate) const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of a response that hyper is handed at a time. A handler's one large chunk would otherwise sit in the connection's
-/// buffer out of sight, and a reader who stopped could not be told from one who is slow. 16 KiB: taking one of them in
-/// [`Limits::response_stall`] is 500 B/s, the same pace that is asked of uploads.
-pub(crate) const RESPONSE_CHUNK_BYTES_MAX: usize = 16 * 1024;
 
 /// How long an HTTP/2 connection may take to end after its last `GOAWAY`. 5 s: the frame and its answer, on a poor link.
 pub(crate) const GOAWAY_TIME: Duration = Duration::from_secs(5);

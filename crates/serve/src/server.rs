@@ -326,11 +326,6 @@ impl Shared {
         }
     }
 
-    /// Milliseconds since the server started; the clock of all watchdogs.
-    pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
     /// The listener broke: say so once, and drain what is left.
     pub(crate) fn fail(self: &Arc<Self>, source: io::Error, address: Option<SocketAddr>) {
         let error = ServeError::Accept { address, source };

@@ -1,13 +1,14 @@
 //! What is known about one connection, shared by its task, its requests and their bodies.
 //!
-//! The connection's task asks [`Watch::due`] what to do when its alarm goes off. Nothing here awaits, and there is no clock:
-//! time comes in as milliseconds since the server started.
+//! The connection's task asks [`Watch::due`] what to do when its alarm goes off; requests and bodies only take notes. All times
+//! are milliseconds since the server started, so that a note is one atomic store. Nothing here awaits.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -27,8 +28,9 @@ pub(crate) struct Watch {
     pub(crate) http2: AtomicBool,
     requests: AtomicU32,
     in_flight: AtomicU32,
-    /// Responses with a chunk in hyper's hands: it is the reader's turn.
-    blocked: AtomicU32,
+    /// Chunks of responses in hyper's hands: while there are any, it is the reader's turn.
+    unwritten: AtomicU32,
+    epoch: Instant,
     /// When the connection last moved on.
     moved: AtomicU64,
 }
@@ -50,7 +52,7 @@ impl Watch {
         tls: bool,
         trusted_proxies: TrustedProxies,
         closing: CancellationToken,
-        now: u64,
+        epoch: Instant,
     ) -> Arc<Self> {
         Arc::new(Self {
             peer,
@@ -62,8 +64,9 @@ impl Watch {
             http2: AtomicBool::new(false),
             requests: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
-            blocked: AtomicU32::new(0),
-            moved: AtomicU64::new(now),
+            unwritten: AtomicU32::new(0),
+            epoch,
+            moved: AtomicU64::new(milliseconds(epoch.elapsed())),
         })
     }
 
@@ -72,18 +75,29 @@ impl Watch {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn request_ends(&self, now: u64) {
-        self.moved.store(now, Relaxed);
+    pub(crate) fn request_ends(&self) {
+        self.moved.store(self.now(), Relaxed);
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
-    pub(crate) fn chunk_handed_over(&self, now: u64) {
-        self.moved.store(now, Relaxed);
-        self.blocked.fetch_add(1, Relaxed);
+    pub(crate) fn chunk_handed_over(&self) {
+        if self.unwritten.fetch_add(1, Relaxed) == 0 {
+            self.moved.store(self.now(), Relaxed);
+        }
     }
 
-    pub(crate) fn chunk_taken(&self) {
-        self.blocked.fetch_sub(1, Relaxed);
+    pub(crate) fn bytes_left(&self) {
+        self.moved.store(self.now(), Relaxed);
+    }
+
+    pub(crate) fn chunk_gone(&self) {
+        self.bytes_left();
+        self.unwritten.fetch_sub(1, Relaxed);
+    }
+
+    /// Milliseconds since the server started.
+    pub(crate) fn now(&self) -> u64 {
+        milliseconds(self.epoch.elapsed())
     }
 
     pub(crate) fn requests(&self) -> u32 {
@@ -91,7 +105,7 @@ impl Watch {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.load(Relaxed) == 0
+        self.in_flight.load(Relaxed) == 0 && self.unwritten.load(Relaxed) == 0
     }
 
     /// What is due at `now`. `head_began` is when the next request's head began to arrive, if it has.
@@ -103,7 +117,7 @@ impl Watch {
                 Some(began) => (began, limits.head_time, Due::Head),
                 None => (moved, limits.idle_time, Due::Idle),
             }
-        } else if self.blocked.load(Relaxed) > 0 {
+        } else if self.unwritten.load(Relaxed) > 0 {
             (moved, limits.response_stall, Due::Response)
         } else {
             // Nothing is due while a handler works; and whatever begins after now is due no sooner than the shortest limit.
