@@ -4,6 +4,8 @@
 //! carries the actions out and reports back. Subscriptions' own rules are in [`subscription`].
 
 mod requests;
+#[cfg(test)]
+mod simulation;
 mod subscription;
 #[cfg(test)]
 mod tests;
