@@ -88,8 +88,8 @@ impl Simulation {
         }
     }
 
-    fn take(&mut self, step: Step) {
-        match step {
+    fn take(&mut self, step: &Step) {
+        match *step {
             Step::Publish => {
                 self.top += 1;
                 if self.subscribed {
@@ -232,11 +232,11 @@ impl Simulation {
     fn heal(&mut self) {
         self.failing_dials = 0;
         for _ in 0..20 {
-            self.take(Step::Pass(15_000));
-            self.take(Step::Publish);
+            self.take(&Step::Pass(15_000));
+            self.take(&Step::Publish);
             for _ in 0..10 {
-                self.take(Step::Deliver(100));
-                self.take(Step::Read(ROOM));
+                self.take(&Step::Deliver(100));
+                self.take(&Step::Read(ROOM));
             }
         }
     }
@@ -255,7 +255,7 @@ proptest! {
         let mut simulation = Simulation::new(seed);
         simulation.act();
         for step in steps {
-            simulation.take(step);
+            simulation.take(&step);
         }
         simulation.heal();
         prop_assert_eq!(&simulation.fault, &None);
