@@ -3,6 +3,7 @@
 
 mod accounts;
 mod live;
+mod matrix;
 mod promises;
 mod property;
 mod world;

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tidings_chat::{ClientId, Page, PageFrom, PostError, ReadError, StoreError, store::sqlite::SqliteOptions};
+use tidings_chat::{
+    ClientId, Page, PageFrom, PostError, ReadError, StoreError, limits::WRITES_WAITING_MAX,
+    store::sqlite::SqliteOptions,
+};
 
 use crate::world::{World, channel, numbers};
 
@@ -261,4 +264,18 @@ async fn a_full_disk_is_a_clear_error_that_loses_nothing_and_stops_nobody_for_lo
     let numbers = numbers(&world.history(&ana, general.id).await);
     assert_eq!(numbers[1..], expected, "everything acknowledged is there");
     assert_eq!(world.say(&ana, general.id, "there is room again").await.number, expected.len() as u64 + 2);
+}
+
+#[tokio::test]
+async fn when_too_many_writes_wait_the_next_is_told_to_try_again_and_the_others_are_stored() {
+    let world = World::new();
+    let (ana, general, _) = world.set_up().await;
+    // On one thread the writer gets no turn before all have asked.
+    let answers =
+        join_all((0..WRITES_WAITING_MAX + 100).map(|_| world.send(&ana, general.id, ClientId::fresh(), "hello")));
+    let (stored, refused): (Vec<_>, Vec<_>) = answers.await.into_iter().partition(Result::is_ok);
+    assert_eq!((stored.len(), refused.len()), (WRITES_WAITING_MAX, 100));
+    assert!(refused.iter().all(|answer| matches!(answer, Err(PostError::Unavailable(StoreError::Busy)))));
+    let next = world.say(&ana, general.id, "now there is room").await;
+    assert_eq!(next.number, WRITES_WAITING_MAX as u64 + 2, "the refused ones took no number");
 }

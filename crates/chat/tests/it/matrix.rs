@@ -1,0 +1,216 @@
+//! S34: everybody tries everything that concerns a room. A new operation does not compile before it has its row.
+
+use serde_json::{Value, json};
+use tidings_chat::{ClientId, InviteError, ManageError, Page, PageFrom, ReadError, RoomId};
+
+use crate::world::{Browser, Somebody, World, channel};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Operation {
+    SeeTheCard,
+    Subscribe,
+    Presence,
+    PresenceStats,
+    History,
+    Publish,
+    RpcPost,
+    RpcTyping,
+    Post,
+    Typing,
+    Events,
+    Messages,
+    Message,
+    Members,
+    Invite,
+    RenewInvite,
+    RevokeInvite,
+    RemoveMember,
+    Leave,
+    Join,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Role {
+    Outsider,
+    Removed,
+    Member,
+    Creator,
+    AdminOutside,
+    AdminInside,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Answer {
+    Done,
+    /// The same as for a room that does not exist.
+    NoSuchRoom,
+    NotAllowed,
+}
+
+const OPERATIONS: [Operation; 20] = [
+    Operation::SeeTheCard,
+    Operation::Subscribe,
+    Operation::Presence,
+    Operation::PresenceStats,
+    Operation::History,
+    Operation::Publish,
+    Operation::RpcPost,
+    Operation::RpcTyping,
+    Operation::Post,
+    Operation::Typing,
+    Operation::Events,
+    Operation::Messages,
+    Operation::Message,
+    Operation::Members,
+    Operation::Invite,
+    Operation::RenewInvite,
+    Operation::RevokeInvite,
+    Operation::RemoveMember,
+    Operation::Leave,
+    Operation::Join,
+];
+
+const ROLES: [Role; 6] =
+    [Role::Outsider, Role::Removed, Role::Member, Role::Creator, Role::AdminOutside, Role::AdminInside];
+
+fn expected(operation: Operation, role: Role) -> Answer {
+    let inside = matches!(role, Role::Member | Role::Creator | Role::AdminInside);
+    let manages = matches!(role, Role::Creator | Role::AdminInside | Role::AdminOutside);
+    match operation {
+        // Every room is open: whoever has an account may see its card and come in.
+        Operation::SeeTheCard | Operation::Join => Answer::Done,
+        Operation::Publish => Answer::NoSuchRoom,
+        Operation::Subscribe
+        | Operation::Presence
+        | Operation::PresenceStats
+        | Operation::History
+        | Operation::RpcPost
+        | Operation::RpcTyping
+        | Operation::Post
+        | Operation::Typing
+        | Operation::Events
+        | Operation::Messages
+        | Operation::Message
+        | Operation::Members
+        | Operation::Invite
+        | Operation::Leave => {
+            if inside {
+                Answer::Done
+            } else {
+                Answer::NoSuchRoom
+            }
+        }
+        Operation::RenewInvite | Operation::RevokeInvite | Operation::RemoveMember => match (manages, inside) {
+            (true, _) => Answer::Done,
+            (false, true) => Answer::NotAllowed,
+            (false, false) => Answer::NoSuchRoom,
+        },
+    }
+}
+
+#[tokio::test]
+async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
+    let world = World::new();
+    let (admin, _, invite) = world.set_up().await;
+    let creator = world.invited("Creator", &invite).await;
+    let member = world.invited("Member", &invite).await;
+    let outsider = world.invited("Outsider", &invite).await;
+    let removed = world.invited("Removed", &invite).await;
+    let victim = world.invited("Victim", &invite).await;
+    for role in ROLES {
+        let who = match role {
+            Role::Outsider => &outsider,
+            Role::Removed => &removed,
+            Role::Member => &member,
+            Role::Creator => &creator,
+            Role::AdminOutside | Role::AdminInside => &admin,
+        };
+        for operation in OPERATIONS {
+            let room = world.room(&creator, "Room").await;
+            for inside in [&member, &removed, &victim] {
+                world.chat.join_room(inside.id, room).await.unwrap();
+            }
+            world.chat.remove_member(creator.id, room, removed.id).await.unwrap();
+            if role == Role::AdminInside {
+                world.chat.join_room(admin.id, room).await.unwrap();
+            }
+            let answer = attempt(&world, operation, who, &creator, &victim, room).await;
+            assert_eq!(answer, expected(operation, role), "{operation:?} by {role:?}");
+        }
+    }
+}
+
+async fn attempt(
+    world: &World,
+    operation: Operation,
+    who: &Somebody,
+    creator: &Somebody,
+    victim: &Somebody,
+    room: RoomId,
+) -> Answer {
+    let (chat, name) = (&world.chat, channel(room));
+    let said = world.say(creator, room, "hello").await.id;
+    let page = Page { from: PageFrom::End, limit: 10 };
+    let mut browser = world.browser(who).await;
+    let post = json!({"room": room, "client_id": ClientId::fresh(), "body": "hello"});
+    match operation {
+        Operation::SeeTheCard => found(chat.room(who.id, room).await.unwrap().is_some()),
+        Operation::Subscribe => on_the_wire(&browser.subscribe(room).await),
+        Operation::Presence => ask(&mut browser, json!({"presence": {"channel": name}})).await,
+        Operation::PresenceStats => ask(&mut browser, json!({"presence_stats": {"channel": name}})).await,
+        Operation::History => ask(&mut browser, json!({"history": {"channel": name, "limit": 5}})).await,
+        Operation::Publish => ask(&mut browser, json!({"publish": {"channel": name, "data": {}}})).await,
+        Operation::RpcPost => on_the_wire(&browser.rpc("post", post).await),
+        Operation::RpcTyping => on_the_wire(&browser.rpc("typing", json!({"room": room})).await),
+        Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
+        Operation::Typing => found(chat.typing(who.id, room).await.is_ok()),
+        Operation::Events => read(chat.events(who.id, room, page).await.map(drop)),
+        Operation::Messages => read(chat.messages(who.id, room, page).await.map(drop)),
+        Operation::Message => found(chat.message(who.id, room, said).await.unwrap().is_some()),
+        Operation::Members => found(chat.members(who.id, room).await.unwrap().is_some()),
+        Operation::Invite => invite(chat.room_invite(who.id, room).await.map(drop)),
+        Operation::RenewInvite => invite(chat.renew_room_invite(who.id, room).await.map(drop)),
+        Operation::RevokeInvite => invite(chat.revoke_room_invite(who.id, room).await),
+        Operation::RemoveMember => match chat.remove_member(who.id, room, victim.id).await {
+            Ok(()) => Answer::Done,
+            Err(ManageError::NotMember) => Answer::NoSuchRoom,
+            Err(ManageError::NotAllowed) => Answer::NotAllowed,
+            Err(error) => panic!("{error}"),
+        },
+        Operation::Leave => found(chat.leave_room(who.id, room).await.is_ok()),
+        Operation::Join => found(chat.join_room(who.id, room).await.is_ok()),
+    }
+}
+
+async fn ask(browser: &mut Browser, command: Value) -> Answer {
+    on_the_wire(&browser.ask(command).await)
+}
+
+fn on_the_wire(answer: &Value) -> Answer {
+    match answer["error"]["code"].as_u64() {
+        None => Answer::Done,
+        Some(103) => Answer::NoSuchRoom,
+        Some(_) => panic!("{answer}"),
+    }
+}
+
+fn found(found: bool) -> Answer {
+    if found { Answer::Done } else { Answer::NoSuchRoom }
+}
+
+fn read(answer: Result<(), ReadError>) -> Answer {
+    match answer {
+        Ok(()) => Answer::Done,
+        Err(ReadError::NotMember) => Answer::NoSuchRoom,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn invite(answer: Result<(), InviteError>) -> Answer {
+    match answer {
+        Ok(()) => Answer::Done,
+        Err(InviteError::NotMember) => Answer::NoSuchRoom,
+        Err(InviteError::NotAllowed) => Answer::NotAllowed,
+        Err(error) => panic!("{error}"),
+    }
+}
