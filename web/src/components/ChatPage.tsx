@@ -60,7 +60,8 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
     return () => document.removeEventListener("visibilitychange", look);
   }, [chat]);
 
-  const covered = !layout.wide.value && layout.rooms.value;
+  const overlaid = !layout.wide.value && layout.people.value && room !== null;
+  const covered = overlaid || (!layout.wide.value && layout.rooms.value);
   return (
     <div class={layout.people.value && room ? "chat chat-people" : "chat"}>
       <a
@@ -74,7 +75,7 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
         {strings.skip}
       </a>
       <Sidebar app={app} chat={chat} layout={layout} />
-      {covered && <div class="scrim" onClick={() => (layout.rooms.value = false)} />}
+      {covered && <div class="scrim" onClick={() => layout.closeInnermost()} />}
       <main class="main" inert={covered} aria-label={room ? strings.room.region(room.info.value.name) : strings.rooms.region}>
         <ConnectionBar live={chat.live} />
         {room ? (

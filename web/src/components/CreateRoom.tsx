@@ -14,7 +14,6 @@ export function CreateRoom({ app, chat, onClose }: { app: App; chat: Chat; onClo
   const [busy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
 
-  useEffect(() => form.current?.querySelector("input")?.focus(), []);
   useEffect(() => form.current?.querySelector<HTMLInputElement>("[aria-invalid=true]")?.focus(), [problems]);
 
   const submit = async (event: Event): Promise<void> => {

@@ -17,6 +17,8 @@ export function Dialog({ title, onClose, children, wide = false }: Props) {
     const opener = document.activeElement;
     const element = dialog.current;
     element?.showModal();
+    // Where there is something to fill in or to decide, that is where to begin; not at the cross.
+    element?.querySelector<HTMLElement>("input, .dialog-actions button")?.focus();
     return () => {
       element?.close();
       if (opener instanceof HTMLElement && opener.isConnected) opener.focus();

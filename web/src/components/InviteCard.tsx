@@ -59,7 +59,16 @@ export function InviteCard({ app, chat, room, welcome }: Props) {
           <div class="invite-words">
             <p class="lead">{strings.invite.lead}</p>
             <InviteLink url={invite.url} room={name} server={app.boot.server_name} />
-            {app.boot.only_this_computer && <p class="invite-note">{strings.invite.onlyThisComputer}</p>}
+            {app.boot.only_this_computer && (
+              <p class="invite-note">
+                {strings.invite.onlyThisComputer}{" "}
+                {strings.invite.onlyThisComputerOptions.map((option, i) => [
+                  i > 0 && ` ${strings.invite.and} `,
+                  <code key={option}>{option}</code>,
+                ])}
+                .
+              </p>
+            )}
             <p class="invite-small">
               {renewed ? strings.invite.renewed : until(invite)}{" "}
               <button type="button" class="link-button" title={strings.invite.renewLead} onClick={() => void renew()}>

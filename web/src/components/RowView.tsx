@@ -111,9 +111,8 @@ function MessageView({ row, outbox, waiting }: { row: MessageRow; outbox: Outbox
         )}
         {row.unsent?.failure && clientId !== undefined && (
           <p class="message-fate message-fate-failed">
-            <Icon of={CircleAlert} size={14} />
             <span>
-              <strong>{room.notSent}</strong> {room.failure(row.unsent.failure)}
+              <Icon of={CircleAlert} size={14} /> <strong>{room.notSent}</strong> {room.failure(row.unsent.failure)}
             </span>
             <button type="button" class="link-button" onClick={() => outbox.retry(clientId)}>
               {room.retrySend}

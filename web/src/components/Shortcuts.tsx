@@ -5,7 +5,7 @@ import { commandKey } from "./platform.ts";
 /** The sheet of keys. */
 export function Shortcuts({ onClose }: { onClose: () => void }) {
   return (
-    <Dialog title={strings.shortcuts.title} onClose={onClose}>
+    <Dialog title={strings.shortcuts.title} onClose={onClose} wide>
       <dl class="shortcuts">
         {strings.shortcuts.list(commandKey()).map(([keys, what]) => (
           <div key={what} class="shortcut">

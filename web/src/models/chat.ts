@@ -107,10 +107,12 @@ export class Chat {
     room.enter();
   }
 
-  /** Where to go when no room is asked for. */
+  /** Where to go when no room is asked for: the last one, else the oldest, which is where everybody is. */
   get home(): string | null {
     const last = this.settings.lastRoom;
-    return (last && this.find(last) ? last : this.joined.peek()[0]?.id) ?? null;
+    if (last && this.find(last)) return last;
+    const [oldest] = [...this.joined.peek()].sort((a, b) => a.info.peek().created - b.info.peek().created);
+    return oldest?.id ?? null;
   }
 
   async create(name: string, topic: string): Promise<RoomInfo> {
