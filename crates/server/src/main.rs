@@ -1,1 +1,66 @@
-fn main() {}
+//! Tidings: a chat you host yourself and a real-time server, in one binary.
+//!
+//! `main` → `cli` (words) → `serve` (wiring, start, drain) or `commands`. The only place with arguments, environment,
+//! clock and `anyhow`; the rules are in the libraries.
+
+mod api;
+mod app;
+mod cli;
+mod commands;
+mod config;
+mod http;
+mod limits;
+mod live;
+mod logs;
+mod metrics;
+mod process;
+mod secrets;
+mod serve;
+mod tokens;
+
+use anyhow::Context;
+use clap::Parser;
+use cli::{Cli, Command, ServeArgs};
+use config::Config;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    process::started();
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidings: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        None => start_server(&cli.serve),
+        Some(Command::Serve(args)) => start_server(&args),
+        Some(Command::Config(args)) => {
+            print!("{}", Config::load(&args)?.to_toml());
+            println!("# api key and token secret: redacted");
+            Ok(())
+        }
+        Some(Command::Token(args)) => commands::token::run(&args),
+        Some(Command::User(args)) => block_on(commands::user::run(args)),
+        Some(Command::Publish(args)) => block_on(commands::publish::run(args)),
+        Some(Command::Tail(args)) => block_on(commands::tail::run(args)),
+        Some(Command::Bench(args)) => block_on(tidings_bench::run(args)),
+    }
+}
+
+fn start_server(args: &ServeArgs) -> anyhow::Result<()> {
+    let config = Config::load(args)?;
+    logs::start(&config.log, config.log_format)?;
+    block_on(serve::run(config))
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime did not start")?;
+    runtime.block_on(work)
+}

@@ -1,0 +1,296 @@
+//! The server API under `/api/`: an application's backend publishes and looks into channels, with an API key.
+//!
+//! The answers are those of the protocol's server API: 200 with `result` or `error`; 401 without the key. The chat's
+//! channels cannot be written here: what is said in a room is posted by a person.
+
+use crate::app::App;
+use crate::http::read_body;
+use crate::limits::HISTORY_PAGE_MAX;
+use crate::process::Figures;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use subtle::ConstantTimeEq;
+use tidings_chat::Chat;
+use tidings_hub::{Channel, PublishOptions, Query, ReadError};
+use tidings_protocol::{
+    Error, HistoryRequest, HistoryResult, Payload, PresenceRequest, PresenceResult, PresenceStatsRequest,
+    PresenceStatsResult, StreamPosition,
+};
+
+pub(crate) fn routes(app: &App) -> Router<App> {
+    Router::new().route("/api/{method}", post(call)).route_layer(from_fn_with_state(app.clone(), require_key))
+}
+
+/// 401 without the key, before anything is read.
+async fn require_key(State(app): State<App>, request: Request, next: Next) -> Response {
+    if has_key(&app, request.headers()) {
+        return next.run(request).await;
+    }
+    let detail =
+        "The server API needs its key in the header X-API-Key; it is in the data folder, in the file api-key.\n";
+    (StatusCode::UNAUTHORIZED, detail).into_response()
+}
+
+/// Whether a request carries the API key, as `X-API-Key: KEY` or `Authorization: apikey KEY`. A key in the URL would end
+/// up in logs (S18) and is not looked at.
+pub(crate) fn has_key(app: &App, headers: &HeaderMap) -> bool {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"apikey "));
+    let given = headers.get("x-api-key").map(|value| value.as_bytes()).or(authorization);
+    given.is_some_and(|given| given.ct_eq(app.api_key.as_bytes()).into())
+}
+
+/// `POST /api/{method}`: the body is JSON whatever its Content-Type says, since the key protects it.
+async fn call(State(app): State<App>, Path(method): Path<String>, request: Request) -> Response {
+    let body = match read_body(request).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    let app = &app;
+    match method.as_str() {
+        "publish" => answer(&body, async |request| publish(app, request)).await,
+        "broadcast" => answer(&body, async |request| Ok(broadcast(app, request))).await,
+        "history" => answer(&body, async |request| history(app, request).await).await,
+        "presence" => answer(&body, async |request| presence(app, &request)).await,
+        "presence_stats" => answer(&body, async |request| presence_stats(app, &request)).await,
+        "channels" => answer(&body, async |request| Ok(channels(app, &request))).await,
+        "info" => answer(&body, async |_: Nothing| Ok(info(app))).await,
+        _ => (StatusCode::NOT_FOUND, "There is no such method in the server API.\n").into_response(),
+    }
+}
+
+/// `{"result": …}` or `{"error": …}`, both with 200; 400 when the body is not what the method takes.
+async fn answer<Q: DeserializeOwned, A: Serialize>(
+    body: &[u8],
+    method: impl AsyncFnOnce(Q) -> Result<A, Error>,
+) -> Response {
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Answer<A> {
+        Result(A),
+        Error(Error),
+    }
+    match serde_json::from_slice(body) {
+        Ok(request) => Json(method(request).await.map_or_else(Answer::Error, Answer::Result)).into_response(),
+        Err(error) => {
+            (StatusCode::BAD_REQUEST, format!("The body is not what this method takes: {error}.\n")).into_response()
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct PublishRequest {
+    channel: String,
+    data: Option<Payload>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    skip_history: bool,
+}
+
+/// Where the channel's stream stands; both left out for what is not kept.
+#[derive(Serialize)]
+struct PublishResult {
+    #[serde(skip_serializing_if = "is_zero")]
+    offset: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    epoch: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(offset: &u64) -> bool {
+    *offset == 0
+}
+
+fn publish(app: &App, request: PublishRequest) -> Result<PublishResult, Error> {
+    let channel = application_channel(&request.channel)?;
+    let data = request.data.ok_or_else(|| bad_request("data is missing: it is the JSON value to publish"))?;
+    let options = PublishOptions { info: None, tags: request.tags, ephemeral: request.skip_history };
+    let StreamPosition { offset, epoch } = app.hub.publish(&channel, data, options).map_err(|error| {
+        tracing::warn!(%error, %channel, "a publication was refused");
+        Error::LIMIT_EXCEEDED
+    })?;
+    Ok(PublishResult { offset, epoch })
+}
+
+#[derive(Deserialize)]
+struct BroadcastRequest {
+    channels: Vec<String>,
+    data: Option<Payload>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    skip_history: bool,
+}
+
+#[derive(Serialize)]
+struct BroadcastResult {
+    responses: Vec<BroadcastResponse>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum BroadcastResponse {
+    Result(PublishResult),
+    Error(Error),
+}
+
+fn broadcast(app: &App, request: BroadcastRequest) -> BroadcastResult {
+    let BroadcastRequest { channels, data, tags, skip_history } = request;
+    let one = |channel| PublishRequest { channel, data: data.clone(), tags: tags.clone(), skip_history };
+    let response =
+        |channel| publish(app, one(channel)).map_or_else(BroadcastResponse::Error, BroadcastResponse::Result);
+    BroadcastResult { responses: channels.into_iter().map(response).collect() }
+}
+
+async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Error> {
+    let channel = application_channel(&request.channel)?;
+    let limit = usize::try_from(request.limit).unwrap_or(HISTORY_PAGE_MAX).min(HISTORY_PAGE_MAX);
+    let since = request.since.unwrap_or_default();
+    let query = Query { since: (!since.epoch.is_empty()).then_some(since.offset), limit, reverse: request.reverse };
+    match app.hub.history(&channel, query, &since.epoch).await {
+        Ok(page) => {
+            Ok(HistoryResult { publications: page.publications, epoch: page.top.epoch, offset: page.top.offset })
+        }
+        Err(ReadError::NotKept) => Err(Error::NOT_AVAILABLE),
+        Err(ReadError::OtherEpoch) => Err(Error::UNRECOVERABLE_POSITION),
+        Err(error @ (ReadError::History(_) | ReadError::Channel(_))) => {
+            tracing::error!(%error, %channel, "a history was not read");
+            Err(Error::INTERNAL)
+        }
+    }
+}
+
+fn presence(app: &App, request: &PresenceRequest) -> Result<PresenceResult, Error> {
+    Ok(PresenceResult { presence: app.hub.presence(&application_channel(&request.channel)?) })
+}
+
+fn presence_stats(app: &App, request: &PresenceStatsRequest) -> Result<PresenceStatsResult, Error> {
+    Ok(app.hub.presence_stats(&application_channel(&request.channel)?))
+}
+
+#[derive(Deserialize)]
+struct ChannelsRequest {
+    /// With `*` for any number of characters; absent: all.
+    #[serde(default)]
+    pattern: String,
+}
+
+#[derive(Serialize)]
+struct ChannelsResult {
+    channels: BTreeMap<String, ChannelInfo>,
+}
+
+#[derive(Serialize)]
+struct ChannelInfo {
+    num_clients: usize,
+}
+
+/// The application's channels that somebody is subscribed to.
+fn channels(app: &App, request: &ChannelsRequest) -> ChannelsResult {
+    let wanted = |channel: &Channel| {
+        !Chat::owns(channel) && (request.pattern.is_empty() || matches(&request.pattern, channel.as_str()))
+    };
+    let channels = app.hub.channels().into_iter().filter(|overview| wanted(&overview.channel));
+    let info = |overview: tidings_hub::ChannelOverview| {
+        (overview.channel.as_str().to_owned(), ChannelInfo { num_clients: overview.num_clients })
+    };
+    ChannelsResult { channels: channels.map(info).collect() }
+}
+
+/// Whether `text` matches `pattern`, in which `*` stands for any characters.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut rest) = text.strip_prefix(head) else { return false };
+    let mut parts: Vec<&str> = tail.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[derive(Serialize)]
+struct InfoResult {
+    nodes: Vec<NodeInfo>,
+}
+
+#[derive(Serialize)]
+struct NodeInfo {
+    uid: String,
+    name: String,
+    version: &'static str,
+    num_clients: u64,
+    num_users: usize,
+    num_channels: u64,
+    num_subs: u64,
+    /// Seconds.
+    uptime: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<ProcessInfo>,
+}
+
+#[derive(Serialize)]
+struct ProcessInfo {
+    /// Seconds on a processor since the start.
+    cpu: f64,
+    /// Bytes of resident memory.
+    rss: f64,
+}
+
+fn info(app: &App) -> InfoResult {
+    let figures = app.hub.metrics();
+    let node = NodeInfo {
+        uid: app.node.clone(),
+        name: app.address().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        num_clients: figures.connections,
+        num_users: app.hub.num_users(),
+        num_channels: figures.channels,
+        num_subs: figures.subscriptions,
+        uptime: crate::process::started().elapsed().as_secs(),
+        process: Figures::read().map(|process| ProcessInfo { cpu: process.cpu_seconds, rss: process.resident_bytes }),
+    };
+    InfoResult { nodes: vec![node] }
+}
+
+/// A channel that an application may use: well-formed, and not the chat's.
+fn application_channel(name: &str) -> Result<Channel, Error> {
+    let channel = Channel::parse(name).map_err(|error| bad_request(&error.to_string()))?;
+    if Chat::owns(&channel) {
+        return Err(Error::UNKNOWN_CHANNEL);
+    }
+    Ok(channel)
+}
+
+fn bad_request(message: &str) -> Error {
+    Error { message: message.to_owned().into(), ..Error::BAD_REQUEST }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_star_in_a_pattern_stands_for_any_characters() {
+        for (pattern, text) in [("*", "news"), ("news", "news"), ("n*s", "news"), ("a:*:c", "a:b:c"), ("*:b*", "a:bc")]
+        {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("new", "news"), ("n*x", "news"), ("a:*:c", "a:c"), ("ab*b", "ab")] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What every handler shares: the chat, the hub, and how the server was started.
+
+use crate::config::Config;
+use crate::http::origin::base_url;
+use crate::http::problem::Problem;
+use crate::metrics::Metrics;
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+use tidings_chat::Chat;
+use tidings_hub::Hub;
+use tidings_serve::Readiness;
+use tidings_websocket::OriginPolicy;
+
+/// The running server, as its handlers see it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+/// See [`App`].
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    /// A name of this run of the server, new at each start.
+    pub(crate) node: String,
+    pub(crate) chat: Chat,
+    pub(crate) hub: Hub,
+    pub(crate) api_key: String,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Off while draining.
+    pub(crate) readiness: Readiness,
+    /// Which pages are our own.
+    pub(crate) own_origin: OriginPolicy,
+    /// Which pages of other sites may open sockets, with a token.
+    pub(crate) allowed_origins: OriginPolicy,
+    /// The real address, once the server listens.
+    pub(crate) listening: OnceLock<SocketAddr>,
+}
+
+impl App {
+    pub(crate) fn new(parts: Shared) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Shared {
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        *self.listening.get().unwrap_or(&self.config.listen)
+    }
+}
+
+/// Who sends a request, for limits and lists of sessions; and the base of the links to answer with.
+pub(crate) struct Caller {
+    pub(crate) address: IpAddr,
+    pub(crate) user_agent: String,
+    pub(crate) base_url: String,
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let address = tidings_serve::Caller::of(parts).and_then(|caller| caller.address);
+        Ok(Self {
+            // Who comes through a Unix socket is on this machine.
+            address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            user_agent: user_agent.unwrap_or_default().to_owned(),
+            base_url: base_url(app, parts),
+        })
+    }
+}

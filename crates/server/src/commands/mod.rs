@@ -1,0 +1,6 @@
+//! The subcommands other than `serve`, a file each.
+
+pub(crate) mod publish;
+pub(crate) mod tail;
+pub(crate) mod token;
+pub(crate) mod user;

@@ -1,0 +1,73 @@
+//! `tidings tail`: prints what is published into a channel, one JSON value a line, across reconnects.
+
+use crate::cli::TailArgs;
+use crate::config::Config;
+use crate::secrets::Secrets;
+use crate::tokens::Tokens;
+use anyhow::{Context, bail};
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tidings_client::{Client, Event, HistoryQuery, Options, SubscribeOptions, Subscription, TokenError};
+
+/// Each token is short-lived; the client asks for the next one by itself.
+const TOKEN_TTL: Duration = Duration::from_secs(300);
+
+pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
+    let client = connect(&args)?;
+    if let Err(disconnect) = client.connected().await {
+        bail!("{} refused the connection: {} ({})", args.remote.server, disconnect.reason, disconnect.code);
+    }
+    let options = SubscribeOptions::new().recoverable();
+    let subscription = client.subscribe(&args.channel, options).await?;
+    let printed = print_all(&client, &args, subscription).await;
+    client.close().await;
+    printed
+}
+
+fn connect(args: &TailArgs) -> anyhow::Result<Client> {
+    let secrets = Secrets::load(&Config::load_data_dir(&args.remote.common)?)?;
+    let tokens = Arc::new(Tokens::new(&secrets.token_secret));
+    let options = Options::new().name("tidings-tail").token_provider(move || {
+        let tokens = tokens.clone();
+        async move {
+            let token = tokens.sign("tidings tail", None, TOKEN_TTL);
+            token.map_err(|error| TokenError::Refused(error.to_string()))
+        }
+    });
+    let socket = format!("{}/connection/websocket", args.remote.server.trim_end_matches('/').replacen("http", "ws", 1));
+    Client::connect(&socket, options).with_context(|| format!("the server address {}", args.remote.server))
+}
+
+/// Until the subscription ends, `--count` is reached, or nobody reads our output any more.
+async fn print_all(client: &Client, args: &TailArgs, mut subscription: Subscription) -> anyhow::Result<()> {
+    let mut left = args.count.unwrap_or(u64::MAX);
+    let mut older = args.history;
+    let mut out = std::io::stdout();
+    while left > 0 {
+        let lines = match subscription.next().await {
+            Some(Event::Subscribed(_)) if older > 0 => {
+                let query = HistoryQuery::latest(std::mem::take(&mut older));
+                let history = client.history(&args.channel, query).await?;
+                history.publications.into_iter().map(|publication| publication.data).collect()
+            }
+            Some(Event::Subscribed(subscribed)) => {
+                if subscribed.was_recovering && !subscribed.recovered {
+                    eprintln!("tidings: some publications were missed while the connection was lost");
+                }
+                Vec::new()
+            }
+            Some(Event::Publication(publication)) => vec![publication.data],
+            Some(Event::Unsubscribed { code, reason }) => bail!("the subscription ended: {reason} ({code})"),
+            Some(_) => Vec::new(),
+            None => break,
+        };
+        for line in lines.into_iter().flatten() {
+            if writeln!(out, "{}", line.as_str()).and_then(|()| out.flush()).is_err() {
+                return Ok(());
+            }
+            left = left.saturating_sub(1);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `tidings user`: looks after the people of the chat, in the database itself, so that it works with and without a
+//! running server.
+
+use crate::cli::{UserArgs, UserCommand};
+use crate::config::Config;
+use crate::serve::clock;
+use anyhow::{Context, bail, ensure};
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use tidings_chat::{Desk, Email, NewPassword};
+
+pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
+    match args.command {
+        UserCommand::List { common } => list(Config::load_data_dir(&common)?).await,
+        UserCommand::Password { common, email } => set_password(Config::load_data_dir(&common)?, &email).await,
+    }
+}
+
+fn desk(data_dir: PathBuf) -> anyhow::Result<Desk> {
+    ensure!(
+        data_dir.is_dir(),
+        "there is no data folder {}; say with --data-dir where the server keeps its data",
+        data_dir.display()
+    );
+    Desk::open(&data_dir, clock()).with_context(|| format!("cannot open the data folder {}", data_dir.display()))
+}
+
+async fn list(data_dir: PathBuf) -> anyhow::Result<()> {
+    for person in desk(data_dir)?.people().await? {
+        println!("{}\t{}\t{}", person.email.as_str(), person.role.as_str(), person.name.as_str());
+    }
+    Ok(())
+}
+
+async fn set_password(data_dir: PathBuf, email: &str) -> anyhow::Result<()> {
+    let desk = desk(data_dir)?;
+    let email = Email::parse(email).context("this is not an e-mail address")?;
+    let password = NewPassword::parse(&ask()?, &email)?;
+    match desk.set_password(&email, password).await? {
+        Some(person) => {
+            println!("{} has a new password and is signed out everywhere.", person.name.as_str());
+            Ok(())
+        }
+        None => bail!("nobody has an account with {}; 'tidings user list' shows who has one", email.as_str()),
+    }
+}
+
+/// The first line of standard input, so that no password is in a command line or its history.
+fn ask() -> anyhow::Result<String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        eprint!("New password (at least 10 characters, shown as you type): ");
+        std::io::stderr().flush()?;
+    }
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line).context("reading the password from standard input")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

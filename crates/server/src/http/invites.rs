@@ -1,0 +1,181 @@
+//! Invites: what a link leads to, accepting one, and a room's own link.
+
+use super::json::JsonBody;
+use super::problem::Problem;
+use super::rooms::room_id;
+use super::schemas::{RoomSchema, WhoSchema};
+use super::session::SignedIn;
+use crate::app::{App, Caller};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tidings_chat::{Invite, InviteError, LookUpError, RoomCard, Who};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(look_up)).routes(routes!(accept)).routes(routes!(
+        of_room,
+        renew_of_room,
+        revoke_of_room
+    ))
+}
+
+/// A room's invite, as its members see it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct InviteBody {
+    code: String,
+    /// The link to hand on; the code is in its fragment, so that it reaches no log.
+    url: String,
+    /// Milliseconds since the Unix epoch.
+    expires: i64,
+    max_uses: u32,
+    uses: u32,
+}
+
+impl InviteBody {
+    pub(super) fn new(base_url: &str, invite: &Invite) -> Self {
+        let code = invite.code.reveal();
+        Self {
+            code: code.into(),
+            url: format!("{base_url}/invite#{code}"),
+            expires: invite.expires.millis(),
+            max_uses: invite.uses_max,
+            uses: invite.uses,
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+struct CodeBody {
+    code: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct InviteCardBody {
+    server: ServerBody,
+    #[schema(value_type = WhoSchema)]
+    inviter: Who,
+    room: InvitedRoomBody,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ServerBody {
+    name: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct InvitedRoomBody {
+    id: String,
+    name: String,
+}
+
+/// Who invites, and where to. The code comes in the body so that it is in no URL and no log.
+#[utoipa::path(post, path = "/v1/invites/look-up", request_body = CodeBody, responses(
+    (status = 200, body = InviteCardBody), (status = 404, body = Problem), (status = 429, body = Problem)))]
+async fn look_up(
+    State(app): State<App>,
+    caller: Caller,
+    JsonBody(body): JsonBody<CodeBody>,
+) -> Result<Json<InviteCardBody>, Problem> {
+    let card = app.chat.look_up_invite(&body.code, caller.address).await?;
+    Ok(Json(InviteCardBody {
+        server: ServerBody { name: app.config.server_name.clone() },
+        inviter: card.inviter,
+        room: InvitedRoomBody { id: card.room.to_string(), name: card.room_name.as_str().into() },
+    }))
+}
+
+#[derive(Serialize, ToSchema)]
+struct EnteredRoomBody {
+    #[schema(value_type = RoomSchema)]
+    room: RoomCard,
+}
+
+/// Enter an invite's room with the account one has.
+#[utoipa::path(post, path = "/v1/invites/accept", request_body = CodeBody, responses(
+    (status = 200, body = EnteredRoomBody), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 429, body = Problem)))]
+async fn accept(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    caller: Caller,
+    JsonBody(body): JsonBody<CodeBody>,
+) -> Result<Json<EnteredRoomBody>, Problem> {
+    let room = app.chat.accept_invite(signed_in.person.id, &body.code, caller.address).await?;
+    Ok(Json(EnteredRoomBody { room: RoomCard::from(&room) }))
+}
+
+/// The room's present invite; one is made if none is valid.
+#[utoipa::path(get, path = "/v1/rooms/{room}/invite", params(("room" = String, Path)), responses(
+    (status = 200, body = InviteBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn of_room(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    caller: Caller,
+    Path(room): Path<String>,
+) -> Result<Json<InviteBody>, Problem> {
+    let invite = app.chat.room_invite(signed_in.person.id, room_id(&room)?).await?;
+    Ok(Json(InviteBody::new(&caller.base_url, &invite)))
+}
+
+/// A new invite; the old link stops working at once.
+#[utoipa::path(post, path = "/v1/rooms/{room}/invite", params(("room" = String, Path)), responses(
+    (status = 201, body = InviteBody), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem)))]
+async fn renew_of_room(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    caller: Caller,
+    Path(room): Path<String>,
+) -> Result<(StatusCode, Json<InviteBody>), Problem> {
+    let invite = app.chat.renew_room_invite(signed_in.person.id, room_id(&room)?).await?;
+    Ok((StatusCode::CREATED, Json(InviteBody::new(&caller.base_url, &invite))))
+}
+
+/// The link stops working at once, and there is no new one until somebody asks for it.
+#[utoipa::path(delete, path = "/v1/rooms/{room}/invite", params(("room" = String, Path)), responses(
+    (status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn revoke_of_room(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path(room): Path<String>,
+) -> Result<StatusCode, Problem> {
+    app.chat.revoke_room_invite(signed_in.person.id, room_id(&room)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Problem {
+    pub(super) fn invite_invalid() -> Self {
+        let detail = "This invite link does not work any more. Ask the one who sent it for a new one.";
+        Self::new(StatusCode::NOT_FOUND, "invite_invalid", detail)
+    }
+
+    pub(super) fn not_allowed() -> Self {
+        let detail = "Only an administrator or the one who made the room may do that.";
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", detail)
+    }
+}
+
+impl From<LookUpError> for Problem {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::Invalid => Self::invite_invalid(),
+            LookUpError::TooMany(after) => Self::too_many(after.0),
+            LookUpError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<InviteError> for Problem {
+    fn from(error: InviteError) -> Self {
+        match error {
+            InviteError::NotMember => Self::not_found(),
+            InviteError::NotAllowed => Self::not_allowed(),
+            InviteError::TooMany(after) => Self::too_many(after.0),
+            InviteError::Unavailable(error) => error.into(),
+        }
+    }
+}

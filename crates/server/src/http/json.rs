@@ -1,0 +1,48 @@
+//! The JSON body of a request: parsed once, refused with a problem that says what is wrong.
+
+use super::problem::Problem;
+use crate::limits::REQUEST_BODY_BYTES_MAX;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use serde::de::DeserializeOwned;
+
+/// A request body of `application/json` (S45: a form of another site cannot send that) and at most
+/// [`REQUEST_BODY_BYTES_MAX`] bytes.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(&request) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_json",
+                "Send the body as JSON, with the header Content-Type: application/json.",
+            ));
+        }
+        let body = read_body(request).await?;
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+            Problem::new(status, "malformed", format!("The body is not what is expected here: {error}."))
+        })
+    }
+}
+
+fn is_json(request: &Request) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+/// The whole body, or 413 over [`REQUEST_BODY_BYTES_MAX`].
+pub(crate) async fn read_body(request: Request) -> Result<bytes::Bytes, Problem> {
+    axum::body::to_bytes(request.into_body(), REQUEST_BODY_BYTES_MAX).await.map_err(|error| {
+        if std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+            let detail = format!("The body of a request may have at most {REQUEST_BODY_BYTES_MAX} bytes.");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "malformed", "The body of the request did not arrive whole.")
+        }
+    })
+}

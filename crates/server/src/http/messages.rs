@@ -1,0 +1,205 @@
+//! Messages and the events of a room: posting, reading a page, catching up.
+
+use super::json::JsonBody;
+use super::people::sentence;
+use super::problem::Problem;
+use super::rooms::room_id;
+use super::schemas::{EventSchema, MessageSchema};
+use super::session::SignedIn;
+use crate::app::App;
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderName, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+use tidings_chat::{
+    Body, BodyError, ClientId, Draft, Event, Message, MessageId, Page, PageFrom, PostError, ReadError, Time,
+};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Entries of a page when the request does not say, and at most: a screen, and a catch-up that is not chatty.
+const PAGE_DEFAULT: u32 = 50;
+const PAGE_MAX: u32 = 200;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(events)).routes(routes!(list, post)).routes(routes!(get))
+}
+
+/// Which page: the newest entries, or those before or after a number.
+#[derive(Deserialize, IntoParams)]
+struct PageQuery {
+    /// Only entries with a lower number.
+    before: Option<u64>,
+    /// Only entries with a higher number.
+    after: Option<u64>,
+    /// At most so many, 1 to 200.
+    limit: Option<u32>,
+}
+
+impl PageQuery {
+    fn page(&self) -> Result<Page, Problem> {
+        let from = match (self.before, self.after) {
+            (None, None) => PageFrom::End,
+            (Some(before), None) => PageFrom::Before(before),
+            (None, Some(after)) => PageFrom::After(after),
+            (Some(_), Some(_)) => {
+                return Err(Problem::field("before", "page_ambiguous", "Give either before or after, not both."));
+            }
+        };
+        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(Problem::field("limit", "limit_out_of_range", format!("The limit is 1 to {PAGE_MAX}.")));
+        }
+        Ok(Page { from, limit })
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct EventsBody {
+    /// Ascending by number.
+    #[schema(value_type = Vec<EventSchema>)]
+    events: Vec<Event>,
+    epoch: String,
+    /// The number of the room's last event.
+    offset: u64,
+    /// Whether there are more in the direction of the page.
+    more: bool,
+}
+
+/// What happened in a room.
+#[utoipa::path(get, path = "/v1/rooms/{room}/events", params(("room" = String, Path), PageQuery), responses(
+    (status = 200, body = EventsBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn events(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path(room): Path<String>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<EventsBody>, Problem> {
+    let page = app.chat.events(signed_in.person.id, room_id(&room)?, query?.page()?).await?;
+    Ok(Json(EventsBody { events: page.events, epoch: page.epoch, offset: page.offset, more: page.more }))
+}
+
+#[derive(Serialize, ToSchema)]
+struct MessagesBody {
+    /// Ascending by number.
+    #[schema(value_type = Vec<MessageSchema>)]
+    messages: Vec<Message>,
+    /// Whether there are more in the direction of the page.
+    more: bool,
+}
+
+/// The messages of a room.
+#[utoipa::path(get, path = "/v1/rooms/{room}/messages", params(("room" = String, Path), PageQuery), responses(
+    (status = 200, body = MessagesBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn list(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path(room): Path<String>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<MessagesBody>, Problem> {
+    let page = app.chat.messages(signed_in.person.id, room_id(&room)?, query?.page()?).await?;
+    Ok(Json(MessagesBody { messages: page.messages, more: page.more }))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct NewMessageBody {
+    /// A UUID of the sender's making (UUIDv7): the same send again gets the same answer.
+    client_id: String,
+    /// 1 to 16384 bytes of UTF-8.
+    body: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct PostedBody {
+    id: String,
+    number: u64,
+    /// Milliseconds since the Unix epoch, by the server's clock.
+    #[schema(value_type = i64)]
+    time: Time,
+}
+
+/// Post a message; it is durable when this answers. 201 the first time, 200 for the same send again.
+#[utoipa::path(post, path = "/v1/rooms/{room}/messages", request_body = NewMessageBody,
+    params(("room" = String, Path)), responses(
+    (status = 201, body = PostedBody, headers(("location" = String))), (status = 200, body = PostedBody),
+    (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn post(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path(room): Path<String>,
+    JsonBody(body): JsonBody<NewMessageBody>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<PostedBody>), Problem> {
+    let start = Instant::now();
+    let room = room_id(&room)?;
+    let client_id = ClientId::parse(&body.client_id).ok_or_else(|| {
+        Problem::field(
+            "client_id",
+            "client_id_invalid",
+            "The client_id must be a UUID in lower case, such as a UUIDv7.",
+        )
+    })?;
+    let draft = Draft { room, client_id, body: Body::parse(body.body)? };
+    let posted = app.chat.post(signed_in.person.id, draft).await?;
+    app.metrics.post_latency.observe(start.elapsed().as_secs_f64());
+    let status = if posted.repeated { StatusCode::OK } else { StatusCode::CREATED };
+    let location = [(header::LOCATION, format!("/v1/rooms/{room}/messages/{}", posted.id))];
+    let body = PostedBody { id: posted.id.to_string(), number: posted.number, time: posted.time };
+    Ok((status, location, Json(body)))
+}
+
+/// One message.
+#[utoipa::path(get, path = "/v1/rooms/{room}/messages/{message}",
+    params(("room" = String, Path), ("message" = String, Path)), responses(
+    (status = 200, body = MessageSchema), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn get(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path((room, message)): Path<(String, String)>,
+) -> Result<Json<Message>, Problem> {
+    let message = MessageId::parse(&message).ok_or_else(Problem::not_found)?;
+    let found = app.chat.message(signed_in.person.id, room_id(&room)?, message).await?;
+    found.map(Json).ok_or_else(Problem::not_found)
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(error: QueryRejection) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", format!("The query is not what is expected here: {error}."))
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Empty => Self::field("body", "body_empty", "A message needs some text."),
+            BodyError::TooLong { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", sentence(&error)),
+        }
+    }
+}
+
+impl From<PostError> for Problem {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::NotMember => Self::not_found(),
+            PostError::Conflict => Self::new(
+                StatusCode::CONFLICT,
+                "client_id_used",
+                "This client_id was used for another message. Make a new one for each message.",
+            ),
+            PostError::TooMany(after) => Self::too_many(after.0),
+            PostError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotMember => Self::not_found(),
+            ReadError::Unavailable(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Everything over HTTP: the page, the REST API under `/v1/`, health and metrics; one file a noun.
+
+mod headers;
+mod health;
+mod invites;
+mod json;
+mod messages;
+pub(crate) mod origin;
+mod people;
+pub(crate) mod problem;
+mod rooms;
+mod schemas;
+pub(crate) mod session;
+mod shell;
+
+use crate::app::App;
+use crate::{api, live};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use problem::Problem;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use json::read_body;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Tidings",
+    description = "The chat's REST API. A person's session cookie says who one is; requests that change something are \
+                   JSON and come from the server's own origin. Errors are problem details (RFC 9457)."
+))]
+struct Description;
+
+/// Every route of the server.
+pub(crate) fn router(app: App) -> Router {
+    let (rest, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(people::routes())
+        .merge(session::routes())
+        .merge(invites::routes())
+        .merge(rooms::routes())
+        .merge(messages::routes())
+        .split_for_parts();
+    let rest =
+        rest.layer(from_fn_with_state(app.clone(), origin::require_same_origin)).layer(map_response(never_cached));
+    Router::new()
+        .merge(rest)
+        .merge(api::routes(&app))
+        .route("/openapi.json", get(move || std::future::ready(Json(description.clone()))))
+        .route("/connection/websocket", any(live::upgrade))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/assets/{name}", get(shell::serve_asset))
+        .route("/", get(shell::shell))
+        .route("/setup", get(shell::shell))
+        .route("/invite", get(shell::shell))
+        .route("/rooms/{room}", get(shell::shell))
+        .fallback(async || Problem::not_found())
+        .layer(from_fn(explain_wrong_method))
+        .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
+        .with_state(app)
+}
+
+/// What the REST API says concerns one person at one moment.
+async fn never_cached(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The router's bare 405 with its `Allow` becomes a problem like every other error, and OPTIONS its answer.
+async fn explain_wrong_method(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return response;
+    }
+    let Some(allow) = response.headers().get(header::ALLOW).cloned() else { return response };
+    if method == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, allow)]).into_response();
+    }
+    let allowed = allow.to_str().unwrap_or_default();
+    let problem = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{method} is not possible here; possible: {allowed}."),
+    );
+    ([(header::ALLOW, allow)], problem).into_response()
+}

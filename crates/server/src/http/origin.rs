@@ -1,0 +1,51 @@
+//! Same origin or not: the check that keeps other sites' pages from acting with a person's cookie (S01, S45).
+
+use super::problem::Problem;
+use super::session::session_token;
+use crate::app::App;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// The base of the links that a request's page should use, such as `http://127.0.0.1:8000`: the configured public
+/// URL, or else the scheme and host that the request itself names.
+pub(crate) fn base_url(app: &App, parts: &Parts) -> String {
+    if let Some(url) = &app.config.public_url {
+        return url.as_str().to_owned();
+    }
+    let caller = tidings_serve::Caller::of(parts);
+    let https = app.config.tls.is_some() || caller.as_ref().is_some_and(|caller| caller.is_https);
+    let scheme = if https { "https" } else { "http" };
+    match caller.map(|caller| caller.host).filter(|host| host.parse::<http::uri::Authority>().is_ok()) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("{scheme}://{}", app.address()),
+    }
+}
+
+/// Whether `origin` is this server's own: exactly scheme, host and port, no substring.
+pub(crate) fn is_own(app: &App, headers: &HeaderMap, origin: &str) -> bool {
+    app.own_origin.allows(origin, headers.get(header::HOST).and_then(|host| host.to_str().ok()))
+}
+
+/// Refuses state-changing requests that a page of another site could have sent.
+pub(crate) async fn require_same_origin(State(app): State<App>, request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) || same_origin(&app, request.headers())
+    {
+        return next.run(request).await;
+    }
+    let detail = "This request came from another site, or without the Origin header that a signed-in request needs.";
+    Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail).into_response()
+}
+
+fn same_origin(app: &App, headers: &HeaderMap) -> bool {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        return origin.to_str().is_ok_and(|origin| is_own(app, headers, origin));
+    }
+    match headers.get("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        // A program that is no browser: harmless without a cookie, and with one it can say its origin.
+        None => session_token(app, headers).is_none(),
+    }
+}

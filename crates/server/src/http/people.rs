@@ -1,0 +1,206 @@
+//! Accounts: the first one by set-up, the others by invite, and who one is.
+
+use super::invites::InviteBody;
+use super::json::JsonBody;
+use super::problem::Problem;
+use super::schemas::RoomSchema;
+use super::session::{SignedIn, cookie};
+use crate::app::{App, Caller};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tidings_chat::{
+    CreateAccountError, Email, EmailError, Name, NameError, NewAccount, NewPassword, PasswordError, Person, RoomCard,
+    SetUp, SetUpError,
+};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(set_up)).routes(routes!(create_account)).routes(routes!(me))
+}
+
+/// A person, as they see themselves.
+#[derive(Serialize, ToSchema)]
+pub(super) struct PersonBody {
+    id: String,
+    name: String,
+    email: String,
+    /// `admin` or `member`.
+    role: &'static str,
+}
+
+impl From<&Person> for PersonBody {
+    fn from(person: &Person) -> Self {
+        Self {
+            id: person.id.to_string(),
+            name: person.name.as_str().into(),
+            email: person.email.as_str().into(),
+            role: person.role.as_str(),
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+struct SetUpBody {
+    /// The one-time code of the set-up link.
+    code: String,
+    /// 1 to 80 characters.
+    name: String,
+    email: String,
+    /// At least 10 characters, at most 1024 bytes.
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SetUpDoneBody {
+    person: PersonBody,
+    #[schema(value_type = RoomSchema)]
+    room: RoomCard,
+    invite: InviteBody,
+}
+
+/// Make the first account, which becomes the administrator, and its room "General".
+#[utoipa::path(post, path = "/v1/setup", request_body = SetUpBody, responses(
+    (status = 201, body = SetUpDoneBody), (status = 403, body = Problem), (status = 409, body = Problem),
+    (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn set_up(
+    State(app): State<App>,
+    caller: Caller,
+    JsonBody(body): JsonBody<SetUpBody>,
+) -> Result<Response, Problem> {
+    let (name, email, password) = parse_account(&body.name, &body.email, &body.password)?;
+    let set_up =
+        SetUp { code: body.code, name, email, password, user_agent: caller.user_agent, address: caller.address };
+    let done = app.chat.set_up(set_up).await?;
+    let body = SetUpDoneBody {
+        person: PersonBody::from(&done.entered.person),
+        room: RoomCard::from(&done.room),
+        invite: InviteBody::new(&caller.base_url, &done.invite),
+    };
+    Ok((StatusCode::CREATED, cookie(&app, Some(&done.entered.token)), Json(body)).into_response())
+}
+
+#[derive(Deserialize, ToSchema)]
+struct NewAccountBody {
+    /// The code of an invite link.
+    invite: String,
+    /// 1 to 80 characters.
+    name: String,
+    email: String,
+    /// At least 10 characters, at most 1024 bytes.
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct AccountBody {
+    person: PersonBody,
+    #[schema(value_type = RoomSchema)]
+    room: RoomCard,
+}
+
+/// Make an account with an invite, and enter its room.
+#[utoipa::path(post, path = "/v1/accounts", request_body = NewAccountBody, responses(
+    (status = 201, body = AccountBody), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn create_account(
+    State(app): State<App>,
+    caller: Caller,
+    JsonBody(body): JsonBody<NewAccountBody>,
+) -> Result<Response, Problem> {
+    let (name, email, password) = parse_account(&body.name, &body.email, &body.password)?;
+    let account = NewAccount {
+        invite: body.invite,
+        name,
+        email,
+        password,
+        user_agent: caller.user_agent,
+        address: caller.address,
+    };
+    let (entered, room) = app.chat.create_account(account).await?;
+    let body = AccountBody { person: PersonBody::from(&entered.person), room: RoomCard::from(&room) };
+    Ok((StatusCode::CREATED, cookie(&app, Some(&entered.token)), Json(body)).into_response())
+}
+
+#[derive(Serialize, ToSchema)]
+struct MeBody {
+    person: PersonBody,
+}
+
+/// Who the session belongs to.
+#[utoipa::path(get, path = "/v1/me", responses((status = 200, body = MeBody), (status = 401, body = Problem)))]
+async fn me(SignedIn(signed_in): SignedIn) -> Json<MeBody> {
+    Json(MeBody { person: PersonBody::from(&signed_in.person) })
+}
+
+fn parse_account(name: &str, email: &str, password: &str) -> Result<(Name, Email, NewPassword), Problem> {
+    let name = Name::parse(name).map_err(|error| name_problem("name", &error))?;
+    let email = Email::parse(email).map_err(|error: EmailError| {
+        Problem::field("email", "email_invalid", format!("This does not look like an e-mail address: {error}."))
+    })?;
+    let password = NewPassword::parse(password, &email).map_err(|error| {
+        let code = match error {
+            PasswordError::TooShort { .. } => "password_too_short",
+            PasswordError::TooLong { .. } => "password_too_long",
+            PasswordError::Common => "password_common",
+        };
+        Problem::field("password", code, sentence(&error))
+    })?;
+    Ok((name, email, password))
+}
+
+pub(super) fn name_problem(field: &'static str, error: &NameError) -> Problem {
+    let code = match error {
+        NameError::Empty => "name_empty",
+        NameError::TooLong { .. } => "name_too_long",
+        NameError::Control => "name_control_character",
+    };
+    Problem::field(field, code, sentence(error))
+}
+
+/// An error's text as a sentence for people.
+pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
+        None => text,
+    }
+}
+
+impl From<SetUpError> for Problem {
+    fn from(error: SetUpError) -> Self {
+        match error {
+            SetUpError::WrongCode => Self::new(
+                StatusCode::FORBIDDEN,
+                "setup_code_wrong",
+                "This set-up link is not the newest one. Use the link that the server printed at its last start.",
+            ),
+            SetUpError::AlreadySetUp => Self::new(
+                StatusCode::CONFLICT,
+                "already_set_up",
+                "This server is set up already. Sign in, or ask its administrator for an invite.",
+            ),
+            SetUpError::TooMany(after) => Self::too_many(after.0),
+            SetUpError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateAccountError> for Problem {
+    fn from(error: CreateAccountError) -> Self {
+        match error {
+            CreateAccountError::InviteInvalid => Self::invite_invalid(),
+            CreateAccountError::AccountExists => Self::new(
+                StatusCode::CONFLICT,
+                "account_exists",
+                "An account could not be made with this e-mail address. If you have one already, sign in.",
+            ),
+            CreateAccountError::TooMany(after) => Self::too_many(after.0),
+            CreateAccountError::Unavailable(error) => error.into(),
+        }
+    }
+}

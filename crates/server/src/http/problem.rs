@@ -1,0 +1,107 @@
+//! Errors of the REST API as RFC 9457 problem details: every handler's error becomes one of these, in one place.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::time::Duration;
+use tidings_chat::StoreError;
+use utoipa::ToSchema;
+
+/// A problem (RFC 9457, `application/problem+json`). `code` is stable and for programs, `detail` says what to do next.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: the title is the status's own.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    /// What is wrong with which field of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FieldProblem {
+    field: &'static str,
+    code: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// 422 with the one field that is wrong.
+    pub(crate) fn field(field: &'static str, code: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let errors = vec![FieldProblem { field, code, detail: detail.clone() }];
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
+    }
+
+    /// 429 with the time after which trying again makes sense.
+    pub(crate) fn too_many(retry_after: Duration) -> Self {
+        let detail = format!("Too many tries. Wait {} s and try again.", retry_after.as_secs().max(1));
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail) }
+    }
+
+    /// 503 for a moment: a bounded queue is full.
+    pub(crate) fn busy() -> Self {
+        let detail = "The server is busy. Try again in a moment.";
+        let retry_after = Some(Duration::from_secs(1));
+        Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail) }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here, or it is not yours to see.")
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "signed_out", "Sign in first.")
+    }
+
+    /// 500; the cause is logged and not told.
+    pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on the server. Try again.")
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy | StoreError::Closed => Self::busy(),
+            StoreError::Full => {
+                tracing::error!(%error, "a request failed");
+                let detail = "The server's disk is full. Nothing was lost; tell the one who runs it.";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
+            }
+            StoreError::Failed(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        response
+    }
+}

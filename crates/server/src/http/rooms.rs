@@ -1,0 +1,182 @@
+//! Rooms and their members.
+
+use super::json::JsonBody;
+use super::people::name_problem;
+use super::problem::Problem;
+use super::schemas::RoomSchema;
+use super::session::SignedIn;
+use crate::app::App;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tidings_chat::{CreateRoomError, ManageError, Member, MembershipError, Name, PersonId, RoomCard, RoomId, Topic};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get))
+        .routes(routes!(members))
+        .routes(routes!(join, leave))
+        .routes(routes!(remove))
+}
+
+/// The room of a path; what is no id is answered like an unknown room (S40).
+pub(super) fn room_id(text: &str) -> Result<RoomId, Problem> {
+    RoomId::parse(text).ok_or_else(Problem::not_found)
+}
+
+#[derive(Serialize, ToSchema)]
+struct RoomsBody {
+    #[schema(value_type = Vec<RoomSchema>)]
+    rooms: Vec<RoomCard>,
+}
+
+/// All open rooms, those one is a member of first, by name.
+#[utoipa::path(get, path = "/v1/rooms", responses((status = 200, body = RoomsBody), (status = 401, body = Problem)))]
+async fn list(State(app): State<App>, SignedIn(signed_in): SignedIn) -> Result<Json<RoomsBody>, Problem> {
+    let rooms = app.chat.rooms(signed_in.person.id).await?;
+    Ok(Json(RoomsBody { rooms: rooms.iter().map(RoomCard::from).collect() }))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct NewRoomBody {
+    /// 1 to 80 characters.
+    name: String,
+    /// Up to 250 characters.
+    #[serde(default)]
+    topic: String,
+}
+
+/// Make a room and be its first member.
+#[utoipa::path(post, path = "/v1/rooms", request_body = NewRoomBody, responses(
+    (status = 201, body = RoomSchema, headers(("location" = String))), (status = 401, body = Problem),
+    (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn create(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    JsonBody(body): JsonBody<NewRoomBody>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<RoomCard>), Problem> {
+    let name = Name::parse(&body.name).map_err(|error| name_problem("name", &error))?;
+    let topic = Topic::parse(&body.topic).map_err(|error| name_problem("topic", &error))?;
+    let room = app.chat.create_room(signed_in.person.id, name, topic).await?;
+    let location = [(header::LOCATION, format!("/v1/rooms/{}", room.id))];
+    Ok((StatusCode::CREATED, location, Json(RoomCard::from(&room))))
+}
+
+/// One room.
+#[utoipa::path(get, path = "/v1/rooms/{room}", params(("room" = String, Path)), responses(
+    (status = 200, body = RoomSchema), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn get(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path(room): Path<String>,
+) -> Result<Json<RoomCard>, Problem> {
+    let room = app.chat.room(signed_in.person.id, room_id(&room)?).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(RoomCard::from(&room)))
+}
+
+#[derive(Serialize, ToSchema)]
+struct MembersBody {
+    members: Vec<MemberBody>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct MemberBody {
+    id: String,
+    name: String,
+    /// `admin`, `creator` or `member`.
+    role: &'static str,
+}
+
+impl From<Member> for MemberBody {
+    fn from(member: Member) -> Self {
+        Self { id: member.id.to_string(), name: member.name.as_str().into(), role: member.role.as_str() }
+    }
+}
+
+/// Who is a member, for its members.
+#[utoipa::path(get, path = "/v1/rooms/{room}/members", params(("room" = String, Path)), responses(
+    (status = 200, body = MembersBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn members(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path(room): Path<String>,
+) -> Result<Json<MembersBody>, Problem> {
+    let members = app.chat.members(signed_in.person.id, room_id(&room)?).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(MembersBody { members: members.into_iter().map(MemberBody::from).collect() }))
+}
+
+/// Join an open room; joining twice is no error.
+#[utoipa::path(put, path = "/v1/rooms/{room}/members/me", params(("room" = String, Path)), responses(
+    (status = 200, body = RoomSchema), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn join(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path(room): Path<String>,
+) -> Result<Json<RoomCard>, Problem> {
+    let room = app.chat.join_room(signed_in.person.id, room_id(&room)?).await?;
+    Ok(Json(RoomCard::from(&room)))
+}
+
+/// Leave a room.
+#[utoipa::path(delete, path = "/v1/rooms/{room}/members/me", params(("room" = String, Path)), responses(
+    (status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn leave(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path(room): Path<String>,
+) -> Result<StatusCode, Problem> {
+    app.chat.leave_room(signed_in.person.id, room_id(&room)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Remove a member; for administrators and the one who made the room.
+#[utoipa::path(delete, path = "/v1/rooms/{room}/members/{person}",
+    params(("room" = String, Path), ("person" = String, Path)), responses(
+    (status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+async fn remove(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path((room, person)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let person = PersonId::parse(&person).ok_or_else(Problem::not_found)?;
+    app.chat.remove_member(signed_in.person.id, room_id(&room)?, person).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<CreateRoomError> for Problem {
+    fn from(error: CreateRoomError) -> Self {
+        match error {
+            CreateRoomError::TooManyRooms => {
+                Self::new(StatusCode::CONFLICT, "too_many_rooms", super::people::sentence(&error))
+            }
+            CreateRoomError::TooMany(after) => Self::too_many(after.0),
+            CreateRoomError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<MembershipError> for Problem {
+    fn from(error: MembershipError) -> Self {
+        match error {
+            MembershipError::NotMember => Self::not_found(),
+            MembershipError::TooMany(after) => Self::too_many(after.0),
+            MembershipError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<ManageError> for Problem {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::NotMember => Self::not_found(),
+            ManageError::NotAllowed => Self::not_allowed(),
+            ManageError::TooMany(after) => Self::too_many(after.0),
+            ManageError::Unavailable(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The page that carries the web UI: a template, into which goes what the page needs to know (3.5, 3.6), and its assets.
+//!
+//! Both are embedded in the binary; with `--web-dir` they are read from a folder at every request instead, so that
+//! editing a template changes the page without recompiling.
+
+use super::problem::Problem;
+use crate::app::{App, Caller};
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use minijinja::{Environment, context};
+use rust_embed::Embed;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::path::{Component, Path as FilePath};
+
+#[derive(Embed)]
+#[folder = "../../web/dist"]
+#[allow_missing = true]
+struct Assets;
+
+#[derive(Embed)]
+#[folder = "../../web/templates"]
+struct Templates;
+
+/// What the build of the web UI wrote: the names of its files, which carry a hash of their content.
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    js: String,
+    css: String,
+    icon: Option<String>,
+}
+
+/// What the page needs to know before its first request.
+#[derive(Debug, Serialize)]
+struct Boot<'a> {
+    server_name: &'a str,
+    version: &'static str,
+    websocket_url: String,
+    /// Nobody has an account yet: the set-up link is in the terminal.
+    setup_needed: bool,
+    /// The server listens on a loopback address, and no public URL says otherwise.
+    only_this_computer: bool,
+    public_url: String,
+}
+
+/// `GET /` and every address that is a view of the page.
+pub(crate) async fn shell(State(app): State<App>, caller: Caller) -> Response {
+    match render(&app, caller.base_url).await {
+        Ok(page) => ([(header::CACHE_CONTROL, "no-store")], Html(page)).into_response(),
+        Err(error) => Problem::internal(&error).into_response(),
+    }
+}
+
+async fn render(app: &App, base: String) -> anyhow::Result<String> {
+    let boot = Boot {
+        server_name: &app.config.server_name,
+        version: env!("CARGO_PKG_VERSION"),
+        websocket_url: format!("{}/connection/websocket", base.replacen("http", "ws", 1)),
+        setup_needed: !app.chat.is_set_up().await?,
+        only_this_computer: app.config.public_url.is_none() && app.address().ip().is_loopback(),
+        public_url: base,
+    };
+    let manifest: Option<Manifest> = match asset(app, "manifest.json") {
+        Some(file) => Some(serde_json::from_slice(&file)?),
+        None => None,
+    };
+    let name = if manifest.is_some() { "shell.html" } else { "not-built.html" };
+    let mut environment = Environment::new();
+    environment.add_template_owned(name, template(app, name)?)?;
+    let values = context! {
+        server_name => app.config.server_name.as_str(),
+        boot => serde_json::to_string(&boot)?,
+        js => manifest.as_ref().map(|manifest| manifest.js.as_str()),
+        css => manifest.as_ref().map(|manifest| manifest.css.as_str()),
+        icon => manifest.as_ref().and_then(|manifest| manifest.icon.as_deref()),
+    };
+    Ok(environment.get_template(name)?.render(values)?)
+}
+
+fn template(app: &App, name: &str) -> anyhow::Result<String> {
+    let file = file::<Templates>(app, "templates", name);
+    let file = file.ok_or_else(|| anyhow::anyhow!("the template {name} is missing"))?;
+    Ok(String::from_utf8(file.into_owned())?)
+}
+
+/// `GET /assets/{name}`: the name carries a hash of the content, so a browser may keep it for ever.
+pub(crate) async fn serve_asset(State(app): State<App>, Path(name): Path<String>) -> Response {
+    let Some(file) = asset(&app, &name) else {
+        return (StatusCode::NOT_FOUND, "There is no such asset.").into_response();
+    };
+    let kind = match name.rsplit('.').next() {
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("json" | "map") => "application/json",
+        Some("png") => "image/png",
+        _ => "application/octet-stream",
+    };
+    let cache = if name == "manifest.json" { "no-cache" } else { "public, max-age=31536000, immutable" };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
+    ];
+    (headers, file).into_response()
+}
+
+fn asset(app: &App, name: &str) -> Option<Cow<'static, [u8]>> {
+    file::<Assets>(app, "dist", name)
+}
+
+/// A file of the web UI: embedded, or from `folder` under `--web-dir`. `name` is a plain file name.
+fn file<E: Embed>(app: &App, folder: &str, name: &str) -> Option<Cow<'static, [u8]>> {
+    let Some(dir) = &app.config.web_dir else { return E::get(name).map(|file| file.data) };
+    let mut components = FilePath::new(name).components();
+    let (Some(Component::Normal(name)), None) = (components.next(), components.next()) else { return None };
+    std::fs::read(dir.join(folder).join(name)).ok().map(Cow::Owned)
+}

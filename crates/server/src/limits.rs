@@ -1,0 +1,22 @@
+//! Every limit of the server, with its unit and reason. The limits of the engine, the hub and the chat are in theirs.
+
+use std::time::Duration;
+
+/// Bytes of a request body under `/v1/` and `/api/`: four of the longest messages, escaped.
+pub(crate) const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of one message from a client over WebSocket: the same as a request's body.
+pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Time a peer has to take what is written to it. A live client reads within a ping interval; whoever does not is
+/// closed with a code that lets them resume.
+pub(crate) const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time from SIGTERM to exit at most: service managers kill after 10 s.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+/// Time over which the sockets are told to go at a shutdown, so that they do not all reconnect at once.
+pub(crate) const DISCONNECT_SPREAD: Duration = Duration::from_millis(500);
+
+/// Publications of a page of `/api/history` and of a client's `history` (client-protocol: the SDKs expect 300).
+pub(crate) const HISTORY_PAGE_MAX: usize = 300;

@@ -1,0 +1,19 @@
+//! Logs: human on a terminal, JSON otherwise, always on standard error (standard output carries the address line).
+
+use crate::cli::LogFormat;
+use anyhow::Context;
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+
+/// Installs the process-wide subscriber. `filter` is a level or a `tracing` filter.
+pub(crate) fn start(filter: &str, format: Option<LogFormat>) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("log filter `{filter}` is not understood"))?;
+    let terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let format = format.unwrap_or(if terminal { LogFormat::Human } else { LogFormat::Json });
+    let installed = match format {
+        LogFormat::Human => builder.with_ansi(terminal).with_target(false).compact().try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    installed.map_err(|error| anyhow::anyhow!("logging could not start: {error}"))
+}

@@ -1,0 +1,187 @@
+//! `tidings serve`: puts the parts together, starts, and drains at the end.
+//!
+//! The order is the story: secrets, chat, hub, routes, listen, say so; then a signal; then readiness off, sockets closed
+//! with the protocol's "shutdown" code, requests finished, waiting writes finished.
+
+use crate::app::{App, Shared};
+use crate::config::Config;
+use crate::limits::{DISCONNECT_SPREAD, DRAIN_MAX};
+use crate::live::LivePolicy;
+use crate::metrics::Metrics;
+use crate::secrets::{Secrets, make_data_dir};
+use crate::tokens::Tokens;
+use crate::{http, process};
+use anyhow::Context;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tidings_chat::{Chat, Clock, Time};
+use tidings_hub::Hub;
+use tidings_serve::{Handle, Listen, Readiness, Server, StartError, Tls, TrustedProxies};
+use tidings_websocket::OriginPolicy;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let mut stop = Stop::listen()?;
+    let app = open(config)?;
+    let upkeep = tokio::spawn({
+        let hub = app.hub.clone();
+        async move { hub.maintain().await }
+    });
+    let handle = listen(&app).await?;
+    announce_start(&app).await?;
+    let ended = tokio::select! {
+        () = stop.requested() => Ok(()),
+        failed = handle.wait() => failed.context("the server stopped by itself"),
+    };
+    drain(&app, &handle).await;
+    upkeep.abort();
+    ended
+}
+
+/// Opens the data folder and wires chat, hub and policy.
+fn open(config: Config) -> anyhow::Result<App> {
+    make_data_dir(&config.data_dir)?;
+    let secrets = Secrets::load(&config.data_dir)?;
+    let chat = Chat::open(tidings_chat::Options::new(&config.data_dir, clock()))
+        .with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
+    let tokens = Arc::new(Tokens::new(&secrets.token_secret));
+    let metrics = Arc::new(Metrics::new());
+    let policy = LivePolicy::new(chat.clone(), tokens, metrics.clone());
+    let limits = tidings_hub::Limits {
+        ping_interval: config.ping_interval,
+        pong_timeout: config.pong_timeout,
+        ..tidings_hub::Limits::default()
+    };
+    let send_latency = metrics.send_latency.clone();
+    let hub = Hub::builder(Arc::new(policy))
+        .limits(limits)
+        .version(format!("{} Tidings", env!("CARGO_PKG_VERSION")))
+        .on_delivered(move |took| send_latency.observe(took.as_secs_f64()))
+        .build();
+    chat.announce_to(hub.clone());
+    metrics.watch(hub.clone());
+    let own_origin = match &config.public_url {
+        Some(url) => OriginPolicy::listed([url.as_str()])?,
+        None => OriginPolicy::SameHost,
+    };
+    let allowed_origins = OriginPolicy::listed(config.allowed_origins.iter().map(|origin| origin.as_str()))?;
+    Ok(App::new(Shared {
+        node: uuid::Uuid::new_v4().to_string(),
+        chat,
+        hub,
+        api_key: secrets.api_key,
+        metrics,
+        readiness: Readiness::new(),
+        own_origin,
+        allowed_origins,
+        listening: OnceLock::new(),
+        config,
+    }))
+}
+
+pub(crate) fn clock() -> Clock {
+    Clock::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    })
+}
+
+async fn listen(app: &App) -> anyhow::Result<Handle> {
+    let config = &app.config;
+    let mut listen = Listen::from(config.listen);
+    if let Some((certificate, key)) = &config.tls {
+        listen = listen.tls(Tls::files(certificate, key).reload_on_hangup());
+    }
+    let server = Server::bind(listen)
+        .readiness(app.readiness.clone())
+        .trusted_proxies(TrustedProxies::parse(config.trusted_proxies.iter().map(String::as_str))?)
+        .serve(http::router(app.clone()))
+        .await;
+    let handle = server.map_err(explain)?;
+    let _ = app.listening.set(handle.local_addr());
+    Ok(handle)
+}
+
+/// What to do next, beside what went wrong.
+fn explain(error: StartError) -> anyhow::Error {
+    let advice = match &error {
+        StartError::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            "another program listens there; stop it, or choose another address with --listen"
+        }
+        StartError::Bind { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege; choose another with --listen, or put a proxy in front"
+        }
+        StartError::Bind { .. } => "choose an address of this machine with --listen",
+        StartError::Certificate(_) => "check --tls-cert and --tls-key",
+        StartError::Limits(_) => "check the limits",
+    };
+    anyhow::Error::new(error).context(advice)
+}
+
+/// The address on standard output, alone on its line; warnings and the set-up link.
+async fn announce_start(app: &App) -> anyhow::Result<()> {
+    let address = app.address();
+    let scheme = if app.config.tls.is_some() { "https" } else { "http" };
+    println!("listening on {scheme}://{address}");
+    // Through a public URL that is HTTPS, a proxy in front ends TLS.
+    if !app.config.is_https() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "plain HTTP on {address}: passwords and messages can be read on the way. Put a TLS proxy in front and set \
+             --public-url https://..., or give --tls-cert and --tls-key"
+        );
+    }
+    if let Some(code) = app.chat.set_up_code().await? {
+        let link = format!("{}/setup#{}", link_base(app, address), code.reveal());
+        println!("\nNobody has an account here yet. Open this link to make the first one:\n\n  {link}\n");
+    }
+    std::io::stdout().flush()?;
+    tracing::info!(%address, took_ms = process::started().elapsed().as_millis(), "started");
+    Ok(())
+}
+
+/// Where a browser can reach the server: never an unspecified address, which is no place to go to.
+fn link_base(app: &App, address: SocketAddr) -> String {
+    if let Some(url) = &app.config.public_url {
+        return url.as_str().to_owned();
+    }
+    let scheme = if app.config.tls.is_some() { "https" } else { "http" };
+    let reachable = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        ip => ip,
+    };
+    format!("{scheme}://{}", SocketAddr::new(reachable, address.port()))
+}
+
+async fn drain(app: &App, handle: &Handle) {
+    tracing::info!(max_s = DRAIN_MAX.as_secs(), "draining");
+    let (report, ()) = tokio::join!(handle.shutdown(DRAIN_MAX), app.hub.shutdown(DISCONNECT_SPREAD));
+    app.chat.close().await;
+    tracing::info!(
+        requests_finished = report.requests_finished,
+        sockets_closed = report.sockets_closed,
+        cut = report.connections_cut,
+        "stopped"
+    );
+}
+
+/// Ctrl-C or SIGTERM.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
