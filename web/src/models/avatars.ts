@@ -14,5 +14,5 @@ export function initials(name: string): string {
 export function colourOf(id: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193) >>> 0;
-  return (hash ^ (hash >>> 15)) % AVATAR_COLOURS;
+  return ((hash ^ (hash >>> 15)) >>> 0) % AVATAR_COLOURS;
 }

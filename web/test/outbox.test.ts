@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { IDBFactory } from "fake-indexeddb";
+import { SEND_ATTEMPTS_MAX } from "../src/limits.ts";
+import { Outbox, resendDelay, type SendResult, type Unsent, type UnsentStore } from "../src/models/outbox.ts";
+import { uuidv7 } from "../src/models/uuid.ts";
+import { IndexedDbStore } from "../src/unsent_store.ts";
+import { MemoryStore, settled } from "./world.ts";
+
+/** An outbox whose server answers as the test says. */
+class Desk {
+  readonly sent: string[] = [];
+  readonly timers: (() => void)[] = [];
+  readonly outbox: Outbox;
+  answer: (unsent: Unsent) => SendResult | Promise<SendResult> = () => this.accept();
+  private number = 0;
+
+  constructor(readonly store: UnsentStore = new MemoryStore()) {
+    this.outbox = new Outbox({
+      person: "ana",
+      store,
+      send: async (unsent) => {
+        this.sent.push(unsent.body);
+        return this.answer(unsent);
+      },
+      changed: () => undefined,
+      after: (_delay, task) => void this.timers.push(task),
+      random: () => 0.5,
+    });
+  }
+
+  accept(): SendResult {
+    this.number += 1;
+    return { posted: { id: `m${this.number}`, number: this.number, time: 1 } };
+  }
+
+  states(room = "r"): string[] {
+    return this.outbox.in(room).map((unsent) => (unsent.posted ? "sent" : (unsent.failure ?? "pending")));
+  }
+}
+
+test("messages of a room are sent one at a time, in the order written", async () => {
+  const desk = new Desk();
+  let answer: (result: SendResult) => void = () => undefined;
+  desk.answer = () => new Promise((resolve) => (answer = resolve));
+  desk.outbox.connected(true);
+  for (const body of ["one", "two", "three"]) desk.outbox.add("r", body, 1);
+  await settled();
+  assert.deepEqual(desk.sent, ["one"]);
+  answer(desk.accept());
+  await settled();
+  assert.deepEqual(desk.sent, ["one", "two"]);
+});
+
+test("rooms do not wait for each other", async () => {
+  const desk = new Desk();
+  desk.answer = (unsent) => (unsent.room === "slow" ? new Promise(() => undefined) : desk.accept());
+  desk.outbox.connected(true);
+  desk.outbox.add("slow", "one", 1);
+  desk.outbox.add("quick", "two", 1);
+  await settled();
+  assert.deepEqual(desk.states("quick"), ["sent"]);
+});
+
+test("without a connection everything waits, and is sent in order when it is back", async () => {
+  const desk = new Desk();
+  for (const body of ["one", "two"]) desk.outbox.add("r", body, 1);
+  await settled();
+  assert.deepEqual([desk.sent, desk.states()], [[], ["pending", "pending"]]);
+  desk.outbox.connected(true);
+  await settled();
+  assert.deepEqual([desk.sent, desk.states()], [["one", "two"], ["sent", "sent"]]);
+});
+
+test("a send that is in doubt is repeated under the same client id", async () => {
+  const desk = new Desk();
+  const ids: string[] = [];
+  desk.answer = (unsent) => {
+    ids.push(unsent.client_id);
+    return ids.length === 1 ? "later" : desk.accept();
+  };
+  desk.outbox.connected(true);
+  desk.outbox.add("r", "one", 1);
+  await settled();
+  desk.outbox.connected(false);
+  desk.outbox.connected(true);
+  await settled();
+  assert.equal(ids.length, 2);
+  assert.equal(ids[0], ids[1]);
+});
+
+test("a refused message stays, with what is behind it going on; Retry and Delete work", async () => {
+  const desk = new Desk();
+  desk.answer = (unsent) => (unsent.body === "bad" ? { failure: "not_a_member" } : desk.accept());
+  desk.outbox.connected(true);
+  const bad = desk.outbox.add("r", "bad", 1);
+  desk.outbox.add("r", "good", 1);
+  await settled();
+  assert.deepEqual(desk.states(), ["not_a_member", "sent"]);
+  desk.outbox.retry(bad.client_id);
+  await settled();
+  assert.deepEqual(desk.sent, ["bad", "good", "bad"]);
+  desk.outbox.delete(bad.client_id);
+  assert.deepEqual(desk.states(), ["sent"]);
+});
+
+test("a busy server is asked again after a while, and after some attempts the message is called failed", async () => {
+  const desk = new Desk();
+  desk.answer = () => "again";
+  desk.outbox.connected(true);
+  desk.outbox.add("r", "one", 1);
+  await settled();
+  while (desk.timers.length > 0) {
+    desk.timers.shift()?.();
+    await settled();
+  }
+  assert.equal(desk.sent.length, SEND_ATTEMPTS_MAX);
+  assert.deepEqual(desk.states(), ["no_answer"]);
+});
+
+test("an event that comes before its answer takes the message away; the answer then changes nothing", async () => {
+  const desk = new Desk();
+  let answer: (result: SendResult) => void = () => undefined;
+  desk.answer = () => new Promise((resolve) => (answer = resolve));
+  desk.outbox.connected(true);
+  const mine = desk.outbox.add("r", "one", 1);
+  desk.outbox.arrived(mine.client_id);
+  answer(desk.accept());
+  await settled();
+  assert.deepEqual(desk.states(), []);
+});
+
+test("an answer for a message that is on the screen already takes it away", async () => {
+  const desk = new Desk();
+  desk.outbox.connected(true);
+  desk.outbox.add("r", "one", 1);
+  await settled();
+  desk.outbox.caughtUp("r", 0);
+  assert.deepEqual(desk.states(), ["sent"]);
+  desk.outbox.caughtUp("r", 1);
+  assert.deepEqual(desk.states(), []);
+});
+
+test("a reload loses nothing: what was not sent is sent then, in order, under the same ids", async () => {
+  const factory = new IDBFactory();
+  const before = new Desk(new IndexedDbStore(factory));
+  const ids = ["one", "two", "three"].map((body) => before.outbox.add("r", body, 1_700_000_000_000).client_id);
+  await new IndexedDbStore(factory).load("ana");
+
+  const after = new Desk(new IndexedDbStore(factory));
+  await after.outbox.restore();
+  assert.deepEqual(after.outbox.in("r").map((unsent) => unsent.client_id), ids);
+  after.outbox.connected(true);
+  await settled();
+  assert.deepEqual(after.sent, ["one", "two", "three"]);
+  assert.deepEqual(await new IndexedDbStore(factory).load("ana"), []);
+});
+
+test("another person on the same computer does not get what was left unsent", async () => {
+  const factory = new IDBFactory();
+  const ana = new Desk(new IndexedDbStore(factory));
+  ana.outbox.add("r", "mine", 1);
+  assert.deepEqual(await new IndexedDbStore(factory).load("ben"), []);
+});
+
+test("signing out forgets what is stored", async () => {
+  const factory = new IDBFactory();
+  const ana = new Desk(new IndexedDbStore(factory));
+  ana.outbox.add("r", "mine", 1);
+  await ana.outbox.clear();
+  assert.deepEqual(await new IndexedDbStore(factory).load("ana"), []);
+});
+
+test("a browser without a database loses nothing but the memory of it", async () => {
+  const desk = new Desk(new IndexedDbStore(undefined));
+  desk.outbox.add("r", "one", 1);
+  await desk.outbox.restore();
+  assert.deepEqual(desk.states(), ["pending"]);
+});
+
+test("the wait grows exponentially with full jitter, between its limits", () => {
+  assert.equal(resendDelay(1, 0), 500);
+  assert.equal(resendDelay(1, 0.999999), 1_000);
+  assert.equal(resendDelay(3, 0.999999), 4_000);
+  assert.equal(resendDelay(40, 0.999999), 20_000);
+  assert.equal(resendDelay(40, 0), 500);
+});
+
+test("client ids are UUIDv7 and ascend, also within one millisecond and when the clock steps back", () => {
+  const ids = Array.from({ length: 20_000 }, (_, i) => uuidv7(1_800_000_000_000 - (i % 3)));
+  assert.ok(ids.every((id) => /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)));
+  assert.ok(ids.every((id, i) => i === 0 || id > (ids[i - 1] ?? "")));
+  assert.equal(parseInt(uuidv7(1_900_000_000_000).replace("-", "").slice(0, 12), 16), 1_900_000_000_000);
+});

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ApiError, problem } from "../src/api.ts";
+import { announcement } from "../src/models/announcer.ts";
+import { AVATAR_COLOURS, colourOf, initials } from "../src/models/avatars.ts";
+import { deviceName } from "../src/models/device.ts";
+import { Presence } from "../src/models/presence.ts";
+import { describe, formProblems } from "../src/models/problems.ts";
+import { matching } from "../src/models/search.ts";
+import { Settings } from "../src/models/settings.ts";
+import { dayLabel } from "../src/models/times.ts";
+import { Typing } from "../src/models/typing.ts";
+import { names, plural, strings } from "../src/strings.ts";
+import { ANA, BEN } from "./world.ts";
+
+const person = (name: string) => ({ id: name, name });
+
+test("counts take the right form", () => {
+  const forms = { one: "# apple", other: "# apples" };
+  assert.deepEqual([0, 1, 2, 1_234].map((count) => plural(count, forms)), ["0 apples", "1 apple", "2 apples", "1,234 apples"]);
+});
+
+test("many names are shortened", () => {
+  assert.equal(names([person("Ana")]), "Ana");
+  assert.equal(names(["Ana", "Ben"].map(person)), "Ana and Ben");
+  assert.equal(names(["Ana", "Ben", "Cho", "Ida", "Kai"].map(person)), "Ana, Ben, and 3 others");
+});
+
+test("typing is told in words that fit the number", () => {
+  assert.equal(strings.room.typing([ANA]), "Ana is typing…");
+  assert.equal(strings.room.typing([ANA, BEN]), "Ana and Ben are typing…");
+  assert.equal(strings.room.typing(["a", "b", "c", "d"].map(person)), "Several people are typing…");
+});
+
+test("a screen reader hears one message in full and a burst as a number", () => {
+  const heard = { author: "Ana", body: "hello" };
+  assert.equal(announcement([heard]), "Ana: hello");
+  assert.equal(announcement([heard, heard, heard]), "3 new messages");
+});
+
+test("a typing notice fades after five seconds unless renewed, and ends with the message", () => {
+  const typing = new Typing();
+  typing.started(BEN, 0);
+  typing.started(BEN, 3_000);
+  assert.deepEqual(typing.people(7_999), [BEN]);
+  assert.equal(typing.fadesIn(7_000), 1_000);
+  assert.deepEqual(typing.people(8_000), []);
+  typing.started(BEN, 9_000);
+  typing.stopped(BEN.id);
+  assert.deepEqual(typing.people(9_001), []);
+});
+
+test("a person with two browsers is here once, until the last one is gone", () => {
+  const presence = new Presence();
+  presence.reset([{ client: "1", user: BEN.id, name: "Ben" }]);
+  presence.joined({ client: "2", user: BEN.id, name: "Ben" });
+  presence.joined({ client: "3", user: ANA.id, name: "Ana" });
+  assert.deepEqual(presence.people().map(({ name }) => name), ["Ana", "Ben"]);
+  presence.left("1");
+  assert.equal(presence.people().length, 2);
+  presence.left("2");
+  assert.deepEqual(presence.people().map(({ name }) => name), ["Ana"]);
+});
+
+test("a problem of the server stands at its field, and otherwise above the button", () => {
+  const invalid = problem(422, { code: "invalid", errors: [{ field: "email", detail: "Use another address." }] });
+  assert.deepEqual(formProblems(invalid, ["email"]), { fields: { email: "Use another address." }, form: null });
+  const wrong = problem(401, { code: "sign_in_failed" });
+  assert.deepEqual(formProblems(wrong, ["email"]), { fields: {}, form: strings.errors.signInFailed });
+  assert.equal(formProblems(problem(422, { code: "password_common" }), []).fields.password, strings.errors.passwordCommon);
+});
+
+test("no answer, too many attempts and nonsense are told in words too", () => {
+  assert.equal(describe(new ApiError(0, "unreachable", "")), strings.errors.unreachable);
+  assert.equal(describe(problem(429, null)), strings.errors.tooMany);
+  assert.equal(describe(problem(500, "<html>")), strings.errors.unknown);
+});
+
+test("initials and colour belong to the person", () => {
+  assert.deepEqual(["Ana Moreno", "ben", "Åsa von Öst", "🦊 Fox", ""].map(initials), ["AM", "B", "ÅÖ", "🦊F", "?"]);
+  assert.equal(colourOf(ANA.id), colourOf(ANA.id));
+  const colours = new Set(Array.from({ length: 200 }, (_, i) => colourOf(`0199-${i}`)));
+  assert.equal(colours.size, AVATAR_COLOURS);
+});
+
+test("days are called by what they are to the reader", () => {
+  const now = new Date(2026, 10, 20, 12).getTime();
+  assert.equal(dayLabel(now - 3_600_000, now), "Today");
+  assert.equal(dayLabel(now - 86_400_000, now), "Yesterday");
+  assert.match(dayLabel(now - 3 * 86_400_000, now), /Tuesday/);
+  assert.match(dayLabel(new Date(2024, 1, 1).getTime(), now), /2024/);
+});
+
+test("rooms are found by the letters of their name, accents aside", () => {
+  const room = (name: string, member = true) => ({ id: name, name, topic: null, member, members: 1, offset: 0, epoch: "", created: 0 });
+  const rooms = [room("Kitchen"), room("Old kitchen"), room("Kitchen repairs", false), room("Café")];
+  assert.deepEqual(matching(rooms, "kit").map(({ name }) => name), ["Kitchen", "Kitchen repairs", "Old kitchen"]);
+  assert.deepEqual(matching(rooms, "cafe").map(({ name }) => name), ["Café"]);
+  assert.equal(matching(rooms, " ").length, 4);
+});
+
+test("devices have names a person recognises", () => {
+  assert.equal(deviceName("Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"), "Firefox on Linux");
+  assert.equal(deviceName("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605 Version/17 Mobile Safari/604"), "Safari on iPhone");
+  assert.equal(deviceName("curl/8"), null);
+});
+
+test("settings are kept per person, and a browser without storage does without", () => {
+  const kept = new Map<string, string>();
+  const storage = {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => void kept.set(key, value),
+    removeItem: (key: string) => void kept.delete(key),
+  };
+  const ana = new Settings("ana", storage);
+  ana.theme = "dark";
+  ana.saveRead("r", 12);
+  ana.saveDraft("r", "half a sen");
+  assert.deepEqual([new Settings("ana", storage).theme, ana.lastRead("r"), ana.draft("r")], ["dark", 12, "half a sen"]);
+  assert.deepEqual([new Settings("ben", storage).theme, new Settings("ben", storage).lastRead("r")], ["system", null]);
+  assert.equal(new Settings("ana", null).theme, "system");
+});
