@@ -18,7 +18,7 @@ use crate::{
     rates::{Backoff, Buckets},
     secrets::{Code, Digested},
     store::{
-        Change, Store,
+        Change, Store, StoreError,
         sqlite::{OpenError, Sqlite, SqliteOptions},
     },
     time::Clock,
@@ -126,6 +126,22 @@ impl Chat {
         });
         tokio::spawn(sweep(Arc::downgrade(&parts), sweep_interval));
         Self(parts)
+    }
+
+    /// Whether the chat can do its work: the store answers and the writer takes writes. For readiness probes.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.0.store.is_set_up().await?;
+        if self.0.writer.is_open() { Ok(()) } else { Err(StoreError::Closed) }
+    }
+
+    /// How many writes wait for the writer, for metrics; at [`WRITES_WAITING_MAX`](crate::limits::WRITES_WAITING_MAX)
+    /// the next one is refused.
+    #[must_use]
+    pub fn writes_waiting(&self) -> usize {
+        self.0.writer.waiting()
     }
 
     /// Takes no more writes, finishes those that wait, and lets another server have the data directory.

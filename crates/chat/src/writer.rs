@@ -51,6 +51,16 @@ impl Writer {
         answered.await.unwrap_or(Err(ApplyError::Store(StoreError::Closed)))
     }
 
+    /// How many writes wait to be taken up.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inbox.max_capacity() - self.inbox.capacity()
+    }
+
+    /// Whether it takes writes.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.inbox.is_closed()
+    }
+
     /// Takes no more writes, finishes those that wait, and ends.
     pub(crate) async fn close(&self) {
         self.closing.notify_one();
@@ -81,6 +91,7 @@ async fn run(
         let (changes, senders): (Vec<_>, Vec<_>) =
             waiting.drain(..together).map(|write| (write.change, write.answer)).unzip();
         let answers = store.apply(changes, clock.now()).await;
+        let mut failure = None;
         for (answer, sender) in answers.into_iter().zip(senders) {
             let outcome = match answer {
                 Ok(applied) => {
@@ -89,12 +100,16 @@ async fn run(
                 }
                 Err(error) => {
                     if let ApplyError::Store(error) = &error {
-                        tracing::error!(%error, "a write failed");
+                        failure = Some(error.clone());
                     }
                     Err(error)
                 }
             };
             sender.send(outcome).ok();
+        }
+        // Once a batch: a full disk fails thousands of writes a second.
+        if let Some(error) = failure {
+            tracing::error!(%error, "writes failed; their senders were told");
         }
     }
 }

@@ -68,7 +68,7 @@ pub(super) use {contract_tests, runs_the_contract};
 const START: Time = Time::from_millis(1_763_630_000_000);
 
 /// A store with Ana, the administrator, in the first room.
-struct World {
+pub(super) struct World {
     store: Arc<dyn Store>,
     now: Time,
     ana: PersonId,
@@ -79,7 +79,11 @@ struct World {
 
 impl World {
     async fn new(fixture: &impl Fixture) -> Self {
-        let (store, invite, token) = (fixture.open(), Code::fresh(), Token::fresh().digest());
+        Self::over(fixture.open()).await
+    }
+
+    pub(super) async fn over(store: Arc<dyn Store>) -> Self {
+        let (invite, token) = (Code::fresh(), Token::fresh().digest());
         let (person, room) = (new_person("Ana"), new_room("General"));
         let (ana, general) = (person.id, room.id);
         let change = Change::SetUp { person, session: new_session(token), room, invite: invite.clone() };
@@ -118,6 +122,19 @@ impl World {
         posted(&self.done(message(author, room, ClientId::fresh(), body)).await)
     }
 
+    /// Posts of the administrator in the first room, in one batch.
+    pub(super) async fn say_together(&self, bodies: &[&str]) -> Vec<Result<Applied, ApplyError>> {
+        let say = |body: &&str| message(self.ana, self.general, ClientId::fresh(), body);
+        self.all(bodies.iter().map(say).collect()).await
+    }
+
+    /// What stands in the first room.
+    pub(super) async fn bodies(&self) -> Vec<String> {
+        let page = Page { from: PageFrom::End, limit: 100 };
+        let page = self.store.messages(self.general, self.ana, page).await.unwrap().unwrap();
+        page.messages.into_iter().map(|message| message.body).collect()
+    }
+
     async fn events(&self, room: RoomId) -> Vec<Event> {
         let page = Page { from: PageFrom::After(0), limit: 1_000 };
         self.store.events(room, None, page).await.unwrap().unwrap().events
@@ -143,7 +160,7 @@ fn new_room(name: &str) -> NewRoom {
 
 fn message(author: PersonId, room: RoomId, client_id: ClientId, body: &str) -> Change {
     let mut digest = [0; 32];
-    digest[..body.len()].copy_from_slice(body.as_bytes());
+    digest[..body.len().min(32)].copy_from_slice(&body.as_bytes()[..body.len().min(32)]);
     Change::Post(NewMessage { id: MessageId::fresh(), room, author, client_id, body: body.into(), digest })
 }
 

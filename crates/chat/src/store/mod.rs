@@ -15,15 +15,16 @@ mod values;
 
 use futures_util::future::BoxFuture;
 
+pub use crate::{passwords::StoredHash, people::Credentials, secrets::Digested};
+
 use crate::{
     events::{Event, Message, Who},
     ids::{ClientId, MessageId, PersonId, RoomId, SessionId},
     invites::{Invite, InviteCard},
     names::{Email, Name, Topic},
-    passwords::StoredHash,
-    people::{Credentials, Person},
+    people::Person,
     rooms::{Member, Room},
-    secrets::{Code, Digested, fresh_epoch},
+    secrets::{Code, fresh_epoch},
     sessions::{Session, SignedIn},
     time::Time,
 };

@@ -309,7 +309,7 @@ impl From<PoolError> for StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::contract::{Fixture, runs_the_contract};
+    use crate::store::contract::{Fixture, World, runs_the_contract};
 
     struct Directory(tempfile::TempDir);
 
@@ -350,6 +350,27 @@ mod tests {
             let path = file.unwrap().path();
             assert_eq!(mode(&path), 0o600, "{}", path.display());
         }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_does_not_fit_takes_nobody_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(dir.path(), &SqliteOptions { pages_max: Some(120) }).unwrap();
+        let world = World::over(Arc::new(store)).await;
+        let too_large = "x".repeat(1 << 20);
+        let answers = world.say_together(&["first", &too_large, "second"]).await;
+        assert!(matches!(&answers[1], Err(ApplyError::Store(StoreError::Full))), "{:?}", answers[1]);
+        assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
+        assert_eq!(world.bodies().await, ["first", "second"]);
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_made_is_named_in_the_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Sqlite::open(&file.join("data"), &SqliteOptions::default()).unwrap_err();
+        assert!(matches!(error, OpenError::Files { .. }) && error.to_string().contains("data"), "{error}");
     }
 
     #[test]
