@@ -42,7 +42,7 @@ async fn require_key(State(app): State<App>, request: Request, next: Next) -> Re
 /// up in logs (S18) and is not looked at.
 pub(crate) fn has_key(app: &App, headers: &HeaderMap) -> bool {
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"apikey "));
-    let given = headers.get("x-api-key").map(|value| value.as_bytes()).or(authorization);
+    let given = headers.get("x-api-key").map(http::HeaderValue::as_bytes).or(authorization);
     given.is_some_and(|given| given.ct_eq(app.api_key.as_bytes()).into())
 }
 

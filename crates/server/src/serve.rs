@@ -66,7 +66,7 @@ fn open(config: Config) -> anyhow::Result<App> {
         Some(url) => OriginPolicy::listed([url.as_str()])?,
         None => OriginPolicy::SameHost,
     };
-    let allowed_origins = OriginPolicy::listed(config.allowed_origins.iter().map(|origin| origin.as_str()))?;
+    let allowed_origins = OriginPolicy::listed(config.allowed_origins.iter().map(super::config::PublicUrl::as_str))?;
     Ok(App::new(Shared {
         node: uuid::Uuid::new_v4().to_string(),
         chat,
@@ -137,7 +137,8 @@ async fn announce_start(app: &App) -> anyhow::Result<()> {
         println!("\nNobody has an account here yet. Open this link to make the first one:\n\n  {link}\n");
     }
     std::io::stdout().flush()?;
-    tracing::info!(%address, took_ms = process::started().elapsed().as_millis(), "started");
+    let took_ms = process::started().elapsed().as_secs_f64() * 1e3;
+    tracing::info!(%address, took_ms, "started");
     Ok(())
 }
 

@@ -6,33 +6,33 @@ use crate::config::Config;
 use crate::serve::clock;
 use anyhow::{Context, bail, ensure};
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use tidings_chat::{Desk, Email, NewPassword};
 
 pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     match args.command {
-        UserCommand::List { common } => list(Config::load_data_dir(&common)?).await,
-        UserCommand::Password { common, email } => set_password(Config::load_data_dir(&common)?, &email).await,
+        UserCommand::List { common } => list(&Config::load_data_dir(&common)?).await,
+        UserCommand::Password { common, email } => set_password(&Config::load_data_dir(&common)?, &email).await,
     }
 }
 
-fn desk(data_dir: PathBuf) -> anyhow::Result<Desk> {
+fn desk(data_dir: &Path) -> anyhow::Result<Desk> {
     ensure!(
         data_dir.is_dir(),
         "there is no data folder {}; say with --data-dir where the server keeps its data",
         data_dir.display()
     );
-    Desk::open(&data_dir, clock()).with_context(|| format!("cannot open the data folder {}", data_dir.display()))
+    Desk::open(data_dir, clock()).with_context(|| format!("cannot open the data folder {}", data_dir.display()))
 }
 
-async fn list(data_dir: PathBuf) -> anyhow::Result<()> {
+async fn list(data_dir: &Path) -> anyhow::Result<()> {
     for person in desk(data_dir)?.people().await? {
         println!("{}\t{}\t{}", person.email.as_str(), person.role.as_str(), person.name.as_str());
     }
     Ok(())
 }
 
-async fn set_password(data_dir: PathBuf, email: &str) -> anyhow::Result<()> {
+async fn set_password(data_dir: &Path, email: &str) -> anyhow::Result<()> {
     let desk = desk(data_dir)?;
     let email = Email::parse(email).context("this is not an e-mail address")?;
     let password = NewPassword::parse(&ask()?, &email)?;

@@ -38,7 +38,9 @@ fn is_json(request: &Request) -> bool {
 /// The whole body, or 413 over [`REQUEST_BODY_BYTES_MAX`].
 pub(crate) async fn read_body(request: Request) -> Result<bytes::Bytes, Problem> {
     axum::body::to_bytes(request.into_body(), REQUEST_BODY_BYTES_MAX).await.map_err(|error| {
-        if std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+        if std::error::Error::source(&error)
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
+        {
             let detail = format!("The body of a request may have at most {REQUEST_BODY_BYTES_MAX} bytes.");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
         } else {

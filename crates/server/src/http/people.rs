@@ -143,8 +143,8 @@ fn parse_account(name: &str, email: &str, password: &str) -> Result<(Name, Email
     })?;
     let password = NewPassword::parse(password, &email).map_err(|error| {
         let code = match error {
-            PasswordError::TooShort { .. } => "password_too_short",
-            PasswordError::TooLong { .. } => "password_too_long",
+            PasswordError::TooShort => "password_too_short",
+            PasswordError::TooLong => "password_too_long",
             PasswordError::Common => "password_common",
         };
         Problem::field("password", code, sentence(&error))
