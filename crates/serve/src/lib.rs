@@ -16,6 +16,7 @@ mod request_id;
 mod server;
 mod service;
 mod shutdown;
+mod signals;
 mod stats;
 #[cfg(feature = "test-kit")]
 pub mod test_kit;
@@ -36,6 +37,7 @@ pub use readiness::Readiness;
 pub use request_id::RequestId;
 pub use server::{ServeError, Server, StartError};
 pub use shutdown::Report;
+pub use signals::stop_signal;
 pub use stats::Stats;
 pub use tls::{CertificateError, Tls};
 pub use tower::service_fn;

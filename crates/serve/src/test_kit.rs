@@ -253,6 +253,22 @@ impl Client {
         tokio::time::timeout(PATIENCE, answer).await.expect("an answer in time")
     }
 
+    /// A WebSocket's stream on this HTTP/2 connection (RFC 8441); see [`TestSocket::over`].
+    ///
+    /// # Panics
+    /// When it is refused, and on HTTP/1.1.
+    pub async fn websocket_stream(&mut self, path: &str) -> Stream {
+        let Sender::Http2(sender) = &mut self.0 else { panic!("RFC 8441 is about HTTP/2") };
+        let request = Request::connect(format!("http://test{path}"))
+            .extension(hyper::ext::Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13")
+            .body(Full::default())
+            .expect("a path");
+        let response = sender.send_request(request).await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK);
+        Box::new(TokioIo::new(hyper::upgrade::on(response).await.expect("an upgraded stream")))
+    }
+
     /// One more client on the same HTTP/2 connection.
     ///
     /// # Panics
@@ -306,7 +322,12 @@ impl TestSocket {
         // The answer to the key of RFC 6455 §1.3, which is the one sent above.
         assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         let upgraded = hyper::upgrade::on(response).await.expect("an upgraded connection");
-        Self { stream: Box::new(TokioIo::new(upgraded)) }
+        Self::over(TokioIo::new(upgraded))
+    }
+
+    /// Speaks on a stream that is upgraded already.
+    pub fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        Self { stream: Box::new(stream) }
     }
 
     /// Sends a text message.

@@ -105,7 +105,7 @@ impl Watch {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.load(Relaxed) == 0 && self.unwritten.load(Relaxed) == 0
+        self.in_flight.load(Relaxed) == 0 && self.unwritten.load(Relaxed) == 0 && self.sockets.is_empty()
     }
 
     /// What is due at `now`. `head_began` is when the next request's head began to arrive, if it has.
