@@ -87,7 +87,7 @@ async fn run(
                 }
             }
         }
-        let together = waiting.iter().position(|write| write.change.revokes()).map_or(waiting.len(), |last| last + 1);
+        let together = together(waiting.iter().map(|write| &write.change));
         let (changes, senders): (Vec<_>, Vec<_>) =
             waiting.drain(..together).map(|write| (write.change, write.answer)).unzip();
         let answers = store.apply(changes, clock.now()).await;
@@ -110,6 +110,35 @@ async fn run(
         // Once a batch: a full disk fails thousands of writes a second.
         if let Some(error) = failure {
             tracing::error!(%error, "writes failed; their senders were told");
+        }
+    }
+}
+
+/// How many of the waiting changes are committed together: up to the first that revokes something. What comes after it is
+/// committed when whoever lost something is cut off, so they can never have read it, not even in between.
+fn together<'a>(waiting: impl ExactSizeIterator<Item = &'a Change>) -> usize {
+    let all = waiting.len();
+    waiting.take_while(|change| !change.revokes()).count().saturating_add(1).min(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{PersonId, RoomId, SessionId};
+
+    #[test]
+    fn g5_a_batch_ends_with_a_change_that_revokes() {
+        let (person, by, room) = (PersonId::fresh(), PersonId::fresh(), RoomId::fresh());
+        let join = || Change::Join { person, room };
+        for revoking in [
+            Change::Leave { person, room },
+            Change::Remove { by, person, room },
+            Change::EndSession { person, session: SessionId::fresh() },
+            Change::SweepSessions,
+        ] {
+            let waiting = [join(), join(), revoking, join(), join()];
+            assert_eq!(together(waiting.iter()), 3);
+            assert_eq!(together(waiting[3..].iter()), 2);
         }
     }
 }

@@ -198,7 +198,8 @@ async fn g5_a_removed_member_receives_nothing_committed_afterwards() {
         );
         let mut received = numbers(&received);
         received.extend(read.into_iter().flat_map(|page| page.events).map(|event| event.number));
-        assert!(received.iter().all(|number| *number < left), "{received:?}, removed at {left}");
+        // An answer on its way may tell that they were removed; nothing may come after that.
+        assert!(received.iter().all(|number| *number <= left), "{received:?}, removed at {left}");
     }
 }
 
