@@ -49,7 +49,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tidings_protocol::{Disconnect, Encoding, Error, Reply, Unsubscribe, json};
+use tidings_protocol::{Disconnect, Encoding, Error, PushEvent, Reply, Unsubscribe, json};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::limits::CLOSING_MAX;
@@ -58,7 +58,7 @@ use crate::operations;
 use crate::outbox::Pushed;
 use crate::registry::{Handle, Heartbeat};
 use crate::session::{Action, Admission, Outcome, Session, Setup};
-use crate::subscribers::{Revoked, push_unsubscribe};
+use crate::subscribers::Revoked;
 use crate::{Channel, Hub};
 
 /// One connection of the hub, without its socket.
@@ -238,7 +238,7 @@ impl Connection {
     }
 
     fn tell_unsubscribed(&self, channel: &Channel, why: Unsubscribe) {
-        push_unsubscribe(&self.handle, channel, why, &self.hub.0.limits);
+        self.send(&Reply::push(channel.as_str(), PushEvent::Unsubscribe(why)));
     }
 
     fn send(&self, reply: &Reply) {

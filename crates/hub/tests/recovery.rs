@@ -1,0 +1,257 @@
+//! Promises G3 and G4 under random interleavings: whatever is published, cut, resumed and held up, a client that
+//! follows the protocol has the channel's publications in order, each once, or was told that it cannot.
+
+mod world;
+
+use proptest::prelude::*;
+use tidings_hub::recovery::{Start, decide};
+use tidings_hub::{Limits, Page};
+use tidings_protocol::{Publication, PushEvent, StreamPosition, SubscribeRequest};
+use world::{Who, World, name, texts};
+
+/// What may happen, in any order.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Publish,
+    /// Stored, but the announcement is lost.
+    Store,
+    Ephemeral,
+    Cut,
+    Reconnect,
+    /// Subscribing begins, and stands still before its history is read.
+    BeginSubscribe,
+    /// Subscribing begins, and stands still after its history was read.
+    BeginAndRead,
+    Proceed,
+    CheckPositions,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        6 => Just(Event::Publish),
+        1 => Just(Event::Store),
+        1 => Just(Event::Ephemeral),
+        2 => Just(Event::Cut),
+        3 => Just(Event::Reconnect),
+        2 => Just(Event::BeginSubscribe),
+        2 => Just(Event::BeginAndRead),
+        3 => Just(Event::Proceed),
+        1 => Just(Event::CheckPositions),
+    ];
+    prop::collection::vec(event, 1..60)
+}
+
+/// A client as an SDK behaves: it remembers its position, and applies what it gets to what it has.
+#[derive(Default)]
+struct Sdk {
+    link: Option<Who>,
+    pending: Option<u32>,
+    subscribed: bool,
+    offset: u64,
+    epoch: String,
+    has: Vec<String>,
+    /// It was told that something is missing, and read the whole history instead.
+    reloads: usize,
+}
+
+struct Run {
+    world: World,
+    channel: &'static str,
+    sdk: Sdk,
+    written: usize,
+    gate: Option<std::sync::Arc<tokio::sync::Semaphore>>,
+}
+
+impl Run {
+    fn new(channel: &'static str) -> Self {
+        Self { world: World::new(), channel, sdk: Sdk::default(), written: 0, gate: None }
+    }
+
+    async fn apply(&mut self, event: Event) {
+        match event {
+            Event::Publish => {
+                self.written += 1;
+                let text = self.written.to_string();
+                // An announcement that has to read runs into a closed gate; the application then goes on.
+                let post = self.world.publish_or_post(self.channel, &text);
+                let _ = tokio::time::timeout(std::time::Duration::from_millis(1), post).await;
+            }
+            Event::Store if self.channel.starts_with("room:") => {
+                self.written += 1;
+                self.world.rules.store.commit(&name(self.channel), &self.written.to_string());
+            }
+            Event::Store => {}
+            Event::Ephemeral => self.world.hub.publish_ephemeral(&name(self.channel), world::text("typing"), None),
+            Event::Cut => self.cut(),
+            Event::Reconnect => {
+                self.begin();
+                self.proceed();
+            }
+            Event::BeginSubscribe | Event::BeginAndRead if self.sdk.link.is_some() => {}
+            Event::BeginSubscribe => {
+                self.proceed();
+                self.gate = Some(self.world.rules.hold_answers());
+                self.begin();
+            }
+            Event::BeginAndRead => {
+                self.proceed();
+                self.gate = Some(self.world.rules.hold_pages());
+                self.begin();
+            }
+            Event::Proceed => self.proceed(),
+            Event::CheckPositions => {
+                let check = self.world.hub.check_positions();
+                let _ = tokio::time::timeout(std::time::Duration::from_millis(1), check).await;
+            }
+        }
+        self.listen();
+    }
+
+    fn cut(&mut self) {
+        self.listen();
+        if let Some(link) = self.sdk.link.take() {
+            self.world.cut(link);
+            (self.sdk.pending, self.sdk.subscribed) = (None, false);
+        }
+    }
+
+    fn begin(&mut self) {
+        if self.sdk.link.is_some() {
+            return;
+        }
+        let link = self.world.connect("ana");
+        let first = self.sdk.epoch.is_empty();
+        let recover = format!(r#","recover":true,"offset":{},"epoch":"{}""#, self.sdk.offset, self.sdk.epoch);
+        let subscribe = format!(r#""subscribe":{{"channel":"{}"{}}}"#, self.channel, if first { "" } else { &recover });
+        self.sdk.pending = Some(self.world.ask(link, &subscribe));
+        self.sdk.link = Some(link);
+    }
+
+    fn proceed(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            gate.add_permits(100_000);
+        }
+        self.world.settle();
+    }
+
+    /// Applies what has arrived.
+    fn listen(&mut self) {
+        self.world.settle();
+        let Some(link) = self.sdk.link else { return };
+        if let Some(id) = self.sdk.pending
+            && let Some(answer) = self.world.try_answer(link, id)
+        {
+            assert!(answer.is_ok(), "{answer:?}");
+            let Ok(tidings_protocol::Response::Subscribe(result)) = answer else { panic!() };
+            self.sdk.pending = None;
+            self.sdk.subscribed = true;
+            let lost = result.was_recovering && !result.recovered;
+            let first = self.sdk.epoch.is_empty();
+            if lost || first {
+                self.sdk.reloads += usize::from(lost);
+                self.sdk.has = (1..=result.offset).map(|number| number.to_string()).collect();
+            } else {
+                assert_eq!(result.offset, self.sdk.offset);
+            }
+            (self.sdk.offset, self.sdk.epoch) = (result.offset, result.epoch.clone());
+            result.publications.into_iter().for_each(|publication| self.take(publication));
+        }
+        let pushes = self
+            .world
+            .pushes(link, self.channel, |event| matches!(event, PushEvent::Pub(_) | PushEvent::Unsubscribe(_)));
+        for push in pushes {
+            match push {
+                PushEvent::Pub(publication) => {
+                    assert!(self.sdk.subscribed, "a publication before the subscribe reply");
+                    self.take(publication);
+                }
+                PushEvent::Unsubscribe(_) => self.sdk.subscribed = false,
+                _ => unreachable!(),
+            }
+        }
+        if self.world.closed(link).is_some() {
+            self.sdk.link = None;
+            self.sdk.subscribed = false;
+        }
+    }
+
+    fn take(&mut self, publication: Publication) {
+        if publication.offset > 0 {
+            assert_eq!(publication.offset, self.sdk.offset + 1, "a gap or a duplicate");
+            self.sdk.offset = publication.offset;
+            self.sdk.has.extend(texts([publication]));
+        }
+    }
+
+    /// In the end, after the link is good again, the client has everything.
+    async fn finish(mut self) -> usize {
+        self.proceed();
+        self.listen();
+        self.world.hub.check_positions().await;
+        self.listen();
+        if !self.sdk.subscribed {
+            self.cut();
+            self.begin();
+            self.listen();
+        }
+        let all: Vec<_> = (1..=self.written).map(|number| number.to_string()).collect();
+        assert_eq!(self.sdk.has, all);
+        self.sdk.reloads
+    }
+}
+
+fn run(channel: &'static str, events: &[Event]) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut run = Run::new(channel);
+        for event in events {
+            run.apply(*event).await;
+        }
+        run.finish().await
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn g4_a_client_of_a_stored_channel_has_everything_once_and_in_order(events in events()) {
+        // Nothing is lost from the store, so no client ever has to reload.
+        prop_assert_eq!(run("room:1", &events), 0);
+    }
+
+    #[test]
+    fn g4_a_client_of_a_channel_in_memory_has_everything_once_and_in_order(events in events()) {
+        prop_assert_eq!(run("news", &events), 0);
+    }
+
+    /// Section 6.3, for any page that a history may give.
+    #[test]
+    fn g4_recovered_means_without_a_gap_up_to_the_top(
+        offset in 0u64..20,
+        first in 1u64..20,
+        count in 0u64..10,
+        beyond in 0u64..3,
+        same_epoch in any::<bool>(),
+        limit in 0usize..10,
+    ) {
+        let publications: Vec<_> =
+            (first..first + count).map(|offset| Publication { offset, ..Publication::default() }).collect();
+        let last = if count == 0 { first } else { first + count - 1 };
+        let top = StreamPosition { offset: last + beyond, epoch: "now".into() };
+        let epoch = if same_epoch { "now" } else { "then" };
+        let request = SubscribeRequest { recover: true, offset, epoch: epoch.into(), ..SubscribeRequest::default() };
+        let limits = Limits { recovery_publications_max: limit, ..Limits::default() };
+        let start = decide(&request, Page { publications: publications.clone(), top: top.clone() }, &limits);
+        let exactly: Vec<_> = (offset + 1..=top.offset).collect();
+        let has: Vec<_> = publications.iter().map(|publication| publication.offset).collect();
+        let complete = same_epoch && offset <= top.offset && has == exactly && has.len() <= limit;
+        prop_assert!(start.was_recovering);
+        prop_assert_eq!(start.recovered, complete);
+        if complete {
+            prop_assert_eq!((start.told.offset, start.offset), (offset, top.offset));
+        } else {
+            prop_assert_eq!(start, Start::unrecovered(top));
+        }
+    }
+}

@@ -1,0 +1,565 @@
+//! The session in virtual time: commands and moments go in, actions come out. Section numbers are those of the client
+//! protocol that docs describe: 3 commands, 4 connect, 5 ping and pong, 6 subscriptions, 9 codes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidings_hub::session::{Action, Admission, Connected, Control, Operation, Outcome, Prepared, Session, Setup};
+use tidings_hub::{Channel, Expiry, Limits, Refusal};
+use tidings_protocol::{
+    Disconnect, Error, Payload, Reply, Response, RpcResult, StreamPosition, SubscribeResult, Unsubscribe, json,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A session and a clock that only the test moves.
+struct World {
+    session: Session,
+    now: Instant,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Limits::default(), 0.0)
+    }
+
+    fn with(limits: Limits, jitter: f64) -> Self {
+        let now = Instant::now();
+        let setup =
+            Setup { client: "c1".into(), version: "0.0.0 test".into(), limits: Arc::new(limits), pings: true, jitter };
+        Self { session: Session::new(setup, now), now }
+    }
+
+    /// Connected, with nothing left to do.
+    fn connected() -> Self {
+        Self::connected_with(Limits::default())
+    }
+
+    fn connected_with(limits: Limits) -> Self {
+        let mut world = Self::with(limits, 0.0);
+        world.client_says(r#"{"id":1,"connect":{}}"#);
+        world.policy_says(welcome());
+        world
+    }
+
+    /// Connected and subscribed to `channel`.
+    fn subscribed(channel: &str) -> Self {
+        let mut world = Self::connected();
+        world.client_says(&format!(r#"{{"id":2,"subscribe":{{"channel":"{channel}"}}}}"#));
+        world.policy_says(subscribed(Prepared::default()));
+        world
+    }
+
+    fn client_says(&mut self, frame: &str) -> Vec<String> {
+        self.session.handle_frame(frame.as_bytes(), self.now);
+        self.actions()
+    }
+
+    fn policy_says(&mut self, outcome: Outcome) -> Vec<String> {
+        self.session.complete(outcome, self.now);
+        self.actions()
+    }
+
+    /// Lets time pass, doing what is due on the way at the moment that it is due.
+    fn wait(&mut self, duration: Duration) -> Vec<String> {
+        let until = self.now + duration;
+        let mut actions = Vec::new();
+        while let Some(due) = self.session.next_timeout().filter(|due| *due <= until) {
+            self.now = due;
+            self.session.handle_timeout(due);
+            actions.extend(self.actions());
+        }
+        self.now = until;
+        actions
+    }
+
+    fn actions(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.session.poll_action()).map(|action| describe(&action)).collect()
+    }
+}
+
+fn describe(action: &Action) -> String {
+    let text = |reply: &Reply| String::from_utf8(json::encode_reply(reply).to_vec()).unwrap();
+    match action {
+        Action::Send(reply) => text(reply),
+        Action::Perform(operation) => format!("perform {}", name(operation)),
+        Action::Admit { channel, reply: Some(reply), .. } => format!("admit {channel}: {}", text(reply)),
+        Action::Admit { channel, reply: None, .. } => format!("admit {channel}"),
+        Action::Leave { channel, why: None } => format!("leave {channel}"),
+        Action::Leave { channel, why: Some(why) } => format!("leave {channel}: {}", why.code),
+        Action::Close(disconnect) => format!("close {}", disconnect.code),
+    }
+}
+
+fn name(operation: &Operation) -> String {
+    match operation {
+        Operation::Connect(_) => "connect".into(),
+        Operation::Subscribe { channel, server_side: false, .. } => format!("subscribe {channel}"),
+        Operation::Subscribe { channel, .. } => format!("subscribe {channel} for the server"),
+        Operation::Publish(channel, data) => format!("publish {channel} {data:?}"),
+        Operation::Presence(channel) => format!("presence {channel}"),
+        Operation::PresenceStats(channel) => format!("presence_stats {channel}"),
+        Operation::History(channel, _) => format!("history {channel}"),
+        Operation::Rpc(rpc) => format!("rpc {}", rpc.method),
+        Operation::Send(_) => "send".into(),
+        Operation::Refresh(token) => format!("refresh {token}"),
+        Operation::SubRefresh(channel, token) => format!("sub_refresh {channel} {token}"),
+    }
+}
+
+fn welcome() -> Outcome {
+    Outcome::Connected(Box::default())
+}
+
+fn subscribed(prepared: Prepared) -> Outcome {
+    Outcome::Subscribed(Box::new(prepared))
+}
+
+fn answer() -> Outcome {
+    Outcome::Answered(Response::Rpc(RpcResult { data: Some(Payload::parse(b"42").unwrap()) }))
+}
+
+fn no(why: impl Into<Refusal>) -> Outcome {
+    Outcome::Refused(why.into())
+}
+
+fn channel(name: &str) -> Channel {
+    Channel::parse(name).unwrap()
+}
+
+// 3 Commands
+
+#[test]
+fn the_first_command_must_be_connect() {
+    for first in [
+        r#"{"id":1,"subscribe":{"channel":"a"}}"#,
+        r#"{"id":1,"rpc":{"method":"m"}}"#,
+        r#"{"send":{"data":1}}"#,
+        r#"{"id":1}"#,
+        "{}",
+    ] {
+        assert_eq!(World::new().client_says(first), ["close 3501"], "{first}");
+    }
+}
+
+#[test]
+fn a_second_connect_breaks_the_protocol() {
+    assert_eq!(World::connected().client_says(r#"{"id":2,"connect":{}}"#), ["close 3501"]);
+}
+
+#[test]
+fn every_command_but_send_needs_an_id() {
+    for command in [r#"{"connect":{}}"#, r#"{"id":0,"connect":{}}"#] {
+        assert_eq!(World::new().client_says(command), ["close 3501"], "{command}");
+    }
+    for method in ["subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "sub_refresh"] {
+        let command = format!(r#"{{"{method}":{{"channel":"a"}}}}"#);
+        assert_eq!(World::connected().client_says(&command), ["close 3501"], "{command}");
+    }
+    assert_eq!(World::connected().client_says(r#"{"send":{"data":1}}"#), ["perform send"]);
+}
+
+#[test]
+fn an_unknown_method_and_a_ping_command_break_the_protocol() {
+    assert_eq!(World::connected().client_says(r#"{"id":7,"teleport":{}}"#), ["close 3501"]);
+    assert_eq!(World::connected().client_says(r#"{"id":11,"ping":{}}"#), ["close 3501"]);
+}
+
+/// Capability 4.20.
+#[test]
+fn a_frame_without_or_with_malformed_commands_breaks_the_protocol() {
+    for frame in ["", "\n", "[]", "x", "{\"id\":", "{\"id\":\"1\",\"rpc\":{}}"] {
+        assert_eq!(World::connected().client_says(frame), ["close 3501"], "{frame:?}");
+    }
+}
+
+#[test]
+fn what_stands_before_a_malformed_command_is_still_done() {
+    let actions = World::connected().client_says("{\"id\":2,\"unsubscribe\":{\"channel\":\"a\"}}\n{\"id\":");
+    assert_eq!(actions, [r#"{"id":2,"unsubscribe":{}}"#, "close 3501"]);
+}
+
+#[test]
+fn after_an_error_reply_to_connect_the_next_command_breaks_the_protocol() {
+    let mut world = World::new();
+    world.client_says(r#"{"id":1,"connect":{"token":"old"}}"#);
+    let refused = world.policy_says(no(Error::TOKEN_EXPIRED));
+    assert_eq!(refused, [r#"{"id":1,"error":{"code":109,"message":"token expired"}}"#]);
+    assert_eq!(world.client_says(r#"{"id":2,"connect":{}}"#), ["close 3501"]);
+}
+
+#[test]
+fn an_empty_channel_breaks_the_protocol_and_a_bad_one_is_an_error() {
+    for method in ["subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "sub_refresh"] {
+        let empty = format!(r#"{{"id":2,"{method}":{{"data":1}}}}"#);
+        assert_eq!(World::connected().client_says(&empty), ["close 3501"], "{empty}");
+        for bad in ["é", &"x".repeat(256)] {
+            let command = format!(r#"{{"id":2,"{method}":{{"channel":"{bad}","data":1}}}}"#);
+            let answer = World::connected().client_says(&command);
+            assert_eq!(answer, [r#"{"id":2,"error":{"code":107,"message":"bad request"}}"#], "{command}");
+        }
+    }
+}
+
+#[test]
+fn connect_and_subscribes_of_one_frame_are_done_in_order_each_after_the_other() {
+    let mut world = World::new();
+    let frame = "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n{\"id\":3,\"subscribe\":{\"channel\":\"b\"}}";
+    assert_eq!(world.client_says(frame), ["perform connect"]);
+    assert_eq!(world.policy_says(welcome())[1..], ["perform subscribe a"]);
+    assert_eq!(
+        world.policy_says(subscribed(Prepared::default())),
+        [r#"admit a: {"id":2,"subscribe":{}}"#, "perform subscribe b"]
+    );
+    assert_eq!(world.policy_says(no(Error::PERMISSION_DENIED))[0], "leave b");
+}
+
+#[test]
+fn replies_echo_ids_in_any_order_of_numbers() {
+    let mut world = World::connected();
+    assert_eq!(
+        world.client_says("{\"id\":9,\"rpc\":{\"method\":\"m\"}}\n{\"id\":4,\"rpc\":{\"method\":\"n\"}}"),
+        ["perform rpc m"]
+    );
+    assert_eq!(world.policy_says(answer()), [r#"{"id":9,"rpc":{"data":42}}"#, "perform rpc n"]);
+    assert_eq!(
+        world.policy_says(no(Error::METHOD_NOT_FOUND)),
+        [r#"{"id":4,"error":{"code":104,"message":"method not found"}}"#]
+    );
+}
+
+#[test]
+fn while_too_many_commands_wait_the_transport_is_not_read() {
+    let mut world = World::connected_with(Limits { commands_waiting_max: 2, ..Limits::default() });
+    for id in 2..5 {
+        assert!(world.session.wants_input());
+        world.client_says(&format!(r#"{{"id":{id},"rpc":{{"method":"m"}}}}"#));
+    }
+    assert!(!world.session.wants_input());
+    world.policy_says(answer());
+    assert!(world.session.wants_input());
+}
+
+#[test]
+fn an_error_of_send_is_not_answered_and_without_a_handler_the_connection_is_closed() {
+    let mut world = World::connected();
+    world.client_says(r#"{"send":{"data":1}}"#);
+    assert!(world.policy_says(no(Error::BAD_REQUEST)).is_empty());
+    world.client_says(r#"{"send":{"data":1}}"#);
+    assert_eq!(world.policy_says(no(Disconnect::NOT_AVAILABLE)), ["close 3508"]);
+}
+
+#[test]
+fn after_the_end_nothing_is_done_any_more() {
+    let mut world = World::connected();
+    world.client_says(r#"{"id":2,"rpc":{"method":"m"}}"#);
+    world.session.close(Disconnect::SHUTDOWN);
+    assert_eq!(world.actions(), ["close 3001"]);
+    assert!(world.policy_says(answer()).is_empty());
+    assert!(world.client_says(r#"{"id":3,"rpc":{"method":"m"}}"#).is_empty());
+    assert!(world.wait(3600 * SECOND).is_empty());
+    assert!(world.session.next_timeout().is_none() && !world.session.wants_input());
+}
+
+// Rates (capability 4.33)
+
+#[test]
+fn commands_above_the_rate_are_refused_and_a_pause_makes_good() {
+    let limits = Limits { commands_burst: 4, commands_per_second: 2, commands_refused_max: 3, ..Limits::default() };
+    let mut world = World::connected_with(limits);
+    let unsubscribe = r#"{"id":2,"unsubscribe":{"channel":"a"}}"#;
+    let done = r#"{"id":2,"unsubscribe":{}}"#;
+    let refused = r#"{"id":2,"error":{"code":111,"message":"too many requests","temporary":true}}"#;
+    // Connect was the first of four.
+    assert_eq!(
+        (0..4).map(|_| world.client_says(unsubscribe).remove(0)).collect::<Vec<_>>(),
+        [done, done, done, refused]
+    );
+    world.wait(SECOND);
+    assert_eq!((0..3).map(|_| world.client_says(unsubscribe).remove(0)).collect::<Vec<_>>(), [done, done, refused]);
+    world.wait(2 * SECOND);
+    assert_eq!(world.client_says(unsubscribe), [done]);
+}
+
+#[test]
+fn who_never_slows_down_is_closed_with_too_many_requests() {
+    let limits = Limits { commands_burst: 2, commands_per_second: 1, commands_refused_max: 3, ..Limits::default() };
+    let mut world = World::connected_with(limits);
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        answers.extend(world.client_says(r#"{"id":2,"unsubscribe":{"channel":"a"}}"#));
+    }
+    assert_eq!(answers.len(), 5);
+    assert!(answers[1..4].iter().all(|answer| answer.contains("111")), "{answers:?}");
+    assert_eq!(answers[4], "close 3013");
+}
+
+// 4 Connect
+
+#[test]
+fn the_connect_reply_says_who_and_how() {
+    let mut world = World::new();
+    assert_eq!(world.client_says(r#"{"id":1,"connect":{"name":"js"}}"#), ["perform connect"]);
+    let reply = r#"{"id":1,"connect":{"client":"c1","version":"0.0.0 test","ping":25,"pong":true}}"#;
+    assert_eq!(world.policy_says(welcome()), [reply]);
+}
+
+#[test]
+fn server_side_subscriptions_stand_in_the_connect_reply_and_go_live_after_it() {
+    let mut world = World::new();
+    world.client_says(r#"{"id":1,"connect":{}}"#);
+    let result =
+        SubscribeResult { recoverable: true, epoch: "e".into(), positioned: true, ..SubscribeResult::default() };
+    let prepared = Prepared { result, ..Prepared::default() };
+    let connected = Connected { subscriptions: vec![(channel("user:1"), prepared)], ..Connected::default() };
+    let actions = world.policy_says(Outcome::Connected(Box::new(connected)));
+    assert!(
+        actions[0].contains(r#""subs":{"user:1":{"recoverable":true,"epoch":"e","positioned":true}}"#),
+        "{actions:?}"
+    );
+    assert_eq!(actions[1], "admit user:1");
+}
+
+#[test]
+fn more_server_side_subscriptions_than_a_connection_may_hold_close_it() {
+    let mut world = World::with(Limits { channels_per_connection_max: 1, ..Limits::default() }, 0.0);
+    world.client_says(r#"{"id":1,"connect":{}}"#);
+    let subscriptions = ["a", "b"].map(|name| (channel(name), Prepared::default())).to_vec();
+    let connected = Connected { subscriptions, ..Connected::default() };
+    assert_eq!(world.policy_says(Outcome::Connected(Box::new(connected))), ["close 3505"]);
+}
+
+#[test]
+fn a_refused_client_is_closed_with_the_code_that_the_policy_says() {
+    for (disconnect, close) in [
+        (Disconnect::INVALID_TOKEN, "close 3500"),
+        (Disconnect::BAD_REQUEST, "close 3501"),
+        (Disconnect::PERMISSION_DENIED, "close 3507"),
+        (Disconnect::CONNECTION_LIMIT, "close 3504"),
+    ] {
+        let mut world = World::new();
+        world.client_says(r#"{"id":1,"connect":{}}"#);
+        assert_eq!(world.policy_says(no(disconnect)), [close]);
+    }
+}
+
+#[test]
+fn who_does_not_connect_in_time_is_stale() {
+    let mut world = World::new();
+    assert!(world.wait(9 * SECOND).is_empty());
+    assert_eq!(world.wait(SECOND), ["close 3502"]);
+
+    let mut refused = World::new();
+    refused.client_says(r#"{"id":1,"connect":{}}"#);
+    refused.policy_says(no(Error::TOKEN_EXPIRED));
+    assert_eq!(refused.wait(10 * SECOND), ["close 3502"]);
+}
+
+// 5 Ping and pong (capabilities 4.18, 4.40)
+
+#[test]
+fn the_first_ping_comes_between_half_an_interval_and_a_whole_one() {
+    for (jitter, first) in [(0.0, 12.5), (0.5, 18.75), (1.0, 25.0)] {
+        let mut world = World::with(Limits::default(), jitter);
+        world.client_says(r#"{"id":1,"connect":{}}"#);
+        world.policy_says(welcome());
+        let first = Duration::from_secs_f64(first);
+        assert!(world.wait(first - Duration::from_millis(1)).is_empty());
+        assert_eq!(world.wait(Duration::from_millis(1)), ["{}"]);
+    }
+}
+
+#[test]
+fn pings_go_on_as_long_as_they_are_answered() {
+    let mut world = World::connected();
+    let mut pings = world.wait(Duration::from_millis(12_500)).len();
+    for _ in 0..100 {
+        assert!(world.client_says("{}").is_empty());
+        pings += world.wait(25 * SECOND).len();
+    }
+    assert_eq!(pings, 101);
+}
+
+#[test]
+fn without_a_pong_the_client_is_gone_after_8_seconds() {
+    let mut world = World::connected();
+    assert_eq!(world.wait(Duration::from_millis(12_500)), ["{}"]);
+    assert!(world.wait(Duration::from_millis(7_999)).is_empty());
+    assert_eq!(world.wait(Duration::from_millis(1)), ["close 3012"]);
+}
+
+#[test]
+fn a_pong_that_nobody_asked_for_breaks_the_protocol() {
+    assert_eq!(World::connected().client_says("{}"), ["close 3501"]);
+    let mut world = World::connected();
+    world.wait(Duration::from_millis(12_500));
+    assert!(world.client_says("{}").is_empty());
+    assert_eq!(world.client_says("{}"), ["close 3501"]);
+}
+
+#[test]
+fn a_pong_is_heard_while_commands_wait() {
+    let mut world = World::connected();
+    world.client_says(r#"{"id":2,"rpc":{"method":"slow"}}"#);
+    world.wait(Duration::from_millis(12_500));
+    world.client_says("{}");
+    assert_eq!(world.wait(20 * SECOND), Vec::<String>::new());
+}
+
+#[test]
+fn who_is_not_read_cannot_be_late_with_a_pong() {
+    let mut world = World::connected_with(Limits { commands_waiting_max: 1, ..Limits::default() });
+    world.client_says("{\"id\":2,\"rpc\":{\"method\":\"slow\"}}\n{\"id\":3,\"rpc\":{\"method\":\"slow\"}}");
+    assert_eq!(world.wait(60 * SECOND), ["{}"]);
+    world.policy_says(answer());
+    assert!(world.client_says("{}").is_empty());
+}
+
+// 6 Subscriptions
+
+#[test]
+fn a_second_subscribe_is_an_error() {
+    let mut world = World::subscribed("a");
+    let again = world.client_says(r#"{"id":3,"subscribe":{"channel":"a"}}"#);
+    assert_eq!(again, [r#"{"id":3,"error":{"code":105,"message":"already subscribed"}}"#]);
+}
+
+#[test]
+fn more_subscriptions_than_allowed_are_an_error() {
+    let mut world = World::connected_with(Limits { channels_per_connection_max: 1, ..Limits::default() });
+    world.client_says(r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    world.policy_says(subscribed(Prepared::default()));
+    let over = world.client_says(r#"{"id":3,"subscribe":{"channel":"b"}}"#);
+    assert_eq!(over, [r#"{"id":3,"error":{"code":106,"message":"limit exceeded"}}"#]);
+    world.client_says(r#"{"id":4,"unsubscribe":{"channel":"a"}}"#);
+    assert_eq!(world.client_says(r#"{"id":5,"subscribe":{"channel":"b"}}"#), ["perform subscribe b"]);
+}
+
+#[test]
+fn unsubscribe_leaves_the_channel_and_succeeds_also_for_an_unknown_one() {
+    let mut world = World::subscribed("a");
+    let gone = world.client_says(r#"{"id":3,"unsubscribe":{"channel":"a"}}"#);
+    assert_eq!(gone, ["leave a", r#"{"id":3,"unsubscribe":{}}"#]);
+    assert_eq!(world.client_says(r#"{"id":4,"unsubscribe":{"channel":"a"}}"#), [r#"{"id":4,"unsubscribe":{}}"#]);
+}
+
+#[test]
+fn a_refused_subscription_leaves_no_trace() {
+    let mut world = World::connected();
+    world.client_says(r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    let refused = world.policy_says(no(Error::PERMISSION_DENIED));
+    assert_eq!(refused, ["leave a", r#"{"id":2,"error":{"code":103,"message":"permission denied"}}"#]);
+    assert_eq!(world.client_says(r#"{"id":3,"subscribe":{"channel":"a"}}"#), ["perform subscribe a"]);
+}
+
+#[test]
+fn what_this_server_does_not_offer_is_refused_as_the_protocol_says() {
+    for (request, answer) in [
+        (r#""delta":"xdelta""#, "close 3501"),
+        (r#""delta":"fossil""#, "perform subscribe a"),
+        (r#""tf":{"key":"k"}"#, r#"{"id":2,"error":{"code":107,"message":"bad request"}}"#),
+        (r#""type":1"#, r#"{"id":2,"error":{"code":103,"message":"permission denied"}}"#),
+    ] {
+        let command = format!(r#"{{"id":2,"subscribe":{{"channel":"a",{request}}}}}"#);
+        assert_eq!(World::connected().client_says(&command), [answer], "{command}");
+    }
+}
+
+#[test]
+fn flag_2_turns_an_unrecovered_subscription_into_error_112() {
+    let result = SubscribeResult { was_recovering: true, ..SubscribeResult::default() };
+    let unrecovered = subscribed(Prepared { result, ..Prepared::default() });
+    for (flag, answer) in [
+        (0, vec![r#"admit a: {"id":2,"subscribe":{"was_recovering":true}}"#]),
+        (1, vec![r#"admit a: {"id":2,"subscribe":{"was_recovering":true}}"#]),
+        (2, vec!["leave a", r#"{"id":2,"error":{"code":112,"message":"unrecoverable position"}}"#]),
+        (3, vec!["leave a", r#"{"id":2,"error":{"code":112,"message":"unrecoverable position"}}"#]),
+    ] {
+        let mut world = World::connected();
+        world.client_says(&format!(
+            r#"{{"id":2,"subscribe":{{"channel":"a","recover":true,"epoch":"_","flag":{flag}}}}}"#
+        ));
+        assert_eq!(world.policy_says(unrecovered.clone()), answer, "flag {flag}");
+    }
+}
+
+#[test]
+fn the_server_subscribes_with_a_push_and_in_turn() {
+    let mut world = World::connected();
+    world.client_says(r#"{"id":2,"rpc":{"method":"slow"}}"#);
+    world.session.handle_control(Control::Subscribe(channel("user:1")), world.now);
+    assert!(world.actions().is_empty(), "one operation at a time");
+    assert_eq!(world.policy_says(answer())[1..], ["perform subscribe user:1 for the server"]);
+    let result =
+        SubscribeResult { recoverable: true, epoch: "e".into(), positioned: true, ..SubscribeResult::default() };
+    let position = Some(StreamPosition { offset: 0, epoch: "e".into() });
+    let admission = Admission { position, ..Admission::default() };
+    let pushed = world.policy_says(subscribed(Prepared { result, admission, expires_in: None }));
+    let push = r#"{"push":{"channel":"user:1","subscribe":{"recoverable":true,"epoch":"e","positioned":true}}}"#;
+    assert_eq!(pushed, [format!("admit user:1: {push}")]);
+}
+
+#[test]
+fn a_subscription_that_the_server_ended_can_be_made_again() {
+    let mut world = World::subscribed("a");
+    world.session.handle_control(Control::Unsubscribed(channel("a")), world.now);
+    assert_eq!(world.client_says(r#"{"id":3,"subscribe":{"channel":"a"}}"#), ["perform subscribe a"]);
+}
+
+// 6 Expiry
+
+#[test]
+fn a_connection_that_is_not_refreshed_ends_after_its_ttl_and_a_grace_of_25_seconds() {
+    let mut world = World::with(Limits { ping_interval: 3600 * SECOND, ..Limits::default() }, 0.0);
+    world.client_says(r#"{"id":1,"connect":{}}"#);
+    let expiry = Some(Expiry::Refreshable(Duration::from_millis(59_500)));
+    let reply = world.policy_says(Outcome::Connected(Box::new(Connected { expiry, ..Connected::default() })));
+    assert!(reply[0].contains(r#""expires":true,"ttl":60"#), "{reply:?}");
+    assert!(world.wait(60 * SECOND).is_empty());
+    assert_eq!(world.client_says(r#"{"id":2,"refresh":{"token":"new"}}"#), ["perform refresh new"]);
+    let refreshed = world.policy_says(Outcome::Refreshed(Some(Expiry::Refreshable(100 * SECOND))));
+    assert_eq!(refreshed, [r#"{"id":2,"refresh":{"client":"c1","version":"0.0.0 test","expires":true,"ttl":100}}"#]);
+    assert!(world.wait(124 * SECOND).is_empty());
+    assert_eq!(world.wait(SECOND), ["close 3005"]);
+}
+
+#[test]
+fn a_connection_with_a_final_end_is_closed_then_without_having_been_told() {
+    let mut world = World::with(Limits { ping_interval: 3600 * SECOND, ..Limits::default() }, 0.0);
+    world.client_says(r#"{"id":1,"connect":{}}"#);
+    let expiry = Some(Expiry::Final(60 * SECOND));
+    let reply = world.policy_says(Outcome::Connected(Box::new(Connected { expiry, ..Connected::default() })));
+    assert!(!reply[0].contains("expires"));
+    assert_eq!(world.wait(60 * SECOND), ["close 3005"]);
+}
+
+#[test]
+fn a_subscription_that_is_not_refreshed_ends_with_2501_and_the_connection_lives_on() {
+    let mut world = World::connected_with(Limits { ping_interval: 3600 * SECOND, ..Limits::default() });
+    world.client_says(r#"{"id":2,"subscribe":{"channel":"a","token":"t"}}"#);
+    let told = world.policy_says(subscribed(Prepared { expires_in: Some(10 * SECOND), ..Prepared::default() }));
+    assert_eq!(told, [r#"admit a: {"id":2,"subscribe":{"expires":true,"ttl":10}}"#]);
+    world.wait(30 * SECOND);
+    assert_eq!(world.client_says(r#"{"id":3,"sub_refresh":{"channel":"a","token":"u"}}"#), ["perform sub_refresh a u"]);
+    let refreshed = world.policy_says(Outcome::SubRefreshed(Some(10 * SECOND)));
+    assert_eq!(refreshed, [r#"{"id":3,"sub_refresh":{"expires":true,"ttl":10}}"#]);
+    assert!(world.wait(34 * SECOND).is_empty());
+    assert_eq!(world.wait(SECOND), [format!("leave a: {}", Unsubscribe::EXPIRED.code)]);
+    assert!(world.wait(60 * SECOND).is_empty());
+}
+
+#[test]
+fn a_server_side_subscription_that_expires_closes_the_connection_with_3006() {
+    let mut world = World::with(Limits { ping_interval: 3600 * SECOND, ..Limits::default() }, 0.0);
+    world.client_says(r#"{"id":1,"connect":{}}"#);
+    let prepared = Prepared { expires_in: Some(10 * SECOND), ..Prepared::default() };
+    let connected = Connected { subscriptions: vec![(channel("user:1"), prepared)], ..Connected::default() };
+    world.policy_says(Outcome::Connected(Box::new(connected)));
+    assert_eq!(world.wait(35 * SECOND), ["close 3006"]);
+}
+
+#[test]
+fn sub_refresh_of_what_is_not_subscribed_is_denied() {
+    let answer = World::connected().client_says(r#"{"id":3,"sub_refresh":{"channel":"a","token":"u"}}"#);
+    assert_eq!(answer, [r#"{"id":3,"error":{"code":103,"message":"permission denied"}}"#]);
+}

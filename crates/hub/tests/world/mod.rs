@@ -1,0 +1,456 @@
+//! A hub, an application with simple rules, and clients that speak the protocol: everything by hand, without sockets.
+//!
+//! Channels: `room:…` is kept by the application's store, `plain:…` by nobody, everything else by the hub's memory.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of the world")]
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tidings_hub::{
+    Accepted, Channel, ChannelOptions, Client, Connection, ConnectionOptions, Expiry, Grant, History, HistoryError,
+    Hub, Identity, JoinLeave, Limits, Page, Policy, PublishGrant, PublishOptions, Query, Refusal, Source, Step,
+};
+use tidings_protocol::{
+    ConnectRequest, Disconnect, Error, Payload, Publication, PushEvent, Reply, Response, StreamPosition,
+    SubscribeRequest, SubscribeResult, json,
+};
+use tokio::sync::Semaphore;
+
+pub const HISTORY_SIZE: usize = 100;
+pub const HISTORY_TTL: Duration = Duration::from_secs(300);
+
+/// The application.
+pub struct Rules {
+    pub store: Arc<Store>,
+    banned: Mutex<HashSet<(String, String)>>,
+    /// Channels to which connect subscribes.
+    pub given: Mutex<Vec<(Channel, Grant)>>,
+    pub expiry: Mutex<Option<Expiry>>,
+    /// While set, answers about subscriptions wait for a permit.
+    gate: Mutex<Option<Arc<Semaphore>>>,
+}
+
+/// Where the application keeps its channels.
+pub struct Store {
+    channels: Mutex<HashMap<String, Vec<Publication>>>,
+    epoch: Mutex<String>,
+    /// While set, reading waits for a permit before it looks.
+    gate: Mutex<Option<Arc<Semaphore>>>,
+    /// While set, what was read waits for a permit, and may be out of date then.
+    gate_behind: Mutex<Option<Arc<Semaphore>>>,
+}
+
+impl Store {
+    pub fn commit(&self, channel: &Channel, data: &str) -> Publication {
+        let mut channels = self.channels.lock().unwrap();
+        let kept = channels.entry(channel.as_str().to_owned()).or_default();
+        let offset = kept.len() as u64 + 1;
+        let publication = Publication { data: Some(text(data)), offset, ..Publication::default() };
+        kept.push(publication.clone());
+        publication
+    }
+
+    pub fn restore_from_backup(&self, epoch: &str) {
+        epoch.clone_into(&mut self.epoch.lock().unwrap());
+    }
+
+    fn page(&self, channel: &Channel, query: Query) -> Page {
+        let channels = self.channels.lock().unwrap();
+        let kept = channels.get(channel.as_str()).map_or(&[][..], Vec::as_slice);
+        let top = StreamPosition { offset: kept.len() as u64, epoch: self.epoch.lock().unwrap().clone() };
+        let publications = if query.reverse {
+            let before = query.since.unwrap_or(u64::MAX);
+            kept.iter().rev().filter(|p| p.offset < before).take(query.limit).cloned().collect()
+        } else {
+            let after = query.since.unwrap_or(0);
+            kept.iter().filter(|p| p.offset > after).take(query.limit).cloned().collect()
+        };
+        Page { publications, top }
+    }
+}
+
+impl History for Store {
+    fn position<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<StreamPosition, HistoryError>> {
+        async { Ok(self.read(channel, Query::default()).await?.top) }.boxed()
+    }
+
+    fn read<'a>(&'a self, channel: &'a Channel, query: Query) -> BoxFuture<'a, Result<Page, HistoryError>> {
+        async move {
+            pass(&self.gate).await;
+            let page = self.page(channel, query);
+            pass(&self.gate_behind).await;
+            Ok(page)
+        }
+        .boxed()
+    }
+}
+
+async fn pass(gate: &Mutex<Option<Arc<Semaphore>>>) {
+    let gate = gate.lock().unwrap().clone();
+    if let Some(gate) = gate {
+        gate.acquire().await.unwrap().forget();
+    }
+}
+
+impl Rules {
+    pub fn ban(&self, user: &str, channel: &str) {
+        self.banned.lock().unwrap().insert((user.into(), channel.into()));
+    }
+
+    pub fn hold_answers(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.gate.lock().unwrap() = Some(gate.clone());
+        gate
+    }
+
+    pub fn hold_reads(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.store.gate.lock().unwrap() = Some(gate.clone());
+        gate
+    }
+
+    pub fn hold_pages(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.store.gate_behind.lock().unwrap() = Some(gate.clone());
+        gate
+    }
+
+    fn allows(&self, client: &Client, channel: &Channel) -> Result<(), Refusal> {
+        let banned = self.banned.lock().unwrap();
+        if banned.contains(&(client.user().into(), channel.as_str().into())) {
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        Ok(())
+    }
+}
+
+impl Policy for Rules {
+    fn connect<'a>(
+        &'a self,
+        client: &'a Client,
+        request: &'a ConnectRequest,
+    ) -> BoxFuture<'a, Result<Accepted, Refusal>> {
+        async move {
+            let identity = match (client.identity(), &*request.token) {
+                (Some(identity), "") => identity.clone(),
+                (_, "") => return Err(Disconnect::BAD_REQUEST.into()),
+                (_, "forged") => return Err(Disconnect::INVALID_TOKEN.into()),
+                (_, "old") => return Err(Error::TOKEN_EXPIRED.into()),
+                (_, user) => Identity { user: user.into(), info: Some(text(user)), ..Identity::default() },
+            };
+            let subscriptions = self.given.lock().unwrap().clone();
+            Ok(Accepted { identity, expiry: *self.expiry.lock().unwrap(), data: None, subscriptions })
+        }
+        .boxed()
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        client: &'a Client,
+        channel: &'a Channel,
+        _: &'a SubscribeRequest,
+    ) -> BoxFuture<'a, Result<Grant, Refusal>> {
+        async move {
+            let allowed = self.allows(client, channel);
+            pass(&self.gate).await;
+            allowed.map(|()| Grant::default())
+        }
+        .boxed()
+    }
+
+    fn publish<'a>(
+        &'a self,
+        client: &'a Client,
+        channel: &'a Channel,
+        _: &'a Payload,
+    ) -> BoxFuture<'a, Result<PublishGrant, Refusal>> {
+        async move { self.allows(client, channel).map(|()| PublishGrant::default()) }.boxed()
+    }
+
+    fn presence<'a>(&'a self, client: &'a Client, channel: &'a Channel) -> BoxFuture<'a, Result<(), Refusal>> {
+        async move { self.allows(client, channel) }.boxed()
+    }
+
+    fn history<'a>(&'a self, client: &'a Client, channel: &'a Channel) -> BoxFuture<'a, Result<(), Refusal>> {
+        async move { self.allows(client, channel) }.boxed()
+    }
+
+    fn rpc<'a>(
+        &'a self,
+        _: &'a Client,
+        method: &'a str,
+        data: Option<&'a Payload>,
+    ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
+        async move { if method == "echo" { Ok(data.cloned()) } else { Err(Error::METHOD_NOT_FOUND.into()) } }.boxed()
+    }
+
+    fn options(&self, channel: &Channel) -> ChannelOptions {
+        match channel.namespace() {
+            Some("room") => ChannelOptions {
+                history: Source::External(self.store.clone()),
+                recovery: true,
+                presence: true,
+                join_leave: JoinLeave::Always,
+            },
+            Some("plain") => ChannelOptions::default(),
+            _ => ChannelOptions {
+                history: Source::Memory { size: HISTORY_SIZE, ttl: HISTORY_TTL },
+                recovery: true,
+                presence: true,
+                join_leave: JoinLeave::OnRequest,
+            },
+        }
+    }
+}
+
+pub struct World {
+    pub hub: Hub,
+    pub rules: Arc<Rules>,
+    peers: Vec<Peer>,
+}
+
+/// A client of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who(usize);
+
+struct Peer {
+    connection: Option<Connection>,
+    replies: Vec<Reply>,
+    closed: Option<Disconnect>,
+    next_id: u32,
+    reads: bool,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub fn with(limits: Limits) -> Self {
+        let store = Store {
+            channels: Mutex::default(),
+            epoch: Mutex::new("store-1".into()),
+            gate: Mutex::default(),
+            gate_behind: Mutex::default(),
+        };
+        let rules = Arc::new(Rules {
+            store: Arc::new(store),
+            banned: Mutex::default(),
+            given: Mutex::default(),
+            expiry: Mutex::default(),
+            gate: Mutex::default(),
+        });
+        let hub = Hub::builder(rules.clone()).limits(limits).version("0.0.0 test").build();
+        Self { hub, rules, peers: Vec::new() }
+    }
+
+    /// A socket that has said nothing yet.
+    pub fn open(&mut self, options: ConnectionOptions) -> Who {
+        let connection = Some(self.hub.connect(options));
+        self.peers.push(Peer { connection, replies: Vec::new(), closed: None, next_id: 1, reads: true });
+        Who(self.peers.len() - 1)
+    }
+
+    /// A connected user.
+    pub fn connect(&mut self, user: &str) -> Who {
+        let peer = self.open(ConnectionOptions::default());
+        let id = self.ask(peer, &format!(r#""connect":{{"token":"{user}"}}"#));
+        assert!(matches!(self.answer(peer, id), Ok(Response::Connect(_))));
+        peer
+    }
+
+    /// A connected user whom the handshake proved, with a tag.
+    pub fn connect_session(&mut self, user: &str, tag: &str) -> Who {
+        let identity = Identity { user: user.into(), tag: Some(tag.into()), ..Identity::default() };
+        let peer = self.open(ConnectionOptions { identity: Some(identity), ..ConnectionOptions::default() });
+        let id = self.ask(peer, r#""connect":{}"#);
+        assert!(matches!(self.answer(peer, id), Ok(Response::Connect(_))));
+        peer
+    }
+
+    pub fn id_of(&self, peer: Who) -> String {
+        self.peers[peer.0].connection.as_ref().unwrap().id()
+    }
+
+    /// Sends one command and lets everything happen that follows from it; returns its id.
+    pub fn ask(&mut self, peer: Who, command: &str) -> u32 {
+        let id = self.peers[peer.0].next_id;
+        self.peers[peer.0].next_id += 1;
+        self.say(peer, &format!(r#"{{"id":{id},{command}}}"#));
+        id
+    }
+
+    /// Sends a frame as it is.
+    pub fn say(&mut self, peer: Who, frame: &str) {
+        self.peers[peer.0].connection.as_mut().unwrap().receive(frame.as_bytes());
+        self.settle_one(peer);
+    }
+
+    /// Lets everything happen that can happen now.
+    pub fn settle(&mut self) {
+        while (0..self.peers.len()).fold(false, |busy, index| self.settle_one(Who(index)) || busy) {}
+    }
+
+    /// Lets everything happen that one client can see now; says whether there was anything.
+    fn settle_one(&mut self, who: Who) -> bool {
+        let peer = &mut self.peers[who.0];
+        let mut busy = false;
+        while let Some(connection) = peer.connection.as_mut().filter(|_| peer.reads) {
+            match connection.next().now_or_never() {
+                Some(Step::Send(frames)) => {
+                    peer.replies.extend(frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()));
+                }
+                Some(Step::Close(disconnect)) => {
+                    peer.closed = Some(disconnect);
+                    peer.connection = None;
+                }
+                None => break,
+            }
+            busy = true;
+        }
+        busy
+    }
+
+    pub async fn wait(&mut self, duration: Duration) {
+        self.settle();
+        tokio::time::advance(duration).await;
+        self.settle();
+    }
+
+    /// Takes the answer to a command out of what was received.
+    pub fn answer(&mut self, peer: Who, id: u32) -> Result<Response, Error> {
+        self.try_answer(peer, id).unwrap_or_else(|| panic!("no answer to {id} in {:?}", self.peers[peer.0].replies))
+    }
+
+    pub fn try_answer(&mut self, peer: Who, id: u32) -> Option<Result<Response, Error>> {
+        let replies = &mut self.peers[peer.0].replies;
+        let index =
+            replies.iter().position(|reply| matches!(reply, Reply::Answer { id: other, .. } if *other == id))?;
+        let Reply::Answer { result, .. } = replies.remove(index) else { unreachable!() };
+        Some(result)
+    }
+
+    pub fn subscribe(&mut self, peer: Who, channel: &str) -> SubscribeResult {
+        let id = self.ask(peer, &format!(r#""subscribe":{{"channel":"{channel}"}}"#));
+        self.subscribed(peer, id)
+    }
+
+    /// Subscribes as a client does that was at `offset` before its link was cut.
+    pub fn resume(&mut self, peer: Who, channel: &str, offset: u64, epoch: &str) -> SubscribeResult {
+        let command = format!(
+            r#""subscribe":{{"channel":"{channel}","recover":true,"recoverable":true,"positioned":true,"offset":{offset},"epoch":"{epoch}","flag":1}}"#
+        );
+        let id = self.ask(peer, &command);
+        self.subscribed(peer, id)
+    }
+
+    pub fn subscribed(&mut self, peer: Who, id: u32) -> SubscribeResult {
+        match self.answer(peer, id) {
+            Ok(Response::Subscribe(result)) => *result,
+            other => panic!("not subscribed: {other:?}"),
+        }
+    }
+
+    /// The server publishes texts.
+    pub fn publish<const N: usize>(&mut self, channel: &str, texts: [&str; N]) {
+        for data in texts {
+            self.hub.publish(&name(channel), text(data), PublishOptions::default()).unwrap();
+        }
+        self.settle();
+    }
+
+    /// The application stores a text and announces it.
+    pub async fn post(&mut self, channel: &str, data: &str) {
+        let publication = self.rules.store.commit(&name(channel), data);
+        self.hub.announce(&name(channel), publication).await.unwrap();
+        self.settle();
+    }
+
+    /// Through the hub or through the application, as the channel wants it.
+    pub async fn publish_or_post(&mut self, channel: &str, data: &str) {
+        if channel.starts_with("room:") { self.post(channel, data).await } else { self.publish(channel, [data]) }
+    }
+
+    /// Answers a ping, if there was one.
+    pub fn say_pong(&mut self, peer: Who) {
+        let replies = &mut self.peers[peer.0].replies;
+        let before = replies.len();
+        replies.retain(|reply| *reply != Reply::Ping);
+        if replies.len() < before {
+            self.say(peer, "{}");
+        }
+    }
+
+    /// The texts published in a channel that a client heard since it was last asked; recovered ones are in replies.
+    pub fn heard(&mut self, peer: Who, channel: &str) -> Vec<String> {
+        let pubs = self.pushes(peer, channel, |event| matches!(event, PushEvent::Pub(_)));
+        texts(pubs.into_iter().map(|event| match event {
+            PushEvent::Pub(publication) => publication,
+            _ => unreachable!(),
+        }))
+    }
+
+    /// All pushes in a channel that `wanted` picks, since the client was last asked.
+    pub fn pushes(&mut self, peer: Who, channel: &str, wanted: fn(&PushEvent) -> bool) -> Vec<PushEvent> {
+        self.settle_one(peer);
+        let replies = std::mem::take(&mut self.peers[peer.0].replies);
+        let picked =
+            |reply: &Reply| matches!(reply, Reply::Push(push) if push.channel == channel && wanted(&push.event));
+        let (pushes, rest): (Vec<_>, Vec<_>) = replies.into_iter().partition(picked);
+        self.peers[peer.0].replies = rest;
+        let event = |reply| match reply {
+            Reply::Push(push) => push.event,
+            _ => unreachable!(),
+        };
+        pushes.into_iter().map(event).collect()
+    }
+
+    /// Everything that a client received since it was last asked, as JSON.
+    pub fn received(&mut self, peer: Who) -> Vec<String> {
+        self.settle_one(peer);
+        let replies = std::mem::take(&mut self.peers[peer.0].replies);
+        replies.iter().map(|reply| String::from_utf8(json::encode_reply(reply).to_vec()).unwrap()).collect()
+    }
+
+    pub fn closed(&self, peer: Who) -> Option<u16> {
+        self.peers[peer.0].closed.as_ref().map(|disconnect| disconnect.code)
+    }
+
+    /// The client's link is gone, and the server knows it.
+    pub fn cut(&mut self, peer: Who) {
+        self.peers[peer.0].connection = None;
+        self.settle();
+    }
+
+    /// The client takes nothing from its socket from now on.
+    pub fn stop_reading(&mut self, peer: Who) {
+        self.peers[peer.0].reads = false;
+    }
+
+    pub fn connection(&mut self, peer: Who) -> &mut Connection {
+        self.peers[peer.0].connection.as_mut().unwrap()
+    }
+
+    pub fn presence(&self, channel: &str) -> Vec<String> {
+        let by_client: BTreeMap<_, _> = self.hub.presence(&name(channel));
+        let mut users: Vec<_> = by_client.into_values().map(|info| info.user).collect();
+        users.sort();
+        users
+    }
+}
+
+pub fn name(channel: &str) -> Channel {
+    Channel::parse(channel).unwrap()
+}
+
+pub fn text(text: &str) -> Payload {
+    Payload::from_value(text).unwrap()
+}
+
+pub fn texts(publications: impl IntoIterator<Item = Publication>) -> Vec<String> {
+    publications.into_iter().map(|publication| publication.data.unwrap().to_value().unwrap()).collect()
+}
