@@ -59,6 +59,11 @@ pub struct FanoutArgs {
           value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::WINDOW_MAX)))]
     pub window: Vec<u32>,
 
+    /// Connections that publish, taking turns: one alone would reach the server's limit of commands per client
+    #[arg(long, value_name = "N", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::PUBLISHERS_MAX)))]
+    pub publishers: u32,
+
     /// Size of the published data
     #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = payload_bytes)]
     pub payload: usize,
@@ -134,7 +139,7 @@ mod tests {
             ("fanout -n 18001", "18000"),
             ("fanout -n 0", "18000"),
             ("fanout -w 1025", "1024"),
-            ("fanout --payload 10", "64 to 60000"),
+            ("fanout --payload 10", "72 to 60000"),
             ("fanout -d 601", "1 to 600"),
             ("idle -n 18001", "18000"),
         ] {

@@ -7,24 +7,28 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use tidings_protocol::{Command, Payload, PublishRequest, Request, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::cli::FanoutArgs;
 use crate::limits;
 use crate::load::{self, is_ping};
-use crate::payload::Stamp;
+use crate::payload::{self, Stamp};
 use crate::process::Process;
 use crate::report::{Latency, Report, Row, figure, grouped, micros_each, millis};
 use crate::target::Target;
 use crate::wire::Wire;
 
 const CHANNEL: &str = "bench";
+
+/// How often it is looked whether everything has arrived, at the end.
+const DRAIN_LOOK: Duration = Duration::from_micros(200);
 
 /// Subscribers that share one histogram: enough of them to save memory, few enough not to wait for each other.
 const SUBSCRIBERS_PER_HISTOGRAM: usize = 64;
@@ -87,7 +91,7 @@ impl Row for Run {
 pub(crate) async fn run(args: FanoutArgs) -> Result<()> {
     let target = Arc::new(Target::open(&args.target).await?);
     let most = args.subscribers.iter().max().copied().unwrap_or_default();
-    target.ensure_room(most + 1)?;
+    target.ensure_room(most + args.publishers)?;
     let mut runs = Vec::new();
     for &subscribers in &args.subscribers {
         for &window in &args.window {
@@ -101,31 +105,39 @@ pub(crate) async fn run(args: FanoutArgs) -> Result<()> {
 struct Shared {
     began: Instant,
     subscribers: u32,
-    /// How many subscribers have received a publication, by its number modulo the window.
+    /// How many subscribers have received the publication that holds this place of the window.
     received: Box<[AtomicU32]>,
     /// Publications that every subscriber has.
     completed: AtomicU64,
     /// Those of the warm-up do not count.
     measured_from: AtomicU64,
-    places: Semaphore,
+    /// Places that are free again.
+    free: mpsc::Sender<usize>,
     failure: watch::Sender<Option<String>>,
 }
 
 async fn measure(target: &Arc<Target>, args: &FanoutArgs, subscribers: u32, window: u32) -> Result<Run> {
     let show = !args.target.json;
-    let wires = load::open(target, subscribers, Some(CHANNEL), show).await?;
-    let publisher = load::open_one(target, "bench-publisher", None).await?;
+    let wires = load::open(target, "subscriber", subscribers, Some(CHANNEL), show).await?;
+    let publishers = load::open(target, "publisher", args.publishers, None, show).await?;
+    let (free, free_places) = mpsc::channel(window as usize);
+    for place in 0..window {
+        free.try_send(place as usize)?;
+    }
     let shared = Arc::new(Shared {
         began: Instant::now(),
         subscribers,
         received: (0..window).map(|_| AtomicU32::new(0)).collect(),
         completed: AtomicU64::new(0),
         measured_from: AtomicU64::new(u64::MAX),
-        places: Semaphore::new(window as usize),
+        free,
         failure: watch::Sender::new(None),
     });
-    let (histograms, readers) = spawn_subscribers(wires, &shared)?;
-    let mut publisher = Publisher { wire: publisher, shared: Arc::clone(&shared), published: 0, payload: args.payload };
+    let mut tasks = JoinSet::new();
+    let histograms = spawn_subscribers(wires, &shared, &mut tasks)?;
+    let senders = spawn_publishers(publishers, &shared, &mut tasks);
+    let mut publisher =
+        Publisher { senders, free_places, shared: Arc::clone(&shared), published: 0, bytes: args.payload };
     load::settle().await;
 
     let bar = load::progress(args.duration.as_secs(), "measuring   {bar:40} {pos}/{len} s  {msg}", show);
@@ -139,7 +151,7 @@ async fn measure(target: &Arc<Target>, args: &FanoutArgs, subscribers: u32, wind
     let (server_after, generator_after) = (target.server_cpu()?, Process::this().cpu()?);
     let server_memory_bytes = target.server_memory()?;
     bar.finish_and_clear();
-    drop(readers);
+    drop(tasks);
 
     let publications = publisher.published - warm_up;
     let deliveries = publications * u64::from(subscribers);
@@ -162,22 +174,36 @@ async fn measure(target: &Arc<Target>, args: &FanoutArgs, subscribers: u32, wind
 
 type Histograms = Vec<Arc<Mutex<Histogram<u64>>>>;
 
-fn spawn_subscribers(wires: Vec<Wire>, shared: &Arc<Shared>) -> Result<(Histograms, JoinSet<()>)> {
+fn spawn_subscribers(wires: Vec<Wire>, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> Result<Histograms> {
     let mut histograms = Vec::new();
-    let mut readers = JoinSet::new();
     for (index, wire) in wires.into_iter().enumerate() {
         if index.is_multiple_of(SUBSCRIBERS_PER_HISTOGRAM) {
             histograms.push(Arc::new(Mutex::new(new_histogram()?)));
         }
         let histogram = Arc::clone(histograms.last().context("there is one")?);
         let shared = Arc::clone(shared);
-        readers.spawn(async move {
+        tasks.spawn(async move {
             if let Err(error) = subscriber(wire, &shared, &histogram).await {
-                shared.failure.send_replace(Some(format!("a subscriber failed: {error:#}")));
+                shared.fail(&error.context("a subscriber failed"));
             }
         });
     }
-    Ok((histograms, readers))
+    Ok(histograms)
+}
+
+fn spawn_publishers(wires: Vec<Wire>, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> Vec<mpsc::Sender<Bytes>> {
+    let mut senders = Vec::new();
+    for wire in wires {
+        let (sender, commands) = mpsc::channel(limits::WINDOW_MAX as usize);
+        let shared = Arc::clone(shared);
+        tasks.spawn(async move {
+            if let Err(error) = send_all(wire, commands).await {
+                shared.fail(&error.context("a publisher failed"));
+            }
+        });
+        senders.push(sender);
+    }
+    senders
 }
 
 fn new_histogram() -> Result<Histogram<u64>> {
@@ -195,30 +221,49 @@ fn merge(histograms: &Histograms) -> Result<Latency> {
 
 /// Reads until the run drops it.
 async fn subscriber(mut wire: Wire, shared: &Shared, histogram: &Mutex<Histogram<u64>>) -> Result<()> {
-    let mut last = 0;
+    let mut seen = Seen { offset: None, numbers: vec![0; shared.received.len()] };
     loop {
         let message = wire.receive().await?;
-        for _ in 0..note(message.as_str(), &mut last, shared, histogram)? {
+        for _ in 0..note(message.as_str(), &mut seen, shared, histogram)? {
             wire.send(json::encode_commands(&[Command::PONG])).await?;
         }
     }
 }
 
-/// Notes what one message brought to one subscriber, and counts its pings. Every publication must come, once and in
-/// order.
-fn note(message: &str, last: &mut u64, shared: &Shared, histogram: &Mutex<Histogram<u64>>) -> Result<u32> {
+/// What one subscriber has received: every publication must come, once and in order. One that never comes keeps its
+/// place for ever, which the watchdog notices.
+struct Seen {
+    offset: Option<u64>,
+    /// The last publication in each place of the window.
+    numbers: Vec<u64>,
+}
+
+impl Seen {
+    fn note(&mut self, stamp: Stamp, offset: Option<u64>) -> Result<()> {
+        if let (Some(last), Some(offset)) = (self.offset, offset) {
+            ensure!(offset == last + 1, "publication {offset} of the channel came after {last}");
+        }
+        self.offset = offset;
+        let last = self.numbers.get_mut(stamp.place).context("a publication from another run")?;
+        ensure!(stamp.number > *last, "publication {} came twice", stamp.number);
+        *last = stamp.number;
+        Ok(())
+    }
+}
+
+/// Notices what one message brought to one subscriber, and counts its pings.
+fn note(message: &str, seen: &mut Seen, shared: &Shared, histogram: &Mutex<Histogram<u64>>) -> Result<u32> {
     let now_ns = shared.now_ns();
     let measured_from = shared.measured_from.load(Relaxed);
     let mut histogram = histogram.lock().unwrap_or_else(PoisonError::into_inner);
     let mut pings = 0;
     for line in message.split('\n') {
-        if let Some(Stamp { number, sent_ns }) = Stamp::find(line) {
-            ensure!(number == *last + 1, "publication {number} came after {last}");
-            *last = number;
-            if number >= measured_from {
-                histogram.saturating_record(now_ns.saturating_sub(sent_ns) / 1000);
+        if let Some(stamp) = Stamp::find(line) {
+            seen.note(stamp, payload::offset(line))?;
+            if stamp.number >= measured_from {
+                histogram.saturating_record(now_ns.saturating_sub(stamp.sent_ns) / 1000);
             }
-            shared.note_received(number);
+            shared.note_received(stamp.place);
         } else if is_ping(line) {
             pings += 1;
         }
@@ -226,29 +271,58 @@ fn note(message: &str, last: &mut u64, shared: &Shared, histogram: &Mutex<Histog
     Ok(pings)
 }
 
+/// Sends what it is given, with one write for what has gathered, and reads the answers.
+async fn send_all(mut wire: Wire, mut commands: mpsc::Receiver<Bytes>) -> Result<()> {
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            count = commands.recv_many(&mut batch, limits::WINDOW_MAX as usize) => {
+                if count == 0 {
+                    return Ok(());
+                }
+                wire.send_all(std::mem::take(&mut batch)).await?;
+            }
+            message = wire.receive() => {
+                let message = message?;
+                for line in load::without_pings(&mut wire, message.as_str()).await? {
+                    load::ensure_not_refused(line)?;
+                }
+            }
+        }
+    }
+}
+
 impl Shared {
     fn now_ns(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// One more subscriber has this publication. All receive in the same order, so publications complete in order, and
-    /// a number's counter is free again before the number that shares it is published.
-    fn note_received(&self, number: u64) {
-        let window = self.received.len() as u64;
-        let place = usize::try_from(number % window).unwrap_or_default();
+    /// One more subscriber has the publication in this place; the last one frees it.
+    fn note_received(&self, place: usize) {
         if self.received[place].fetch_add(1, Relaxed) + 1 == self.subscribers {
             self.received[place].store(0, Relaxed);
             self.completed.fetch_add(1, Relaxed);
-            self.places.add_permits(1);
+            // There is room for every place, and at the end nobody waits for them any more.
+            let _ = self.free.try_send(place);
         }
+    }
+
+    /// The first failure is the one that counts.
+    fn fail(&self, error: &anyhow::Error) {
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert_with(|| format!("{error:#}"));
+            first
+        });
     }
 }
 
 struct Publisher {
-    wire: Wire,
+    senders: Vec<mpsc::Sender<Bytes>>,
+    free_places: mpsc::Receiver<usize>,
     shared: Arc<Shared>,
     published: u64,
-    payload: usize,
+    bytes: usize,
 }
 
 impl Publisher {
@@ -259,53 +333,37 @@ impl Publisher {
         let mut failure = self.shared.failure.subscribe();
         let mut watchdog = Watchdog::new(&self.shared);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
-        let shared = Arc::clone(&self.shared);
+        let window = self.shared.received.len();
         loop {
             let more = Instant::now() < end && self.published < last;
-            if !more && shared.completed.load(Relaxed) == self.published {
+            if !more && self.free_places.len() == window {
                 return Ok(());
             }
             tokio::select! {
-                // While draining, a place that becomes free only means that something has arrived.
-                place = shared.places.acquire(), if more => {
-                    place.context("places do not end")?.forget();
-                    let mut room = 1;
-                    while self.published + room < last && shared.places.try_acquire().map(tokio::sync::SemaphorePermit::forget).is_ok() {
-                        room += 1;
-                    }
-                    self.send(room).await?;
-                }
-                message = self.wire.receive() => {
-                    let message = message.context("the publisher's connection")?;
-                    for line in load::without_pings(&mut self.wire, message.as_str()).await? {
-                        load::ensure_not_refused(line)?;
-                    }
-                }
-                _ = failure.changed() => {
-                    return Err(anyhow!(failure.borrow().clone().unwrap_or_default()));
-                }
+                Some(place) = self.free_places.recv(), if more => self.send(place).await?,
+                // Looking again soon is what notices the end of draining.
+                () = tokio::time::sleep(DRAIN_LOOK), if !more => {}
+                _ = failure.changed() => bail!(failure.borrow().clone().unwrap_or_default()),
                 _ = tick.tick() => {
-                    watchdog.check(&shared)?;
-                    bar.set_position(bar.length().unwrap_or(0).saturating_sub((end - Instant::now().min(end)).as_secs()));
-                    bar.set_message(format!("{} publications", grouped(shared.completed.load(Relaxed))));
+                    watchdog.check(&self.shared)?;
+                    let left = end.saturating_duration_since(Instant::now()).as_secs();
+                    bar.set_position(bar.length().unwrap_or(0).saturating_sub(left));
+                    bar.set_message(format!("{} publications", grouped(self.shared.completed.load(Relaxed))));
                 }
-                () = tokio::time::sleep(Duration::from_millis(1)), if !more => {}
             }
         }
     }
 
-    async fn send(&mut self, count: u64) -> Result<()> {
-        let mut commands = Vec::new();
-        for _ in 0..count {
-            self.published += 1;
-            let stamp = Stamp { number: self.published, sent_ns: self.shared.now_ns() };
-            let data = Payload::parse(stamp.write(self.payload).as_bytes())?;
-            let request = PublishRequest { channel: CHANNEL.to_owned(), data: Some(data), ..Default::default() };
-            // Replies are told apart by nobody; ids only have to be above zero.
-            let id = load::SET_UP_IDS + u32::try_from(self.published % u64::from(u32::MAX / 2))?.max(1);
-            commands.push(json::encode_commands(&[Command::new(id, Request::Publish(request))]));
-        }
-        self.wire.send_all(commands).await
+    async fn send(&mut self, place: usize) -> Result<()> {
+        self.published += 1;
+        let stamp = Stamp { number: self.published, place, sent_ns: self.shared.now_ns() };
+        let data = Payload::parse(stamp.write(self.bytes).as_bytes())?;
+        let request = PublishRequest { channel: CHANNEL.to_owned(), data: Some(data), ..Default::default() };
+        // Nobody tells the replies apart; ids only have to be above zero.
+        let id = u32::try_from(self.published % u64::from(u32::MAX) + 1)?;
+        let command = json::encode_commands(&[Command::new(id, Request::Publish(request))]);
+        let turn = usize::try_from(self.published / limits::TURN)? % self.senders.len();
+        self.senders[turn].send(command).await.context("a publisher has ended")
     }
 }
 

@@ -56,7 +56,7 @@ impl Row for Run {
 pub(crate) async fn run(args: IdleArgs) -> Result<()> {
     let target = Arc::new(Target::open(&args.target).await?);
     target.ensure_room(args.connections.iter().max().copied().unwrap_or_default())?;
-    drop(load::open(&target, limits::PRIMING_CONNECTIONS, None, false).await?);
+    drop(load::open(&target, "priming", limits::PRIMING_CONNECTIONS, None, false).await?);
     let mut runs = Vec::new();
     for &connections in &args.connections {
         runs.push(measure(&target, connections, args.duration, !args.target.json).await?);
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: IdleArgs) -> Result<()> {
 async fn measure(target: &Arc<Target>, connections: u32, duration: Duration, show: bool) -> Result<Run> {
     load::settle().await;
     let (memory_before, cpu_before) = (target.server_memory()?, target.server_cpu()?);
-    let wires = load::open(target, connections, None, show).await?;
+    let wires = load::open(target, "idle", connections, None, show).await?;
     let cpu_connected = target.server_cpu()?;
     let pings = Arc::new(AtomicU64::new(0));
     let mut idlers = JoinSet::new();

@@ -12,11 +12,18 @@ pub const DESCRIPTORS_SPARE: u64 = 200;
 /// Publications in flight at once; the server's own queue for one connection is what ends sooner.
 pub const WINDOW_MAX: u32 = 1024;
 
+/// Publishing connections of one run.
+pub const PUBLISHERS_MAX: u32 = 1_000;
+
+/// Publications that one publisher sends before it is the next one's turn. Servers bound how much one client publishes
+/// in the long run and allow bursts; taking turns in blocks stays below that and yet looks like one publisher.
+pub const TURN: u64 = 100;
+
 /// Bytes of one payload: what fits a server's 64 KiB message limit with its envelope.
 pub const PAYLOAD_BYTES_MAX: usize = 60_000;
 
 /// Bytes of one payload at least: room for the number and the time inside it.
-pub const PAYLOAD_BYTES_MIN: usize = 64;
+pub const PAYLOAD_BYTES_MIN: usize = 72;
 
 /// Longest measured time of one run.
 pub const DURATION_MAX: Duration = Duration::from_secs(600);

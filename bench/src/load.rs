@@ -13,20 +13,24 @@ use crate::limits;
 use crate::target::Target;
 use crate::wire::Wire;
 
-/// The id of connect and subscribe commands; publications count from above it.
-pub(crate) const SET_UP_IDS: u32 = 2;
-
-/// Opens connections, a bounded number at the same time, each subscribed to `channel` if there is one.
-pub(crate) async fn open(target: &Arc<Target>, count: u32, channel: Option<&str>, show: bool) -> Result<Vec<Wire>> {
+/// Opens connections, a bounded number at the same time, each subscribed to `channel` if there is one. Each is a user
+/// of its own, named after its `role`.
+pub(crate) async fn open(
+    target: &Arc<Target>,
+    role: &str,
+    count: u32,
+    channel: Option<&str>,
+    show: bool,
+) -> Result<Vec<Wire>> {
     let bar = progress(count.into(), "connecting  {bar:40} {pos}/{len}", show);
     let turns = Arc::new(Semaphore::new(limits::OPENING_MAX));
     let mut opening = JoinSet::new();
     for number in 0..count {
         let (target, turns, bar) = (Arc::clone(target), Arc::clone(&turns), bar.clone());
-        let channel = channel.map(str::to_owned);
+        let (user, channel) = (format!("bench-{role}-{number}"), channel.map(str::to_owned));
         opening.spawn(async move {
             let _turn = turns.acquire().await.context("turns do not end")?;
-            let wire = open_one(&target, &format!("bench-{number}"), channel.as_deref()).await;
+            let wire = open_one(&target, &user, channel.as_deref()).await;
             bar.inc(1);
             wire.with_context(|| format!("opening connection {} of {count}", number + 1))
         });
@@ -40,7 +44,7 @@ pub(crate) async fn open(target: &Arc<Target>, count: u32, channel: Option<&str>
 }
 
 /// Opens one connection within [`limits::OPEN_TIME`].
-pub(crate) async fn open_one(target: &Target, user: &str, channel: Option<&str>) -> Result<Wire> {
+async fn open_one(target: &Target, user: &str, channel: Option<&str>) -> Result<Wire> {
     let token = target.token(user)?;
     timeout(limits::OPEN_TIME, async {
         let mut wire = Wire::dial(&target.url).await?;
@@ -48,7 +52,7 @@ pub(crate) async fn open_one(target: &Target, user: &str, channel: Option<&str>)
         ask(&mut wire, 1, Request::Connect(Box::new(connect))).await.context("connect")?;
         if let Some(channel) = channel {
             let subscribe = SubscribeRequest { channel: channel.to_owned(), ..SubscribeRequest::default() };
-            ask(&mut wire, SET_UP_IDS, Request::Subscribe(Box::new(subscribe))).await.context("subscribe")?;
+            ask(&mut wire, 2, Request::Subscribe(Box::new(subscribe))).await.context("subscribe")?;
         }
         Ok(wire)
     })
@@ -86,6 +90,10 @@ pub(crate) fn is_ping(line: &str) -> bool {
 
 /// Fails when a line is a refusal.
 pub(crate) fn ensure_not_refused(line: &str) -> Result<()> {
+    ensure!(
+        !line.contains(r#","error":{"code":111,"#),
+        "the server's limit of commands per client was reached: use more --publishers"
+    );
     ensure!(!line.contains(r#","error":{"#), "the server refused a publication: {line}");
     Ok(())
 }

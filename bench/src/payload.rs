@@ -5,18 +5,23 @@
 
 use std::fmt::Write as _;
 
-/// One published message: its number from 1, and when it was sent, in nanoseconds since the run began.
+/// One published message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
+    /// Counts from 1.
     pub(crate) number: u64,
+    /// Which of the window's places it holds until every subscriber has it.
+    pub(crate) place: usize,
+    /// When it was sent, since the run began.
     pub(crate) sent_ns: u64,
 }
 
 impl Stamp {
     /// JSON text of exactly `bytes` bytes, or of as few as possible when that is too short.
     pub(crate) fn write(self, bytes: usize) -> String {
+        let Stamp { number, place, sent_ns } = self;
         let mut json = String::with_capacity(bytes);
-        let _ = write!(json, r#"{{"n":{},"at":{},"pad":""#, self.number, self.sent_ns);
+        let _ = write!(json, r#"{{"n":{number},"p":{place},"at":{sent_ns},"pad":""#);
         let padding = bytes.saturating_sub(json.len() + 2);
         json.extend(std::iter::repeat_n('x', padding));
         json.push_str("\"}");
@@ -26,10 +31,18 @@ impl Stamp {
     /// Finds the stamp in a line of the server; `None` in a line that is no publication of ours.
     pub(crate) fn find(line: &str) -> Option<Stamp> {
         let (_, rest) = line.split_once(r#"{"n":"#)?;
-        let (number, rest) = rest.split_once(r#","at":"#)?;
+        let (number, rest) = rest.split_once(r#","p":"#)?;
+        let (place, rest) = rest.split_once(r#","at":"#)?;
         let (sent_ns, _) = rest.split_once(',')?;
-        Some(Stamp { number: number.parse().ok()?, sent_ns: sent_ns.parse().ok()? })
+        Some(Stamp { number: number.parse().ok()?, place: place.parse().ok()?, sent_ns: sent_ns.parse().ok()? })
     }
+}
+
+/// The number that the server gave a publication; `None` in a channel without history.
+pub(crate) fn offset(line: &str) -> Option<u64> {
+    let (_, rest) = line.rsplit_once(r#","offset":"#)?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest[..digits].parse().ok()
 }
 
 #[cfg(test)]
@@ -41,7 +54,7 @@ mod tests {
     fn a_payload_is_json_of_the_size_asked_for() {
         for bytes in [PAYLOAD_BYTES_MIN, 128, 1000] {
             for number in [1, 10_000_000] {
-                let json = Stamp { number, sent_ns: 600_000_000_000 }.write(bytes);
+                let json = Stamp { number, place: 1023, sent_ns: 600_000_000_000 }.write(bytes);
                 assert_eq!(json.len(), bytes);
                 assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
             }
@@ -50,11 +63,15 @@ mod tests {
 
     #[test]
     fn what_was_published_is_found_again_inside_a_push() {
-        let stamp = Stamp { number: 17, sent_ns: 123_456 };
+        let stamp = Stamp { number: 17, place: 3, sent_ns: 123_456 };
         let data = tidings_protocol::Payload::parse(stamp.write(128).as_bytes()).unwrap();
-        let publication = tidings_protocol::Publication { data: Some(data), offset: 17, ..Default::default() };
+        let epoch = "E".to_owned();
+        let publication = tidings_protocol::Publication { data: Some(data), offset: 42, epoch, ..Default::default() };
         let line = tidings_protocol::json::encode_publication("bench", &publication);
-        assert_eq!(Stamp::find(std::str::from_utf8(&line).unwrap()), Some(stamp));
+        let line = std::str::from_utf8(&line).unwrap();
+        assert_eq!(Stamp::find(line), Some(stamp));
+        assert_eq!(offset(line), Some(42));
+        assert_eq!(offset(r#"{"push":{"channel":"bench","pub":{"data":1}}}"#), None);
         assert_eq!(Stamp::find(r#"{"id":3,"publish":{}}"#), None);
         assert_eq!(Stamp::find("{}"), None);
     }

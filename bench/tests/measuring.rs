@@ -57,9 +57,11 @@ async fn serve(mut socket: WebSocket<Upgraded>, channel: Arc<broadcast::Sender<S
                 json!({"id": id, "subscribe": {}})
             } else if command.get("publish").is_some() {
                 let data = &command["publish"]["data"];
-                let text = format!(r#"{{"n":{},"at":{},"pad":"x"}}"#, data["n"], data["at"]);
-                if !loses(data["n"].as_u64().unwrap()) {
-                    let _ = channel.send(format!(r#"{{"push":{{"channel":"bench","pub":{{"data":{text}}}}}}}"#));
+                let text = format!(r#"{{"n":{},"p":{},"at":{},"pad":"x"}}"#, data["n"], data["p"], data["at"]);
+                let number = data["n"].as_u64().unwrap();
+                let publication = format!(r#"{{"data":{text},"offset":{number}}}"#);
+                if !loses(number) {
+                    let _ = channel.send(format!(r#"{{"push":{{"channel":"bench","pub":{publication}}}}}"#));
                 }
                 json!({"id": id, "publish": {}})
             } else {
@@ -76,6 +78,7 @@ fn fanout(target: TargetArgs) -> BenchArgs {
             target,
             subscribers: vec![20],
             window: vec![4],
+            publishers: 1,
             payload: 128,
             duration: Duration::from_secs(1),
             messages: Some(100),
@@ -91,7 +94,7 @@ async fn capability_1_3_a_fan_out_is_measured_when_every_subscriber_gets_every_p
 #[tokio::test]
 async fn a_server_that_loses_a_publication_fails_the_measurement() {
     let error = tidings_bench::run(fanout(start(|number| number == 50).await)).await.unwrap_err();
-    assert!(format!("{error:#}").contains("publication 51 came after 49"), "{error:#}");
+    assert!(format!("{error:#}").contains("publication 51 of the channel came after 49"), "{error:#}");
 }
 
 #[tokio::test]
