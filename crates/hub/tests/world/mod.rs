@@ -292,7 +292,7 @@ impl World {
 
     /// Lets everything happen that can happen now.
     pub fn settle(&mut self) {
-        while (0..self.peers.len()).fold(false, |busy, index| self.settle_one(Who(index)) || busy) {}
+        while (0..self.peers.len()).filter(|index| self.settle_one(Who(*index))).count() > 0 {}
     }
 
     /// Lets everything happen that one client can see now; says whether there was anything.
