@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/", get(|| async { "hello\n" }))
         .route("/panic", get(panic))
         .route("/panic-body", get(panic_body))
-        .route("/sleep", get(sleep))
+        .route("/sleep", any(sleep))
         .route("/echo", post(|body: Bytes| async { body }))
         .route("/ws", any(echo))
         .route("/ws-panic", any(socket_panic));

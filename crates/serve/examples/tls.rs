@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{any, get};
 use tidings_serve::{Caller, Listen, Server, Tls};
 
 #[tokio::main]
@@ -19,10 +19,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         Tls::pem(made.cert.pem(), made.signing_key.serialize_pem())
     };
-    let app = Router::new().route(
-        "/",
-        get(|caller: Caller| async move { format!("hello over {}\n", if caller.is_https { "https" } else { "http" }) }),
-    );
+    let hello =
+        |caller: Caller| async move { format!("hello over {}\n", if caller.is_https { "https" } else { "http" }) };
+    let sleep = || async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        "slept 50 ms\n"
+    };
+    let app = Router::new().route("/", get(hello)).route("/sleep", any(sleep));
     let server = Server::bind(Listen::tcp(address).tls(tls)).and_bind("127.0.0.1:0").serve(app).await?;
     println!("listening on {}", server.url());
     for address in server.local_addrs().skip(1) {
