@@ -15,6 +15,9 @@ pub(crate) const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time from SIGTERM to exit at most: service managers kill after 10 s.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(8);
 
+/// Of [`DRAIN_MAX`], time for the database to finish what waits: a commit takes milliseconds.
+pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(2);
+
 /// Time over which the sockets are told to go at a shutdown, so that they do not all reconnect at once.
 pub(crate) const DISCONNECT_SPREAD: Duration = Duration::from_millis(500);
 

@@ -5,7 +5,7 @@
 
 use crate::app::{App, Shared};
 use crate::config::Config;
-use crate::limits::{DISCONNECT_SPREAD, DRAIN_MAX};
+use crate::limits::{CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
 use crate::live::LivePolicy;
 use crate::metrics::Metrics;
 use crate::secrets::{Secrets, make_data_dir};
@@ -35,7 +35,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         () = stop.requested() => Ok(()),
         failed = handle.wait() => failed.context("the server stopped by itself"),
     };
-    drain(&app, &handle).await;
+    tokio::select! {
+        () = drain(&app, &handle) => {}
+        () = stop.requested() => tracing::warn!("stopped at once, by a second signal"),
+    }
     upkeep.abort();
     ended
 }
@@ -158,8 +161,10 @@ fn link_base(app: &App, address: SocketAddr) -> String {
 
 async fn drain(app: &App, handle: &Handle) {
     tracing::info!(max_s = DRAIN_MAX.as_secs(), "draining");
-    let (report, ()) = tokio::join!(handle.shutdown(DRAIN_MAX), app.hub.shutdown(DISCONNECT_SPREAD));
-    app.chat.close().await;
+    let (report, ()) = tokio::join!(handle.shutdown(DRAIN_MAX - CLOSE_MAX), app.hub.shutdown(DISCONNECT_SPREAD));
+    if tokio::time::timeout(CLOSE_MAX, app.chat.close()).await.is_err() {
+        tracing::warn!("the database did not close in time; what was acknowledged is safe all the same");
+    }
     tracing::info!(
         requests_finished = report.requests_finished,
         sockets_closed = report.sockets_closed,

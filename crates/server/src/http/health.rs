@@ -17,8 +17,8 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     if !app.readiness.is_ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
-    match app.chat.is_set_up().await {
-        Ok(_) => "ready\n".into_response(),
+    match app.chat.check().await {
+        Ok(()) => "ready\n".into_response(),
         Err(error) => {
             tracing::error!(%error, "not ready: the database does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
