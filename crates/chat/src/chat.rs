@@ -183,7 +183,7 @@ async fn sweep(parts: Weak<Parts>, interval: Duration) {
     let Some(mut since) = parts.upgrade().map(|parts| parts.clock.now()) else { return };
     loop {
         ticks.tick().await;
-        let Some(parts) = parts.upgrade() else { return };
+        let Some(parts) = parts.upgrade().filter(|parts| parts.writer.is_open()) else { return };
         if let Err(error) = parts.writer.write(Change::SweepSessions).await {
             tracing::warn!(%error, "expired sessions could not be ended");
         }

@@ -1,9 +1,28 @@
 //! The chat: people, sessions, invites, rooms, messages; their rules and their store. It knows no HTTP and no sockets.
 //!
-//! [`Chat`] is the whole of it, cheap to clone. What changes something goes through the one [writer]: committed, then
+//! [`Chat`] is the whole of it, cheap to clone. What changes something goes through the one writer: committed, then
 //! announced to the hub, then answered. What only reads asks the [store] directly. A room is the hub's channel
 //! `room:<id>`, and the number of an event in the room is that channel's offset, so the hub resumes clients from the
 //! store ([`RoomHistory`]).
+//!
+//! ```no_run
+//! # use std::{net::IpAddr, sync::Arc};
+//! # use tidings_chat::{Body, Chat, ClientId, Clock, Draft, Options, Time};
+//! # use tidings_hub::Hub;
+//! # async fn example(from: IpAddr, unix_millis: fn() -> i64) -> Result<(), Box<dyn std::error::Error>> {
+//! let chat = Chat::open(Options::new("tidings-data", Clock::new(move || Time::from_millis(unix_millis()))))?;
+//! // The chat is the hub's policy for the connections of people, and announces to the hub what was committed.
+//! let hub = Hub::builder(Arc::new(chat.clone())).build();
+//! chat.announce_to(hub);
+//!
+//! let ana = chat.sign_in("ana@example.com", "correct horse battery".into(), "a browser", from).await?.person;
+//! let room = chat.rooms(ana.id).await?.remove(0);
+//! let body = Body::parse("Hello!".into())?;
+//! let posted = chat.post(ana.id, Draft { room: room.id, client_id: ClientId::fresh(), body }).await?;
+//! println!("durable, and number {} in its room", posted.number);
+//! # Ok(())
+//! # }
+//! ```
 #![warn(missing_docs)]
 
 mod announce;

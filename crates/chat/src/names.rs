@@ -19,7 +19,7 @@ pub struct Email(String);
 /// Why a text cannot be a name or a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing but white space.
+    /// Nothing that could be seen.
     #[error("must not be empty")]
     Empty,
     /// Too many characters.
@@ -46,7 +46,7 @@ impl Name {
     /// When it is empty, longer than [`NAME_CHARS_MAX`] characters, or has control characters.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let name = line(text, NAME_CHARS_MAX)?;
-        if name.is_empty() { Err(NameError::Empty) } else { Ok(Self(name)) }
+        if name.chars().all(is_invisible) { Err(NameError::Empty) } else { Ok(Self(name)) }
     }
 
     /// The name.
@@ -128,6 +128,11 @@ fn line(text: &str, chars_max: usize) -> Result<String, NameError> {
     Ok(text.to_owned())
 }
 
+/// Takes no room on the screen: white space of all kinds, joiners, marks of direction, the soft hyphen.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
 /// Control characters, line and paragraph separators, and the marks that override the direction of text.
 fn misleads(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -141,6 +146,8 @@ mod tests {
     fn a_name_is_one_line_of_1_to_80_characters() {
         assert_eq!(Name::parse("  Ana  ").unwrap().as_str(), "Ana");
         assert_eq!(Name::parse(" \t "), Err(NameError::Empty));
+        assert_eq!(Name::parse("\u{200b}\u{feff}"), Err(NameError::Empty), "a name can be seen");
+        assert!(Name::parse("\u{1F469}\u{200D}\u{1F52C}").is_ok());
         assert!(Name::parse(&"ж".repeat(80)).is_ok());
         assert_eq!(Name::parse(&"ж".repeat(81)), Err(NameError::TooLong { max: 80 }));
     }

@@ -14,7 +14,7 @@ use crate::{
     sessions::{Entered, Opening, SignedIn},
     store::{
         ApplyError, Change, NewPerson, NewRoom, Outcome, Store, StoreError,
-        sqlite::{OpenError, Sqlite, SqliteOptions},
+        sqlite::{OpenError, Sqlite},
     },
     time::Clock,
 };
@@ -218,12 +218,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Opens the database in the data directory.
+    /// Opens the database in the data directory; makes none.
     ///
     /// # Errors
-    /// When it cannot be opened.
+    /// When there is none, or it cannot be opened.
     pub fn open(data_dir: &Path, clock: Clock) -> Result<Self, OpenError> {
-        Ok(Self { store: Sqlite::open(data_dir, &SqliteOptions::default())?, clock })
+        Ok(Self { store: Sqlite::open_existing(data_dir)?, clock })
     }
 
     /// Everybody with an account, by name.

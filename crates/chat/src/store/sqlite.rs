@@ -107,6 +107,16 @@ impl Sqlite {
         Ok(Self { batches, readers: Arc::new(Mutex::new(connections)), pool: Pool::new(readers, READS_WAITING_MAX) })
     }
 
+    /// Opens the database that is in this directory already; for programs that must not make one by mistake.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when there is none.
+    pub fn open_existing(data_dir: &Path) -> Result<Self, OpenError> {
+        let path = data_dir.join(FILE);
+        fs::metadata(&path).map_err(|source| OpenError::Files { path, source })?;
+        Self::open(data_dir, &SqliteOptions::default())
+    }
+
     fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -114,11 +124,9 @@ impl Sqlite {
         let readers = self.readers.clone();
         Box::pin(async move {
             let work = move || {
-                // The pool runs as many calls as there are connections; only a panic in a read can have lost one.
-                let taken = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let mut connection = taken.ok_or_else(|| StoreError::Failed("no connection to read with".into()))?;
+                let mut lent = Lent::from(readers);
+                let connection = lent.connection.as_mut().expect("as many reads run as there are connections");
                 let answer = connection.transaction().and_then(|transaction| read(&transaction));
-                readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
                 answer.map_err(StoreError::from)
             };
             self.pool.run(work).await?
@@ -199,6 +207,25 @@ impl Store for Sqlite {
 
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
         self.read(move |db| reads::message_of(db, room, reader, message))
+    }
+}
+
+/// A connection lent to one read. It comes back even from a read that panics.
+struct Lent {
+    connection: Option<Connection>,
+    home: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Lent {
+    fn from(home: Arc<Mutex<Vec<Connection>>>) -> Self {
+        let connection = home.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self { connection, home }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
     }
 }
 
@@ -350,6 +377,17 @@ mod tests {
             let path = file.unwrap().path();
             assert_eq!(mode(&path), 0o600, "{}", path.display());
         }
+    }
+
+    #[tokio::test]
+    async fn reads_that_panic_use_up_no_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(dir.path(), &SqliteOptions::default()).unwrap();
+        for _ in 0..2 * READERS_MAX {
+            let failed = store.read::<()>(|_| panic!("on purpose")).await;
+            assert!(matches!(failed, Err(StoreError::Failed(_))));
+        }
+        assert!(!store.is_set_up().await.unwrap());
     }
 
     #[tokio::test]

@@ -202,6 +202,8 @@ async fn s22_a_password_set_on_the_command_line_reaches_the_sockets_of_a_running
     let (ana, ..) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     let given = options(world.dir.path(), &world.time);
+    let nowhere = Desk::open(&given.data_dir.join("mistyped"), given.clock.clone());
+    assert!(matches!(nowhere, Err(OpenError::Files { .. })), "no second database is made by mistake");
     let desk = Desk::open(&given.data_dir, given.clock).unwrap();
     assert_eq!(desk.people().await.unwrap()[0].name.as_str(), "Ana");
     let set = |email: &str| {
