@@ -141,6 +141,11 @@ impl World {
     }
 }
 
+pub(super) fn set_up(name: &str) -> Change {
+    let session = new_session(Token::fresh().digest());
+    Change::SetUp { person: new_person(name), session, room: new_room("General"), invite: Code::fresh() }
+}
+
 fn new_person(name: &str) -> NewPerson {
     NewPerson {
         id: PersonId::fresh(),
@@ -185,12 +190,6 @@ fn refusal(answer: Result<Applied, ApplyError>) -> Refusal {
 pub(super) async fn the_first_account_is_made_once(fixture: &impl Fixture) {
     let store = fixture.open();
     assert!(!store.is_set_up().await.unwrap());
-    let set_up = |name| Change::SetUp {
-        person: new_person(name),
-        session: new_session(Token::fresh().digest()),
-        room: new_room("General"),
-        invite: Code::fresh(),
-    };
     let mut answers = store.apply(vec![set_up("Ana"), set_up("Ben")], START).await;
     assert_eq!(refusal(answers.pop().unwrap()), Refusal::AlreadySetUp);
     let applied = answers.pop().unwrap().unwrap();

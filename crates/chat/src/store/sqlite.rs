@@ -335,8 +335,10 @@ impl From<PoolError> for StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
     use super::*;
-    use crate::store::contract::{Fixture, World, runs_the_contract};
+    use crate::store::contract::{self, Fixture, World, runs_the_contract};
 
     struct Directory(tempfile::TempDir);
 
@@ -377,6 +379,27 @@ mod tests {
             let path = file.unwrap().path();
             assert_eq!(mode(&path), 0o600, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn g1_a_commit_that_fails_is_an_error_for_all_of_it_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
+        let fails = Arc::new(AtomicBool::new(true));
+        let hook = fails.clone();
+        writer.commit_hook(Some(move || hook.load(Relaxed))).unwrap();
+        let now = Time::from_millis(0);
+        let changes = [contract::set_up("Ana"), contract::set_up("Ben")];
+        let answers = apply(&mut writer, &changes, now);
+        assert!(
+            answers.iter().all(|answer| matches!(answer, Err(ApplyError::Store(StoreError::Failed(_))))),
+            "{answers:?}"
+        );
+        assert!(!reads::is_set_up(&writer).unwrap());
+
+        fails.store(false, Relaxed);
+        let answers = apply(&mut writer, &changes, now);
+        assert!(matches!(&answers[..], [Ok(_), Err(ApplyError::Refused(_))]), "the writer goes on: {answers:?}");
     }
 
     #[tokio::test]
