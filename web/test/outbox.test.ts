@@ -156,6 +156,21 @@ test("a reload loses nothing: what was not sent is sent then, in order, under th
   assert.deepEqual(await new IndexedDbStore(factory).load("ana"), []);
 });
 
+test("what another tab left unsent is sent by this one when it connects, and what it sent is not sent again", async () => {
+  const factory = new IDBFactory();
+  const open = new Desk(new IndexedDbStore(factory));
+  const closed = new Desk(new IndexedDbStore(factory));
+  closed.outbox.add("r", "left behind", 1);
+  const sent = closed.outbox.add("r", "sent over there", 2);
+  await open.outbox.restore();
+  assert.equal(open.outbox.size, 2);
+  await new IndexedDbStore(factory).delete(sent.client_id);
+  await open.outbox.restore();
+  open.outbox.connected(true);
+  await settled();
+  assert.deepEqual(open.sent, ["left behind"]);
+});
+
 test("another person on the same computer does not get what was left unsent", async () => {
   const factory = new IDBFactory();
   const ana = new Desk(new IndexedDbStore(factory));

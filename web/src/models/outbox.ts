@@ -50,6 +50,8 @@ export class Outbox {
   private list: Unsent[] = [];
   private readonly attempts = new Map<string, number>();
   private readonly busy = new Set<string>();
+  /** What an earlier visit or another tab of this person wrote, and this page only found. */
+  private readonly found = new Set<string>();
   private online = false;
 
   constructor(private readonly options: OutboxOptions) {}
@@ -64,12 +66,18 @@ export class Outbox {
     return this.list.filter((unsent) => !unsent.posted).length;
   }
 
-  /** Brings back what an earlier visit left. */
+  /** Brings back what an earlier visit or another tab left, and forgets what was sent or deleted there meanwhile. */
   async restore(): Promise<void> {
     const stored = await this.options.store.load(this.options.person);
+    const kept = new Set(stored.map((unsent) => unsent.client_id));
     const known = new Set(this.list.map((unsent) => unsent.client_id));
-    this.list = [...stored.filter((unsent) => !known.has(unsent.client_id)), ...this.list].sort(byAge);
-    for (const room of new Set(stored.map((unsent) => unsent.room))) {
+    const added = stored.filter((unsent) => !known.has(unsent.client_id));
+    const gone = this.list.filter(
+      (unsent) => this.found.has(unsent.client_id) && !kept.has(unsent.client_id) && !unsent.posted,
+    );
+    for (const unsent of added) this.found.add(unsent.client_id);
+    this.list = [...this.list.filter((unsent) => !gone.includes(unsent)), ...added].sort(byAge);
+    for (const room of new Set([...added, ...gone].map((unsent) => unsent.room))) {
       this.options.changed(room);
       void this.flush(room);
     }
@@ -99,6 +107,7 @@ export class Outbox {
     this.online = online;
     if (!online) return;
     this.attempts.clear();
+    void this.restore();
     for (const room of new Set(this.list.map((unsent) => unsent.room))) void this.flush(room);
   }
 
@@ -135,6 +144,7 @@ export class Outbox {
   /** Forgets everything, also what is stored: the person signed out. */
   async clear(): Promise<void> {
     this.list = [];
+    this.found.clear();
     await this.options.store.clear(this.options.person);
   }
 
