@@ -73,13 +73,22 @@ impl Deflate {
             Role::Server => (server, client),
             Role::Client => (client, server),
         };
-        Deflate { ours, theirs, level, threshold, compressor: None, inflater: None, arrived: 0 }
+        Deflate { ours, theirs, level: level.clamp(1, 9), threshold, compressor: None, inflater: None, arrived: 0 }
     }
 
     /// Whether a message of this many bytes is worth compressing. Never when the peer insists on a window that is smaller
     /// than our compressor can make: sending uncompressed is always allowed.
     pub(crate) fn gains(&self, bytes: usize) -> bool {
         bytes >= self.threshold && self.ours.window_bits >= WINDOW_BITS_MIN
+    }
+
+    /// Compresses at another level from the next message on.
+    pub(crate) fn set_level(&mut self, level: u32) {
+        self.level = level.clamp(1, 9);
+        if let Some(compressor) = &mut self.compressor {
+            // Fails only if it has output to give, and it has given all of it.
+            let _ = compressor.set_level(Compression::new(self.level));
+        }
     }
 
     /// Compresses a message or, if not `last`, its next fragment.

@@ -37,7 +37,9 @@ pub use limits::Limits;
 pub use machine::{Event, Machine, Part, Step};
 pub use message::{Kind, Message, NotAFrame, Outgoing, Prepared};
 #[cfg(feature = "tokio")]
-pub use socket::{ReceiveError, SendError, Sender, TrySendError, WebSocket, pair};
+pub use socket::{MessageReader, MessageWriter, ReceiveError, SendError, Sender, TrySendError, WebSocket, pair};
+#[cfg(all(feature = "tokio", feature = "json"))]
+pub use socket::{ReceiveJsonError, SendJsonError};
 pub use text::Utf8Bytes;
 #[cfg(feature = "hyper")]
 pub use upgrade::{Upgrade, Upgraded};

@@ -144,6 +144,14 @@ impl Machine {
         self
     }
 
+    /// From the next message on, compresses at another level: 1 (fast) to 9 (small).
+    #[cfg(feature = "deflate")]
+    pub fn set_compression_level(&mut self, level: u32) {
+        if let Some(deflate) = &mut self.deflate {
+            deflate.set_level(level);
+        }
+    }
+
     /// Which end this is.
     #[must_use]
     pub fn role(&self) -> Role {

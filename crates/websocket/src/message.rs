@@ -92,6 +92,24 @@ impl Message {
         self.len() == 0
     }
 
+    /// A text message that carries a value as JSON.
+    ///
+    /// # Errors
+    /// Serde's, when the value cannot be JSON.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(Message::text)
+    }
+
+    /// Reads a message of either kind as JSON.
+    ///
+    /// # Errors
+    /// Serde's, when the message is not the JSON that is wanted.
+    #[cfg(feature = "json")]
+    pub fn parse_json<T: serde::de::DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(self.as_bytes())
+    }
+
     pub(crate) fn from_validated(kind: Kind, bytes: Bytes) -> Self {
         match kind {
             Kind::Text => Message::Text(Utf8Bytes::from_validated(bytes)),

@@ -2,7 +2,7 @@
 
 use super::{ReceiveError, Rescue, SendError, Sender, sender::Shared};
 use crate::{
-    CloseFrame, Event, Frame, Limits, Machine, Outgoing, Role, Step,
+    CloseFrame, Event, Frame, Kind, Limits, Machine, Outgoing, Role, Step,
     limits::{FRAMES_PER_WRITE, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES, WRITE_SLICES_MAX},
 };
 use bytes::Bytes;
@@ -44,6 +44,10 @@ pub(crate) struct Inner<S> {
     pub(crate) rescue: Option<Rescue<S>>,
     /// Holds up the server's shutdown until the socket is gone.
     pub(crate) tracked: Option<TaskTrackerToken>,
+    /// Whether messages that begin from now on are wanted in parts.
+    pub(super) wants_parts: bool,
+    /// Nobody wants the rest of the message that is arriving in parts.
+    pub(super) skip_parts: bool,
     limits: Limits,
     queue: VecDeque<Frame>,
     queued_bytes: usize,
@@ -109,6 +113,8 @@ impl<S> Inner<S> {
             protocol: None,
             rescue: None,
             tracked: None,
+            wants_parts: false,
+            skip_parts: false,
             limits,
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -158,6 +164,15 @@ impl<S> Inner<S> {
             return Err(SendError::QueueFull);
         }
         let frame = self.machine.send(outgoing)?;
+        self.push(frame);
+        Ok(())
+    }
+
+    pub(super) fn feed_fragment(&mut self, kind: Kind, payload: Bytes, last: bool) -> Result<(), SendError> {
+        if !matches!(self.state, State::Open) {
+            return Err(SendError::Closed);
+        }
+        let frame = self.machine.send_fragment(kind, payload, last)?;
         self.push(frame);
         Ok(())
     }
@@ -259,6 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                 self.finish();
                 return Poll::Ready(Some(Err(error)));
             }
+            self.machine.receive_in_parts(self.wants_parts);
             let step = match ready!(self.poll_step(cx)) {
                 Ok(step) => step,
                 Err(error) => {
@@ -281,6 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                     };
                     self.end(Ok(Event::Close(frame)), steps);
                 }
+                Some(Ok(Event::Part(part))) if self.skip_parts => self.skip_parts = !part.last,
                 Some(Ok(event)) => return Poll::Ready(Some(Ok(event))),
                 Some(Err(error)) => {
                     self.end(Err(error.into()), &[LastStep::Flush, LastStep::Shutdown, LastStep::Drain]);

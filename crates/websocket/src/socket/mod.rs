@@ -5,8 +5,12 @@
 
 mod drive;
 mod sender;
+mod stream;
 
 pub use sender::{Sender, TrySendError};
+pub use stream::{MessageReader, MessageWriter};
+#[cfg(feature = "json")]
+pub use stream::{ReceiveJsonError, SendJsonError};
 
 use crate::{
     CloseCode, CloseFrame, Event, Limits, Machine, Message, Outgoing, ProtocolError, Role, SendRefused, Statistics,
@@ -64,6 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// [`receive`](Self::receive) for those who poll.
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, ReceiveError>>> {
+        self.inner_mut().wants_parts = false;
         loop {
             match std::task::ready!(self.inner_mut().poll_event(cx)) {
                 Some(Ok(Event::Message(message))) => return Poll::Ready(Some(Ok(message))),
@@ -75,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// The next message or control frame, for those who want to see pings, pongs and the close as well. They are
-    /// answered all the same.
+    /// answered all the same. A message that is being [read in parts](Self::receive_parts) shows as [`Event::Part`].
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
@@ -199,6 +204,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.inner().machine.is_compressed()
+    }
+
+    /// From the next message on, compresses at another level: 1 (fast) to 9 (small).
+    #[cfg(feature = "deflate")]
+    pub fn set_compression_level(&mut self, level: u32) {
+        self.inner_mut().machine.set_compression_level(level);
     }
 
     /// Messages and bytes so far.
@@ -329,6 +340,9 @@ pub enum SendError {
     /// A ping or pong may carry 125 bytes.
     #[error("a control frame may carry 125 bytes")]
     ControlTooLong,
+    /// Text that is written in parts must be UTF-8.
+    #[error("text must be UTF-8")]
+    InvalidUtf8,
     /// More than [`Limits::queue_bytes_max`] would wait to be written.
     #[error("too much waits to be written")]
     QueueFull,
