@@ -49,6 +49,7 @@ pub(crate) struct SocketOptions {
     keepalive: Option<Duration>,
     backlog: u32,
     reuse_port: bool,
+    fast_open: bool,
 }
 
 impl Default for SocketOptions {
@@ -63,6 +64,9 @@ impl Default for SocketOptions {
             backlog: 4096,
             // Off: a second server on the same port must be an error, not half of the traffic.
             reuse_port: false,
+            // Off: a request in the first packet can be replayed by the network, and only the application knows whether that
+            // does harm. The kernel must allow it too.
+            fast_open: false,
         }
     }
 }
@@ -138,6 +142,17 @@ impl Listen {
     #[must_use]
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.options.reuse_port = reuse;
+        self
+    }
+
+    /// TCP Fast Open: a client that was here before sends its request in its very first packet. Off by default.
+    ///
+    /// The network may deliver such a first packet twice, so it is for servers whose first requests may be repeated. A warning
+    /// says so when the kernel does not allow it (`net.ipv4.tcp_fastopen` must have bit 2 set); the server runs without it then.
+    #[cfg(feature = "fast-open")]
+    #[must_use]
+    pub fn fast_open(mut self, on: bool) -> Self {
+        self.options.fast_open = on;
         self
     }
 }
@@ -220,7 +235,7 @@ pub(crate) async fn bind(target: Target, options: &SocketOptions, unacknowledged
         Target::Tcp(listener) => {
             let socket = Socket::from(listener);
             tune(&socket, options, unacknowledged)?;
-            from_socket(socket)
+            from_socket(socket, options)
         }
         Target::UnixListener(listener) => {
             listener.set_nonblocking(true)?;
@@ -249,7 +264,7 @@ fn bind_tcp(address: SocketAddr, options: &SocketOptions, unacknowledged: Durati
     tune(&socket, options, unacknowledged)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
-    from_socket(socket)
+    from_socket(socket, options)
 }
 
 /// Sets on the listener what every accepted connection inherits from it on Linux, without a system call each.
@@ -264,9 +279,30 @@ fn tune(socket: &Socket, options: &SocketOptions, unacknowledged: Duration) -> i
     Ok(())
 }
 
-fn from_socket(socket: Socket) -> io::Result<Listener> {
+fn from_socket(socket: Socket, options: &SocketOptions) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
-    Ok(Listener::Tcp(tokio::net::TcpListener::from_std(socket.into())?))
+    let listener = std::net::TcpListener::from(socket);
+    #[cfg(feature = "fast-open")]
+    if options.fast_open
+        && let Err(error) = allow_fast_open(&listener)
+    {
+        tracing::warn!(%error, "TCP Fast Open is not available; connections open as usual");
+    }
+    #[cfg(not(feature = "fast-open"))]
+    let SocketOptions { fast_open: _, .. } = options;
+    Ok(Listener::Tcp(tokio::net::TcpListener::from_std(listener)?))
+}
+
+#[cfg(feature = "fast-open")]
+fn allow_fast_open(listener: &std::net::TcpListener) -> io::Result<()> {
+    // The option belongs to the socket, which the clone shares; the clone itself has then done its work.
+    tokio_tfo::TfoListener::from_std(listener.try_clone()?)?;
+    // Linux takes the option and ignores it unless this setting allows servers to use it.
+    let setting = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fastopen").unwrap_or_default();
+    match setting.trim().parse::<u32>() {
+        Ok(bits) if bits & 2 == 0 => Err(io::Error::other("net.ipv4.tcp_fastopen does not allow it for servers")),
+        _ => Ok(()),
+    }
 }
 
 fn bind_unix(path: PathBuf) -> io::Result<Listener> {
@@ -317,5 +353,36 @@ mod tests {
         assert!(!socket.tcp_nodelay().unwrap());
         assert!(!socket.keepalive().unwrap());
         assert!(socket.reuse_port().unwrap());
+    }
+
+    /// Needs `sysctl net.ipv4.tcp_fastopen=3`; elsewhere it shows that the option does no harm.
+    #[cfg(feature = "fast-open")]
+    #[tokio::test]
+    async fn c4_37_a_second_connection_carries_data_in_its_first_packet() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let passive = || {
+            let netstat = std::fs::read_to_string("/proc/net/netstat").unwrap();
+            let mut lines = netstat.lines().filter(|line| line.starts_with("TcpExt:"));
+            let (names, values) = (lines.next().unwrap().split(' '), lines.next().unwrap().split(' '));
+            let mut pairs = names.zip(values);
+            pairs.find(|(name, _)| *name == "TCPFastOpenPassive").map_or(0, |(_, value)| value.parse::<u64>().unwrap())
+        };
+        let before = passive();
+        let options = SocketOptions { fast_open: true, ..Default::default() };
+        let address = Target::Address(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = bind(address, &options, Duration::from_secs(60)).await.unwrap();
+        let Listener::Tcp(listener) = &listener else { panic!("a TCP listener") };
+        for _ in 0..2 {
+            let mut client = tokio_tfo::TfoStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            client.write_all(b"at once").await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut received = [0; 7];
+            stream.read_exact(&mut received).await.unwrap();
+            assert_eq!(&received, b"at once");
+        }
+        let setting = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_fastopen").unwrap();
+        if setting.trim().parse::<u32>().unwrap() & 3 == 3 {
+            assert!(passive() > before);
+        }
     }
 }
