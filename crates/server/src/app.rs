@@ -12,7 +12,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use tidings_chat::Chat;
 use tidings_hub::Hub;
-use tidings_serve::Readiness;
+use tidings_serve::{Handle, Readiness};
 use tidings_websocket::OriginPolicy;
 
 /// The running server, as its handlers see it. Cheap to clone.
@@ -34,8 +34,8 @@ pub(crate) struct Shared {
     pub(crate) own_origin: OriginPolicy,
     /// Which pages of other sites may open sockets, with a token.
     pub(crate) allowed_origins: OriginPolicy,
-    /// The real address, once the server listens.
-    pub(crate) listening: OnceLock<SocketAddr>,
+    /// The server, once it listens.
+    pub(crate) handle: OnceLock<Handle>,
 }
 
 impl App {
@@ -55,7 +55,7 @@ impl Deref for App {
 impl Shared {
     /// Where the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        *self.listening.get().unwrap_or(&self.config.listen)
+        self.handle.get().map_or(self.config.listen, Handle::local_addr)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/metrics` in the Prometheus text format: the hub's counters and the process's figures, read when they are asked for.
 
+use crate::process;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -8,7 +9,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tidings_chat::Chat;
 use tidings_hub::Hub;
+use tidings_serve::Handle;
 
 pub(crate) struct Metrics {
     registry: Mutex<Registry>,
@@ -36,13 +39,13 @@ impl Metrics {
             Unit::Seconds,
             post_latency.clone(),
         );
-        registry.register_collector(Box::new(ProcessFigures));
+        registry.register_collector(Box::new(Watched(of_process)));
         Self { registry: Mutex::new(registry), send_latency, post_latency }
     }
 
-    /// Adds the figures of the hub, which exists later than this.
-    pub(crate) fn watch(&self, hub: Hub) {
-        self.registry().register_collector(Box::new(HubFigures(hub)));
+    /// Adds figures that are read at every scrape.
+    pub(crate) fn watch(&self, read: impl Fn() -> Vec<Figure> + Send + Sync + 'static) {
+        self.registry().register_collector(Box::new(Watched(read)));
     }
 
     pub(crate) fn render(&self) -> Result<String, Error> {
@@ -56,65 +59,89 @@ impl Metrics {
     }
 }
 
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> Result<(), Error> {
-    let metric = ConstGauge::new(value);
-    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+/// One number at one moment, with its name and help.
+pub(crate) enum Figure {
+    /// Goes up and down.
+    Gauge(&'static str, &'static str, f64),
+    /// Goes up only; `_total` is added to the name.
+    Counter(&'static str, &'static str, f64),
 }
 
-fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64) -> Result<(), Error> {
-    let metric = ConstCounter::new(value);
-    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
-}
+use Figure::{Counter, Gauge};
 
-struct HubFigures(Hub);
+struct Watched<F>(F);
 
-impl std::fmt::Debug for HubFigures {
+impl<F> std::fmt::Debug for Watched<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("HubFigures")
+        f.write_str("Watched")
     }
 }
 
-#[derive(Debug)]
-struct ProcessFigures;
-
-impl Collector for ProcessFigures {
+impl<F: Fn() -> Vec<Figure> + Send + Sync + 'static> Collector for Watched<F> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let Some(figures) = crate::process::Figures::read() else { return Ok(()) };
-        let encoder = &mut encoder;
-        gauge(encoder, "process_resident_memory_bytes", "Resident memory", figures.resident_bytes)?;
-        counter(encoder, "process_cpu_seconds", "Time on a processor, user and system", figures.cpu_seconds)?;
-        gauge(encoder, "process_open_fds", "Open file descriptors", figures.open_fds)?;
-        gauge(encoder, "process_uptime_seconds", "Time since the start", figures.uptime_seconds)
-    }
-}
-
-impl Collector for HubFigures {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let figures = self.0.metrics();
-        let gauges = [
-            ("connections", "Open connections", figures.connections),
-            ("subscriptions", "Subscriptions that stand", figures.subscriptions),
-            ("channels", "Channels that have subscribers or history", figures.channels),
-        ];
-        for (name, help, value) in gauges {
-            gauge(&mut encoder, name, help, count(value))?;
-        }
-        let counters = [
-            ("connections_opened", "Connections since the start", figures.connections_total),
-            ("messages_in", "Commands received from clients", figures.messages_in),
-            ("messages_out", "Messages queued for clients", figures.messages_out),
-            ("bytes_in", "Bytes of messages received from clients", figures.bytes_in),
-            ("bytes_out", "Bytes of messages handed to sockets", figures.bytes_out),
-            ("publications", "Publications, each counted once", figures.publications),
-            ("slow_closed", "Connections closed because they did not keep up", figures.slow_closed),
-            ("recovered", "Subscriptions that resumed without a gap", figures.recovered),
-            ("unrecovered", "Subscriptions that could not resume", figures.unrecovered),
-        ];
-        for (name, help, value) in counters {
-            counter(&mut encoder, name, help, count(value))?;
+        for figure in (self.0)() {
+            match figure {
+                Gauge(name, help, value) => {
+                    let metric = ConstGauge::new(value);
+                    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+                }
+                Counter(name, help, value) => {
+                    let metric = ConstCounter::new(value);
+                    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+                }
+            }
         }
         Ok(())
     }
+}
+
+pub(crate) fn of_hub(hub: &Hub) -> Vec<Figure> {
+    let figures = hub.metrics();
+    vec![
+        Gauge("connections", "Open connections", count(figures.connections)),
+        Gauge("subscriptions", "Subscriptions that stand", count(figures.subscriptions)),
+        Gauge("channels", "Channels that have subscribers or history", count(figures.channels)),
+        Counter("connections_opened", "Connections since the start", count(figures.connections_total)),
+        Counter("messages_in", "Commands received from clients", count(figures.messages_in)),
+        Counter("messages_out", "Messages queued for clients", count(figures.messages_out)),
+        Counter("bytes_in", "Bytes of messages received from clients", count(figures.bytes_in)),
+        Counter("bytes_out", "Bytes of messages handed to sockets", count(figures.bytes_out)),
+        Counter("publications", "Publications, each counted once", count(figures.publications)),
+        Counter("slow_closed", "Connections closed because they did not keep up", count(figures.slow_closed)),
+        Counter("recovered", "Subscriptions that resumed without a gap", count(figures.recovered)),
+        Counter("unrecovered", "Subscriptions that could not resume", count(figures.unrecovered)),
+    ]
+}
+
+pub(crate) fn of_chat(chat: &Chat) -> Vec<Figure> {
+    vec![Gauge("writes_waiting", "Writes of the chat that wait for their commit", count(chat.writes_waiting() as u64))]
+}
+
+pub(crate) fn of_server(handle: &Handle) -> Vec<Figure> {
+    let stats = handle.stats();
+    vec![
+        Gauge("http_connections", "Open TCP connections, sockets included", count(stats.connections as u64)),
+        Gauge("http_requests_in_flight", "Requests under way", count(stats.requests_in_flight as u64)),
+        Counter("http_requests", "Requests received", count(stats.requests_total)),
+        Counter("http_panics", "Requests that ended in a panic", count(stats.handler_panics + stats.body_panics)),
+        Counter(
+            "http_refused",
+            "Connections turned away at a limit",
+            count(stats.refused_full + stats.refused_address),
+        ),
+        Counter("accept_pauses", "Times that accepting failed for want of files or memory", count(stats.accept_pauses)),
+        Counter("tls_failures", "TLS handshakes that failed", count(stats.tls_failures)),
+    ]
+}
+
+fn of_process() -> Vec<Figure> {
+    let Some(figures) = process::Figures::read() else { return Vec::new() };
+    vec![
+        Gauge("process_resident_memory_bytes", "Resident memory", figures.resident_bytes),
+        Counter("process_cpu_seconds", "Time on a processor, user and system", figures.cpu_seconds),
+        Gauge("process_open_fds", "Open file descriptors", figures.open_fds),
+        Gauge("process_uptime_seconds", "Time since the start", figures.uptime_seconds),
+    ]
 }
 
 /// Exact below 2^53, which no counter reaches.

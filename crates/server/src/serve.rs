@@ -7,7 +7,7 @@ use crate::app::{App, Shared};
 use crate::config::Config;
 use crate::limits::{CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
 use crate::live::LivePolicy;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::secrets::{Secrets, make_data_dir};
 use crate::tokens::Tokens;
 use crate::{http, process};
@@ -64,7 +64,14 @@ fn open(config: Config) -> anyhow::Result<App> {
         .on_delivered(move |took| send_latency.observe(took.as_secs_f64()))
         .build();
     chat.announce_to(hub.clone());
-    metrics.watch(hub.clone());
+    metrics.watch({
+        let hub = hub.clone();
+        move || metrics::of_hub(&hub)
+    });
+    metrics.watch({
+        let chat = chat.clone();
+        move || metrics::of_chat(&chat)
+    });
     let own_origin = match &config.public_url {
         Some(url) => OriginPolicy::listed([url.as_str()])?,
         None => OriginPolicy::SameHost,
@@ -79,7 +86,7 @@ fn open(config: Config) -> anyhow::Result<App> {
         readiness: Readiness::new(),
         own_origin,
         allowed_origins,
-        listening: OnceLock::new(),
+        handle: OnceLock::new(),
         config,
     }))
 }
@@ -103,7 +110,11 @@ async fn listen(app: &App) -> anyhow::Result<Handle> {
         .serve(http::router(app.clone()))
         .await;
     let handle = server.map_err(explain)?;
-    let _ = app.listening.set(handle.local_addr());
+    let handle = app.handle.get_or_init(|| handle).clone();
+    app.metrics.watch({
+        let handle = handle.clone();
+        move || metrics::of_server(&handle)
+    });
     Ok(handle)
 }
 
