@@ -130,3 +130,35 @@ async fn c0_5_a_service_that_fails_or_panics_outside_its_future_is_answered_with
     }
     assert_eq!(server.handle().stats().handler_panics, 2);
 }
+
+/// A log that a test can read.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn c0_5_the_log_has_the_requests_id_the_panics_message_and_its_place() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    // The tests of this file run on one thread each, and so does everything of their servers.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = TestServer::in_memory(app()).await;
+    let answer = server.get("/panic?token=secret").await;
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for part in [id.as_str(), "secret of the handler", "tests/panics.rs:", "path=\"/panic\"", "method=GET"] {
+        assert!(log.contains(part), "{part} in {log}");
+    }
+    assert!(!log.contains("token=secret"), "the query may hold what no log should");
+}

@@ -181,3 +181,38 @@ async fn c0_2_accepting_goes_on_after_a_lack_of_files_and_after_failed_connectio
     assert_eq!(Wire::connect(server.local_addr()).await.get("/").await.text(), "hello");
     assert_eq!(server.stats().accept_pauses, 3, "EMFILE, ENFILE and ENOBUFS");
 }
+
+#[test]
+fn c2_5_the_process_can_be_made_to_end_with_its_server() {
+    const AGAIN: &str = "SERVE_TEST_ABORTS";
+    if std::env::var_os(AGAIN).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(async {
+            let listener = failing(vec![io::Error::other("injected")]).await;
+            let server = Server::bind(Listen::custom(listener)).abort_on_failure().serve(hello()).await.unwrap();
+            let _ = server.wait().await;
+        });
+    }
+    let this = std::env::current_exe().unwrap();
+    let test = "c2_5_the_process_can_be_made_to_end_with_its_server";
+    let end = std::process::Command::new(this).args([test, "--exact"]).env(AGAIN, "1").output().unwrap().status;
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&end), Some(6), "SIGABRT");
+}
+
+/// A listener whose accepting panics.
+struct Panicking;
+
+impl tidings_serve::Accept for Panicking {
+    type Stream = tokio::io::DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(Self::Stream, tidings_serve::Peer)> {
+        panic!("in the listener")
+    }
+}
+
+#[tokio::test]
+async fn c2_5_a_listener_that_panics_is_reported_too() {
+    let server = Server::bind(Listen::custom(Panicking)).serve(hello()).await.unwrap();
+    server.wait().await.unwrap_err();
+    server.wait().await.unwrap();
+}
