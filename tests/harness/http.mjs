@@ -2,10 +2,10 @@
 
 import http from 'node:http';
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+const keepingAlive = new http.Agent({ keepAlive: true, maxSockets: 64 });
 
 /** One request; the body is read whole. `json` in the answer is undefined where the body is none. */
-export function request(url, { method = 'GET', headers = {}, body } = {}) {
+export function request(url, { method = 'GET', headers = {}, body, agent = keepingAlive } = {}) {
   return new Promise((resolve, reject) => {
     const call = http.request(url, { method, headers, agent }, (answer) => {
       const parts = [];

@@ -46,7 +46,7 @@ export class Proxy {
       from.on('error', () => {});
       from.on('close', () => {
         if (!this.#silent) to.destroy();
-        this.#pairs.delete(pair);
+        if (to.destroyed) this.#pairs.delete(pair);
       });
     }
   }
