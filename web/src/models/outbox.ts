@@ -52,6 +52,8 @@ export class Outbox {
   private readonly busy = new Set<string>();
   /** What an earlier visit or another tab of this person wrote, and this page only found. */
   private readonly found = new Set<string>();
+  /** What this page sent or deleted, which the store may still hold for a moment. */
+  private readonly done = new Set<string>();
   private online = false;
 
   constructor(private readonly options: OutboxOptions) {}
@@ -70,7 +72,7 @@ export class Outbox {
   async restore(): Promise<void> {
     const stored = await this.options.store.load(this.options.person);
     const kept = new Set(stored.map((unsent) => unsent.client_id));
-    const known = new Set(this.list.map((unsent) => unsent.client_id));
+    const known = new Set([...this.done, ...this.list.map((unsent) => unsent.client_id)]);
     const added = stored.filter((unsent) => !known.has(unsent.client_id));
     const gone = this.list.filter(
       (unsent) => this.found.has(unsent.client_id) && !kept.has(unsent.client_id) && !unsent.posted,
@@ -125,6 +127,7 @@ export class Outbox {
     if (!unsent) return;
     this.list = this.list.filter((other) => other !== unsent);
     this.attempts.delete(clientId);
+    this.done.add(clientId);
     void this.options.store.delete(clientId);
     this.options.changed(unsent.room);
   }
@@ -176,6 +179,7 @@ export class Outbox {
     if (result !== "again") {
       if ("posted" in result) {
         this.change(current, { posted: result.posted });
+        this.done.add(current.client_id);
         void this.options.store.delete(current.client_id);
       } else {
         this.change(current, { failure: result.failure });
