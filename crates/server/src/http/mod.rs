@@ -15,9 +15,8 @@ mod shell;
 
 use crate::app::App;
 use crate::{api, live};
-use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -60,7 +59,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/invite", get(shell::shell))
         .route("/rooms/{room}", get(shell::shell))
         .fallback(async || Problem::not_found())
-        .layer(from_fn(explain_wrong_method))
+        .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
         .with_state(app)
 }
@@ -71,22 +70,11 @@ async fn never_cached(mut response: Response) -> Response {
     response
 }
 
-/// The router's bare 405 with its `Allow` becomes a problem like every other error, and OPTIONS its answer.
-async fn explain_wrong_method(request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let response = next.run(request).await;
-    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
-        return response;
-    }
-    let Some(allow) = response.headers().get(header::ALLOW).cloned() else { return response };
+/// A method that a route does not have, and OPTIONS, which every route has; the router adds `Allow` to both.
+async fn wrong_method(method: Method) -> Response {
     if method == Method::OPTIONS {
-        return (StatusCode::NO_CONTENT, [(header::ALLOW, allow)]).into_response();
+        return StatusCode::NO_CONTENT.into_response();
     }
-    let allowed = allow.to_str().unwrap_or_default();
-    let problem = Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        format!("{method} is not possible here; possible: {allowed}."),
-    );
-    ([(header::ALLOW, allow)], problem).into_response()
+    let detail = format!("{method} is not possible here; the header Allow says what is.");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response()
 }
