@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
 
 const watch = process.argv.includes("--watch");
@@ -28,6 +28,10 @@ const manifest = {
       const files = result.outputFiles.map((file) => [basename(file.path), file.contents]);
       for (const [name, contents] of [...files, [names.icon, iconSource]]) {
         await writeFile(new URL(name, dist), contents);
+        if (watch) continue;
+        // Compressed once and best here, so that the server need not.
+        await writeFile(new URL(`${name}.br`, dist), brotliCompressSync(contents));
+        await writeFile(new URL(`${name}.gz`, dist), gzipSync(contents, { level: 9 }));
       }
       await writeFile(new URL("manifest.json", dist), `${JSON.stringify(names, null, 2)}\n`);
 

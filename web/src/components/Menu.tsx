@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ComponentChildren } from "preact";
 
 export type MenuItem = {
@@ -28,9 +28,13 @@ export function Menu({ label, button, items, class: name = "icon-button", above 
   const opener = useRef<HTMLButtonElement>(null);
   const id = useId();
 
+  // Before the menu is painted, so that no key reaches the button while the menu is already seen.
+  useLayoutEffect(() => {
+    if (open) root.current?.querySelector<HTMLElement>("[role^=menuitem]")?.focus();
+  }, [open]);
+
   useEffect(() => {
     if (!open) return;
-    root.current?.querySelector<HTMLElement>("[role^=menuitem]")?.focus();
     const outside = (event: PointerEvent): void => {
       if (!root.current?.contains(event.target as Node)) setOpen(false);
     };
