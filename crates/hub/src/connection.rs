@@ -104,7 +104,7 @@ impl Connection {
     pub fn receive(&mut self, frame: &[u8]) {
         let metrics = &self.hub.0.metrics;
         Metrics::add(&metrics.bytes_in, frame.len());
-        self.apply_controls();
+        self.apply_news();
         let commands = self.session.handle_frame(frame, Instant::now().into_std());
         Metrics::add(&self.hub.0.metrics.commands, commands);
         self.act();
@@ -153,8 +153,7 @@ impl Connection {
     /// Does everything but writing.
     fn poll_background(&mut self, cx: &mut Context<'_>) {
         loop {
-            self.apply_controls();
-            if let Some(disconnect) = self.handle.outbox.closed() {
+            if let Some(disconnect) = self.apply_news() {
                 self.session.close(disconnect);
                 self.operation = None;
                 self.closing_by.get_or_insert_with(|| Instant::now() + CLOSING_MAX);
@@ -198,10 +197,13 @@ impl Connection {
         peer_does_not_read || self.closing_by.is_some_and(|by| Instant::now() >= by)
     }
 
-    fn apply_controls(&mut self) {
-        for control in self.handle.outbox.take_controls() {
+    /// Lets the session know what the hub did; returns why the connection has ended, if it has.
+    fn apply_news(&mut self) -> Option<Disconnect> {
+        let (controls, closed) = self.handle.outbox.news();
+        for control in controls {
             self.session.handle_control(control, Instant::now().into_std());
         }
+        closed
     }
 
     fn act(&mut self) {

@@ -79,16 +79,14 @@ impl Outbox {
         wake(queue);
     }
 
-    pub(crate) fn closed(&self) -> Option<Disconnect> {
-        self.lock().closed.clone()
-    }
-
     pub(crate) fn queued_bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    pub(crate) fn take_controls(&self) -> Vec<Control> {
-        mem::take(&mut self.lock().controls)
+    /// What the hub did meanwhile, and whether the connection has ended.
+    pub(crate) fn news(&self) -> (Vec<Control>, Option<Disconnect>) {
+        let mut queue = self.lock();
+        (mem::take(&mut queue.controls), queue.closed.clone())
     }
 
     /// Everything that is queued, or the reason of the end once nothing is.

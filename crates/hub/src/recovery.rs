@@ -35,7 +35,7 @@ impl Start {
     }
 }
 
-/// Decides from a page that was read since the position of `request` with room for one publication more than allowed.
+/// Decides from a page that was read since the position of `request`.
 ///
 /// Recovered means that the epoch is the client's (or the client does not know one) and that the publications go on
 /// directly after its offset up to the newest. The reply then repeats the client's own offset, because the client

@@ -317,7 +317,12 @@ impl Session {
 
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if action.is_none() && self.actions.capacity() > 0 {
+            // Most connections are idle most of the time, and there are many of them.
+            self.actions = VecDeque::new();
+        }
+        action
     }
 
     /// Whether the transport should be read; not while too many commands wait.

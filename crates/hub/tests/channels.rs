@@ -530,6 +530,20 @@ async fn a_gap_whose_reader_went_away_is_filled_by_the_next_announcement() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_reads_ahead_of_the_announcements_takes_nothing_from_the_others() {
+    let mut world = World::new();
+    let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+    world.subscribe(ana, "room:1");
+    let committed = ["one", "two"].map(|data| world.rules.store.commit(&name("room:1"), data));
+    assert_eq!(world.resume(ben, "room:1", 0, "store-1").publications.len(), 2);
+    for publication in committed {
+        world.hub.announce(&name("room:1"), publication).await.unwrap();
+    }
+    assert_eq!(world.heard(ana, "room:1"), ["one", "two"]);
+    assert_eq!(world.heard(ben, "room:1"), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_announcement_heals_at_the_next_check_of_positions() {
     let mut world = World::new();
     let ana = world.connect("ana");

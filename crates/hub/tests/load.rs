@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidings_hub::{Connection, ConnectionOptions, Framing, Hub, Identity, Limits, PublishOptions, Step, Target};
-use tidings_protocol::{Error, PushEvent, Reply, json};
+use tidings_protocol::{Disconnect, Error, PushEvent, Reply, json};
 use world::{World, name, text};
 
 /// Capability 4.29, S14.
@@ -42,6 +42,8 @@ async fn g7_a_client_that_never_reads_is_closed_with_3008_and_a_thousand_others_
     // Its write hangs, and the connection tells it to stop.
     let closed = world.connection(slow).during(std::future::pending::<()>()).await;
     assert_eq!(closed.map_err(|disconnect| disconnect.code), Err(3008));
+    // Nothing of what was queued is kept for it.
+    assert_eq!(world.connection(slow).next().await, Step::Close(Disconnect::SLOW));
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +83,7 @@ async fn a_hanging_write_gets_a_moment_when_the_server_closes() {
     let mut world = World::new();
     let ana = world.connect("ana");
     let begun = tokio::time::Instant::now();
-    world.hub.disconnect(Target::All, &tidings_protocol::Disconnect::SHUTDOWN);
+    world.hub.disconnect(Target::All, &Disconnect::SHUTDOWN);
     let closed = world.connection(ana).during(tokio::time::sleep(Duration::from_millis(900))).await;
     assert!(closed.is_ok());
     let closed = world.connection(ana).during(std::future::pending::<()>()).await;
@@ -185,7 +187,7 @@ async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothin
         async move {
             while !stop.load(Ordering::Relaxed) {
                 hub.unsubscribe(Target::User("user3"), Some(&name("news")), &tidings_protocol::Unsubscribe::SERVER);
-                hub.disconnect(Target::User("user5"), &tidings_protocol::Disconnect::FORCE_RECONNECT);
+                hub.disconnect(Target::User("user5"), &Disconnect::FORCE_RECONNECT);
                 let _ = hub.presence(&name("news"));
                 hub.sweep();
                 tokio::time::sleep(Duration::from_millis(1)).await;

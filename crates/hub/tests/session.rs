@@ -24,7 +24,7 @@ impl World {
     }
 
     fn with(limits: Limits, jitter: f64) -> Self {
-        let now = Instant::now();
+        let now = tokio::time::Instant::now().into_std();
         let setup =
             Setup { client: "c1".into(), version: "0.0.0 test".into(), limits: Arc::new(limits), pings: true, jitter };
         Self { session: Session::new(setup, now), now }

@@ -109,8 +109,7 @@ impl Hub {
             return Ok(None);
         }
         let limits = &self.0.limits;
-        // One more than allowed, to see that it is too much.
-        let limit = if request.recover { limits.recovery_publications_max + 1 } else { 0 };
+        let limit = if request.recover { limits.recovery_publications_max } else { 0 };
         let query = Query { since: Some(request.offset), limit, reverse: false };
         let page = match &options.history {
             Source::None => return Ok(None),
