@@ -47,10 +47,14 @@ struct Waiting {
 pub struct BodyStalled;
 
 /// Whether a request's body has been read to its end; `None` when there was none.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct BodyEnd(Option<Arc<AtomicBool>>);
 
 impl BodyEnd {
+    pub(crate) fn of(incoming: &Incoming) -> Self {
+        Self((!incoming.is_end_stream()).then(Arc::default))
+    }
+
     pub(crate) fn is_reached(&self) -> bool {
         self.0.as_ref().is_none_or(|reached| reached.load(Relaxed))
     }
@@ -64,7 +68,7 @@ impl BodyEnd {
 
 impl RequestBody {
     pub(crate) fn new(incoming: Incoming, shared: Arc<Shared>) -> (Self, BodyEnd) {
-        let end = BodyEnd((!incoming.is_end_stream()).then(Arc::default));
+        let end = BodyEnd::of(&incoming);
         let bytes_max = shared.limits.request_body_bytes_max.unwrap_or(u64::MAX);
         let body = Self {
             incoming: Limited::new(incoming, usize::try_from(bytes_max).unwrap_or(usize::MAX)),
@@ -163,7 +167,7 @@ impl Drop for Ticket {
 }
 
 /// A piece of a response that hyper holds until it is written. Every byte that leaves is a note to the connection's watch.
-pub struct Chunk {
+pub(crate) struct Chunk {
     bytes: Bytes,
     watch: Arc<Watch>,
 }
@@ -198,7 +202,7 @@ impl Drop for Chunk {
 
 pin_project! {
     /// A response's body: the handler's, its progress watched, its panics caught, its event streams ended.
-    pub struct ResponseBody<B> {
+    pub(crate) struct ResponseBody<B> {
         // None after its end or its panic.
         #[pin]
         body: Option<B>,

@@ -49,6 +49,7 @@ pub(crate) struct SocketOptions {
     keepalive: Option<Duration>,
     backlog: u32,
     reuse_port: bool,
+    #[cfg(feature = "fast-open")]
     fast_open: bool,
 }
 
@@ -66,6 +67,7 @@ impl Default for SocketOptions {
             reuse_port: false,
             // Off: a request in the first packet can be replayed by the network, and only the application knows whether that
             // does harm. The kernel must allow it too.
+            #[cfg(feature = "fast-open")]
             fast_open: false,
         }
     }
@@ -279,6 +281,7 @@ fn tune(socket: &Socket, options: &SocketOptions, unacknowledged: Duration) -> i
     Ok(())
 }
 
+#[cfg_attr(not(feature = "fast-open"), expect(unused_variables, reason = "one option is used here"))]
 fn from_socket(socket: Socket, options: &SocketOptions) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     let listener = std::net::TcpListener::from(socket);
@@ -288,8 +291,6 @@ fn from_socket(socket: Socket, options: &SocketOptions) -> io::Result<Listener> 
     {
         tracing::warn!(%error, "TCP Fast Open is not available; connections open as usual");
     }
-    #[cfg(not(feature = "fast-open"))]
-    let SocketOptions { fast_open: _, .. } = options;
     Ok(Listener::Tcp(tokio::net::TcpListener::from_std(listener)?))
 }
 

@@ -63,7 +63,7 @@ where
                 method,
                 uri,
                 version,
-                end: BodyEnd::default(),
+                end: BodyEnd::of(request.body()),
                 body: PhantomData,
             };
         }

@@ -238,6 +238,13 @@ async fn a_shutdown_is_announced_while_it_still_accepts() {
     assert!(readiness.is_ready());
     let mut kept = Wire::over(server.connect().await);
     assert_eq!(kept.get("/").await.header("connection"), None);
+    let mut http2 = server.http2().await;
+    http2.get("/").await;
+    let (mut sibling, mut late) = (http2.share(), http2.share());
+    let slow = tokio::spawn(async move { sibling.get("/slow").await });
+    while server.handle().stats().requests_in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
     let handle = server.handle().clone();
     let shutdown = tokio::spawn(async move { handle.shutdown(30 * SECOND).await });
     sleep(SECOND).await;
@@ -246,6 +253,10 @@ async fn a_shutdown_is_announced_while_it_still_accepts() {
     assert!(kept.is_closed().await);
     let mut fresh = Wire::over(server.connect().await);
     assert_eq!(fresh.get("/").await.text(), "hello", "a balancer that has not noticed yet is served");
+    let after_goaway = late.send(http::Request::get("/").body(Bytes::new()).unwrap()).await;
+    assert!(after_goaway.is_err(), "HTTP/2 was told to open no more streams");
+    assert_eq!(server.http2().await.get("/").await.status(), 200);
+    assert_eq!(slow.await.unwrap().body(), "slow");
     assert_eq!(shutdown.await.unwrap().elapsed.as_secs(), 5);
 }
 
