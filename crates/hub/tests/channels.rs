@@ -4,7 +4,9 @@ mod world;
 
 use std::time::Duration;
 
-use tidings_hub::{ConnectionOptions, Expiry, Grant, Limits, PublishError, PublishOptions, Query, ReadError, Target};
+use tidings_hub::{
+    ConnectionOptions, Expiry, Grant, Heartbeat, Limits, PublishError, PublishOptions, Query, ReadError, Target,
+};
 use tidings_protocol::{Disconnect, Error, Publication, PushEvent, Response, Unsubscribe};
 use world::{HISTORY_SIZE, HISTORY_TTL, World, name, text, texts};
 
@@ -707,6 +709,16 @@ async fn a_socket_that_says_nothing_is_closed_as_stale() {
     let silent = world.open(ConnectionOptions::default());
     world.wait(10 * SECOND).await;
     assert_eq!(world.closed(silent), Some(3502));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_transport_has_its_own_heartbeat_the_protocol_sends_no_pings() {
+    let mut world = World::new();
+    let ana = world.open(ConnectionOptions { heartbeat: Heartbeat::Transport, ..ConnectionOptions::default() });
+    world.ask(ana, r#""connect":{"token":"ana"}"#);
+    assert!(!world.received(ana)[0].contains("ping"));
+    world.wait(600 * SECOND).await;
+    assert!(world.received(ana).is_empty() && world.closed(ana).is_none());
 }
 
 #[tokio::test(start_paused = true)]

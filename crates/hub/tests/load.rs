@@ -212,3 +212,55 @@ async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothin
     assert!(hub.presence(&name("news")).is_empty() && hub.connections(Target::All).is_empty());
     assert_eq!(hub.num_users(), 0);
 }
+
+/// G5 under load: the highest number at the moment when the revocation returned is the last that may arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn g5_nothing_published_after_a_revocation_arrives_while_many_publish() {
+    let World { hub, rules, .. } = World::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    let publishers: Vec<_> = (0..2)
+        .map(|_| {
+            let (hub, stop) = (hub.clone(), stop.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    hub.publish(&name("news"), text("x"), PublishOptions::default()).unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for round in 0..200 {
+        let user = format!("user{round}");
+        let mut connection = hub.connect(ConnectionOptions::default());
+        let frame = format!(
+            "{{\"id\":1,\"connect\":{{\"token\":\"{user}\"}}}}\n{{\"id\":2,\"subscribe\":{{\"channel\":\"news\"}}}}"
+        );
+        let listener = tokio::spawn(async move {
+            connection.receive(frame.as_bytes());
+            let mut last = 0;
+            while let Ok(Step::Send(frames)) = tokio::time::timeout(Duration::from_millis(10), connection.next()).await
+            {
+                for reply in frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()) {
+                    if let Reply::Push(push) = reply {
+                        match push.event {
+                            PushEvent::Pub(publication) => last = publication.offset,
+                            PushEvent::Unsubscribe(_) => return last,
+                            _ => {}
+                        }
+                    }
+                }
+            }
+            last
+        });
+        tokio::time::sleep(Duration::from_micros(round * 10)).await;
+        rules.ban(&user, "news");
+        hub.unsubscribe(Target::User(&user), Some(&name("news")), &tidings_protocol::Unsubscribe::SERVER);
+        let top = hub.position(&name("news")).await.unwrap().offset;
+        let last = listener.await.unwrap();
+        assert!(last <= top, "number {last} arrived, and {top} was the newest when the revocation had returned");
+    }
+    stop.store(true, Ordering::Relaxed);
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+}

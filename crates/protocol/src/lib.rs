@@ -19,7 +19,7 @@ pub use command::{
     Command, ConnectRequest, HistoryRequest, PresenceRequest, PresenceStatsRequest, PublishRequest, RefreshRequest,
     Request, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest, UnsubscribeRequest, subscribe_flag,
 };
-pub use payload::{InvalidJson, Payload};
+pub use payload::{InvalidJson, PAYLOAD_DEPTH_MAX, Payload};
 pub use reply::{
     ClientInfo, Connect, ConnectResult, HistoryResult, Join, Leave, Message, PresenceResult, PresenceStatsResult,
     Publication, PublishResult, Push, PushEvent, Refresh, RefreshResult, Reply, Response, RpcResult, StreamPosition,

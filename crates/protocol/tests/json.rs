@@ -2,8 +2,8 @@
 
 use tidings_protocol::json::{self, DecodeError};
 use tidings_protocol::{
-    ClientInfo, Command, ConnectResult, Disconnect, Error, Payload, Publication, Push, PushEvent, Reply, Request,
-    Response, Unsubscribe,
+    ClientInfo, Command, ConnectResult, Disconnect, Error, PAYLOAD_DEPTH_MAX, Payload, Publication, Push, PushEvent,
+    Reply, Request, Response, Unsubscribe,
 };
 
 const COMMANDS: &str = include_str!("golden/commands.jsonl");
@@ -148,6 +148,16 @@ fn a_payload_is_exactly_one_json_value() {
     }
     assert_eq!(Payload::parse(b" 1 ").unwrap().as_str(), "1");
     assert!(Payload::parse(b"\"\xc3\"").is_err(), "bad UTF-8");
+}
+
+#[test]
+fn a_payload_that_readers_could_not_read_is_refused() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(Payload::parse(nested(PAYLOAD_DEPTH_MAX).as_bytes()).is_ok());
+    assert!(Payload::parse(nested(PAYLOAD_DEPTH_MAX + 1).as_bytes()).is_err());
+    assert!(json::decode_commands(format!(r#"{{"send":{{"data":{}}}}}"#, nested(30_000)).as_bytes()).is_err());
+    let flat = format!("[{}1]", r#"[],{"a":"[[\"{{\\"},"#.repeat(1_000));
+    assert!(Payload::parse(flat.as_bytes()).is_ok(), "many brackets are not deep");
 }
 
 #[test]
