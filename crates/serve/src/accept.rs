@@ -168,7 +168,7 @@ where
             Ok((stream, peer)) => {
                 pause = shared.limits.accept_pause_min;
                 count(&shared.counters.connections_total);
-                match shared.budget.admit(peer) {
+                match shared.budget.admit(peer, shared.now()) {
                     Ok(permit) => {
                         shared.counters.connections.fetch_add(1, Relaxed);
                         let serving =

@@ -71,6 +71,12 @@ pub struct Limits {
     /// 1,024: an office behind one address has hundreds of people with a few connections each; one attacker with one
     /// address cannot take the whole budget.
     pub connections_per_address_max: usize,
+    /// Connections per second that one such address may open, on average; a burst of
+    /// [`connections_per_address_max`](Self::connections_per_address_max) is free. At least 1 and at most 1,000; the same are exempt.
+    ///
+    /// 100/s: an office that comes back after a restart is let in at once by the burst; a client that reconnects without
+    /// waiting is not.
+    pub connection_rate_per_address_max: u32,
     /// HTTP/2 streams open at the same time on one connection.
     ///
     /// 200: RFC 9113 asks for at least 100; browsers seldom pass 100.
@@ -105,6 +111,7 @@ impl Default for Limits {
             tls_handshake_time: Duration::from_secs(10),
             connections_max: None,
             connections_per_address_max: 1024,
+            connection_rate_per_address_max: 100,
             streams_per_connection_max: 200,
             stream_send_bytes_max: 64 * 1024,
             accept_pause_min: Duration::from_millis(5),

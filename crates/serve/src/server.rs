@@ -201,10 +201,9 @@ impl Server {
         }
         let addresses =
             listeners.iter().filter_map(|(listener, tls)| Some((listener.local_addr()?, tls.is_some()))).collect();
-        let connections_max = self.limits.connections_max.unwrap_or_else(limits::connections_for_this_process);
         let shared = Arc::new(Shared {
             http: http(&self.limits),
-            budget: Budget::new(connections_max, self.limits.connections_per_address_max, self.trusted_proxies.clone()),
+            budget: Budget::new(&self.limits, self.trusted_proxies.clone()),
             limits: self.limits,
             announce: self.announce,
             socket_close_spread: self.socket_close_spread,
@@ -324,6 +323,11 @@ impl Shared {
         if raised {
             self.wakers.raise(phase);
         }
+    }
+
+    /// Milliseconds since the server started.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The listener broke: say so once, and drain what is left.

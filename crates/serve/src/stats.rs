@@ -22,7 +22,7 @@ pub struct Stats {
     pub body_panics: u64,
     /// Connections turned away because the server was full.
     pub refused_full: u64,
-    /// Connections turned away because their address had too many.
+    /// Connections turned away because their address had too many or opened them too fast.
     pub refused_address: u64,
     /// Times that accepting failed for want of files or memory.
     pub accept_pauses: u64,

@@ -124,6 +124,20 @@ async fn a_handler_may_take_an_hour() {
     assert_eq!(wire.get("/").await.text(), "hello");
 }
 
+#[tokio::test]
+async fn c0_3_a_request_that_takes_its_time_delays_nobody() {
+    let server = server().await;
+    let mut slow = Wire::over(server.connect().await);
+    slow.send("GET /long HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let mut worst = Duration::ZERO;
+    for _ in 0..1000 {
+        let began = Instant::now();
+        assert_eq!(server.get("/").await.body(), "hello");
+        worst = worst.max(began.elapsed());
+    }
+    assert!(worst < SECOND, "{worst:?}, on a machine that may be busy");
+}
+
 #[tokio::test(start_paused = true)]
 async fn s13_a_body_of_one_byte_every_5_seconds_is_given_up() {
     let server = server().await;
