@@ -147,6 +147,7 @@ impl Chat {
     /// Takes no more writes, finishes those that wait, and lets another server have the data directory.
     pub async fn close(&self) {
         self.0.writer.close().await;
+        self.0.store.close().await;
         drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

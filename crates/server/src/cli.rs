@@ -98,6 +98,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "TIDINGS_PONG_TIMEOUT")]
     pub(crate) pong_timeout: Option<u32>,
 
+    /// Whether posts, joins, sign-ins and the like have rate limits; turn them off only for load tests [default: true]
+    #[arg(long, value_name = "BOOL", env = "TIDINGS_RATE_LIMITS")]
+    pub(crate) rate_limits: Option<bool>,
+
     /// Read templates and web assets from this folder at every request, for working on them
     #[arg(long, value_name = "DIR", env = "TIDINGS_WEB_DIR")]
     pub(crate) web_dir: Option<PathBuf>,

@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) ping_interval: Duration,
     /// How long a client has to answer a ping.
     pub(crate) pong_timeout: Duration,
+    /// Whether persons' posts, joins, sign-ins and the like have rate limits (S63); off only for load tests.
+    pub(crate) rate_limits: bool,
     /// Templates and assets from this folder instead of the embedded ones.
     pub(crate) web_dir: Option<PathBuf>,
 }
@@ -54,6 +56,7 @@ struct File {
     log_format: Option<LogFormat>,
     ping_interval: Option<u32>,
     pong_timeout: Option<u32>,
+    rate_limits: Option<bool>,
     web_dir: Option<PathBuf>,
 }
 
@@ -103,6 +106,7 @@ impl Config {
             log_format: args.log_format.or(file.log_format),
             ping_interval: seconds("ping_interval", args.ping_interval.or(file.ping_interval), 25)?,
             pong_timeout: seconds("pong_timeout", args.pong_timeout.or(file.pong_timeout), 8)?,
+            rate_limits: args.rate_limits.or(file.rate_limits).unwrap_or(true),
             web_dir: args.web_dir.clone().or(file.web_dir),
         })
     }
@@ -141,6 +145,7 @@ impl Config {
         }
         put("ping_interval", whole_seconds(self.ping_interval).into());
         put("pong_timeout", whole_seconds(self.pong_timeout).into());
+        put("rate_limits", self.rate_limits.into());
         if let Some(dir) = &self.web_dir {
             put("web_dir", dir.display().to_string().into());
         }

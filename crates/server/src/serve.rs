@@ -16,6 +16,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tidings_chat::limits::Rates;
 use tidings_chat::{Chat, Clock, Time};
 use tidings_hub::Hub;
 use tidings_serve::{Handle, Listen, Readiness, Server, StartError, Tls, TrustedProxies};
@@ -47,8 +48,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 fn open(config: Config) -> anyhow::Result<App> {
     make_data_dir(&config.data_dir)?;
     let secrets = Secrets::load(&config.data_dir)?;
-    let chat = Chat::open(tidings_chat::Options::new(&config.data_dir, clock()))
-        .with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
+    let mut options = tidings_chat::Options::new(&config.data_dir, clock());
+    if !config.rate_limits {
+        tracing::warn!("rate limits are off: whoever has an account can overload this server");
+        options.rates = Rates::unlimited();
+    }
+    let chat =
+        Chat::open(options).with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
     let tokens = Arc::new(Tokens::new(&secrets.token_secret));
     let metrics = Arc::new(Metrics::new());
     let policy = LivePolicy::new(chat.clone(), tokens, metrics.clone());

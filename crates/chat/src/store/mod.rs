@@ -38,6 +38,9 @@ pub trait Store: Send + Sync + 'static {
     /// order, when those that succeeded are durable. Called by one writer only, one batch at a time.
     fn apply(&self, changes: Vec<Change>, now: Time) -> BoxFuture<'_, Vec<Result<Applied, ApplyError>>>;
 
+    /// Lets go of the database, after the last batch; what comes later is answered with [`StoreError::Closed`].
+    fn close(&self) -> BoxFuture<'_, ()>;
+
     /// Whether the first account exists.
     fn is_set_up(&self) -> Read<'_, bool>;
     /// Everybody with an account, by name.

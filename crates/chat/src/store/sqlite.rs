@@ -39,7 +39,7 @@ const STATEMENTS_MAX: usize = 96;
 /// The store in one SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
-    batches: mpsc::Sender<Batch>,
+    jobs: mpsc::Sender<Job>,
     readers: Arc<Mutex<Vec<Connection>>>,
     pool: Pool,
 }
@@ -81,6 +81,12 @@ pub enum OpenError {
     Database(#[from] rusqlite::Error),
 }
 
+enum Job {
+    Apply(Batch),
+    /// Close the database and say so.
+    Close(oneshot::Sender<()>),
+}
+
 struct Batch {
     changes: Vec<Change>,
     now: Time,
@@ -99,12 +105,12 @@ impl Sqlite {
         let writer = connect_writer(&path, options)?;
         let readers = thread::available_parallelism().map_or(1, usize::from).clamp(2, READERS_MAX);
         let connections = (0..readers).map(|_| connect_reader(&path)).collect::<Result<Vec<_>, _>>()?;
-        let (batches, inbox) = mpsc::channel(1);
+        let (jobs, inbox) = mpsc::channel(1);
         thread::Builder::new()
             .name("tidings-store".into())
             .spawn(move || write(writer, inbox))
             .map_err(|source| OpenError::Files { path, source })?;
-        Ok(Self { batches, readers: Arc::new(Mutex::new(connections)), pool: Pool::new(readers, READS_WAITING_MAX) })
+        Ok(Self { jobs, readers: Arc::new(Mutex::new(connections)), pool: Pool::new(readers, READS_WAITING_MAX) })
     }
 
     /// Opens the database that is in this directory already; for programs that must not make one by mistake.
@@ -125,7 +131,8 @@ impl Sqlite {
         Box::pin(async move {
             let work = move || {
                 let mut lent = Lent::from(readers);
-                let connection = lent.connection.as_mut().expect("as many reads run as there are connections");
+                // As many reads run as there are connections, until they are closed.
+                let Some(connection) = lent.connection.as_mut() else { return Err(StoreError::Closed) };
                 let answer = connection.transaction().and_then(|transaction| read(&transaction));
                 answer.map_err(StoreError::from)
             };
@@ -139,9 +146,20 @@ impl Store for Sqlite {
         Box::pin(async move {
             let count = changes.len();
             let (answer, answered) = oneshot::channel();
-            let sent = self.batches.send(Batch { changes, now, answer }).await.is_ok();
+            let sent = self.jobs.send(Job::Apply(Batch { changes, now, answer })).await.is_ok();
             let answers = if sent { answered.await.ok() } else { None };
             answers.unwrap_or_else(|| (0..count).map(|_| Err(StoreError::Closed.into())).collect())
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // The readers first: the last connection to close brings the log into the database and removes it.
+            self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let (done, closed) = oneshot::channel();
+            if self.jobs.send(Job::Close(done)).await.is_ok() {
+                closed.await.ok();
+            }
         })
     }
 
@@ -229,11 +247,18 @@ impl Drop for Lent {
     }
 }
 
-/// The writer's thread; it ends when the store is dropped.
-fn write(mut db: Connection, mut inbox: mpsc::Receiver<Batch>) {
-    while let Some(batch) = inbox.blocking_recv() {
-        // Whoever asked may have gone; the changes are made all the same.
-        batch.answer.send(apply(&mut db, &batch.changes, batch.now)).ok();
+/// The writer's thread; it ends when the store is closed or dropped.
+fn write(mut db: Connection, mut inbox: mpsc::Receiver<Job>) {
+    while let Some(job) = inbox.blocking_recv() {
+        match job {
+            // Whoever asked may have gone; the changes are made all the same.
+            Job::Apply(batch) => _ = batch.answer.send(apply(&mut db, &batch.changes, batch.now)),
+            Job::Close(done) => {
+                drop(db);
+                done.send(()).ok();
+                return;
+            }
+        }
     }
 }
 
@@ -355,6 +380,17 @@ mod tests {
     }
 
     runs_the_contract!(Directory::new());
+
+    #[tokio::test]
+    async fn a_closed_store_is_one_file_and_says_that_it_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(dir.path(), &SqliteOptions::default()).unwrap();
+        store.is_set_up().await.unwrap();
+        store.close().await;
+        assert!(matches!(store.is_set_up().await, Err(StoreError::Closed)));
+        let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(files, [FILE]);
+    }
 
     #[test]
     fn g1_the_writers_connection_syncs_every_commit() {
