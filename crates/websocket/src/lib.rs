@@ -16,6 +16,8 @@ mod no_deflate;
 mod text;
 mod utf8;
 
+#[cfg(feature = "tokio")]
+mod accept;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "tokio")]
@@ -23,6 +25,8 @@ mod socket;
 #[cfg(feature = "hyper")]
 mod upgrade;
 
+#[cfg(feature = "tokio")]
+pub use accept::{AcceptError, Handshake, accept, parse_request};
 #[cfg(feature = "client")]
 pub use client::{ClientStream, ConnectError, ConnectOptions, connect, connect_over};
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};

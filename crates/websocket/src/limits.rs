@@ -23,6 +23,7 @@ pub const CLOSE_REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 pub const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Answers to pings that may wait to be written, in frames. Beyond it we stop reading until the peer reads.
+#[cfg(feature = "tokio")]
 pub(crate) const QUEUED_REPLIES_MAX: usize = 256;
 
 /// How long a frame may take to be written once the transport has stopped accepting bytes.
@@ -44,12 +45,15 @@ pub const HEADERS_MAX: usize = 100;
 pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Buffer that all connections of a thread read into, in bytes: as much as one read usually yields under load.
+#[cfg(feature = "tokio")]
 pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Slices handed to the kernel in one vectored write; two for each frame at most.
+#[cfg(feature = "tokio")]
 pub(crate) const WRITE_SLICES_MAX: usize = 64;
 
 /// Frames to gather before receiving pauses in order to write them.
+#[cfg(feature = "tokio")]
 pub(crate) const FRAMES_PER_WRITE: usize = 64;
 
 /// What one connection may cost. Start from [`Limits::server`] or [`Limits::client`] and change what you need.
