@@ -164,9 +164,9 @@ impl Hub {
         let started = Instant::now();
         let PublishOptions { info, tags, ephemeral } = options;
         let publication = Publication { data: Some(data), info, tags, ..Publication::default() };
-        let (position, delivered) = match self.0.policy.options(channel).history {
+        let (position, delivered) = match self.options(channel).history {
             Source::External(_) if !ephemeral => return Err(PublishError::KeptElsewhere),
-            Source::Memory { size, ttl } if !ephemeral && size > 0 => {
+            Source::Memory { size, ttl } if !ephemeral => {
                 self.publish_kept(channel, publication, size, ttl, started)?
             }
             _ => (StreamPosition::default(), self.deliver_passing(channel, publication)),
@@ -269,9 +269,13 @@ impl Hub {
         &self.0.limits
     }
 
-    /// How a channel works.
+    /// How a channel works. A memory that keeps nothing is no memory: its positions would promise what is not there.
     pub(crate) fn options(&self, channel: &Channel) -> ChannelOptions {
-        self.0.policy.options(channel)
+        let options = self.0.policy.options(channel);
+        match options.history {
+            Source::Memory { size: 0, .. } => ChannelOptions { history: Source::None, ..options },
+            _ => options,
+        }
     }
 
     // What connections need.
