@@ -63,7 +63,7 @@ struct File {
 /// Why the configuration is refused. The message names the file, line and key, or the flag, and what would be right.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("cannot read the configuration file {}: {source}", path.display())]
+    #[error("cannot read the configuration file {}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}, line {line}, key `{key}`: {message}", path.display())]
     Syntax { path: PathBuf, line: usize, key: String, message: String },
