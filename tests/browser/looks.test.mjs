@@ -48,6 +48,7 @@ async function open(t, options) {
   const ui = new Ui(page);
   await page.goto(server.url);
   await ui.signIn(ana);
+  await ui.composer.waitFor();
   await page.goto(`${server.url}/rooms/${ana.room.id}`);
   await ui.room('General').waitFor();
   await ui.sees('Cake is settled. 🍰');

@@ -73,7 +73,7 @@ test('a send whose answer is lost on the way is sent again by itself, and stored
   await ui.sees('heard, but not answered', 'pending');
   proxy.cut();
   proxy.restore();
-  await ui.sees('heard, but not answered', 'sent');
+  await until('it is sent', async () => (await ui.message('heard, but not answered', 'sent').count()) === 1);
   assert.equal((await bodies()).filter((body) => body === 'heard, but not answered').length, 1);
   assert.equal(await ui.message('heard, but not answered').count(), 1);
 });

@@ -24,10 +24,19 @@ export async function profile(t, { watch = true, ...options } = {}) {
   });
   t.after(() => context.close());
   context.setDefaultTimeout(SOON);
-  const seen = { violations: [], foreign: [], errors: [], dialogs: [] };
+  const seen = { violations: [], foreign: [], errors: [], dialogs: [], doubled: [] };
   await context.exposeBinding('reportViolation', (_, violation) => seen.violations.push(violation));
   await context.addInitScript(() => {
     addEventListener('securitypolicyviolation', (event) => globalThis.reportViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+  });
+  // No message may stand in the page twice, not even for a moment between two answers.
+  await context.exposeBinding('reportDoubled', (_, keys) => seen.doubled.push(...keys));
+  await context.addInitScript(() => {
+    new MutationObserver(() => {
+      const keys = [...document.querySelectorAll('[data-key]')].map((row) => row.dataset.key);
+      const doubled = keys.filter((key, index) => keys.indexOf(key) !== index);
+      if (doubled.length > 0) globalThis.reportDoubled(doubled);
+    }).observe(document, { subtree: true, childList: true });
   });
   const [page] = context.pages();
   const own = (url) => ['127.0.0.1', 'localhost'].includes(new URL(url).hostname) || /^(data|blob|about|chrome|devtools):/.test(url);
@@ -43,9 +52,9 @@ export async function profile(t, { watch = true, ...options } = {}) {
   return Object.assign(page, { seen });
 }
 
-/** S46, and no request to another host: true of every page at the end of every test. */
+/** S46, no request to another host, nothing thrown, nothing doubled: true of every page at the end of every test. */
 export function clean(seen) {
-  assert.deepEqual(seen, { violations: [], foreign: [], errors: [], dialogs: [] });
+  assert.deepEqual(seen, { violations: [], foreign: [], errors: [], dialogs: [], doubled: [] });
 }
 
 /** Kept for a person to look at. */
@@ -82,7 +91,8 @@ export class Ui {
   /** The message with exactly that text, in a state: pending, sent or failed. */
   message(text, state) {
     const inState = state ? `[data-state=${state}]` : '';
-    return this.page.locator(`[data-testid=message]${inState}`, { has: this.page.locator(`[data-testid=message-body]:text-is(${JSON.stringify(text)})`) });
+    const exactly = new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
+    return this.page.locator(`[data-testid=message]${inState}`, { has: this.bodies.filter({ hasText: exactly }) });
   }
 
   /** The texts that are in the page now, from old to new. */
