@@ -1,7 +1,7 @@
 //! One small application on four servers, for `bench/serve/run`: `peers hyper|axum|serve|serve-axum ADDRESS`.
 //!
-//! `hyper` and `serve` run the same plain function, `axum` and `serve-axum` the same router, so that each pair differs by the server
-//! alone. Ours runs with everything on that is on by default.
+//! `hyper` and `serve` run the same plain function, `axum` and `serve-axum` the same router, so that each pair differs
+//! by the server alone. Ours runs with everything on that is on by default.
 
 use std::convert::Infallible;
 

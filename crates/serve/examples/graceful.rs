@@ -1,8 +1,8 @@
 //! A shutdown in phases: `cargo run -p tidings-serve --example graceful -- 127.0.0.1:8080`, then Ctrl-C.
 //!
-//! First `/readyz` says 503 while requests are still served, so that a load balancer looks elsewhere; then nothing new is accepted
-//! while requests finish, the ticking event stream ends, and sockets close; at the deadline the rest is cut. A second Ctrl-C cuts at
-//! once.
+//! First `/readyz` says 503 while requests are still served, so that a load balancer looks elsewhere; then nothing new
+//! is accepted while requests finish, the ticking event stream ends, and sockets close; at the deadline the rest is
+//! cut. A second Ctrl-C cuts at once.
 
 use std::convert::Infallible;
 use std::time::Duration;

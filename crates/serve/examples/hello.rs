@@ -1,7 +1,7 @@
 //! A few routes, some of which misbehave: `cargo run -p tidings-serve --example hello -- 127.0.0.1:8080`.
 //!
-//! `/panic` and `/panic-body` show what becomes of a panic, `/sleep?ms=N` what becomes of a slow request at Ctrl-C, and `/ws` and
-//! `/ws-panic` the same for sockets.
+//! `/panic` and `/panic-body` show what becomes of a panic, `/sleep?ms=N` what becomes of a slow request at Ctrl-C, and
+//! `/ws` and `/ws-panic` the same for sockets.
 
 use std::convert::Infallible;
 use std::time::Duration;

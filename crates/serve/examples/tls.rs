@@ -1,7 +1,7 @@
 //! HTTP and HTTPS from one router: `cargo run -p tidings-serve --example tls -- 127.0.0.1:8443 cert.pem key.pem`.
 //!
-//! Without files it makes a certificate for `localhost` that nobody trusts (`curl -k`). With files, replacing them is enough: new
-//! connections get the new certificate within half a minute, or at once after SIGHUP.
+//! Without files it makes a certificate for `localhost` that nobody trusts (`curl -k`). With files, replacing them is
+//! enough: new connections get the new certificate within half a minute, or at once after SIGHUP.
 
 use std::time::Duration;
 

@@ -20,7 +20,8 @@ use crate::server::{Phase, Shared};
 use crate::stats::count;
 use crate::tls::Acceptor;
 
-/// A source of connections, for [`Listen::custom`](crate::Listen::custom): a test's pipe, a tunnel, a listener with a twist.
+/// A source of connections, for [`Listen::custom`](crate::Listen::custom): a test's pipe, a tunnel, a listener with a
+/// twist.
 pub trait Accept: Send + 'static {
     /// The byte stream of one connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
@@ -28,8 +29,8 @@ pub trait Accept: Send + 'static {
     /// Waits for the next connection. Dropping the future must lose none.
     ///
     /// # Errors
-    /// A failed connection (`ConnectionAborted`, …) and a lack of files or memory are survived; any other error ends the server
-    /// and is returned by [`Handle::wait`](crate::Handle::wait).
+    /// A failed connection (`ConnectionAborted`, …) and a lack of files or memory are survived; any other error ends
+    /// the server and is returned by [`Handle::wait`](crate::Handle::wait).
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
 
     /// Where it listens, if that is an address.
@@ -212,7 +213,8 @@ fn severity(error: &io::Error) -> Severity {
     if let Some(code) = error.raw_os_error() {
         return match Errno::from_raw_os_error(code) {
             Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Severity::Exhausted,
-            // accept(2): pending network errors of the new connection are reported by accept, and the firewall's no is PERM.
+            // accept(2): pending network errors of the new connection are reported by accept, and the firewall's no is
+            // PERM.
             Errno::CONNABORTED
             | Errno::CONNRESET
             | Errno::INTR

@@ -10,8 +10,8 @@ use crate::RequestBody;
 /// Any error, as tower and hyper pass them on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What can be served: an axum `Router`, [`service_fn`](crate::service_fn), [`HyperService`], or any tower service of the right
-/// types. Implemented for all of them.
+/// What can be served: an axum `Router`, [`service_fn`](crate::service_fn), [`HyperService`], or any tower service of
+/// the right types. Implemented for all of them.
 pub trait App<B>:
     Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>
     + Clone

@@ -25,8 +25,8 @@ use crate::{BoxError, ResponseData};
 
 /// A request's body: hyper's, within the limits on its size and its pace.
 ///
-/// Reading fails with [`http_body_util::LengthLimitError`] when it is too long, with [`BodyStalled`] when it came too slowly, and otherwise with
-/// hyper's own error.
+/// Reading fails with [`http_body_util::LengthLimitError`] when it is too long, with [`BodyStalled`] when it came too
+/// slowly, and otherwise with hyper's own error.
 pub struct RequestBody {
     incoming: Limited<Incoming>,
     /// How much longer the reader may wait in all; what arrives buys time.
@@ -166,7 +166,8 @@ impl Drop for Ticket {
     }
 }
 
-/// A piece of a response that hyper holds until it is written. Every byte that leaves is a note to the connection's watch.
+/// A piece of a response that hyper holds until it is written. Every byte that leaves is a note to the connection's
+/// watch.
 pub(crate) struct Chunk {
     bytes: Bytes,
     watch: Arc<Watch>,
@@ -230,8 +231,8 @@ impl<B> ResponseBody<B> {
     }
 }
 
-/// Fails at the next poll: on an error hyper drops what it has not written yet, and while it waits it writes. So the client
-/// gets all that there was before the failure.
+/// Fails at the next poll: on an error hyper drops what it has not written yet, and while it waits it writes. So the
+/// client gets all that there was before the failure.
 fn after_flush<T>(failure: &mut Option<BoxError>, error: BoxError, cx: &Context<'_>) -> Poll<T> {
     *failure = Some(error);
     cx.waker().wake_by_ref();

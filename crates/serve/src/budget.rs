@@ -1,4 +1,5 @@
-//! How many connections there may be, in all and per address, how fast one address may open them, and what the others are told.
+//! How many connections there may be, in all and per address, how fast one address may open them, and what the others
+//! are told.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

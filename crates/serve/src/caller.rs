@@ -133,8 +133,8 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Who is calling, as far as it can be believed: the peer itself, or, behind trusted proxies, what the last of them to be trusted
-/// says.
+/// Who is calling, as far as it can be believed: the peer itself, or, behind trusted proxies, what the last of them to
+/// be trusted says.
 ///
 /// In axum handlers it is an extractor; elsewhere [`Caller::of`].
 #[derive(Clone, Debug, PartialEq, Eq)]

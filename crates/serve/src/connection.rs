@@ -1,7 +1,7 @@
 //! One connection, from the handshake to the last byte, in one task.
 //!
-//! hyper speaks HTTP; this task polls it, and beside that only compares a few numbers: its alarm is set once and rung rarely,
-//! and a change of the server's phase wakes it from outside.
+//! hyper speaks HTTP; this task polls it, and beside that only compares a few numbers: its alarm is set once and rung
+//! rarely, and a change of the server's phase wakes it from outside.
 
 use std::future::{Future as _, poll_fn};
 use std::marker::PhantomData;
@@ -13,6 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use tokio_util::task::TaskTracker;
 
 use crate::accept::{BoxIo, Peer, Stream};
 use crate::budget::Permit;
@@ -107,7 +108,7 @@ where
     let shared = seat.shared.clone();
     run(io, app, &watch, &shared).await;
     if !watch.sockets.is_empty() {
-        shared.tasks.spawn(outlive(watch, seat));
+        shared.tasks.spawn(outlive(watch.sockets.clone(), seat));
     }
 }
 
@@ -199,8 +200,8 @@ fn given_up(due: Due, watch: &Watch, shared: &Shared) {
 
 /// Notices when the head of a kept-alive HTTP/1.1 connection's next request begins to arrive.
 ///
-/// hyper does not say. But the task of an idle connection, with nothing left to write, is woken by us and by arriving bytes alone; so if it is polled, not
-/// by us, and is idle before and after, the bytes were the beginning of a head.
+/// hyper does not say. But the task of an idle connection, with nothing left to write, is woken by us and by arriving
+/// bytes alone; so if it is polled, not by us, and is idle before and after, the bytes were the beginning of a head.
 #[derive(Default)]
 struct NextHead {
     /// The count of requests at the last poll that left the connection idle.
@@ -229,14 +230,18 @@ impl NextHead {
 }
 
 /// Keeps the place of a connection that has become a socket, until the socket's task ends or is past its time.
-async fn outlive(watch: Arc<Watch>, seat: Seat) {
-    let sockets = &seat.shared.counters.sockets;
-    sockets.fetch_add(1, Relaxed);
-    let mut phase = seat.shared.phase.subscribe();
-    watch.sockets.close();
-    tokio::select! {
-        () = watch.sockets.wait() => {}
-        _ = phase.wait_for(|phase| *phase >= Phase::Aborted) => {}
-    }
-    sockets.fetch_sub(1, Relaxed);
+async fn outlive(sockets: TaskTracker, seat: Seat) {
+    let shared = &*seat.shared;
+    shared.counters.sockets.fetch_add(1, Relaxed);
+    sockets.close();
+    let mut ended = pin!(sockets.wait());
+    let mut listed = Listed { shared, place: None };
+    poll_fn(|cx| {
+        if listed.place.is_none() {
+            listed.place = Some(shared.wakers.add(cx.waker().clone()));
+        }
+        if shared.wakers.phase() == Phase::Aborted { Poll::Ready(()) } else { ended.as_mut().poll(cx) }
+    })
+    .await;
+    shared.counters.sockets.fetch_sub(1, Relaxed);
 }

@@ -47,9 +47,9 @@ impl Handle {
 
     /// Stops in phases and says what had to be cut.
     ///
-    /// Announces the end for the time set by [`Server::announce`](crate::Server::announce), stops accepting, lets requests
-    /// in flight finish while sockets are asked to close (spread out) and event streams end; at the deadline the rest is cut.
-    /// The deadline holds for all of it, sockets included. Ports are free again when this returns.
+    /// Announces the end for the time set by [`Server::announce`](crate::Server::announce), stops accepting, lets
+    /// requests in flight finish while sockets are asked to close (spread out) and event streams end; at the deadline
+    /// the rest is cut. The deadline holds for all of it, sockets included. Ports are free again when this returns.
     pub async fn shutdown(&self, deadline: Duration) -> Report {
         shutdown::run(&self.shared, deadline).await
     }

@@ -1,5 +1,5 @@
-//! Runs any axum, tower or hyper service: bind, then serve; TLS, HTTP/1.1 and HTTP/2; panic isolation; limits; and a shutdown in
-//! phases that includes sockets.
+//! Runs any axum, tower or hyper service: bind, then serve; TLS, HTTP/1.1 and HTTP/2; panic isolation; limits; and a
+//! shutdown in phases that includes sockets.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,20 +47,21 @@
 //!
 //! # Sockets
 //!
-//! Every request carries a `tokio_util` `CancellationToken` and a `TaskTracker` in its extensions. A WebSocket library that closes
-//! when the token fires, and runs its socket in a task of the tracker, is part of the shutdown and of the budget of connections;
-//! `tidings-websocket` does. On plain TCP, hyper's upgrade gives the bare `TcpStream` back (through
-//! `hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>`).
+//! Every request carries a `tokio_util` `CancellationToken` and a `TaskTracker` in its extensions. A WebSocket library
+//! that closes when the token fires, and runs its socket in a task of the tracker, is part of the shutdown and of the
+//! budget of connections; `tidings-websocket` does. On plain TCP, hyper's upgrade gives the bare `TcpStream` back
+//! (through `hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>`).
 //!
 //! # In a request's extensions
 //!
-//! [`RequestId`], [`Connection`] (the peer, our address, TLS), the two types above, and axum's `ConnectInfo<SocketAddr>`, so that its
-//! extractor works without `into_make_service_with_connect_info`. A peer without an address is `0.0.0.0:0` there.
+//! [`RequestId`], [`Connection`] (the peer, our address, TLS), the two types above, and axum's
+//! `ConnectInfo<SocketAddr>`, so that its extractor works without `into_make_service_with_connect_info`. A peer without
+//! an address is `0.0.0.0:0` there.
 //!
 //! # Features
 //!
-//! `axum` (on): its `ConnectInfo`, and [`Caller`] as an extractor. `fast-open` (on): `Listen::fast_open`. `test-kit`: the
-//! `test_kit` module.
+//! `axum` (on): its `ConnectInfo`, and [`Caller`] as an extractor. `fast-open` (on): `Listen::fast_open`. `test-kit`:
+//! the `test_kit` module.
 #![warn(missing_docs)]
 
 mod accept;

@@ -37,7 +37,8 @@ pub struct Limits {
     /// 16 MiB: room for a photograph, while a thousand uploads held in memory at once still fit a server of 16 GiB.
     pub request_body_bytes_max: Option<u64>,
     /// How long the reader of a request body waits for bytes in all, before what arrives has to keep pace with
-    /// [`request_body_rate_min`](Self::request_body_rate_min). Past it reading fails with [`BodyStalled`](crate::BodyStalled).
+    /// [`request_body_rate_min`](Self::request_body_rate_min). Past it reading fails with
+    /// [`BodyStalled`](crate::BodyStalled).
     ///
     /// 10 s: covers a change of network on a phone, not more.
     pub request_body_stall: Duration,
@@ -47,12 +48,13 @@ pub struct Limits {
     /// 500 B/s: a byte every few seconds keeps a connection for hours at no cost to the sender; 500 B/s is slower than
     /// any link that people use (Apache's `MinRate` has the same value).
     pub request_body_rate_min: u32,
-    /// How long a connection's responses may wait for their reader without a byte leaving. Past it the connection closes.
+    /// How long a connection's responses may wait for their reader without a byte leaving. Past it the connection
+    /// closes.
     ///
     /// 30 s: a reader who takes nothing for that long is gone or hostile, and what was written for them is our memory.
     pub response_stall: Duration,
-    /// How long the kernel keeps data that the peer does not acknowledge (`TCP_USER_TIMEOUT`) before the connection is dead;
-    /// covers sockets after their upgrade too.
+    /// How long the kernel keeps data that the peer does not acknowledge (`TCP_USER_TIMEOUT`) before the connection is
+    /// dead; covers sockets after their upgrade too.
     ///
     /// 60 s: the kernel's own answer is about 15 minutes; a minute outlasts a tunnel on a train.
     pub unacknowledged_time: Duration,
@@ -60,22 +62,24 @@ pub struct Limits {
     ///
     /// 10 s: two round trips; the same allowance as for a request's head.
     pub tls_handshake_time: Duration,
-    /// Connections in all, open sockets included; `None` means: as many as the process may open files, less a reserve of
-    /// one in eight (at least 32) for the application's own files and connections. Over it: 503 with `Retry-After`.
+    /// Connections in all, open sockets included; `None` means: as many as the process may open files, less a reserve
+    /// of one in eight (at least 32) for the application's own files and connections. Over it: 503 with `Retry-After`.
     ///
     /// Derived, because every other default is wrong on half of all machines, and running out of files hurts more than
     /// this server alone.
     pub connections_max: Option<usize>,
-    /// Connections from one IPv4 address or one IPv6 /64 network. Loopback and trusted proxies are exempt: they speak for many.
+    /// Connections from one IPv4 address or one IPv6 /64 network. Loopback and trusted proxies are exempt: they speak
+    /// for many.
     ///
     /// 1,024: an office behind one address has hundreds of people with a few connections each; one attacker with one
     /// address cannot take the whole budget.
     pub connections_per_address_max: usize,
     /// Connections per second that one such address may open, on average; a burst of
-    /// [`connections_per_address_max`](Self::connections_per_address_max) is free. At least 1 and at most 1,000; the same are exempt.
+    /// [`connections_per_address_max`](Self::connections_per_address_max) is free. At least 1 and at most 1,000; the
+    /// same are exempt.
     ///
-    /// 100/s: an office that comes back after a restart is let in at once by the burst; a client that reconnects without
-    /// waiting is not.
+    /// 100/s: an office that comes back after a restart is let in at once by the burst; a client that reconnects
+    /// without waiting is not.
     pub connection_rate_per_address_max: u32,
     /// HTTP/2 streams open at the same time on one connection.
     ///
@@ -83,7 +87,8 @@ pub struct Limits {
     pub streams_per_connection_max: u32,
     /// Bytes that HTTP/2 holds per stream for a reader who is slower than the handler.
     ///
-    /// 64 KiB: with 200 streams that is 12.5 MiB for the worst connection; hyper's default of 400 KiB would make it 80 MiB.
+    /// 64 KiB: with 200 streams that is 12.5 MiB for the worst connection; hyper's default of 400 KiB would make it 80
+    /// MiB.
     pub stream_send_bytes_max: usize,
     /// The first pause of the accept loop when the process has run out of files or memory; doubles up to
     /// [`accept_pause_max`](Self::accept_pause_max).
@@ -120,11 +125,13 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of hyper's read and write buffers per HTTP/1.1 connection, at most. No request head above this is even collected;
-/// between this and [`Limits::head_bytes_max`] we answer 431 ourselves. 64 KiB: larger buffers did not make uploads faster.
+/// Bytes of hyper's read and write buffers per HTTP/1.1 connection, at most. No request head above this is even
+/// collected; between this and [`Limits::head_bytes_max`] we answer 431 ourselves. 64 KiB: larger buffers did not make
+/// uploads faster.
 pub(crate) const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// How long an HTTP/2 connection may take to end after its last `GOAWAY`. 5 s: the frame and its answer, on a poor link.
+/// How long an HTTP/2 connection may take to end after its last `GOAWAY`. 5 s: the frame and its answer, on a poor
+/// link.
 pub(crate) const GOAWAY_TIME: Duration = Duration::from_secs(5);
 
 /// How often an HTTP/2 peer is asked for a sign of life while it has streams open, and how long its answer may take.
@@ -140,8 +147,8 @@ pub(crate) const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
 /// Seconds that a client over the budget is asked to wait (`Retry-After`). 5 s: connections free up within a page load.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;
 
-/// Groups in which sockets are closed during a shutdown. 64: over 2 s that is a group every 31 ms, below what one notices
-/// and above what a timer costs.
+/// Groups in which sockets are closed during a shutdown. 64: over 2 s that is a group every 31 ms, below what one
+/// notices and above what a timer costs.
 pub(crate) const SOCKET_WAVES: usize = 64;
 /// How closely sockets may follow one another while they are closed. 1 ms: 1,000 reconnections a second is what a small
 /// server takes easily when it comes back.

@@ -13,8 +13,9 @@ use crate::tls::Tls;
 
 /// One place to listen on: an address, its socket options and, if wanted, TLS.
 ///
-/// Made from `"127.0.0.1:8080"`, `":8080"`-less host names (`"localhost:8080"`), a [`SocketAddr`], `"unix:/run/app.sock"`,
-/// or a listener that is already bound ([`Listen::tcp_listener`], [`Listen::unix_listener`], [`Listen::custom`]).
+/// Made from `"127.0.0.1:8080"`, `":8080"`-less host names (`"localhost:8080"`), a [`SocketAddr`],
+/// `"unix:/run/app.sock"`, or a listener that is already bound ([`Listen::tcp_listener`], [`Listen::unix_listener`],
+/// [`Listen::custom`]).
 pub struct Listen {
     pub(crate) target: Target,
     pub(crate) options: SocketOptions,
@@ -65,8 +66,8 @@ impl Default for SocketOptions {
             backlog: 4096,
             // Off: a second server on the same port must be an error, not half of the traffic.
             reuse_port: false,
-            // Off: a request in the first packet can be replayed by the network, and only the application knows whether that
-            // does harm. The kernel must allow it too.
+            // Off: a request in the first packet can be replayed by the network, and only the application knows whether
+            // that does harm. The kernel must allow it too.
             #[cfg(feature = "fast-open")]
             fast_open: false,
         }
@@ -78,7 +79,8 @@ impl Listen {
         Self { target, options: SocketOptions::default(), tls: None }
     }
 
-    /// Listens on a TCP address, given as text (`"0.0.0.0:8080"`, `"[::]:8080"`, `"localhost:0"`) or as a [`SocketAddr`].
+    /// Listens on a TCP address, given as text (`"0.0.0.0:8080"`, `"[::]:8080"`, `"localhost:0"`) or as a
+    /// [`SocketAddr`].
     pub fn tcp(address: impl Into<Listen>) -> Self {
         address.into()
     }
@@ -126,7 +128,8 @@ impl Listen {
         self
     }
 
-    /// TCP keep-alive on accepted connections: the silence before the first probe. 3 minutes by default; `None` turns it off.
+    /// TCP keep-alive on accepted connections: the silence before the first probe. 3 minutes by default; `None` turns
+    /// it off.
     #[must_use]
     pub fn keepalive(mut self, silence: Option<Duration>) -> Self {
         self.options.keepalive = silence;
@@ -149,8 +152,9 @@ impl Listen {
 
     /// TCP Fast Open: a client that was here before sends its request in its very first packet. Off by default.
     ///
-    /// The network may deliver such a first packet twice, so it is for servers whose first requests may be repeated. A warning
-    /// says so when the kernel does not allow it (`net.ipv4.tcp_fastopen` must have bit 2 set); the server runs without it then.
+    /// The network may deliver such a first packet twice, so it is for servers whose first requests may be repeated. A
+    /// warning says so when the kernel does not allow it (`net.ipv4.tcp_fastopen` must have bit 2 set); the server runs
+    /// without it then.
     #[cfg(feature = "fast-open")]
     #[must_use]
     pub fn fast_open(mut self, on: bool) -> Self {

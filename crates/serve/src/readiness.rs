@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the server wants traffic. Give one to [`Server::readiness`](crate::Server::readiness) and show it at `/readyz`.
+/// Whether the server wants traffic. Give one to [`Server::readiness`](crate::Server::readiness) and show it at
+/// `/readyz`.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 

@@ -135,15 +135,17 @@ impl Server {
         self
     }
 
-    /// How long a shutdown goes on accepting after it has announced itself (readiness off, `Connection: close`, `GOAWAY`),
-    /// so that a load balancer notices first. Zero by default; at most half of the shutdown's deadline is used.
+    /// How long a shutdown goes on accepting after it has announced itself (readiness off, `Connection: close`,
+    /// `GOAWAY`), so that a load balancer notices first. Zero by default; at most half of the shutdown's deadline is
+    /// used.
     pub fn announce(mut self, time: Duration) -> Self {
         self.announce = time;
         self
     }
 
-    /// Over how much time a shutdown spreads the closing of sockets, at most, so that their clients do not all come back at
-    /// once. 2 s by default, less when there are few of them; at most a quarter of the shutdown's deadline is used.
+    /// Over how much time a shutdown spreads the closing of sockets, at most, so that their clients do not all come
+    /// back at once. 2 s by default, less when there are few of them; at most a quarter of the shutdown's deadline is
+    /// used.
     pub fn socket_close_spread(mut self, time: Duration) -> Self {
         self.socket_close_spread = time;
         self
@@ -167,7 +169,8 @@ impl Server {
         self
     }
 
-    /// A readiness flag that the application shows to its load balancer; on once the server listens, off when it shuts down.
+    /// A readiness flag that the application shows to its load balancer; on once the server listens, off when it shuts
+    /// down.
     pub fn readiness(mut self, readiness: Readiness) -> Self {
         self.readiness = readiness;
         self
@@ -175,8 +178,9 @@ impl Server {
 
     /// Binds, listens, and serves `app` in the background. When this returns, connections are accepted.
     ///
-    /// `app` is an axum `Router` or any tower service from [`Request`](http::Request)`<`[`RequestBody`](crate::RequestBody)`>` to
-    /// a response of bytes; it is cloned per request. Must be called within a tokio runtime, whose end is the server's end too.
+    /// `app` is an axum `Router` or any tower service from
+    /// [`Request`](http::Request)`<`[`RequestBody`](crate::RequestBody)`>` to a response of bytes; it is cloned per
+    /// request. Must be called within a tokio runtime, whose end is the server's end too.
     ///
     /// # Errors
     /// [`StartError`] when an address cannot be bound or a certificate not be used; nothing is left listening then.
@@ -295,8 +299,8 @@ pub(crate) struct Shared {
     pub(crate) acceptors: TaskTracker,
     /// One task per connection, and one per socket that a connection became.
     pub(crate) tasks: TaskTracker,
-    /// The tokens that close sockets, shared by connections in turn: closing wave by wave spreads the reconnections, without a
-    /// registry of sockets.
+    /// The tokens that close sockets, shared by connections in turn: closing wave by wave spreads the reconnections,
+    /// without a registry of sockets.
     pub(crate) waves: Box<[CancellationToken]>,
     wave_next: AtomicUsize,
     pub(crate) epoch: Instant,

@@ -149,7 +149,8 @@ where
                         backtrace = panic.backtrace,
                         "a handler panicked; the client is answered with 500"
                     );
-                    // Dropping what panicked may panic as well; that one is caught too, and has been reported by the hook.
+                    // Dropping what panicked may panic as well; that one is caught too, and has been reported by the
+                    // hook.
                     let _ = panics::catch(|| this.run.set(None));
                     Err(StatusCode::INTERNAL_SERVER_ERROR)
                 }

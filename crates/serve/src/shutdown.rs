@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use crate::limits::SOCKET_CLOSE_INTERVAL;
 use crate::server::{Phase, Shared};
 
-/// How long a server that died of itself lets its open connections finish. 30 s: the default grace of Kubernetes and systemd.
+/// How long a server that died of itself lets its open connections finish. 30 s: the default grace of Kubernetes and
+/// systemd.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// How long tasks that were told to stop at once may take to be gone. 1 s: they only have to be polled once.

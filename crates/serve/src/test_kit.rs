@@ -1,7 +1,7 @@
 //! Tests of an application: run it in memory or on port 0, and talk to it over HTTP/1.1, HTTP/2 and WebSocket.
 //!
-//! The server is the real one, with its limits and its panic isolation; only the sockets can be pipes. The WebSocket client is
-//! small and knows nothing of the engine under test: text and close, each in one frame.
+//! The server is the real one, with its limits and its panic isolation; only the sockets can be pipes. The WebSocket
+//! client is small and knows nothing of the engine under test: text and close, each in one frame.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {

@@ -111,7 +111,8 @@ impl Tls {
         self
     }
 
-    /// Also reads the files again on SIGHUP, as daemons do. Off by default, because it takes that signal from the program.
+    /// Also reads the files again on SIGHUP, as daemons do. Off by default, because it takes that signal from the
+    /// program.
     #[must_use]
     pub fn reload_on_hangup(mut self) -> Self {
         if let Source::Certificates { reload_on_hangup, .. } = &mut self.0 {

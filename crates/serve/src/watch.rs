@@ -1,7 +1,7 @@
 //! What is known about one connection, shared by its task, its requests and their bodies.
 //!
-//! The connection's task asks [`Watch::due`] what to do when its alarm goes off; requests and bodies only take notes. All times
-//! are milliseconds since the server started, so that a note is one atomic store. Nothing here awaits.
+//! The connection's task asks [`Watch::due`] what to do when its alarm goes off; requests and bodies only take notes.
+//! All times are milliseconds since the server started, so that a note is one atomic store. Nothing here awaits.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -120,7 +120,8 @@ impl Watch {
         } else if self.unwritten.load(Relaxed) > 0 {
             (moved, limits.response_stall, Due::Response)
         } else {
-            // Nothing is due while a handler works; and whatever begins after now is due no sooner than the shortest limit.
+            // Nothing is due while a handler works; and whatever begins after now is due no sooner than the shortest
+            // limit.
             let soonest = limits.head_time.min(limits.idle_time).min(limits.response_stall);
             return Due::Later(now + milliseconds(soonest));
         };

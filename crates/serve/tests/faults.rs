@@ -1,4 +1,5 @@
-//! The faults that were measured on axum 0.8.9 and tower-http 0.7.1 before this crate was written, and where each is tested.
+//! The faults that were measured on axum 0.8.9 and tower-http 0.7.1 before this crate was written, and where each is
+//! tested.
 //!
 //! | measured | tested |
 //! |---|---|

@@ -213,7 +213,8 @@ async fn a_slow_reader_of_a_large_response_is_served() {
 async fn an_http2_reader_who_opens_no_window_is_cut_after_30_seconds() {
     let server = server().await;
     let mut wire = Wire::over(server.connect().await);
-    // The preface, and SETTINGS with INITIAL_WINDOW_SIZE 0; then GET /large (":path" is a literal, the rest is in the static table).
+    // The preface, and SETTINGS with INITIAL_WINDOW_SIZE 0; then GET /large (":path" is a literal, the rest is in the
+    // static table).
     wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0").await;
     wire.send(b"\0\0\x10\x01\x05\0\0\0\x01\x82\x86\x41\x04test\x04\x06/large").await;
     let began = Instant::now();

@@ -1,4 +1,5 @@
-//! Ending: what is finished, what is told, what is cut, and when (capability 2.3; the measured faults of other servers).
+//! Ending: what is finished, what is told, what is cut, and when (capability 2.3; the measured faults of other
+//! servers).
 
 mod support;
 
