@@ -24,6 +24,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
   const following = useRef(true);
   const farUp = useRef(false);
   const anchor = useRef<Anchor | null>(null);
+  const settledAt = useRef({ client: 0, scroll: 0 });
   const [, redraw] = useReducer((count: number) => count + 1, 0);
 
   const version = room.version.value;
@@ -52,6 +53,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
       if (kept) element.scrollTop += topOf(kept, element) - anchor.current.top;
     }
     anchor.current = firstVisible(list.current, element);
+    settledAt.current = { client: element.clientHeight, scroll: element.scrollHeight };
     if (following.current && document.visibilityState === "visible") room.markRead();
   }, [room]);
 
@@ -80,6 +82,12 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
   const scrolled = useCallback(() => {
     const element = scroller.current;
     if (!element) return;
+    // The list changed its size since it was settled: the distance from the end says nothing of what the reader wants.
+    const { client, scroll } = settledAt.current;
+    if (following.current && (client !== element.clientHeight || scroll !== element.scrollHeight)) {
+      settle();
+      return;
+    }
     const below = element.scrollHeight - element.scrollTop - element.clientHeight;
     const [wasFollowing, wasFarUp] = [following.current, farUp.current];
     following.current = below < FOLLOW_MARGIN_PX && range.current.to === Infinity;
@@ -88,7 +96,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     if (following.current && document.visibilityState === "visible") room.markRead();
     if (wasFollowing !== following.current || wasFarUp !== farUp.current) redraw(0);
     page();
-  }, [room, page]);
+  }, [room, page, settle]);
 
   const toEnd = useCallback(() => {
     following.current = true;
