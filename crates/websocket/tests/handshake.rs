@@ -1,0 +1,179 @@
+//! Dialling and accepting over any stream: TLS, compression in all its variants, refusals, hostile answers.
+
+use http::{HeaderValue, Response, header};
+use std::{sync::Arc, time::Duration};
+use tidings_websocket::{
+    AcceptError, CloseCode, ConnectError, ConnectOptions, DeflateOptions, Limits, Message, OriginPolicy, Refusal,
+    WebSocket, accept, connect, connect_over,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    net::TcpListener,
+};
+use tokio_rustls::{TlsAcceptor, rustls};
+
+async fn echo<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(mut socket: WebSocket<S>) -> WebSocket<S> {
+    while let Some(Ok(message)) = socket.receive().await {
+        socket.send(message).await.unwrap();
+    }
+    socket
+}
+
+/// A client and a server's echo with the given wishes for compression.
+async fn connected(offered: DeflateOptions, wanted: DeflateOptions) -> WebSocket<DuplexStream> {
+    let (ours, theirs) = duplex(64 * 1024);
+    tokio::spawn(async move {
+        let mut handshake = accept(theirs).await.unwrap();
+        handshake.request().deflate(wanted);
+        echo(handshake.accept(Limits::client()).await.unwrap()).await;
+    });
+    connect_over(ours, "ws://a/", ConnectOptions::new().deflate(offered)).await.unwrap().0
+}
+
+#[tokio::test]
+async fn compression_works_in_every_combination_of_takeover_and_windows_4_35() {
+    let options = |bits: u32, window: u8| DeflateOptions {
+        server_no_context_takeover: bits & 1 != 0,
+        client_no_context_takeover: bits & 2 != 0,
+        server_max_window_bits: if bits & 4 != 0 { window } else { 15 },
+        client_max_window_bits: if bits & 8 != 0 { window } else { 15 },
+        threshold_bytes: 0,
+        level: 1 + bits % 9,
+    };
+    for bits in 0..16 {
+        for window in [9, 12] {
+            let mut socket = connected(options(bits, window), options(15 - bits, 10)).await;
+            assert!(socket.is_compressed());
+            for round in 0..3 {
+                for size in [0, 1, 100, 40_000] {
+                    let text: String = (0..size).map(|at| char::from(b'a' + (at * round / 7 % 26) as u8)).collect();
+                    socket.send(text.clone()).await.unwrap();
+                    assert_eq!(socket.receive().await.unwrap().unwrap(), Message::text(text));
+                }
+                socket.set_compression_level(9 - round as u32);
+            }
+            assert_eq!(socket.close(CloseCode::NORMAL, "").await, Some(CloseCode::NORMAL.into()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_can_be_read_by_the_client_4_31() {
+    let (ours, theirs) = duplex(1000);
+    tokio::spawn(async move {
+        let handshake = accept(theirs).await.unwrap();
+        assert_eq!(handshake.head().headers["cookie"], "session=stale");
+        let mut response = Response::new("sign in first".to_owned());
+        *response.status_mut() = http::StatusCode::UNAUTHORIZED;
+        handshake.refuse(response).await.unwrap();
+    });
+    let options = ConnectOptions::new().header(header::COOKIE, HeaderValue::from_static("session=stale"));
+    let Err(ConnectError::Refused(answer)) = connect_over(ours, "ws://a/x?y", options).await else {
+        panic!("401 is no WebSocket")
+    };
+    assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (401, &b"sign in first"[..]));
+}
+
+#[tokio::test]
+async fn a_foreign_page_is_told_403_s01() {
+    let (ours, theirs) = duplex(1000);
+    let serving = tokio::spawn(async move {
+        let mut handshake = accept(theirs).await?;
+        handshake.request().origin(OriginPolicy::listed(["https://good.example"]).unwrap());
+        handshake.accept(Limits::server()).await
+    });
+    let options = ConnectOptions::new().header(header::ORIGIN, HeaderValue::from_static("https://evil.example"));
+    let refused = connect_over(ours, "ws://good.example/", options).await;
+    assert!(matches!(refused, Err(ConnectError::Refused(answer)) if answer.status() == 403));
+    assert!(matches!(serving.await.unwrap(), Err(AcceptError::Refused(Refusal::Origin))));
+}
+
+#[tokio::test]
+async fn tls_is_one_url_away_4_30() {
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let der = certificate.cert.der().clone();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![der.clone()], key)
+        .unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(der).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            if let Ok(stream) = acceptor.accept(stream).await {
+                let handshake = accept(stream).await.unwrap();
+                tokio::spawn(async move { echo(handshake.accept(Limits::client()).await.unwrap()).await });
+            }
+        }
+    });
+    let url = format!("wss://localhost:{port}/");
+    let (mut socket, _) = connect(&url, ConnectOptions::new().tls(Arc::new(client))).await.unwrap();
+    for size in [5, 100_000, 1_000_000] {
+        socket.send(vec![7; size]).await.unwrap();
+        assert_eq!(socket.receive().await.unwrap().unwrap().len(), size);
+    }
+    assert!(socket.close(CloseCode::NORMAL, "").await.is_some());
+    let untrusted = connect(&url, ConnectOptions::new()).await;
+    assert!(matches!(untrusted, Err(ConnectError::Tls(_))), "nobody vouches for this certificate: {untrusted:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_given_up() {
+    let (ours, _theirs) = duplex(1000);
+    let waiting = connect_over(ours, "ws://a/", ConnectOptions::new().timeout(Duration::from_secs(3)));
+    assert!(matches!(waiting.await, Err(ConnectError::TimedOut)));
+}
+
+#[tokio::test]
+async fn a_server_that_answers_wrongly_is_no_connection() {
+    for (answer, why) in [
+        (
+            "HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: x\r\n\r\n",
+            "accept key",
+        ),
+        ("HTTP/1.1 101 X\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n", "something else"),
+        ("SSH-2.0-OpenSSH_9\r\n\r\n", "not HTTP"),
+    ] {
+        let (ours, mut theirs) = duplex(1000);
+        tokio::spawn(async move {
+            theirs.write_all(answer.as_bytes()).await.unwrap();
+            theirs.read_to_end(&mut Vec::new()).await
+        });
+        match connect_over(ours, "ws://a/", ConnectOptions::new()).await {
+            Err(ConnectError::Answer(said)) => assert!(said.contains(why), "{said}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let (ours, mut theirs) = duplex(1000);
+    tokio::spawn(async move { while theirs.write_all(b"HTTP/1.1 101 X\r\nx: y\r\n").await.is_ok() {} });
+    assert!(matches!(connect_over(ours, "ws://a/", ConnectOptions::new()).await, Err(ConnectError::Answer(_))));
+    for url in ["http//x", "ftp://a/", "/path", "ws://"] {
+        assert!(matches!(connect(url, ConnectOptions::new()).await, Err(ConnectError::Url)), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_refused_s05() {
+    for field in ["x: y\r\n".repeat(101), format!("x: {}", "y".repeat(17_000))] {
+        let (mut ours, theirs) = duplex(64 * 1024);
+        let serving = tokio::spawn(accept(theirs));
+        ours.write_all(format!("GET / HTTP/1.1\r\n{field}").as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        ours.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 431");
+        assert!(matches!(serving.await.unwrap(), Err(AcceptError::Refused(Refusal::HeadersTooLarge))));
+    }
+}
