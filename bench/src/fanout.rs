@@ -20,7 +20,7 @@ use crate::cli::FanoutArgs;
 use crate::limits;
 use crate::load::{self, is_ping};
 use crate::payload::{self, Stamp};
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::report::{Latency, Report, Row, figure, grouped, micros_each, millis};
 use crate::target::Target;
 use crate::wire::Wire;
@@ -49,6 +49,8 @@ struct Run {
     server_cpu_percent: Option<f64>,
     server_memory_bytes: Option<u64>,
     generator_cpu_us_per_delivery: f64,
+    /// Of the whole machine: what neither the server nor the generator used. Absent as above.
+    other_cpu_percent: Option<f64>,
 }
 
 impl Row for Run {
@@ -65,6 +67,7 @@ impl Row for Run {
         "server CPU/delivery",
         "server CPU",
         "generator CPU/delivery",
+        "others",
     ];
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded for people, and positive")]
@@ -83,6 +86,7 @@ impl Row for Run {
             figure(self.server_cpu_us_per_delivery, "µs"),
             figure(self.server_cpu_percent, "%"),
             figure(Some(self.generator_cpu_us_per_delivery), "µs"),
+            figure(self.other_cpu_percent, "%"),
         ]
     }
 }
@@ -144,18 +148,18 @@ async fn measure(target: &Arc<Target>, args: &FanoutArgs, subscribers: u32, wind
     publisher.publish(limits::WARM_UP, u64::MAX, &ProgressBar::hidden()).await.context("warming up")?;
     let warm_up = publisher.published;
     shared.measured_from.store(warm_up + 1, Relaxed);
-    let (server_before, generator_before) = (target.server_cpu()?, Process::this().cpu()?);
+    let before = Spent::until_now(target)?;
     let start = Instant::now();
     publisher.publish(args.duration, args.messages.unwrap_or(u64::MAX), &bar).await?;
     let elapsed = start.elapsed();
-    let (server_after, generator_after) = (target.server_cpu()?, Process::this().cpu()?);
+    let spent = Spent::until_now(target)?.since(before);
     let server_memory_bytes = target.server_memory()?;
     bar.finish_and_clear();
     drop(tasks);
 
     let publications = publisher.published - warm_up;
     let deliveries = publications * u64::from(subscribers);
-    let server = server_after.zip(server_before).map(|(after, before)| after - before);
+    let percent_of = |cpu: Duration, cores: f64| 100.0 * cpu.as_secs_f64() / elapsed.as_secs_f64() / cores;
     Ok(Run {
         subscribers,
         window,
@@ -165,11 +169,39 @@ async fn measure(target: &Arc<Target>, args: &FanoutArgs, subscribers: u32, wind
         deliveries,
         deliveries_per_second: 1e6 / micros_each(elapsed, deliveries).max(f64::MIN_POSITIVE),
         latency: merge(&histograms)?,
-        server_cpu_us_per_delivery: server.map(|cpu| micros_each(cpu, deliveries)),
-        server_cpu_percent: server.map(|cpu| 100.0 * cpu.as_secs_f64() / elapsed.as_secs_f64()),
+        server_cpu_us_per_delivery: spent.server.map(|cpu| micros_each(cpu, deliveries)),
+        server_cpu_percent: spent.server.map(|cpu| percent_of(cpu, 1.0)),
         server_memory_bytes,
-        generator_cpu_us_per_delivery: micros_each(generator_after - generator_before, deliveries),
+        generator_cpu_us_per_delivery: micros_each(spent.generator, deliveries),
+        other_cpu_percent: spent.others().map(|cpu| percent_of(cpu, process::cores())),
     })
+}
+
+/// CPU time.
+#[derive(Clone, Copy)]
+struct Spent {
+    server: Option<Duration>,
+    generator: Duration,
+    machine: Duration,
+}
+
+impl Spent {
+    fn until_now(target: &Target) -> Result<Spent> {
+        let (generator, machine) = (Process::this().cpu()?, process::machine_cpu()?);
+        Ok(Spent { server: target.server_cpu()?, generator, machine })
+    }
+
+    fn since(self, before: Spent) -> Spent {
+        Spent {
+            server: self.server.zip(before.server).map(|(now, before)| now.saturating_sub(before)),
+            generator: self.generator.saturating_sub(before.generator),
+            machine: self.machine.saturating_sub(before.machine),
+        }
+    }
+
+    fn others(self) -> Option<Duration> {
+        self.server.map(|server| self.machine.saturating_sub(server + self.generator))
+    }
 }
 
 type Histograms = Vec<Arc<Mutex<Histogram<u64>>>>;

@@ -71,9 +71,29 @@ fn parse_descriptors(limits: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// CPU time that the whole machine has spent working, on all cores together.
+pub(crate) fn machine_cpu() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
+    parse_machine_cpu(&stat).context("reading the machine's CPU time")
+}
+
+fn parse_machine_cpu(stat: &str) -> Option<Duration> {
+    let ticks: Vec<u32> =
+        stat.lines().next()?.split_whitespace().skip(1).map_while(|ticks| ticks.parse().ok()).collect();
+    // user, nice, system, then idle and waiting for the disk, then interrupts.
+    let [user, nice, system, _, _, interrupts, soft_interrupts, ..] = *ticks else { return None };
+    Some(TICK * (user + nice + system + interrupts + soft_interrupts))
+}
+
+/// Cores that this process may use.
+#[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 cores")]
+pub(crate) fn cores() -> f64 {
+    std::thread::available_parallelism().map_or(1, usize::from) as f64
+}
+
 /// The machine in a few words, for the result: figures mean nothing without it.
 pub(crate) fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = cores();
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let processors = read("/proc/cpuinfo");
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1));
@@ -89,6 +109,13 @@ mod tests {
     fn cpu_time_is_user_plus_system_whatever_the_program_is_called() {
         let stat = "71 (tidings) x) S 1 71 71 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 100 1000 10";
         assert_eq!(parse_cpu(stat), Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn the_machine_works_when_it_neither_idles_nor_waits() {
+        let stat = "cpu  100 10 50 9000 700 5 35 9 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+        assert_eq!(parse_machine_cpu(stat), Some(Duration::from_secs(2)));
+        assert!(machine_cpu().is_ok());
     }
 
     #[test]
