@@ -1,7 +1,7 @@
 //! The queue between the hub and one connection: the hub pushes, the connection's task takes everything at once.
 //!
 //! Bounded in bytes and messages. A reader who cannot keep up is closed with 3008 and resumes from its position; our
-//! memory never grows for them. While idle it holds no buffer.
+//! memory never grows for them. Once idle it holds no buffer.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,9 @@ use bytes::Bytes;
 use tidings_protocol::Disconnect;
 
 use crate::{Channel, Limits};
+
+/// Messages for which a queue keeps room, 32 bytes each, while it is in use.
+const BUFFER_KEPT_MAX: usize = 32;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -98,7 +101,7 @@ impl Outbox {
         }
         if !queue.frames.is_empty() {
             queue.bytes = 0;
-            return Poll::Ready(Ok(mem::take(&mut queue.frames)));
+            return Poll::Ready(Ok(queue.take_frames()));
         }
         if let Some(disconnect) = &queue.closed {
             return Poll::Ready(Err(disconnect.clone()));
@@ -119,6 +122,17 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// A busy queue keeps its buffer: the publisher allocates it and the connection's task would free it, on two cores
+    /// at once. A queue with one message, such as the next ping, gives it back.
+    fn take_frames(&mut self) -> Vec<Bytes> {
+        if self.frames.len() == 1 || self.frames.capacity() > BUFFER_KEPT_MAX {
+            return mem::take(&mut self.frames);
+        }
+        self.frames.drain(..).collect()
     }
 }
 

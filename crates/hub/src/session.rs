@@ -5,6 +5,7 @@
 //! not what is published: that goes from the hub straight into the outbox.
 
 mod heartbeat;
+mod outcomes;
 mod rate;
 
 use std::collections::{HashMap, VecDeque};
@@ -12,9 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidings_protocol::{
-    Command, ConnectRequest, ConnectResult, Disconnect, Error, HistoryRequest, Payload, PublishRequest, PushEvent,
-    RefreshResult, Reply, Request, Response, RpcRequest, SubRefreshResult, Subscribe, SubscribeRequest,
-    SubscribeResult, Unsubscribe, UnsubscribeResult, json, subscribe_flag,
+    Command, ConnectRequest, Disconnect, Error, HistoryRequest, Payload, PublishRequest, Reply, Request, Response,
+    RpcRequest, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult, json, subscribe_flag,
 };
 
 use self::heartbeat::Pulse;
@@ -37,6 +37,8 @@ pub struct Session {
     connect_by: Instant,
     /// When the connection ends unless it is refreshed.
     ends: Option<Instant>,
+    /// When the first of the subscriptions ends; counted when they change, because every wake-up asks.
+    subscription_ends: Option<Instant>,
 }
 
 /// What a session is told at its beginning.
@@ -206,6 +208,7 @@ impl Session {
             rate: Rate::new(&setup.limits, now),
             connect_by: now + setup.limits.connect_timeout,
             ends: None,
+            subscription_ends: None,
             setup,
         }
     }
@@ -234,9 +237,7 @@ impl Session {
     /// Takes note of what the hub did.
     pub fn handle_control(&mut self, control: Control, now: Instant) {
         match control {
-            Control::Unsubscribed(channel) => {
-                self.subscriptions.remove(&channel);
-            }
+            Control::Unsubscribed(channel) => self.forget(&channel),
             Control::Subscribe(channel) => {
                 self.waiting.push_back(Work::Subscribe(channel));
                 self.work(now);
@@ -283,7 +284,7 @@ impl Session {
 
     /// Takes note that a subscription was taken away before it went live.
     pub fn revoked(&mut self, channel: &Channel) {
-        self.subscriptions.remove(channel);
+        self.forget(channel);
     }
 
     /// Does what is due at `now`.
@@ -308,10 +309,7 @@ impl Session {
         match self.phase {
             Phase::Closed => None,
             Phase::Fresh | Phase::Connecting | Phase::Refused => Some(self.connect_by),
-            Phase::Open => {
-                let expiries = self.subscriptions.values().filter_map(|subscription| subscription.ends);
-                expiries.chain(self.ends).chain(self.pulse.next()).min()
-            }
+            Phase::Open => self.subscription_ends.into_iter().chain(self.ends).chain(self.pulse.next()).min(),
         }
     }
 
@@ -407,7 +405,8 @@ impl Session {
             Request::Subscribe(request) => return self.start_subscribe(id, request),
             Request::Unsubscribe(request) => {
                 let channel = channel(&request.channel)?;
-                if self.subscriptions.remove(&channel).is_some() {
+                if self.subscriptions.contains_key(&channel) {
+                    self.forget(&channel);
                     self.actions.push_back(Action::Leave { channel, why: None });
                 }
                 self.send(Reply::ok(id, Response::Unsubscribe(UnsubscribeResult {})));
@@ -491,113 +490,12 @@ impl Session {
         self.actions.push_back(Action::Perform(operation));
     }
 
-    // Outcomes.
-
-    fn welcome(&mut self, id: u32, connected: Connected, now: Instant) {
-        let Connected { expiry, data, subscriptions } = connected;
-        if subscriptions.len() > self.setup.limits.channels_per_connection_max {
-            return self.close(Disconnect::CHANNEL_LIMIT);
-        }
-        self.phase = Phase::Open;
-        let (expires, ttl) = self.set_expiry(expiry, now);
-        let mut result = ConnectResult {
-            client: self.setup.client.clone(),
-            version: self.setup.version.to_string(),
-            expires,
-            ttl,
-            data,
-            ..ConnectResult::default()
-        };
-        if self.setup.pings {
-            let limits = &self.setup.limits;
-            result.ping = whole_seconds(limits.ping_interval);
-            result.pong = !limits.pong_timeout.is_zero();
-            self.pulse = Pulse::begin(limits, self.setup.jitter, now);
-        }
-        let mut admissions = Vec::with_capacity(subscriptions.len());
-        for (channel, prepared) in subscriptions {
-            let (told, admission) = self.hold(&channel, prepared, true, now);
-            result.subs.insert(channel.as_str().to_owned(), told);
-            admissions.push(Action::Admit { channel, admission, reply: None });
-        }
-        self.send(Reply::ok(id, Response::Connect(Box::new(result))));
-        self.actions.extend(admissions);
-    }
-
-    fn subscribed(&mut self, id: u32, channel: Channel, prepared: Prepared, server_side: bool, now: Instant) {
-        let (result, admission) = self.hold(&channel, prepared, server_side, now);
-        let reply = if server_side {
-            let SubscribeResult { recoverable, epoch, offset, positioned, data, .. } = result;
-            let push = PushEvent::Subscribe(Subscribe { recoverable, epoch, offset, positioned, data });
-            Reply::push(channel.as_str(), push)
-        } else {
-            Reply::ok(id, Response::Subscribe(Box::new(result)))
-        };
-        self.actions.push_back(Action::Admit { channel, admission, reply: Some(reply) });
-    }
-
-    /// Takes a prepared subscription into the books.
-    fn hold(
-        &mut self,
-        channel: &Channel,
-        prepared: Prepared,
-        server_side: bool,
-        now: Instant,
-    ) -> (SubscribeResult, Admission) {
-        let Prepared { mut result, admission, expires_in } = prepared;
-        if let Some(ttl) = expires_in {
-            result.expires = true;
-            result.ttl = whole_seconds(ttl);
-        }
-        let ends = expires_in.map(|ttl| now + ttl + self.setup.limits.expiry_grace);
-        self.subscriptions.insert(channel.clone(), Subscription { server_side, ends });
-        (result, admission)
-    }
-
-    fn drop_subscription(&mut self, id: u32, channel: Channel, error: Error, server_side: bool) {
-        self.actions.push_back(Action::Leave { channel, why: None });
-        if !server_side {
-            self.send(Reply::error(id, error));
-        }
-    }
-
-    fn refreshed(&mut self, id: u32, expiry: Option<Expiry>, now: Instant) {
-        let (expires, ttl) = self.set_expiry(expiry, now);
-        let Setup { client, version, .. } = &self.setup;
-        let result = RefreshResult { client: client.clone(), version: version.to_string(), expires, ttl };
-        self.send(Reply::ok(id, Response::Refresh(result)));
-    }
-
-    fn sub_refreshed(&mut self, id: u32, channel: &Channel, ttl: Option<Duration>, now: Instant) {
-        let Some(subscription) = self.subscriptions.get_mut(channel) else {
-            return self.send(Reply::error(id, Error::PERMISSION_DENIED));
-        };
-        subscription.ends = ttl.map(|ttl| now + ttl + self.setup.limits.expiry_grace);
-        let result = SubRefreshResult { expires: ttl.is_some(), ttl: ttl.map_or(0, whole_seconds) };
-        self.send(Reply::ok(id, Response::SubRefresh(result)));
-    }
-
-    /// Sets when the connection ends; returns what the client is told.
-    fn set_expiry(&mut self, expiry: Option<Expiry>, now: Instant) -> (bool, u32) {
-        match expiry {
-            None => {
-                self.ends = None;
-                (false, 0)
-            }
-            Some(Expiry::Final(ttl)) => {
-                self.ends = Some(now + ttl);
-                (false, 0)
-            }
-            Some(Expiry::Refreshable(ttl)) => {
-                self.ends = Some(now + ttl + self.setup.limits.expiry_grace);
-                (true, whole_seconds(ttl))
-            }
-        }
-    }
-
     // Time.
 
     fn end_expired_subscriptions(&mut self, now: Instant) {
+        if self.subscription_ends.is_none_or(|first| now < first) {
+            return;
+        }
         let expired = |subscription: &Subscription| subscription.ends.is_some_and(|ends| now >= ends);
         if self.subscriptions.values().any(|subscription| subscription.server_side && expired(subscription)) {
             return self.close(Disconnect::SUBSCRIPTION_EXPIRED);
@@ -605,6 +503,7 @@ impl Session {
         for (channel, _) in self.subscriptions.extract_if(|_, subscription| expired(subscription)) {
             self.actions.push_back(Action::Leave { channel, why: Some(Unsubscribe::EXPIRED) });
         }
+        self.reckon();
     }
 
     fn beat(&mut self, now: Instant) {
@@ -629,10 +528,4 @@ fn channel(name: &str) -> Result<Channel, Refusal> {
         ChannelError::Empty => Disconnect::BAD_REQUEST.into(),
         ChannelError::TooLong | ChannelError::NotPrintableAscii => Error::BAD_REQUEST.into(),
     })
-}
-
-/// Rounded up, because 0 would mean "does not expire".
-fn whole_seconds(duration: Duration) -> u32 {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-    u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
 }

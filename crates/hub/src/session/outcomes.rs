@@ -1,0 +1,140 @@
+//! What the session does with the outcome of an operation.
+
+use std::time::{Duration, Instant};
+
+use tidings_protocol::{
+    ConnectResult, Disconnect, Error, PushEvent, RefreshResult, Reply, Response, SubRefreshResult, Subscribe,
+    SubscribeResult,
+};
+
+use super::heartbeat::Pulse;
+use super::{Action, Admission, Connected, Phase, Prepared, Session, Setup, Subscription};
+use crate::{Channel, Expiry};
+
+impl Session {
+    pub(super) fn welcome(&mut self, id: u32, connected: Connected, now: Instant) {
+        let Connected { expiry, data, subscriptions } = connected;
+        if subscriptions.len() > self.setup.limits.channels_per_connection_max {
+            return self.close(Disconnect::CHANNEL_LIMIT);
+        }
+        self.phase = Phase::Open;
+        let (expires, ttl) = self.set_expiry(expiry, now);
+        let mut result = ConnectResult {
+            client: self.setup.client.clone(),
+            version: self.setup.version.to_string(),
+            expires,
+            ttl,
+            data,
+            ..ConnectResult::default()
+        };
+        if self.setup.pings {
+            let limits = &self.setup.limits;
+            result.ping = whole_seconds(limits.ping_interval);
+            result.pong = !limits.pong_timeout.is_zero();
+            self.pulse = Pulse::begin(limits, self.setup.jitter, now);
+        }
+        let mut admissions = Vec::with_capacity(subscriptions.len());
+        for (channel, prepared) in subscriptions {
+            let (told, admission) = self.hold(&channel, prepared, true, now);
+            result.subs.insert(channel.as_str().to_owned(), told);
+            admissions.push(Action::Admit { channel, admission, reply: None });
+        }
+        self.send(Reply::ok(id, Response::Connect(Box::new(result))));
+        self.actions.extend(admissions);
+    }
+
+    pub(super) fn subscribed(
+        &mut self,
+        id: u32,
+        channel: Channel,
+        prepared: Prepared,
+        server_side: bool,
+        now: Instant,
+    ) {
+        let (result, admission) = self.hold(&channel, prepared, server_side, now);
+        let reply = if server_side {
+            let SubscribeResult { recoverable, epoch, offset, positioned, data, .. } = result;
+            let push = PushEvent::Subscribe(Subscribe { recoverable, epoch, offset, positioned, data });
+            Reply::push(channel.as_str(), push)
+        } else {
+            Reply::ok(id, Response::Subscribe(Box::new(result)))
+        };
+        self.actions.push_back(Action::Admit { channel, admission, reply: Some(reply) });
+    }
+
+    /// Takes a prepared subscription into the books.
+    fn hold(
+        &mut self,
+        channel: &Channel,
+        prepared: Prepared,
+        server_side: bool,
+        now: Instant,
+    ) -> (SubscribeResult, Admission) {
+        let Prepared { mut result, admission, expires_in } = prepared;
+        if let Some(ttl) = expires_in {
+            result.expires = true;
+            result.ttl = whole_seconds(ttl);
+        }
+        let ends = expires_in.map(|ttl| now + ttl + self.setup.limits.expiry_grace);
+        self.subscriptions.insert(channel.clone(), Subscription { server_side, ends });
+        self.reckon();
+        (result, admission)
+    }
+
+    pub(super) fn forget(&mut self, channel: &Channel) {
+        self.subscriptions.remove(channel);
+        self.reckon();
+    }
+
+    pub(super) fn reckon(&mut self) {
+        self.subscription_ends = self.subscriptions.values().filter_map(|subscription| subscription.ends).min();
+    }
+
+    pub(super) fn drop_subscription(&mut self, id: u32, channel: Channel, error: Error, server_side: bool) {
+        self.actions.push_back(Action::Leave { channel, why: None });
+        if !server_side {
+            self.send(Reply::error(id, error));
+        }
+    }
+
+    pub(super) fn refreshed(&mut self, id: u32, expiry: Option<Expiry>, now: Instant) {
+        let (expires, ttl) = self.set_expiry(expiry, now);
+        let Setup { client, version, .. } = &self.setup;
+        let result = RefreshResult { client: client.clone(), version: version.to_string(), expires, ttl };
+        self.send(Reply::ok(id, Response::Refresh(result)));
+    }
+
+    pub(super) fn sub_refreshed(&mut self, id: u32, channel: &Channel, ttl: Option<Duration>, now: Instant) {
+        let Some(subscription) = self.subscriptions.get_mut(channel) else {
+            return self.send(Reply::error(id, Error::PERMISSION_DENIED));
+        };
+        subscription.ends = ttl.map(|ttl| now + ttl + self.setup.limits.expiry_grace);
+        self.reckon();
+        let result = SubRefreshResult { expires: ttl.is_some(), ttl: ttl.map_or(0, whole_seconds) };
+        self.send(Reply::ok(id, Response::SubRefresh(result)));
+    }
+
+    /// Sets when the connection ends; returns what the client is told.
+    fn set_expiry(&mut self, expiry: Option<Expiry>, now: Instant) -> (bool, u32) {
+        match expiry {
+            None => {
+                self.ends = None;
+                (false, 0)
+            }
+            Some(Expiry::Final(ttl)) => {
+                self.ends = Some(now + ttl);
+                (false, 0)
+            }
+            Some(Expiry::Refreshable(ttl)) => {
+                self.ends = Some(now + ttl + self.setup.limits.expiry_grace);
+                (true, whole_seconds(ttl))
+            }
+        }
+    }
+}
+
+/// Rounded up, because 0 would mean "does not expire".
+fn whole_seconds(duration: Duration) -> u32 {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
+}
