@@ -1,5 +1,5 @@
 // Two people, two profiles: from the set-up link through a conversation to a kill in its middle.
-// The tests of this file are one story and run in order.
+// The tests of this file are one story and run in order (3.1).
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -124,12 +124,19 @@ export class Server {
   async kill() {
     this.#child.kill('SIGKILL');
     await this.#closed;
+    this.#hasNotPanicked();
+  }
+
+  // Isolation keeps a panic from the next request, so that no answer shows it; every test of ours does.
+  #hasNotPanicked() {
+    if (/panicked at|"panic/i.test(this.stderr)) throw new Error(`the server panicked:\n${this.stderr}`);
   }
 
   /** SIGTERM, and the exit code after the drain. */
   async stop({ signal = 'SIGTERM', timeout = 12_000 } = {}) {
     this.#child.kill(signal);
     const [code] = await within(timeout, 'the server drains and ends', this.#closed);
+    this.#hasNotPanicked();
     return code;
   }
 

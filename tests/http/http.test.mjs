@@ -18,8 +18,8 @@ before(async () => {
 after(() => server.kill());
 
 /** Bytes out, and the bytes that came back until the head ended or the connection closed. */
-async function raw(text) {
-  const socket = net.connect(server.port, '127.0.0.1');
+async function raw(text, port = server.port) {
+  const socket = net.connect(port, '127.0.0.1');
   socket.setEncoding('latin1');
   socket.on('error', () => {});
   let answer = '';
@@ -180,6 +180,20 @@ test('a foreign Origin is 403 before the 101, whatever it resembles (S01, S03)',
   assert.equal((await handshake({ Origin: `http://${own}` })).status, 101);
 });
 
+test('a public URL fixes the allowed origin, the links and the kind of cookie (S03)', async (t) => {
+  const behind = await Server.start({ args: ['--public-url', 'https://chat.example.org'] });
+  t.after(() => behind.kill());
+  await behind.setupCode();
+  assert.ok(behind.output.includes('https://chat.example.org/setup#'), behind.output);
+  const { text } = await request(`${behind.url}/`);
+  assert.match(text, /wss:(\/|&#x2f;){2}chat\.example\.org/);
+  const upgrade = (origin) => raw(`GET /connection/websocket HTTP/1.1\r\nHost: chat.example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: ${origin}\r\n\r\n`, behind.port);
+  assert.equal((await upgrade('https://chat.example.org')).status, 101);
+  for (const origin of ['http://chat.example.org', 'https://chat.example.org.evil.example', 'https://chat.example.org:8443', behind.url]) {
+    assert.equal((await upgrade(origin)).status, 403, origin);
+  }
+});
+
 test('what changes state needs the same origin and JSON (S45)', async () => {
   const before = (await ana.get('/v1/rooms')).json.rooms.length;
   const name = 'From elsewhere';
@@ -256,7 +270,7 @@ test('a body that is too large is 413', async () => {
   assert.equal(answer.status, 413);
 });
 
-test('a thousand requests at once are all answered (0.3, 0.7)', async () => {
+test('a thousand requests at once are all answered (0.3, 0.7, 3.3)', async () => {
   const agent = new http.Agent({ maxSockets: 1_000 });
   const answers = await Promise.all(Array.from({ length: 1_000 }, () => request(`${server.url}/healthz`, { agent })));
   assert.ok(answers.every((answer) => answer.status === 200));

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { Person } from '../../harness/http.mjs';
 import { client, connected, subscribed } from '../../harness/sdk.mjs';
-import { Server, TIDINGS, run } from '../../harness/server.mjs';
+import { Server, TIDINGS, run, temporaryFolder } from '../../harness/server.mjs';
 import { until } from '../../harness/wait.mjs';
 
 // With secrets that the server made for itself: nothing is configured.
@@ -105,6 +105,12 @@ test('every subcommand has help that says what it does (3.7)', async () => {
   }
   const wrong = await run(TIDINGS, ['--no-such-flag']);
   assert.equal(wrong.code, 2);
+});
+
+test('`tidings bench` measures a server of its own and prints JSON', { timeout: 60_000 }, async () => {
+  const { code, stdout, stderr } = await run(TIDINGS, ['bench', 'fanout', '--subscribers', '20', '--window', '4', '--messages', '200', '--json'], { timeout: 50_000, cwd: temporaryFolder() });
+  assert.equal(code, 0, stderr);
+  assert.match(JSON.stringify(JSON.parse(stdout)), /deliver/);
 });
 
 test('the example of the README runs as it stands', async (t) => {
