@@ -10,7 +10,7 @@ import { Icon } from "./Icon.tsx";
 import { RowView } from "./RowView.tsx";
 import { focusComposer } from "./keyboard.ts";
 
-/** The line that must not move while the list changes around it: its element's key, and its distance from the top. */
+/** A line that must not move while the list changes around it: its element's key, and its distance from the top. */
 type Anchor = { key: string; top: number };
 
 /**
@@ -23,7 +23,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
   const range = useRef<Range>(atEnd(room.timeline.last));
   const following = useRef(true);
   const farUp = useRef(false);
-  const anchor = useRef<Anchor | null>(null);
+  const anchors = useRef<Anchor[]>([]);
   const settledAt = useRef({ client: 0, scroll: 0 });
   const [, redraw] = useReducer((count: number) => count + 1, 0);
 
@@ -48,11 +48,15 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     if (!element) return;
     if (following.current) {
       element.scrollTop = element.scrollHeight;
-    } else if (anchor.current) {
-      const kept = rowByKey(list.current, anchor.current.key);
-      if (kept) element.scrollTop += topOf(kept, element) - anchor.current.top;
+    } else {
+      for (const { key, top } of anchors.current) {
+        const kept = rowByKey(list.current, key);
+        if (!kept) continue;
+        element.scrollTop += topOf(kept, element) - top;
+        break;
+      }
     }
-    anchor.current = firstVisible(list.current, element);
+    anchors.current = visible(list.current, element);
     settledAt.current = { client: element.clientHeight, scroll: element.scrollHeight };
     if (following.current && document.visibilityState === "visible") room.markRead();
   }, [room]);
@@ -92,7 +96,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     const [wasFollowing, wasFarUp] = [following.current, farUp.current];
     following.current = below < FOLLOW_MARGIN_PX && range.current.to === Infinity;
     farUp.current = range.current.to !== Infinity || below > element.clientHeight;
-    anchor.current = firstVisible(list.current, element);
+    anchors.current = visible(list.current, element);
     if (following.current && document.visibilityState === "visible") room.markRead();
     if (wasFollowing !== following.current || wasFarUp !== farUp.current) redraw(0);
     page();
@@ -197,12 +201,19 @@ function topOf(row: HTMLElement, scroller: HTMLElement): number {
   return row.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
 }
 
-function firstVisible(list: HTMLElement | null, scroller: HTMLElement): Anchor | null {
-  for (const row of list?.querySelectorAll<HTMLElement>("[data-key]") ?? []) {
+/**
+ * The lines in view that can hold the list in place: messages, or notes where there is no message. A day's separator
+ * cannot, because it moves up to whatever is older on that day.
+ */
+function visible(list: HTMLElement | null, scroller: HTMLElement): Anchor[] {
+  const bottom = scroller.scrollTop + scroller.clientHeight;
+  const found: Anchor[] = [];
+  for (const row of list?.querySelectorAll<HTMLElement>("article, .note") ?? []) {
     if (row.offsetTop + row.offsetHeight <= scroller.scrollTop) continue;
-    return { key: row.dataset.key ?? "", top: topOf(row, scroller) };
+    if (row.offsetTop >= bottom && found.length > 0) break;
+    found.push({ key: row.dataset.key ?? "", top: topOf(row, scroller) });
   }
-  return null;
+  return found.sort((a, b) => Number(a.key.startsWith("n-")) - Number(b.key.startsWith("n-")));
 }
 
 /** Arrows move by message, Home and End to the first and the last one shown. */
