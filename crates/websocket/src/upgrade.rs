@@ -168,7 +168,7 @@ impl Upgrade {
             if let Some(token) = shutdown {
                 socket.close_on(token, shutdown_close);
             }
-            socket.inner_mut().tracked = tracked;
+            socket.inner_mut()._tracked = tracked;
             watch(socket, handler).await;
         };
         match tracker {

@@ -44,13 +44,14 @@ async fn compression_works_in_every_combination_of_takeover_and_windows_4_35() {
         for window in [9, 12] {
             let mut socket = connected(options(bits, window), options(15 - bits, 10)).await;
             assert!(socket.is_compressed());
-            for round in 0..3 {
+            for round in 0..3u32 {
                 for size in [0, 1, 100, 40_000] {
-                    let text: String = (0..size).map(|at| char::from(b'a' + (at * round / 7 % 26) as u8)).collect();
+                    let text: String =
+                        (0..size).map(|at| char::from(b'a' + u8::try_from(at * round / 7 % 26).unwrap())).collect();
                     socket.send(text.clone()).await.unwrap();
                     assert_eq!(socket.receive().await.unwrap().unwrap(), Message::text(text));
                 }
-                socket.set_compression_level(9 - round as u32);
+                socket.set_compression_level(9 - round);
             }
             assert_eq!(socket.close(CloseCode::NORMAL, "").await, Some(CloseCode::NORMAL.into()));
         }

@@ -7,11 +7,13 @@ use crate::{
     Limits, Machine, Role,
     limits::{HEADER_BYTES_MAX, HEADERS_MAX},
 };
+#[cfg(feature = "deflate")]
+use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use http::{
     HeaderValue, Method, Response, StatusCode, Version,
     header::{
-        ALLOW, CONNECTION, HOST, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
-        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+        ALLOW, CONNECTION, HOST, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
     request::Parts,
 };

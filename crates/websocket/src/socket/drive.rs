@@ -43,7 +43,7 @@ pub(crate) struct Inner<S> {
     pub(crate) protocol: Option<Box<str>>,
     pub(crate) rescue: Option<Rescue<S>>,
     /// Holds up the server's shutdown until the socket is gone.
-    pub(crate) tracked: Option<TaskTrackerToken>,
+    pub(crate) _tracked: Option<TaskTrackerToken>,
     /// Whether messages that begin from now on are wanted in parts.
     pub(super) wants_parts: bool,
     /// Nobody wants the rest of the message that is arriving in parts.
@@ -112,7 +112,7 @@ impl<S> Inner<S> {
             peer_close: None,
             protocol: None,
             rescue: None,
-            tracked: None,
+            _tracked: None,
             wants_parts: false,
             skip_parts: false,
             limits,

@@ -229,6 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.inner_mut().rescue = None;
     }
 
+    #[cfg(feature = "hyper")]
     pub(crate) fn from_inner(inner: Box<Inner<S>>) -> Self {
         WebSocket { inner: Some(inner) }
     }

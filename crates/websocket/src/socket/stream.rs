@@ -1,7 +1,7 @@
 //! Messages that are too long, or too slow, to be held whole: read and written in parts.
 
 use super::{ReceiveError, SendError, WebSocket};
-use crate::{Event, Kind, Message, Part, utf8::Utf8};
+use crate::{Event, Kind, Part, utf8::Utf8};
 use bytes::Bytes;
 use std::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -133,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// [`SendJsonError`]; nothing is sent when the value has no JSON.
     pub async fn send_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SendJsonError> {
-        let message = Message::json(value)?;
+        let message = crate::Message::json(value)?;
         Ok(self.send(message).await?)
     }
 
