@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
@@ -113,6 +112,12 @@ pub(crate) enum Stream {
     Boxed(BoxIo),
 }
 
+pub(crate) struct Accepted {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Peer,
+    pub(crate) local: Option<SocketAddr>,
+}
+
 impl Listener {
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
@@ -171,10 +176,8 @@ where
                 count(&shared.counters.connections_total);
                 match shared.budget.admit(peer, shared.now()) {
                     Ok(permit) => {
-                        shared.counters.connections.fetch_add(1, Relaxed);
-                        let serving =
-                            connection::serve(stream, peer, local, tls.clone(), app.clone(), shared.clone(), permit);
-                        shared.tasks.spawn(serving);
+                        let accepted = Accepted { stream, peer, local };
+                        connection::spawn(accepted, tls.clone(), app.clone(), &shared, permit);
                     }
                     Err(refusal) => crate::budget::turn_away(stream, refusal, tls.is_some(), &shared),
                 }

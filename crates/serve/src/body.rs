@@ -18,7 +18,6 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::panics;
 use crate::request_id::RequestId;
-use crate::server::Shared;
 use crate::stats::count;
 use crate::watch::Watch;
 use crate::{BoxError, ResponseData};
@@ -33,7 +32,7 @@ pub struct RequestBody {
     patience: Duration,
     waiting: Option<Waiting>,
     end: BodyEnd,
-    shared: Arc<Shared>,
+    watch: Arc<Watch>,
 }
 
 struct Waiting {
@@ -67,15 +66,16 @@ impl BodyEnd {
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, shared: Arc<Shared>) -> (Self, BodyEnd) {
+    pub(crate) fn new(incoming: Incoming, watch: Arc<Watch>) -> (Self, BodyEnd) {
         let end = BodyEnd::of(&incoming);
-        let bytes_max = shared.limits.request_body_bytes_max.unwrap_or(u64::MAX);
+        let limits = &watch.shared.limits;
+        let bytes_max = limits.request_body_bytes_max.unwrap_or(u64::MAX);
         let body = Self {
             incoming: Limited::new(incoming, usize::try_from(bytes_max).unwrap_or(usize::MAX)),
-            patience: shared.limits.request_body_stall,
+            patience: limits.request_body_stall,
             waiting: None,
             end: end.clone(),
-            shared,
+            watch,
         };
         (body, end)
     }
@@ -87,7 +87,7 @@ impl RequestBody {
     }
 
     fn arrived(&mut self, bytes: usize) {
-        let limits = &self.shared.limits;
+        let limits = &self.watch.shared.limits;
         let bought = (bytes as u64).saturating_mul(1000) / u64::from(limits.request_body_rate_min.max(1));
         self.patience = (self.patience + Duration::from_millis(bought)).min(limits.request_body_stall);
     }
@@ -106,7 +106,7 @@ impl Body for RequestBody {
                 alarm: Box::pin(tokio::time::sleep(patience)),
             });
             ready!(waiting.alarm.as_mut().poll(cx));
-            count(&this.shared.counters.body_stalls);
+            count(&this.watch.shared.counters.body_stalls);
             return Poll::Ready(Some(Err(BodyStalled.into())));
         };
         this.stop_waiting();
@@ -147,22 +147,22 @@ impl fmt::Debug for RequestBody {
 pub(crate) struct Ticket {
     pub(crate) id: RequestId,
     pub(crate) watch: Arc<Watch>,
-    pub(crate) shared: Arc<Shared>,
 }
 
 impl Ticket {
-    pub(crate) fn new(id: RequestId, watch: Arc<Watch>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(watch: Arc<Watch>) -> Self {
         watch.request_begins();
+        let shared = &watch.shared;
         shared.counters.requests_in_flight.fetch_add(1, Relaxed);
-        count(&shared.counters.requests_total);
-        Self { id, watch, shared }
+        let number = shared.counters.requests_total.fetch_add(1, Relaxed);
+        Self { id: RequestId { boot: shared.boot, number }, watch }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.watch.request_ends();
-        self.shared.counters.requests_in_flight.fetch_sub(1, Relaxed);
+        self.watch.shared.counters.requests_in_flight.fetch_sub(1, Relaxed);
     }
 }
 
@@ -190,7 +190,7 @@ impl Buf for Chunk {
     }
 
     fn advance(&mut self, count: usize) {
-        self.watch.bytes_left();
+        self.watch.moves_on();
         self.bytes.advance(count);
     }
 }
@@ -270,7 +270,7 @@ impl<B: ResponseData> Body for ResponseBody<B> {
                 after_flush(this.failure, error.into(), cx)
             }
             Err(panic) => {
-                count(&this.ticket.shared.counters.body_panics);
+                count(&watch.shared.counters.body_panics);
                 tracing::error!(
                     request_id = %this.ticket.id,
                     panic = panic.message,

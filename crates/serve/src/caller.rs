@@ -6,6 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::accept::Peer;
 use crate::watch::Watch;
@@ -121,6 +123,18 @@ impl Connection {
     pub fn is_tls(&self) -> bool {
         self.0.tls
     }
+
+    /// Fires when a shutdown asks what lives on this connection to end: sockets, streams, long polls.
+    #[must_use]
+    pub fn closing(&self) -> CancellationToken {
+        self.0.closing.clone()
+    }
+
+    /// Tracks the tasks of sockets: a shutdown waits for them, and until they end they count as a connection.
+    #[must_use]
+    pub fn sockets(&self) -> TaskTracker {
+        self.0.sockets.clone()
+    }
 }
 
 impl fmt::Debug for Connection {
@@ -159,7 +173,7 @@ impl Caller {
             is_https: connection.is_tls(),
             host: host.to_owned(),
         };
-        Some(caller.behind(&connection.0.trusted_proxies, connection.peer() == Peer::Unix, &parts.headers))
+        Some(caller.behind(&connection.0.shared.trusted_proxies, connection.peer() == Peer::Unix, &parts.headers))
     }
 
     /// Walks the chain of proxies from ours to the client, for as long as each one is trusted.

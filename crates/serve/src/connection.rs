@@ -5,17 +5,16 @@
 
 use std::future::{Future as _, poll_fn};
 use std::marker::PhantomData;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::{BoxIo, Peer, Stream};
+use crate::accept::{Accepted, BoxIo, Peer, Stream};
 use crate::budget::Permit;
 use crate::limits::GOAWAY_TIME;
 use crate::server::{Phase, Shared};
@@ -26,33 +25,36 @@ use crate::wakers::Place;
 use crate::watch::{Due, Watch};
 use crate::{App, ResponseData};
 
-pub(crate) async fn serve<S, B>(
-    stream: Stream,
-    peer: Peer,
-    local: Option<SocketAddr>,
-    tls: Option<Acceptor>,
-    app: S,
-    shared: Arc<Shared>,
-    permit: Permit,
-) where
+/// Puts an accepted connection into a task of its own.
+pub(crate) fn spawn<S, B>(accepted: Accepted, tls: Option<Acceptor>, app: S, shared: &Arc<Shared>, permit: Permit)
+where
     S: App<B>,
     B: ResponseData,
 {
+    let Accepted { stream, peer, local } = accepted;
+    shared.counters.connections.fetch_add(1, Relaxed);
     let seat = Seat { shared: shared.clone(), permit };
     let is_tls = tls.is_some();
-    let watched = || Watch::new(peer, local, is_tls, shared.trusted_proxies.clone(), shared.wave(), shared.epoch);
+    let watched = move |shared: &Arc<Shared>| Watch::new(shared.clone(), peer, local, is_tls);
+    // Three tasks, so that the most common one is no larger than it needs to be.
     match (stream, tls) {
-        (Stream::Tcp(stream), None) => drive(TokioIo::new(stream), app, watched(), seat).await,
-        (Stream::Boxed(stream), None) => drive(TokioIo::new(stream), app, watched(), seat).await,
-        (Stream::Tcp(stream), Some(acceptor)) => {
-            if let Some(stream) = handshake(Box::new(stream), &acceptor, peer, &shared).await {
-                drive(TokioIo::new(stream), app, watched(), seat).await;
-            }
+        (Stream::Tcp(stream), None) => {
+            shared.tasks.spawn(drive(TokioIo::new(stream), app, watched(shared), seat));
         }
-        (Stream::Boxed(stream), Some(acceptor)) => {
-            if let Some(stream) = handshake(stream, &acceptor, peer, &shared).await {
-                drive(TokioIo::new(stream), app, watched(), seat).await;
-            }
+        (Stream::Boxed(stream), None) => {
+            shared.tasks.spawn(drive(TokioIo::new(stream), app, watched(shared), seat));
+        }
+        (stream, Some(acceptor)) => {
+            let stream = match stream {
+                Stream::Tcp(stream) => Box::new(stream),
+                Stream::Boxed(stream) => stream,
+            };
+            shared.tasks.spawn(async move {
+                if let Some(stream) = handshake(stream, &acceptor, peer, &seat.shared).await {
+                    let watch = watched(&seat.shared);
+                    drive(TokioIo::new(stream), app, watch, seat).await;
+                }
+            });
         }
     }
 }
@@ -105,26 +107,27 @@ where
     S: App<B>,
     B: ResponseData,
 {
-    let shared = seat.shared.clone();
-    run(io, app, &watch, &shared).await;
+    run(io, app, &watch).await;
     if !watch.sockets.is_empty() {
-        shared.tasks.spawn(outlive(watch.sockets.clone(), seat));
+        watch.shared.tasks.spawn(outlive(watch.sockets.clone(), seat));
     }
 }
 
 /// Serves requests until the connection ends, becomes a socket, or has made us wait too long.
-async fn run<I, S, B>(io: I, app: S, watch: &Arc<Watch>, shared: &Arc<Shared>)
+async fn run<I, S, B>(io: I, app: S, watch: &Arc<Watch>)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     S: App<B>,
     B: ResponseData,
 {
-    let service = Guarded { app, watch: watch.clone(), shared: shared.clone(), body: PhantomData };
+    let shared = &*watch.shared;
+    let service = Guarded { app, watch: watch.clone(), body: PhantomData };
     let mut http = pin!(shared.http.serve_connection_with_upgrades(io, service));
     let mut alarm = pin!(tokio::time::sleep(shared.limits.head_time));
     let mut listed = Listed { shared, place: None };
     let mut phase = Phase::Running;
     let mut head = NextHead::default();
+    let mut moved = Moved { steps: watch.steps(), at: Instant::now() };
     let mut leaving = false;
     poll_fn(|cx| {
         let mut by_us = false;
@@ -154,15 +157,16 @@ where
             }
             return Poll::Ready(());
         }
-        let began = head.polled(watch, by_us || rung || is_http2, || watch.now());
+        moved.look(watch);
+        let began = head.polled(watch, by_us || rung || is_http2);
         if !rung && !began {
             return Poll::Pending;
         }
         loop {
-            let now = watch.now();
-            let due = if leaving { Due::Idle } else { watch.due(now, head.began, &shared.limits) };
-            let wait = match due {
-                Due::Later(at) => Duration::from_millis(at.saturating_sub(now).max(1)),
+            let now = Instant::now();
+            let due = if leaving { Due::Idle } else { watch.due(now, moved.at, head.began, &shared.limits) };
+            let next = match due {
+                Due::Later(at) => at,
                 Due::Idle if is_http2 && !leaving => {
                     // HTTP/2 wants a goodbye, and time to hear it.
                     leaving = true;
@@ -171,7 +175,7 @@ where
                     if http.as_mut().poll(cx).is_ready() {
                         return Poll::Ready(());
                     }
-                    GOAWAY_TIME
+                    now + GOAWAY_TIME
                 }
                 Due::Idle if leaving => return Poll::Ready(()),
                 Due::Idle | Due::Head | Due::Response => {
@@ -179,7 +183,7 @@ where
                     return Poll::Ready(());
                 }
             };
-            alarm.as_mut().reset(tokio::time::Instant::now() + wait);
+            alarm.as_mut().reset(next);
             if alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -198,6 +202,22 @@ fn given_up(due: Due, watch: &Watch, shared: &Shared) {
     }
 }
 
+/// When the connection last moved on, as far as its task has seen.
+struct Moved {
+    steps: u32,
+    at: Instant,
+}
+
+impl Moved {
+    /// Whatever moves a connection on wakes its task or happens within it, so looking at every poll misses nothing.
+    fn look(&mut self, watch: &Watch) {
+        let steps = watch.steps();
+        if steps != self.steps {
+            *self = Self { steps, at: Instant::now() };
+        }
+    }
+}
+
 /// Notices when the head of a kept-alive HTTP/1.1 connection's next request begins to arrive.
 ///
 /// hyper does not say. But the task of an idle connection, with nothing left to write, is woken by us and by arriving
@@ -206,12 +226,12 @@ fn given_up(due: Due, watch: &Watch, shared: &Shared) {
 struct NextHead {
     /// The count of requests at the last poll that left the connection idle.
     idle_after: Option<u32>,
-    began: Option<u64>,
+    began: Option<Instant>,
 }
 
 impl NextHead {
     /// True when a head has just begun, so that the alarm must be set anew.
-    fn polled(&mut self, watch: &Watch, for_other_reasons: bool, now: impl Fn() -> u64) -> bool {
+    fn polled(&mut self, watch: &Watch, for_other_reasons: bool) -> bool {
         if !watch.is_idle() {
             *self = Self::default();
             return false;
@@ -224,7 +244,7 @@ impl NextHead {
         if for_other_reasons || self.began.is_some() || requests == 0 {
             return false;
         }
-        self.began = Some(now());
+        self.began = Some(Instant::now());
         true
     }
 }

@@ -47,16 +47,16 @@
 //!
 //! # Sockets
 //!
-//! Every request carries a `tokio_util` `CancellationToken` and a `TaskTracker` in its extensions. A WebSocket library
-//! that closes when the token fires, and runs its socket in a task of the tracker, is part of the shutdown and of the
-//! budget of connections; `tidings-websocket` does. On plain TCP, hyper's upgrade gives the bare `TcpStream` back
-//! (through `hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>`).
+//! A request that asks for an upgrade (or is a CONNECT) carries a `tokio_util` `CancellationToken` and a `TaskTracker` in
+//! its extensions; every other gets them from its [`Connection`]. A WebSocket library that closes when the token fires,
+//! and runs its socket in a task of the tracker, is part of the shutdown and of the budget of connections;
+//! `tidings-websocket` does. On plain TCP, hyper's upgrade gives the bare `TcpStream` back (through
+//! `hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>`).
 //!
 //! # In a request's extensions
 //!
-//! [`RequestId`], [`Connection`] (the peer, our address, TLS), the two types above, and axum's
-//! `ConnectInfo<SocketAddr>`, so that its extractor works without `into_make_service_with_connect_info`. A peer without
-//! an address is `0.0.0.0:0` there.
+//! [`RequestId`], [`Connection`], the two types above, and axum's `ConnectInfo<SocketAddr>`, so that its extractor works
+//! without `into_make_service_with_connect_info`. A peer without an address is `0.0.0.0:0` there.
 //!
 //! # Features
 //!

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -225,7 +225,6 @@ impl Server {
             wave_next: AtomicUsize::new(0),
             epoch: Instant::now(),
             boot: crate::request_id::boot(),
-            request_number: AtomicU64::new(0),
             runtime: tokio::runtime::Handle::current(),
         });
         crate::panics::watch();
@@ -303,9 +302,8 @@ pub(crate) struct Shared {
     /// without a registry of sockets.
     pub(crate) waves: Box<[CancellationToken]>,
     wave_next: AtomicUsize,
-    pub(crate) epoch: Instant,
+    epoch: Instant,
     pub(crate) boot: u32,
-    pub(crate) request_number: AtomicU64,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 

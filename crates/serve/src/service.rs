@@ -18,9 +18,9 @@ use tower::util::Oneshot;
 
 use crate::body::{BodyEnd, BodyStalled, RequestBody, ResponseBody, Ticket};
 use crate::caller::Connection;
+use crate::limits::Limits;
 use crate::panics;
-use crate::request_id::RequestId;
-use crate::server::{Phase, Shared};
+use crate::server::Phase;
 use crate::stats::count;
 use crate::watch::Watch;
 use crate::{App, BoxError, ResponseData};
@@ -31,7 +31,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Guarded<S, B> {
     pub(crate) app: S,
     pub(crate) watch: Arc<Watch>,
-    pub(crate) shared: Arc<Shared>,
     pub(crate) body: PhantomData<fn() -> B>,
 }
 
@@ -45,17 +44,14 @@ where
     type Future = Exchange<S, B>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let shared = &self.shared;
-        let number = shared.request_number.fetch_add(1, Relaxed);
-        let id = RequestId { boot: shared.boot, number };
         if request.version() == Version::HTTP_2 {
             self.watch.http2.store(true, Relaxed);
         }
-        let ticket = Ticket::new(id, self.watch.clone(), shared.clone());
+        let ticket = Ticket::new(self.watch.clone());
         let method = request.method().clone();
         let uri = request.uri().clone();
         let version = request.version();
-        if let Err(status) = check(&request, shared) {
+        if let Err(status) = check(&request, &self.watch.shared.limits) {
             return Exchange {
                 run: None,
                 refusal: Some(status),
@@ -68,22 +64,24 @@ where
             };
         }
         let (mut parts, incoming) = request.into_parts();
-        let (body, end) = RequestBody::new(incoming, shared.clone());
+        let (body, end) = RequestBody::new(incoming, self.watch.clone());
         let extensions = &mut parts.extensions;
-        extensions.insert(id);
-        extensions.insert(self.watch.closing.clone());
-        extensions.insert(self.watch.sockets.clone());
+        // Sockets begin with one of these; all others can ask their `Connection`.
+        if parts.headers.contains_key(header::UPGRADE) || parts.method == Method::CONNECT {
+            extensions.insert(self.watch.closing.clone());
+            extensions.insert(self.watch.sockets.clone());
+        }
         #[cfg(feature = "axum")]
         extensions.insert(axum::extract::ConnectInfo(self.watch.peer.address_or_unspecified()));
         extensions.insert(Connection(self.watch.clone()));
+        extensions.insert(ticket.id);
         let run = self.app.clone().oneshot(Request::from_parts(parts, body));
         Exchange { run: Some(run), refusal: None, ticket: Some(ticket), method, uri, version, end, body: PhantomData }
     }
 }
 
 /// Refuses what no handler should see.
-fn check(request: &Request<Incoming>, shared: &Shared) -> Result<(), StatusCode> {
-    let limits = &shared.limits;
+fn check(request: &Request<Incoming>, limits: &Limits) -> Result<(), StatusCode> {
     let headers = request.headers();
     let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
@@ -139,7 +137,7 @@ where
                 Ok(Poll::Ready(Err(error))) => Err(failed(&error.into(), this.method, this.uri, this.ticket)),
                 Err(panic) => {
                     let ticket = this.ticket.as_ref().expect("an exchange is not polled after its end");
-                    count(&ticket.shared.counters.handler_panics);
+                    count(&ticket.watch.shared.counters.handler_panics);
                     tracing::error!(
                         request_id = %ticket.id,
                         method = %this.method,
@@ -158,7 +156,7 @@ where
         };
         let ticket = this.ticket.take().expect("an exchange is not polled after its end");
         let http1 = *this.version < Version::HTTP_2;
-        let closing = http1 && ticket.shared.wakers.phase() >= Phase::Announced;
+        let closing = http1 && ticket.watch.shared.wakers.phase() >= Phase::Announced;
         let mut response = match outcome {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
