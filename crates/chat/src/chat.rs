@@ -13,7 +13,10 @@ use crate::{
     announce::Announcer,
     history::RoomHistory,
     ids::{PersonId, RoomId},
-    limits::{Rates, SESSION_SWEEP_INTERVAL, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS},
+    limits::{
+        Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS,
+        SWEEPS_PER_EXPIRY,
+    },
     passwords::Hasher,
     rates::{Backoff, Buckets},
     secrets::{Code, Digested},
@@ -181,17 +184,21 @@ fn lock(path: &std::path::Path) -> Result<File, OpenError> {
 /// line's change of a password.
 async fn sweep(parts: Weak<Parts>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
+    let mut expiry_in = 0;
     let Some(mut since) = parts.upgrade().map(|parts| parts.clock.now()) else { return };
     loop {
         ticks.tick().await;
         let Some(parts) = parts.upgrade().filter(|parts| parts.writer.is_open()) else { return };
-        if let Err(error) = parts.writer.write(Change::SweepSessions).await {
-            tracing::warn!(%error, "expired sessions could not be ended");
+        if expiry_in == 0 {
+            expiry_in = SWEEPS_PER_EXPIRY;
+            if let Err(error) = parts.writer.write(Change::SweepSessions).await {
+                tracing::warn!(%error, "expired sessions could not be ended");
+            }
         }
+        expiry_in -= 1;
         let now = parts.clock.now();
-        // Looks back further than the last time: another process's commit may carry an earlier time than its end.
         // Cutting off a session twice does nothing.
-        match parts.store.sessions_ended(since.minus(SESSION_SWEEP_INTERVAL)).await {
+        match parts.store.sessions_ended(since.minus(SESSION_SWEEP_OVERLAP)).await {
             Ok(ended) => {
                 for session in ended {
                     parts.announcer.end_session(session);

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The history of `room:` channels. It asks nobody for permission: that is the policy's part.
-pub struct RoomHistory {
+pub(crate) struct RoomHistory {
     store: Arc<dyn Store>,
 }
 

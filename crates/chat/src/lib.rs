@@ -3,7 +3,7 @@
 //! [`Chat`] is the whole of it, cheap to clone. What changes something goes through the one writer: committed, then
 //! announced to the hub, then answered. What only reads asks the [store] directly. A room is the hub's channel
 //! `room:<id>`, and the number of an event in the room is that channel's offset, so the hub resumes clients from the
-//! store ([`RoomHistory`]).
+//! store.
 //!
 //! ```no_run
 //! # use std::{net::IpAddr, sync::Arc};
@@ -49,7 +49,6 @@ mod writer;
 
 pub use chat::{Chat, Options, StartError};
 pub use events::{Event, EventKind, Message, RoomCard, Who};
-pub use history::RoomHistory;
 pub use ids::{ClientId, MessageId, PersonId, RoomId, SessionId};
 pub use invites::{CreateAccountError, Invite, InviteCard, InviteError, LookUpError, NewAccount};
 pub use messages::{Body, BodyError, Draft, PostError, ReadError};

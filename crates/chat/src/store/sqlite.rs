@@ -77,7 +77,7 @@ pub enum OpenError {
     #[error("the database was made by another program")]
     Foreign,
     /// It is no SQLite database, or a broken one, or the disk failed.
-    #[error("the database cannot be opened: {0}")]
+    #[error("tidings.db cannot be opened as a database")]
     Database(#[from] rusqlite::Error),
 }
 

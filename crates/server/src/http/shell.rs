@@ -6,7 +6,7 @@
 use super::problem::Problem;
 use crate::app::{App, Caller};
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::{Environment, context};
 use rust_embed::Embed;
@@ -84,10 +84,15 @@ fn template(app: &App, name: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(file.into_owned())?)
 }
 
-/// `GET /assets/{name}`: the name carries a hash of the content, so a browser may keep it for ever.
-pub(crate) async fn serve_asset(State(app): State<App>, Path(name): Path<String>) -> Response {
-    let Some(file) = asset(&app, &name) else {
-        return (StatusCode::NOT_FOUND, "There is no such asset.").into_response();
+/// `GET /assets/{name}`: the name carries a hash of the content, so a browser may keep it for ever. Compressed as far as
+/// the browser accepts it; the build has written the variants.
+pub(crate) async fn serve_asset(State(app): State<App>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let variants = [("br", "br"), ("gzip", "gz")].into_iter().filter(|(encoding, _)| accepts(accepted, encoding));
+    let compressed =
+        variants.filter_map(|(encoding, suffix)| Some((encoding, asset(&app, &format!("{name}.{suffix}"))?)));
+    let Some((encoding, file)) = compressed.chain(asset(&app, &name).map(|file| ("identity", file))).next() else {
+        return Problem::not_found().into_response();
     };
     let kind = match name.rsplit('.').next() {
         Some("js") => "text/javascript; charset=utf-8",
@@ -99,10 +104,25 @@ pub(crate) async fn serve_asset(State(app): State<App>, Path(name): Path<String>
     };
     let cache = if name == "manifest.json" { "no-cache" } else { "public, max-age=31536000, immutable" };
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CACHE_CONTROL, HeaderValue::from_static(cache)),
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_ENCODING, encoding),
+        (header::CACHE_CONTROL, cache),
+        (header::VARY, "Accept-Encoding"),
     ];
-    (headers, file).into_response()
+    let mut response = (headers, file).into_response();
+    if encoding == "identity" {
+        response.headers_mut().remove(header::CONTENT_ENCODING);
+    }
+    response
+}
+
+/// Whether `Accept-Encoding` names this coding without refusing it by `q=0` (RFC 9110 §12.5.3).
+fn accepts(accepted: &str, encoding: &str) -> bool {
+    accepted.split(',').any(|item| {
+        let (name, weight) = item.split_once(';').unwrap_or((item, ""));
+        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.parse().ok()).is_some_and(|q: f32| q <= 0.0);
+        name.trim().eq_ignore_ascii_case(encoding) && !refused
+    })
 }
 
 fn asset(app: &App, name: &str) -> Option<Cow<'static, [u8]>> {
@@ -115,4 +135,17 @@ fn file<E: Embed>(app: &App, folder: &str, name: &str) -> Option<Cow<'static, [u
     let mut components = FilePath::new(name).components();
     let (Some(Component::Normal(name)), None) = (components.next(), components.next()) else { return None };
     std::fs::read(dir.join(folder).join(name)).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepts;
+
+    #[test]
+    fn a_coding_is_used_when_the_browser_names_it_and_does_not_refuse_it() {
+        assert!(accepts("gzip, deflate, br", "br"));
+        assert!(accepts("br;q=0.5", "br"));
+        assert!(!accepts("gzip, br;q=0", "br"));
+        assert!(!accepts("", "br"));
+    }
 }
