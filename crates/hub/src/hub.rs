@@ -243,12 +243,11 @@ impl Hub {
     /// The channels that somebody is subscribed to, in no order.
     #[must_use]
     pub fn channels(&self) -> Vec<ChannelOverview> {
-        let all = self.cells();
         let overview = |(channel, cell): (Channel, Arc<Mutex<Subscribers>>)| {
             let num_clients = lock(&cell).len();
             (num_clients > 0).then_some(ChannelOverview { channel, num_clients })
         };
-        all.into_iter().filter_map(overview).collect()
+        self.cells().filter_map(overview).collect()
     }
 
     /// How many different users are connected.
@@ -441,9 +440,10 @@ impl Hub {
         }
     }
 
-    fn cells(&self) -> Vec<(Channel, Arc<Mutex<Subscribers>>)> {
+    /// All channels, shard by shard, so that no lock is held while they are looked at.
+    fn cells(&self) -> impl Iterator<Item = (Channel, Arc<Mutex<Subscribers>>)> {
         let copy = |(channel, cell): (&Channel, &Arc<Mutex<Subscribers>>)| (channel.clone(), cell.clone());
-        self.0.channels.all().flat_map(|shard| shard.iter().map(copy).collect::<Vec<_>>()).collect()
+        self.0.channels.all().flat_map(move |shard| shard.iter().map(copy).collect::<Vec<_>>())
     }
 }
 

@@ -61,6 +61,10 @@ pub struct Limits {
     /// Clients that one presence reply may list; more is error 106, and presence_stats still counts them.
     pub presence_clients_max: usize,
 
+    /// Subscribers up to which a channel tells them who comes and goes. A thousand that return together tell each other
+    /// half a million times; ten thousand would overrun their own outboxes, and return again.
+    pub join_leave_subscribers_max: usize,
+
     /// Bytes of data that the history of one channel keeps in memory.
     pub history_channel_bytes_max: usize,
     /// Bytes of data that all histories keep in memory; above it, each channel keeps only its newest publication.
@@ -90,6 +94,7 @@ impl Default for Limits {
             recovery_bytes_max: 2 << 20,
             history_publications_max: 300,
             presence_clients_max: 10_000,
+            join_leave_subscribers_max: 1_000,
             history_channel_bytes_max: 1 << 20,
             history_bytes_max: 256 << 20,
             position_check_interval: Duration::from_secs(40),

@@ -241,7 +241,7 @@ pub enum Source {
     External(Arc<dyn History>),
 }
 
-/// Which subscribers hear who comes and goes.
+/// Which subscribers hear who comes and goes, up to [`Limits::join_leave_subscribers_max`](crate::Limits) of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JoinLeave {
     /// Nobody.

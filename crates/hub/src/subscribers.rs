@@ -227,8 +227,12 @@ impl Subscribers {
         })
     }
 
+    /// Tells those who want to know who came or went, unless they are too many.
     fn tell(&self, item: &Item, limits: &Limits) -> Delivered {
         let mut delivered = Delivered::default();
+        if self.members.len() > limits.join_leave_subscribers_max {
+            return delivered;
+        }
         for (subscriber, live) in self.live() {
             if live.hears_join_leave {
                 let handle = &subscriber.handle;

@@ -177,6 +177,17 @@ async fn elsewhere_only_those_who_ask_hear_who_comes_and_goes() {
     assert!(world.pushes(ben, "news", joins_and_leaves).is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn in_a_large_channel_nobody_is_told_who_comes_and_goes() {
+    let mut world = World::with(Limits { join_leave_subscribers_max: 2, ..Limits::default() });
+    let [ana, ben, cleo] = ["ana", "ben", "cleo"].map(|user| world.connect(user));
+    for peer in [ana, ben, cleo] {
+        world.subscribe(peer, "room:1");
+    }
+    assert_eq!(world.pushes(ana, "room:1", joins_and_leaves).len(), 2, "herself and ben");
+    assert_eq!(world.presence("room:1"), ["ana", "ben", "cleo"]);
+}
+
 /// Capability 4.18, S16.
 #[tokio::test(start_paused = true)]
 async fn a_dead_client_is_out_of_presence_after_ping_interval_and_pong_timeout() {
@@ -279,7 +290,7 @@ async fn a_forgotten_stream_starts_over_in_another_epoch() {
     world.publish("news", ["one"]);
     let before = world.hub.position(&name("news")).await.unwrap();
     world.wait(3_601 * SECOND).await;
-    world.hub.sweep();
+    world.hub.sweep().await;
     assert_eq!(world.hub.metrics().channels, 0);
     world.publish("news", ["two"]);
     let after = world.hub.position(&name("news")).await.unwrap();
@@ -296,7 +307,7 @@ async fn a_stream_outlives_its_publications_while_somebody_is_subscribed() {
     for _ in 0..720 {
         world.wait(10 * SECOND).await;
         world.say_pong(ana);
-        world.hub.sweep();
+        world.hub.sweep().await;
     }
     assert_eq!(world.hub.position(&name("news")).await.unwrap().epoch, epoch);
 }

@@ -189,7 +189,7 @@ async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothin
                 hub.unsubscribe(Target::User("user3"), Some(&name("news")), &tidings_protocol::Unsubscribe::SERVER);
                 hub.disconnect(Target::User("user5"), &Disconnect::FORCE_RECONNECT);
                 let _ = hub.presence(&name("news"));
-                hub.sweep();
+                hub.sweep().await;
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }

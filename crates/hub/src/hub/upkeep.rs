@@ -14,13 +14,16 @@ use crate::registry::{Target, lock};
 /// Connections closed at a time during a shutdown: their clients come back together.
 const SHUTDOWN_STEP: Duration = Duration::from_millis(20);
 
+/// Channels swept in one go; a million of them would hold up other tasks.
+const SWEEP_STEP: usize = 1_000;
+
 impl Hub {
     /// Forgets what has expired and heals what was not announced, for ever. Spawn it once beside the transports.
     pub async fn maintain(&self) {
         let mut positions_due = Instant::now() + self.0.limits.position_check_interval;
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
-            self.sweep();
+            self.sweep().await;
             if Instant::now() >= positions_due {
                 self.check_positions().await;
                 positions_due = Instant::now() + self.0.limits.position_check_interval;
@@ -29,9 +32,12 @@ impl Hub {
     }
 
     /// Drops expired publications, and streams that nobody can expect to go on.
-    pub fn sweep(&self) {
+    pub async fn sweep(&self) {
         let now = Instant::now().into_std();
-        for (channel, cell) in self.cells() {
+        for (number, (channel, cell)) in self.cells().enumerate() {
+            if number % SWEEP_STEP == SWEEP_STEP - 1 {
+                tokio::task::yield_now().await;
+            }
             let mut subscribers = lock(&cell);
             if subscribers.gone {
                 continue;
