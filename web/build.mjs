@@ -1,6 +1,6 @@
 // Bundles the UI into dist/: hashed files beside a manifest.json that names them for the server.
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
@@ -10,6 +10,19 @@ const dist = new URL("dist/", import.meta.url);
 
 // Everything a first visit loads must fit into this many bytes when compressed.
 const compressedBytesMax = 150 * 1024;
+
+/** The notices that the licences of everything bundled ask to pass on. */
+async function notices(inputs) {
+  const packages = new Set(inputs.flatMap((input) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? []));
+  const parts = [...packages].sort().map(async (name) => {
+    const folder = new URL(`node_modules/${name}/`, import.meta.url);
+    const { version, license } = JSON.parse(await readFile(new URL("package.json", folder), "utf8"));
+    const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
+    const text = file ? await readFile(new URL(file, folder), "utf8") : "";
+    return `${name} ${version}, ${license}\n\n${text.trim()}\n`;
+  });
+  return (await Promise.all(parts)).join(`\n${"-".repeat(80)}\n\n`);
+}
 
 const manifest = {
   name: "manifest",
@@ -33,6 +46,7 @@ const manifest = {
         await writeFile(new URL(`${name}.br`, dist), brotliCompressSync(contents));
         await writeFile(new URL(`${name}.gz`, dist), gzipSync(contents, { level: 9 }));
       }
+      await writeFile(new URL("licences.txt", dist), await notices(Object.keys(result.metafile.inputs)));
       await writeFile(new URL("manifest.json", dist), `${JSON.stringify(names, null, 2)}\n`);
 
       const compressed = files

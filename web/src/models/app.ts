@@ -52,7 +52,7 @@ export class App {
   /** Shows what the address bar asks for. */
   follow(): void {
     const { pathname, hash } = location;
-    const code = decodeURIComponent(hash.slice(1));
+    const code = hash.slice(1).trim();
     if (pathname === "/invite") {
       this.leaveChat();
       this.view.value = { name: "invite", code, me: this.me };

@@ -108,7 +108,7 @@ export class Room {
 
   /** From here on, what comes is new to a person who looked away. */
   lookAway(): void {
-    this.newAfter.value = this.timeline.last;
+    if (this.timeline.positioned) this.newAfter.value = this.timeline.last;
   }
 
   /** The person is back; without anything new the line has nothing to say. */
