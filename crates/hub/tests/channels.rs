@@ -1,4 +1,5 @@
-//! What clients and the server see of channels: publishing, presence, history, recovery, server control.
+//! What clients and the server see of channels: publishing, presence, history, recovery, server control. Section numbers
+//! are those of `crates/protocol/PROTOCOL.md`.
 
 mod world;
 
@@ -35,7 +36,7 @@ async fn what_is_published_reaches_every_subscriber_of_the_channel_and_nobody_el
     assert_eq!(world.received(cleo), Vec::<String>::new());
 }
 
-/// Section 6.7 and the observed push of section 7.
+/// Sections 6.7 and 7.
 #[tokio::test(start_paused = true)]
 async fn a_push_carries_its_offset_and_the_first_one_also_the_epoch() {
     let mut world = World::new();
@@ -143,7 +144,7 @@ async fn a_presence_reply_has_a_limit_and_stats_still_count() {
     assert_eq!(world.hub.presence_stats(&name("news")).num_clients, 2);
 }
 
-/// The observed order of section 3: the subscribe reply, then the own join.
+/// Section 3: the subscribe reply, then the own join.
 #[tokio::test(start_paused = true)]
 async fn subscribers_of_a_room_hear_who_comes_and_goes_themselves_included() {
     let mut world = World::new();

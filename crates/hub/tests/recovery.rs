@@ -225,7 +225,7 @@ proptest! {
         prop_assert_eq!(run("news", &events), 0);
     }
 
-    /// Section 6.3, for any page that a history may give.
+    /// Section 6.3 of `crates/protocol/PROTOCOL.md`, for any page that a history may give.
     #[test]
     fn g4_recovered_means_without_a_gap_up_to_the_top(
         offset in 0u64..20,

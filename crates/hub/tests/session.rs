@@ -1,5 +1,5 @@
-//! The session in virtual time: commands and moments go in, actions come out. Section numbers are those of the client
-//! protocol that docs describe: 3 commands, 4 connect, 5 ping and pong, 6 subscriptions, 9 codes.
+//! The session in virtual time: commands and moments go in, actions come out. Section numbers are those of
+//! `crates/protocol/PROTOCOL.md`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -3,6 +3,8 @@
 //! A client sends [`Command`]s, the server answers with [`Reply`]s, and whatever it sends unasked is a [`Push`] inside
 //! a reply. A transport frame carries one or more of them; [`json`] turns frames into values and back, for both sides.
 //!
+//! The rules are in `PROTOCOL.md` beside this crate's sources.
+//!
 //! This crate knows no socket, no clock and no rule: what a command may do and when is the hub's business.
 
 #![warn(missing_docs)]
