@@ -28,12 +28,20 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
     if (!isTouch() || chat.welcome.peek()?.first) text.current?.focus();
   }, [chat, room]);
 
-  useLayoutEffect(() => {
+  useLayoutEffect(() => fit(text.current), [draft]);
+
+  useEffect(() => {
     const element = text.current;
     if (!element) return;
-    element.style.height = "auto";
-    element.style.height = `${element.scrollHeight}px`; // at most eight lines, by its max-height
-  }, [draft]);
+    let width = element.clientWidth;
+    const resized = new ResizeObserver(() => {
+      if (element.clientWidth === width) return;
+      width = element.clientWidth;
+      fit(element);
+    });
+    resized.observe(element);
+    return () => resized.disconnect();
+  }, []);
 
   const write = (value: string): void => {
     room.draft.value = value;
@@ -91,4 +99,11 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
       </p>
     </form>
   );
+}
+
+/** As high as its text; at most eight lines, by its max-height. */
+function fit(element: HTMLTextAreaElement | null): void {
+  if (!element) return;
+  element.style.height = "auto";
+  if (element.value !== "") element.style.height = `${element.scrollHeight}px`;
 }
