@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept::Peer;
+use crate::request_id::RequestId;
 use crate::watch::Watch;
 
 /// The proxies whose `Forwarded` and `X-Forwarded-*` fields are believed. By default there are none.
@@ -103,46 +104,55 @@ impl Network {
 ///
 /// Its peer is who connected to us; who is *calling* may be somebody behind it: see [`Caller`].
 #[derive(Clone)]
-pub struct Connection(pub(crate) Arc<Watch>);
+pub struct Connection {
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) request: RequestId,
+}
 
 impl Connection {
+    /// The request's name in the log.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        self.request
+    }
+
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        self.0.peer
+        self.watch.peer
     }
 
     /// The address of ours that was called, if it is one.
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.0.local
+        self.watch.local
     }
 
     /// Whether the connection itself is encrypted by us.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        self.0.tls
+        self.watch.tls
     }
 
     /// Fires when a shutdown asks what lives on this connection to end: sockets, streams, long polls.
     #[must_use]
     pub fn closing(&self) -> CancellationToken {
-        self.0.closing.clone()
+        self.watch.closing.clone()
     }
 
     /// Tracks the tasks of sockets: a shutdown waits for them, and until they end they count as a connection.
     #[must_use]
     pub fn sockets(&self) -> TaskTracker {
-        self.0.sockets.clone()
+        self.watch.sockets.clone()
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("peer", &self.0.peer)
-            .field("local", &self.0.local)
-            .field("tls", &self.0.tls)
+            .field("peer", &self.watch.peer)
+            .field("local", &self.watch.local)
+            .field("tls", &self.watch.tls)
             .finish()
     }
 }
@@ -173,7 +183,7 @@ impl Caller {
             is_https: connection.is_tls(),
             host: host.to_owned(),
         };
-        Some(caller.behind(&connection.0.shared.trusted_proxies, connection.peer() == Peer::Unix, &parts.headers))
+        Some(caller.behind(&connection.watch.shared.trusted_proxies, connection.peer() == Peer::Unix, &parts.headers))
     }
 
     /// Walks the chain of proxies from ours to the client, for as long as each one is trusted.

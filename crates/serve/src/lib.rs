@@ -55,7 +55,7 @@
 //!
 //! # In a request's extensions
 //!
-//! [`RequestId`], [`Connection`], the two types above, and axum's `ConnectInfo<SocketAddr>`, so that its extractor works
+//! [`Connection`] (with the [`RequestId`]), the two types above, and axum's `ConnectInfo<SocketAddr>`, so that its extractor works
 //! without `into_make_service_with_connect_info`. A peer without an address is `0.0.0.0:0` there.
 //!
 //! # Features

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A request's name: in its extensions, on the log line of a panic, and in the `x-request-id` field of the 500.
+/// A request's name: from its [`Connection`](crate::Connection), on the log line of a panic, and in the `x-request-id`
+/// field of the 500.
 ///
 /// Unique within a run of the server; the first part differs from run to run. It is no secret and no proof of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

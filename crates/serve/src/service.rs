@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -48,56 +49,81 @@ where
             self.watch.http2.store(true, Relaxed);
         }
         let ticket = Ticket::new(self.watch.clone());
-        let method = request.method().clone();
-        let uri = request.uri().clone();
-        let version = request.version();
-        if let Err(status) = check(&request, &self.watch.shared.limits) {
-            return Exchange {
-                run: None,
-                refusal: Some(status),
-                ticket: Some(ticket),
-                method,
-                uri,
-                version,
-                end: BodyEnd::of(request.body()),
-                body: PhantomData,
-            };
-        }
-        let (mut parts, incoming) = request.into_parts();
-        let (body, end) = RequestBody::new(incoming, self.watch.clone());
-        let extensions = &mut parts.extensions;
+        let about = About {
+            method: request.method().clone(),
+            target: request.uri().path_and_query().cloned(),
+            http1: request.version() < Version::HTTP_2,
+        };
+        let head = match Head::read(&request, &self.watch.shared.limits) {
+            Ok(head) => head,
+            Err(status) => {
+                let end = BodyEnd::of(request.body());
+                let ticket = Some(ticket);
+                return Exchange { run: None, refusal: Some(status), ticket, about, end, body: PhantomData };
+            }
+        };
+        let mut end = None;
+        let mut request = request.map(|incoming| {
+            let (body, its_end) = RequestBody::new(incoming, self.watch.clone());
+            end = Some(its_end);
+            body
+        });
+        let extensions = request.extensions_mut();
         // Sockets begin with one of these; all others can ask their `Connection`.
-        if parts.headers.contains_key(header::UPGRADE) || parts.method == Method::CONNECT {
+        if head.asks_for_upgrade {
             extensions.insert(self.watch.closing.clone());
             extensions.insert(self.watch.sockets.clone());
         }
         #[cfg(feature = "axum")]
         extensions.insert(axum::extract::ConnectInfo(self.watch.peer.address_or_unspecified()));
-        extensions.insert(Connection(self.watch.clone()));
-        extensions.insert(ticket.id);
-        let run = self.app.clone().oneshot(Request::from_parts(parts, body));
-        Exchange { run: Some(run), refusal: None, ticket: Some(ticket), method, uri, version, end, body: PhantomData }
+        extensions.insert(Connection { watch: self.watch.clone(), request: ticket.id });
+        let run = Some(self.app.clone().oneshot(request));
+        let end = end.expect("the request has a body, be it empty");
+        Exchange { run, refusal: None, ticket: Some(ticket), about, end, body: PhantomData }
     }
 }
 
-/// Refuses what no handler should see.
-fn check(request: &Request<Incoming>, limits: &Limits) -> Result<(), StatusCode> {
-    let headers = request.headers();
-    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if fields + target > limits.head_bytes_max || headers.len() > limits.head_fields_max {
-        return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+/// What the log says about a request.
+struct About {
+    method: Method,
+    target: Option<PathAndQuery>,
+    http1: bool,
+}
+
+impl About {
+    /// Without the query, which may hold what no log should.
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("*", PathAndQuery::path)
     }
-    // RFC 9112 §3.2: a request without exactly one Host is answered with 400.
-    if request.version() == Version::HTTP_11 {
-        let mut hosts = headers.get_all(header::HOST).iter();
-        if hosts.next().is_none() || hosts.next().is_some() {
+}
+
+/// What one look at a request's head tells.
+struct Head {
+    asks_for_upgrade: bool,
+}
+
+impl Head {
+    /// Refuses what no handler should see.
+    fn read(request: &Request<Incoming>, limits: &Limits) -> Result<Self, StatusCode> {
+        let mut bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        let mut hosts = 0;
+        let mut asks_for_upgrade = request.method() == Method::CONNECT;
+        for (name, value) in request.headers() {
+            bytes += name.as_str().len() + value.len() + ": \r\n".len();
+            hosts += usize::from(*name == header::HOST);
+            asks_for_upgrade |= *name == header::UPGRADE;
+        }
+        if bytes > limits.head_bytes_max || request.headers().len() > limits.head_fields_max {
+            return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        }
+        // RFC 9112 §3.2: a request without exactly one Host is answered with 400.
+        if request.version() == Version::HTTP_11 && hosts != 1 {
             return Err(StatusCode::BAD_REQUEST);
         }
-    }
-    match limits.request_body_bytes_max {
-        Some(max) if request.body().size_hint().lower() > max => Err(StatusCode::PAYLOAD_TOO_LARGE),
-        _ => Ok(()),
+        match limits.request_body_bytes_max {
+            Some(max) if request.body().size_hint().lower() > max => Err(StatusCode::PAYLOAD_TOO_LARGE),
+            _ => Ok(Self { asks_for_upgrade }),
+        }
     }
 }
 
@@ -112,9 +138,7 @@ pin_project! {
         run: Option<Oneshot<S, Request<RequestBody>>>,
         refusal: Option<StatusCode>,
         ticket: Option<Ticket>,
-        method: Method,
-        uri: Uri,
-        version: Version,
+        about: About,
         end: BodyEnd,
         body: PhantomData<fn() -> B>,
     }
@@ -134,14 +158,14 @@ where
             Some(run) => match panics::catch(|| run.poll(cx)) {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(Ok(response))) => Ok(response),
-                Ok(Poll::Ready(Err(error))) => Err(failed(&error.into(), this.method, this.uri, this.ticket)),
+                Ok(Poll::Ready(Err(error))) => Err(failed(&error.into(), this.about, this.ticket.as_ref())),
                 Err(panic) => {
                     let ticket = this.ticket.as_ref().expect("an exchange is not polled after its end");
                     count(&ticket.watch.shared.counters.handler_panics);
                     tracing::error!(
                         request_id = %ticket.id,
-                        method = %this.method,
-                        path = this.uri.path(),
+                        method = %this.about.method,
+                        path = this.about.path(),
                         panic = panic.message,
                         location = panic.location,
                         backtrace = panic.backtrace,
@@ -155,7 +179,7 @@ where
             },
         };
         let ticket = this.ticket.take().expect("an exchange is not polled after its end");
-        let http1 = *this.version < Version::HTTP_2;
+        let http1 = this.about.http1;
         let closing = http1 && ticket.watch.shared.wakers.phase() >= Phase::Announced;
         let mut response = match outcome {
             Ok(response) => {
@@ -173,7 +197,7 @@ where
 }
 
 /// The status for a service that failed instead of answering.
-fn failed(error: &BoxError, method: &Method, uri: &Uri, ticket: &Option<Ticket>) -> StatusCode {
+fn failed(error: &BoxError, about: &About, ticket: Option<&Ticket>) -> StatusCode {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
     while let Some(error) = cause {
         if error.is::<BodyStalled>() {
@@ -184,8 +208,8 @@ fn failed(error: &BoxError, method: &Method, uri: &Uri, ticket: &Option<Ticket>)
         }
         cause = error.source();
     }
-    let id = ticket.as_ref().map(|ticket| ticket.id.to_string());
-    tracing::error!(request_id = id, %method, path = uri.path(), error = &**error, "a service failed; the client is answered with 500");
+    let id = ticket.map(|ticket| ticket.id.to_string());
+    tracing::error!(request_id = id, method = %about.method, path = about.path(), error = &**error, "a service failed; the client is answered with 500");
     StatusCode::INTERNAL_SERVER_ERROR
 }
 
