@@ -107,16 +107,19 @@ test('g5_signing_out_closes_that_sessions_sockets_within_a_second_and_no_others 
   onLaptop.close();
 });
 
-test('g5_a_password_set_on_the_command_line_ends_the_persons_sockets (S21, S22)', { timeout: 60_000 }, async (t) => {
+test('g5_a_password_set_on_the_command_line_ends_the_persons_sockets (S21, S22)', async (t) => {
   const { server, ben } = await twoPeople(t);
   const socket = await Frames.person(ben);
   const began = Date.now();
   const input = 'a new pass phrase\na new pass phrase\n';
   const changed = await run(TIDINGS, ['user', 'password', ben.email, '--data-dir', server.dataDir], { input });
   assert.equal(changed.code, 0, changed.stderr);
+  const done = Date.now();
   assert.equal((await ben.get('/v1/me')).status, 401);
-  await until('the socket closes', () => socket.code !== undefined, { timeout: 40_000 });
+  await until('the socket closes', () => socket.code !== undefined);
   t.diagnostic(`closed with ${socket.code} after ${Date.now() - began} ms`);
+  // The command itself takes part of it: a password is hashed. From its end it is a second, and a little for a busy machine.
+  assert.ok(Date.now() - done < 2_000, `${Date.now() - done} ms after the command`);
 });
 
 test('g6_a_client_that_vanished_without_a_word_leaves_presence_in_ping_interval_plus_timeout (4.18)', async (t) => {
