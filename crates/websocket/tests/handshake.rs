@@ -178,3 +178,56 @@ async fn a_request_that_never_ends_is_refused_s05() {
         assert!(matches!(serving.await.unwrap(), Err(AcceptError::Refused(Refusal::HeadersTooLarge))));
     }
 }
+
+/// A proxy that answers as scripted, checks what it is sent, and then connects to a server.
+async fn proxy(server: std::net::SocketAddr, script: Vec<(Vec<u8>, Vec<u8>)>) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        for (expected, answer) in script {
+            let mut got = vec![0; expected.len()];
+            client.read_exact(&mut got).await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(&expected));
+            client.write_all(&answer).await.unwrap();
+        }
+        let mut server = tokio::net::TcpStream::connect(server).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_proxy_leads_to_the_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(
+                async move { echo(accept(stream).await.unwrap().accept(Limits::server()).await.unwrap()).await },
+            );
+        }
+    });
+    let connect_request = b"CONNECT server.example:80 HTTP/1.1\r\nhost: server.example:80\r\n\
+        proxy-authorization: Basic dXNlcjpwYXNz\r\n\r\n";
+    let http = vec![(connect_request.to_vec(), b"HTTP/1.1 200 Connected\r\n\r\n".to_vec())];
+    let socks = vec![
+        (vec![5, 2, 0, 2], vec![5, 2]),
+        (b"\x01\x04user\x04pass".to_vec(), vec![1, 0]),
+        (b"\x05\x01\x00\x03\x0eserver.example\x00\x50".to_vec(), vec![5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+    ];
+    for (scheme, script) in [("http", http), ("socks5", socks)] {
+        let proxy = format!("{scheme}://user:pass@{}", proxy(server, script).await).parse().unwrap();
+        let (mut socket, _) = connect("ws://server.example/", ConnectOptions::new().proxy(proxy)).await.unwrap();
+        socket.send("through").await.unwrap();
+        assert_eq!(socket.receive().await.unwrap().unwrap(), Message::text("through"));
+    }
+    let refusing = vec![(vec![5, 1, 0], vec![5, 0xff])];
+    let proxy = format!("socks5://{}", proxy(server, refusing).await).parse().unwrap();
+    let refused = connect("ws://server.example/", ConnectOptions::new().proxy(proxy)).await;
+    assert!(matches!(refused, Err(ConnectError::Proxy(_))));
+    for invalid in ["host:80", "ftp://host", "http://user@host"] {
+        assert!(invalid.parse::<tidings_websocket::Proxy>().is_err(), "{invalid}");
+    }
+}

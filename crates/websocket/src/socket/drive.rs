@@ -257,7 +257,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             }
             self.poll_shutdown(cx);
             let more_to_send = self.take_from_senders(cx);
-            if !self.has_input() || self.queue.len() >= FRAMES_PER_WRITE {
+            // What the owner fed waits for more of it while input is at hand; what others sent does not.
+            if !self.has_input() || self.queue.len() >= FRAMES_PER_WRITE || self.senders.is_some() {
                 match self.poll_flush(cx) {
                     Poll::Ready(Ok(())) if more_to_send => continue,
                     Poll::Ready(Ok(())) => {}

@@ -80,11 +80,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// The next message or control frame, for those who want to see pings, pongs and the close as well. They are
-    /// answered all the same. A message that is being [read in parts](Self::receive_parts) shows as [`Event::Part`].
+    /// answered all the same.
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
     pub async fn receive_event(&mut self) -> Option<Result<Event, ReceiveError>> {
+        self.inner_mut().wants_parts = false;
         poll_fn(|cx| self.inner_mut().poll_event(cx)).await
     }
 

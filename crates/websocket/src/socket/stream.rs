@@ -15,7 +15,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub async fn receive_parts(&mut self) -> Option<Result<MessageReader<'_, S>, ReceiveError>> {
         self.inner_mut().wants_parts = true;
         let first = loop {
-            match self.receive_event().await? {
+            match poll_fn(|cx| self.inner_mut().poll_event(cx)).await? {
                 Ok(Event::Part(part)) => break part,
                 // It had begun to arrive whole.
                 Ok(Event::Message(message)) => {

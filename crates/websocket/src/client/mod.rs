@@ -1,5 +1,9 @@
 //! Dialling: from a URL to a socket, over TCP or TLS, or over any stream that the caller has connected.
 
+mod proxy;
+
+pub use proxy::{InvalidProxy, Proxy};
+
 use crate::{
     Limits, Machine, Role, WebSocket, handshake,
     limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADERS_MAX, REFUSAL_BODY_BYTES_MAX},
@@ -35,6 +39,7 @@ pub struct ConnectOptions {
     protocols: Vec<String>,
     timeout: Duration,
     tls: Option<Arc<ClientConfig>>,
+    proxy: Option<Proxy>,
     #[cfg(feature = "deflate")]
     deflate: Option<crate::DeflateOptions>,
 }
@@ -47,6 +52,7 @@ impl Default for ConnectOptions {
             protocols: Vec::new(),
             timeout: HANDSHAKE_TIMEOUT,
             tls: None,
+            proxy: None,
             #[cfg(feature = "deflate")]
             deflate: None,
         }
@@ -95,6 +101,13 @@ impl ConnectOptions {
         self
     }
 
+    /// Connects through a proxy. The environment's proxies are not looked at.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
     /// Offers permessage-deflate.
     #[cfg(feature = "deflate")]
     #[must_use]
@@ -125,9 +138,14 @@ async fn dial(uri: &Uri, options: &ConnectOptions) -> Result<ClientStream, Conne
         _ => return Err(ConnectError::Url),
     };
     let host = uri.host().ok_or(ConnectError::Url)?.trim_start_matches('[').trim_end_matches(']');
-    let tcp = TcpStream::connect((host, uri.port_u16().unwrap_or(if tls { 443 } else { 80 }))).await?;
+    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let (next_host, next_port) = options.proxy.as_ref().map_or((host, port), |proxy| (&proxy.host, proxy.port));
+    let mut tcp = TcpStream::connect((next_host, next_port)).await?;
     // Coalescing is done here, by writing everything queued at once.
     tcp.set_nodelay(true)?;
+    if let Some(proxy) = &options.proxy {
+        proxy.tunnel(&mut tcp, host, port).await?;
+    }
     if !tls {
         return Ok(ClientStream(Transport::Tcp(tcp)));
     }
@@ -167,6 +185,9 @@ pub enum ConnectError {
     /// The TLS handshake failed.
     #[error("TLS failed: {0}")]
     Tls(#[source] io::Error),
+    /// The proxy did not connect us.
+    #[error("the proxy failed: {0}")]
+    Proxy(String),
     /// The server answered with something else than a WebSocket; the answer is inside, up to
     /// [`REFUSAL_BODY_BYTES_MAX`] bytes of body.
     #[error("the server answered {}", .0.status())]
