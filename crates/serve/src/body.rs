@@ -5,19 +5,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Limited;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::limits::{DRAIN_SILENCE, DRAIN_TIME};
 use crate::panics;
 use crate::request_id::RequestId;
+use crate::server::Phase;
 use crate::stats::count;
 use crate::watch::Watch;
 use crate::{BoxError, ResponseData};
@@ -27,11 +29,15 @@ use crate::{BoxError, ResponseData};
 /// Reading fails with [`http_body_util::LengthLimitError`] when it is too long, with [`BodyStalled`] when it came too
 /// slowly, and otherwise with hyper's own error.
 pub struct RequestBody {
-    incoming: Limited<Incoming>,
+    /// None once it has been left to [`drain`].
+    incoming: Option<Incoming>,
+    left: u64,
     /// How much longer the reader may wait in all; what arrives buys time.
     patience: Duration,
     waiting: Option<Waiting>,
     end: BodyEnd,
+    /// The client waits for a word before it sends the body, and reading it is that word.
+    held_back: bool,
     watch: Arc<Watch>,
 }
 
@@ -66,15 +72,16 @@ impl BodyEnd {
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, watch: Arc<Watch>) -> (Self, BodyEnd) {
+    pub(crate) fn new(incoming: Incoming, held_back: bool, watch: Arc<Watch>) -> (Self, BodyEnd) {
         let end = BodyEnd::of(&incoming);
         let limits = &watch.shared.limits;
-        let bytes_max = limits.request_body_bytes_max.unwrap_or(u64::MAX);
         let body = Self {
-            incoming: Limited::new(incoming, usize::try_from(bytes_max).unwrap_or(usize::MAX)),
+            left: limits.request_body_bytes_max.unwrap_or(u64::MAX),
+            incoming: Some(incoming),
             patience: limits.request_body_stall,
             waiting: None,
             end: end.clone(),
+            held_back,
             watch,
         };
         (body, end)
@@ -86,10 +93,13 @@ impl RequestBody {
         }
     }
 
-    fn arrived(&mut self, bytes: usize) {
+    fn arrived(&mut self, bytes: usize) -> Result<(), BoxError> {
+        let bytes = bytes as u64;
+        self.left = self.left.checked_sub(bytes).ok_or_else(too_long)?;
         let limits = &self.watch.shared.limits;
-        let bought = (bytes as u64).saturating_mul(1000) / u64::from(limits.request_body_rate_min.max(1));
+        let bought = bytes.saturating_mul(1000) / u64::from(limits.request_body_rate_min.max(1));
         self.patience = (self.patience + Duration::from_millis(bought)).min(limits.request_body_stall);
+        Ok(())
     }
 }
 
@@ -99,7 +109,9 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+        this.held_back = false;
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
             let patience = this.patience;
             let waiting = this.waiting.get_or_insert_with(|| Waiting {
                 since: Instant::now(),
@@ -113,14 +125,14 @@ impl Body for RequestBody {
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    this.arrived(data.len());
+                    this.arrived(data.len())?;
                 }
-                if this.incoming.is_end_stream() {
+                if this.is_end_stream() {
                     this.end.reach();
                 }
                 Some(Ok(frame))
             }
-            Some(Err(error)) => Some(Err(error)),
+            Some(Err(error)) => Some(Err(error.into())),
             None => {
                 this.end.reach();
                 None
@@ -129,11 +141,50 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take()
+            && !self.end.is_reached()
+            && !self.held_back
+        {
+            drain(incoming, &self.watch);
+        }
+    }
+}
+
+/// Reads what is left of a body that nobody wants, for a while.
+///
+/// Closing an HTTP/1.1 connection with unread bytes resets it, and a client that sends its whole request before it
+/// looks at the answer would never see the answer. HTTP/2 resets the stream alone.
+pub(crate) fn drain(mut incoming: Incoming, watch: &Arc<Watch>) {
+    if watch.http2.load(Relaxed) || incoming.is_end_stream() || watch.shared.wakers.phase() >= Phase::Draining {
+        return;
+    }
+    let watch = watch.clone();
+    let runtime = watch.shared.runtime.clone();
+    runtime.spawn(tokio::time::timeout(DRAIN_TIME, async move {
+        while let Ok(Some(Ok(_))) = tokio::time::timeout(DRAIN_SILENCE, incoming.frame()).await {
+            if watch.shared.wakers.phase() >= Phase::Draining {
+                return;
+            }
+        }
+    }));
+}
+
+/// The error that others know to answer with 413. It has no constructor, so its maker makes one.
+fn too_long() -> BoxError {
+    let mut limited = Limited::new(Full::new(Bytes::from_static(b"x")), 0);
+    match Pin::new(&mut limited).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Some(Err(error))) => error,
+        _ => unreachable!("one byte is more than none"),
     }
 }
 

@@ -130,6 +130,11 @@ impl Default for Limits {
 /// uploads faster.
 pub(crate) const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
+/// How long the rest of a request's body is read and thrown away after its handler has answered without it, so that the
+/// client gets to the answer. 10 s, and no longer than 500 ms of silence: a client that has seen the answer stops.
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN_SILENCE: Duration = Duration::from_millis(500);
+
 /// How long an HTTP/2 connection may take to end after its last `GOAWAY`. 5 s: the frame and its answer, on a poor
 /// link.
 pub(crate) const GOAWAY_TIME: Duration = Duration::from_secs(5);

@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 use tower::ServiceExt as _;
 use tower::util::Oneshot;
 
-use crate::body::{BodyEnd, BodyStalled, RequestBody, ResponseBody, Ticket};
+use crate::body::{BodyEnd, BodyStalled, RequestBody, ResponseBody, Ticket, drain};
 use crate::caller::Connection;
 use crate::limits::Limits;
 use crate::panics;
@@ -58,13 +58,17 @@ where
             Ok(head) => head,
             Err(status) => {
                 let end = BodyEnd::of(request.body());
+                // Who asked first whether to send the body has not sent it.
+                if !request.headers().contains_key(header::EXPECT) {
+                    drain(request.into_body(), &self.watch);
+                }
                 let ticket = Some(ticket);
                 return Exchange { run: None, refusal: Some(status), ticket, about, end, body: PhantomData };
             }
         };
         let mut end = None;
         let mut request = request.map(|incoming| {
-            let (body, its_end) = RequestBody::new(incoming, self.watch.clone());
+            let (body, its_end) = RequestBody::new(incoming, head.expects_continue, self.watch.clone());
             end = Some(its_end);
             body
         });
@@ -100,6 +104,7 @@ impl About {
 /// What one look at a request's head tells.
 struct Head {
     asks_for_upgrade: bool,
+    expects_continue: bool,
 }
 
 impl Head {
@@ -107,10 +112,12 @@ impl Head {
     fn read(request: &Request<Incoming>, limits: &Limits) -> Result<Self, StatusCode> {
         let mut bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         let mut hosts = 0;
+        let mut expects_continue = false;
         let mut asks_for_upgrade = request.method() == Method::CONNECT;
         for (name, value) in request.headers() {
             bytes += name.as_str().len() + value.len() + ": \r\n".len();
             hosts += usize::from(*name == header::HOST);
+            expects_continue |= *name == header::EXPECT;
             asks_for_upgrade |= *name == header::UPGRADE;
         }
         if bytes > limits.head_bytes_max || request.headers().len() > limits.head_fields_max {
@@ -122,7 +129,7 @@ impl Head {
         }
         match limits.request_body_bytes_max {
             Some(max) if request.body().size_hint().lower() > max => Err(StatusCode::PAYLOAD_TOO_LARGE),
-            _ => Ok(Self { asks_for_upgrade }),
+            _ => Ok(Self { asks_for_upgrade, expects_continue }),
         }
     }
 }

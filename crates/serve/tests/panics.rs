@@ -84,6 +84,34 @@ async fn c0_6_a_panic_before_the_request_was_read_is_answered_and_ends_the_conne
 }
 
 #[tokio::test]
+async fn a_client_that_sends_its_whole_body_before_it_looks_gets_the_answer() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = TestServer::start(app()).await;
+    for (path, size, status) in [("/panic", 8 << 20, 500), ("/", 8 << 20, 405), ("/panic-read", 20 << 20, 413)] {
+        let mut stream = tokio::net::TcpStream::connect(server.handle().local_addr()).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {size}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; size]).await.expect("the server reads on");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, format!("HTTP/1.1 {status}").as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_its_body_is_not_told_to_send_what_nobody_reads() {
+    let server = TestServer::in_memory(app()).await;
+    for (path, length, status) in [("/panic", 1000, 500), ("/panic", 100 << 20, 413)] {
+        let mut wire = Wire::over(server.connect().await);
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n");
+        wire.send(head).await;
+        assert_eq!(wire.answer().await.unwrap().status(), status);
+        assert!(wire.is_closed().await);
+    }
+}
+
+#[tokio::test]
 async fn a_panic_in_a_body_never_looks_like_a_complete_response() {
     let server = TestServer::start(app()).await;
     for path in ["/panic-body", "/panic-known-length"] {
