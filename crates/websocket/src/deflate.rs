@@ -128,18 +128,21 @@ impl Deflate {
     }
 
     /// Inflates the next bytes of a message onto the end of `out`, which may hold `max` bytes.
+    ///
+    /// Bytes that were inflated before an error are in `out`, so that the first error in the order of the bytes can win,
+    /// however they are cut into pieces.
     pub(crate) fn inflate(&mut self, input: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(), ProtocolError> {
         // Blocks that inflate to nothing would otherwise be free to go on for ever.
-        self.arrived += input.len() as u64;
-        if self.arrived > (max as u64).saturating_mul(2).saturating_add(1024) {
-            return Err(ProtocolError::MessageTooBig { max });
-        }
+        let arrived_max = (max as u64).saturating_mul(2).saturating_add(1024);
+        let allowed = usize::try_from(arrived_max - self.arrived).unwrap_or(usize::MAX).min(input.len());
+        self.arrived += allowed as u64;
         let window_bits = self.theirs.window_bits.max(WINDOW_BITS_MIN);
         let keeps_window = self.theirs.keeps_window;
         let inflater = self.inflater.get_or_insert_with(|| {
             if keeps_window { Decompress::new_with_window_bits(false, window_bits) } else { borrow_inflater() }
         });
-        inflate(inflater, input, out, max)
+        inflate(inflater, &input[..allowed], out, max)?;
+        if allowed < input.len() { Err(ProtocolError::MessageTooBig { max }) } else { Ok(()) }
     }
 
     /// Inflates what the end of the message implies.
@@ -191,25 +194,28 @@ fn inflate(inflater: &mut Decompress, input: &[u8], out: &mut Vec<u8>, max: usiz
     let mut rest = input;
     loop {
         if out.len() == out.capacity() {
-            out.reserve(INFLATE_STEP.min(max.saturating_sub(out.len()) + 1));
+            // One byte more than allowed shows that there is more.
+            out.reserve(max.saturating_sub(out.len()).saturating_add(1).min(INFLATE_STEP));
         }
         let (in_before, out_before) = (inflater.total_in(), out.len());
-        let status =
-            inflater.decompress_vec(rest, out, FlushDecompress::Sync).map_err(|_| ProtocolError::BadCompression)?;
-        let taken = usize::try_from(inflater.total_in() - in_before).expect("at most the input");
-        rest = &rest[taken..];
+        let result = inflater.decompress_vec(rest, out, FlushDecompress::Sync);
         if out.len() > max {
             return Err(ProtocolError::MessageTooBig { max });
         }
+        let status = result.map_err(|_| ProtocolError::BadCompression)?;
+        let taken = usize::try_from(inflater.total_in() - in_before).expect("at most the input");
+        rest = &rest[taken..];
         if status == Status::StreamEnd {
             // A final block inside a message (RFC 7692 §7.2.3.5). What follows starts over; no sender is known to refer
             // back across such a block.
             inflater.reset(false);
-        } else if (rest.is_empty() && out.len() < out.capacity()) || (taken == 0 && out.len() == out_before) {
-            return if rest.is_empty() { Ok(()) } else { Err(ProtocolError::BadCompression) };
-        }
-        if rest.is_empty() && status == Status::StreamEnd {
+            if rest.is_empty() {
+                return Ok(());
+            }
+        } else if rest.is_empty() && out.len() < out.capacity() {
             return Ok(());
+        } else if taken == 0 && out.len() == out_before {
+            return if rest.is_empty() { Ok(()) } else { Err(ProtocolError::BadCompression) };
         }
     }
 }

@@ -484,23 +484,25 @@ impl Machine {
         let before = self.message.len();
         // Parts are bounded by the bytes that they are made of.
         let max = if self.in_parts { usize::MAX } else { self.message_bytes_max };
-        match &mut self.deflate {
-            Some(deflate) if compressed => {
-                deflate.inflate(piece, &mut self.message, max)?;
-                if end {
-                    deflate.finish_inflating(&mut self.message, max)?;
-                }
-            }
+        let inflated = match &mut self.deflate {
+            Some(deflate) if compressed => match deflate.inflate(piece, &mut self.message, max) {
+                Ok(()) if end => deflate.finish_inflating(&mut self.message, max),
+                result => result,
+            },
             _ => {
                 make_room(&mut self.message, piece.len(), remaining);
                 self.message.extend_from_slice(piece);
+                Ok(())
             }
-        }
+        };
         if kind == Kind::Text {
-            self.utf8.push(&self.message[before..]).map_err(|_| ProtocolError::InvalidUtf8)?;
-            if end {
-                self.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
-            }
+            // What was inflated before an error comes first.
+            let fresh = self.message.get(before..self.message.len().min(max)).unwrap_or_default();
+            self.utf8.push(fresh).map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        inflated?;
+        if kind == Kind::Text && end {
+            self.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         if self.in_parts {
             return Ok(self.part(kind, end));

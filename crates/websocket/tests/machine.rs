@@ -334,3 +334,24 @@ fn prepared_bytes_are_judged_before_they_are_taken_back() {
         assert!(Prepared::from_bytes(Bytes::from_static(bytes)).is_err(), "{bytes:?}");
     }
 }
+
+#[test]
+fn compressed_messages_are_received_in_parts_without_a_limit_to_the_whole() {
+    let agreed = tidings_websocket::Agreement {
+        server_no_context_takeover: true,
+        client_no_context_takeover: true,
+        server_max_window_bits: 15,
+        client_max_window_bits: 15,
+    };
+    let mut client = Machine::new(Role::Client, &Limits::client()).with_deflate(agreed, 1, 0);
+    let mut server = machine(Role::Server).with_deflate(agreed, 1, 0);
+    server.receive_in_parts(true);
+    let wire = client.send(Message::text("0123456789".repeat(500_000)).into()).unwrap().to_bytes();
+    let mut bytes = 0;
+    for event in run(&mut server, &wire, &[]).0 {
+        let Ok(Event::Part(part)) = event else { panic!("{event:?}") };
+        assert!(part.bytes.len() < 2 << 20, "a part stays small, however well it was compressed");
+        bytes += part.bytes.len();
+    }
+    assert_eq!(bytes, 5_000_000);
+}

@@ -56,12 +56,8 @@ impl Origin {
     fn is_at(&self, host: &str) -> bool {
         let Some(default) = default_port(&self.scheme) else { return false };
         let Ok(authority) = host.parse::<Authority>() else { return false };
-        let port = match (authority.port_u16(), authority.as_str().ends_with(authority.host())) {
-            (Some(port), _) => port,
-            (None, true) => default,
-            (None, false) => return false,
-        };
-        !host.contains('@') && authority.host().eq_ignore_ascii_case(&self.host) && port == self.port.unwrap_or(default)
+        let Some((host, port)) = host_and_port(&authority) else { return false };
+        host.eq_ignore_ascii_case(&self.host) && port.unwrap_or(default) == self.port.unwrap_or(default)
     }
 }
 
@@ -73,14 +69,23 @@ impl FromStr for Origin {
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(invalid()) };
         let bare = text.len() == scheme.len() + "://".len() + authority.as_str().len();
-        let port_is_number = authority.port_u16().is_some() || authority.as_str().ends_with(authority.host());
-        if !bare || !port_is_number || authority.as_str().contains('@') || authority.host().is_empty() {
-            return Err(invalid());
-        }
+        let (host, port) = host_and_port(authority).filter(|_| bare).ok_or_else(invalid)?;
         let scheme = scheme.to_ascii_lowercase();
-        let port = authority.port_u16().filter(|port| default_port(&scheme) != Some(*port));
-        Ok(Origin { host: authority.host().to_ascii_lowercase(), port, scheme })
+        let port = port.filter(|port| default_port(&scheme) != Some(*port));
+        Ok(Origin { host: host.to_ascii_lowercase(), port, scheme })
     }
+}
+
+/// An authority that is exactly `host` or `host:port`; parsers of URLs are more generous.
+fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
+    let host = authority.host();
+    let rest = authority.as_str().strip_prefix(host).filter(|_| !host.is_empty())?;
+    let port = match rest.strip_prefix(':') {
+        Some(digits) => Some(digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?),
+        None if rest.is_empty() => None,
+        None => return None,
+    };
+    Some((host, port))
 }
 
 fn default_port(scheme: &str) -> Option<u16> {
@@ -123,6 +128,9 @@ mod tests {
             ("https://example.com", "example.com:"),
             ("https://example.com", ""),
             ("https://example.com https://evil.com", "example.com"),
+            ("http://[::1]a:8000", "[::1]:8000"),
+            ("http://[::1]:8000", "[::1]a:8000"),
+            ("https://example.com:+443", "example.com"),
         ] {
             assert!(!allows(origin, host), "{origin} at {host}");
         }
