@@ -42,6 +42,12 @@ export const RECONNECTING_SHOWN_AFTER_MS = 5_000;
 /** Milliseconds over which announcements to a screen reader are collected. */
 export const ANNOUNCE_EVERY_MS = 1_000;
 
+/**
+ * Milliseconds before the rooms are asked for after the server ended one of them: a server in two minds must not make
+ * us ask without pause.
+ */
+export const ENDED_REFRESH_MS = 1_000;
+
 /** Attempts to send one message over a working connection before it is called failed. */
 export const SEND_ATTEMPTS_MAX = 5;
 

@@ -139,20 +139,24 @@ export class Live {
   }
 
   readonly post = async (unsent: Unsent): Promise<SendResult> => {
-    if (this.current.value !== "connected") return "later";
+    if (!this.isConnected()) return "later";
     try {
       const { room, client_id, body } = unsent;
       const answer = await this.client.rpc("post", { room, client_id, body });
       return { posted: answer.data as Posted };
     } catch (error) {
-      return outcome(error);
+      return sendOutcome(error, this.isConnected());
     }
   };
 
   /** Tells the room that this person is typing. Nothing depends on its arrival. */
   typing(room: string): void {
-    if (this.current.value !== "connected") return;
+    if (!this.isConnected()) return;
     this.client.rpc("typing", { room }).catch(() => undefined);
+  }
+
+  private isConnected(): boolean {
+    return this.current.peek() === "connected";
   }
 
   private drop(subscription: Subscription): void {
@@ -162,10 +166,11 @@ export class Live {
   }
 }
 
-function outcome(error: unknown): SendResult {
+/** What an error of `post` means for the message. Codes below 100 are the client library's own. */
+export function sendOutcome(error: unknown, connected: boolean): SendResult {
   const { code = 0, temporary = false } = error as { code?: number; temporary?: boolean };
-  if (TEMPORARY.has(code) || temporary) return "again";
-  if (code < 100) return "later"; // the connection went away under it
+  if (!connected && code < 100) return "later"; // the connection went away under it
+  if (TEMPORARY.has(code) || temporary || code < 100) return "again";
   return { failure: FAILURES[code] ?? "refused" };
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDBFactory } from "fake-indexeddb";
 import { SEND_ATTEMPTS_MAX } from "../src/limits.ts";
+import { sendOutcome } from "../src/live.ts";
 import { Outbox, resendDelay, type SendResult, type Unsent, type UnsentStore } from "../src/models/outbox.ts";
 import { uuidv7 } from "../src/models/uuid.ts";
 import { IndexedDbStore } from "../src/unsent_store.ts";
@@ -194,6 +195,16 @@ test("a browser without a database loses nothing but the memory of it", async ()
   desk.outbox.add("r", "one", 1);
   await desk.outbox.restore();
   assert.deepEqual(desk.states(), ["pending"]);
+});
+
+test("an error of a send means wait, ask again, or give up", () => {
+  for (const code of [1, 2, 11]) assert.equal(sendOutcome({ code }, false), "later");
+  for (const code of [1, 2, 100, 111]) assert.equal(sendOutcome({ code }, true), "again");
+  assert.equal(sendOutcome({ code: 999, temporary: true }, true), "again");
+  assert.equal(sendOutcome(new TypeError("an answer without data"), true), "again");
+  assert.deepEqual(sendOutcome({ code: 103 }, true), { failure: "not_a_member" });
+  assert.deepEqual(sendOutcome({ code: 413 }, true), { failure: "too_long" });
+  assert.deepEqual(sendOutcome({ code: 1_500 }, true), { failure: "refused" });
 });
 
 test("the wait grows exponentially with full jitter, between its limits", () => {

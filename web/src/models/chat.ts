@@ -1,7 +1,7 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { ApiError, type Api } from "../api.ts";
-import { ANNOUNCE_EVERY_MS } from "../limits.ts";
+import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
 import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
@@ -224,7 +224,7 @@ export class Chat {
       heard: (room, event) => this.hear(room, event),
       ended: (room) => {
         this.forget(room.id);
-        void this.refreshRooms();
+        setTimeout(() => void this.refreshRooms(), ENDED_REFRESH_MS);
       },
       nextFrame: (task) => frames.add(task),
     });

@@ -59,6 +59,8 @@ export class Room {
   private readonly unfollow: () => void;
   private typingTimer: ReturnType<typeof setTimeout> | undefined;
   private catchingUp = false;
+  /** Who is here is asked for only where somebody looks. */
+  private entered = false;
   private changePending = false;
   private closed = false;
 
@@ -91,6 +93,7 @@ export class Room {
 
   /** The person looks at this room: its newest page is loaded, and what is new gets its line. */
   enter(): void {
+    this.entered = true;
     const { lastRead, timeline } = this;
     const newest = Math.max(timeline.last, this.info.peek().offset);
     this.newAfter.value = lastRead.peek() < newest ? lastRead.peek() : null;
@@ -161,7 +164,7 @@ export class Room {
     const unreadBelow = this.timeline.first - 1 - this.lastRead.peek();
     if (renewed || (unreadBelow > 0 && this.timeline.events.length === 0)) void this.loadOlder();
     void this.catchUp();
-    void this.refreshPresence();
+    if (this.entered) void this.refreshPresence();
     this.changed();
   }
 
