@@ -192,6 +192,51 @@ test('a message that is too long is not sent, and the page names the limit', asy
   await ben.composer.fill('');
 });
 
+test('two tabs of one person show the same, whichever of them sent it', async () => {
+  const page = await bensPage.context().newPage();
+  const second = new Ui(page);
+  await page.goto(bensPage.url());
+  await second.room('General').waitFor();
+  await second.say('from the second tab');
+  for (const one of [ana, ben, second]) await one.sees('from the second tab');
+  await ben.say('from the first tab');
+  await second.sees('from the first tab');
+  assert.deepEqual(await second.texts(), await ben.texts());
+  assert.equal(await ana.here.innerText(), '2', 'a person with two tabs is here once');
+  await page.close();
+});
+
+test('whoever is removed from a room is out of it at once, and may come back where the room is open (G5)', async () => {
+  await anasPage.getByRole('button', { name: /People/ }).first().click();
+  await ana.button('Remove Ben from the room').click();
+  await anasPage.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+  await bensPage.getByText('You are not in General').waitFor();
+  assert.equal(await ben.messages.count(), 0);
+  await until('one is here', async () => (await ana.here.innerText()) === '1');
+  await ana.say('Ben does not see this yet');
+  await screenshot(bensPage, 'removed');
+  await ben.button('Join').click();
+  await ben.sees('Ben does not see this yet');
+  await ana.button('Close people').click();
+});
+
+test('another device is seen in the list and can be signed out from here (S23)', async () => {
+  const phone = new Person(server);
+  await phone.signIn(BEN);
+  await ben.choose('Ben: your menu', 'Signed-in devices');
+  const dialog = bensPage.getByRole('dialog', { name: 'Signed-in devices' });
+  await dialog.getByText('This device').waitFor();
+  const others = dialog.getByRole('button', { name: /^Sign out/ });
+  for (let left = await others.count(); left > 0; left -= 1) {
+    await others.first().click();
+    await until('the list is shorter', async () => (await others.count()) < left);
+  }
+  await until('it is signed out', async () => (await phone.get('/v1/me')).status === 401);
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await ben.say('still signed in here');
+  await ana.sees('still signed in here');
+});
+
 test('signing out ends the session; a wrong password does not say which part was wrong', async () => {
   await ben.choose('Ben: your menu', 'Sign out');
   await bensPage.getByText('You are signed out.').waitFor();

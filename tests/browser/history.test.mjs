@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { Ui, profile, screenshot } from '../harness/browser.mjs';
 import { Person } from '../harness/http.mjs';
+import { Proxy } from '../harness/proxy.mjs';
 import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
 
@@ -93,4 +94,31 @@ test('the line being read stays where it is when an older page arrives above it 
   assert.ok(Math.abs((await where()) - before.top) < 3, 'a new message does not move what is read');
   await page.getByRole('button', { name: /1 new message/ }).click();
   await ui.sees('something new');
+});
+
+test('who was away for more than a page, over a restart, finds all of it: no hole and no double (G4)', { timeout: 120_000 }, async (t) => {
+  const proxy = await Proxy.to(server.port);
+  t.after(() => proxy.close());
+  const page = await profile(t);
+  const ui = new Ui(page);
+  await page.goto(proxy.url);
+  await ui.signIn(people[2]);
+  await ui.sees('something new');
+  proxy.cut();
+  await server.restart();
+  const missed = [];
+  for (let n = 0; n < 350; n += 1) {
+    missed.push(`missed ${n}`);
+    assert.equal((await people[n % 4].say(room, missed[n])).status, 201);
+  }
+  proxy.restore();
+  await ui.sees('missed 349');
+  const seen = new Set();
+  await until('everything that was missed is in the page', async () => {
+    for (const text of await ui.texts()) seen.add(text);
+    await ui.log.evaluate((log) => log.scrollBy(0, -log.clientHeight / 2));
+    return missed.every((text) => seen.has(text)) && seen.has('something new');
+  }, { timeout: 60_000 });
+  const order = (await ui.texts()).filter((text) => text.startsWith('missed'));
+  assert.deepEqual(order, missed.slice(missed.indexOf(order[0]), missed.indexOf(order[0]) + order.length));
 });

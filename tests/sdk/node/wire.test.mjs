@@ -9,6 +9,7 @@ import { Frames } from '../../harness/frames.mjs';
 import { request } from '../../harness/http.mjs';
 import { Server } from '../../harness/server.mjs';
 import { SECRETS, jwt, tokenFor } from '../../harness/tokens.mjs';
+import { until } from '../../harness/wait.mjs';
 
 let server;
 before(async () => (server = await Server.start({ env: SECRETS })));
@@ -206,4 +207,66 @@ test('compression is not negotiated unless asked for in the configuration (S10)'
   await new Promise((resolve) => socket.once('open', resolve));
   assert.equal(socket.extensions, '');
   socket.close();
+});
+
+test('whoever does not connect, or connects in vain, is closed with 3502 after a while (S13)', { timeout: 40_000 }, async () => {
+  const silent = await open();
+  const inVain = await open();
+  assert.equal((await inVain.ask({ connect: { token: tokenFor('ana', { ttl: -5 }) } })).error.code, 109);
+  for (const frames of [silent, inVain]) await until('it is closed', () => frames.code !== undefined, { timeout: 20_000 });
+  assert.deepEqual([silent.code, inVain.code], [3502, 3502]);
+});
+
+test('whoever does not answer a ping is closed with 3012 (4.40, S16)', async (t) => {
+  const hasty = await Server.start({ env: SECRETS, config: 'ping_interval = 1\npong_timeout = 1\n' });
+  t.after(() => hasty.kill());
+  const deaf = await Frames.connect(hasty.websocketUrl, { token: tokenFor('ana') }, { pong: false });
+  assert.equal(deaf.connected.ping, 1);
+  const began = Date.now();
+  assert.equal((await deaf.closed()).code, 3012);
+  assert.ok(Date.now() - began < 4_000, `${Date.now() - began} ms`);
+});
+
+test('the 129th subscription of a connection is error 106, and the others stay', async () => {
+  const ana = await connect();
+  for (let n = 0; n < 128; n += 1) assert.ok((await ana.subscribe(`many-${n}`)).subscribe, `${n}`);
+  assert.equal((await ana.subscribe('many-128')).error.code, 106);
+  ana.send({ id: 999, publish: { channel: 'many-127', data: 1 } });
+  assert.equal((await ana.next()).push.channel, 'many-127');
+  ana.close();
+});
+
+test('a flood of commands is error 111, and one that goes on is closed with 3013 (S63)', async () => {
+  const ana = await connect();
+  const flood = Array.from({ length: 3_000 }, (_, n) => ({ id: n + 10, presence_stats: { channel: 'x' } }));
+  for (let n = 0; n < flood.length; n += 300) ana.send(...flood.slice(n, n + 300));
+  assert.equal((await ana.closed()).code, 3013);
+  assert.ok(ana.take().some((line) => line.error?.code === 111));
+  (await connect()).close();
+});
+
+test('a subscription token opens its channel to its user alone: expired 109, another channel or user 3500, forged 103', async () => {
+  const ana = await connect();
+  const good = await ana.subscribe('tokened', { token: tokenFor('ana', { channel: 'tokened' }) });
+  assert.equal(good.subscribe.expires, true);
+  assert.ok(good.subscribe.ttl > 3_000);
+  assert.equal((await ana.subscribe('expired', { token: tokenFor('ana', { channel: 'expired', ttl: -5 }) })).error.code, 109);
+  assert.equal((await ana.subscribe('forged', { token: 'a.b.c' })).error.code, 103);
+  const refreshed = await ana.ask({ sub_refresh: { channel: 'tokened', token: tokenFor('ana', { channel: 'tokened' }) } });
+  assert.equal(refreshed.sub_refresh.expires, true);
+  for (const token of [tokenFor('ana', { channel: 'another' }), tokenFor('ben', { channel: 'mismatch' })]) {
+    const other = await connect();
+    other.send(subscribe(2, 'mismatch', { token }));
+    assert.equal((await other.closed()).code, 3500);
+  }
+  ana.close();
+});
+
+test('a connection token is refreshed in place, for the same user only', async () => {
+  const ana = await connect();
+  assert.equal(ana.connected.expires, true);
+  const { refresh } = await ana.ask({ refresh: { token: tokenFor('ana', { ttl: 7_200 }) } });
+  assert.ok(refresh.ttl > 7_000 && refresh.client === ana.connected.client, JSON.stringify(refresh));
+  ana.send({ id: 77, refresh: { token: tokenFor('ben') } });
+  assert.equal((await ana.closed()).code, 3500);
 });
