@@ -216,3 +216,55 @@ async fn c2_5_a_listener_that_panics_is_reported_too() {
     server.wait().await.unwrap_err();
     server.wait().await.unwrap();
 }
+
+/// A service with room for one request at a time, as tower's limits are.
+#[derive(Clone)]
+struct OneAtATime {
+    room: Arc<tokio::sync::Semaphore>,
+    permit: Option<Arc<tokio::sync::OwnedSemaphorePermit>>,
+    waiting: Option<Arc<std::sync::Mutex<Acquire>>>,
+}
+
+type Acquire = std::pin::Pin<Box<dyn Future<Output = tokio::sync::OwnedSemaphorePermit> + Send>>;
+
+impl tower::Service<http::Request<tidings_serve::RequestBody>> for OneAtATime {
+    type Response = http::Response<String>;
+    type Error = std::convert::Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        let room = self.room.clone();
+        let waiting = self.waiting.get_or_insert_with(|| {
+            Arc::new(std::sync::Mutex::new(Box::pin(async move { room.acquire_owned().await.unwrap() })))
+        });
+        let polled = waiting.lock().unwrap().as_mut().poll(cx);
+        polled.map(|permit| {
+            self.permit = Some(Arc::new(permit));
+            Ok(())
+        })
+    }
+
+    fn call(&mut self, _: http::Request<tidings_serve::RequestBody>) -> Self::Future {
+        let permit = self.permit.take().expect("it is called when it is ready");
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            drop(permit);
+            Ok(http::Response::new("in turn".to_owned()))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_ready_is_waited_for() {
+    let room = Arc::new(tokio::sync::Semaphore::new(1));
+    let server = Server::bind("127.0.0.1:0").serve(OneAtATime { room, permit: None, waiting: None }).await.unwrap();
+    let mut wires = Vec::new();
+    for _ in 0..20 {
+        let mut wire = Wire::connect(server.local_addr()).await;
+        wire.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        wires.push(wire);
+    }
+    for wire in &mut wires {
+        assert_eq!(wire.answer().await.unwrap().text(), "in turn");
+    }
+}
