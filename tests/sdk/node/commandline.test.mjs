@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, statSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -124,4 +124,25 @@ test('the example of the README runs as it stands', async (t) => {
   ).catch((error) => assert.fail(`${error.message}\n${output}`));
   await server.cli('publish', 'news', '"hello"', '--server', server.url);
   await until('what the command line publishes arrives', () => /received \d+ hello/.test(output));
+});
+
+test('the README shows that example as it is, and its commands work as they are written', async (t) => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  const example = readFileSync(new URL('example.mjs', import.meta.url), 'utf8');
+  const [, shown] = readme.match(/```js\n(.*?)```/s);
+  assert.equal(shown, example.slice(example.indexOf('import')), 'the README and tests/sdk/node/example.mjs differ');
+
+  const folder = temporaryFolder();
+  symlinkSync(server.dataDir, join(folder, 'tidings-data'));
+  const news = await subscribed(client(t, server.websocketUrl, { token: await server.token('ana') }), 'news');
+  const commands = readme.split('\n').filter((line) => /^(curl|tidings publish) /.test(line));
+  assert.equal(commands.length, 2);
+  for (const command of commands) {
+    const { code, stdout, stderr } = await run('bash', ['-c', command.replaceAll('http://127.0.0.1:8000', server.url)], {
+      cwd: folder,
+      env: { PATH: `${dirname(TIDINGS)}:${process.env.PATH}`, TIDINGS_SERVER: server.url },
+    });
+    assert.equal(code, 0, `${command}\n${stdout}${stderr}`);
+  }
+  assert.deepEqual((await news.publications.take(2)).map((publication) => publication.data), [{ price: 42 }, { price: 42 }]);
 });
