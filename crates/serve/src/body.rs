@@ -34,7 +34,7 @@ pub struct RequestBody {
     left: u64,
     /// How much longer the reader may wait in all; what arrives buys time.
     patience: Duration,
-    waiting: Option<Box<Waiting>>,
+    waiting: Option<Waiting>,
     end: BodyEnd,
     /// The client waits for a word before it sends the body, and reading it is that word.
     held_back: bool,
@@ -113,8 +113,9 @@ impl Body for RequestBody {
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
             let patience = this.patience;
-            let waiting = this.waiting.get_or_insert_with(|| {
-                Box::new(Waiting { since: Instant::now(), alarm: Box::pin(tokio::time::sleep(patience)) })
+            let waiting = this.waiting.get_or_insert_with(|| Waiting {
+                since: Instant::now(),
+                alarm: Box::pin(tokio::time::sleep(patience)),
             });
             ready!(waiting.alarm.as_mut().poll(cx));
             count(&this.watch.shared.counters.body_stalls);

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -14,13 +14,13 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tower::ServiceExt as _;
 use tower::util::Oneshot;
-use tower::{Service, ServiceExt as _};
 
 use crate::body::{BodyEnd, BodyStalled, RequestBody, ResponseBody, Ticket, drain};
 use crate::caller::Connection;
 use crate::limits::Limits;
-use crate::panics::{self, Panic};
+use crate::panics;
 use crate::server::Phase;
 use crate::stats::count;
 use crate::watch::Watch;
@@ -63,7 +63,7 @@ where
                     drain(request.into_body(), &self.watch);
                 }
                 let ticket = Some(ticket);
-                return Exchange { run: Run::Refused { status }, ticket, about, end, body: PhantomData };
+                return Exchange { run: None, refusal: Some(status), ticket, about, end, body: PhantomData };
             }
         };
         let mut end = None;
@@ -81,16 +81,9 @@ where
         #[cfg(feature = "axum")]
         extensions.insert(axum::extract::ConnectInfo(self.watch.peer.address_or_unspecified()));
         extensions.insert(Connection { watch: self.watch.clone(), request: ticket.id });
-        let mut app = self.app.clone();
-        // Most services are always ready, and then the request need not be moved to where it would wait for that.
-        let begun = panics::catch(|| match app.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Run::Called { answer: app.call(request) },
-            Poll::Ready(Err(error)) => Run::Refused { status: failed(&error.into(), &about, &ticket) },
-            Poll::Pending => Run::Waiting { answer: app.oneshot(request) },
-        });
-        let run = begun.unwrap_or_else(|panic| Run::Refused { status: panicked(&panic, &about, &ticket) });
+        let run = Some(self.app.clone().oneshot(request));
         let end = end.expect("the request has a body, be it empty");
-        Exchange { run, ticket: Some(ticket), about, end, body: PhantomData }
+        Exchange { run, refusal: None, ticket: Some(ticket), about, end, body: PhantomData }
     }
 }
 
@@ -145,37 +138,17 @@ pin_project! {
     /// A request on its way through the application.
     pub(crate) struct Exchange<S, B>
     where
-        S: Service<Request<RequestBody>>,
+        S: App<B>,
     {
+        // None before a refusal and after a panic.
         #[pin]
-        run: Run<S>,
-        // None after the end.
+        run: Option<Oneshot<S, Request<RequestBody>>>,
+        refusal: Option<StatusCode>,
         ticket: Option<Ticket>,
         about: About,
         end: BodyEnd,
         body: PhantomData<fn() -> B>,
     }
-}
-
-pin_project! {
-    /// How far it has come.
-    #[project = Running]
-    enum Run<S>
-    where
-        S: Service<Request<RequestBody>>,
-    {
-        // The service was not ready yet.
-        Waiting { #[pin] answer: Oneshot<S, Request<RequestBody>> },
-        Called { #[pin] answer: S::Future },
-        // The answer is ours, and this.
-        Refused { status: StatusCode },
-    }
-}
-
-/// Why the application gave no answer.
-enum Unanswered<E> {
-    Failed(E),
-    Refused(StatusCode),
 }
 
 impl<S, B> Future for Exchange<S, B>
@@ -187,27 +160,32 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let ticket = this.ticket.take().expect("an exchange is not polled after its end");
-        let polled = panics::catch(|| match this.run.as_mut().project() {
-            Running::Called { answer } => answer.poll(cx).map_err(Unanswered::Failed),
-            Running::Waiting { answer } => answer.poll(cx).map_err(Unanswered::Failed),
-            Running::Refused { status } => Poll::Ready(Err(Unanswered::Refused(*status))),
-        });
-        let outcome = match polled {
-            Ok(Poll::Pending) => {
-                *this.ticket = Some(ticket);
-                return Poll::Pending;
-            }
-            Ok(Poll::Ready(Ok(response))) => Ok(response),
-            Ok(Poll::Ready(Err(Unanswered::Failed(error)))) => Err(failed(&error.into(), this.about, &ticket)),
-            Ok(Poll::Ready(Err(Unanswered::Refused(status)))) => Err(status),
-            Err(panic) => {
-                let status = panicked(&panic, this.about, &ticket);
-                // Dropping what panicked may panic as well; that one is caught too, and has been reported by the hook.
-                let _ = panics::catch(|| this.run.set(Run::Refused { status }));
-                Err(status)
-            }
+        let outcome = match this.run.as_mut().as_pin_mut() {
+            None => Err(this.refusal.take().expect("an exchange is not polled after its end")),
+            Some(run) => match panics::catch(|| run.poll(cx)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Ok(response))) => Ok(response),
+                Ok(Poll::Ready(Err(error))) => Err(failed(&error.into(), this.about, this.ticket.as_ref())),
+                Err(panic) => {
+                    let ticket = this.ticket.as_ref().expect("an exchange is not polled after its end");
+                    count(&ticket.watch.shared.counters.handler_panics);
+                    tracing::error!(
+                        request_id = %ticket.id,
+                        method = %this.about.method,
+                        path = this.about.path(),
+                        panic = panic.message,
+                        location = panic.location,
+                        backtrace = panic.backtrace,
+                        "a handler panicked; the client is answered with 500"
+                    );
+                    // Dropping what panicked may panic as well; that one is caught too, and has been reported by the
+                    // hook.
+                    let _ = panics::catch(|| this.run.set(None));
+                    Err(StatusCode::INTERNAL_SERVER_ERROR)
+                }
+            },
         };
+        let ticket = this.ticket.take().expect("an exchange is not polled after its end");
         let http1 = this.about.http1;
         let closing = http1 && ticket.watch.shared.wakers.phase() >= Phase::Announced;
         let mut response = match outcome {
@@ -226,7 +204,7 @@ where
 }
 
 /// The status for a service that failed instead of answering.
-fn failed(error: &BoxError, about: &About, ticket: &Ticket) -> StatusCode {
+fn failed(error: &BoxError, about: &About, ticket: Option<&Ticket>) -> StatusCode {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
     while let Some(error) = cause {
         if error.is::<BodyStalled>() {
@@ -237,28 +215,8 @@ fn failed(error: &BoxError, about: &About, ticket: &Ticket) -> StatusCode {
         }
         cause = error.source();
     }
-    tracing::error!(
-        request_id = %ticket.id,
-        method = %about.method,
-        path = about.path(),
-        error = &**error,
-        "a service failed; the client is answered with 500"
-    );
-    StatusCode::INTERNAL_SERVER_ERROR
-}
-
-/// The status for a handler that panicked.
-fn panicked(panic: &Panic, about: &About, ticket: &Ticket) -> StatusCode {
-    count(&ticket.watch.shared.counters.handler_panics);
-    tracing::error!(
-        request_id = %ticket.id,
-        method = %about.method,
-        path = about.path(),
-        panic = panic.message,
-        location = panic.location,
-        backtrace = panic.backtrace,
-        "a handler panicked; the client is answered with 500"
-    );
+    let id = ticket.map(|ticket| ticket.id.to_string());
+    tracing::error!(request_id = id, method = %about.method, path = about.path(), error = &**error, "a service failed; the client is answered with 500");
     StatusCode::INTERNAL_SERVER_ERROR
 }
 
