@@ -43,27 +43,33 @@ fn connect(args: &TailArgs) -> anyhow::Result<Client> {
 async fn print_all(client: &Client, args: &TailArgs, mut subscription: Subscription) -> anyhow::Result<()> {
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut older = args.history;
+    // What came live while the history was being read is in both.
+    let mut printed_up_to = 0;
     let mut out = std::io::stdout();
     while left > 0 {
-        let lines = match subscription.next().await {
+        let publications = match subscription.next().await {
             Some(Event::Subscribed(_)) if older > 0 => {
-                let query = HistoryQuery::latest(std::mem::take(&mut older));
-                let history = client.history(&args.channel, query).await?;
-                history.publications.into_iter().map(|publication| publication.data).collect()
+                let history = client.history(&args.channel, HistoryQuery::latest(std::mem::take(&mut older))).await?;
+                printed_up_to = history.offset;
+                history.publications.into_iter().rev().collect()
             }
             Some(Event::Subscribed(subscribed)) => {
                 if subscribed.was_recovering && !subscribed.recovered {
+                    printed_up_to = 0; // perhaps a new stream, which counts anew
                     eprintln!("tidings: some publications were missed while the connection was lost");
                 }
                 Vec::new()
             }
-            Some(Event::Publication(publication)) => vec![publication.data],
+            Some(Event::Publication(publication)) if publication.offset > 0 && publication.offset <= printed_up_to => {
+                Vec::new()
+            }
+            Some(Event::Publication(publication)) => vec![publication],
             Some(Event::Unsubscribed { code, reason }) => bail!("the subscription ended: {reason} ({code})"),
             Some(_) => Vec::new(),
             None => break,
         };
-        for line in lines.into_iter().flatten() {
-            if writeln!(out, "{}", line.as_str()).and_then(|()| out.flush()).is_err() {
+        for data in publications.into_iter().filter_map(|publication| publication.data) {
+            if writeln!(out, "{}", data.as_str()).and_then(|()| out.flush()).is_err() {
                 return Ok(());
             }
             left = left.saturating_sub(1);
