@@ -184,3 +184,19 @@ async fn a_connection_that_just_ends_is_an_error() {
     assert!(matches!(socket.receive().await, Some(Err(ReceiveError::Disconnected))));
     assert!(socket.receive().await.is_none());
 }
+
+#[tokio::test]
+async fn an_endpoint_with_cookies_alone_can_insist_on_an_origin_s02() {
+    let app = Router::new().route(
+        "/ws",
+        any(|upgrade: Upgrade| async {
+            let name = axum::http::HeaderName::from_static("x-room");
+            let upgrade = upgrade.require_origin().header(name, axum::http::HeaderValue::from_static("7"));
+            upgrade.heartbeat(Duration::from_secs(30)).on_upgrade(echo)
+        }),
+    );
+    let address = serve(app).await;
+    assert!(raw(address, &format!("{GOOD}\n")).await.starts_with("HTTP/1.1 403"));
+    let good = raw(address, &format!("{GOOD}Origin: http://a.example\n\n")).await;
+    assert!(good.starts_with("HTTP/1.1 101") && good.contains("x-room: 7"), "{good}");
+}
