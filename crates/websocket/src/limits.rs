@@ -44,9 +44,10 @@ pub const HEADERS_MAX: usize = 100;
 /// Bytes of a refusal's body that a client keeps: enough for any explanation.
 pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Buffer that all connections of a thread read into, in bytes: as much as one read usually yields under load.
+/// Buffer that all connections of a thread read into, in bytes: as much as one read usually yields under load, and a
+/// message of 64 KiB with its head.
 #[cfg(feature = "tokio")]
-pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const READ_BUFFER_BYTES: usize = 68 * 1024;
 
 /// Slices handed to the kernel in one vectored write; two for each frame at most.
 #[cfg(feature = "tokio")]

@@ -541,13 +541,13 @@ enum Progress {
     Starved,
 }
 
-/// Room for a piece: twofold growth, but never beyond the end of the frame, so that a claimed length allocates nothing
-/// and a message costs at most twice its bytes.
+/// Room for a piece: twice what has arrived, but never beyond the end of the frame, so that a claimed length allocates
+/// nothing and a message costs at most twice its bytes.
 fn make_room(message: &mut Vec<u8>, piece: usize, remaining: u64) {
-    let spare = message.capacity() - message.len();
-    if spare < piece {
+    if message.capacity() - message.len() < piece {
         let to_end = usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(piece);
-        message.reserve_exact(message.capacity().max(piece).min(to_end).max(piece));
+        let twice = message.len().saturating_add(piece.saturating_mul(2));
+        message.reserve_exact(twice.min(to_end));
     }
 }
 

@@ -29,12 +29,12 @@ thread_local! {
     /// What every socket of the thread reads into. Taken out while in use, so that a stream that is itself made of sockets
     /// finds none and makes its own.
     static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    /// Where frames are put together for streams that cannot write from several places.
+    /// Where small frames are put together, and all frames for streams that cannot write from several places.
     static WRITE_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Bytes put together for one write to a stream that takes one slice.
-const GATHER_BYTES: usize = 16 * 1024;
+/// Bytes put together for one write; more go out from where they are, if the stream can do that.
+const GATHER_BYTES: usize = 8 * 1024;
 
 pub(crate) struct Inner<S> {
     pub(crate) stream: S,
@@ -372,7 +372,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             }
         }
         let stream = Pin::new(&mut self.stream);
-        if count == 1 || stream.is_write_vectored() {
+        if count == 1 {
+            return stream.poll_write(cx, &slices[0]);
+        }
+        // Copying a little costs the kernel less than gathering it from many places.
+        if self.queued_bytes > GATHER_BYTES && stream.is_write_vectored() {
             return stream.poll_write_vectored(cx, &slices[..count]);
         }
         let mut buffer = WRITE_BUFFER.take();

@@ -1,0 +1,203 @@
+//! The client: one thread, raw sockets, frames built beforehand.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, Command, Stdio},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    runtime::Builder,
+};
+
+/// Echo clients at the same time.
+const CLIENTS: usize = 32;
+
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(engine: &str) -> Self {
+        let program = std::env::current_exe().expect("this program has a path");
+        let mut process =
+            Command::new(program).args(["serve", engine]).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut address = String::new();
+        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut address).expect("it says where");
+        Server { process, address: address.trim().to_owned() }
+    }
+
+    /// CPU time so far, in microseconds.
+    fn cpu(&self) -> f64 {
+        // Nanoseconds on the CPU, of the only thread.
+        let path = format!("/proc/{}/schedstat", self.process.id());
+        let text = fs::read_to_string(path).expect("Linux with scheduler statistics");
+        text.split(' ').next().and_then(|number| number.parse::<f64>().ok()).expect("a number") / 1000.0
+    }
+
+    /// Resident memory in bytes.
+    fn memory(&self) -> f64 {
+        let text = fs::read_to_string(format!("/proc/{}/statm", self.process.id())).expect("Linux");
+        text.split(' ').nth(1).and_then(|number| number.parse::<f64>().ok()).expect("a number") * 4096.0
+    }
+
+    async fn connect(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.expect("it listens");
+        stream.set_nodelay(true).expect("a TCP socket");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.expect("it answers"));
+        }
+        stream
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A client's frame of `size` bytes of text, and how many bytes the server's frame of it has.
+fn frame(size: usize) -> (Vec<u8>, usize) {
+    let mut frame = vec![0x81];
+    match size {
+        0..=125 => frame.push(0x80 | size as u8),
+        126..=65535 => {
+            frame.push(0xfe);
+            frame.extend((size as u16).to_be_bytes());
+        }
+        _ => {
+            frame.push(0xff);
+            frame.extend((size as u64).to_be_bytes());
+        }
+    }
+    let answer = frame.len() + size;
+    let key = [1, 2, 3, 4];
+    frame.extend(key);
+    frame.extend((0..size).map(|at| b'x' ^ key[at % 4]));
+    (frame, answer)
+}
+
+async fn read_bytes(stream: &mut TcpStream, buffer: &mut [u8], mut bytes: usize) {
+    while bytes > 0 {
+        let most = bytes.min(buffer.len());
+        let read = stream.read(&mut buffer[..most]).await.expect("it answers");
+        assert!(read > 0, "the server hung up");
+        bytes -= read;
+    }
+}
+
+/// Microseconds of the server's CPU for one message echoed.
+pub fn echo(engine: &str, size: usize, window: usize, messages: usize) -> f64 {
+    let server = Server::start(engine);
+    let (frame, answer) = frame(size);
+    let rounds = (messages / CLIENTS / window).max(2);
+    Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+        let mut streams = Vec::new();
+        for _ in 0..CLIENTS {
+            streams.push(server.connect("/echo").await);
+        }
+        let batch = frame.repeat(window);
+        let mut before = 0.0;
+        // The first part warms up and is not counted.
+        for part in [rounds / 10 + 1, rounds] {
+            before = server.cpu();
+            let tasks: Vec<_> = streams
+                .drain(..)
+                .map(|mut stream| {
+                    let batch = batch.clone();
+                    tokio::spawn(async move {
+                        let mut buffer = vec![0; 64 * 1024];
+                        for _ in 0..part {
+                            // Large batches do not fit the kernel's buffers, so both directions must move.
+                            let (mut reader, mut writer) = stream.split();
+                            let reading = async {
+                                let mut left = answer * window;
+                                while left > 0 {
+                                    let most = left.min(buffer.len());
+                                    left -= reader.read(&mut buffer[..most]).await.expect("it answers");
+                                }
+                            };
+                            let (written, ()) = tokio::join!(writer.write_all(&batch), reading);
+                            written.expect("it reads");
+                        }
+                        stream
+                    })
+                })
+                .collect();
+            for task in tasks {
+                streams.push(task.await.expect("no panic"));
+            }
+        }
+        (server.cpu() - before) / (rounds * CLIENTS * window) as f64
+    })
+}
+
+/// Microseconds of the server's CPU for one message delivered to one of many.
+pub fn fan_out(engine: &str, subscribers: usize, size: usize, window: usize, messages: usize) -> f64 {
+    let server = Server::start(engine);
+    let (frame, answer) = frame(size);
+    Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+        let mut streams = Vec::new();
+        for _ in 0..subscribers {
+            streams.push(server.connect("/subscribe").await);
+        }
+        let mut publisher = server.connect("/publish").await;
+        let batch = frame.repeat(window);
+        let mut buffer = vec![0; 64 * 1024];
+        let rounds = messages / window;
+        let mut before = 0.0;
+        for round in 0..rounds + 2 {
+            if round == 2 {
+                before = server.cpu();
+            }
+            publisher.write_all(&batch).await.expect("it reads");
+            for stream in &mut streams {
+                read_bytes(stream, &mut buffer, answer * window).await;
+            }
+        }
+        (server.cpu() - before) / (rounds * window * subscribers) as f64
+    })
+}
+
+/// Bytes of the server's memory for one idle connection that has echoed one message.
+pub fn idle(engine: &str, connections: usize) -> f64 {
+    let server = Server::start(engine);
+    let (frame, answer) = frame(128);
+    Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+        let mut streams = Vec::new();
+        let mut buffer = vec![0; 1024];
+        let mut before = 0.0;
+        // The first hundred pay for what all share.
+        for number in 0..connections + 100 {
+            if number == 100 {
+                before = server.memory();
+            }
+            let mut stream = server.connect("/echo").await;
+            stream.write_all(&frame).await.expect("it reads");
+            read_bytes(&mut stream, &mut buffer, answer).await;
+            streams.push(stream);
+        }
+        (server.memory() - before) / connections as f64
+    })
+}
+
+/// Reads the request of a handshake from a blocking stream and answers it.
+pub fn blocking_handshake(stream: &mut (impl Read + Write)) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        request.push(byte[0]);
+    }
+    stream.write_all(&crate::engines::answer(&request))
+}

@@ -1,0 +1,75 @@
+//! Compares WebSocket engines on one machine, each in a process of its own with one thread:
+//! `websocket-bench compare [--quick]` prints a table and writes results.json; `websocket-bench serve ENGINE` is the child.
+//!
+//! The figure is CPU time of the server per message, from the kernel's accounting, because it stays the same when the
+//! machine is busy; throughput does not. The client is the same for all: raw sockets, frames built beforehand, answers
+//! only counted.
+
+mod bare;
+mod engines;
+mod load;
+
+use std::{fs, process::ExitCode};
+
+pub const ENGINES: [&str; 5] = ["bare", "tidings", "tungstenite", "tokio-websockets", "fastwebsockets"];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", "bare"] => bare::serve(),
+        ["serve", engine] => engines::serve(engine),
+        ["compare", ref rest @ ..] => compare(rest.contains(&"--quick")),
+        _ => {
+            eprintln!("usage: websocket-bench compare [--quick] | serve ENGINE");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+struct Row {
+    what: String,
+    figures: Vec<f64>,
+}
+
+fn compare(quick: bool) {
+    let mut rows = Vec::new();
+    let rounds = if quick { 2 } else { 3 };
+    for size in [16, 128, 1024, 65536] {
+        for window in [1, 16] {
+            let messages = if quick { 20_000 } else { 60_000 } / (1 + size / 8192);
+            let run = |engine: &str| load::echo(engine, size, window, messages);
+            rows.push(row(format!("echo {size} B, {window} in flight, µs CPU"), rounds, &ENGINES, run));
+        }
+    }
+    for window in [1, 16] {
+        let messages = if quick { 64 } else { 320 };
+        let run = |engine: &str| load::fan_out(engine, 1000, 128, window, messages);
+        rows.push(row(format!("fan-out 128 B to 1000, {window} in flight, µs CPU"), rounds, &ENGINES[1..], run));
+    }
+    let connections = if quick { 2000 } else { 10_000 };
+    let idle = |engine: &str| load::idle(engine, connections);
+    rows.push(row(format!("idle, {connections} connections, bytes each"), 1, &ENGINES[1..], idle));
+    let json: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let figures: Vec<String> = row.figures.iter().map(|figure| format!("{figure:.3}")).collect();
+            format!("  {{\"what\": {:?}, \"figures\": [{}]}}", row.what, figures.join(", "))
+        })
+        .collect();
+    fs::write("results.json", format!("[\n{}\n]\n", json.join(",\n"))).expect("the folder can be written to");
+}
+
+/// One row: the best of some rounds for each engine, the engines taking turns.
+fn row(what: String, rounds: usize, engines: &[&str], run: impl Fn(&str) -> f64) -> Row {
+    let mut figures = vec![f64::INFINITY; engines.len()];
+    for _ in 0..rounds {
+        for (figure, engine) in figures.iter_mut().zip(engines) {
+            *figure = figure.min(run(engine));
+        }
+    }
+    let cells: Vec<String> =
+        engines.iter().zip(&figures).map(|(engine, figure)| format!("{engine} {figure:.2}")).collect();
+    println!("{what}: {}", cells.join(" · "));
+    Row { what, figures }
+}
