@@ -156,7 +156,8 @@ async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Er
     let channel = application_channel(&request.channel)?;
     let limit = usize::try_from(request.limit).unwrap_or(HISTORY_PAGE_MAX).min(HISTORY_PAGE_MAX);
     let since = request.since.unwrap_or_default();
-    let query = Query { since: (!since.epoch.is_empty()).then_some(since.offset), limit, reverse: request.reverse };
+    let known = !since.epoch.is_empty() || since.offset > 0;
+    let query = Query { since: known.then_some(since.offset), limit, reverse: request.reverse };
     match app.hub.history(&channel, query, &since.epoch).await {
         Ok(page) => {
             Ok(HistoryResult { publications: page.publications, epoch: page.top.epoch, offset: page.top.offset })

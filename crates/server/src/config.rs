@@ -82,9 +82,15 @@ impl Config {
         let allowed_origins = args.allowed_origins.clone().or(file.allowed_origins).unwrap_or_default();
         let tls_cert = args.tls_cert.clone().or(file.tls_cert);
         let tls_key = args.tls_key.clone().or(file.tls_key);
+        let public_url = public_url.map(|url| PublicUrl::parse("public_url", &url)).transpose()?;
+        if let (Some(url), Some(_)) = (&public_url, &tls_cert)
+            && !url.is_https()
+        {
+            return Err(value("public_url", url.as_str(), "must begin with https:// when tls_cert is given"));
+        }
         Ok(Self {
             listen: parse_listen(&listen)?,
-            public_url: public_url.map(|url| PublicUrl::parse("public_url", &url)).transpose()?,
+            public_url,
             allowed_origins: allowed_origins
                 .iter()
                 .map(|origin| PublicUrl::parse("allowed_origins", origin))

@@ -1,11 +1,13 @@
 //! `/healthz`, `/readyz` and `/metrics`: for the one who looks after the server.
 
+use super::origin::Host;
 use super::problem::Problem;
 use crate::app::App;
 use axum::extract::{ConnectInfo, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// 200 while the process lives.
 pub(crate) async fn healthz() -> &'static str {
@@ -26,16 +28,14 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     }
 }
 
-/// Without a key only for a loopback peer whose request no proxy forwarded (S67).
+/// Without a key only for a request from this machine itself (S67).
 pub(crate) async fn metrics(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    host: Host,
     headers: HeaderMap,
 ) -> Response {
-    let forwarded =
-        headers.keys().any(|name| name.as_str() == "forwarded" || name.as_str().starts_with("x-forwarded-"));
-    let local = peer.ip().to_canonical().is_loopback() && !forwarded;
-    if !local && !crate::api::has_key(&app, &headers) {
+    if !is_local(peer, &host, &headers) && !crate::api::has_key(&app, &headers) {
         let detail = "Metrics from another machine need the API key in the header X-API-Key.";
         return Problem::new(StatusCode::UNAUTHORIZED, "key_needed", detail).into_response();
     }
@@ -43,5 +43,41 @@ pub(crate) async fn metrics(
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
             .into_response(),
         Err(error) => Problem::internal(&error).into_response(),
+    }
+}
+
+/// From a loopback peer, asking for a loopback host, and without a word of a proxy: a proxy on this machine is a loopback
+/// peer too, and so is the browser of somebody who was lured to a name that resolves to 127.0.0.1.
+fn is_local(peer: SocketAddr, host: &Host, headers: &HeaderMap) -> bool {
+    let forwarded = headers.keys().any(|name| {
+        ["forwarded", "via", "x-real-ip"].contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
+    });
+    let name = host.0.as_deref().and_then(|host| host.parse::<Authority>().ok());
+    let to_loopback = name.is_some_and(|name| {
+        let name = name.host().trim_matches(['[', ']']);
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    });
+    peer.ip().to_canonical().is_loopback() && to_loopback && !forwarded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s67_only_a_request_from_this_machine_itself_sees_metrics_without_a_key() {
+        let local = "127.0.0.1:5000".parse().unwrap();
+        let host = |name: &str| Host(Some(name.into()));
+        let mut proxied = HeaderMap::new();
+        proxied.insert("via", "1.1 proxy".parse().unwrap());
+        let direct = HeaderMap::new();
+        for name in ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "localhost"] {
+            assert!(is_local(local, &host(name), &direct), "{name}");
+            assert!(!is_local(local, &host(name), &proxied), "{name}");
+            assert!(!is_local("192.0.2.1:5000".parse().unwrap(), &host(name), &direct), "{name}");
+        }
+        for name in ["chat.example.org", "localhost.example.org", "0.0.0.0:8000", ""] {
+            assert!(!is_local(local, &host(name), &direct), "{name}");
+        }
     }
 }

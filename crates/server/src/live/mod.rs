@@ -5,7 +5,7 @@
 mod policy;
 
 use crate::app::App;
-use crate::http::origin::is_own;
+use crate::http::origin::{Host, is_own};
 use crate::http::problem::Problem;
 use crate::http::session::session_token;
 use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
@@ -32,9 +32,10 @@ pub(crate) async fn upgrade(
     State(app): State<App>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    host: Host,
     upgrade: Upgrade,
 ) -> Response {
-    if upgrade.origin_header().is_some_and(|origin| !may_connect(&app, &headers, origin)) {
+    if upgrade.origin_header().is_some_and(|origin| !may_connect(&app, &host, origin)) {
         return Refusal::Origin.into_response();
     }
     let query = query.unwrap_or_default();
@@ -45,7 +46,7 @@ pub(crate) async fn upgrade(
         let detail = "This server does not speak protobuf yet. Connect with JSON.";
         return Problem::new(StatusCode::BAD_REQUEST, "no_protobuf", detail).into_response();
     }
-    let identity = match identify(&app, &headers, upgrade.origin_header()).await {
+    let identity = match identify(&app, &headers, &host, upgrade.origin_header()).await {
         Ok(identity) => identity,
         Err(problem) => return problem.into_response(),
     };
@@ -70,14 +71,19 @@ pub(crate) async fn upgrade(
 }
 
 /// Our own pages, and those of other sites that the configuration lists.
-fn may_connect(app: &App, headers: &HeaderMap, origin: &str) -> bool {
-    is_own(app, headers, origin) || app.allowed_origins.allows(origin, None)
+fn may_connect(app: &App, host: &Host, origin: &str) -> bool {
+    is_own(app, host, origin) || app.allowed_origins.allows(origin, None)
 }
 
 /// The person of the session cookie, if the request comes from a page of ours (S01, S02). Pages of other sites, and
 /// programs, say who they are by a token in the connect command.
-async fn identify(app: &App, headers: &HeaderMap, origin: Option<&str>) -> Result<Option<Identity>, Problem> {
-    if !origin.is_some_and(|origin| is_own(app, headers, origin)) {
+async fn identify(
+    app: &App,
+    headers: &HeaderMap,
+    host: &Host,
+    origin: Option<&str>,
+) -> Result<Option<Identity>, Problem> {
+    if !origin.is_some_and(|origin| is_own(app, host, origin)) {
         return Ok(None);
     }
     let Some(token) = session_token(app, headers) else { return Ok(None) };
