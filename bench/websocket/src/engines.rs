@@ -171,7 +171,9 @@ async fn fastwebsockets(stream: TcpStream, path: Path) {
     match path {
         Path::Echo => {
             while let Ok(frame) = socket.read_frame().await {
-                if frame.opcode == OpCode::Close || socket.write_frame(frame).await.is_err() {
+                // A new frame: the one that was read would go back with the client's mask.
+                let answer = Frame::new(true, frame.opcode, None, frame.payload);
+                if answer.opcode == OpCode::Close || socket.write_frame(answer).await.is_err() {
                     return;
                 }
             }

@@ -124,7 +124,9 @@ pub fn echo(engine: &str, size: usize, window: usize, messages: usize) -> f64 {
                                 let mut left = answer * window;
                                 while left > 0 {
                                     let most = left.min(buffer.len());
-                                    left -= reader.read(&mut buffer[..most]).await.expect("it answers");
+                                    let read = reader.read(&mut buffer[..most]).await.expect("it answers");
+                                    assert!(read > 0, "the server hung up");
+                                    left -= read;
                                 }
                             };
                             let (written, ()) = tokio::join!(writer.write_all(&batch), reading);
@@ -137,6 +139,9 @@ pub fn echo(engine: &str, size: usize, window: usize, messages: usize) -> f64 {
             for task in tasks {
                 streams.push(task.await.expect("no panic"));
             }
+        }
+        for stream in &streams {
+            assert!(stream.try_read(&mut [0]).is_err(), "{engine} answered with more bytes than a server's frame has");
         }
         (server.cpu() - before) / (rounds * CLIENTS * window) as f64
     })
