@@ -1,7 +1,7 @@
 //! What was published in a channel, as its keeper tells it: the hub's memory or the application's store.
 
 use futures_util::future::BoxFuture;
-use tidings_protocol::{Publication, StreamPosition};
+use tidings_protocol::{Payload, Publication, StreamPosition};
 
 use crate::Channel;
 
@@ -47,4 +47,14 @@ pub enum HistoryError {
     /// The keeper failed; asking again later may help.
     #[error("history is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What is written in a publication.
+pub(crate) fn bytes_of(publication: &Publication) -> usize {
+    let Publication { data, info, tags, .. } = publication;
+    let payload = |payload: &Option<Payload>| payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
+    let info = info
+        .as_ref()
+        .map_or(0, |info| info.user.len() + info.client.len() + payload(&info.conn_info) + payload(&info.chan_info));
+    payload(data) + info + tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
 }

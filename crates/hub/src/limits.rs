@@ -54,7 +54,7 @@ pub struct Limits {
 
     /// Publications that a recovery may bring; who missed more is told `recovered: false`.
     pub recovery_publications_max: usize,
-    /// Bytes of data that a recovery may bring: must fit the outbox with room for what comes meanwhile.
+    /// Bytes that a recovery may bring: must fit the outbox with room for what comes meanwhile.
     pub recovery_bytes_max: usize,
     /// Publications that one history reply may bring.
     pub history_publications_max: usize,
@@ -65,9 +65,10 @@ pub struct Limits {
     /// half a million times; ten thousand would overrun their own outboxes, and return again.
     pub join_leave_subscribers_max: usize,
 
-    /// Bytes of data that the history of one channel keeps in memory.
+    /// Bytes that the history of one channel keeps in memory; its newest publication may be larger.
     pub history_channel_bytes_max: usize,
-    /// Bytes of data that all histories keep in memory; above it, each channel keeps only its newest publication.
+    /// Bytes that all histories together keep in memory. Where they are used up, a publication replaces older ones of
+    /// its own channel, and where there are none it is numbered and delivered but not kept: nobody can resume over it.
     pub history_bytes_max: usize,
     /// Time between checks that channels with stored history have announced everything: heals a lost announcement.
     pub position_check_interval: Duration,

@@ -4,6 +4,7 @@
 
 use tidings_protocol::{Publication, StreamPosition, SubscribeRequest};
 
+use crate::history::bytes_of;
 use crate::{Limits, Page};
 
 /// What a subscription starts from.
@@ -48,7 +49,7 @@ pub fn decide(request: &SubscribeRequest, page: Page, limits: &Limits) -> Start 
         (Some(first), Some(last)) => request.offset.checked_add(1) == Some(first.offset) && last.offset == top.offset,
         _ => request.offset == top.offset,
     };
-    let bytes: usize = publications.iter().map(|p| p.data.as_ref().map_or(0, |data| data.as_bytes().len())).sum();
+    let bytes: usize = publications.iter().map(bytes_of).sum();
     let fits = publications.len() <= limits.recovery_publications_max && bytes <= limits.recovery_bytes_max;
     if !(same_epoch && continuous && fits) {
         return Start::unrecovered(top);

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use tidings_protocol::{Publication, StreamPosition};
 
+use crate::history::bytes_of;
 use crate::limits::{EMPTY_STREAM_KEPT, STREAM_KEPT};
 use crate::{Page, Query};
 
-/// What one publication costs beside its data, roughly.
+/// What one publication costs beside what is written in it, roughly.
 const OVERHEAD_BYTES: usize = 200;
 
 pub(crate) struct Stream {
@@ -48,19 +49,19 @@ impl Stream {
         StreamPosition { offset: self.top, epoch: self.epoch.clone() }
     }
 
-    /// Numbers a publication and keeps it.
+    /// Numbers a publication and keeps it, as far as the bounds allow: what is kept has no gap and ends with the newest,
+    /// or it is nothing, and then a resume is told so.
     pub(crate) fn append(&mut self, mut publication: Publication, bounds: &Bounds, now: Instant) -> Arc<Publication> {
         self.top += 1;
         publication.offset = self.top;
         let publication = Arc::new(publication);
-        let bytes = OVERHEAD_BYTES + publication.data.as_ref().map_or(0, |data| data.as_bytes().len());
+        let bytes = OVERHEAD_BYTES + bytes_of(&publication);
         self.kept.push_back(Kept { publication: publication.clone(), bytes, until: now + bounds.ttl });
         self.bytes += bytes;
-        let total = self.total.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.total.fetch_add(bytes, Ordering::Relaxed);
         self.touched = now;
         self.expire(now);
-        let publications_max = if total > bounds.total_bytes { 1 } else { bounds.publications };
-        while self.kept.len() > publications_max || (self.bytes > bounds.bytes && self.kept.len() > 1) {
+        while !self.kept.is_empty() && self.is_above(bounds) {
             self.drop_oldest();
         }
         publication
@@ -93,6 +94,12 @@ impl Stream {
 
     pub(crate) fn touch(&mut self, now: Instant) {
         self.touched = self.touched.max(now);
+    }
+
+    fn is_above(&self, bounds: &Bounds) -> bool {
+        self.kept.len() > bounds.publications
+            || (self.bytes > bounds.bytes && self.kept.len() > 1)
+            || self.total.load(Ordering::Relaxed) > bounds.total_bytes
     }
 
     fn drop_oldest(&mut self) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidings_hub::{
     ConnectionOptions, Expiry, Grant, Heartbeat, Limits, PublishError, PublishOptions, Query, ReadError, Target,
 };
-use tidings_protocol::{Disconnect, Error, Publication, PushEvent, Response, Unsubscribe};
+use tidings_protocol::{ClientInfo, Disconnect, Error, Publication, PushEvent, Response, Unsubscribe};
 use world::{HISTORY_SIZE, HISTORY_TTL, World, name, text, texts};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -282,7 +282,55 @@ async fn memory_for_history_is_bounded_in_bytes_for_a_channel_and_for_all() {
     let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
     world.publish("a", [&*large; 4]);
     world.publish("b", [&*large; 4]);
-    assert_eq!((kept(&world, "a").await, kept(&world, "b").await), (4, 1));
+    assert_eq!((kept(&world, "a").await, kept(&world, "b").await), (4, 0), "it has no older ones to replace");
+    world.publish("a", [&*large]);
+    assert_eq!((kept(&world, "a").await, world.hub.position(&name("a")).await.unwrap().offset), (4, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_fresh_channels_keep_no_more_than_one() {
+    let large = "x".repeat(1_000);
+    let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
+    let mut kept = 0;
+    for number in 0..100 {
+        let channel = name(&format!("made up {number}"));
+        world.publish(channel.as_str(), [&*large]);
+        kept +=
+            world.hub.history(&channel, Query { limit: 9, ..Query::default() }, "").await.unwrap().publications.len();
+    }
+    assert_eq!(kept, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_missed_what_was_not_kept_is_told() {
+    let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
+    world.publish("full", [&*"x".repeat(1_000); 4]);
+    let ana = world.connect("ana");
+    let before = world.subscribe(ana, "news");
+    world.publish("news", [&*"y".repeat(1_000)]);
+    assert_eq!(world.heard(ana, "news").len(), 1, "it is delivered");
+    world.cut(ana);
+    let ana = world.connect("ana");
+    let resumed = world.resume(ana, "news", before.offset, &before.epoch);
+    assert_eq!((resumed.recovered, resumed.offset, resumed.publications.len()), (false, 1, 0));
+    let ben = world.connect("ben");
+    assert!(world.resume(ben, "news", 1, &before.epoch).recovered, "who missed nothing still resumes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_and_what_is_said_about_the_publisher_count_as_bytes_too() {
+    let world = World::with(Limits { history_channel_bytes_max: 5_000, ..Limits::default() });
+    let large = "x".repeat(1_000);
+    let tagged = PublishOptions { tags: [("tag".into(), large.clone())].into(), ..PublishOptions::default() };
+    let info = ClientInfo { conn_info: Some(text(&large)), ..ClientInfo::default() };
+    let informed = PublishOptions { info: Some(info), ..PublishOptions::default() };
+    for (channel, options) in [("tagged", tagged), ("informed", informed)] {
+        for _ in 0..20 {
+            world.hub.publish(&name(channel), text("x"), options.clone()).unwrap();
+        }
+        let page = world.hub.history(&name(channel), Query { limit: 99, ..Query::default() }, "").await.unwrap();
+        assert_eq!(page.publications.len(), 4, "{channel}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
