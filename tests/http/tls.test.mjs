@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import https from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -56,4 +57,20 @@ test('a certificate that cannot be used is an error before it listens', { skip }
     assert.doesNotMatch(stdout, /listening/);
     assert.match(stderr, /\.pem/, stderr);
   }
+});
+
+test('S45 over HTTP/2 our own page acts and another site does not, though there is no Host header', { skip }, async (t) => {
+  const server = await Server.start({ args: ['--tls-cert', cert, '--tls-key', key], env: SECRETS });
+  t.after(() => server.kill());
+  const session = http2.connect(server.url, { rejectUnauthorized: false });
+  t.after(() => session.destroy());
+  const signIn = async (origin) => {
+    const stream = session.request({ ':method': 'POST', ':path': '/v1/session', origin, 'content-type': 'application/json' });
+    stream.end(JSON.stringify({ email: 'ana@example.org', password: 'not the password' }));
+    const [headers] = await once(stream, 'response');
+    stream.resume();
+    return headers[':status'];
+  };
+  assert.equal(await signIn(server.url), 401);
+  assert.equal(await signIn('https://evil.example'), 403);
 });

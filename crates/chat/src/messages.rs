@@ -18,9 +18,12 @@ pub struct Body(String);
 /// Why a text cannot be a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// Nothing but white space.
+    /// Nothing that could be seen.
     #[error("a message must not be empty")]
     Empty,
+    /// A control character other than a line break or a tab.
+    #[error("a message must not contain control characters")]
+    Control,
     /// Too many bytes.
     #[error("a message may have at most {max} bytes of UTF-8")]
     TooLong {
@@ -33,16 +36,23 @@ impl Body {
     /// Reads a message's text.
     ///
     /// # Errors
-    /// When it is empty or too long.
+    /// When it is empty or too long, or has control characters.
     pub fn parse(text: String) -> Result<Self, BodyError> {
         if text.len() > BODY_BYTES_MAX {
             Err(BodyError::TooLong { max: BODY_BYTES_MAX })
-        } else if text.trim().is_empty() {
+        } else if text.chars().any(|c| c.is_control() && !['\n', '\r', '\t'].contains(&c)) {
+            Err(BodyError::Control)
+        } else if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
             Err(BodyError::Empty)
         } else {
             Ok(Self(text))
         }
     }
+}
+
+/// Soft hyphen, zero-width characters, direction marks, the byte order mark: alone they show nothing.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// A message about to be posted.
@@ -147,6 +157,9 @@ mod tests {
     #[test]
     fn a_message_has_some_text_and_at_most_16_kib() {
         assert_eq!(Body::parse(" \n\t".into()), Err(BodyError::Empty));
+        assert_eq!(Body::parse("\u{200b}\u{feff} ".into()), Err(BodyError::Empty), "nothing to be seen");
+        assert_eq!(Body::parse("a\u{0}b".into()), Err(BodyError::Control));
+        assert!(Body::parse("a\r\n\tb \u{200d}".into()).is_ok());
         assert!(Body::parse("x".repeat(16_384)).is_ok());
         let error = Body::parse("é".repeat(8_193)).unwrap_err();
         assert_eq!(error, BodyError::TooLong { max: 16_384 });

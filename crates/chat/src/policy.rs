@@ -213,7 +213,7 @@ impl From<StoreError> for Error {
 impl From<BodyError> for Error {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::Empty => Self::application(400, error.to_string()),
+            BodyError::Empty | BodyError::Control => Self::application(400, error.to_string()),
             BodyError::TooLong { .. } => Self::application(413, error.to_string()),
         }
     }

@@ -23,11 +23,52 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    pub(crate) fn load(data_dir: &Path) -> anyhow::Result<Self> {
-        Ok(Self {
-            api_key: secret(data_dir, "TIDINGS_API_KEY", "api-key")?,
-            token_secret: secret(data_dir, "TIDINGS_TOKEN_SECRET", "token-secret")?,
+    /// The server's: those that are missing are made.
+    pub(crate) fn load_or_make(data_dir: &Path) -> anyhow::Result<Self> {
+        let load = |secret: &Secret| match secret.find(data_dir)? {
+            Some(value) => Ok(value),
+            None => {
+                make_data_dir(data_dir)?;
+                generate(&data_dir.join(secret.file))
+            }
+        };
+        Ok(Self { api_key: load(&API_KEY)?, token_secret: load(&TOKEN_SECRET)? })
+    }
+}
+
+/// Where a secret is kept, and the variable that overrides it.
+pub(crate) struct Secret {
+    file: &'static str,
+    variable: &'static str,
+}
+
+pub(crate) const API_KEY: Secret = Secret { file: "api-key", variable: "TIDINGS_API_KEY" };
+pub(crate) const TOKEN_SECRET: Secret = Secret { file: "token-secret", variable: "TIDINGS_TOKEN_SECRET" };
+
+impl Secret {
+    /// For the commands beside the server: only the server makes secrets, another one would fit nowhere.
+    pub(crate) fn load(&self, data_dir: &Path) -> anyhow::Result<String> {
+        self.find(data_dir)?.with_context(|| {
+            format!(
+                "there is no {} in the data folder {}; say with --data-dir where the server keeps its data, or set {}",
+                self.file,
+                data_dir.display(),
+                self.variable
+            )
         })
+    }
+
+    fn find(&self, data_dir: &Path) -> anyhow::Result<Option<String>> {
+        let Some(value) = std::env::var(self.variable).ok().filter(|value| !value.is_empty()) else {
+            return read(&data_dir.join(self.file));
+        };
+        ensure!(
+            value.len() >= SECRET_BYTES_MIN,
+            "{} has {} bytes; at least {SECRET_BYTES_MIN} are needed so that it cannot be guessed",
+            self.variable,
+            value.len()
+        );
+        Ok(Some(value))
     }
 }
 
@@ -43,23 +84,6 @@ pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(|| {
         format!("cannot make the data folder {}; choose a writable one with --data-dir", data_dir.display())
     })
-}
-
-fn secret(data_dir: &Path, variable: &str, name: &str) -> anyhow::Result<String> {
-    if let Some(value) = std::env::var(variable).ok().filter(|value| !value.is_empty()) {
-        ensure!(
-            value.len() >= SECRET_BYTES_MIN,
-            "{variable} has {} bytes; at least {SECRET_BYTES_MIN} are needed so that it cannot be guessed",
-            value.len()
-        );
-        return Ok(value);
-    }
-    make_data_dir(data_dir)?;
-    let path = data_dir.join(name);
-    match read(&path)? {
-        Some(value) => Ok(value),
-        None => generate(&path),
-    }
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<String>> {
@@ -107,10 +131,15 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn s66_a_secret_is_made_once_and_only_its_owner_can_read_it() {
+    fn s66_a_secret_is_made_once_by_the_server_and_only_its_owner_can_read_it() {
         let dir = std::env::temp_dir().join(format!("tidings-secrets-{}", uuid::Uuid::now_v7()));
-        let first = secret(&dir, "TIDINGS_TEST_UNSET", "api-key").unwrap();
-        assert_eq!(secret(&dir, "TIDINGS_TEST_UNSET", "api-key").unwrap(), first);
+        let secret = Secret { file: "api-key", variable: "TIDINGS_TEST_UNSET" };
+        assert!(secret.load(&dir).unwrap_err().to_string().contains("--data-dir"));
+        assert!(!dir.exists());
+        make_data_dir(&dir).unwrap();
+        let first = generate(&dir.join(secret.file)).unwrap();
+        assert_eq!(generate(&dir.join(secret.file)).unwrap(), first);
+        assert_eq!(secret.load(&dir).unwrap(), first);
         assert!(first.len() >= 43);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&dir.join("api-key")), 0o600);

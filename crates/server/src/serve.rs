@@ -47,7 +47,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 /// Opens the data folder and wires chat, hub and policy.
 fn open(config: Config) -> anyhow::Result<App> {
     make_data_dir(&config.data_dir)?;
-    let secrets = Secrets::load(&config.data_dir)?;
+    let secrets = Secrets::load_or_make(&config.data_dir)?;
     let mut options = tidings_chat::Options::new(&config.data_dir, clock());
     if !config.rate_limits {
         tracing::warn!("rate limits are off: whoever has an account can overload this server");

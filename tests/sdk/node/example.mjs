@@ -12,6 +12,7 @@ const news = centrifuge.newSubscription('news', { recoverable: true });
 // Comes again after every lost connection; what was missed meanwhile follows as publications.
 news.on('subscribed', ({ recovered }) => console.log('subscribed', { recovered }));
 news.on('publication', ({ offset, data }) => console.log('received', offset, data));
+centrifuge.on('disconnected', ({ code, reason }) => console.error('disconnected for good', code, reason));
 news.subscribe();
 centrifuge.connect();
 

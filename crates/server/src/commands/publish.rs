@@ -2,15 +2,15 @@
 
 use crate::cli::PublishArgs;
 use crate::config::Config;
-use crate::secrets::Secrets;
+use crate::secrets::API_KEY;
 use anyhow::Context;
 use std::io::Read;
 use tidings_client::{PublishOptions, ServerApi};
 use tidings_protocol::Payload;
 
 pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
-    let secrets = Secrets::load(&Config::load_data_dir(&args.remote.common)?)?;
-    let api = ServerApi::new(&args.remote.server, secrets.api_key)?;
+    let key = API_KEY.load(&Config::load_data_dir(&args.remote.common)?)?;
+    let api = ServerApi::new(&args.remote.server, key)?;
     let data = Payload::parse(text(args.data)?.as_bytes())
         .context("the data must be one JSON value; a text needs its quotes, such as '\"hello\"'")?;
     let position = api

@@ -2,19 +2,21 @@
 
 use crate::cli::TailArgs;
 use crate::config::Config;
-use crate::secrets::Secrets;
+use crate::secrets::TOKEN_SECRET;
 use crate::tokens::Tokens;
 use anyhow::{Context, bail};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use tidings_client::{Client, Event, HistoryQuery, Options, SubscribeOptions, Subscription, TokenError};
+use tidings_client::{Client, Event, HistoryQuery, Options, State, SubscribeOptions, Subscription, TokenError};
+use tokio::sync::watch;
 
 /// Each token is short-lived; the client asks for the next one by itself.
 const TOKEN_TTL: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
     let client = connect(&args)?;
+    tokio::spawn(say_when_lost(client.states(), args.remote.server.clone()));
     if let Err(disconnect) = client.connected().await {
         bail!("{} refused the connection: {} ({})", args.remote.server, disconnect.reason, disconnect.code);
     }
@@ -26,8 +28,8 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
 }
 
 fn connect(args: &TailArgs) -> anyhow::Result<Client> {
-    let secrets = Secrets::load(&Config::load_data_dir(&args.remote.common)?)?;
-    let tokens = Arc::new(Tokens::new(&secrets.token_secret));
+    let secret = TOKEN_SECRET.load(&Config::load_data_dir(&args.remote.common)?)?;
+    let tokens = Arc::new(Tokens::new(&secret));
     let options = Options::new().name("tidings-tail").token_provider(move || {
         let tokens = tokens.clone();
         async move {
@@ -37,6 +39,27 @@ fn connect(args: &TailArgs) -> anyhow::Result<Client> {
     });
     let socket = format!("{}/connection/websocket", args.remote.server.trim_end_matches('/').replacen("http", "ws", 1));
     Client::connect(&socket, options).with_context(|| format!("the server address {}", args.remote.server))
+}
+
+/// One line when the server cannot be reached, and one when it can again; the client tries for ever by itself.
+async fn say_when_lost(mut states: watch::Receiver<State>, server: String) {
+    let mut lost = false;
+    loop {
+        match &*states.borrow_and_update() {
+            State::Connecting { why: Some(why), .. } if !lost => {
+                lost = true;
+                eprintln!("tidings: cannot reach {server} ({}); trying again", why.reason);
+            }
+            State::Connected { .. } if lost => {
+                lost = false;
+                eprintln!("tidings: connected to {server}");
+            }
+            _ => {}
+        }
+        if states.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Until the subscription ends, `--count` is reached, or nobody reads our output any more.

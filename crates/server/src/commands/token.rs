@@ -2,15 +2,15 @@
 
 use crate::cli::TokenArgs;
 use crate::config::Config;
-use crate::secrets::Secrets;
+use crate::secrets::TOKEN_SECRET;
 use crate::tokens::Tokens;
 use anyhow::ensure;
 use std::time::Duration;
 
 pub(crate) fn run(args: &TokenArgs) -> anyhow::Result<()> {
     ensure!(args.ttl > 0, "--ttl must be at least 1 second");
-    let secrets = Secrets::load(&Config::load_data_dir(&args.common)?)?;
-    let tokens = Tokens::new(&secrets.token_secret);
+    ensure!(!args.user.is_empty(), "--user must not be empty");
+    let tokens = Tokens::new(&TOKEN_SECRET.load(&Config::load_data_dir(&args.common)?)?);
     println!("{}", tokens.sign(&args.user, args.channel.clone(), Duration::from_secs(args.ttl))?);
     Ok(())
 }

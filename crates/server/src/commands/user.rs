@@ -5,7 +5,7 @@ use crate::cli::{UserArgs, UserCommand};
 use crate::config::Config;
 use crate::serve::clock;
 use anyhow::{Context, bail, ensure};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 use tidings_chat::{Desk, Email, NewPassword};
 
@@ -35,7 +35,7 @@ async fn list(data_dir: &Path) -> anyhow::Result<()> {
 async fn set_password(data_dir: &Path, email: &str) -> anyhow::Result<()> {
     let desk = desk(data_dir)?;
     let email = Email::parse(email).context("this is not an e-mail address")?;
-    let password = NewPassword::parse(&ask()?, &email)?;
+    let password = NewPassword::parse(&ask()?, &email).context("this password cannot be used")?;
     match desk.set_password(&email, password).await? {
         Some(person) => {
             println!("{} has a new password and is signed out everywhere.", person.name.as_str());
@@ -45,12 +45,14 @@ async fn set_password(data_dir: &Path, email: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The first line of standard input, so that no password is in a command line or its history.
+/// Asked for twice and not shown on a terminal, otherwise the first line of standard input: no password is in a command
+/// line or its history.
 fn ask() -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        eprint!("New password (at least 10 characters, shown as you type): ");
-        std::io::stderr().flush()?;
+        let password = rpassword::prompt_password("New password (at least 10 characters): ")?;
+        ensure!(rpassword::prompt_password("The same again: ")? == password, "the two were not the same");
+        return Ok(password);
     }
     let mut line = String::new();
     stdin.lock().read_line(&mut line).context("reading the password from standard input")?;

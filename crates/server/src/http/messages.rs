@@ -175,6 +175,7 @@ impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::Empty => Self::field("body", "body_empty", "A message needs some text."),
+            BodyError::Control => Self::field("body", "body_control_character", sentence(&error)),
             BodyError::TooLong { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_long", sentence(&error)),
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/setup", get(shell::shell))
         .route("/invite", get(shell::shell))
         .route("/rooms/{room}", get(shell::shell))
-        .fallback(async || Problem::not_found())
+        .fallback(shell::not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
         .with_state(app)

@@ -6,7 +6,7 @@
 use super::problem::Problem;
 use crate::app::{App, Caller};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use minijinja::{Environment, context};
 use rust_embed::Embed;
@@ -82,6 +82,24 @@ fn template(app: &App, name: &str) -> anyhow::Result<String> {
     let file = file::<Templates>(app, "templates", name);
     let file = file.ok_or_else(|| anyhow::anyhow!("the template {name} is missing"))?;
     Ok(String::from_utf8(file.into_owned())?)
+}
+
+/// Everything else: a page for a browser, a problem for a program.
+pub(crate) async fn not_found(State(app): State<App>, caller: Caller, headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !accepts.contains("text/html") {
+        return Problem::not_found().into_response();
+    }
+    let page = template(&app, "not-found.html").and_then(|template| {
+        let values = context! { server_name => app.config.server_name.as_str(), home => caller.base_url };
+        let mut environment = Environment::new();
+        environment.add_template_owned("not-found.html", template)?;
+        Ok(environment.get_template("not-found.html")?.render(values)?)
+    });
+    match page {
+        Ok(page) => (StatusCode::NOT_FOUND, Html(page)).into_response(),
+        Err(error) => Problem::internal(&error).into_response(),
+    }
 }
 
 /// `GET /assets/{name}`: the name carries a hash of the content, so a browser may keep it for ever. Compressed as far as
