@@ -24,7 +24,7 @@ use crate::metrics::{Metrics, Snapshot};
 use crate::outbox::Control;
 use crate::policy::{ChannelOptions, Identity, Policy, Source};
 use crate::registry::{ConnectionOptions, ConnectionOverview, Handle, Registry, Sharded, Target, lock};
-use crate::stream::{Bounds, Stream};
+use crate::stream::{Bounds, Epochs, Stream};
 use crate::subscribers::{Admission, Delivered, Revoked, Subscribers, push_unsubscribe};
 use crate::{Channel, Limits};
 
@@ -39,8 +39,11 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     on_delivered: Option<OnDelivered>,
     channels: Sharded<Channel, Arc<Mutex<Subscribers>>>,
+    /// Those of `channels` that count against `channels_max`.
+    channels_in_memory: AtomicUsize,
     registry: Registry,
     history_bytes: Arc<AtomicUsize>,
+    epochs: Epochs,
     next_key: AtomicU64,
     shutting_down: AtomicBool,
 }
@@ -72,8 +75,8 @@ pub enum PublishError {
     /// The application keeps this channel's history: it stores first, then announces.
     #[error("this channel is written through the application that keeps its history")]
     KeptElsewhere,
-    /// There are as many channels as the hub may hold.
-    #[error("the hub holds at most {max} channels")]
+    /// There are as many channels with history in memory as the hub may hold.
+    #[error("the hub holds at most {max} channels with history")]
     TooManyChannels {
         /// The limit.
         max: usize,
@@ -121,8 +124,10 @@ impl HubBuilder {
             metrics: Metrics::default(),
             on_delivered: self.on_delivered,
             channels: Sharded::new(),
+            channels_in_memory: AtomicUsize::new(0),
             registry: Registry::new(),
             history_bytes: Arc::default(),
+            epochs: Epochs::default(),
             next_key: AtomicU64::new(0),
             shutting_down: AtomicBool::new(false),
         }))
@@ -290,7 +295,8 @@ impl Hub {
     }
 
     pub(crate) fn enter(&self, handle: &Arc<Handle>, channel: &Channel, server_side: bool) -> Result<(), PublishError> {
-        self.with(channel, |subscribers| subscribers.enter(handle, channel, server_side))
+        let in_memory = matches!(self.options(channel).history, Source::Memory { .. });
+        self.with(channel, in_memory, |subscribers| subscribers.enter(handle, channel, server_side))
     }
 
     pub(crate) fn admit(
@@ -344,8 +350,8 @@ impl Hub {
             total_bytes: limits.history_bytes_max,
             ttl,
         };
-        self.with(channel, |subscribers| {
-            let stream = self.stream(subscribers, now);
+        self.with(channel, true, |subscribers| {
+            let stream = self.stream(channel, subscribers, now);
             let kept = stream.append(publication, &bounds, now.into_std());
             let position = stream.position();
             let delivered = subscribers.deliver(channel, with_epoch((*kept).clone(), &position.epoch), limits);
@@ -377,27 +383,34 @@ impl Hub {
         }
     }
 
-    fn stream<'a>(&self, subscribers: &'a mut Subscribers, now: Instant) -> &'a mut Stream {
-        let total = &self.0.history_bytes;
-        subscribers.stream.get_or_insert_with(|| Stream::new(random_epoch(), total.clone(), now.into_std()))
+    fn stream<'a>(&self, channel: &Channel, subscribers: &'a mut Subscribers, now: Instant) -> &'a mut Stream {
+        let new = || Stream::new(self.0.epochs.of(channel), self.0.history_bytes.clone(), now.into_std());
+        subscribers.stream.get_or_insert_with(new)
     }
 
     // How channels are found.
 
-    /// Runs `f` on a channel, which exists from then on as long as something is in it.
-    fn with<T>(&self, channel: &Channel, f: impl FnOnce(&mut Subscribers) -> T) -> Result<T, PublishError> {
+    /// Runs `f` on a channel, which exists from then on as long as something is in it. One with history `in_memory`
+    /// counts.
+    fn with<T>(
+        &self,
+        channel: &Channel,
+        in_memory: bool,
+        f: impl FnOnce(&mut Subscribers) -> T,
+    ) -> Result<T, PublishError> {
         loop {
             let cell = {
                 let mut shard = self.0.channels.shard(channel);
                 match shard.get(channel) {
                     Some(cell) => cell.clone(),
                     None => {
-                        let max = self.0.limits.channels_max;
-                        if self.0.metrics.channels.load(Ordering::Relaxed) >= max as u64 {
-                            return Err(PublishError::TooManyChannels { max });
+                        if in_memory {
+                            self.count_in_memory()?;
                         }
                         Metrics::add(&self.0.metrics.channels, 1);
-                        shard.entry(channel.clone()).or_default().clone()
+                        let cell = Arc::new(Mutex::new(Subscribers::new(in_memory)));
+                        shard.insert(channel.clone(), cell.clone());
+                        cell
                     }
                 }
             };
@@ -436,8 +449,16 @@ impl Hub {
             subscribers.gone = true;
             if self.0.channels.shard(channel).remove(channel).is_some() {
                 self.0.metrics.channels.fetch_sub(1, Ordering::Relaxed);
+                self.0.channels_in_memory.fetch_sub(usize::from(subscribers.in_memory), Ordering::Relaxed);
             }
         }
+    }
+
+    fn count_in_memory(&self) -> Result<(), PublishError> {
+        let max = self.0.limits.channels_max;
+        let one_more = |number| (number < max).then_some(number + 1);
+        let counted = self.0.channels_in_memory.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        counted.map(drop).map_err(|_| PublishError::TooManyChannels { max })
     }
 
     /// All channels, shard by shard, so that no lock is held while they are looked at.
@@ -457,10 +478,4 @@ impl fmt::Debug for Hub {
 pub(crate) fn with_epoch(publication: Publication, epoch: &str) -> Publication {
     let epoch = if publication.offset == 1 { epoch.to_owned() } else { String::new() };
     Publication { epoch, ..publication }
-}
-
-fn random_epoch() -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzABCDEFGHIJKL";
-    let random = Uuid::new_v4().into_bytes();
-    random.iter().take(8).map(|byte| char::from(LETTERS[usize::from(byte % 64)])).collect()
 }

@@ -24,7 +24,9 @@ pub struct Limits {
     pub channels_per_connection_max: usize,
     /// Connections of one user; more is close 3504. A person has a few devices with a few tabs each.
     pub connections_per_user_max: usize,
-    /// Channels that have subscribers or history at once: bounds what a client can create by making up names.
+    /// Channels with history in memory that exist at once, by subscribers or by what they remember; more is error 106.
+    /// Bounds what clients can create by making up names, some kilobytes each. Others exist only while somebody is in
+    /// them, which the connections bound: whoever makes up names shuts nobody out of those.
     pub channels_max: usize,
 
     /// Bytes waiting for one connection before it counts as slow (close 3008): some seconds of a mobile link.
@@ -79,7 +81,7 @@ impl Default for Limits {
         Self {
             channels_per_connection_max: 128,
             connections_per_user_max: 1_000,
-            channels_max: 1_000_000,
+            channels_max: 100_000,
             outbox_bytes_max: 4 << 20,
             outbox_messages_max: 8_192,
             publications_held_max: 1_024,

@@ -1,17 +1,18 @@
 //! The history of one channel in memory: a ring bounded in number, bytes and age.
 //!
-//! Numbers go up from 1 within an epoch of eight random letters and survive the publications they were given to.
+//! Numbers go up from 1 within an epoch of eight letters and survive the publications they were given to.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tidings_protocol::{Publication, StreamPosition};
 
 use crate::history::bytes_of;
 use crate::limits::{EMPTY_STREAM_KEPT, STREAM_KEPT};
-use crate::{Page, Query};
+use crate::{Channel, Page, Query};
 
 /// What one publication costs beside what is written in it, roughly.
 const OVERHEAD_BYTES: usize = 200;
@@ -32,12 +33,34 @@ struct Kept {
     until: Instant,
 }
 
+/// The epochs of streams that begin now. A stream in which nothing was published needs no memory to be the same again.
+#[derive(Default)]
+pub(crate) struct Epochs {
+    /// Random in each hub.
+    letters: RandomState,
+    /// How many streams with numbers were forgotten: their channels start over, in another epoch.
+    forgotten: AtomicU64,
+}
+
 /// What a stream may keep.
 pub(crate) struct Bounds {
     pub(crate) publications: usize,
     pub(crate) bytes: usize,
     pub(crate) total_bytes: usize,
     pub(crate) ttl: Duration,
+}
+
+impl Epochs {
+    pub(crate) fn of(&self, channel: &Channel) -> String {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzABCDEFGHIJKL";
+        let random = self.letters.hash_one((channel, self.forgotten.load(Ordering::SeqCst))).to_le_bytes();
+        random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 64)])).collect()
+    }
+
+    /// To be called before its channel can begin another one.
+    pub(crate) fn forget(&self, stream: &Stream) {
+        self.forgotten.fetch_add(u64::from(stream.top > 0), Ordering::SeqCst);
+    }
 }
 
 impl Stream {

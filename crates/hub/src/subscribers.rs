@@ -26,6 +26,8 @@ use crate::{Channel, Limits};
 pub(crate) struct Subscribers {
     /// Taken out of the map; whoever still holds it must look again.
     pub(crate) gone: bool,
+    /// It counts against the channels with history in memory.
+    pub(crate) in_memory: bool,
     pub(crate) stream: Option<Stream>,
     pub(crate) announced: Announced,
     members: HashMap<u64, Subscriber>,
@@ -92,6 +94,10 @@ pub(crate) struct Delivered {
 }
 
 impl Subscribers {
+    pub(crate) fn new(in_memory: bool) -> Self {
+        Self { in_memory, ..Self::default() }
+    }
+
     pub(crate) fn enter(&mut self, handle: &Arc<Handle>, channel: &Channel, server_side: bool) {
         let stage = Stage::Preparing { held: Vec::new(), lost: false };
         if self.members.insert(handle.key, Subscriber { handle: handle.clone(), server_side, stage }).is_none() {

@@ -736,6 +736,59 @@ async fn made_up_channels_cannot_fill_the_memory() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn made_up_channels_shut_nobody_out_of_channels_that_remember_nothing_here() {
+    let mut world = World::with(Limits { channels_max: 2, ..Limits::default() });
+    world.rules.given.lock().unwrap().push((name("plain:ana"), Grant::default()));
+    world.publish("a", ["x"]);
+    world.publish("b", ["x"]);
+    let ana = world.connect("ana");
+    world.subscribe(ana, "room:1");
+    world.cut(ana);
+
+    let mut world = World::with(Limits { channels_max: 1, ..Limits::default() });
+    let ana = world.connect("ana");
+    world.subscribe(ana, "room:1");
+    world.subscribe(ana, "plain:x");
+    world.subscribe(ana, "news");
+    let id = world.ask(ana, r#""subscribe":{"channel":"more"}"#);
+    assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED), "they do not count either");
+    world.cut(ana);
+    world.wait(61 * SECOND).await;
+    world.hub.sweep().await;
+    let ana = world.connect("ana");
+    world.subscribe(ana, "more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_the_history_of_made_up_channels_makes_none() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let mut history = |rest: &str| {
+        let id = world.ask(ana, &format!(r#""history":{{"channel":"news","limit":9{rest}}}"#));
+        world.answer(ana, id)
+    };
+    let Ok(Response::History(empty)) = history("") else { panic!() };
+    assert_eq!((empty.epoch.len(), empty.offset, empty.publications.len()), (8, 0, 0));
+    let since = format!(r#","since":{{"offset":0,"epoch":"{}"}}"#, empty.epoch);
+    assert_eq!(history(&since), Ok(Response::History(empty.clone())), "who asks again goes on from there");
+    assert_eq!(world.hub.metrics().channels, 0);
+    world.publish("news", ["one"]);
+    assert_eq!(world.resume(ana, "news", 0, &empty.epoch).publications.len(), 1, "and misses nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_from_before_a_stream_was_forgotten_is_of_another_epoch() {
+    let mut world = World::new();
+    let before = world.hub.position(&name("news")).await.unwrap();
+    world.publish("news", ["one"]);
+    world.wait(3_601 * SECOND).await;
+    world.hub.sweep().await;
+    world.publish("news", ["two"]);
+    let ana = world.connect("ana");
+    assert!(!world.resume(ana, "news", 0, &before.epoch).recovered, "one is missing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_closes_everybody_with_3001_spread_over_the_given_time() {
     let mut world = World::new();
     let peers: Vec<_> = (0..100).map(|number| world.connect(&format!("user{number}"))).collect();

@@ -36,7 +36,7 @@ impl Hub {
     pub async fn history(&self, channel: &Channel, query: Query, epoch: &str) -> Result<Page, ReadError> {
         let page = match self.options(channel).history {
             Source::None => return Err(ReadError::NotKept),
-            Source::Memory { .. } => self.read_memory(channel, query)?,
+            Source::Memory { .. } => self.read_memory(channel, query),
             Source::External(history) => read_stored(&*history, channel, query).await?,
         };
         if query.since.is_some() && !epoch.is_empty() && epoch != page.top.epoch {
@@ -113,7 +113,7 @@ impl Hub {
         let query = Query { since: Some(request.offset), limit, reverse: false };
         let page = match &options.history {
             Source::None => return Ok(None),
-            Source::Memory { .. } => self.read_memory(channel, query)?,
+            Source::Memory { .. } => self.begin_memory(channel, query)?,
             Source::External(history) => read_stored(&**history, channel, query).await?,
         };
         if !request.recover {
@@ -133,10 +133,19 @@ impl Hub {
         Ok(self.history(channel, Query::default(), "").await?.top)
     }
 
-    fn read_memory(&self, channel: &Channel, query: Query) -> Result<Page, PublishError> {
+    /// Makes nothing: whoever asks for names that it made up takes no memory.
+    fn read_memory(&self, channel: &Channel, query: Query) -> Page {
+        let now = Instant::now().into_std();
+        let read = |subscribers: &mut Subscribers| Some(subscribers.stream.as_mut()?.read(query, now));
+        let unborn = || StreamPosition { offset: 0, epoch: self.0.epochs.of(channel) };
+        self.look_mut(channel, read).flatten().unwrap_or_else(|| Page { publications: Vec::new(), top: unborn() })
+    }
+
+    /// Reads, for a subscription: from here on the channel's numbering goes on as long as somebody relies on it.
+    fn begin_memory(&self, channel: &Channel, query: Query) -> Result<Page, PublishError> {
         let now = Instant::now();
-        self.with(channel, |subscribers| {
-            let stream = self.stream(subscribers, now);
+        self.with(channel, true, |subscribers| {
+            let stream = self.stream(channel, subscribers, now);
             stream.read(query, now.into_std())
         })
     }

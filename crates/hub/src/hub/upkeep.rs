@@ -49,6 +49,7 @@ impl Hub {
                     stream.touch(now);
                 }
                 if stream.is_forgotten(now) {
+                    self.0.epochs.forget(stream);
                     subscribers.stream = None;
                 }
             }
