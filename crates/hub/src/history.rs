@@ -38,6 +38,19 @@ pub struct Page {
     pub top: StreamPosition,
 }
 
+impl Page {
+    /// Ends the page before the publication that takes it above `bytes_max`, but not before its first.
+    pub(crate) fn cut(&mut self, bytes_max: usize) {
+        let mut bytes = 0;
+        let fits = |publication: &Publication| {
+            bytes += bytes_of(publication);
+            bytes <= bytes_max
+        };
+        let fitting = self.publications.iter().map(fits).take_while(|fits| *fits).count();
+        self.publications.truncate(fitting.max(1));
+    }
+}
+
 /// History could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {

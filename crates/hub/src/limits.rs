@@ -60,6 +60,9 @@ pub struct Limits {
     pub recovery_bytes_max: usize,
     /// Publications that one history reply may bring.
     pub history_publications_max: usize,
+    /// Bytes that one history reply may bring, but always one publication; the client asks on from the last one. Must
+    /// fit the outbox as a recovery must.
+    pub history_reply_bytes_max: usize,
     /// Clients that one presence reply may list; more is error 106, and presence_stats still counts them.
     pub presence_clients_max: usize,
 
@@ -96,6 +99,7 @@ impl Default for Limits {
             recovery_publications_max: 300,
             recovery_bytes_max: 2 << 20,
             history_publications_max: 300,
+            history_reply_bytes_max: 2 << 20,
             presence_clients_max: 10_000,
             join_leave_subscribers_max: 1_000,
             history_channel_bytes_max: 1 << 20,

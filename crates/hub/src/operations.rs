@@ -150,7 +150,8 @@ impl Task {
         let since = request.since.unwrap_or_default();
         let known = !since.epoch.is_empty() || since.offset > 0;
         let query = Query { since: known.then_some(since.offset), limit, reverse: request.reverse };
-        let page = self.hub.history(channel, query, &since.epoch).await.map_err(|error| refuse(channel, error))?;
+        let mut page = self.hub.history(channel, query, &since.epoch).await.map_err(|error| refuse(channel, error))?;
+        page.cut(self.hub.0.limits.history_reply_bytes_max);
         // What was read after a right was taken away must not leave (promise G5).
         if self.handle.revocations() != revocations {
             policy.history(&self.client, channel).await?;

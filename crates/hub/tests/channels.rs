@@ -231,6 +231,45 @@ async fn history_is_read_forwards_backwards_and_from_a_position() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_history_reply_has_a_limit_in_bytes_and_the_client_asks_on() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    // Each becomes six bytes in JSON.
+    let large = "\u{1}".repeat(16 << 10);
+    for _ in 0..50 {
+        world.post("room:1", &large).await;
+    }
+    for reverse in [false, true] {
+        let (mut read, mut rest) = (Vec::new(), String::new());
+        while read.len() < 50 {
+            let id =
+                world.ask(ana, &format!(r#""history":{{"channel":"room:1","limit":-1,"reverse":{reverse}{rest}}}"#));
+            let Ok(Response::History(page)) = world.answer(ana, id) else { panic!() };
+            let bytes: usize = page.publications.iter().map(|p| p.data.as_ref().unwrap().as_bytes().len()).sum();
+            assert!(bytes <= 2 << 20 && page.offset == 50, "{bytes}");
+            read.extend(page.publications.iter().map(|publication| publication.offset));
+            rest = format!(r#","since":{{"offset":{},"epoch":"{}"}}"#, read.last().unwrap(), page.epoch);
+        }
+        if reverse {
+            read.reverse();
+        }
+        assert_eq!(read, (1..=50).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_reply_brings_one_publication_however_large() {
+    let mut world = World::with(Limits { history_reply_bytes_max: 10, ..Limits::default() });
+    let ana = world.connect("ana");
+    world.publish("news", [&*"x".repeat(100), "y"]);
+    for (limit, brings) in [(9, 1), (0, 0)] {
+        let id = world.ask(ana, &format!(r#""history":{{"channel":"news","limit":{limit}}}"#));
+        let Ok(Response::History(page)) = world.answer(ana, id) else { panic!() };
+        assert_eq!(page.publications.len(), brings);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_position_of_another_epoch_is_error_112() {
     let mut world = World::new();
     let ana = world.connect("ana");
