@@ -30,7 +30,8 @@ pub(crate) struct Stream {
 struct Kept {
     publication: Arc<Publication>,
     bytes: usize,
-    until: Instant,
+    /// `None` when the clock does not reach so far.
+    until: Option<Instant>,
 }
 
 /// The epochs of streams that begin now. A stream in which nothing was published needs no memory to be the same again.
@@ -79,7 +80,7 @@ impl Stream {
         publication.offset = self.top;
         let publication = Arc::new(publication);
         let bytes = OVERHEAD_BYTES + bytes_of(&publication);
-        self.kept.push_back(Kept { publication: publication.clone(), bytes, until: now + bounds.ttl });
+        self.kept.push_back(Kept { publication: publication.clone(), bytes, until: now.checked_add(bounds.ttl) });
         self.bytes += bytes;
         self.total.fetch_add(bytes, Ordering::Relaxed);
         self.touched = now;
@@ -104,7 +105,7 @@ impl Stream {
     }
 
     pub(crate) fn expire(&mut self, now: Instant) {
-        while self.kept.front().is_some_and(|oldest| oldest.until <= now) {
+        while self.kept.front().is_some_and(|oldest| oldest.until.is_some_and(|until| until <= now)) {
             self.drop_oldest();
         }
     }

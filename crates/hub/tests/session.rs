@@ -559,6 +559,29 @@ fn a_server_side_subscription_that_expires_closes_the_connection_with_3006() {
 }
 
 #[test]
+fn what_ends_later_than_the_clock_can_tell_does_not_end() {
+    for ttl in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(i64::MAX as u64)] {
+        for expiry in [Expiry::Refreshable(ttl), Expiry::Final(ttl)] {
+            let mut world = World::with(Limits { ping_interval: 3600 * SECOND, ..Limits::default() }, 0.0);
+            world.client_says(r#"{"id":1,"connect":{}}"#);
+            let given = Prepared { expires_in: Some(ttl), ..Prepared::default() };
+            let subscriptions = vec![(channel("user:1"), given.clone())];
+            let expiry = Some(expiry);
+            let connected = Connected { expiry, subscriptions, ..Connected::default() };
+            world.policy_says(Outcome::Connected(Box::new(connected)));
+            world.client_says(r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+            world.policy_says(subscribed(given));
+            world.client_says(r#"{"id":3,"sub_refresh":{"channel":"a","token":"t"}}"#);
+            let refreshed = world.policy_says(Outcome::SubRefreshed(Some(ttl)));
+            assert_eq!(refreshed, [r#"{"id":3,"sub_refresh":{"expires":true,"ttl":4294967295}}"#]);
+            world.client_says(r#"{"id":4,"refresh":{"token":"t"}}"#);
+            assert_eq!(world.policy_says(Outcome::Refreshed(expiry)).len(), 1);
+            assert!(world.wait(1_000 * SECOND).is_empty());
+        }
+    }
+}
+
+#[test]
 fn sub_refresh_of_what_is_not_subscribed_is_denied() {
     let answer = World::connected().client_says(r#"{"id":3,"sub_refresh":{"channel":"a","token":"u"}}"#);
     assert_eq!(answer, [r#"{"id":3,"error":{"code":103,"message":"permission denied"}}"#]);

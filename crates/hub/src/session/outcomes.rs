@@ -75,7 +75,7 @@ impl Session {
             result.expires = true;
             result.ttl = whole_seconds(ttl);
         }
-        let ends = expires_in.map(|ttl| now + ttl + self.setup.limits.expiry_grace);
+        let ends = expires_in.and_then(|ttl| self.end_of_grace(ttl, now));
         self.subscriptions.insert(channel.clone(), Subscription { server_side, ends });
         self.reckon();
         (result, admission)
@@ -105,13 +105,19 @@ impl Session {
     }
 
     pub(super) fn sub_refreshed(&mut self, id: u32, channel: &Channel, ttl: Option<Duration>, now: Instant) {
+        let ends = ttl.and_then(|ttl| self.end_of_grace(ttl, now));
         let Some(subscription) = self.subscriptions.get_mut(channel) else {
             return self.send(Reply::error(id, Error::PERMISSION_DENIED));
         };
-        subscription.ends = ttl.map(|ttl| now + ttl + self.setup.limits.expiry_grace);
+        subscription.ends = ends;
         self.reckon();
         let result = SubRefreshResult { expires: ttl.is_some(), ttl: ttl.map_or(0, whole_seconds) };
         self.send(Reply::ok(id, Response::SubRefresh(result)));
+    }
+
+    /// None when the clock does not reach so far: what ends in some billions of years does not end.
+    fn end_of_grace(&self, ttl: Duration, now: Instant) -> Option<Instant> {
+        now.checked_add(ttl)?.checked_add(self.setup.limits.expiry_grace)
     }
 
     /// Sets when the connection ends; returns what the client is told.
@@ -122,11 +128,11 @@ impl Session {
                 (false, 0)
             }
             Some(Expiry::Final(ttl)) => {
-                self.ends = Some(now + ttl);
+                self.ends = now.checked_add(ttl);
                 (false, 0)
             }
             Some(Expiry::Refreshable(ttl)) => {
-                self.ends = Some(now + ttl + self.setup.limits.expiry_grace);
+                self.ends = self.end_of_grace(ttl, now);
                 (true, whole_seconds(ttl))
             }
         }
@@ -135,6 +141,6 @@ impl Session {
 
 /// Rounded up, because 0 would mean "does not expire".
 fn whole_seconds(duration: Duration) -> u32 {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     u32::try_from(seconds.max(1)).unwrap_or(u32::MAX)
 }
