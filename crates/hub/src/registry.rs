@@ -164,8 +164,8 @@ impl Handle {
 /// All open connections.
 pub(crate) struct Registry {
     connections: Sharded<Uuid, Arc<Handle>>,
-    users: Sharded<String, Vec<Arc<Handle>>>,
-    tags: Sharded<String, Vec<Arc<Handle>>>,
+    users: Names,
+    tags: Names,
 }
 
 impl Registry {
@@ -175,19 +175,37 @@ impl Registry {
 
     pub(crate) fn add(&self, handle: &Arc<Handle>) {
         self.connections.shard(&handle.id).insert(handle.id, handle.clone());
-        self.name(handle);
+        let identity = handle.identity();
+        name(&self.users, user_of(&identity), handle);
+        name(&self.tags, tag_of(&identity), handle);
     }
 
     pub(crate) fn remove(&self, handle: &Arc<Handle>) {
         self.connections.shard(&handle.id).remove(&handle.id);
-        self.unname(handle);
+        let identity = handle.identity();
+        unname(&self.users, user_of(&identity), handle);
+        unname(&self.tags, tag_of(&identity), handle);
     }
 
-    /// Gives a connection another identity.
+    /// Gives a connection another identity. A name that stays finds it at every moment, and a new one before the old is
+    /// gone: whoever must be closed is always found.
     pub(crate) fn identify(&self, handle: &Arc<Handle>, identity: Identity) {
-        self.unname(handle);
-        *lock(&handle.identity) = Some(Arc::new(identity));
-        self.name(handle);
+        let (old, new) = (handle.identity(), Some(Arc::new(identity)));
+        let another_user = user_of(&old) != user_of(&new);
+        let another_tag = tag_of(&old) != tag_of(&new);
+        if another_user {
+            name(&self.users, user_of(&new), handle);
+        }
+        if another_tag {
+            name(&self.tags, tag_of(&new), handle);
+        }
+        lock(&handle.identity).clone_from(&new);
+        if another_user {
+            unname(&self.users, user_of(&old), handle);
+        }
+        if another_tag {
+            unname(&self.tags, tag_of(&old), handle);
+        }
     }
 
     pub(crate) fn find(&self, target: Target<'_>) -> Vec<Arc<Handle>> {
@@ -212,31 +230,31 @@ impl Registry {
     pub(crate) fn users(&self) -> usize {
         self.users.all().map(|shard| shard.len()).sum()
     }
+}
 
-    fn name(&self, handle: &Arc<Handle>) {
-        let Some(identity) = handle.identity() else { return };
-        if !identity.user.is_empty() {
-            self.users.shard(&identity.user).entry(identity.user.clone()).or_default().push(handle.clone());
-        }
-        if let Some(tag) = &identity.tag {
-            self.tags.shard(tag).entry(tag.clone()).or_default().push(handle.clone());
-        }
+type Names = Sharded<String, Vec<Arc<Handle>>>;
+
+fn user_of(identity: &Option<Arc<Identity>>) -> Option<&str> {
+    identity.as_ref().map(|identity| &*identity.user).filter(|user| !user.is_empty())
+}
+
+fn tag_of(identity: &Option<Arc<Identity>>) -> Option<&str> {
+    identity.as_ref()?.tag.as_deref()
+}
+
+fn name(names: &Names, name: Option<&str>, handle: &Arc<Handle>) {
+    if let Some(name) = name {
+        names.shard(name).entry(name.to_owned()).or_default().push(handle.clone());
     }
+}
 
-    fn unname(&self, handle: &Arc<Handle>) {
-        let Some(identity) = handle.identity() else { return };
-        let forget = |names: &Sharded<String, Vec<Arc<Handle>>>, name: &str| {
-            let mut shard = names.shard(name);
-            if let Some(handles) = shard.get_mut(name) {
-                handles.retain(|other| other.key != handle.key);
-                if handles.is_empty() {
-                    shard.remove(name);
-                }
-            }
-        };
-        forget(&self.users, &identity.user);
-        if let Some(tag) = &identity.tag {
-            forget(&self.tags, tag);
+fn unname(names: &Names, name: Option<&str>, handle: &Handle) {
+    let Some(name) = name else { return };
+    let mut shard = names.shard(name);
+    if let Some(handles) = shard.get_mut(name) {
+        handles.retain(|other| other.key != handle.key);
+        if handles.is_empty() {
+            shard.remove(name);
         }
     }
 }
@@ -267,4 +285,55 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
 /// A panic while a lock is held leaves a map that is still whole: nothing in this crate panics halfway.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    fn identity(user: &str, tag: &str) -> Identity {
+        Identity { user: user.into(), tag: Some(tag.into()), ..Identity::default() }
+    }
+
+    fn handle(identity: Identity) -> Arc<Handle> {
+        let format = Format { encoding: Encoding::Json, framing: Framing::NONE };
+        Arc::new(Handle::new(1, Uuid::new_v4(), format, Some(identity)))
+    }
+
+    #[test]
+    fn a_connection_is_found_at_every_moment_while_it_gets_the_identity_that_it_had() {
+        let registry = Registry::new();
+        let handle = handle(identity("ana", "session"));
+        registry.add(&handle);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..50_000 {
+                    registry.identify(&handle, identity("ana", "session"));
+                }
+                done.store(true, Ordering::SeqCst);
+            });
+            let mut missed = 0;
+            while !done.load(Ordering::SeqCst) {
+                missed += usize::from(registry.find(Target::Tag("session")).len() != 1);
+                missed += usize::from(registry.find(Target::User("ana")).len() != 1);
+            }
+            assert_eq!(missed, 0);
+        });
+    }
+
+    #[test]
+    fn a_connection_with_another_identity_is_found_by_that_one_only() {
+        let registry = Registry::new();
+        let handle = handle(identity("", "old"));
+        registry.add(&handle);
+        registry.identify(&handle, identity("ana", "new"));
+        let found = |target| registry.find(target).len();
+        assert_eq!((found(Target::Tag("old")), found(Target::User("")), registry.users()), (0, 0, 1));
+        assert_eq!((found(Target::Tag("new")), found(Target::User("ana"))), (1, 1));
+        registry.remove(&handle);
+        assert_eq!((found(Target::Tag("new")), found(Target::User("ana")), registry.users()), (0, 0, 0));
+    }
 }
