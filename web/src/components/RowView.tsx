@@ -3,7 +3,7 @@ import { Component } from "preact";
 import type { Outbox } from "../models/outbox.ts";
 import { pieces } from "../models/links.ts";
 import { sameRow, type MessageRow, type Row } from "../models/rows.ts";
-import { clockTime, dayLabel, fullTime, machineTime } from "../models/times.ts";
+import { clockTime, dayLabel, fullTime, machineTime, shortClockTime } from "../models/times.ts";
 import { strings } from "../strings.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
@@ -55,7 +55,7 @@ function MessageView({ row, outbox, waiting }: { row: MessageRow; outbox: Outbox
   const clientId = row.unsent?.client_id;
   const stamp = (
     <time class="message-time" dateTime={machineTime(row.time)} title={fullTime(row.time)}>
-      {time}
+      {row.head ? time : shortClockTime(row.time)}
     </time>
   );
   return (

@@ -14,6 +14,12 @@ export function clockTime(time: number): string {
   return clock.format(time);
 }
 
+/** "09:12" also where the clock has twelve hours: for places too narrow for "AM", next to the whole time. */
+export function shortClockTime(time: number): string {
+  const parts = clock.formatToParts(time).filter((part) => part.type !== "dayPeriod");
+  return parts.map((part) => part.value).join("").trim();
+}
+
 /** "Friday, 20 November 2026 at 09:12" */
 export function fullTime(time: number): string {
   return full.format(time);
