@@ -39,7 +39,9 @@ export function NotSetUp({ app }: { app: App }) {
   );
 }
 
-export function SignIn({ app, notice, invite }: { app: App; notice: "ended" | "signed-out" | "set-up-done" | null; invite: string | null }) {
+type SignInProps = { app: App; notice: "ended" | "signed-out" | "set-up-done" | null; invite: string | null; email: string };
+
+export function SignIn({ app, notice, invite, email: known }: SignInProps) {
   const notices = { ended: entry.sessionEnded, "signed-out": entry.signedOut, "set-up-done": errors.setUpDone };
   return (
     <EntryCard
@@ -47,12 +49,19 @@ export function SignIn({ app, notice, invite }: { app: App; notice: "ended" | "s
       lead={invite === null ? undefined : entry.haveAccountLead}
       notice={notice && notices[notice]}
     >
-      <EntryForm newAccount={false} action={entry.signIn} onSubmit={({ email, password }) => app.signIn(email, password, invite)}>
-        {invite !== null && (
-          <button type="button" class="button button-quiet" onClick={() => app.follow()}>
-            {entry.newHere}
-          </button>
-        )}
+      <EntryForm
+        newAccount={false}
+        action={entry.signIn}
+        email={known}
+        onSubmit={({ email, password }) => app.signIn(email, password, invite)}
+      >
+        {() =>
+          invite !== null && (
+            <button type="button" class="button button-quiet" onClick={() => app.follow()}>
+              {entry.newHere}
+            </button>
+          )
+        }
       </EntryForm>
       <details class="forgot">
         <summary>{entry.forgotTitle}</summary>
@@ -102,9 +111,11 @@ export function Invited({ app, code, me }: { app: App; code: string; me: Person 
         <Accept app={app} code={code} room={room.name} me={me} />
       ) : (
         <EntryForm newAccount action={entry.start} onSubmit={(who) => app.createAccount(code, who)}>
-          <button type="button" class="button button-quiet" onClick={() => app.signInForInvite(code)}>
-            {entry.haveAccount}
-          </button>
+          {(email) => (
+            <button type="button" class="button button-quiet" onClick={() => app.signInForInvite(code, email)}>
+              {entry.haveAccount}
+            </button>
+          )}
         </EntryForm>
       )}
     </EntryCard>

@@ -14,18 +14,24 @@ type Props = {
   newAccount: boolean;
   action: string;
   onSubmit: (values: Values) => Promise<void>;
-  children?: ComponentChildren;
+  /** An e-mail that is known already; the password is then what is asked for. */
+  email?: string;
+  /** What stands under the button; may go on with the e-mail typed so far. */
+  children?: (email: string) => ComponentChildren;
 };
 
 /** The form of the set-up, invite and sign-in cards. What is wrong stands next to its field; the first one gets focus. */
-export function EntryForm({ newAccount, action, onSubmit, children }: Props) {
-  const [values, setValues] = useState<Values>({ name: "", email: "", password: "" });
+export function EntryForm({ newAccount, action, onSubmit, email = "", children }: Props) {
+  const [values, setValues] = useState<Values>({ name: "", email, password: "" });
   const [problems, setProblems] = useState<FormProblems>(NONE);
   const [busy, setBusy] = useState(false);
   const [submits, setSubmits] = useState(0);
   const form = useRef<HTMLFormElement>(null);
 
-  useEffect(() => form.current?.querySelector("input")?.focus(), []);
+  useEffect(() => {
+    const inputs = [...(form.current?.querySelectorAll("input") ?? [])];
+    (inputs.find((input) => input.value === "") ?? inputs.at(-1))?.focus();
+  }, []);
 
   // Only after a submit: correcting one field must not pull the focus to the next.
   useEffect(() => {
@@ -91,7 +97,7 @@ export function EntryForm({ newAccount, action, onSubmit, children }: Props) {
       <button type="submit" class="button button-primary button-wide" disabled={busy}>
         {busy ? entry.working : action}
       </button>
-      {children}
+      {children?.(values.email.trim())}
     </form>
   );
 }

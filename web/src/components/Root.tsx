@@ -18,7 +18,7 @@ export function Root({ app }: { app: App }) {
     case "invite":
       return <Invited key={view.code} app={app} code={view.code} me={view.me} />;
     case "sign-in":
-      return <SignIn app={app} notice={view.notice} invite={view.invite} />;
+      return <SignIn app={app} notice={view.notice} invite={view.invite} email={view.email ?? ""} />;
     case "chat":
       return <ChatPage key={view.chat.me.id} app={app} chat={view.chat} />;
   }

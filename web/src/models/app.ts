@@ -12,7 +12,7 @@ export type View =
   | { name: "set-up"; code: string }
   | { name: "not-set-up" }
   | { name: "invite"; code: string; me: Person | null }
-  | { name: "sign-in"; notice: "ended" | "signed-out" | "set-up-done" | null; invite: string | null }
+  | { name: "sign-in"; notice: "ended" | "signed-out" | "set-up-done" | null; invite: string | null; email?: string }
   | { name: "chat"; chat: Chat };
 
 export class App {
@@ -100,8 +100,8 @@ export class App {
   }
 
   /** Offers sign-in to somebody who followed an invite and has an account already. */
-  signInForInvite(invite: string): void {
-    this.view.value = { name: "sign-in", notice: null, invite };
+  signInForInvite(invite: string, email: string): void {
+    this.view.value = { name: "sign-in", notice: null, invite, email };
   }
 
   async signOut(): Promise<void> {
