@@ -33,9 +33,11 @@ check: $(WEB_INSTALLED) ## format, lints, types, licences; changes nothing
 	cd web && npm run --silent lint
 	tests/licences
 
-conformance: ## the WebSocket engine against the Autobahn test suite
-	@if [ -x crates/websocket/tests/autobahn/run ]; then exec crates/websocket/tests/autobahn/run; \
-	else echo "make conformance: crates/websocket/tests/autobahn/run is not there" >&2; exit 1; fi
+conformance: ## the WebSocket engine against Autobahn and other implementations, the server against h2spec, and the fuzz targets
+	crates/websocket/tests/autobahn/run full --release
+	crates/websocket/tests/peers/run
+	crates/serve/tests/h2spec/run
+	FUZZ_SECONDS=60 cargo test --locked --release --manifest-path fuzz/Cargo.toml
 
 bench: build ## the load generator, and the comparison with peers where bench/compare/run exists
 	@if [ -x bench/compare/run ]; then exec bench/compare/run $(ARGS); \
