@@ -42,7 +42,13 @@ pub struct Limits {
     pub commands_per_second: u32,
     /// Commands that may come at once: a client that reconnects sends all its subscriptions in one frame.
     pub commands_burst: u32,
-    /// Commands refused by the rate limit, without a real pause between them, before the connection is closed with 3013.
+    /// Of those, `subscribe`, `presence` and `presence_stats` commands a second: each of them makes the hub tell or ask
+    /// all who are in a channel, and a person opens few rooms in a second.
+    pub subscribes_per_second: u32,
+    /// Of those, how many may come at once: a client that reconnects subscribes to all its channels and may ask who is
+    /// in each.
+    pub subscribes_burst: u32,
+    /// Commands refused by a rate limit, without a real pause between them, before the connection is closed with 3013.
     pub commands_refused_max: u32,
 
     /// Time between pings; proxies commonly cut connections that are silent for 60 s.
@@ -91,6 +97,8 @@ impl Default for Limits {
             commands_waiting_max: 256,
             commands_per_second: 200,
             commands_burst: 1_000,
+            subscribes_per_second: 5,
+            subscribes_burst: 256,
             commands_refused_max: 500,
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(8),

@@ -346,7 +346,9 @@ impl Session {
 
     /// Lets a command wait for its turn, unless there are too many.
     fn take_in(&mut self, command: Command, now: Instant) {
-        match self.rate.check(&self.setup.limits, now) {
+        let costs_a_channel =
+            matches!(command.request, Some(Request::Subscribe(_) | Request::Presence(_) | Request::PresenceStats(_)));
+        match self.rate.check(costs_a_channel, &self.setup.limits, now) {
             Verdict::Fine => self.waiting.push_back(Work::Command(command)),
             Verdict::TooMany if command.id > 0 => self.send(Reply::error(command.id, Error::TOO_MANY_REQUESTS)),
             Verdict::TooMany => {}

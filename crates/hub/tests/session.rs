@@ -294,6 +294,51 @@ fn who_never_slows_down_is_closed_with_too_many_requests() {
     assert_eq!(answers[4], "close 3013");
 }
 
+#[test]
+fn a_reconnect_with_all_channels_is_within_the_rate() {
+    let mut world = World::connected();
+    let max = Limits::default().channels_per_connection_max;
+    for number in 0..max {
+        let told = world.client_says(&format!(r#"{{"id":2,"subscribe":{{"channel":"{number}"}}}}"#));
+        assert_eq!(told, [format!("perform subscribe {number}")]);
+        world.policy_says(subscribed(Prepared::default()));
+        let told = world.client_says(&format!(r#"{{"id":3,"presence":{{"channel":"{number}"}}}}"#));
+        assert_eq!(told, [format!("perform presence {number}")]);
+        world.policy_says(answer());
+    }
+}
+
+#[test]
+fn nobody_comes_and_goes_in_a_channel_all_the_time() {
+    let limits = Limits { subscribes_burst: 3, subscribes_per_second: 2, ..Limits::default() };
+    let mut world = World::connected_with(limits);
+    let mut come_and_go = || {
+        let told = world.client_says(r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+        if told != ["perform subscribe a"] {
+            return Err(told.concat());
+        }
+        world.policy_says(subscribed(Prepared::default()));
+        assert_eq!(world.client_says(r#"{"id":3,"unsubscribe":{"channel":"a"}}"#).len(), 2);
+        Ok(())
+    };
+    let refused = r#"{"id":2,"error":{"code":111,"message":"too many requests","temporary":true}}"#;
+    for _ in 0..3 {
+        assert_eq!(come_and_go(), Ok(()));
+    }
+    assert_eq!(come_and_go(), Err(refused.into()));
+    for command in ["presence", "presence_stats"] {
+        let told = world.client_says(&format!(r#"{{"id":2,"{command}":{{"channel":"a"}}}}"#));
+        assert_eq!(told, [refused], "{command}");
+    }
+    assert_eq!(world.client_says(r#"{"id":2,"rpc":{"method":"m"}}"#), ["perform rpc m"], "others are not refused");
+    world.policy_says(answer());
+    world.wait(SECOND);
+    for expected in [["perform presence a"], ["perform presence a"], [refused]] {
+        assert_eq!(world.client_says(r#"{"id":2,"presence":{"channel":"a"}}"#), expected);
+        world.policy_says(answer());
+    }
+}
+
 // 4 Connect
 
 #[test]

@@ -1,13 +1,19 @@
-//! How many commands a client may send: a bucket that fills steadily and holds a burst.
+//! How many commands a client may send: buckets that fill steadily and hold a burst.
 
 use std::time::Instant;
 
 use crate::Limits;
 
 pub(super) struct Rate {
-    allowance: f64,
+    commands: Bucket,
+    /// For those commands that cost a whole channel something.
+    subscribes: Bucket,
     counted_at: Instant,
     refused: u32,
+}
+
+struct Bucket {
+    allowance: f64,
 }
 
 /// What to do with a command.
@@ -21,23 +27,42 @@ pub(super) enum Verdict {
 
 impl Rate {
     pub(super) fn new(limits: &Limits, now: Instant) -> Self {
-        Self { allowance: f64::from(limits.commands_burst), counted_at: now, refused: 0 }
+        let full = |burst| Bucket { allowance: f64::from(burst) };
+        Self {
+            commands: full(limits.commands_burst),
+            subscribes: full(limits.subscribes_burst),
+            counted_at: now,
+            refused: 0,
+        }
     }
 
-    pub(super) fn check(&mut self, limits: &Limits, now: Instant) -> Verdict {
-        let earned =
-            now.saturating_duration_since(self.counted_at).as_secs_f64() * f64::from(limits.commands_per_second);
-        self.allowance = (self.allowance + earned).min(f64::from(limits.commands_burst));
+    pub(super) fn check(&mut self, costs_a_channel: bool, limits: &Limits, now: Instant) -> Verdict {
+        let seconds = now.saturating_duration_since(self.counted_at).as_secs_f64();
         self.counted_at = now;
-        if self.allowance >= 1.0 {
-            self.allowance -= 1.0;
+        self.commands.earn(seconds * f64::from(limits.commands_per_second), limits.commands_burst);
+        self.subscribes.earn(seconds * f64::from(limits.subscribes_per_second), limits.subscribes_burst);
+        if self.commands.take() && (!costs_a_channel || self.subscribes.take()) {
             // Who waits long enough to earn a real pause is forgiven; a trickle between refusals is not a pause.
-            if self.allowance * 2.0 >= f64::from(limits.commands_burst) {
+            if self.commands.allowance * 2.0 >= f64::from(limits.commands_burst) {
                 self.refused = 0;
             }
             return Verdict::Fine;
         }
         self.refused += 1;
         if self.refused > limits.commands_refused_max { Verdict::Abuse } else { Verdict::TooMany }
+    }
+}
+
+impl Bucket {
+    fn earn(&mut self, earned: f64, burst: u32) {
+        self.allowance = (self.allowance + earned).min(f64::from(burst));
+    }
+
+    fn take(&mut self) -> bool {
+        let fine = self.allowance >= 1.0;
+        if fine {
+            self.allowance -= 1.0;
+        }
+        fine
     }
 }
