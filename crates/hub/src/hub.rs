@@ -285,9 +285,7 @@ impl Hub {
     // What connections need.
 
     pub(crate) fn identify(&self, handle: &Arc<Handle>, identity: Identity) -> Result<(), Disconnect> {
-        let known = handle.user_is(&identity.user);
-        let others = self.0.registry.of_user(&identity.user) - usize::from(known && !identity.user.is_empty());
-        if others >= self.0.limits.connections_per_user_max {
+        if self.0.registry.others_alike(handle, &identity) >= self.0.limits.connections_per_user_max {
             return Err(Disconnect::CONNECTION_LIMIT);
         }
         self.0.registry.identify(handle, identity);

@@ -22,7 +22,9 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Limits {
     /// Subscriptions of one connection; more is error 106. SDK users seldom pass a few dozen.
     pub channels_per_connection_max: usize,
-    /// Connections of one user; more is close 3504. A person has a few devices with a few tabs each.
+    /// Connections of one user; more is close 3504. A person has a few devices with a few tabs each; an application that
+    /// gives one name to many can raise it. Those with a tag and those without are counted apart, so that whoever may
+    /// only claim a name shuts nobody out who has signed in under it; nameless ones are not counted.
     pub connections_per_user_max: usize,
     /// Channels with history in memory that exist at once, by subscribers or by what they remember; more is error 106.
     /// Bounds what clients can create by making up names, some kilobytes each. Others exist only while somebody is in
@@ -89,7 +91,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             channels_per_connection_max: 128,
-            connections_per_user_max: 1_000,
+            connections_per_user_max: 100,
             channels_max: 100_000,
             outbox_bytes_max: 4 << 20,
             outbox_messages_max: 8_192,

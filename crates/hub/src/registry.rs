@@ -122,8 +122,8 @@ impl Handle {
         }
     }
 
-    pub(crate) fn user_is(&self, user: &str) -> bool {
-        lock(&self.identity).as_ref().is_some_and(|identity| identity.user == user)
+    fn is_tagged(&self) -> bool {
+        lock(&self.identity).as_ref().is_some_and(|identity| identity.tag.is_some())
     }
 
     pub(crate) fn joined(&self, channel: &Channel) {
@@ -223,8 +223,11 @@ impl Registry {
         }
     }
 
-    pub(crate) fn of_user(&self, user: &str) -> usize {
-        self.users.shard(user).get(user).map_or(0, Vec::len)
+    /// How many other connections have the same user and, like this one, a tag or none.
+    pub(crate) fn others_alike(&self, handle: &Handle, identity: &Identity) -> usize {
+        let alike = |other: &&Arc<Handle>| other.key != handle.key && other.is_tagged() == identity.tag.is_some();
+        let users = self.users.shard(&identity.user);
+        users.get(&identity.user).map_or(0, |handles| handles.iter().filter(alike).count())
     }
 
     pub(crate) fn users(&self) -> usize {

@@ -6,7 +6,8 @@ mod world;
 use std::time::Duration;
 
 use tidings_hub::{
-    ConnectionOptions, Expiry, Grant, Heartbeat, Limits, PublishError, PublishOptions, Query, ReadError, Target,
+    ConnectionOptions, Expiry, Grant, Heartbeat, Identity, Limits, PublishError, PublishOptions, Query, ReadError,
+    Target,
 };
 use tidings_protocol::{ClientInfo, Disconnect, Error, Publication, PushEvent, Response, Unsubscribe};
 use world::{HISTORY_SIZE, HISTORY_TTL, World, name, text, texts};
@@ -760,6 +761,36 @@ async fn a_user_has_so_many_connections_and_no_more() {
     assert_eq!(world.closed(third), Some(3504));
     world.cut(ana);
     world.connect("ana");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_claims_a_name_shuts_nobody_out_who_has_signed_in_under_it() {
+    let mut world = World::with(Limits { connections_per_user_max: 2, ..Limits::default() });
+    let claimed = ["ana", "ana"].map(|user| world.connect(user));
+    for _ in 0..2 {
+        world.connect_session("ana", "session-1");
+    }
+    let third = |world: &mut World, tag: Option<&str>| {
+        let identity = Identity { user: "ana".into(), tag: tag.map(str::to_owned), ..Identity::default() };
+        let third = world.open(ConnectionOptions { identity: Some(identity), ..ConnectionOptions::default() });
+        world.ask(third, r#""connect":{}"#);
+        world.closed(third)
+    };
+    assert_eq!(third(&mut world, Some("session-2")), Some(3504));
+    assert_eq!(third(&mut world, None), Some(3504));
+    world.cut(claimed[0]);
+    assert_eq!(third(&mut world, None), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nameless_connections_are_not_counted_together() {
+    let mut world = World::with(Limits { connections_per_user_max: 2, ..Limits::default() });
+    for _ in 0..10 {
+        let identity = Some(Identity::default());
+        let nameless = world.open(ConnectionOptions { identity, ..ConnectionOptions::default() });
+        world.ask(nameless, r#""connect":{}"#);
+        assert_eq!(world.closed(nameless), None);
+    }
 }
 
 #[tokio::test(start_paused = true)]
