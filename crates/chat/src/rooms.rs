@@ -48,7 +48,7 @@ pub struct Member {
 pub enum MemberRole {
     /// An administrator of the server: everything.
     Admin,
-    /// The room's creator: removes members, renews and revokes the invite.
+    /// The room's creator: removes members who are no administrators, renews and revokes the invite.
     Creator,
     /// Reads, writes and invites.
     Member,
@@ -100,7 +100,7 @@ pub enum ManageError {
     /// There is no such room, or one of the two is not a member.
     #[error("no such member")]
     NotMember,
-    /// Only the room's creator or an administrator may.
+    /// Only the room's creator, while a member, or an administrator may; and only an administrator may remove one.
     #[error("only the room's creator or an administrator may do this")]
     NotAllowed,
     /// Too many at once.
@@ -172,8 +172,8 @@ impl Chat {
         Ok(())
     }
 
-    /// Ends the membership of somebody else; for the room's creator and administrators. Nothing committed afterwards
-    /// reaches the one removed.
+    /// Ends the membership of somebody else; for the room's creator, while a member, and administrators, whom only an
+    /// administrator removes. Nothing committed afterwards reaches the one removed. Rooms are open: they may join again.
     ///
     /// # Errors
     /// See [`ManageError`].

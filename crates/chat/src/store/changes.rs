@@ -298,6 +298,17 @@ fn leave(db: &Connection, by: PersonId, person: PersonId, room: RoomId, now: Tim
 
 fn remove(db: &Connection, by: PersonId, person: PersonId, room: RoomId, now: Time) -> Answer {
     may_manage(db, by, room)?;
+    let is_above: bool = db
+        .prepare_cached(
+            "SELECT EXISTS (
+                SELECT 1 FROM memberships m JOIN people p ON p.id = m.person JOIN people b ON b.id = ?1
+                WHERE m.room = ?2 AND m.person = ?3 AND p.role = 'admin' AND b.role <> 'admin'
+            )",
+        )?
+        .query_row(params![by, room, person], |row| row.get(0))?;
+    if is_above {
+        return Err(Refusal::NotAllowed.into());
+    }
     leave(db, by, person, room, now)
 }
 
@@ -332,11 +343,14 @@ pub(super) fn member(db: &Connection, room: RoomId, person: PersonId) -> rusqlit
     .optional()
 }
 
-/// Administrators and the room's creator may; another member is told that they may not, everybody else nothing.
+/// Administrators may, and the room's creator while a member; another member is told that they may not, everybody else
+/// nothing. A creator who was removed may join again, as everybody may, and then manages the room again.
 fn may_manage(db: &Connection, person: PersonId, room: RoomId) -> Result<(), ApplyError> {
     let may: Option<bool> = db
         .prepare_cached(
-            "SELECT r.creator = p.id OR p.role = 'admin' FROM rooms r JOIN people p ON p.id = ?2 WHERE r.id = ?1",
+            "SELECT p.role = 'admin' OR (r.creator = p.id AND EXISTS (
+                SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = p.id
+            )) FROM rooms r JOIN people p ON p.id = ?2 WHERE r.id = ?1",
         )?
         .query_row(params![room, person], |row| row.get(0))
         .optional()?;

@@ -25,6 +25,7 @@ enum Operation {
     RenewInvite,
     RevokeInvite,
     RemoveMember,
+    RemoveAdmin,
     Leave,
     Join,
 }
@@ -35,6 +36,8 @@ enum Role {
     Removed,
     Member,
     Creator,
+    /// The creator, removed by the administrator.
+    CreatorOutside,
     AdminOutside,
     AdminInside,
 }
@@ -47,7 +50,7 @@ enum Answer {
     NotAllowed,
 }
 
-const OPERATIONS: [Operation; 20] = [
+const OPERATIONS: [Operation; 21] = [
     Operation::SeeTheCard,
     Operation::Subscribe,
     Operation::Presence,
@@ -66,12 +69,20 @@ const OPERATIONS: [Operation; 20] = [
     Operation::RenewInvite,
     Operation::RevokeInvite,
     Operation::RemoveMember,
+    Operation::RemoveAdmin,
     Operation::Leave,
     Operation::Join,
 ];
 
-const ROLES: [Role; 6] =
-    [Role::Outsider, Role::Removed, Role::Member, Role::Creator, Role::AdminOutside, Role::AdminInside];
+const ROLES: [Role; 7] = [
+    Role::Outsider,
+    Role::Removed,
+    Role::Member,
+    Role::Creator,
+    Role::CreatorOutside,
+    Role::AdminOutside,
+    Role::AdminInside,
+];
 
 fn expected(operation: Operation, role: Role) -> Answer {
     let inside = matches!(role, Role::Member | Role::Creator | Role::AdminInside);
@@ -105,6 +116,12 @@ fn expected(operation: Operation, role: Role) -> Answer {
             (false, true) => Answer::NotAllowed,
             (false, false) => Answer::NoSuchRoom,
         },
+        Operation::RemoveAdmin => match role {
+            Role::AdminInside => Answer::Done,
+            Role::Creator | Role::Member => Answer::NotAllowed,
+            // The administrator who is outside is no member to be removed.
+            Role::Outsider | Role::Removed | Role::CreatorOutside | Role::AdminOutside => Answer::NoSuchRoom,
+        },
     }
 }
 
@@ -122,7 +139,7 @@ async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
             Role::Outsider => &outsider,
             Role::Removed => &removed,
             Role::Member => &member,
-            Role::Creator => &creator,
+            Role::Creator | Role::CreatorOutside => &creator,
             Role::AdminOutside | Role::AdminInside => &admin,
         };
         for operation in OPERATIONS {
@@ -131,10 +148,13 @@ async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
                 world.chat.join_room(inside.id, room).await.unwrap();
             }
             world.chat.remove_member(creator.id, room, removed.id).await.unwrap();
-            if role == Role::AdminInside {
+            if role == Role::CreatorOutside {
+                world.chat.remove_member(admin.id, room, creator.id).await.unwrap();
+            }
+            if role == Role::AdminInside || (operation == Operation::RemoveAdmin && role != Role::AdminOutside) {
                 world.chat.join_room(admin.id, room).await.unwrap();
             }
-            let answer = attempt(&world, operation, who, &creator, &victim, room).await;
+            let answer = attempt(&world, operation, who, &admin, &victim, room).await;
             assert_eq!(answer, expected(operation, role), "{operation:?} by {role:?}");
         }
     }
@@ -144,12 +164,12 @@ async fn attempt(
     world: &World,
     operation: Operation,
     who: &Somebody,
-    creator: &Somebody,
+    admin: &Somebody,
     victim: &Somebody,
     room: RoomId,
 ) -> Answer {
     let (chat, name) = (&world.chat, channel(room));
-    let said = world.say(creator, room, "hello").await.id;
+    let said = world.say(victim, room, "hello").await.id;
     let page = Page { from: PageFrom::End, limit: 10 };
     let mut browser = world.browser(who).await;
     let post = json!({"room": room, "client_id": ClientId::fresh(), "body": "hello"});
@@ -171,12 +191,8 @@ async fn attempt(
         Operation::Invite => invite(chat.room_invite(who.id, room).await.map(drop)),
         Operation::RenewInvite => invite(chat.renew_room_invite(who.id, room).await.map(drop)),
         Operation::RevokeInvite => invite(chat.revoke_room_invite(who.id, room).await),
-        Operation::RemoveMember => match chat.remove_member(who.id, room, victim.id).await {
-            Ok(()) => Answer::Done,
-            Err(ManageError::NotMember) => Answer::NoSuchRoom,
-            Err(ManageError::NotAllowed) => Answer::NotAllowed,
-            Err(error) => panic!("{error}"),
-        },
+        Operation::RemoveMember => manage(chat.remove_member(who.id, room, victim.id).await),
+        Operation::RemoveAdmin => manage(chat.remove_member(who.id, room, admin.id).await),
         Operation::Leave => found(chat.leave_room(who.id, room).await.is_ok()),
         Operation::Join => found(chat.join_room(who.id, room).await.is_ok()),
     }
@@ -202,6 +218,15 @@ fn read(answer: Result<(), ReadError>) -> Answer {
     match answer {
         Ok(()) => Answer::Done,
         Err(ReadError::NotMember) => Answer::NoSuchRoom,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn manage(answer: Result<(), ManageError>) -> Answer {
+    match answer {
+        Ok(()) => Answer::Done,
+        Err(ManageError::NotMember) => Answer::NoSuchRoom,
+        Err(ManageError::NotAllowed) => Answer::NotAllowed,
         Err(error) => panic!("{error}"),
     }
 }
