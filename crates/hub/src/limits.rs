@@ -91,7 +91,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             channels_per_connection_max: 128,
-            connections_per_user_max: 100,
+            connections_per_user_max: 300,
             channels_max: 100_000,
             outbox_bytes_max: 4 << 20,
             outbox_messages_max: 8_192,
