@@ -6,6 +6,9 @@ export const MESSAGE_BYTES_MAX = 16_384;
 /** Events per page of history: about three screens, so that scrolling rarely waits. */
 export const HISTORY_PAGE_EVENTS = 50;
 
+/** Events before the first new one that are loaded with it, so that the new ones have what they answer to. */
+export const BEFORE_NEW_EVENTS = 20;
+
 /** Events per page when catching up after an absence: the server's largest page. */
 export const CATCH_UP_PAGE_EVENTS = 200;
 
@@ -23,6 +26,9 @@ export const WINDOW_EVENTS_START = 80;
 
 /** Pixels from either end at which the next part of the list is shown or fetched. */
 export const PAGING_MARGIN_PX = 600;
+
+/** Pixels from the top at which the line before what is new stands after going to it. */
+export const NEW_LINE_TOP_PX = 48;
 
 /** Pixels from the end within which the list follows new messages. */
 export const FOLLOW_MARGIN_PX = 100;

@@ -139,6 +139,9 @@ export const strings = {
     newLine: "New since you were here",
     newBelow: (count: number) => plural(count, { one: "# new ↓", other: "# new ↓" }),
     newBelowLabel: (count: number) => plural(count, { one: "# new message, go to the end", other: "# new messages, go to the end" }),
+    newAbove: (count: number, more: boolean) => `${numbers.format(count)}${more ? "+" : ""} new ↑`,
+    newAboveLabel: (count: number, more: boolean) =>
+      `${more ? "More than " : ""}${plural(count, { one: "# new message", other: "# new messages" })}, go to the first`,
     toEnd: "Go to the newest message",
     joined: (people: readonly PersonRef[]) => `${names(people)} joined`,
     left: (people: readonly PersonRef[]) => `${names(people)} left`,

@@ -1,10 +1,10 @@
 import { ArrowDown } from "lucide";
 import { useCallback, useEffect, useLayoutEffect, useReducer, useRef } from "preact/hooks";
-import { FOLLOW_MARGIN_PX, PAGING_MARGIN_PX } from "../limits.ts";
+import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
 import type { Room } from "../models/room.ts";
 import { rows } from "../models/rows.ts";
-import { atEnd, grown, newer, older, type Range } from "../models/window.ts";
+import { around, atEnd, grown, newer, older, type Range } from "../models/window.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
 import { RowView } from "./RowView.tsx";
@@ -24,6 +24,10 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
   const following = useRef(true);
   const farUp = useRef(false);
   const anchors = useRef<Anchor[]>([]);
+  /** Whether the line before what is new is above the view; once it was in view it needs no way to it. */
+  const newAbove = useRef(false);
+  const newSeen = useRef<number | null>(null);
+  const goingToNew = useRef(false);
   const settledAt = useRef({ client: 0, scroll: 0 });
   const [, redraw] = useReducer((count: number) => count + 1, 0);
 
@@ -43,10 +47,30 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
   const history = room.history.value;
   const unread = room.unread.value.count;
 
+  const lookForNew = useCallback(() => {
+    const element = scroller.current;
+    const newAfter = room.newAfter.peek();
+    let above = false;
+    if (element && newAfter !== null && newAfter !== newSeen.current && document.visibilityState === "visible") {
+      const line = rowByKey(list.current, "new");
+      above = line ? topOf(line, element) < 0 : newAfter + 1 < Math.max(range.current.from, timeline.first);
+      if (line && !above && topOf(line, element) < element.clientHeight) newSeen.current = newAfter;
+    }
+    if (above === newAbove.current) return;
+    newAbove.current = above;
+    redraw(0);
+  }, [room, timeline]);
+
   const settle = useCallback(() => {
     const element = scroller.current;
     if (!element) return;
-    if (following.current) {
+    const line = goingToNew.current ? rowByKey(list.current, "new") : null;
+    if (goingToNew.current) {
+      goingToNew.current = false;
+      element.scrollTop = line ? element.scrollTop + topOf(line, element) - NEW_LINE_TOP_PX : 0;
+      const message = [...element.querySelectorAll<HTMLElement>("article")].find((row) => topOf(row, element) >= NEW_LINE_TOP_PX);
+      message?.focus({ preventScroll: true });
+    } else if (following.current) {
       element.scrollTop = element.scrollHeight;
     } else {
       for (const { key, top } of anchors.current) {
@@ -59,7 +83,8 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     anchors.current = visible(list.current, element);
     settledAt.current = { client: element.clientHeight, scroll: element.scrollHeight };
     if (following.current && document.visibilityState === "visible") room.markRead();
-  }, [room]);
+    lookForNew();
+  }, [room, lookForNew]);
 
   const page = useCallback(() => {
     const element = scroller.current;
@@ -99,8 +124,9 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     anchors.current = visible(list.current, element);
     if (following.current && document.visibilityState === "visible") room.markRead();
     if (wasFollowing !== following.current || wasFarUp !== farUp.current) redraw(0);
+    lookForNew();
     page();
-  }, [room, page, settle]);
+  }, [room, page, settle, lookForNew]);
 
   const toEnd = useCallback(() => {
     following.current = true;
@@ -108,6 +134,17 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     range.current = atEnd(timeline.last);
     redraw(0);
   }, [timeline]);
+
+  const toNew = useCallback(async () => {
+    await room.loadNew();
+    const newAfter = room.newAfter.peek();
+    if (newAfter === null) return;
+    following.current = false;
+    goingToNew.current = true;
+    newSeen.current = newAfter;
+    range.current = around(newAfter + 1, timeline.first, timeline.last);
+    redraw(0);
+  }, [room, timeline]);
 
   // What this person sends brings the end into view.
   const unsentCount = chat.outbox.in(room.id).length;
@@ -132,14 +169,16 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     if (list.current) resized.observe(list.current);
     const seen = (): void => {
       if (document.visibilityState === "visible" && following.current) room.markRead();
+      lookForNew();
     };
     document.addEventListener("visibilitychange", seen);
     return () => {
       resized.disconnect();
       document.removeEventListener("visibilitychange", seen);
     };
-  }, [room, settle]);
+  }, [room, settle, lookForNew]);
 
+  const fresh = newAbove.current ? room.countNew() : null;
   const name = room.info.value.name;
   return (
     <div class="messages">
@@ -176,6 +215,11 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
           ))}
         </div>
       </div>
+      {fresh && fresh.count > 0 && (
+        <button type="button" class="to-new" aria-label={strings.room.newAboveLabel(fresh.count, fresh.more)} onClick={() => void toNew()}>
+          {strings.room.newAbove(fresh.count, fresh.more)}
+        </button>
+      )}
       {!following.current && (unread > 0 || farUp.current) && (
         <button
           type="button"

@@ -7,6 +7,7 @@
 import { batch, computed, signal, type ReadonlySignal } from "@preact/signals";
 import type { Api } from "../api.ts";
 import {
+  BEFORE_NEW_EVENTS,
   CATCH_UP_EVENTS_MAX,
   CATCH_UP_PAGE_EVENTS,
   HISTORY_PAGE_EVENTS,
@@ -70,6 +71,8 @@ export class Room {
   ) {
     this.info = signal(info);
     this.lastRead = signal(context.lastRead ?? info.offset);
+    // The first visit counts everything as read, and the next one must know where that was.
+    if (context.lastRead === null) context.saveRead(info.offset);
     this.unread = computed(() => this.countUnread(this.version.value, this.lastRead.value));
     this.unfollow = context.live.follow(info.id, {
       subscribed: (offset, epoch) => this.subscribed(offset, epoch),
@@ -97,7 +100,8 @@ export class Room {
     const { lastRead, timeline } = this;
     const newest = Math.max(timeline.last, this.info.peek().offset);
     this.newAfter.value = lastRead.peek() < newest ? lastRead.peek() : null;
-    if (!timeline.positioned || (timeline.events.length < HISTORY_PAGE_EVENTS && timeline.hasOlder)) void this.loadOlder();
+    const short = timeline.events.length < HISTORY_PAGE_EVENTS && timeline.hasOlder;
+    if (!timeline.positioned || short || this.newMissing > 0) void this.loadOlder();
     void this.refreshPresence();
   }
 
@@ -126,11 +130,29 @@ export class Room {
     this.history.value = "loading";
     try {
       const at = timeline.positioned ? { before: timeline.first } : {};
-      this.merge(await this.context.api.events(this.id, at, HISTORY_PAGE_EVENTS));
+      // What is new comes along where it fits into a page, so that it can be counted.
+      const wanted = this.newMissing > 0 ? this.newMissing + BEFORE_NEW_EVENTS : 0;
+      const limit = Math.min(Math.max(wanted, HISTORY_PAGE_EVENTS), CATCH_UP_PAGE_EVENTS);
+      this.merge(await this.context.api.events(this.id, at, limit));
       this.history.value = "idle";
     } catch {
       this.history.value = "failed";
     }
+  }
+
+  /** Reads history until the first new message is here; stops at what is too far for reading one by one. */
+  async loadNew(): Promise<void> {
+    const { timeline } = this;
+    while (this.newMissing > 0 && timeline.last - timeline.first < CATCH_UP_EVENTS_MAX) {
+      const before = timeline.first;
+      await this.loadOlder();
+      if (timeline.first === before) return;
+    }
+  }
+
+  /** How many messages are new since the last look. */
+  countNew(): Unread {
+    return this.countAfter(this.newAfter.peek() ?? Infinity);
   }
 
   async refreshPresence(): Promise<void> {
@@ -242,14 +264,26 @@ export class Room {
     this.here.value = this.presence.people();
   }
 
+  /** New events that are older than everything held. */
+  private get newMissing(): number {
+    const newAfter = this.newAfter.peek();
+    const { timeline } = this;
+    const from = timeline.positioned ? timeline.first : this.info.peek().offset + 1;
+    return newAfter === null ? 0 : Math.max(0, from - 1 - newAfter);
+  }
+
   private countUnread(_version: number, lastRead: number): Unread {
+    return this.countAfter(lastRead);
+  }
+
+  private countAfter(read: number): Unread {
     const { timeline } = this;
     let count = 0;
-    for (let number = Math.max(lastRead + 1, timeline.first); number <= timeline.last; number++) {
+    for (let number = Math.max(read + 1, timeline.first); number <= timeline.last; number++) {
       const event = timeline.at(number);
       if (event?.type === "message.posted" && event.message?.author.id !== this.context.me.id) count += 1;
     }
     const from = timeline.positioned ? timeline.first : this.info.peek().offset + 1;
-    return { count, more: lastRead < from - 1 };
+    return { count, more: read < from - 1 };
   }
 }

@@ -52,7 +52,9 @@ export function rows(input: RowsInput): Row[] {
   const list: Row[] = [];
   let day = "";
   let latest = -Infinity;
-  let newShown = input.newAfter === null;
+  const start = Math.max(input.from, input.timeline.first);
+  // Where the first new message is further up, the line is there too.
+  let newShown = input.newAfter === null || input.newAfter < start - 1;
 
   const openDay = (time: number): void => {
     const next = dayOf(time);
@@ -85,7 +87,7 @@ export function rows(input: RowsInput): Row[] {
     list.push({ kind: "note", key: `n-${event.number}`, note, people: [person], time: event.time, number: event.number });
   };
 
-  for (let number = Math.max(input.from, input.timeline.first); number <= input.to; number++) {
+  for (let number = start; number <= input.to; number++) {
     const event = input.timeline.at(number);
     if (!event) break;
     const message = event.type === "message.posted" ? input.timeline.message(event) : undefined;

@@ -2,13 +2,19 @@
  * Which part of a room's history is in the page: a range of event numbers, at most `WINDOW_EVENTS_MAX` long. `to` is
  * infinite while the range reaches the end and grows with it.
  */
-import { HISTORY_PAGE_EVENTS, WINDOW_EVENTS_MAX, WINDOW_EVENTS_START } from "../limits.ts";
+import { BEFORE_NEW_EVENTS, HISTORY_PAGE_EVENTS, WINDOW_EVENTS_MAX, WINDOW_EVENTS_START } from "../limits.ts";
 
 export type Range = { from: number; to: number };
 
 /** The newest part. */
 export function atEnd(last: number): Range {
   return { from: Math.max(1, last - WINDOW_EVENTS_START + 1), to: Infinity };
+}
+
+/** The part that begins shortly before an event. */
+export function around(number: number, first: number, last: number): Range {
+  const from = Math.max(first, number - BEFORE_NEW_EVENTS);
+  return { from, to: from + WINDOW_EVENTS_MAX - 1 >= last ? Infinity : from + WINDOW_EVENTS_MAX - 1 };
 }
 
 /** One page further up; drops what is then too much at the end. */
