@@ -39,9 +39,11 @@ conformance: ## the WebSocket engine against Autobahn and other implementations,
 	crates/serve/tests/h2spec/run
 	FUZZ_SECONDS=60 cargo test --locked --release --manifest-path fuzz/Cargo.toml
 
-bench: build ## the load generator, and the comparison with peers where bench/compare/run exists
-	@if [ -x bench/compare/run ]; then exec bench/compare/run $(ARGS); \
-	else $(BINARY) bench fanout $(ARGS) && $(BINARY) bench idle $(ARGS); fi
+bench: build ## fan-out and idle connections, then server and WebSocket engine beside their peers (all on loopback)
+	$(BINARY) bench fanout $(ARGS)
+	$(BINARY) bench idle $(ARGS)
+	bench/serve/run
+	bench/websocket/run
 
 web: $(WEB_BUILT) ## the web UI alone, into web/dist
 
