@@ -7,6 +7,7 @@ import { clockTime, dayLabel, fullTime, machineTime, shortClockTime } from "../m
 import { strings } from "../strings.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
+import { focusComposer } from "./keyboard.ts";
 
 type Props = { row: Row; outbox: Outbox; waiting: boolean };
 
@@ -53,6 +54,15 @@ function MessageView({ row, outbox, waiting }: { row: MessageRow; outbox: Outbox
   const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (waiting ? room.waiting : room.sending) : "";
   const body = row.deleted ? room.deleted : row.body;
   const clientId = row.unsent?.client_id;
+  // The button goes away with its row or its reason, and the focus must not go with it.
+  const remove = (id: string): void => {
+    outbox.delete(id);
+    focusComposer();
+  };
+  const retry = (id: string): void => {
+    outbox.retry(id);
+    focusComposer();
+  };
   const stamp = (
     <time class="message-time" dateTime={machineTime(row.time)} title={fullTime(row.time)}>
       {row.head ? time : shortClockTime(row.time)}
@@ -103,7 +113,7 @@ function MessageView({ row, outbox, waiting }: { row: MessageRow; outbox: Outbox
           <p class="message-fate">
             {room.waiting}
             {clientId !== undefined && row.unsent?.attempted === false && (
-              <button type="button" class="link-button" onClick={() => outbox.delete(clientId)}>
+              <button type="button" class="link-button" onClick={() => remove(clientId)}>
                 {room.deleteUnsent}
               </button>
             )}
@@ -114,10 +124,10 @@ function MessageView({ row, outbox, waiting }: { row: MessageRow; outbox: Outbox
             <span>
               <Icon of={CircleAlert} size={14} /> <strong>{room.notSent}</strong> {room.failure(row.unsent.failure)}
             </span>
-            <button type="button" class="link-button" onClick={() => outbox.retry(clientId)}>
+            <button type="button" class="link-button" onClick={() => retry(clientId)}>
               {room.retrySend}
             </button>
-            <button type="button" class="link-button" onClick={() => outbox.delete(clientId)}>
+            <button type="button" class="link-button" onClick={() => remove(clientId)}>
               {room.deleteUnsent}
             </button>
           </p>
