@@ -164,7 +164,7 @@ export const strings = {
     placeholder: (room: string) => `Message ${room}`,
     send: "Send",
     tooLong: (bytes: number, max: number) =>
-      `${plural(bytes - max, { one: "# byte", other: "# bytes" })} too long. A message holds at most ${numbers.format(max)}.`,
+      `${plural(bytes - max, { one: "# byte", other: "# bytes" })} too long. A message holds at most ${numbers.format(max)} bytes.`,
     nearlyFull: (left: number) => `${plural(left, { one: "# byte", other: "# bytes" })} left`,
   },
   people: {
@@ -193,7 +193,8 @@ export const strings = {
     shareText: (room: string, server: string) => `Join ${room} on ${server}`,
     qr: "QR code of the invite link",
     onlyThisComputer: "Only this computer can open the link for now. To let others in, start the server with",
-    onlyThisComputerOptions: ["--listen 0.0.0.0:8000", "--public-url"],
+    onlyThisComputerOptions: (port: string) => [`--listen 0.0.0.0:${port}`, "--public-url"],
+    show: "Show the link",
     until: (date: string) => `Works until ${date}.`,
     renew: "Make a new link",
     renewLead: "The old link stops working at once.",

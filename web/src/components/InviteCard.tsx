@@ -1,5 +1,5 @@
 import { Check, Copy, Share2, X } from "lucide";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat, Welcome } from "../models/chat.ts";
 import { describe } from "../models/problems.ts";
@@ -19,21 +19,41 @@ export function InviteCard({ app, chat, room, welcome }: Props) {
   const [problem, setProblem] = useState<string | null>(null);
   const [attempt, setAttempt] = useState(0);
   const [renewed, setRenewed] = useState(false);
+  const [unfolded, setUnfolded] = useState(false);
+  const card = useRef<HTMLElement>(null);
   const heading = useId();
-  const { invite, first } = welcome;
+  const { invite, asked } = welcome;
+  // Somebody came: the greeting has done its work and makes room.
+  const greets = welcome.first && !room.company.value;
+  const folded = welcome.first && !greets && !unfolded;
   const { name } = room.info.value;
 
   useEffect(() => {
     if (invite) return;
     app.api.invite(room.id).then(
-      (found) => (chat.welcome.value = { room: room.id, invite: found, first: false }),
+      (found) => (chat.welcome.value = { ...welcome, invite: found }),
       (error: unknown) => setProblem(describe(error)),
     );
-  }, [app, chat, room, invite, attempt]);
+  }, [app, chat, room, welcome, invite, attempt]);
+
+  useEffect(() => {
+    if (asked > 0) card.current?.focus();
+  }, [asked]);
+
+  useEffect(() => {
+    if (welcome.first && !greets) chat.settings.welcome = null;
+  }, [chat, welcome, greets]);
+
+  // What had the focus may be folded away.
+  const hadFocus = card.current?.contains(document.activeElement) ?? false;
+  useLayoutEffect(() => {
+    if (hadFocus && !card.current?.contains(document.activeElement)) card.current?.focus();
+  }, [folded, hadFocus]);
 
   const renew = async (): Promise<void> => {
     try {
-      chat.welcome.value = { room: room.id, invite: await app.api.renewInvite(room.id), first };
+      const renewedInvite = await app.api.renewInvite(room.id);
+      chat.welcome.value = { ...welcome, invite: renewedInvite };
       setRenewed(true);
       setProblem(null);
     } catch (error) {
@@ -42,35 +62,51 @@ export function InviteCard({ app, chat, room, welcome }: Props) {
   };
 
   const dismiss = (): void => {
-    chat.welcome.value = null;
+    chat.dismissInvite();
     focusComposer();
   };
 
   return (
-    <section class="invite" aria-labelledby={heading} data-testid="invite-card">
+    <section
+      ref={card}
+      class={folded ? "invite invite-folded" : "invite"}
+      aria-labelledby={heading}
+      data-testid="invite-card"
+      tabIndex={-1}
+    >
       <header class="invite-header">
-        <h2 id={heading}>{first ? strings.invite.welcome(name) : strings.invite.title(name)}</h2>
+        <h2 id={heading}>{greets ? strings.invite.welcome(name) : strings.invite.title(name)}</h2>
+        {folded && (
+          <button type="button" class="link-button" onClick={() => setUnfolded(true)}>
+            {strings.invite.show}
+          </button>
+        )}
         <button type="button" class="icon-button" aria-label={strings.invite.dismiss} title={strings.invite.dismiss} onClick={dismiss}>
           <Icon of={X} />
         </button>
       </header>
-      {invite && (
+      {invite && !folded && (
         <div class="invite-body">
           <div class="invite-words">
             <p class="lead">{strings.invite.lead}</p>
-            <InviteLink url={invite.url} room={name} server={app.boot.server_name} />
+            <InviteLink key={invite.url} url={invite.url} room={name} server={app.boot.server_name} />
             {app.boot.only_this_computer && (
               <p class="invite-note">
                 {strings.invite.onlyThisComputer}{" "}
-                {strings.invite.onlyThisComputerOptions.map((option, i) => [
+                {strings.invite.onlyThisComputerOptions(portInUse()).map((option, i) => [
                   i > 0 && ` ${strings.invite.and} `,
                   <code key={option}>{option}</code>,
                 ])}
                 .
               </p>
             )}
+            {renewed && (
+              <p class="invite-small" role="status">
+                {strings.invite.renewed}
+              </p>
+            )}
             <p class="invite-small">
-              {renewed ? strings.invite.renewed : until(invite)}{" "}
+              {until(invite)}{" "}
               <button type="button" class="link-button" title={strings.invite.renewLead} onClick={() => void renew()}>
                 {strings.invite.renew}
               </button>
@@ -98,6 +134,11 @@ export function InviteCard({ app, chat, room, welcome }: Props) {
       )}
     </section>
   );
+}
+
+/** An address without a port uses its scheme's own. */
+function portInUse(): string {
+  return location.port || (location.protocol === "https:" ? "443" : "80");
 }
 
 function until(invite: Invite): string {

@@ -118,7 +118,7 @@ export class App {
     history.replaceState(null, "", `/rooms/${room.id}`);
     const chat = this.showChat(person, room.id);
     chat.adopt({ ...room, member: true });
-    if (invite) chat.welcome.value = { room: room.id, invite, first: true };
+    if (invite) chat.greet(room.id, invite);
   }
 
   private showChat(me: Person, room: string | null): Chat {

@@ -23,7 +23,14 @@ export type ChatOptions = {
 };
 
 /** What the invite card shows, and for which room. */
-export type Welcome = { room: string; invite: Invite | null; first: boolean };
+export type Welcome = {
+  room: string;
+  invite: Invite | null;
+  /** Whether it greets the one who set the server up. */
+  first: boolean;
+  /** How often it was asked for; each time it takes the focus. */
+  asked: number;
+};
 
 export class Chat {
   readonly me: Person;
@@ -157,7 +164,18 @@ export class Chat {
 
   /** Shows the invite card of a room; the card asks for the invite. */
   showInvite(room: string): void {
-    this.welcome.value = { room, invite: null, first: false };
+    this.welcome.value = { room, invite: null, first: false, asked: (this.welcome.peek()?.asked ?? 0) + 1 };
+  }
+
+  /** Greets the one who set the server up, until the card is dismissed or somebody joins, also across reloads. */
+  greet(room: string, invite: Invite | null): void {
+    this.settings.welcome = room;
+    this.welcome.value = { room, invite, first: true, asked: 0 };
+  }
+
+  dismissInvite(): void {
+    this.settings.welcome = null;
+    this.welcome.value = null;
   }
 
   /** Tells a screen reader, after what was said before. */
@@ -183,11 +201,19 @@ export class Chat {
       }
       this.known.value = [...rooms].sort(byName);
       this.setJoined(rooms.filter((room) => room.member));
+      if (!this.ready.peek()) this.greetAgain();
       this.ready.value = true;
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) return; // `doubt` looks after it
       if (!this.ready.peek()) setTimeout(() => void this.refreshRooms(), 2_000);
     }
+  }
+
+  private greetAgain(): void {
+    const room = this.settings.welcome;
+    if (!room || this.welcome.peek()) return;
+    if (this.find(room)?.company.peek() === false) this.greet(room, null);
+    else this.settings.welcome = null;
   }
 
   private setJoined(infos: readonly RoomInfo[]): void {

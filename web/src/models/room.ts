@@ -52,9 +52,12 @@ export class Room {
   /** Counts the changes of who is a member. */
   readonly membership = signal(0);
   readonly unread: ReadonlySignal<Unread>;
+  /** Whether somebody else is, or was, in the room. */
+  readonly company: ReadonlySignal<boolean>;
   /** What stands in the composer. */
   readonly draft = signal("");
 
+  private readonly othersSeen = signal(false);
   private readonly typists = new Typing();
   private readonly presence = new Presence();
   private readonly unfollow: () => void;
@@ -74,6 +77,7 @@ export class Room {
     // The first visit counts everything as read, and the next one must know where that was.
     if (context.lastRead === null) context.saveRead(info.offset);
     this.unread = computed(() => this.countUnread(this.version.value, this.lastRead.value));
+    this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
     this.unfollow = context.live.follow(info.id, {
       subscribed: (offset, epoch) => this.subscribed(offset, epoch),
       event: (event) => this.event(event),
@@ -232,6 +236,7 @@ export class Room {
     batch(() => {
       for (const event of events) {
         if (event.type === "member.joined" || event.type === "member.left") this.membership.value += 1;
+        if (event.type === "member.joined" && event.member?.id !== this.context.me.id) this.othersSeen.value = true;
         const message = event.type === "message.posted" ? event.message : undefined;
         if (!message) continue;
         if (message.author.id === this.context.me.id) this.context.outbox.arrived(message.client_id);

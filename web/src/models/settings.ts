@@ -27,6 +27,15 @@ export class Settings {
     this.write("room", room);
   }
 
+  /** The room whose first invite card is neither dismissed nor followed by anybody yet. */
+  get welcome(): string | null {
+    return this.read("welcome");
+  }
+
+  set welcome(room: string | null) {
+    this.write("welcome", room);
+  }
+
   lastRead(room: string): number | null {
     const stored = Number(this.read(`read.${room}`) ?? NaN);
     return Number.isSafeInteger(stored) ? stored : null;
