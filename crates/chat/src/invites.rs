@@ -104,7 +104,8 @@ pub enum InviteError {
     /// There is no such room, or the person is not a member: the same answer.
     #[error("no such room")]
     NotMember,
-    /// Only the room's creator or an administrator may.
+    /// Only the room's creator, while a member, or an administrator may; also the answer to a member who asks for an
+    /// invite that was revoked.
     #[error("only the room's creator or an administrator may do this")]
     NotAllowed,
     /// Too many invites.
@@ -162,15 +163,23 @@ impl Chat {
         }
     }
 
-    /// The room's present invite, for any member; made if there is none that is good.
+    /// The room's present invite, for any member. One that has expired or is used up is followed by a new one, which
+    /// counts as making an invite. One that was revoked is not: the creator or an administrator who asks here, as a
+    /// member, renews it; others are not allowed until one of them has.
     ///
     /// # Errors
     /// See [`InviteError`].
     pub async fn room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
+        let now = self.0.clock.now();
+        if let Some(invite) = self.0.store.room_invite(room, person, now).await? {
+            return Ok(invite);
+        }
+        self.0.limiters.invites.take(person, now)?;
         self.change_invite(Change::CurrentInvite { person, room, code: Code::fresh() }).await
     }
 
-    /// A new invite in the place of the present one, which is dead at once; for the creator and administrators.
+    /// A new invite in the place of the present one, which is dead at once; for the creator, while a member, and
+    /// administrators.
     ///
     /// # Errors
     /// See [`InviteError`].
@@ -179,11 +188,13 @@ impl Chat {
         self.change_invite(Change::RenewInvite { person, room, code: Code::fresh() }).await
     }
 
-    /// Makes the room's present invite dead at once; for the creator and administrators.
+    /// Makes the room's present invite dead at once; for the creator, while a member, and administrators. Who has an
+    /// account may still join: rooms are open.
     ///
     /// # Errors
     /// See [`InviteError`].
     pub async fn revoke_room_invite(&self, person: PersonId, room: RoomId) -> Result<(), InviteError> {
+        self.0.limiters.invites.take(person, self.0.clock.now())?;
         self.0.writer.write(Change::RevokeInvite { person, room }).await?;
         Ok(())
     }

@@ -98,7 +98,7 @@ pub struct Rates {
     pub memberships: Rate,
     /// Rooms made, per person.
     pub rooms: Rate,
-    /// Invites made or renewed, per person.
+    /// Invites made, renewed or revoked, per person; reading one that is good is not counted.
     pub invites: Rate,
     /// Invite codes tried, accounts tried and set-up codes tried, per address of a client: a household or an office
     /// behind one address may sign up together.

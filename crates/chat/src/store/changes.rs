@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     Applied, ApplyError, Change, NewMessage, NewPerson, NewRoom, NewSession, Outcome, Posted, Refusal,
+    reads::room_invite,
     values::{ROOM, number, room, signed, who},
 };
 use crate::{
@@ -181,25 +182,15 @@ fn sweep_sessions(db: &Connection, now: Time) -> Answer {
 
 fn current_invite(db: &Connection, person: PersonId, room: RoomId, code: &Code, now: Time) -> Answer {
     member(db, room, person)?.ok_or(Refusal::NotMember)?;
-    let current = db
-        .prepare_cached(
-            "SELECT code, created, expires, uses_max, uses FROM invites
-            WHERE room = ?1 AND revoked IS NULL AND expires > ?2 AND uses < uses_max",
-        )?
-        .query_row(params![room, now], |row| {
-            Ok(Invite {
-                code: Code::stored(row.get(0)?),
-                room,
-                created: row.get(1)?,
-                expires: row.get(2)?,
-                uses_max: row.get(3)?,
-                uses: row.get(4)?,
-            })
-        })
-        .optional()?;
-    let invite = match current {
+    let invite = match room_invite(db, room, person, now)? {
         Some(invite) => invite,
-        None => insert_invite(db, person, room, code, now)?,
+        None => {
+            // An invite that ran out may be followed by another; a revocation is undone by who may revoke.
+            if is_revoked(db, room)? {
+                may_manage(db, person, room)?;
+            }
+            insert_invite(db, person, room, code, now)?
+        }
     };
     Outcome::Invite(invite).with(Vec::new())
 }
@@ -211,7 +202,8 @@ fn renew_invite(db: &Connection, person: PersonId, room: RoomId, code: &Code, no
 
 fn revoke_invite(db: &Connection, person: PersonId, room: RoomId, now: Time) -> Answer {
     may_manage(db, person, room)?;
-    kill_invite(db, room, now)?;
+    db.prepare_cached("UPDATE invites SET revoked = ?2 WHERE room = ?1 AND revoked IS NULL")?
+        .execute(params![room, now])?;
     Outcome::Done.with(Vec::new())
 }
 
@@ -233,7 +225,8 @@ fn insert_invite(
     code: &Code,
     now: Time,
 ) -> Result<Invite, ApplyError> {
-    kill_invite(db, room, now)?;
+    // A room has one invite, good or dead: what was there before would never be looked at again.
+    db.prepare_cached("DELETE FROM invites WHERE room = ?1")?.execute([room])?;
     let expires = now.plus(INVITE_LIFETIME);
     db.prepare_cached(
         "INSERT INTO invites (digest, code, room, inviter, created, expires, uses_max, uses)
@@ -243,10 +236,13 @@ fn insert_invite(
     Ok(Invite { code: code.clone(), room, created: now, expires, uses_max: INVITE_USES_MAX, uses: 0 })
 }
 
-fn kill_invite(db: &Connection, room: RoomId, now: Time) -> Result<(), ApplyError> {
-    db.prepare_cached("UPDATE invites SET revoked = ?2 WHERE room = ?1 AND revoked IS NULL")?
-        .execute(params![room, now])?;
-    Ok(())
+/// Whether the room's last invite was revoked, and not merely used up or expired.
+fn is_revoked(db: &Connection, room: RoomId) -> rusqlite::Result<bool> {
+    db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM invites WHERE room = ?1)
+        AND NOT EXISTS (SELECT 1 FROM invites WHERE room = ?1 AND revoked IS NULL)",
+    )?
+    .query_row([room], |row| row.get(0))
 }
 
 fn good_invite(db: &Connection, invite: Digested, now: Time) -> Result<RoomId, ApplyError> {

@@ -44,6 +44,7 @@ macro_rules! runs_the_contract {
             an_address_has_one_account,
             s29_an_invite_works_until_it_is_used_up_expired_or_replaced,
             an_invite_is_not_used_up_by_members,
+            s29_a_revoked_invite_comes_back_by_the_hand_of_who_may_revoke,
             a_session_is_found_by_its_token_until_it_ends,
             s22_sessions_expire_by_idleness_and_by_age,
             s21_a_new_password_ends_the_other_sessions,
@@ -254,6 +255,28 @@ pub(super) async fn an_invite_is_not_used_up_by_members(fixture: &impl Fixture) 
     assert_eq!(accepted.events, []);
     let current = Change::CurrentInvite { person: world.ana, room: world.general, code: Code::fresh() };
     assert_eq!(invite_of(world.done(current).await).uses, 0);
+}
+
+pub(super) async fn s29_a_revoked_invite_comes_back_by_the_hand_of_who_may_revoke(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, ben, room) = (world.ana, world.invited("Ben").await, world.general);
+    let current = |person| Change::CurrentInvite { person, room, code: Code::fresh() };
+    let seen = async |world: &World| world.store.room_invite(room, ben, world.now).await.unwrap();
+    assert!(seen(&world).await.is_some());
+    assert!(world.store.room_invite(room, PersonId::fresh(), START).await.unwrap().is_none(), "for members alone");
+
+    world.done(Change::RevokeInvite { person: ana, room }).await;
+    assert!(seen(&world).await.is_none());
+    assert_eq!(world.refused(current(ben)).await, Refusal::NotAllowed);
+    world.now = world.now.plus(INVITE_LIFETIME * 10);
+    world.done(Change::SweepSessions).await;
+    assert_eq!(world.refused(current(ben)).await, Refusal::NotAllowed, "a revocation does not wear off");
+    let renewed = invite_of(world.done(Change::RenewInvite { person: ana, room, code: Code::fresh() }).await);
+    assert_eq!(seen(&world).await.unwrap(), renewed);
+
+    world.now = world.now.plus(INVITE_LIFETIME);
+    let next = invite_of(world.done(current(ben)).await);
+    assert!(!next.code.is(renewed.code.reveal()), "one that merely ran out is followed by another");
 }
 
 pub(super) async fn a_session_is_found_by_its_token_until_it_ends(fixture: &impl Fixture) {

@@ -61,6 +61,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The invite of this code, if it is good at `now`.
     fn invite(&self, code: Digested, now: Time) -> Read<'_, Option<InviteCard>>;
+    /// The room's invite, if it is good at `now` and `person` is a member.
+    fn room_invite(&self, room: RoomId, person: PersonId, now: Time) -> Read<'_, Option<Invite>>;
 
     /// All rooms as `person` sees them: those they are a member of first, then by name.
     fn rooms(&self, person: PersonId) -> Read<'_, Vec<Room>>;
@@ -189,7 +191,8 @@ pub enum Change {
     /// Sessions that have expired end; those that ended long ago are forgotten.
     SweepSessions,
 
-    /// The room's invite: the present one if it is good, else a new one with this code.
+    /// The room's invite: the present one if it is good, else a new one with this code. After one that was revoked only
+    /// who may renew it gets a new one.
     CurrentInvite {
         /// Who asks; must be a member.
         person: PersonId,
@@ -198,7 +201,7 @@ pub enum Change {
         /// The code of a new one.
         code: Code,
     },
-    /// A new invite in the place of the room's present one, which is dead at once.
+    /// A new invite in the place of the room's present one, which is dead at once and forgotten.
     RenewInvite {
         /// Who asks; must be the creator or an administrator.
         person: PersonId,
@@ -207,7 +210,7 @@ pub enum Change {
         /// The new code.
         code: Code,
     },
-    /// The room's invite is dead.
+    /// The room's invite is dead; it is remembered as revoked until there is a new one.
     RevokeInvite {
         /// Who asks; must be the creator or an administrator.
         person: PersonId,

@@ -11,13 +11,13 @@ use super::{
 use crate::{
     events::{Event, EventKind, Message, Who},
     ids::{MessageId, PersonId, RoomId, SessionId},
-    invites::InviteCard,
+    invites::{Invite, InviteCard},
     limits::{SESSION_IDLE, SESSION_LIFETIME},
     names::{Email, Name},
     passwords::StoredHash,
     people::{Credentials, Person, Role},
     rooms::{Member, MemberRole, Room},
-    secrets::Digested,
+    secrets::{Code, Digested},
     sessions::{Session, SignedIn},
     time::Time,
 };
@@ -91,6 +91,31 @@ pub(super) fn invite(db: &Connection, code: Digested, now: Time) -> rusqlite::Re
     )?
     .query_row(params![code, now], |row| {
         Ok(InviteCard { inviter: who(row)?, room: row.get(2)?, room_name: Name::stored(row.get(3)?) })
+    })
+    .optional()
+}
+
+/// The room's invite if it is good and the person is a member; the change that makes one looks the same way.
+pub(super) fn room_invite(
+    db: &Connection,
+    room: RoomId,
+    person: PersonId,
+    now: Time,
+) -> rusqlite::Result<Option<Invite>> {
+    db.prepare_cached(
+        "SELECT code, created, expires, uses_max, uses FROM invites
+        WHERE room = ?1 AND revoked IS NULL AND expires > ?3 AND uses < uses_max
+        AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = ?1 AND m.person = ?2)",
+    )?
+    .query_row(params![room, person, now], |row| {
+        Ok(Invite {
+            code: Code::stored(row.get(0)?),
+            room,
+            created: row.get(1)?,
+            expires: row.get(2)?,
+            uses_max: row.get(3)?,
+            uses: row.get(4)?,
+        })
     })
     .optional()
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     events::{Message, Who},
     ids::{MessageId, PersonId, RoomId, SessionId},
-    invites::InviteCard,
+    invites::{Invite, InviteCard},
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     names::Email,
     people::{Credentials, Person},
@@ -197,6 +197,10 @@ impl Store for Sqlite {
 
     fn invite(&self, code: Digested, now: Time) -> Read<'_, Option<InviteCard>> {
         self.read(move |db| reads::invite(db, code, now))
+    }
+
+    fn room_invite(&self, room: RoomId, person: PersonId, now: Time) -> Read<'_, Option<Invite>> {
+        self.read(move |db| reads::room_invite(db, room, person, now))
     }
 
     fn rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {

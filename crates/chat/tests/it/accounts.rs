@@ -271,6 +271,26 @@ async fn s63_posting_inviting_and_joining_have_their_limits() {
 }
 
 #[tokio::test]
+async fn s63_making_and_revoking_invites_is_limited_and_reading_a_good_one_is_not() {
+    let slow = Rate { burst: 2, per_second: 1.0 };
+    let world = World::with(|options| tidings_chat::Options {
+        rates: Rates { invites: slow, ..Rates::unlimited() },
+        ..options
+    });
+    let (ana, general, _) = world.set_up().await;
+    for _ in 0..9 {
+        world.chat.room_invite(ana.id, general.id).await.unwrap();
+    }
+    for _ in 0..2 {
+        world.chat.revoke_room_invite(ana.id, general.id).await.unwrap();
+    }
+    let revoked = world.chat.revoke_room_invite(ana.id, general.id).await;
+    assert!(matches!(revoked, Err(InviteError::TooMany(_))), "{revoked:?}");
+    let made = world.chat.room_invite(ana.id, general.id).await;
+    assert!(matches!(made, Err(InviteError::TooMany(_))), "{made:?}");
+}
+
+#[tokio::test]
 async fn a_data_directory_has_one_server() {
     let world = World::new();
     let error = Chat::open(options(world.dir.path(), &world.time)).err().expect("refused");

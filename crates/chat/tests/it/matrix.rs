@@ -22,6 +22,7 @@ enum Operation {
     Message,
     Members,
     Invite,
+    InviteAfterRevoking,
     RenewInvite,
     RevokeInvite,
     RemoveMember,
@@ -50,7 +51,7 @@ enum Answer {
     NotAllowed,
 }
 
-const OPERATIONS: [Operation; 21] = [
+const OPERATIONS: [Operation; 22] = [
     Operation::SeeTheCard,
     Operation::Subscribe,
     Operation::Presence,
@@ -66,6 +67,7 @@ const OPERATIONS: [Operation; 21] = [
     Operation::Message,
     Operation::Members,
     Operation::Invite,
+    Operation::InviteAfterRevoking,
     Operation::RenewInvite,
     Operation::RevokeInvite,
     Operation::RemoveMember,
@@ -115,6 +117,11 @@ fn expected(operation: Operation, role: Role) -> Answer {
             (true, _) => Answer::Done,
             (false, true) => Answer::NotAllowed,
             (false, false) => Answer::NoSuchRoom,
+        },
+        Operation::InviteAfterRevoking => match role {
+            Role::Creator | Role::AdminInside => Answer::Done,
+            Role::Member => Answer::NotAllowed,
+            Role::Outsider | Role::Removed | Role::CreatorOutside | Role::AdminOutside => Answer::NoSuchRoom,
         },
         Operation::RemoveAdmin => match role {
             Role::AdminInside => Answer::Done,
@@ -189,6 +196,11 @@ async fn attempt(
         Operation::Message => found(chat.message(who.id, room, said).await.unwrap().is_some()),
         Operation::Members => found(chat.members(who.id, room).await.unwrap().is_some()),
         Operation::Invite => invite(chat.room_invite(who.id, room).await.map(drop)),
+        Operation::InviteAfterRevoking => {
+            chat.room_invite(victim.id, room).await.unwrap();
+            chat.revoke_room_invite(admin.id, room).await.unwrap();
+            invite(chat.room_invite(who.id, room).await.map(drop))
+        }
         Operation::RenewInvite => invite(chat.renew_room_invite(who.id, room).await.map(drop)),
         Operation::RevokeInvite => invite(chat.revoke_room_invite(who.id, room).await),
         Operation::RemoveMember => manage(chat.remove_member(who.id, room, victim.id).await),
