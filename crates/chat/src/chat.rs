@@ -15,7 +15,7 @@ use crate::{
     ids::{PersonId, RoomId},
     limits::{
         Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS,
-        SWEEPS_PER_EXPIRY,
+        SIGN_INS_PER_ACCOUNT, SWEEPS_PER_EXPIRY,
     },
     passwords::Hasher,
     rates::{Backoff, Buckets},
@@ -81,8 +81,12 @@ pub(crate) struct Limiters {
     pub(crate) rooms: Buckets<PersonId>,
     pub(crate) invites: Buckets<PersonId>,
     pub(crate) codes: Buckets<IpAddr>,
-    /// By the digest of the address typed in, so that one with an account behaves like one without.
-    pub(crate) accounts: Backoff<Digested>,
+    /// By the digest of the e-mail address typed in, so that one with an account behaves like one without; and by where
+    /// the request came from, so that a stranger elsewhere holds nobody up.
+    pub(crate) accounts: Backoff<(Digested, IpAddr)>,
+    /// The same from everywhere together, and much looser.
+    pub(crate) accounts_anywhere: Buckets<Digested>,
+    pub(crate) password_changes: Backoff<PersonId>,
     pub(crate) addresses: Backoff<IpAddr>,
 }
 
@@ -165,6 +169,8 @@ impl Limiters {
             invites: Buckets::new(rates.invites),
             codes: Buckets::new(rates.codes),
             accounts: Backoff::new(SIGN_INS_FREE_PER_ACCOUNT),
+            accounts_anywhere: Buckets::new(SIGN_INS_PER_ACCOUNT),
+            password_changes: Backoff::new(SIGN_INS_FREE_PER_ACCOUNT),
             addresses: Backoff::new(SIGN_INS_FREE_PER_ADDRESS),
         }
     }

@@ -127,15 +127,24 @@ impl Rates {
     }
 }
 
-/// Failed sign-ins to one account before each further one must wait.
+/// Failed sign-ins to one account from one address before each further one must wait; and failed changes of one's
+/// password.
 pub const SIGN_INS_FREE_PER_ACCOUNT: u32 = 5;
-/// Failed sign-ins from one address before each further one must wait: many people may share one.
+/// Failed sign-ins to one account from all addresses together. One address, held to one a minute in the end, takes a tenth
+/// of what flows back, so it locks nobody out; more than ten together can, for as long as they go on, and the owner waits
+/// with them: the price of a bound on guessing from everywhere.
+pub const SIGN_INS_PER_ACCOUNT: Rate = Rate { burst: 100, per_second: 1.0 / 6.0 };
+/// Failed sign-ins from one address before each further one must wait: many people may share one. Those refused for the
+/// account's sake count too.
 pub const SIGN_INS_FREE_PER_ADDRESS: u32 = 30;
 /// The first wait; it doubles with each further failure.
 pub const SIGN_IN_WAIT_FIRST: Duration = Duration::from_secs(1);
-/// The longest wait: long enough to make guessing hopeless, short enough that a stranger cannot lock somebody out.
+/// The longest wait between attempts: slow enough for guessing, short enough for somebody who mistyped. It protects nobody
+/// from being locked out, since a stranger may take each free moment first; that failures are counted by account and
+/// address does, unless the stranger shares the address.
 pub const SIGN_IN_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Failures are forgotten after this long without another.
 pub const SIGN_IN_FORGET: Duration = Duration::from_mins(15);
-/// Keys (people, addresses, accounts) that one rate limit remembers: some 10 MB; keys at rest are forgotten first.
+/// Keys (people, addresses, accounts) that one rate limit remembers: some 10 MB; keys at rest are forgotten
+/// first, then those unused for longest.
 pub const RATE_KEYS_MAX: usize = 100_000;

@@ -10,7 +10,7 @@ use crate::{
     passwords::{Checked, Hasher, NewPassword, StoredHash},
     rates::{RetryAfter, counted},
     rooms::Room,
-    secrets::{Code, digest},
+    secrets::Code,
     sessions::{Entered, Opening, SignedIn},
     store::{
         ApplyError, Change, NewPerson, NewRoom, Outcome, Store, StoreError,
@@ -194,14 +194,15 @@ impl Chat {
         present: String,
         new: NewPassword,
     ) -> Result<(), ChangePasswordError> {
-        let (person, account) = (who.person.id, digest(who.person.email.as_str()));
-        self.0.limiters.accounts.attempt(account, self.0.clock.now())?;
+        let person = who.person.id;
+        // Not counted with the sign-ins, where a stranger could use it up; another session of the person still can.
+        self.0.limiters.password_changes.attempt(person, self.0.clock.now())?;
         let stored = self.0.store.credentials(who.person.email.clone()).await?;
         let checked = self.0.hasher.check(present, stored.map(|stored| stored.hash)).await.map_err(StoreError::from)?;
         if checked == Checked::Wrong {
             return Err(ChangePasswordError::WrongPassword);
         }
-        self.0.limiters.accounts.forget(&account);
+        self.0.limiters.password_changes.forget(&person);
         let hash = self.0.hasher.hash(new).await.map_err(StoreError::from)?;
         match self.0.writer.write(Change::SetPassword { person, hash, keep: Some(who.session.id) }).await {
             Ok(_) => Ok(()),

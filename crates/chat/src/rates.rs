@@ -1,7 +1,8 @@
 //! How often somebody may do something: token buckets for what is allowed in moderation, a growing wait for failed sign-ins.
 //!
-//! In memory and bounded: a key that has come to rest is forgotten, and when too many are active new ones are refused for
-//! a moment. Time comes in as an argument.
+//! In memory and bounded: when there are too many keys, those unused for longest are forgotten, so nobody new is refused
+//! for the crowd. Who commands enough addresses to fill the memory can thereby make it forget. Time comes in as an
+//! argument.
 
 use std::{
     collections::HashMap,
@@ -54,9 +55,7 @@ impl<K: Eq + Hash> Buckets<K> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= RATE_KEYS_MAX && !buckets.contains_key(&key) {
             buckets.retain(|_, bucket| bucket.refilled(rate, now) < f64::from(rate.burst));
-            if buckets.len() >= RATE_KEYS_MAX {
-                return Err(RetryAfter(SIGN_IN_WAIT_FIRST));
-            }
+            evict(&mut buckets, |bucket| bucket.at);
         }
         let bucket = buckets.entry(key).or_insert(Bucket { tokens: f64::from(rate.burst), at: now });
         bucket.tokens = bucket.refilled(rate, now);
@@ -68,6 +67,31 @@ impl<K: Eq + Hash> Buckets<K> {
             Err(RetryAfter(Duration::from_secs_f64((1.0 - bucket.tokens) / rate.per_second)))
         }
     }
+
+    /// What one was taken for did not take place, or is not what is limited.
+    pub(crate) fn give_back(&self, key: &K) {
+        if let Some(bucket) = self.buckets.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+            bucket.tokens = (bucket.tokens + 1.0).min(f64::from(self.rate.burst));
+        }
+    }
+}
+
+/// Forgets the keys unused for longest until a tenth of the room is free: looking at all of them is then paid for by many
+/// new ones.
+fn evict<K: Eq + Hash, V>(known: &mut HashMap<K, V>, used: impl Fn(&V) -> Time) {
+    let excess = known.len().saturating_sub(RATE_KEYS_MAX - RATE_KEYS_MAX / 10);
+    let Some(last) = excess.checked_sub(1) else { return };
+    let mut times: Vec<Time> = known.values().map(&used).collect();
+    let (older, &mut cutoff, _) = times.select_nth_unstable(last);
+    let mut at_cutoff = excess - older.iter().filter(|&&time| time < cutoff).count();
+    known.retain(|_, value| {
+        let time = used(value);
+        if time == cutoff && at_cutoff > 0 {
+            at_cutoff -= 1;
+            return false;
+        }
+        time >= cutoff
+    });
 }
 
 impl Bucket {
@@ -100,9 +124,7 @@ impl<K: Eq + Hash> Backoff<K> {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= RATE_KEYS_MAX && !failures.contains_key(&key) {
             failures.retain(|_, known| now.since(known.last) < SIGN_IN_FORGET);
-            if failures.len() >= RATE_KEYS_MAX {
-                return Err(RetryAfter(SIGN_IN_WAIT_MAX));
-            }
+            evict(&mut failures, |known| known.last);
         }
         let known = failures.entry(key).or_insert(Failures { count: 0, last: now });
         let passed = now.since(known.last);
@@ -187,9 +209,26 @@ mod tests {
         for key in 0..RATE_KEYS_MAX {
             assert_eq!(buckets.take(key, START), Ok(()));
         }
-        assert!(buckets.take(RATE_KEYS_MAX, START).is_err());
         assert_eq!(buckets.take(RATE_KEYS_MAX, after(10)), Ok(()), "keys at rest made room");
         assert!(buckets.buckets.lock().unwrap().len() < 10);
+    }
+
+    #[test]
+    fn when_the_memory_is_full_the_keys_unused_for_longest_make_room() {
+        let (buckets, backoff) = (Buckets::new(Rate { burst: 1, per_second: 1e-6 }), Backoff::new(1));
+        assert_eq!((buckets.take(0, START), backoff.attempt(0, START)), (Ok(()), Ok(())));
+        for key in 1..RATE_KEYS_MAX + 10 {
+            assert_eq!((buckets.take(key, after(1)), backoff.attempt(key, after(1))), (Ok(()), Ok(())), "{key}");
+        }
+        assert!(buckets.buckets.lock().unwrap().len() <= RATE_KEYS_MAX);
+        assert!(backoff.failures.lock().unwrap().len() <= RATE_KEYS_MAX);
+        let newest = RATE_KEYS_MAX + 9;
+        assert!(buckets.take(newest, after(1)).is_err() && backoff.attempt(newest, after(1)).is_err());
+        assert_eq!(
+            (buckets.take(0, after(1)), backoff.attempt(0, START)),
+            (Ok(()), Ok(())),
+            "the oldest was forgotten"
+        );
     }
 
     #[test]

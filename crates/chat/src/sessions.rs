@@ -57,7 +57,8 @@ pub enum SignInError {
     /// No account has this address, or the password is wrong: which of the two is not told.
     #[error("the e-mail address or the password is not right")]
     Failed,
-    /// Too many failed attempts for this account or from this address.
+    /// Too many failed attempts for this account from this address, from this address, or for this account from
+    /// everywhere.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
     /// The store could not, or too many are signing in.
@@ -108,10 +109,13 @@ impl Chat {
     ) -> Result<Entered, SignInError> {
         let (email, address) = (Email::parse(email).ok(), counted(address));
         let account = digest(email.as_ref().map_or("", Email::as_str));
-        let now = self.0.clock.now();
-        self.0.limiters.addresses.attempt(address, now)?;
-        if let Err(wait) = self.0.limiters.accounts.attempt(account, now) {
-            self.0.limiters.addresses.take_back(&address);
+        let (now, limiters) = (self.0.clock.now(), &self.0.limiters);
+        // What is refused further down stays counted for the address: asking in vain is no way to ask for ever.
+        limiters.addresses.attempt(address, now)?;
+        // Before the account's count from everywhere, so that who is refused here takes nothing from others there.
+        limiters.accounts.attempt((account, address), now)?;
+        if let Err(wait) = limiters.accounts_anywhere.take(account, now) {
+            limiters.accounts.take_back(&(account, address));
             return Err(wait.into());
         }
 
@@ -124,16 +128,18 @@ impl Chat {
             Ok(checked) => checked,
             Err(busy) => {
                 // Nothing was guessed.
-                self.0.limiters.accounts.take_back(&account);
-                self.0.limiters.addresses.take_back(&address);
+                limiters.accounts.take_back(&(account, address));
+                limiters.accounts_anywhere.give_back(&account);
+                limiters.addresses.take_back(&address);
                 return Err(StoreError::from(busy).into());
             }
         };
         let Some(Credentials { person, hash }) = stored.filter(|_| checked != Checked::Wrong) else {
             return Err(SignInError::Failed);
         };
-        self.0.limiters.accounts.forget(&account);
-        self.0.limiters.addresses.take_back(&address);
+        limiters.accounts.forget(&(account, address));
+        limiters.accounts_anywhere.give_back(&account);
+        limiters.addresses.take_back(&address);
 
         let opening = Opening::new(user_agent);
         let change = Change::OpenSession { person: person.id, checked: hash.clone(), session: opening.session.clone() };

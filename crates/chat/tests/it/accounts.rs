@@ -7,7 +7,10 @@ use serde_json::json;
 use tidings_chat::{
     Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword, Role, SetUpError,
     SignInError, StartError,
-    limits::{INVITE_LIFETIME, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT},
+    limits::{
+        INVITE_LIFETIME, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS,
+        SIGN_INS_PER_ACCOUNT,
+    },
     store::sqlite::OpenError,
 };
 
@@ -147,6 +150,55 @@ async fn s26_one_address_that_tries_many_accounts_has_to_wait_too() {
     assert!(refused);
     let elsewhere = world.chat.sign_in("one@example.com", "wrong".into(), "", from([192, 0, 2, 2])).await;
     assert!(matches!(elsewhere, Err(SignInError::Failed)), "{elsewhere:?}");
+}
+
+#[tokio::test]
+async fn s26_a_stranger_who_guesses_keeps_nobody_from_signing_in_or_changing_the_password() {
+    let world = World::new();
+    let (ana, ..) = world.set_up().await;
+    let stranger = IpAddr::from([192, 0, 2, 1]);
+    for minute in 0..8 {
+        for _ in 0..6 {
+            world.chat.sign_in("ana@example.com", "wrong".into(), "", stranger).await.unwrap_err();
+        }
+        if minute > 0 {
+            let refused = world.chat.sign_in("ana@example.com", PASSWORD.into(), "", stranger).await;
+            assert!(matches!(refused, Err(SignInError::TooMany(_))), "{refused:?}");
+        }
+        sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+        world.later(Duration::from_secs(60));
+    }
+    let who = world.signed_in(&ana).await.unwrap();
+    let new = NewPassword::parse("another long password", &email("Ana")).unwrap();
+    world.chat.change_password(&who, PASSWORD.into(), new).await.unwrap();
+}
+
+#[tokio::test]
+async fn s26_guessing_from_everywhere_has_its_bound_whether_or_not_the_account_exists() {
+    let world = World::new();
+    world.set_up().await;
+    for email in ["ana@example.com", "nobody@example.com"] {
+        for i in 0..SIGN_INS_PER_ACCOUNT.burst {
+            let address = IpAddr::from((0x0a00_0000 + i).to_be_bytes());
+            let answer = world.chat.sign_in(email, "wrong".into(), "", address).await;
+            assert!(matches!(answer, Err(SignInError::Failed)), "{answer:?}");
+        }
+        let answer = sign_in(&world, email, "wrong").await.err();
+        assert!(matches!(answer, Some(SignInError::TooMany(_))), "{answer:?}");
+    }
+    world.later(Duration::from_secs(6));
+    sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn s26_attempts_refused_for_the_accounts_sake_count_for_the_address() {
+    let world = World::new();
+    world.set_up().await;
+    for _ in 0..SIGN_INS_FREE_PER_ADDRESS {
+        sign_in(&world, "nobody@example.com", "wrong").await.err().unwrap();
+    }
+    let other = sign_in(&world, "ana@example.com", "wrong").await.err();
+    assert!(matches!(other, Some(SignInError::TooMany(_))), "{other:?}");
 }
 
 #[tokio::test]
