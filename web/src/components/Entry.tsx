@@ -79,9 +79,16 @@ export function Invited({ app, code, me }: { app: App; code: string; me: Person 
   const [attempt, setAttempt] = useState(0);
 
   useEffect(() => {
+    if (code === "") return;
     let current = true;
-    app.api.lookUpInvite(code).then(
-      (preview) => current && setLooked({ preview }),
+    const look = async (): Promise<void> => {
+      const preview = await app.api.lookUpInvite(code);
+      const isMember = me !== null && (await isIn(app, preview.room.id));
+      if (!current) return;
+      if (isMember) app.navigate(`/rooms/${preview.room.id}`, true);
+      else setLooked({ preview });
+    };
+    look().catch(
       (error: unknown) => {
         if (!current) return;
         const gone = error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429;
@@ -91,8 +98,9 @@ export function Invited({ app, code, me }: { app: App; code: string; me: Person 
     return () => {
       current = false;
     };
-  }, [app, code, attempt]);
+  }, [app, code, me, attempt]);
 
+  if (code === "") return <EntryCard title={app.boot.server_name} notice={entry.noCode} />;
   if (looked === null) return <EntryCard title={app.boot.server_name} lead={entry.loading} />;
   if ("problem" in looked) return <Retry app={app} problem={looked.problem} onRetry={() => setAttempt(attempt + 1)} />;
   if ("gone" in looked) {
@@ -119,6 +127,14 @@ export function Invited({ app, code, me }: { app: App; code: string; me: Person 
         </EntryForm>
       )}
     </EntryCard>
+  );
+}
+
+/** Whether the person is in a room already; where that cannot be told, the invite is offered. */
+async function isIn(app: App, room: string): Promise<boolean> {
+  return app.api.room(room).then(
+    ({ member }) => member,
+    () => false,
   );
 }
 
