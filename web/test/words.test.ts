@@ -77,7 +77,9 @@ test("no answer, too many attempts and nonsense are told in words too", () => {
 });
 
 test("initials and colour belong to the person", () => {
-  assert.deepEqual(["Ana Moreno", "ben", "Åsa von Öst", "🦊 Fox", ""].map(initials), ["AM", "B", "ÅÖ", "🦊F", "?"]);
+  assert.deepEqual(["Ana Moreno", "ben", "Åsa von Öst", "🦊 Fox", ""].map(initials), ["AM", "B", "ÅÖ", "F", "?"]);
+  // By what a reader takes for one sign: a decomposed letter, a family of four.
+  assert.deepEqual(["a\u030Asa (Oslo)", "👨‍👩‍👧‍👦 🦊", "42 rooms", "- Kai"].map(initials), ["A\u030AO", "👨‍👩‍👧‍👦", "4R", "K"]);
   assert.equal(colourOf(ANA.id), colourOf(ANA.id));
   const colours = new Set(Array.from({ length: 200 }, (_, i) => colourOf(`0199-${i}`)));
   assert.equal(colours.size, AVATAR_COLOURS);

@@ -3,11 +3,20 @@
 /** Number of colours in avatar.css. */
 export const AVATAR_COLOURS = 10;
 
+const LETTER = /[\p{L}\p{N}]/u;
+
+/** The first letter or digit of the first and the last word that have one; without any, the first sign of the name. */
 export function initials(name: string): string {
-  const words = name.trim().split(/\s+/u).filter(Boolean);
-  const first = Array.from(words[0] ?? "?")[0] ?? "?";
-  const last = words.length > 1 ? (Array.from(words.at(-1) ?? "")[0] ?? "") : "";
-  return (first + last).toLocaleUpperCase();
+  const found = name.split(/\s+/u).flatMap((word) => graphemes(word).find((sign) => LETTER.test(sign)) ?? []);
+  const shown = found.length > 1 ? [found[0], found.at(-1)] : [found[0] ?? graphemes(name.trim())[0] ?? "?"];
+  return shown.join("").toLocaleUpperCase();
+}
+
+/** What a reader takes for one sign, however many code points it has. */
+function graphemes(text: string): string[] {
+  const { Segmenter } = Intl as Partial<typeof Intl>;
+  if (!Segmenter) return Array.from(text);
+  return Array.from(new Segmenter(undefined, { granularity: "grapheme" }).segment(text), ({ segment }) => segment);
 }
 
 /** FNV-1a over the id, which spreads ids that differ in a few digits only. */
