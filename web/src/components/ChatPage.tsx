@@ -60,10 +60,11 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
     return () => document.removeEventListener("visibilitychange", look);
   }, [chat]);
 
+  const isAway = chat.live.away.value || chat.live.state.value === "stopped";
   const overlaid = !layout.wide.value && layout.people.value && room !== null;
   const covered = overlaid || (!layout.wide.value && layout.rooms.value);
   return (
-    <div class={layout.people.value && room ? "chat chat-people" : "chat"}>
+    <div class={`chat${layout.people.value && room ? " chat-people" : ""}${isAway ? " chat-away" : ""}`}>
       <a
         class="skip"
         href="#composer"
