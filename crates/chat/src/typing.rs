@@ -24,11 +24,12 @@ impl Chat {
     /// # Errors
     /// See [`TypingError`].
     pub async fn typing(&self, person: PersonId, room: RoomId) -> Result<(), TypingError> {
-        if self.0.limiters.typing.take((person, room), self.0.clock.now()).is_err() {
-            return Ok(());
+        // First, because a client may invent rooms without end, and each would have a bucket. So a notice too many still
+        // costs a read.
+        let member = self.0.store.member(room, person).await?.ok_or(TypingError::NotMember)?;
+        if self.0.limiters.typing.take((person, room), self.0.clock.now()).is_ok() {
+            self.0.announcer.typing(room, &Typing { person: member });
         }
-        let person = self.0.store.member(room, person).await?.ok_or(TypingError::NotMember)?;
-        self.0.announcer.typing(room, &Typing { person });
         Ok(())
     }
 }

@@ -135,6 +135,25 @@ async fn text_comes_back_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn outsiders_who_type_are_refused_each_time_and_not_counted() {
+    let world = World::with(|options| {
+        let rates = tidings_chat::limits::Rates::default();
+        tidings_chat::Options { rates, ..options }
+    });
+    let (ana, _, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let room = world.room(&ana, "Other").await;
+    for _ in 0..20 {
+        assert!(world.chat.typing(ben.id, room).await.is_err());
+    }
+    world.chat.join_room(ben.id, room).await.unwrap();
+    let mut reader = world.browser(&ana).await;
+    reader.subscribe(room).await;
+    world.chat.typing(ben.id, room).await.unwrap();
+    reader.next_in(&channel(room)).await;
+}
+
+#[tokio::test]
 async fn c4_25_typing_is_told_without_a_number_throttled_and_not_stored() {
     let world = World::with(|options| {
         let rates = tidings_chat::limits::Rates::default();
