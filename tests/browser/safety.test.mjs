@@ -25,7 +25,7 @@ const VECTORS = [
   '{{constructor.constructor("globalThis.harmed=1")()}}',
   '&lt;script&gt;globalThis.harmed=1&lt;/script&gt;',
   'user@example.org http:// https:// ftp://example.org //example.org',
-  '\u202egnp.exe \u0000-free \u2028line',
+  '\u202egnp.exe nul-free \u2028line',
 ];
 const NAME = '<img src=x onerror="globalThis.harmed=1">';
 

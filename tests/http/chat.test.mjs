@@ -173,6 +173,8 @@ test('an empty message is 422, one over 16 KiB of UTF-8 is 413 and the limit is 
     assert.equal(answer.status, 422, JSON.stringify(body));
     assert.equal(answer.json.code, 'body_empty');
   }
+  const control = await ana.say(room, 'nul \u0000 inside');
+  assert.deepEqual([control.status, control.json.code], [422, 'body_control_character']);
   assert.equal((await ana.say(room, 'x'.repeat(16_384))).status, 201);
   for (const body of ['x'.repeat(16_385), 'é'.repeat(8_193)]) {
     const answer = await ana.say(room, body);
