@@ -129,6 +129,10 @@ impl World {
         self.all(bodies.iter().map(say).collect()).await
     }
 
+    pub(super) async fn renew_the_invite(&self) {
+        self.done(Change::RenewInvite { person: self.ana, room: self.general, code: Code::fresh() }).await;
+    }
+
     /// What stands in the first room.
     pub(super) async fn bodies(&self) -> Vec<String> {
         let page = Page { from: PageFrom::End, limit: 100 };

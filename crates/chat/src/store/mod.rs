@@ -203,7 +203,7 @@ pub enum Change {
     },
     /// A new invite in the place of the room's present one, which is dead at once and forgotten.
     RenewInvite {
-        /// Who asks; must be the creator or an administrator.
+        /// Who asks; must be the creator, while a member, or an administrator.
         person: PersonId,
         /// The room.
         room: RoomId,
@@ -212,7 +212,7 @@ pub enum Change {
     },
     /// The room's invite is dead; it is remembered as revoked until there is a new one.
     RevokeInvite {
-        /// Who asks; must be the creator or an administrator.
+        /// Who asks; must be the creator, while a member, or an administrator.
         person: PersonId,
         /// The room.
         room: RoomId,
@@ -248,7 +248,7 @@ pub enum Change {
     },
     /// Somebody else takes the membership away.
     Remove {
-        /// Who removes; must be the creator or an administrator.
+        /// Who removes; must be the creator, while a member, or an administrator.
         by: PersonId,
         /// Who is removed.
         person: PersonId,

@@ -396,6 +396,18 @@ mod tests {
         assert_eq!(files, [FILE]);
     }
 
+    #[tokio::test]
+    async fn a_room_keeps_one_invite_however_often_it_is_renewed() {
+        let dir = Directory::new();
+        let world = World::over(dir.open()).await;
+        for _ in 0..3 {
+            world.renew_the_invite().await;
+        }
+        let db = Connection::open(dir.0.path().join(FILE)).unwrap();
+        let invites: u32 = db.query_row("SELECT count(*) FROM invites", [], |row| row.get(0)).unwrap();
+        assert_eq!(invites, 1);
+    }
+
     #[test]
     fn g1_the_writers_connection_syncs_every_commit() {
         let dir = tempfile::tempdir().unwrap();
