@@ -5,6 +5,7 @@ import type { Chat } from "../models/chat.ts";
 import type { Room } from "../models/room.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
+import { scrollMessages } from "./keyboard.ts";
 import { isTouch } from "./platform.ts";
 
 const { composer } = strings;
@@ -84,6 +85,12 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
           enterkeyhint="send"
           onInput={(event) => write(event.currentTarget.value)}
           onKeyDown={(event) => {
+            const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
+            if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
+              event.preventDefault();
+              scrollMessages(event.key === "PageUp" ? -1 : 1);
+              return;
+            }
             // While an input method composes, Enter picks a word.
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
             event.preventDefault();

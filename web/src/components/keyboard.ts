@@ -8,6 +8,12 @@ export function focusComposer(): void {
   document.getElementById("composer")?.focus();
 }
 
+/** Moves the messages by a page without leaving the composer; a little of the last page stays in view. */
+export function scrollMessages(step: 1 | -1): void {
+  const scroller = document.querySelector("[data-region=messages]");
+  scroller?.scrollBy({ top: step * scroller.clientHeight * 0.9 });
+}
+
 export function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
 }
