@@ -45,6 +45,9 @@ export const TYPING_SEND_EVERY_MS = 3_000;
 /** Milliseconds without a connection before we speak of it: most cuts heal sooner. */
 export const RECONNECTING_SHOWN_AFTER_MS = 5_000;
 
+/** Milliseconds that a message may be under way on a standing connection before the page says that it still tries. */
+export const STILL_TRYING_AFTER_MS = 10_000;
+
 /** Milliseconds over which announcements to a screen reader are collected. */
 export const ANNOUNCE_EVERY_MS = 1_000;
 

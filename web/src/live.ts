@@ -41,6 +41,7 @@ export class Live {
   /** Network changes reach the client through here, and so does "Try now". */
   private readonly network = new EventTarget();
   private readonly client: Centrifuge;
+  private connectedSince = 0;
   private lateTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -53,6 +54,7 @@ export class Live {
       clearTimeout(this.lateTimer);
       this.lateTimer = undefined;
       this.late.value = false;
+      this.connectedSince = Date.now();
       this.current.value = "connected";
       handlers.connected();
     });
@@ -87,6 +89,11 @@ export class Live {
   /** Whether the connection has been away long enough to say so. */
   get away(): ReadonlySignal<boolean> {
     return this.late;
+  }
+
+  /** How long the connection has stood, in milliseconds; 0 while there is none. */
+  get standing(): number {
+    return this.isConnected() ? Date.now() - this.connectedSince : 0;
   }
 
   connect(): void {

@@ -1,13 +1,14 @@
 import { ArrowDown } from "lucide";
 import { useCallback, useEffect, useLayoutEffect, useReducer, useRef } from "preact/hooks";
-import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX } from "../limits.ts";
+import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX, STILL_TRYING_AFTER_MS } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
 import type { Room } from "../models/room.ts";
+import type { Unsent } from "../models/outbox.ts";
 import { rows } from "../models/rows.ts";
 import { around, atEnd, grown, newer, older, type Range } from "../models/window.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
-import { RowView } from "./RowView.tsx";
+import { RowView, type Delay } from "./RowView.tsx";
 import { focusComposer } from "./keyboard.ts";
 
 /** A line that must not move while the list changes around it: its element's key, and its distance from the top. */
@@ -157,6 +158,13 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     sentBefore.current = unsentCount;
   }, [unsentCount, room, toEnd]);
 
+  // Time alone makes a message late: looked at now and then while one is under way.
+  useEffect(() => {
+    if (unsentCount === 0) return;
+    const timer = setInterval(() => redraw(0), STILL_TRYING_AFTER_MS / 4);
+    return () => clearInterval(timer);
+  }, [unsentCount]);
+
   useLayoutEffect(settle);
   // A page shorter than the screen asks for the next one.
   useEffect(page, [page, version, history]);
@@ -211,7 +219,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
             )}
           </div>
           {shown.map((row) => (
-            <RowView key={row.key} row={row} outbox={chat.outbox} waiting={chat.live.away.value} />
+            <RowView key={row.key} row={row} outbox={chat.outbox} delay={row.kind === "message" && row.unsent ? delayOf(chat, row.unsent) : null} />
           ))}
         </div>
       </div>
@@ -237,6 +245,12 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
   );
 }
 
+function delayOf(chat: Chat, unsent: Unsent): Delay {
+  if (chat.live.away.value) return "waiting";
+  const underWay = Math.min(chat.live.standing, Date.now() - unsent.created);
+  return underWay > STILL_TRYING_AFTER_MS ? "trying" : null;
+}
+
 function rowByKey(list: HTMLElement | null, key: string): HTMLElement | null {
   return list?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`) ?? null;
 }
@@ -260,9 +274,14 @@ function visible(list: HTMLElement | null, scroller: HTMLElement): Anchor[] {
   return found.sort((a, b) => Number(a.key.startsWith("n-")) - Number(b.key.startsWith("n-")));
 }
 
-/** Arrows move by message, Home and End to the first and the last one shown. */
+/** A letter goes to the composer. Arrows move by message, Home and End to the first and the last one shown. */
 function moveByMessage(event: KeyboardEvent): void {
   const scroller = event.currentTarget as HTMLElement;
+  const isLetter = Array.from(event.key).length === 1 && event.key !== " " && event.key !== "?";
+  if (isLetter && !event.altKey && !event.ctrlKey && !event.metaKey && (event.target as Element).matches("article, [role=log]")) {
+    focusComposer(); // before the letter lands, so that it lands there
+    return;
+  }
   if (event.altKey || event.ctrlKey || event.metaKey || !["ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) return;
   const messages = [...scroller.querySelectorAll<HTMLElement>("article")];
   const focused = document.activeElement?.closest("article");

@@ -9,17 +9,22 @@ import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { focusComposer } from "./keyboard.ts";
 
-type Props = { row: Row; outbox: Outbox; waiting: boolean };
+/** What keeps unsent messages: the connection is away, or it stands and the message is long under way. */
+export type Delay = "waiting" | "trying" | null;
+
+type Props = { row: Row; outbox: Outbox; delay: Delay };
+
+const DELAYS = { waiting: strings.room.waiting, trying: strings.room.stillTrying };
 
 /** One row of the message list, drawn again only when it looks different. */
 export class RowView extends Component<Props> {
   override shouldComponentUpdate(next: Props): boolean {
     const { row } = this.props;
     if (!sameRow(row, next.row)) return true;
-    return next.row.kind === "message" && next.row.state === "pending" && next.waiting !== this.props.waiting;
+    return next.row.kind === "message" && next.row.state === "pending" && next.delay !== this.props.delay;
   }
 
-  override render({ row, outbox, waiting }: Props) {
+  override render({ row, outbox, delay }: Props) {
     switch (row.kind) {
       case "day":
         return (
@@ -43,15 +48,15 @@ export class RowView extends Component<Props> {
           </p>
         );
       case "message":
-        return <MessageView row={row} outbox={outbox} waiting={waiting} />;
+        return <MessageView row={row} outbox={outbox} delay={delay} />;
     }
   }
 }
 
-function MessageView({ row, outbox, waiting }: { row: MessageRow; outbox: Outbox; waiting: boolean }) {
+function MessageView({ row, outbox, delay }: { row: MessageRow; outbox: Outbox; delay: Delay }) {
   const { room } = strings;
   const time = clockTime(row.time);
-  const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (waiting ? room.waiting : room.sending) : "";
+  const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (delay ? DELAYS[delay] : room.sending) : "";
   const body = row.deleted ? room.deleted : row.body;
   const clientId = row.unsent?.client_id;
   // The button goes away with its row or its reason, and the focus must not go with it.
@@ -109,10 +114,10 @@ function MessageView({ row, outbox, waiting }: { row: MessageRow; outbox: Outbox
             )}
           </p>
         )}
-        {row.state === "pending" && waiting && (
+        {row.state === "pending" && delay && (
           <p class="message-fate">
-            {room.waiting}
-            {clientId !== undefined && row.unsent?.attempted === false && (
+            {DELAYS[delay]}
+            {clientId !== undefined && (delay === "trying" || row.unsent?.attempted === false) && (
               <button type="button" class="link-button" onClick={() => remove(clientId)}>
                 {room.deleteUnsent}
               </button>
