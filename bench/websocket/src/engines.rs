@@ -2,7 +2,7 @@
 //! and each engine's buffers at the size that serves it best in memory and time.
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tidings_websocket::{Limits, Prepared, Role, WebSocket, handshake::accept_key};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -22,8 +22,14 @@ pub fn serve(engine: &str) {
         "tungstenite" => |stream, path| drop(tokio::spawn(tungstenite(stream, path))),
         "tokio-websockets" => |stream, path| drop(tokio::spawn(tokio_websockets(stream, path))),
         "fastwebsockets" => |stream, path| drop(tokio::spawn(fastwebsockets(stream, path))),
+        "yawc" => |stream, path| drop(tokio::spawn(yawc(stream, path))),
+        "sockudo-ws" => |stream, path| drop(tokio::spawn(sockudo_ws(stream, path))),
         _ => panic!("no engine {engine}"),
     };
+    if engine == "sockudo-ws" {
+        // Its documentation: before the runtime, because the first look at its clock takes up to 200 ms.
+        sockudo_ws::init_clock();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -186,6 +192,82 @@ async fn fastwebsockets(stream: TcpStream, path: Path) {
         Path::Subscribe(mut room) => {
             while let Ok(text) = room.recv().await {
                 socket.write_frame(Frame::text(Payload::Borrowed(&text))).await.expect("it reads");
+            }
+        }
+    }
+}
+
+/// With the buffers and the batches of its own benchmark: what is ready is answered together, 32 messages at most.
+async fn yawc(stream: TcpStream, path: Path) {
+    use yawc::{Frame, OpCode, Options, Role, WebSocket};
+    let options = Options::default()
+        .with_utf8()
+        .without_compression()
+        .with_read_buffer_capacity(128 * 1024)
+        .with_backpressure_boundary(64 * 1024);
+    let mut socket = WebSocket::from_stream(stream, Role::Server, options).expect("no extensions");
+    match path {
+        Path::Echo => {
+            while let Ok(mut frame) = socket.next_frame().await {
+                for number in 1.. {
+                    if frame.opcode() == OpCode::Close || socket.feed(frame).await.is_err() {
+                        return;
+                    }
+                    if number == 32 {
+                        break;
+                    }
+                    frame = match socket.next_frame().now_or_never() {
+                        Some(Ok(frame)) => frame,
+                        Some(Err(_)) => return,
+                        None => break,
+                    };
+                }
+                if socket.flush().await.is_err() {
+                    return;
+                }
+            }
+        }
+        Path::Publish(room) => {
+            while let Ok(frame) = socket.next_frame().await {
+                let _ = room.send(frame.into_payload());
+            }
+        }
+        Path::Subscribe(mut room) => {
+            while let Ok(text) = room.recv().await {
+                socket.feed(Frame::text(text)).await.expect("it reads");
+                if room.is_empty() {
+                    socket.flush().await.expect("it reads");
+                }
+            }
+        }
+    }
+}
+
+/// Without the pings and deadlines that no other engine has here.
+async fn sockudo_ws(stream: TcpStream, path: Path) {
+    use sockudo_ws::{Config, Message, WebSocketStream};
+    let config = Config::builder().auto_ping(false).idle_timeout(0).build();
+    let mut socket = WebSocketStream::server(stream, config);
+    match path {
+        // As in its documentation: asking for the next message writes what was fed, once no more of the input is at hand.
+        Path::Echo => {
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_close() || socket.feed(message).await.is_err() {
+                    return;
+                }
+            }
+        }
+        Path::Publish(room) => {
+            while let Some(Ok(message)) = socket.next().await {
+                let _ = room.send(message.into_bytes());
+            }
+        }
+        Path::Subscribe(mut room) => {
+            while let Ok(text) = room.recv().await {
+                socket.feed(Message::Text(text)).await.expect("it reads");
+                if room.is_empty() {
+                    socket.flush().await.expect("it reads");
+                }
             }
         }
     }

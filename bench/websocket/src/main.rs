@@ -11,7 +11,8 @@ mod load;
 
 use std::{fs, process::ExitCode};
 
-pub const ENGINES: [&str; 5] = ["bare", "tidings", "tungstenite", "tokio-websockets", "fastwebsockets"];
+const ENGINES: [&str; 8] =
+    ["bare", "tidings", "tungstenite", "tokio-websockets", "fastwebsockets", "yawc", "sockudo-ws", "gorilla"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,47 +30,49 @@ fn main() -> ExitCode {
 
 struct Row {
     what: String,
-    figures: Vec<f64>,
+    figures: Vec<(&'static str, f64)>,
 }
 
 fn compare(quick: bool) {
+    let mut engines = ENGINES.to_vec();
+    engines.retain(|engine| *engine != "gorilla" || load::gorilla().exists());
     let mut rows = Vec::new();
     let rounds = if quick { 2 } else { 3 };
     for size in [16, 128, 1024, 65536] {
         for window in [1, 16] {
             let messages = if quick { 20_000 } else { 60_000 } / (1 + size / 8192);
             let run = |engine: &str| load::echo(engine, size, window, messages);
-            rows.push(row(format!("echo {size} B, {window} in flight, µs CPU"), rounds, &ENGINES, run));
+            rows.push(row(format!("echo {size} B, {window} in flight, µs CPU"), rounds, &engines, run));
         }
     }
     for window in [1, 16] {
         let messages = if quick { 64 } else { 320 };
         let run = |engine: &str| load::fan_out(engine, 1000, 128, window, messages);
-        rows.push(row(format!("fan-out 128 B to 1000, {window} in flight, µs CPU"), rounds, &ENGINES[1..], run));
+        rows.push(row(format!("fan-out 128 B to 1000, {window} in flight, µs CPU"), rounds, &engines[1..], run));
     }
     let connections = if quick { 2000 } else { 10_000 };
     let idle = |engine: &str| load::idle(engine, connections);
-    rows.push(row(format!("idle, {connections} connections, bytes each"), 1, &ENGINES[1..], idle));
+    rows.push(row(format!("idle, {connections} connections, bytes each"), 1, &engines[1..], idle));
     let json: Vec<String> = rows
         .iter()
         .map(|row| {
-            let figures: Vec<String> = row.figures.iter().map(|figure| format!("{figure:.3}")).collect();
-            format!("  {{\"what\": {:?}, \"figures\": [{}]}}", row.what, figures.join(", "))
+            let figures: Vec<String> =
+                row.figures.iter().map(|(engine, figure)| format!("{engine:?}: {figure:.3}")).collect();
+            format!("  {{\"what\": {:?}, \"figures\": {{{}}}}}", row.what, figures.join(", "))
         })
         .collect();
     fs::write("results.json", format!("[\n{}\n]\n", json.join(",\n"))).expect("the folder can be written to");
 }
 
 /// One row: the best of some rounds for each engine, the engines taking turns.
-fn row(what: String, rounds: usize, engines: &[&str], run: impl Fn(&str) -> f64) -> Row {
-    let mut figures = vec![f64::INFINITY; engines.len()];
+fn row(what: String, rounds: usize, engines: &[&'static str], run: impl Fn(&str) -> f64) -> Row {
+    let mut figures: Vec<_> = engines.iter().map(|engine| (*engine, f64::INFINITY)).collect();
     for _ in 0..rounds {
-        for (figure, engine) in figures.iter_mut().zip(engines) {
+        for (engine, figure) in &mut figures {
             *figure = figure.min(run(engine));
         }
     }
-    let cells: Vec<String> =
-        engines.iter().zip(&figures).map(|(engine, figure)| format!("{engine} {figure:.2}")).collect();
+    let cells: Vec<String> = figures.iter().map(|(engine, figure)| format!("{engine} {figure:.2}")).collect();
     println!("{what}: {}", cells.join(" · "));
     Row { what, figures }
 }
