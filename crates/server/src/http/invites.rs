@@ -108,9 +108,11 @@ async fn accept(
     Ok(Json(EnteredRoomBody { room: RoomCard::from(&room) }))
 }
 
-/// The room's present invite; one is made if none is valid.
+/// The room's present invite. One that has expired or is used up is replaced; one that was revoked stays gone, for plain
+/// members (403), until an administrator or the one who made the room makes a new one.
 #[utoipa::path(get, path = "/v1/rooms/{room}/invite", params(("room" = String, Path)), responses(
-    (status = 200, body = InviteBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    (status = 200, body = InviteBody), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 429, body = Problem)))]
 async fn of_room(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
@@ -124,7 +126,7 @@ async fn of_room(
 /// A new invite; the old link stops working at once.
 #[utoipa::path(post, path = "/v1/rooms/{room}/invite", params(("room" = String, Path)), responses(
     (status = 201, body = InviteBody), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 404, body = Problem)))]
+    (status = 404, body = Problem), (status = 429, body = Problem)))]
 async fn renew_of_room(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
@@ -135,9 +137,10 @@ async fn renew_of_room(
     Ok((StatusCode::CREATED, Json(InviteBody::new(&caller.base_url, &invite))))
 }
 
-/// The link stops working at once, and there is no new one until somebody asks for it.
+/// The link stops working at once, and plain members get no new one.
 #[utoipa::path(delete, path = "/v1/rooms/{room}/invite", params(("room" = String, Path)), responses(
-    (status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    (status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 429, body = Problem)))]
 async fn revoke_of_room(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
