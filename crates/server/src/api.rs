@@ -5,7 +5,6 @@
 
 use crate::app::App;
 use crate::http::read_body;
-use crate::limits::HISTORY_PAGE_MAX;
 use crate::process::Figures;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -154,7 +153,8 @@ fn broadcast(app: &App, request: BroadcastRequest) -> BroadcastResult {
 
 async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Error> {
     let channel = application_channel(&request.channel)?;
-    let limit = usize::try_from(request.limit).unwrap_or(HISTORY_PAGE_MAX).min(HISTORY_PAGE_MAX);
+    let max = app.hub.limits().history_publications_max;
+    let limit = usize::try_from(request.limit).map_or(max, |limit| limit.min(max));
     let since = request.since.unwrap_or_default();
     let known = !since.epoch.is_empty() || since.offset > 0;
     let query = Query { since: known.then_some(since.offset), limit, reverse: request.reverse };

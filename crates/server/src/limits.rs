@@ -21,5 +21,10 @@ pub(crate) const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// Time over which the sockets are told to go at a shutdown, so that they do not all reconnect at once.
 pub(crate) const DISCONNECT_SPREAD: Duration = Duration::from_millis(500);
 
-/// Publications of a page of `/api/history` and of a client's `history` (client-protocol: the SDKs expect 300).
-pub(crate) const HISTORY_PAGE_MAX: usize = 300;
+/// Publications that a channel outside the chat keeps, and how long each: a reconnect, not an archive.
+pub(crate) const HISTORY_SIZE: usize = 100;
+pub(crate) const HISTORY_TTL: Duration = Duration::from_secs(300);
+
+/// Entries of a REST page when the request does not say, and at most: a screen, and a catch-up that is not chatty.
+pub(crate) const PAGE_DEFAULT: u32 = 50;
+pub(crate) const PAGE_MAX: u32 = 200;

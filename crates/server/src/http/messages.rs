@@ -7,6 +7,7 @@ use super::rooms::room_id;
 use super::schemas::{EventSchema, MessageSchema};
 use super::session::SignedIn;
 use crate::app::App;
+use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -19,10 +20,6 @@ use tidings_chat::{
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// Entries of a page when the request does not say, and at most: a screen, and a catch-up that is not chatty.
-const PAGE_DEFAULT: u32 = 50;
-const PAGE_MAX: u32 = 200;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(events)).routes(routes!(list, post)).routes(routes!(get))

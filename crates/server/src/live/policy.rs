@@ -4,6 +4,7 @@
 //! gets the channels of the chat (`room:`, `user:`). An *application's user* came with a client token and gets every
 //! other channel. A token's `sub` is a name of the application's, even when it reads like a person's id.
 
+use crate::limits::{HISTORY_SIZE, HISTORY_TTL};
 use crate::metrics::Metrics;
 use crate::tokens::{Claims, TokenError, Tokens};
 use futures_util::FutureExt;
@@ -16,10 +17,6 @@ use tidings_hub::{
     Source,
 };
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
-
-/// Publications that a channel outside the chat keeps, and how long each, unless its namespace says otherwise.
-const HISTORY_SIZE: usize = 100;
-const HISTORY_TTL: Duration = Duration::from_secs(300);
 
 pub(crate) struct LivePolicy {
     chat: Chat,
