@@ -1,5 +1,6 @@
 //! Compares WebSocket engines on one machine, each in a process of its own with one thread:
 //! `websocket-bench compare [--quick]` prints a table and writes results.json; `websocket-bench serve ENGINE` is the child.
+//! `websocket-bench echo ENGINE BYTES WINDOW` and `websocket-bench fan-out ENGINE BYTES WINDOW` print one cell, for work on one.
 //!
 //! The figure is CPU time of the server per message, from the kernel's accounting, because it stays the same when the
 //! machine is busy; throughput does not. The client is the same for all: raw sockets, frames built beforehand, answers
@@ -19,13 +20,41 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", "bare"] => bare::serve(),
         ["serve", engine] => engines::serve(engine),
+        ["echo", engine, size, window] => {
+            let (size, window) = (number(size), number(window));
+            println!("{:.3}", load::echo(engine, size, window, echo_messages(size, window)));
+        }
+        ["fan-out", engine, size, window] => {
+            println!(
+                "{:.3}",
+                load::fan_out(engine, SUBSCRIBERS, number(size), number(window), fan_out_messages(number(window)))
+            );
+        }
         ["compare", ref rest @ ..] => compare(rest.contains(&"--quick")),
         _ => {
-            eprintln!("usage: websocket-bench compare [--quick] | serve ENGINE");
+            eprintln!("usage: websocket-bench compare [--quick] | echo|fan-out ENGINE BYTES WINDOW | serve ENGINE");
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Subscribers in fan-out.
+const SUBSCRIBERS: usize = 1000;
+
+/// Messages published in fan-out.
+fn fan_out_messages(window: usize) -> usize {
+    if window == 1 { 320 } else { 1600 }
+}
+
+/// Messages echoed: fewer when they cost more, so that a cell takes a fifth of a second of CPU time at least.
+fn echo_messages(size: usize, window: usize) -> usize {
+    let short = if window == 1 { 60_000 } else { 400_000 };
+    short / (1 + size / 8192)
+}
+
+fn number(text: &str) -> usize {
+    text.parse().expect("a number of bytes or messages")
 }
 
 struct Row {
@@ -40,14 +69,14 @@ fn compare(quick: bool) {
     let rounds = if quick { 2 } else { 3 };
     for size in [16, 128, 1024, 65536] {
         for window in [1, 16] {
-            let messages = if quick { 20_000 } else { 60_000 } / (1 + size / 8192);
+            let messages = echo_messages(size, window) / if quick { 3 } else { 1 };
             let run = |engine: &str| load::echo(engine, size, window, messages);
             rows.push(row(format!("echo {size} B, {window} in flight, µs CPU"), rounds, &engines, run));
         }
     }
     for window in [1, 16] {
-        let messages = if quick { 64 } else { 320 };
-        let run = |engine: &str| load::fan_out(engine, 1000, 128, window, messages);
+        let messages = fan_out_messages(window) / if quick { 5 } else { 1 };
+        let run = |engine: &str| load::fan_out(engine, SUBSCRIBERS, 128, window, messages);
         rows.push(row(format!("fan-out 128 B to 1000, {window} in flight, µs CPU"), rounds, &engines[1..], run));
     }
     let connections = if quick { 2000 } else { 10_000 };
