@@ -1,14 +1,15 @@
 //! What is fuzzed, as functions of bytes that panic when a promise is broken. `fuzz_targets` hands them to libFuzzer, and
 //! `tests/bounded.rs` feeds them mutations of the corpus on stable Rust.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use tidings_websocket::{
     Agreement, ConnectOptions, DeflateOptions, Event, HEAD_BYTES_MAX, Head, Kind, Limits, Machine, Message,
     OriginPolicy, Outgoing, ProtocolError, Role, connect_over, handshake::ServerRequest, parse_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-const MESSAGE_BYTES_MAX: usize = 4096;
+/// Long enough that payloads are read straight into messages.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 /// A head gives the same verdict from any prefix that is long enough, and writes back as it was read.
 pub fn frame(input: &[u8]) {
@@ -79,7 +80,7 @@ pub fn deflate(input: &[u8]) {
         Machine::new(role, &limits).with_deflate(agreed, level, 0)
     };
     let (mut client, mut server) = (machine(Role::Client), machine(Role::Server));
-    for chunk in rest.chunks(MESSAGE_BYTES_MAX / 2).take(4) {
+    for chunk in rest.chunks(2048).take(4) {
         let mut wire = client.send(Message::binary(chunk.to_vec()).into()).unwrap().to_bytes().to_vec();
         let step = server.receive(&mut wire);
         assert_eq!(step.event, Some(Ok(Event::Message(Message::binary(chunk.to_vec())))));
@@ -126,6 +127,7 @@ pub fn connection(input: &[u8]) {
     let (mut whole, mut cut_up) = (machine(), machine());
     let seen = events(&mut whole, rest, usize::MAX);
     assert_eq!(seen, events(&mut cut_up, rest, usize::from(*cut) + 1));
+    assert_eq!(seen, events_read_directly(&mut machine(), rest, 50 * (usize::from(*cut) + 1)));
     let failures = seen.iter().filter(|event| event.is_err()).count();
     assert!(failures <= 1, "a connection fails once");
     if failures == 1 {
@@ -154,6 +156,32 @@ fn events(machine: &mut Machine, bytes: &[u8], cut: usize) -> Vec<Result<Event, 
             at += step.consumed;
             events.extend(step.event);
         }
+    }
+    events
+}
+
+/// The same with long payloads read straight into the messages.
+fn events_read_directly(machine: &mut Machine, mut bytes: &[u8], cut: usize) -> Vec<Result<Event, ProtocolError>> {
+    let (mut events, mut input) = (Vec::new(), Vec::new());
+    while !bytes.is_empty() || !input.is_empty() {
+        let mut arrive = |room: usize| {
+            let arrived;
+            (arrived, bytes) = bytes.split_at(cut.min(room).min(bytes.len()));
+            arrived
+        };
+        let direct = match input.is_empty() {
+            true => machine.receive_directly(|room| room.put_slice(arrive(room.remaining_mut())), &mut input),
+            false => None,
+        };
+        let step = direct.map(|((), step)| step).unwrap_or_else(|| {
+            if input.is_empty() {
+                input.extend_from_slice(arrive(usize::MAX));
+            }
+            let step = machine.receive(&mut input);
+            input.drain(..step.consumed);
+            step
+        });
+        events.extend(step.event);
     }
     events
 }

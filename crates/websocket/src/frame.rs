@@ -181,6 +181,12 @@ impl Frame {
         &self.payload
     }
 
+    /// The bytes after the head.
+    #[must_use]
+    pub fn into_payload(self) -> Bytes {
+        self.payload
+    }
+
     /// Size on the wire in bytes.
     #[must_use]
     pub fn len(&self) -> usize {

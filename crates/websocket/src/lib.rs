@@ -50,9 +50,11 @@
 //!
 //! # What is different here
 //! * **Nothing is held while idle.** All sockets of a thread read into one buffer, frames are unmasked and parsed in place,
-//!   and a waiting connection has no read or write buffer.
-//! * **One write for everything queued.** [`WebSocket::feed`] queues, [`WebSocket::flush`] writes all of it with one
-//!   vectored write. [`Prepared`] messages are framed once, and compressed once, for all connections.
+//!   and a waiting connection has no read or write buffer. Long payloads skip the buffer: they are read straight into the
+//!   message.
+//! * **One write for everything queued.** [`WebSocket::feed`] queues, [`WebSocket::flush`] writes all of it at once: small
+//!   frames side by side, long payloads from where they are. [`Prepared`] messages are framed once, and compressed once,
+//!   for all connections.
 //! * **Limits are on.** Messages of up to 64 KiB for servers, counted after inflating; a bounded queue; time limits for
 //!   writing and closing. See [`limits`].
 //! * **Other sites are refused** unless allowed: [`OriginPolicy`].

@@ -26,7 +26,7 @@ pub const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 #[cfg(feature = "tokio")]
 pub(crate) const QUEUED_REPLIES_MAX: usize = 256;
 
-/// How long a frame may take to be written once the transport has stopped accepting bytes.
+/// How long the transport may accept no bytes at all while some wait to be written.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long we wait for the peer's half of the closing handshake, and for it to take what we wrote last.
@@ -49,13 +49,31 @@ pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
 #[cfg(feature = "tokio")]
 pub(crate) const READ_BUFFER_BYTES: usize = 68 * 1024;
 
-/// Slices handed to the kernel in one vectored write; two for each frame at most.
+/// Bytes read before a message that is probably long, to learn its length: the rest is read straight to where it stays.
+#[cfg(feature = "tokio")]
+pub(crate) const BYTES_BEFORE_DIRECT: usize = 1024;
+
+/// Slices handed to the kernel in one vectored write; two for each long payload at most.
 #[cfg(feature = "tokio")]
 pub(crate) const WRITE_SLICES_MAX: usize = 64;
 
-/// Frames to gather before receiving pauses in order to write them.
+/// Bytes to gather before receiving pauses in order to write them: about what the kernel takes at once.
 #[cfg(feature = "tokio")]
-pub(crate) const FRAMES_PER_WRITE: usize = 64;
+pub(crate) const BYTES_PER_WRITE: usize = 64 * 1024;
+
+/// Longest payload that is copied beside its neighbours, in bytes. Longer ones are shared with whoever else has them, and
+/// the kernel gathers them: that costs a reference count and a slice, which is more than copying so little.
+#[cfg(feature = "tokio")]
+pub(crate) const COPIED_PAYLOAD_BYTES_MAX: usize = 1024;
+
+/// Bytes put together for one write to a stream that cannot gather from several places, such as HTTP/2: a TLS record's
+/// worth.
+#[cfg(feature = "tokio")]
+pub(crate) const GATHER_BYTES: usize = 16 * 1024;
+
+/// Largest write buffer that a thread keeps for its next queue, in bytes: one write's worth and as much again.
+#[cfg(feature = "tokio")]
+pub(crate) const SPARE_BUFFER_BYTES_MAX: usize = 2 * BYTES_PER_WRITE;
 
 /// What one connection may cost. Start from [`Limits::server`] or [`Limits::client`] and change what you need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +86,7 @@ pub struct Limits {
     pub empty_fragments_max: u32,
     /// Bytes of frames that may wait to be written; a frame beyond it is refused. One frame is always taken.
     pub queue_bytes_max: usize,
-    /// How long one frame may take to be written once the transport has stopped accepting bytes.
+    /// How long the transport may accept no bytes at all while some wait to be written.
     pub write_timeout: Duration,
     /// How long to wait for the peer's half of the closing handshake.
     pub close_timeout: Duration,

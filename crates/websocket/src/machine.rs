@@ -15,10 +15,17 @@ use crate::{
     mask,
     utf8::Utf8,
 };
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, buf::Limit};
 
 /// Compressed bytes that one [`Part`] takes, so that a part inflates to about a MiB at most.
 const COMPRESSED_PART_BYTES: usize = 1024;
+
+/// What must be missing of a payload before it is worth reading straight into the message, in bytes: less is cheaper to
+/// copy than to read on its own.
+const DIRECT_BYTES_MIN: usize = 4 * 1024;
+
+/// Bytes that are unmasked and validated at once, so that the second finds them in the processor's nearest cache.
+const PASS_BYTES: usize = 8 * 1024;
 
 /// One end of a WebSocket connection after its handshake. At most 128 bytes, and no buffer between messages.
 ///
@@ -47,6 +54,8 @@ pub struct Machine {
     message_bytes_max: usize,
     empty_fragments_max: u32,
     empty_fragments: u32,
+    /// Size of the last message if it came uncompressed and whole, in bytes: the next is probably like it.
+    last_message_bytes: u32,
     utf8: Utf8,
     role: Role,
     /// The kind of the message that is arriving, and whether it is compressed.
@@ -125,6 +134,7 @@ impl Machine {
             message_bytes_max: limits.message_bytes_max,
             empty_fragments_max: limits.empty_fragments_max,
             empty_fragments: 0,
+            last_message_bytes: 0,
             utf8: Utf8::default(),
             role,
             receiving: None,
@@ -214,6 +224,65 @@ impl Machine {
                 Err(error) => break Some(Err(error)),
             }
         };
+        self.step(at, input.len(), event)
+    }
+
+    /// Lets `read` append the rest of a long payload straight to the message, where it stays, instead of bringing it
+    /// through a buffer. `None`, with nothing read, when what comes next is better read into a buffer and given to
+    /// [`receive`](Self::receive), whose input must all be consumed before.
+    ///
+    /// There is room for a little more than the payload, so that one call can bring the next head too: bytes beyond the
+    /// payload are appended to `beyond`, which goes to [`receive`](Self::receive) first.
+    pub fn receive_directly<R>(
+        &mut self,
+        read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> R,
+        beyond: &mut Vec<u8>,
+    ) -> Option<(R, Step)> {
+        let Stage::Payload { remaining, key, last, opcode } = &mut self.stage else { return None };
+        let compressed = matches!(self.receiving, Some((_, true)));
+        if *remaining < DIRECT_BYTES_MIN as u64 || opcode.is_control() || compressed || self.in_parts || self.deaf {
+            return None;
+        }
+        make_room(&mut self.message, 0, *remaining, self.last_message_bytes);
+        let before = self.message.len();
+        let to_end = usize::try_from(*remaining).unwrap_or(usize::MAX);
+        let room = to_end.saturating_add(HEAD_BYTES_MAX).min(self.message.capacity() - before);
+        let result = read(&mut (&mut self.message).limit(room));
+        let bytes = (self.message.len() - before).min(to_end);
+        beyond.extend_from_slice(&self.message[before + bytes..]);
+        self.message.truncate(before + bytes);
+        *remaining -= bytes as u64;
+        let end = *last && *remaining == 0;
+        let mut valid = Ok(());
+        for piece in self.message[before..].chunks_mut(PASS_BYTES) {
+            if self.role == Role::Server {
+                mask::apply(piece, key);
+            }
+            if matches!(self.receiving, Some((Kind::Text, _))) {
+                valid = valid.and_then(|()| self.utf8.push(piece));
+            }
+        }
+        if *remaining == 0 {
+            self.stage = NEXT_HEAD;
+        }
+        let event = match valid.map_err(|_| ProtocolError::InvalidUtf8).and_then(|()| self.go_on(end)) {
+            Ok(Progress::Event(event)) => Some(Ok(event)),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        };
+        Some((result, self.step(bytes, bytes, event)))
+    }
+
+    /// Whether the next message is probably so long that it is best to read a little, which tells the length, and the
+    /// rest with [`receive_directly`](Self::receive_directly).
+    #[must_use]
+    pub fn expects_long(&self) -> bool {
+        self.last_message_bytes as usize >= 2 * DIRECT_BYTES_MIN
+    }
+
+    /// What `event` means for the connection, and what is answered.
+    fn step(&mut self, consumed: usize, all: usize, event: Option<Result<Event, ProtocolError>>) -> Step {
+        let mut consumed = consumed;
         let reply = match &event {
             Some(Ok(Event::Ping(payload))) if !self.close_sent => Some(self.frame(OpCode::Pong, payload.clone())),
             Some(Ok(Event::Close(frame))) => {
@@ -222,12 +291,12 @@ impl Machine {
             }
             Some(Err(error)) => {
                 self.deaf = true;
-                at = input.len();
+                consumed = all;
                 (!self.close_sent).then(|| self.close(&CloseFrame::from(error.close_code())))
             }
             _ => None,
         };
-        Step { consumed: at, event, reply }
+        Step { consumed, event, reply }
     }
 
     /// Frames something to be sent.
@@ -244,7 +313,7 @@ impl Machine {
                 self.message(message, compress)
             }
             Outgoing::Uncompressed(message) => self.message(message, false),
-            Outgoing::Prepared(prepared) => self.prepared(&prepared),
+            Outgoing::Prepared(prepared) => self.prepared(prepared),
             Outgoing::Ping(payload) => self.control(OpCode::Ping, payload),
             Outgoing::Pong(payload) => self.control(OpCode::Pong, payload),
             Outgoing::Close(frame) => Ok(self.close(&frame)),
@@ -287,7 +356,7 @@ impl Machine {
         Ok(self.data(true, compress, opcode, payload))
     }
 
-    fn prepared(&mut self, prepared: &crate::Prepared) -> Result<Frame, SendRefused> {
+    fn prepared(&mut self, prepared: crate::Prepared) -> Result<Frame, SendRefused> {
         if self.role == Role::Client {
             let (opcode, payload) = prepared.unframed();
             let kind = if opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
@@ -299,8 +368,8 @@ impl Machine {
         }
         self.statistics.messages_sent += 1;
         self.statistics.bytes_sent += prepared.payload_len() as u64;
-        let shared = self.deflate.as_ref().and_then(|deflate| deflate.prepared(prepared));
-        Ok(Frame::framed(shared.unwrap_or_else(|| prepared.as_bytes().clone())))
+        let shared = self.deflate.as_ref().and_then(|deflate| deflate.prepared(&prepared));
+        Ok(Frame::framed(shared.unwrap_or_else(|| prepared.into_bytes())))
     }
 
     fn control(&self, opcode: OpCode, payload: Bytes) -> Result<Frame, SendRefused> {
@@ -480,27 +549,40 @@ impl Machine {
     }
 
     fn data_piece(&mut self, piece: &[u8], remaining: u64, end: bool) -> Result<Progress, ProtocolError> {
-        let (kind, compressed) = self.receiving.expect("the head of a data frame began a message");
         let before = self.message.len();
         // Parts are bounded by the bytes that they are made of.
         let max = if self.in_parts { usize::MAX } else { self.message_bytes_max };
         let inflated = match &mut self.deflate {
-            Some(deflate) if compressed => match deflate.inflate(piece, &mut self.message, max) {
-                Ok(()) if end => deflate.finish_inflating(&mut self.message, max),
-                result => result,
-            },
+            Some(deflate) if matches!(self.receiving, Some((_, true))) => {
+                match deflate.inflate(piece, &mut self.message, max) {
+                    Ok(()) if end => deflate.finish_inflating(&mut self.message, max),
+                    result => result,
+                }
+            }
             _ => {
-                make_room(&mut self.message, piece.len(), remaining);
+                make_room(&mut self.message, piece.len(), remaining, self.last_message_bytes);
                 self.message.extend_from_slice(piece);
                 Ok(())
             }
         };
-        if kind == Kind::Text {
-            // What was inflated before an error comes first.
-            let fresh = self.message.get(before..self.message.len().min(max)).unwrap_or_default();
-            self.utf8.push(fresh).map_err(|_| ProtocolError::InvalidUtf8)?;
-        }
+        // What was inflated before an error comes first.
+        self.validate(before, max)?;
         inflated?;
+        self.go_on(end)
+    }
+
+    /// Checks the text that has been appended to the message, up to `max` bytes of it all.
+    fn validate(&mut self, before: usize, max: usize) -> Result<(), ProtocolError> {
+        if !matches!(self.receiving, Some((Kind::Text, _))) {
+            return Ok(());
+        }
+        let fresh = self.message.get(before..self.message.len().min(max)).unwrap_or_default();
+        self.utf8.push(fresh).map_err(|_| ProtocolError::InvalidUtf8)
+    }
+
+    /// What it means that valid data has been appended to the message.
+    fn go_on(&mut self, end: bool) -> Result<Progress, ProtocolError> {
+        let (kind, _) = self.receiving.expect("the head of a data frame began a message");
         if kind == Kind::Text && end {
             self.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
         }
@@ -516,7 +598,8 @@ impl Machine {
     }
 
     fn complete(&mut self, kind: Kind, payload: Bytes) -> Progress {
-        self.receiving = None;
+        let compressed = matches!(self.receiving.take(), Some((_, true)));
+        self.last_message_bytes = if compressed { 0 } else { u32::try_from(payload.len()).unwrap_or(u32::MAX) };
         self.statistics.messages_received += 1;
         self.statistics.bytes_received += payload.len() as u64;
         Progress::Event(Event::Message(Message::from_validated(kind, payload)))
@@ -541,13 +624,17 @@ enum Progress {
     Starved,
 }
 
-/// Room for a piece: twice what has arrived, but never beyond the end of the frame, so that a claimed length allocates
-/// nothing and a message costs at most twice its bytes.
-fn make_room(message: &mut Vec<u8>, piece: usize, remaining: u64) {
-    if message.capacity() - message.len() < piece {
-        let to_end = usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(piece);
+/// Room for a piece, or for more when there is none: twice what has arrived, or as much as the message before, but never
+/// beyond the end of the frame. So a claimed length allocates nothing, and a message costs at most twice what its sender
+/// has sent.
+fn make_room(message: &mut Vec<u8>, piece: usize, remaining: u64, last_message_bytes: u32) {
+    if message.capacity() - message.len() < piece.max(1) {
+        // With room for the head after the payload, which may come with it.
+        let beyond = if remaining < DIRECT_BYTES_MIN as u64 { 0 } else { HEAD_BYTES_MAX };
+        let to_end = usize::try_from(remaining).unwrap_or(usize::MAX).saturating_add(piece).saturating_add(beyond);
         let twice = message.len().saturating_add(piece.saturating_mul(2));
-        message.reserve_exact(twice.min(to_end));
+        let as_before = (last_message_bytes as usize + beyond).saturating_sub(message.len());
+        message.reserve_exact(twice.max(as_before).min(to_end));
     }
 }
 

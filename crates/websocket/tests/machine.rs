@@ -1,6 +1,6 @@
 //! The state machine without a socket: any split of the bytes gives the same events, and limits hold.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use proptest::prelude::*;
 use tidings_websocket::{
     CloseCode, CloseFrame, Event, Head, Kind, Limits, Machine, Message, OpCode, Outgoing, Prepared, ProtocolError,
@@ -27,6 +27,37 @@ fn run(machine: &mut Machine, bytes: &[u8], cuts: &[usize]) -> (Vec<Result<Event
         rest = later;
     }
     (events, replies)
+}
+
+/// The same as a socket does it: what is missing of a long payload is read straight into the message.
+fn run_directly(machine: &mut Machine, mut wire: &[u8], cuts: &[usize]) -> Vec<Result<Event, ProtocolError>> {
+    let (mut events, mut input) = (Vec::new(), Vec::new());
+    let mut cuts = cuts.iter().copied().cycle();
+    while !wire.is_empty() || !input.is_empty() {
+        let most = cuts.next().unwrap_or(usize::MAX).clamp(1, wire.len().max(1));
+        let mut arrive = |room: usize| {
+            let arrived;
+            (arrived, wire) = wire.split_at(most.min(room).min(wire.len()));
+            arrived
+        };
+        let direct = match input.is_empty() {
+            true => machine.receive_directly(|room| room.put_slice(arrive(room.remaining_mut())), &mut input),
+            false => None,
+        };
+        let step = match direct {
+            Some(((), step)) => step,
+            None => {
+                if input.is_empty() {
+                    input.extend_from_slice(arrive(usize::MAX));
+                }
+                let step = machine.receive(&mut input);
+                input.drain(..step.consumed);
+                step
+            }
+        };
+        events.extend(step.event);
+    }
+    events
 }
 
 fn machine(role: Role) -> Machine {
@@ -77,6 +108,36 @@ proptest! {
         let whole = run(&mut machine(Role::Server), &bytes, &[]);
         let split = run(&mut machine(Role::Server), &bytes, &cuts);
         prop_assert_eq!(whole, split);
+    }
+
+    #[test]
+    fn long_payloads_may_be_read_straight_into_the_message(
+        messages in prop::collection::vec((any::<bool>(), "[a-zé]{0,30}", 0usize..600, prop::bool::weighted(0.1)), 1..5),
+        server: bool,
+        cuts in prop::collection::vec(1usize..12_000, 1..10),
+    ) {
+        let (role, key) = if server { (Role::Server, KEY) } else { (Role::Client, None) };
+        let wire: Vec<u8> = messages
+            .iter()
+            .flat_map(|(text, word, times, damaged)| {
+                let mut payload = word.repeat(*times).into_bytes();
+                if let (true, Some(last)) = (damaged, payload.last_mut()) {
+                    *last = 0xff;
+                }
+                let opcode = if *text { OpCode::Text } else { OpCode::Binary };
+                let (first, rest) = payload.split_at(payload.len() / 3);
+                [
+                    frame(true, opcode, key, &payload),
+                    frame(true, OpCode::Ping, key, b"?"),
+                    frame(false, opcode, key, first),
+                    frame(true, OpCode::Continuation, key, rest),
+                ]
+                .concat()
+            })
+            .collect();
+        let limits = Limits::server().message_bytes_max(30_000);
+        let (events, _) = run(&mut Machine::new(role, &limits), &wire, &[]);
+        prop_assert_eq!(run_directly(&mut Machine::new(role, &limits), &wire, &cuts), events);
     }
 
     #[test]
@@ -178,6 +239,35 @@ fn a_claimed_length_of_2_to_the_63_allocates_nothing_s08() {
     let step = limited.receive(&mut [0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4]);
     assert_eq!(step.event, Some(Err(ProtocolError::MessageTooBig { max: 65536 })));
     assert_eq!(step.reply.unwrap().to_bytes().as_ref(), b"\x88\x02\x03\xf1", "1009 without a reason");
+}
+
+#[test]
+fn the_room_for_a_claimed_length_grows_with_what_arrives_s07_s08() {
+    let mut machine = Machine::new(Role::Client, &Limits::server().message_bytes_max(usize::MAX));
+    let room = |machine: &mut Machine, fill: usize| {
+        let read = machine.receive_directly(
+            |room| {
+                let bytes = room.remaining_mut();
+                room.put_bytes(b'x', fill.min(bytes));
+                bytes
+            },
+            &mut Vec::new(),
+        );
+        read.expect("most of the payload is missing").0
+    };
+    let claim = [0x82, 0x7f, 0x0f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let _ = machine.receive(&mut [&claim[..], &[0; 1000]].concat());
+    let mut arrived = 1000;
+    for _ in 0..10 {
+        let bytes = room(&mut machine, usize::MAX);
+        assert!(bytes <= arrived, "room for {bytes} bytes after {arrived}");
+        arrived += bytes;
+    }
+    let mut machine = Machine::new(Role::Client, &Limits::server().message_bytes_max(usize::MAX));
+    let _ = machine.receive(&mut frame(true, OpCode::Binary, None, &[0; 10_000]));
+    let _ = machine.receive(&mut claim.to_vec());
+    let bytes = room(&mut machine, 0);
+    assert!((10_000..10_100).contains(&bytes), "after a long message as much again: {bytes}");
 }
 
 #[test]

@@ -70,6 +70,20 @@ async fn a_peer_that_does_not_read_is_given_up_after_the_write_timeout_s14() {
     assert!(server.receive().await.is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_is_not_given_up() {
+    let (mut server, mut peer) = server(10, Limits::server().write_timeout(Duration::from_secs(7)));
+    let reading = tokio::spawn(async move {
+        for _ in 0..11 {
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            peer.read_exact(&mut [0; 10]).await.unwrap();
+        }
+        peer
+    });
+    server.send(vec![0; 100]).await.unwrap();
+    reading.abort();
+}
+
 #[tokio::test]
 async fn the_queue_is_bounded_in_bytes_s14() {
     let (mut server, _peer) = server(10, Limits::server().queue_bytes_max(100));
@@ -303,6 +317,26 @@ async fn a_socket_is_a_stream_and_a_sink() {
     let (_write, mut read) = server.split();
     SinkExt::send(&mut write, Message::text("x")).await.unwrap();
     assert_eq!(read.next().await.unwrap().unwrap(), Message::text("x"));
+}
+
+#[tokio::test]
+async fn long_and_short_messages_arrive_as_they_were_sent() {
+    let (mut client, mut server) = pair(Limits::server().message_bytes_max(1 << 20).queue_bytes_max(usize::MAX));
+    let messages: Vec<_> = [3, 70_000, 500_000, 10_000, 10_000, 0, 20_000, 9000, 126, 65_536, 65_536]
+        .map(|bytes| Message::text("Tide ".repeat(bytes / 5)))
+        .into();
+    for message in &messages {
+        client.feed(message.clone()).unwrap();
+        client.feed(Outgoing::Ping(Bytes::from_static(b"?"))).unwrap();
+    }
+    let sending = tokio::spawn(async move {
+        client.flush().await.unwrap();
+        client
+    });
+    for message in messages {
+        assert!(server.receive().await.unwrap().unwrap() == message);
+    }
+    sending.await.unwrap();
 }
 
 #[tokio::test]

@@ -1,16 +1,15 @@
 //! Driving the state machine: reading, writing, and the four clocks (write, close, heartbeat, shutdown).
 
-use super::{ReceiveError, Rescue, SendError, Sender, sender::Shared};
+use super::{ReceiveError, Rescue, SendError, Sender, queue::WriteQueue, sender::Shared};
 use crate::{
     CloseFrame, Event, Frame, Kind, Limits, Machine, Outgoing, Role, Step,
-    limits::{FRAMES_PER_WRITE, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES, WRITE_SLICES_MAX},
+    limits::{BYTES_BEFORE_DIRECT, BYTES_PER_WRITE, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES},
 };
-use bytes::Bytes;
+use bytes::{Bytes, buf::Limit};
 use std::{
     cell::Cell,
-    collections::VecDeque,
     future::Future,
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -21,6 +20,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 use tokio_util::{
+    io::poll_read_buf,
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::task_tracker::TaskTrackerToken,
 };
@@ -29,12 +29,7 @@ thread_local! {
     /// What every socket of the thread reads into. Taken out while in use, so that a stream that is itself made of sockets
     /// finds none and makes its own.
     static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    /// Where small frames are put together, and all frames for streams that cannot write from several places.
-    static WRITE_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
-
-/// Bytes put together for one write; more go out from where they are, if the stream can do that.
-const GATHER_BYTES: usize = 8 * 1024;
 
 pub(crate) struct Inner<S> {
     pub(crate) stream: S,
@@ -49,10 +44,7 @@ pub(crate) struct Inner<S> {
     /// Nobody wants the rest of the message that is arriving in parts.
     pub(super) skip_parts: bool,
     limits: Limits,
-    queue: VecDeque<Frame>,
-    queued_bytes: usize,
-    /// Bytes of the queue's first frame that have been written.
-    front_written: usize,
+    queue: WriteQueue,
     /// Pongs and the like that were queued since the queue was last empty.
     replies: usize,
     /// Bytes read beyond the last event.
@@ -116,9 +108,7 @@ impl<S> Inner<S> {
             wants_parts: false,
             skip_parts: false,
             limits,
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-            front_written: 0,
+            queue: WriteQueue::default(),
             replies: 0,
             input: Vec::new(),
             input_at: 0,
@@ -145,15 +135,15 @@ impl<S> Inner<S> {
     }
 
     pub(super) fn queued_bytes(&self) -> usize {
-        self.queued_bytes
+        self.queue.bytes()
     }
 
     pub(super) fn is_half_full(&self) -> bool {
-        self.queued_bytes > self.limits.queue_bytes_max / 2
+        self.queue.bytes() > self.limits.queue_bytes_max / 2
     }
 
     pub(super) fn is_over_bound(&self, outgoing: &Outgoing) -> bool {
-        self.queued_bytes > 0 && self.queued_bytes + outgoing.len() > self.limits.queue_bytes_max
+        !self.queue.is_empty() && self.queue.bytes() + outgoing.len() > self.limits.queue_bytes_max
     }
 
     pub(super) fn feed(&mut self, outgoing: Outgoing) -> Result<(), SendError> {
@@ -203,29 +193,13 @@ impl<S> Inner<S> {
     }
 
     fn push(&mut self, frame: Frame) {
-        self.queued_bytes += frame.len();
-        self.queue.push_back(frame);
+        self.queue.push(frame);
         self.unflushed = true;
-    }
-
-    /// Takes written bytes off the queue's front.
-    fn wrote(&mut self, mut bytes: usize) {
-        self.queued_bytes -= bytes;
-        bytes += self.front_written;
-        while let Some(front) = self.queue.front()
-            && front.len() <= bytes
-        {
-            bytes -= front.len();
-            self.queue.pop_front();
-            self.write_deadline = None;
-        }
-        self.front_written = bytes;
     }
 
     fn finish(&mut self) {
         self.state = State::Finished;
-        self.queue = VecDeque::new();
-        self.queued_bytes = 0;
+        self.queue.clear();
         self.input = Vec::new();
         self.write_deadline = None;
         self.close_deadline = None;
@@ -258,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             self.poll_shutdown(cx);
             let more_to_send = self.take_from_senders(cx);
             // What the owner fed waits for more of it while input is at hand; what others sent does not.
-            if !self.has_input() || self.queue.len() >= FRAMES_PER_WRITE || self.senders.is_some() {
+            if !self.has_input() || self.queue.bytes() >= BYTES_PER_WRITE || self.senders.is_some() {
                 match self.poll_flush(cx) {
                     Poll::Ready(Ok(())) if more_to_send => continue,
                     Poll::Ready(Ok(())) => {}
@@ -320,9 +294,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         while !self.queue.is_empty() {
-            match self.poll_write(cx) {
+            match self.queue.poll_write(Pin::new(&mut self.stream), cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
-                Poll::Ready(Ok(bytes)) => self.wrote(bytes),
+                Poll::Ready(Ok(_)) => self.write_deadline = None,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => {
                     ready!(self.poll_write_deadline(cx));
@@ -330,10 +304,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                 }
             }
         }
-        if self.queue.capacity() > 0 {
-            self.queue = VecDeque::new();
-            self.replies = 0;
-        }
+        self.replies = 0;
         if self.unflushed {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(result) => result?,
@@ -353,43 +324,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         self.write_deadline.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
     }
 
-    /// One write of as much of the queue as fits.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
-        let mut count = 0;
-        let mut skip = self.front_written;
-        let pieces = self.queue.iter().flat_map(|frame| [frame.head(), frame.payload()]);
-        for piece in pieces {
-            let skipped = skip.min(piece.len());
-            skip -= skipped;
-            if skipped == piece.len() {
-                continue;
-            }
-            slices[count] = IoSlice::new(&piece[skipped..]);
-            count += 1;
-            if count == WRITE_SLICES_MAX {
-                break;
-            }
-        }
-        let stream = Pin::new(&mut self.stream);
-        if count == 1 {
-            return stream.poll_write(cx, &slices[0]);
-        }
-        // Copying a little costs the kernel less than gathering it from many places.
-        if self.queued_bytes > GATHER_BYTES && stream.is_write_vectored() {
-            return stream.poll_write_vectored(cx, &slices[..count]);
-        }
-        let mut buffer = WRITE_BUFFER.take();
-        for slice in &slices[..count] {
-            let room = GATHER_BYTES - buffer.len();
-            buffer.extend_from_slice(&slice[..slice.len().min(room)]);
-        }
-        let result = stream.poll_write(cx, &buffer);
-        buffer.clear();
-        WRITE_BUFFER.set(buffer);
-        result
-    }
-
     /// What the next bytes mean, reading some if none are at hand.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, ReceiveError>> {
         if self.has_input() {
@@ -401,20 +335,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             }
             return Poll::Ready(Ok(step));
         }
+        let stream = Pin::new(&mut self.stream);
+        let read = |room: &mut Limit<&mut Vec<u8>>| poll_read_buf(stream, cx, room);
+        if let Some((read, step)) = self.machine.receive_directly(read, &mut self.input) {
+            let bytes = ready!(read).map_err(disconnected)?;
+            self.heard(bytes)?;
+            return Poll::Ready(Ok(step));
+        }
+        let most = if self.machine.expects_long() { BYTES_BEFORE_DIRECT } else { READ_BUFFER_BYTES };
         with_read_buffer(|buffer| {
-            let mut unread = ReadBuf::new(buffer);
+            let mut unread = ReadBuf::new(&mut buffer[..most]);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut unread)).map_err(disconnected)?;
             let bytes = unread.filled().len();
-            if bytes == 0 {
-                return Poll::Ready(Err(ReceiveError::Disconnected));
-            }
-            if let Some(heartbeat) = &mut self.heartbeat {
-                heartbeat.heard = true;
-            }
+            self.heard(bytes)?;
             let step = self.machine.receive(&mut buffer[..bytes]);
             self.input.extend_from_slice(&buffer[step.consumed..bytes]);
             Poll::Ready(Ok(step))
         })
+    }
+
+    /// Notes a read of so many bytes.
+    fn heard(&mut self, bytes: usize) -> Result<(), ReceiveError> {
+        if bytes == 0 {
+            return Err(ReceiveError::Disconnected);
+        }
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.heard = true;
+        }
+        Ok(())
     }
 
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ReceiveError>> {
@@ -471,7 +419,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if self.machine.is_sending_fragments() {
             return false;
         }
-        while self.queue.len() < FRAMES_PER_WRITE && self.queued_bytes < READ_BUFFER_BYTES {
+        while self.queue.bytes() < BYTES_PER_WRITE {
             let Some(outgoing) = senders.take(cx) else { return false };
             match self.machine.send(outgoing) {
                 Ok(frame) => self.push(frame),

@@ -1,9 +1,10 @@
 //! The socket: the state machine over a byte stream and tokio's clock.
 //!
 //! One task owns it. It holds no read buffer while it waits: all sockets of a thread read into one buffer and parse in
-//! place. It refuses to know where the stream comes from and what the messages mean.
+//! place, and what is missing of a long payload is read straight into the message. It refuses to know where the stream comes from and what the messages mean.
 
 mod drive;
+mod queue;
 mod sender;
 mod stream;
 
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// A WebSocket over a byte stream, after its handshake.
 ///
 /// # Who writes, and when
-/// [`feed`](Self::feed) queues, [`flush`](Self::flush) writes everything queued with one vectored write, and
+/// [`feed`](Self::feed) queues, [`flush`](Self::flush) writes everything queued with one write, and
 /// [`send`](Self::send) is both. [`receive`](Self::receive) flushes too, before it waits. So frames never wait for
 /// anything but the peer as long as the owner is in one of these.
 ///
@@ -111,10 +112,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.inner_mut().feed(outgoing.into())
     }
 
-    /// Writes everything queued with as few vectored writes as the transport allows: usually one.
+    /// Writes everything queued with as few writes as the transport allows: usually one.
     ///
     /// # Errors
-    /// [`SendError::TimedOut`] when the peer does not take a frame within [`Limits::write_timeout`]; [`SendError::Io`].
+    /// [`SendError::TimedOut`] when the peer takes nothing for [`Limits::write_timeout`]; [`SendError::Io`].
     /// The socket is done then.
     pub async fn flush(&mut self) -> Result<(), SendError> {
         poll_fn(|cx| self.poll_flush(cx)).await
@@ -318,7 +319,7 @@ pub enum ReceiveError {
     /// No sign of life for a whole heartbeat interval.
     #[error("the peer has gone silent")]
     Silent,
-    /// The peer did not take a frame within [`Limits::write_timeout`].
+    /// The peer took nothing for [`Limits::write_timeout`].
     #[error("the peer does not read")]
     WriteTimedOut,
     /// The peer did not answer our close frame within [`Limits::close_timeout`].
@@ -348,7 +349,7 @@ pub enum SendError {
     /// More than [`Limits::queue_bytes_max`] would wait to be written.
     #[error("too much waits to be written")]
     QueueFull,
-    /// The peer did not take a frame within [`Limits::write_timeout`].
+    /// The peer took nothing for [`Limits::write_timeout`].
     #[error("the peer does not read")]
     TimedOut,
     /// The transport failed.
