@@ -132,6 +132,8 @@ mod accept;
 mod client;
 #[cfg(feature = "tokio")]
 mod socket;
+#[cfg(any(feature = "client", feature = "hyper"))]
+mod transport;
 #[cfg(feature = "hyper")]
 mod upgrade;
 

@@ -7,6 +7,7 @@ use crate::{
     CloseCode, CloseFrame, Limits, OriginPolicy, Refusal, WebSocket,
     handshake::{Accepted, ServerRequest},
     socket::Rescue,
+    transport::byte_stream,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, request::Parts};
@@ -15,18 +16,14 @@ use hyper_util::rt::TokioIo;
 use std::{
     any::Any,
     future::{Future, poll_fn},
-    io::{self, IoSlice},
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
-    task::{Context, Poll},
+    pin::pin,
+    task::Poll,
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::net::TcpStream;
+use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
 
 /// A request for a WebSocket, ready to be accepted. With axum it is an extractor; route it with `any()`, because it is a
 /// GET over HTTP/1.1 and a CONNECT over HTTP/2, and wrong requests get the right answer. `Option<Upgrade>` is `None` for
@@ -263,12 +260,9 @@ impl axum_core::response::IntoResponse for Refusal {
 
 /// The byte stream of an upgraded connection: a bare TCP stream where the server gives it back, and otherwise whatever
 /// hyper holds (TLS, a stream of HTTP/2).
-pub struct Upgraded(Transport);
+pub struct Upgraded(Either<TcpStream, TokioIo<hyper::upgrade::Upgraded>>);
 
-enum Transport {
-    Tcp(TcpStream),
-    Other(TokioIo<hyper::upgrade::Upgraded>),
-}
+byte_stream!(Upgraded);
 
 impl Upgraded {
     /// The stream, and what was read beyond the handshake.
@@ -278,9 +272,9 @@ impl Upgraded {
                 let stream = parts.io.into_inner();
                 // Coalescing is done here, by writing everything queued at once.
                 let _ = stream.set_nodelay(true);
-                (Upgraded(Transport::Tcp(stream)), parts.read_buf)
+                (Upgraded(Either::Left(stream)), parts.read_buf)
             }
-            Err(upgraded) => (Upgraded(Transport::Other(TokioIo::new(upgraded))), Bytes::new()),
+            Err(upgraded) => (Upgraded(Either::Right(TokioIo::new(upgraded))), Bytes::new()),
         }
     }
 
@@ -288,58 +282,8 @@ impl Upgraded {
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
-            Transport::Tcp(stream) => stream.peer_addr().ok(),
-            Transport::Other(_) => None,
-        }
-    }
-}
-
-impl AsyncRead for Upgraded {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Other(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Upgraded {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Other(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Transport::Other(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.0 {
-            Transport::Tcp(stream) => stream.is_write_vectored(),
-            Transport::Other(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Other(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Other(stream) => Pin::new(stream).poll_shutdown(cx),
+            Either::Left(stream) => stream.peer_addr().ok(),
+            Either::Right(_) => None,
         }
     }
 }

@@ -7,6 +7,7 @@ pub use proxy::{InvalidProxy, Proxy};
 use crate::{
     Limits, Machine, Role, WebSocket, handshake,
     limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADERS_MAX, REFUSAL_BODY_BYTES_MAX},
+    transport::byte_stream,
 };
 use bytes::{Buf, Bytes, BytesMut};
 use http::{
@@ -18,18 +19,17 @@ use http::{
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::{
-    io::{self, IoSlice},
-    pin::Pin,
+    io,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::either::Either;
 
 /// How to connect. The default asks for nothing special and waits ten seconds.
 #[derive(Clone, Debug)]
@@ -147,7 +147,7 @@ async fn dial(uri: &Uri, options: &ConnectOptions) -> Result<ClientStream, Conne
         proxy.tunnel(&mut tcp, host, port).await?;
     }
     if !tls {
-        return Ok(ClientStream(Transport::Tcp(tcp)));
+        return Ok(ClientStream(Either::Left(tcp)));
     }
     let config = match &options.tls {
         Some(config) => Arc::clone(config),
@@ -155,7 +155,7 @@ async fn dial(uri: &Uri, options: &ConnectOptions) -> Result<ClientStream, Conne
     };
     let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Url)?;
     let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(ConnectError::Tls)?;
-    Ok(ClientStream(Transport::Tls(Box::new(stream))))
+    Ok(ClientStream(Either::Right(Box::new(stream))))
 }
 
 /// Asks for a WebSocket over a stream that is connected already: through a proxy, a Unix socket, or a test's pipe.
@@ -355,71 +355,17 @@ fn system_tls() -> Result<Arc<ClientConfig>, ConnectError> {
 
 /// The byte stream of a dialled connection: TCP, or TLS over it.
 #[derive(Debug)]
-pub struct ClientStream(Transport);
+pub struct ClientStream(Either<TcpStream, Box<TlsStream<TcpStream>>>);
 
-#[derive(Debug)]
-enum Transport {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+byte_stream!(ClientStream);
 
 impl ClientStream {
     /// The TCP stream underneath, for its addresses and options.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
         match &self.0 {
-            Transport::Tcp(stream) => stream,
-            Transport::Tls(stream) => stream.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for ClientStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for ClientStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.0 {
-            Transport::Tcp(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
-            Transport::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Either::Left(stream) => stream,
+            Either::Right(stream) => stream.get_ref().0,
         }
     }
 }
