@@ -133,7 +133,7 @@ pub fn connection(input: &[u8]) {
     if failures == 1 {
         assert!(seen.last().unwrap().is_err() && whole.is_done_receiving() && whole.close_sent());
         assert!(whole.send(Outgoing::Ping(Bytes::new())).is_err());
-        assert!(whole.send_fragment(Kind::Text, Bytes::new(), true).is_err());
+        assert!(whole.send_fragment(Kind::Text, Bytes::new(), true, false).is_err());
     }
     for event in seen {
         if let Ok(Event::Message(message)) = event {

@@ -9,7 +9,10 @@ use crate::{
 };
 use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use std::{cell::RefCell, sync::OnceLock};
+use std::{
+    cell::RefCell,
+    sync::{Mutex, PoisonError},
+};
 
 /// What a message's last block is without, and gets back before inflating (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -65,15 +68,24 @@ struct Direction {
 impl Deflate {
     /// Compression as agreed, for one end. `level` is 1 (fast) to 9 (small).
     pub(crate) fn new(role: Role, agreed: Agreement, level: u32, threshold: usize) -> Self {
-        let server =
-            Direction { keeps_window: !agreed.server_no_context_takeover, window_bits: agreed.server_max_window_bits };
-        let client =
-            Direction { keeps_window: !agreed.client_no_context_takeover, window_bits: agreed.client_max_window_bits };
+        let server = Direction {
+            keeps_window: !agreed.server_no_context_takeover,
+            window_bits: agreed.server_max_window_bits.min(WINDOW_BITS_MAX),
+        };
+        let client = Direction {
+            keeps_window: !agreed.client_no_context_takeover,
+            window_bits: agreed.client_max_window_bits.min(WINDOW_BITS_MAX),
+        };
         let (ours, theirs) = match role {
             Role::Server => (server, client),
             Role::Client => (client, server),
         };
         Deflate { ours, theirs, level: level.clamp(1, 9), threshold, compressor: None, inflater: None, arrived: 0 }
+    }
+
+    /// Whether our messages refer to earlier ones, so that nobody can share them compressed.
+    pub(crate) fn keeps_window(&self) -> bool {
+        self.ours.keeps_window
     }
 
     /// Whether a message of this many bytes is worth compressing. Never when the peer insists on a window that is smaller
@@ -104,27 +116,29 @@ impl Deflate {
         compressed
     }
 
-    /// The frame of a prepared message, compressed once for all connections alike; `None` if this one cannot share it.
+    /// The frame of a prepared message, compressed once for all connections with the same window and level; `None` if it
+    /// goes out as it is.
     pub(crate) fn prepared(&self, prepared: &crate::Prepared) -> Option<Bytes> {
-        if self.ours.keeps_window || !self.gains(usize::MAX) {
+        let (bits, level) = (self.ours.window_bits, self.level);
+        if self.ours.keeps_window || !self.gains(prepared.payload_len()) {
             return None;
         }
-        let variant = &prepared.variants()?.0[usize::from(self.ours.window_bits - WINDOW_BITS_MIN)];
-        let frame = variant.get_or_init(|| {
-            let (opcode, payload) = prepared.unframed();
-            if !self.gains(payload.len()) {
-                return prepared.as_bytes().clone();
-            }
-            let mut compressor = borrow_compressor(self.ours.window_bits, self.level);
-            let compressed = compress(&mut compressor, &payload, true);
-            give_back_compressor(self.ours.window_bits, self.level, compressor);
-            if compressed.len() >= payload.len() {
-                return prepared.as_bytes().clone();
-            }
+        let mut variants = prepared.variants()?.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., frame)) = variants.iter().find(|variant| (variant.0, variant.1) == (bits, level)) {
+            return Some(frame.clone());
+        }
+        let (opcode, payload) = prepared.unframed();
+        let mut compressor = borrow_compressor(bits, level);
+        let compressed = compress(&mut compressor, &payload, true);
+        give_back_compressor(bits, level, compressor);
+        let frame = if compressed.len() >= payload.len() {
+            prepared.as_bytes().clone()
+        } else {
             let head = Head { last: true, compressed: true, opcode, mask: None, payload_len: compressed.len() as u64 };
             Frame::new(&head, compressed.into()).to_bytes()
-        });
-        Some(frame.clone())
+        };
+        variants.push((bits, level, frame.clone()));
+        Some(frame)
     }
 
     /// Inflates the next bytes of a message onto the end of `out`, which may hold `max` bytes.
@@ -160,9 +174,9 @@ impl Deflate {
     }
 }
 
-/// A prepared message's compressed frames, one for each size of window from 9 to 15.
+/// A prepared message's compressed frames, each with its window bits and its level.
 #[derive(Debug, Default)]
-pub(crate) struct Variants([OnceLock<Bytes>; 7]);
+pub(crate) struct Variants(Mutex<Vec<(u8, u32, Bytes)>>);
 
 fn compress(compressor: &mut Compress, payload: &[u8], last: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() / 4 + 64);

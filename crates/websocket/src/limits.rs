@@ -26,8 +26,12 @@ pub const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 #[cfg(feature = "tokio")]
 pub(crate) const QUEUED_REPLIES_MAX: usize = 256;
 
-/// How long the transport may accept no bytes at all while some wait to be written.
+/// How long the transport may take to accept [`WRITE_PROGRESS_BYTES`], or all that waits if that is less.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes that a peer must take within a write timeout, so that a slow line is not cut off in the middle of a long frame,
+/// and a peer that reads a byte now and then is: half a kilobyte a second by default.
+pub const WRITE_PROGRESS_BYTES: usize = 16 * 1024;
 
 /// How long we wait for the peer's half of the closing handshake, and for it to take what we wrote last.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,6 +47,13 @@ pub const HEADERS_MAX: usize = 100;
 
 /// Bytes of a refusal's body that a client keeps: enough for any explanation.
 pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a client waits for a refusal's body: the refusal itself is known already.
+pub const REFUSAL_BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Interim answers, such as 100 and 103, that a client passes over before the final one: servers send one or two.
+#[cfg(feature = "client")]
+pub(crate) const INTERIM_ANSWERS_MAX: usize = 8;
 
 /// Buffer that all connections of a thread read into, in bytes: as much as one read usually yields under load, and a
 /// message of 64 KiB with its head.
@@ -61,10 +72,19 @@ pub(crate) const WRITE_SLICES_MAX: usize = 64;
 #[cfg(feature = "tokio")]
 pub(crate) const BYTES_PER_WRITE: usize = 64 * 1024;
 
+/// Frames to gather before receiving pauses in order to write them: fewer would not fill a write, and more would keep the
+/// first answer waiting.
+#[cfg(feature = "tokio")]
+pub(crate) const FRAMES_PER_WRITE: usize = 128;
+
 /// Longest payload that is copied beside its neighbours, in bytes. Longer ones are shared with whoever else has them, and
 /// the kernel gathers them: that costs a reference count and a slice, which is more than copying so little.
 #[cfg(feature = "tokio")]
 pub(crate) const COPIED_PAYLOAD_BYTES_MAX: usize = 1024;
+
+/// The same when more than one write's worth waits already, in bytes: no more than the reference would take.
+#[cfg(feature = "tokio")]
+pub(crate) const COPIED_WHILE_STUCK_BYTES_MAX: usize = 64;
 
 /// Bytes put together for one write to a stream that cannot gather from several places, such as HTTP/2: a TLS record's
 /// worth.
@@ -86,7 +106,8 @@ pub struct Limits {
     pub empty_fragments_max: u32,
     /// Bytes of frames that may wait to be written; a frame beyond it is refused. One frame is always taken.
     pub queue_bytes_max: usize,
-    /// How long the transport may accept no bytes at all while some wait to be written.
+    /// How long the transport may take to accept [`WRITE_PROGRESS_BYTES`], or all that waits if that is less. A transport
+    /// with buffers of its own, such as TLS, must pass on all that is in them within one such time, too.
     pub write_timeout: Duration,
     /// How long to wait for the peer's half of the closing handshake.
     pub close_timeout: Duration,

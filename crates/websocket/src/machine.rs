@@ -162,6 +162,12 @@ impl Machine {
         }
     }
 
+    /// Takes other limits for what begins from now on: a server may trust more once it knows who is there.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.message_bytes_max = limits.message_bytes_max;
+        self.empty_fragments_max = limits.empty_fragments_max;
+    }
+
     /// Which end this is.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -231,8 +237,9 @@ impl Machine {
     /// through a buffer. `None`, with nothing read, when what comes next is better read into a buffer and given to
     /// [`receive`](Self::receive), whose input must all be consumed before.
     ///
-    /// There is room for a little more than the payload, so that one call can bring the next head too: bytes beyond the
-    /// payload are appended to `beyond`, which goes to [`receive`](Self::receive) first.
+    /// The room is never more than what has arrived of the message, or than the message before, if that was longer. At the
+    /// end it has a few bytes more than the payload, so that one call can bring the next head too: bytes beyond the payload
+    /// are appended to `beyond`, which goes to [`receive`](Self::receive) first.
     pub fn receive_directly<R>(
         &mut self,
         read: impl FnOnce(&mut Limit<&mut Vec<u8>>) -> R,
@@ -247,25 +254,29 @@ impl Machine {
         let before = self.message.len();
         let to_end = usize::try_from(*remaining).unwrap_or(usize::MAX);
         let room = to_end.saturating_add(HEAD_BYTES_MAX).min(self.message.capacity() - before);
+        if room < DIRECT_BYTES_MIN {
+            return None;
+        }
         let result = read(&mut (&mut self.message).limit(room));
         let bytes = (self.message.len() - before).min(to_end);
         beyond.extend_from_slice(&self.message[before + bytes..]);
         self.message.truncate(before + bytes);
         *remaining -= bytes as u64;
         let end = *last && *remaining == 0;
+        let is_text = matches!(self.receiving, Some((Kind::Text, _)));
         let mut valid = Ok(());
         for piece in self.message[before..].chunks_mut(PASS_BYTES) {
             if self.role == Role::Server {
                 mask::apply(piece, key);
             }
-            if matches!(self.receiving, Some((Kind::Text, _))) {
+            if is_text {
                 valid = valid.and_then(|()| self.utf8.push(piece));
             }
         }
         if *remaining == 0 {
             self.stage = NEXT_HEAD;
         }
-        let event = match valid.map_err(|_| ProtocolError::InvalidUtf8).and_then(|()| self.go_on(end)) {
+        let event = match valid.and_then(|()| self.go_on(end)) {
             Ok(Progress::Event(event)) => Some(Ok(event)),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
@@ -273,11 +284,12 @@ impl Machine {
         Some((result, self.step(bytes, bytes, event)))
     }
 
-    /// Whether the next message is probably so long that it is best to read a little, which tells the length, and the
-    /// rest with [`receive_directly`](Self::receive_directly).
+    /// Whether a message comes next that is probably so long that it is best to read a little, which tells the length, and
+    /// the rest with [`receive_directly`](Self::receive_directly).
     #[must_use]
     pub fn expects_long(&self) -> bool {
-        self.last_message_bytes as usize >= 2 * DIRECT_BYTES_MIN
+        let comes_next = self.receiving.is_none() && matches!(self.stage, Stage::Head { .. });
+        comes_next && !self.in_parts && self.last_message_bytes as usize >= 2 * DIRECT_BYTES_MIN
     }
 
     /// What `event` means for the connection, and what is answered.
@@ -321,17 +333,24 @@ impl Machine {
     }
 
     /// Frames a fragment of a message: the first call begins the message, the one with `last` ends it. Control frames
-    /// may go in between, other messages may not. The caller sees to it that text is UTF-8.
+    /// may go in between, other messages may not. The caller sees to it that text is UTF-8. Where compression was agreed
+    /// on, the first call's `compress` decides about the whole message (RFC 7692 §6.1).
     ///
     /// # Errors
     /// [`SendRefused::Closed`] after our close frame.
-    pub fn send_fragment(&mut self, kind: Kind, payload: Bytes, last: bool) -> Result<Frame, SendRefused> {
+    pub fn send_fragment(
+        &mut self,
+        kind: Kind,
+        payload: Bytes,
+        last: bool,
+        compress: bool,
+    ) -> Result<Frame, SendRefused> {
         if self.close_sent {
             return Err(SendRefused::Closed);
         }
         let opcode = if self.sending.is_some() { OpCode::Continuation } else { kind.opcode() };
-        let can_compress = self.deflate.as_ref().is_some_and(|deflate| deflate.gains(usize::MAX));
-        let compressed = self.sending.unwrap_or(can_compress);
+        let compress = compress && self.deflate.as_ref().is_some_and(|deflate| deflate.gains(usize::MAX));
+        let compressed = self.sending.unwrap_or(compress);
         self.statistics.bytes_sent += payload.len() as u64;
         self.statistics.messages_sent += u64::from(last);
         let payload = match &mut self.deflate {
@@ -357,10 +376,13 @@ impl Machine {
     }
 
     fn prepared(&mut self, prepared: crate::Prepared) -> Result<Frame, SendRefused> {
-        if self.role == Role::Client {
+        let deflate = self.deflate.as_ref().filter(|deflate| deflate.gains(prepared.payload_len()));
+        let keeps_window = deflate.is_some_and(|deflate| deflate.keeps_window());
+        // Nobody shares a mask, or a window.
+        if self.role == Role::Client || (keeps_window && prepared.is_compressible()) {
+            let compress = deflate.is_some();
             let (opcode, payload) = prepared.unframed();
             let kind = if opcode == OpCode::Text { Kind::Text } else { Kind::Binary };
-            let compress = self.deflate.as_ref().is_some_and(|deflate| deflate.gains(payload.len()));
             return self.message(Message::from_validated(kind, payload), compress);
         }
         if self.sending.is_some() {
@@ -560,31 +582,26 @@ impl Machine {
                 }
             }
             _ => {
-                make_room(&mut self.message, piece.len(), remaining, self.last_message_bytes);
+                // A part is as long as what has arrived, and nobody waits for more of it.
+                let (remaining, as_before) = if self.in_parts { (0, 0) } else { (remaining, self.last_message_bytes) };
+                make_room(&mut self.message, piece.len(), remaining, as_before);
                 self.message.extend_from_slice(piece);
                 Ok(())
             }
         };
-        // What was inflated before an error comes first.
-        self.validate(before, max)?;
+        if matches!(self.receiving, Some((Kind::Text, _))) {
+            // What was inflated before an error comes first.
+            self.utf8.push(self.message.get(before..self.message.len().min(max)).unwrap_or_default())?;
+        }
         inflated?;
         self.go_on(end)
-    }
-
-    /// Checks the text that has been appended to the message, up to `max` bytes of it all.
-    fn validate(&mut self, before: usize, max: usize) -> Result<(), ProtocolError> {
-        if !matches!(self.receiving, Some((Kind::Text, _))) {
-            return Ok(());
-        }
-        let fresh = self.message.get(before..self.message.len().min(max)).unwrap_or_default();
-        self.utf8.push(fresh).map_err(|_| ProtocolError::InvalidUtf8)
     }
 
     /// What it means that valid data has been appended to the message.
     fn go_on(&mut self, end: bool) -> Result<Progress, ProtocolError> {
         let (kind, _) = self.receiving.expect("the head of a data frame began a message");
         if kind == Kind::Text && end {
-            self.utf8.finish().map_err(|_| ProtocolError::InvalidUtf8)?;
+            self.utf8.finish()?;
         }
         if self.in_parts {
             return Ok(self.part(kind, end));
@@ -625,8 +642,8 @@ enum Progress {
 }
 
 /// Room for a piece, or for more when there is none: twice what has arrived, or as much as the message before, but never
-/// beyond the end of the frame. So a claimed length allocates nothing, and a message costs at most twice what its sender
-/// has sent.
+/// beyond the end of the frame and the head after it. So a claimed length allocates nothing that its sender has not sent
+/// already, in this message or in the one before.
 fn make_room(message: &mut Vec<u8>, piece: usize, remaining: u64, last_message_bytes: u32) {
     if message.capacity() - message.len() < piece.max(1) {
         // With room for the head after the payload, which may come with it.

@@ -217,9 +217,9 @@ impl Prepared {
         Self::new(OpCode::Binary, bytes.into())
     }
 
-    /// One that connections with permessage-deflate get compressed. It is compressed once for each size of window, when
-    /// the first such connection sends it, and only those that agreed to start every message of ours with an empty
-    /// window (`no_context_takeover`) can share it.
+    /// One that connections with permessage-deflate get compressed. Those that agreed to start every message of ours with
+    /// an empty window (`no_context_takeover`) share it: it is compressed once for each size of window and level, when the
+    /// first such connection sends it, and keeps those frames as long as it lives. The others each compress it anew.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn compressible(mut self) -> Self {
@@ -264,6 +264,16 @@ impl Prepared {
             #[cfg(feature = "deflate")]
             compressed: None,
         }
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn is_compressible(&self) -> bool {
+        self.compressed.is_some()
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    pub(crate) fn is_compressible(&self) -> bool {
+        false
     }
 
     pub(crate) fn payload_len(&self) -> usize {

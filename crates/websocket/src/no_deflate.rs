@@ -11,6 +11,10 @@ impl Deflate {
         match *self {}
     }
 
+    pub(crate) fn keeps_window(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn compress(&mut self, _: &[u8], _: bool) -> Vec<u8> {
         match *self {}
     }

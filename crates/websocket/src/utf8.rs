@@ -1,5 +1,7 @@
 //! UTF-8 that arrives in pieces, refused at the first byte that cannot be right.
 
+use crate::ProtocolError;
+
 /// A validator that remembers the start of a character cut off by the end of a piece.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Utf8 {
@@ -8,13 +10,9 @@ pub(crate) struct Utf8 {
     len: u8,
 }
 
-/// The bytes are not UTF-8.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Invalid;
-
 impl Utf8 {
     /// Takes the next piece.
-    pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), Invalid> {
+    pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<(), ProtocolError> {
         while self.len > 0 {
             let Some((&byte, rest)) = piece.split_first() else { return Ok(()) };
             let len = usize::from(self.len);
@@ -24,7 +22,7 @@ impl Utf8 {
             piece = rest;
             match std::str::from_utf8(&character[..=len]) {
                 Ok(_) => self.len = 0,
-                Err(error) if error.error_len().is_some() => return Err(Invalid),
+                Err(error) if error.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
                 Err(_) => {
                     self.partial[len] = byte;
                     self.len += 1;
@@ -33,7 +31,7 @@ impl Utf8 {
         }
         if let Err(error) = simdutf8::compat::from_utf8(piece) {
             if error.error_len().is_some() {
-                return Err(Invalid);
+                return Err(ProtocolError::InvalidUtf8);
             }
             let tail = &piece[error.valid_up_to()..];
             self.partial[..tail.len()].copy_from_slice(tail);
@@ -43,8 +41,8 @@ impl Utf8 {
     }
 
     /// The text ends here: no character may be incomplete.
-    pub(crate) fn finish(&mut self) -> Result<(), Invalid> {
-        if std::mem::take(&mut self.len) == 0 { Ok(()) } else { Err(Invalid) }
+    pub(crate) fn finish(&mut self) -> Result<(), ProtocolError> {
+        if std::mem::take(&mut self.len) == 0 { Ok(()) } else { Err(ProtocolError::InvalidUtf8) }
     }
 }
 
@@ -62,7 +60,7 @@ mod tests {
     fn a_surrogate_is_refused_at_its_second_byte() {
         let mut utf8 = Utf8::default();
         assert_eq!(utf8.push(b"\xed"), Ok(()));
-        assert_eq!(utf8.push(b"\xa0"), Err(Invalid));
+        assert_eq!(utf8.push(b"\xa0"), Err(ProtocolError::InvalidUtf8));
     }
 
     proptest! {

@@ -198,7 +198,7 @@ proptest! {
                 let mut pieces = payload.as_bytes().chunks(size).peekable();
                 while let Some(piece) = pieces.next() {
                     let bytes = Bytes::copy_from_slice(piece);
-                    wire.extend(from.send_fragment(message.kind(), bytes, pieces.peek().is_none()).unwrap().to_bytes());
+                    wire.extend(from.send_fragment(message.kind(), bytes, pieces.peek().is_none(), true).unwrap().to_bytes());
                     wire.extend(from.send(Outgoing::Ping(Bytes::from_static(b"?"))).unwrap().to_bytes());
                 }
                 if payload.is_empty() {
@@ -256,8 +256,8 @@ fn the_room_for_a_claimed_length_grows_with_what_arrives_s07_s08() {
         read.expect("most of the payload is missing").0
     };
     let claim = [0x82, 0x7f, 0x0f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-    let _ = machine.receive(&mut [&claim[..], &[0; 1000]].concat());
-    let mut arrived = 1000;
+    let _ = machine.receive(&mut [&claim[..], &[0; 5000]].concat());
+    let mut arrived = 5000;
     for _ in 0..10 {
         let bytes = room(&mut machine, usize::MAX);
         assert!(bytes <= arrived, "room for {bytes} bytes after {arrived}");
@@ -268,6 +268,33 @@ fn the_room_for_a_claimed_length_grows_with_what_arrives_s07_s08() {
     let _ = machine.receive(&mut claim.to_vec());
     let bytes = room(&mut machine, 0);
     assert!((10_000..10_100).contains(&bytes), "after a long message as much again: {bytes}");
+}
+
+#[test]
+fn a_long_message_is_followed_by_short_reads_only_where_another_may_begin() {
+    let long = frame(true, OpCode::Binary, None, &[0; 10_000]);
+    let after_a_long_one = || {
+        let mut machine = Machine::new(Role::Client, &Limits::server());
+        let _ = machine.receive(&mut long.clone());
+        machine
+    };
+    assert!(after_a_long_one().expects_long());
+    for begun in [&long[..1000], &frame(false, OpCode::Binary, None, b"x")] {
+        let mut machine = after_a_long_one();
+        let _ = machine.receive(&mut begun.to_vec());
+        assert!(!machine.expects_long());
+    }
+    let mut machine = after_a_long_one();
+    let _ = machine.receive(&mut frame(true, OpCode::Binary, None, b"x"));
+    assert!(!machine.expects_long(), "the last one was short");
+    let mut machine = after_a_long_one();
+    machine.receive_in_parts(true);
+    assert!(!machine.expects_long());
+    let mut tiny = long.clone();
+    tiny.truncate(5);
+    let step = machine.receive(&mut tiny);
+    let Some(Ok(Event::Part(part))) = step.event else { panic!("{step:?}") };
+    assert!(Vec::from(part.bytes).capacity() <= 8, "a part holds what it is made of");
 }
 
 #[test]
@@ -386,12 +413,12 @@ fn a_reason_is_cut_at_a_character_to_fit_its_frame() {
 #[test]
 fn a_message_in_fragments_excludes_others_until_it_ends() {
     let mut server = machine(Role::Server);
-    server.send_fragment(Kind::Text, "a".into(), false).unwrap();
+    server.send_fragment(Kind::Text, "a".into(), false, true).unwrap();
     assert_eq!(server.send("b".into()).unwrap_err(), SendRefused::Unfinished);
     assert_eq!(server.send(Prepared::text("b").into()).unwrap_err(), SendRefused::Unfinished);
     assert!(server.send(Outgoing::Ping(Bytes::new())).is_ok());
     assert_eq!(server.send(Outgoing::Ping(vec![0; 126].into())).unwrap_err(), SendRefused::ControlTooLong);
-    server.send_fragment(Kind::Text, "c".into(), true).unwrap();
+    server.send_fragment(Kind::Text, "c".into(), true, true).unwrap();
     assert!(server.send("b".into()).is_ok());
 }
 
@@ -413,6 +440,28 @@ fn a_prepared_message_is_compressed_once_for_each_window() {
     let (events, _) = run(&mut client, &[&frames[0][..], &frames[2][..]].concat(), &[]);
     let message = Message::text("to be or not to be ".repeat(50));
     assert_eq!(events, [Ok(Event::Message(message.clone())), Ok(Event::Message(message))]);
+}
+
+#[test]
+fn a_prepared_message_is_compressed_for_each_level_and_for_each_connection_that_keeps_its_window() {
+    let agreed = |takeover: bool| tidings_websocket::Agreement {
+        server_no_context_takeover: !takeover,
+        client_no_context_takeover: true,
+        // More than there is means the most.
+        server_max_window_bits: 16,
+        client_max_window_bits: 15,
+    };
+    let text: String = (0..3000u32).map(|number| (number * number % 977).to_string()).collect();
+    let prepared = Prepared::text(text.clone()).compressible();
+    let [mut fast, mut small] = [1, 9].map(|level| machine(Role::Server).with_deflate(agreed(false), level, 100));
+    let [fast, small] = [&mut fast, &mut small].map(|server| server.send((&prepared).into()).unwrap().len());
+    assert!(small < fast, "{small} bytes at level 9, {fast} at 1");
+    let mut keeps = machine(Role::Server).with_deflate(agreed(true), 6, 100);
+    let [first, second] = [(), ()].map(|()| keeps.send((&prepared).into()).unwrap().to_bytes());
+    assert!(second.len() < first.len() / 2, "the second refers to the first");
+    let mut client = Machine::new(Role::Client, &Limits::client()).with_deflate(agreed(true), 6, 100);
+    let (events, _) = run(&mut client, &[first, second].concat(), &[]);
+    assert_eq!(events, [Ok(Event::Message(text.clone().into())), Ok(Event::Message(text.into()))]);
 }
 
 #[test]

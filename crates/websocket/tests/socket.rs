@@ -2,13 +2,17 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tidings_websocket::{
     CloseCode, CloseFrame, Event, Kind, Limits, Message, Outgoing, Prepared, ReceiveError, Role, SendError,
-    TrySendError, WebSocket, pair,
+    TrySendError, WebSocket, limits::WRITE_PROGRESS_BYTES, pair,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
     time::{Instant, timeout},
 };
 
@@ -71,17 +75,19 @@ async fn a_peer_that_does_not_read_is_given_up_after_the_write_timeout_s14() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_reads_slowly_is_not_given_up() {
-    let (mut server, mut peer) = server(10, Limits::server().write_timeout(Duration::from_secs(7)));
-    let reading = tokio::spawn(async move {
-        for _ in 0..11 {
-            tokio::time::sleep(Duration::from_secs(6)).await;
-            peer.read_exact(&mut [0; 10]).await.unwrap();
-        }
-        peer
-    });
-    server.send(vec![0; 100]).await.unwrap();
-    reading.abort();
+async fn a_peer_that_reads_slowly_is_not_given_up_but_one_that_barely_reads_is_s14() {
+    for (bytes_at_once, survives) in [(WRITE_PROGRESS_BYTES, true), (1, false)] {
+        let (mut server, mut peer) = server(10, Limits::server().write_timeout(Duration::from_secs(7)));
+        let reading = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(6)).await;
+                peer.read_exact(&mut vec![0; bytes_at_once]).await.unwrap();
+            }
+        });
+        let sent = server.send(vec![0; 10 * WRITE_PROGRESS_BYTES]).await;
+        assert_eq!(sent.is_ok(), survives, "{bytes_at_once} bytes at once: {sent:?}");
+        reading.abort();
+    }
 }
 
 #[tokio::test]
@@ -112,6 +118,38 @@ async fn pings_are_answered_in_order_and_a_flood_of_them_stops_our_reading_s15()
 }
 
 #[tokio::test(start_paused = true)]
+async fn answers_leave_while_more_input_is_at_hand() {
+    let (mut server, mut peer) = server(100_000, Limits::server());
+    peer.write_all(&b"\x82\x80\0\0\0\0".repeat(10_000)).await.unwrap();
+    for _ in 0..10_000 {
+        let message = server.receive().await.unwrap().unwrap();
+        server.feed(message).unwrap();
+        assert!(server.queued_bytes() <= 300, "{} bytes of answers wait", server.queued_bytes());
+    }
+    let pings = b"\x89\x80\0\0\0\0".repeat(10_000);
+    let mut stuck = WebSocket::new(tokio::io::join(&pings[..], Stuck), Role::Server, Limits::server());
+    assert!(timeout(Duration::from_secs(1), stuck.receive()).await.is_err());
+    assert!(stuck.queued_bytes() < 600, "{} bytes of pongs wait", stuck.queued_bytes());
+}
+
+/// Takes no bytes.
+struct Stuck;
+
+impl AsyncWrite for Stuck {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_peer_is_noticed_within_two_intervals_s16() {
     let (mut server, mut peer) = server(1000, Limits::server());
     server.set_heartbeat(Some(Duration::from_secs(10)));
@@ -139,6 +177,22 @@ async fn a_dead_peer_is_noticed_within_two_intervals_s16() {
     assert!(matches!(event, Some(Err(ReceiveError::Silent))), "{event:?}");
     assert_eq!(start.elapsed().as_secs(), 50);
     assert!(last_sign.elapsed() <= Duration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_was_busy_hears_what_came_meanwhile() {
+    let (mut server, mut peer) = server(1000, Limits::server());
+    server.set_heartbeat(Some(Duration::from_secs(10)));
+    assert!(timeout(Duration::from_secs(11), server.receive()).await.is_err());
+    peer.read_exact(&mut [0; 2]).await.unwrap();
+    peer.write_all(b"\x8a\x80\0\0\0\0\x81\x80\0\0\0\0\x81\x80\0\0\0\0").await.unwrap();
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(server.receive().await.unwrap().unwrap(), Message::text(""));
+    }
+    let start = Instant::now();
+    assert!(matches!(server.receive().await, Some(Err(ReceiveError::Silent))));
+    assert!(start.elapsed() <= Duration::from_secs(20));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,6 +276,20 @@ async fn a_full_senders_queue_gives_the_message_back() {
 }
 
 #[tokio::test]
+async fn a_senders_queue_takes_nothing_that_cannot_be_sent_and_bounds_empty_messages() {
+    let (mut client, mut server) = pair(Limits::server());
+    let sender = server.sender(1000);
+    let long = Outgoing::Ping(vec![0; 126].into());
+    assert!(matches!(sender.try_send(long), Err(TrySendError::ControlTooLong)));
+    let taken = (0..1000).take_while(|_| sender.try_send("").is_ok()).count();
+    assert!((1..100).contains(&taken), "{taken} empty messages");
+    client.feed(CloseCode::NORMAL).unwrap();
+    client.flush().await.unwrap();
+    assert!(server.receive().await.is_none());
+    assert!(server.sender(1000).is_closed(), "a sender of a socket that has ended");
+}
+
+#[tokio::test]
 async fn both_directions_saturated_do_not_block_each_other_4_2() {
     let (client, server) = pair(Limits::server());
     let pump = |mut socket: WebSocket<DuplexStream>| {
@@ -299,6 +367,49 @@ async fn a_writer_refuses_text_that_is_not_utf_8_and_others_until_it_ends() {
     assert!(matches!(writer.write("x").await, Err(SendError::InvalidUtf8)));
     writer.write(Bytes::from_static(b"\xa4")).await.unwrap();
     assert!(matches!(client.send("other").await, Err(SendError::Unfinished)));
+}
+
+#[tokio::test]
+async fn a_long_message_is_copied_from_a_reader_and_to_a_writer_1_6() {
+    let (mut client, mut server) = pair(Limits::server().message_bytes_max(1000));
+    let text = "0123456789ä".repeat(20_000);
+    let sending = async {
+        let mut writer = client.writer(Kind::Text);
+        tokio::io::copy(&mut text.as_bytes(), &mut writer).await.unwrap();
+        writer.shutdown().await.unwrap();
+        writer.finish().await.unwrap();
+    };
+    let receiving = async {
+        let mut reader = server.receive_parts().await.unwrap().unwrap();
+        let mut copy = String::new();
+        (&mut reader).take(1 << 20).read_to_string(&mut copy).await.unwrap();
+        copy
+    };
+    let ((), copy) = tokio::join!(sending, receiving);
+    assert!(copy == text);
+}
+
+#[tokio::test]
+async fn a_message_that_was_never_finished_is_never_seen_and_never_continued() {
+    let (mut client, mut server) = pair(Limits::server());
+    client.writer(Kind::Text).write("half").await.unwrap();
+    assert!(matches!(client.send("other").await, Err(SendError::Unfinished)));
+    assert!(matches!(client.writer(Kind::Binary).write("other").await, Err(SendError::Unfinished)));
+    assert!(matches!(client.writer(Kind::Binary).finish().await, Err(SendError::Unfinished)));
+    let (_, received) = tokio::join!(client.close(CloseCode::NORMAL, ""), server.receive());
+    assert!(received.is_none());
+}
+
+#[tokio::test]
+async fn limits_can_change_once_the_peer_is_known() {
+    let (mut client, mut server) = pair(Limits::server().message_bytes_max(10));
+    server.set_limits(Limits::server().message_bytes_max(100));
+    client.send("x".repeat(100)).await.unwrap();
+    assert_eq!(server.receive().await.unwrap().unwrap().len(), 100);
+    client.send("x".repeat(101)).await.unwrap();
+    let error = tokio::join!(server.receive(), client.receive()).0.unwrap().unwrap_err();
+    assert_eq!(error.close_code(), CloseCode::MESSAGE_TOO_BIG);
+    assert_eq!(ReceiveError::Silent.close_code(), CloseCode::ABNORMAL);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{ReceiveError, Rescue, SendError, Sender, queue::WriteQueue, sender::Shared};
 use crate::{
     CloseFrame, Event, Frame, Kind, Limits, Machine, Outgoing, Role, Step,
-    limits::{BYTES_BEFORE_DIRECT, BYTES_PER_WRITE, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES},
+    limits::{BYTES_BEFORE_DIRECT, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES, WRITE_PROGRESS_BYTES},
 };
 use bytes::{Bytes, buf::Limit};
 use std::{
@@ -51,6 +51,8 @@ pub(crate) struct Inner<S> {
     input: Vec<u8>,
     input_at: usize,
     unflushed: bool,
+    /// Bytes written since the write deadline last began.
+    written: usize,
     write_deadline: Option<Pin<Box<Sleep>>>,
     close_deadline: Option<Pin<Box<Sleep>>>,
     heartbeat: Option<Box<Heartbeat>>,
@@ -87,6 +89,8 @@ struct Heartbeat {
     next: Pin<Box<Sleep>>,
     heard: bool,
     asked: bool,
+    /// Nothing has been heard in time, unless it waits to be read.
+    overdue: bool,
 }
 
 struct Shutdown {
@@ -113,6 +117,7 @@ impl<S> Inner<S> {
             input: Vec::new(),
             input_at: 0,
             unflushed: false,
+            written: 0,
             write_deadline: None,
             close_deadline: None,
             heartbeat: None,
@@ -158,22 +163,37 @@ impl<S> Inner<S> {
         Ok(())
     }
 
-    pub(super) fn feed_fragment(&mut self, kind: Kind, payload: Bytes, last: bool) -> Result<(), SendError> {
+    pub(super) fn feed_fragment(
+        &mut self,
+        kind: Kind,
+        payload: Bytes,
+        last: bool,
+        compress: bool,
+    ) -> Result<(), SendError> {
         if !matches!(self.state, State::Open) {
             return Err(SendError::Closed);
         }
-        let frame = self.machine.send_fragment(kind, payload, last)?;
+        let frame = self.machine.send_fragment(kind, payload, last, compress)?;
         self.push(frame);
         Ok(())
     }
 
     pub(super) fn sender(&mut self, bytes_max: usize) -> Sender {
-        Sender::new(Arc::clone(self.senders.get_or_insert_with(|| Arc::new(Shared::new(bytes_max)))))
+        let shared = Arc::clone(self.senders.get_or_insert_with(|| Arc::new(Shared::new(bytes_max))));
+        if !matches!(self.state, State::Open) {
+            shared.close();
+        }
+        Sender::new(shared)
+    }
+
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.machine.set_limits(&limits);
+        self.limits = limits;
     }
 
     pub(super) fn set_heartbeat(&mut self, interval: Option<Duration>) {
         self.heartbeat = interval.map(|interval| {
-            Box::new(Heartbeat { interval, next: Box::pin(sleep(interval)), heard: true, asked: false })
+            Box::new(Heartbeat { interval, next: Box::pin(sleep(interval)), heard: true, asked: false, overdue: false })
         });
     }
 
@@ -197,10 +217,15 @@ impl<S> Inner<S> {
         self.unflushed = true;
     }
 
+    fn drop_input(&mut self) {
+        self.input = Vec::new();
+        self.input_at = 0;
+    }
+
     fn finish(&mut self) {
         self.state = State::Finished;
         self.queue.clear();
-        self.input = Vec::new();
+        self.drop_input();
         self.write_deadline = None;
         self.close_deadline = None;
         self.heartbeat = None;
@@ -215,8 +240,7 @@ impl<S> Inner<S> {
 
     fn end(&mut self, outcome: Result<Event, ReceiveError>, steps: &'static [LastStep]) {
         let deadline = Box::pin(sleep(self.limits.close_timeout));
-        self.input = Vec::new();
-        self.input_at = 0;
+        self.drop_input();
         self.state = State::Ending(Box::new(Ending { outcome, deadline, steps }));
     }
 }
@@ -232,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             self.poll_shutdown(cx);
             let more_to_send = self.take_from_senders(cx);
             // What the owner fed waits for more of it while input is at hand; what others sent does not.
-            if !self.has_input() || self.queue.bytes() >= BYTES_PER_WRITE || self.senders.is_some() {
+            if !self.has_input() || self.queue.fills_a_write() || self.senders.is_some() {
                 match self.poll_flush(cx) {
                     Poll::Ready(Ok(())) if more_to_send => continue,
                     Poll::Ready(Ok(())) => {}
@@ -250,7 +274,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                 return Poll::Ready(Some(Err(error)));
             }
             self.machine.receive_in_parts(self.wants_parts);
-            let step = match ready!(self.poll_step(cx)) {
+            let step = match self.poll_step(cx) {
+                Poll::Ready(step) => step,
+                Poll::Pending if self.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.overdue) => {
+                    Err(ReceiveError::Silent)
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            let step = match step {
                 Ok(step) => step,
                 Err(error) => {
                     self.finish();
@@ -296,7 +327,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         while !self.queue.is_empty() {
             match self.queue.poll_write(Pin::new(&mut self.stream), cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
-                Poll::Ready(Ok(_)) => self.write_deadline = None,
+                Poll::Ready(Ok(bytes)) => {
+                    self.written += bytes;
+                    if self.written >= WRITE_PROGRESS_BYTES || self.queue.is_empty() {
+                        self.written = 0;
+                        self.write_deadline = None;
+                    }
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => {
                     ready!(self.poll_write_deadline(cx));
@@ -330,8 +367,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             let step = self.machine.receive(&mut self.input[self.input_at..]);
             self.input_at += step.consumed;
             if self.input_at == self.input.len() {
-                self.input = Vec::new();
-                self.input_at = 0;
+                self.drop_input();
             }
             return Poll::Ready(Ok(step));
         }
@@ -361,6 +397,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         }
         if let Some(heartbeat) = &mut self.heartbeat {
             heartbeat.heard = true;
+            heartbeat.overdue = false;
         }
         Ok(())
     }
@@ -419,7 +456,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if self.machine.is_sending_fragments() {
             return false;
         }
-        while self.queue.bytes() < BYTES_PER_WRITE {
+        while !self.queue.fills_a_write() {
             let Some(outgoing) = senders.take(cx) else { return false };
             match self.machine.send(outgoing) {
                 Ok(frame) => self.push(frame),
@@ -443,7 +480,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             && heartbeat.next.as_mut().poll(cx).is_ready()
         {
             if heartbeat.asked && !heartbeat.heard {
-                return Some(ReceiveError::Silent);
+                // The owner may have been busy for longer than the interval: the answer may be here.
+                heartbeat.overdue = true;
+                break;
             }
             heartbeat.asked = true;
             heartbeat.heard = false;

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Cancelling
 /// Every method may be cancelled, as `tokio::select!` does, and loses nothing: what has been read stays, and what has
-/// been queued goes out with the next flush.
+/// been queued goes out with the next flush. Only a [`MessageWriter`] must live until its message is finished.
 pub struct WebSocket<S> {
     /// Empty only while it is being dropped.
     inner: Option<Box<Inner<S>>>,
@@ -160,15 +160,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.inner().queued_bytes()
     }
 
-    /// A handle with which any task can send through this socket, bounded to `bytes_max` waiting bytes. What it sends goes
-    /// out while the owner is in [`receive`](Self::receive). All senders of a socket share the first one's bound.
+    /// A handle with which any task can send through this socket, bounded to `bytes_max` waiting bytes, some 64 of which
+    /// each message takes besides its payload. What it sends goes out while the owner is in [`receive`](Self::receive). All
+    /// senders of a socket share the first one's bound.
     pub fn sender(&mut self, bytes_max: usize) -> Sender {
         self.inner_mut().sender(bytes_max)
     }
 
     /// Sends a ping every `interval` while the owner is in [`receive`](Self::receive), which fails with
     /// [`ReceiveError::Silent`] when nothing at all has arrived for a whole interval after a ping. So a dead peer is
-    /// noticed within two intervals of its last sign of life.
+    /// noticed within two intervals of its last sign of life. An owner that is busy for longer than that reads what has
+    /// arrived meanwhile before it gives up.
     pub fn set_heartbeat(&mut self, interval: Option<Duration>) {
         self.inner_mut().set_heartbeat(interval);
     }
@@ -188,6 +190,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Closes with `frame` when `token` fires, as long as the owner is in [`receive`](Self::receive).
     pub fn close_on(&mut self, token: CancellationToken, frame: Option<CloseFrame>) {
         self.inner_mut().close_on(token, frame);
+    }
+
+    /// Takes other limits from now on; a message that has begun to arrive goes on under the old one. A server may, for
+    /// example, take longer messages once it knows who is there.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.inner_mut().set_limits(limits);
     }
 
     /// Which end this is.
@@ -224,6 +232,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[must_use]
     pub fn stream(&self) -> &S {
         &self.inner().stream
+    }
+
+    /// The byte stream underneath, to set its options. Whoever reads or writes it breaks the connection.
+    #[must_use]
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.inner_mut().stream
     }
 
     /// Drops the connection at once, without a close frame and without waiting.
@@ -328,6 +342,18 @@ pub enum ReceiveError {
     /// The transport failed.
     #[error("the transport failed: {0}")]
     Io(#[from] io::Error),
+}
+
+impl ReceiveError {
+    /// The close code that says the same: what the peer was told about a violation, and otherwise 1006
+    /// ([`CloseCode::ABNORMAL`]), which never travels (RFC 6455 §7.1.5).
+    #[must_use]
+    pub const fn close_code(&self) -> CloseCode {
+        match self {
+            ReceiveError::Protocol(error) => error.close_code(),
+            _ => CloseCode::ABNORMAL,
+        }
+    }
 }
 
 /// Why nothing was sent.

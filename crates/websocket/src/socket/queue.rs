@@ -2,7 +2,10 @@
 
 use crate::{
     Frame,
-    limits::{COPIED_PAYLOAD_BYTES_MAX, GATHER_BYTES, SPARE_BUFFER_BYTES_MAX, WRITE_SLICES_MAX},
+    limits::{
+        BYTES_PER_WRITE, COPIED_PAYLOAD_BYTES_MAX, COPIED_WHILE_STUCK_BYTES_MAX, FRAMES_PER_WRITE, GATHER_BYTES,
+        SPARE_BUFFER_BYTES_MAX, WRITE_SLICES_MAX,
+    },
 };
 use bytes::{Buf, Bytes};
 use std::{
@@ -17,6 +20,8 @@ use tokio::io::AsyncWrite;
 thread_local! {
     /// A buffer for the thread's next queue that has something in it: a queue that is empty holds none.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Where frames are put together for streams that cannot gather them.
+    static GATHERED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Frames in the order in which they will be written. Holds no memory while it is empty.
@@ -30,6 +35,8 @@ pub(super) struct WriteQueue {
     large: VecDeque<(usize, Bytes)>,
     /// Bytes that wait.
     bytes: usize,
+    /// Frames that were queued since the queue was last empty.
+    frames: usize,
 }
 
 impl WriteQueue {
@@ -41,14 +48,24 @@ impl WriteQueue {
         self.bytes == 0
     }
 
+    /// Whether nothing is gained by gathering more before writing.
+    pub(super) fn fills_a_write(&self) -> bool {
+        self.bytes >= BYTES_PER_WRITE || self.frames >= FRAMES_PER_WRITE
+    }
+
     pub(super) fn push(&mut self, frame: Frame) {
         if self.small.capacity() == 0 {
             self.small = SPARE.take();
         }
+        // What is more than the next write takes may wait for long, and many queues may hold the same.
+        let copied_max =
+            if self.bytes < BYTES_PER_WRITE { COPIED_PAYLOAD_BYTES_MAX } else { COPIED_WHILE_STUCK_BYTES_MAX };
+        let is_copied = frame.payload().len() <= copied_max;
         self.bytes += frame.len();
-        self.make_room(frame.len());
+        self.frames += 1;
+        self.make_room(if is_copied { frame.len() } else { frame.head().len() });
         self.small.extend_from_slice(frame.head());
-        if frame.payload().len() <= COPIED_PAYLOAD_BYTES_MAX {
+        if is_copied {
             self.small.extend_from_slice(frame.payload());
         } else {
             self.large.push_back((self.small.len(), frame.into_payload()));
@@ -57,12 +74,16 @@ impl WriteQueue {
 
     /// Before the buffer grows, what has been written leaves it: a queue that never runs empty must not grow for ever.
     fn make_room(&mut self, bytes: usize) {
-        let (written, len) = (self.small_written, self.small.len());
-        if written > len / 2 && self.small.capacity() - len < bytes {
-            self.small.drain(..written);
-            self.small_written = 0;
-            self.large.iter_mut().for_each(|(place, _)| *place -= written);
+        let len = self.small.len();
+        if self.small_written > len / 2 && self.small.capacity() - len < bytes {
+            self.drop_written();
         }
+    }
+
+    fn drop_written(&mut self) {
+        let written = std::mem::take(&mut self.small_written);
+        self.small.drain(..written);
+        self.large.iter_mut().for_each(|(place, _)| *place -= written);
     }
 
     /// One write of as much as fits. Not for an empty queue.
@@ -78,7 +99,7 @@ impl WriteQueue {
             let pieces = self.pieces().zip(&mut slices).map(|(piece, slice)| *slice = IoSlice::new(piece)).count();
             stream.poll_write_vectored(cx, &slices[..pieces])
         } else {
-            let mut gathered = SPARE.take();
+            let mut gathered = GATHERED.take();
             for piece in self.pieces() {
                 let room = GATHER_BYTES - gathered.len();
                 gathered.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -87,13 +108,17 @@ impl WriteQueue {
                 }
             }
             let written = stream.poll_write(cx, &gathered);
-            give_back(gathered);
+            gathered.clear();
+            GATHERED.set(gathered);
             written
         };
         match written {
             Poll::Ready(Ok(bytes)) => self.wrote(bytes),
             // The peer may not read for long: hold no more than what waits.
-            Poll::Pending if self.small.capacity() / 2 > self.small.len() => self.small.shrink_to_fit(),
+            Poll::Pending if self.small.capacity() / 2 > self.small.len() - self.small_written => {
+                self.drop_written();
+                self.small.shrink_to_fit();
+            }
             _ => {}
         }
         written
@@ -132,15 +157,11 @@ impl WriteQueue {
 
     /// Drops what waits, and the memory.
     pub(super) fn clear(&mut self) {
-        give_back(std::mem::take(&mut self.small));
-        *self = WriteQueue::default();
-    }
-}
-
-fn give_back(mut buffer: Vec<u8>) {
-    if buffer.capacity() <= SPARE_BUFFER_BYTES_MAX {
-        buffer.clear();
-        SPARE.set(buffer);
+        let mut buffer = std::mem::take(self).small;
+        if buffer.capacity() > 0 && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX {
+            buffer.clear();
+            SPARE.set(buffer);
+        }
     }
 }
 
@@ -246,6 +267,31 @@ mod tests {
             assert!(!queue.is_empty());
         }
         assert!(queue.small.capacity() < 32 * 1024, "{} bytes", queue.small.capacity());
+    }
+
+    #[test]
+    fn what_a_stuck_queue_holds_is_shared_and_what_has_been_written_is_gone() {
+        let mut queue = WriteQueue::default();
+        let shared = frame(0, 900);
+        let mut peer = Peer { room: 0, vectored: true, seen: Vec::new() };
+        for _ in 0..1000 {
+            queue.push(shared.clone());
+            write(&mut queue, &mut peer);
+        }
+        assert!(queue.small.capacity() < 3 * BYTES_PER_WRITE, "{} bytes", queue.small.capacity());
+        peer.room = queue.bytes() - 1;
+        write(&mut queue, &mut peer);
+        assert!(queue.bytes() == 1 && queue.small.capacity() < 1000, "{} bytes", queue.small.capacity());
+    }
+
+    #[test]
+    fn a_thread_keeps_its_spare_buffer() {
+        SPARE.set(Vec::with_capacity(5000));
+        WriteQueue::default().clear();
+        let mut queue = WriteQueue::default();
+        queue.push(frame(0, 100));
+        write(&mut queue, &mut Peer { room: 1000, vectored: true, seen: Vec::new() });
+        assert_eq!(SPARE.take().capacity(), 5000);
     }
 
     #[test]

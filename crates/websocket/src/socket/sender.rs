@@ -1,6 +1,6 @@
 //! Sending from any task: a byte-bounded queue whose other end the socket's owner empties while it receives.
 
-use crate::Outgoing;
+use crate::{Outgoing, limits::CONTROL_BYTES_MAX};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,6 +25,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`TrySendError::Full`] when too many bytes wait already: the peer, or the socket's owner, does not keep up.
+    /// [`TrySendError::ControlTooLong`], [`TrySendError::Closed`].
     pub fn try_send(&self, outgoing: impl Into<Outgoing>) -> Result<(), TrySendError> {
         self.shared.push(outgoing.into())
     }
@@ -32,7 +33,7 @@ impl Sender {
     /// Queues something, waiting for room.
     ///
     /// # Errors
-    /// [`TrySendError::Closed`] when the socket is done.
+    /// [`TrySendError::Closed`] when the socket is done, [`TrySendError::ControlTooLong`].
     pub async fn send(&self, outgoing: impl Into<Outgoing>) -> Result<(), TrySendError> {
         let mut outgoing = outgoing.into();
         loop {
@@ -51,7 +52,7 @@ impl Sender {
         self.shared.lock().closed
     }
 
-    /// Bytes that wait for the socket's owner.
+    /// Bytes that wait for the socket's owner, with what it takes to hold them.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.shared.lock().bytes
@@ -64,6 +65,9 @@ pub enum TrySendError {
     /// Too many bytes wait already. The message comes back.
     #[error("too much waits to be sent")]
     Full(Box<Outgoing>),
+    /// A ping or pong may carry 125 bytes.
+    #[error("a control frame may carry 125 bytes")]
+    ControlTooLong,
     /// The socket is done.
     #[error("the connection is closed")]
     Closed,
@@ -94,15 +98,20 @@ impl Shared {
     }
 
     fn push(&self, outgoing: Outgoing) -> Result<(), TrySendError> {
+        if let Outgoing::Ping(payload) | Outgoing::Pong(payload) = &outgoing
+            && payload.len() > CONTROL_BYTES_MAX
+        {
+            return Err(TrySendError::ControlTooLong);
+        }
         let mut queue = self.lock();
         if queue.closed {
             return Err(TrySendError::Closed);
         }
         // One is always taken, however long.
-        if !queue.outgoing.is_empty() && queue.bytes + outgoing.len() > self.bytes_max {
+        if !queue.outgoing.is_empty() && queue.bytes + held_bytes(&outgoing) > self.bytes_max {
             return Err(TrySendError::Full(Box::new(outgoing)));
         }
-        queue.bytes += outgoing.len();
+        queue.bytes += held_bytes(&outgoing);
         queue.outgoing.push_back(outgoing);
         let owner = queue.owner.take();
         drop(queue);
@@ -116,7 +125,7 @@ impl Shared {
     pub(super) fn take(&self, cx: &Context<'_>) -> Option<Outgoing> {
         let mut queue = self.lock();
         if let Some(outgoing) = queue.outgoing.pop_front() {
-            queue.bytes -= outgoing.len();
+            queue.bytes -= held_bytes(&outgoing);
             drop(queue);
             self.room.notify_waiters();
             return Some(outgoing);
@@ -137,6 +146,11 @@ impl Shared {
         drop(queue);
         self.room.notify_waiters();
     }
+}
+
+/// What something takes in the queue: its payload, and the entry, so that a flood of empty messages is bounded, too.
+fn held_bytes(outgoing: &Outgoing) -> usize {
+    outgoing.len() + size_of::<Outgoing>()
 }
 
 /// Senders of a socket that is gone must not wait for it.

@@ -2,13 +2,21 @@
 
 use super::{ReceiveError, SendError, WebSocket};
 use crate::{Event, Kind, Part, utf8::Utf8};
-use bytes::Bytes;
-use std::future::poll_fn;
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::{Buf, Bytes};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Longest fragment that [`AsyncWrite`] makes of a message, in bytes: what is copied at once.
+const FRAGMENT_BYTES_MAX: usize = 64 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The next message as a reader of its parts, as they arrive. Its whole length is not bounded by
-    /// [`Limits::message_bytes_max`](crate::Limits::message_bytes_max).
+    /// [`Limits::message_bytes_max`](crate::Limits::message_bytes_max); `reader.take(max)` of tokio bounds what is read.
     ///
     /// # Errors
     /// As [`receive`](Self::receive).
@@ -25,22 +33,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Err(error) => return Some(Err(error)),
             }
         };
-        Some(Ok(MessageReader { kind: first.kind, next: Some(first), ended: false, socket: self }))
+        Some(Ok(MessageReader { socket: self, kind: first.kind, bytes: first.bytes, ended: first.last }))
     }
 
-    /// Begins a message that is sent in parts, each a fragment that leaves at once. Until it is finished, no other
-    /// message can be sent.
+    /// Begins a message that is sent in parts, each a fragment that leaves at once (RFC 6455 §5.4). Until it is finished,
+    /// no other message can be sent; control frames can.
     pub fn writer(&mut self, kind: Kind) -> MessageWriter<'_, S> {
-        MessageWriter { socket: self, kind, utf8: Utf8::default() }
+        MessageWriter { socket: self, kind, utf8: Utf8::default(), compress: true, begun: false, finished: false }
     }
 }
 
-/// A message that is arriving. What is left of it when this is dropped is skipped.
+/// A message that is arriving: part by part, or as an [`AsyncRead`]. What is left of it when this is dropped is skipped.
 #[derive(Debug)]
 pub struct MessageReader<'a, S> {
     socket: &'a mut WebSocket<S>,
     kind: Kind,
-    next: Option<Part>,
+    /// What has arrived and nobody has taken.
+    bytes: Bytes,
+    /// Nothing comes after that.
     ended: bool,
 }
 
@@ -56,62 +66,85 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageReader<'_, S> {
     /// # Errors
     /// As [`WebSocket::receive`]; also when the connection closes before the message has ended.
     pub async fn part(&mut self) -> Option<Result<Bytes, ReceiveError>> {
-        while !self.ended {
-            let part = match self.next.take() {
-                Some(part) => part,
-                None => match poll_fn(|cx| self.socket.inner_mut().poll_event(cx)).await {
-                    Some(Ok(Event::Part(part))) => part,
-                    Some(Ok(Event::Ping(_) | Event::Pong(_))) => continue,
-                    Some(Err(error)) => {
-                        self.ended = true;
-                        return Some(Err(error));
-                    }
-                    _ => {
-                        self.ended = true;
-                        return Some(Err(ReceiveError::Disconnected));
-                    }
-                },
-            };
-            self.ended = part.last;
-            if !part.bytes.is_empty() {
-                return Some(Ok(part.bytes));
+        match poll_fn(|cx| self.poll_bytes(cx)).await {
+            Ok(()) if self.bytes.is_empty() => None,
+            Ok(()) => Some(Ok(std::mem::take(&mut self.bytes))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Waits for bytes; there are none only at the end.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReceiveError>> {
+        while self.bytes.is_empty() && !self.ended {
+            match ready!(self.socket.inner_mut().poll_event(cx)) {
+                Some(Ok(Event::Part(part))) => {
+                    self.bytes = part.bytes;
+                    self.ended = part.last;
+                }
+                Some(Ok(Event::Ping(_) | Event::Pong(_))) => {}
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Poll::Ready(Err(error));
+                }
+                _ => {
+                    self.ended = true;
+                    return Poll::Ready(Err(ReceiveError::Disconnected));
+                }
             }
         }
-        None
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// An error of the connection is one of [`io::ErrorKind::Other`] with the [`ReceiveError`] inside.
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for MessageReader<'_, S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_bytes(cx)).map_err(io::Error::other)?;
+        let taken = self.bytes.len().min(buffer.remaining());
+        buffer.put_slice(&self.bytes[..taken]);
+        self.bytes.advance(taken);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl<S> Drop for MessageReader<'_, S> {
     fn drop(&mut self) {
-        let last_is_here = self.next.as_ref().is_some_and(|part| part.last);
-        if !self.ended && !last_is_here {
+        if !self.ended {
             self.socket.inner_mut().skip_parts = true;
         }
     }
 }
 
-/// A message that is being sent in fragments.
+/// A message that is sent in fragments: part by part, or as an [`AsyncWrite`], whose shutdown finishes it.
+///
+/// One that is dropped unfinished leaves the connection with half a message, which the peer never gets to see and which
+/// nothing but a close can follow: sending says [`SendError::Unfinished`].
 #[derive(Debug)]
 #[must_use = "the message ends with finish"]
 pub struct MessageWriter<'a, S> {
     socket: &'a mut WebSocket<S>,
     kind: Kind,
     utf8: Utf8,
+    compress: bool,
+    begun: bool,
+    finished: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> MessageWriter<'_, S> {
+    /// Sends the message as it is, even if the connection compresses: for secrets beside text that an attacker chooses, as
+    /// [`Outgoing::Uncompressed`](crate::Outgoing::Uncompressed).
+    pub fn uncompressed(mut self) -> Self {
+        self.compress = false;
+        self
+    }
+
     /// Sends a part. Text may be cut anywhere, also inside a character.
     ///
     /// # Errors
-    /// [`SendError::InvalidUtf8`], with nothing sent; otherwise as [`WebSocket::send`].
+    /// [`SendError::InvalidUtf8`], with nothing sent; [`SendError::Unfinished`] when another writer was dropped before its
+    /// message ended; otherwise as [`WebSocket::send`].
     pub async fn write(&mut self, part: impl Into<Bytes>) -> Result<(), SendError> {
-        let part = part.into();
-        if self.kind == Kind::Text {
-            let mut utf8 = self.utf8;
-            utf8.push(&part).map_err(|_| SendError::InvalidUtf8)?;
-            self.utf8 = utf8;
-        }
-        self.socket.inner_mut().feed_fragment(self.kind, part, false)?;
+        self.feed(part.into())?;
         self.socket.flush().await
     }
 
@@ -120,9 +153,59 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageWriter<'_, S> {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn finish(mut self) -> Result<(), SendError> {
-        self.utf8.finish().map_err(|_| SendError::InvalidUtf8)?;
-        self.socket.inner_mut().feed_fragment(self.kind, Bytes::new(), true)?;
+        self.feed_end()?;
         self.socket.flush().await
+    }
+
+    fn feed(&mut self, part: Bytes) -> Result<(), SendError> {
+        let mut utf8 = self.utf8;
+        if self.kind == Kind::Text {
+            utf8.push(&part).map_err(|_| SendError::InvalidUtf8)?;
+        }
+        self.feed_fragment(part, false)?;
+        self.utf8 = utf8;
+        Ok(())
+    }
+
+    fn feed_end(&mut self) -> Result<(), SendError> {
+        if !self.finished {
+            self.utf8.finish().map_err(|_| SendError::InvalidUtf8)?;
+            self.feed_fragment(Bytes::new(), true)?;
+            self.finished = true;
+        }
+        Ok(())
+    }
+
+    fn feed_fragment(&mut self, part: Bytes, last: bool) -> Result<(), SendError> {
+        let inner = self.socket.inner_mut();
+        if !self.begun && inner.machine.is_sending_fragments() {
+            return Err(SendError::Unfinished);
+        }
+        inner.feed_fragment(self.kind, part, last, self.compress)?;
+        self.begun = true;
+        Ok(())
+    }
+}
+
+/// Each write is a fragment of at most 64 KiB, and waits until the one before has been written. An error of the connection
+/// is one of [`io::ErrorKind::Other`] with the [`SendError`] inside.
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for MessageWriter<'_, S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.socket.poll_flush(cx)).map_err(io::Error::other)?;
+        let taken = bytes.len().min(FRAGMENT_BYTES_MAX);
+        if taken > 0 {
+            self.feed(Bytes::copy_from_slice(&bytes[..taken])).map_err(io::Error::other)?;
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_flush(cx).map_err(io::Error::other)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.feed_end().map_err(io::Error::other)?;
+        self.socket.poll_flush(cx).map_err(io::Error::other)
     }
 }
 
