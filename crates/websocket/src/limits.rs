@@ -102,14 +102,14 @@ pub struct Limits {
     /// Longest message in bytes, after reassembly and inflating. A longer one fails the connection with close code
     /// 1009 and an empty reason, as soon as it announces itself. Messages read in parts are not bounded by it.
     pub message_bytes_max: usize,
-    /// Fragments without payload in one message; more fail the connection with close code 1008.
+    /// Fragments without payload (RFC 6455 §5.4) in one message; more fail the connection with close code 1008.
     pub empty_fragments_max: u32,
     /// Bytes of frames that may wait to be written; a frame beyond it is refused. One frame is always taken.
     pub queue_bytes_max: usize,
     /// How long the transport may take to accept [`WRITE_PROGRESS_BYTES`], or all that waits if that is less. A transport
     /// with buffers of its own, such as TLS, must pass on all that is in them within one such time, too.
     pub write_timeout: Duration,
-    /// How long to wait for the peer's half of the closing handshake.
+    /// How long to wait for the peer's half of the closing handshake (RFC 6455 §7.1.1).
     pub close_timeout: Duration,
 }
 

@@ -158,11 +158,11 @@ pub enum Outgoing {
     Uncompressed(Message),
     /// A message framed earlier.
     Prepared(Prepared),
-    /// A question for a sign of life, with at most 125 bytes that come back.
+    /// A question for a sign of life, with at most 125 bytes that come back (RFC 6455 §5.5.2).
     Ping(Bytes),
-    /// A sign of life nobody asked for, with at most 125 bytes. Pings are answered by the engine itself.
+    /// A sign of life nobody asked for, with at most 125 bytes (RFC 6455 §5.5.3). Pings are answered by the engine itself.
     Pong(Bytes),
-    /// The end of what we send.
+    /// The end of what we send (RFC 6455 §5.5.1).
     Close(CloseFrame),
 }
 
@@ -199,6 +199,22 @@ impl From<CloseCode> for Outgoing {
 /// A message framed once, as servers send it, and shared by all connections that it goes to. Cloning copies nothing.
 ///
 /// A client can send one too; it must mask it, so it gains nothing.
+///
+/// ```
+/// use tidings_websocket::{Limits, Prepared, pair};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let news = Prepared::text("high tide at nine");
+/// let mut everyone = [pair(Limits::server()), pair(Limits::server())];
+/// for (_, server) in &mut everyone {
+///     server.send(&news).await?;
+/// }
+/// for (client, _) in &mut everyone {
+///     assert_eq!(client.receive().await.unwrap()?.as_text(), Some("high tide at nine"));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Prepared {
     frame: Bytes,

@@ -24,6 +24,21 @@ use tokio_util::sync::CancellationToken;
 
 /// A WebSocket over a byte stream, after its handshake.
 ///
+/// ```
+/// use tidings_websocket::{CloseCode, Limits, Message, pair};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let (mut client, mut server) = pair(Limits::server());
+/// client.send("ahoy").await?;
+/// assert_eq!(server.receive().await.unwrap()?, Message::text("ahoy"));
+///
+/// let (answer, end) = tokio::join!(client.close(CloseCode::NORMAL, "bye"), server.receive());
+/// assert_eq!(answer.unwrap().code, CloseCode::NORMAL);
+/// assert!(end.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Who writes, and when
 /// [`feed`](Self::feed) queues, [`flush`](Self::flush) writes everything queued with one write, and
 /// [`send`](Self::send) is both. [`receive`](Self::receive) flushes too, before it waits. So frames never wait for
@@ -58,7 +73,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The next message; `None` once the closing handshake is done, and then for ever.
     ///
     /// Meanwhile it does what the protocol asks for: answers pings and the peer's close, sends heartbeats, writes what is
-    /// queued, and closes when the server shuts down. Losing the race in `tokio::select!` loses no message.
+    /// queued, and closes when the server shuts down. Losing the race in `tokio::select!` loses no message; so a read
+    /// deadline is `tokio::time::timeout`.
     ///
     /// # Errors
     /// [`ReceiveError`] says how the connection failed. The peer has been told where that is possible; the socket is done
@@ -103,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.flush().await
     }
 
-    /// Queues something without writing it. Feed a batch, then [`flush`](Self::flush) once.
+    /// Queues something, framed as RFC 6455 §5.2 has it, without writing it. Feed a batch, then [`flush`](Self::flush) once.
     ///
     /// # Errors
     /// [`SendError::QueueFull`] when more than [`Limits::queue_bytes_max`] would wait, [`SendError::Closed`] once we have
@@ -129,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.inner_mut().poll_flush(cx)
     }
 
-    /// Closes: writes what is queued and a close frame, waits for the peer's until [`Limits::close_timeout`] while
+    /// Closes (RFC 6455 §7.1.2): writes what is queued and a close frame, waits for the peer's until [`Limits::close_timeout`] while
     /// discarding what still arrives, and returns it; `None` when it did not come.
     ///
     /// [`CloseCode::NO_STATUS`] sends a frame without code or reason. To close without waiting here,
@@ -141,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.close_frame().cloned()
     }
 
-    /// What the peer closed with, once it has.
+    /// What the peer closed with, once it has (RFC 6455 §7.1.5 and §7.1.6).
     #[must_use]
     pub fn close_frame(&self) -> Option<&CloseFrame> {
         self.inner().peer_close.as_ref()
@@ -204,13 +220,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.inner().machine.role()
     }
 
-    /// The subprotocol that the handshake agreed on.
+    /// The subprotocol that the handshake agreed on (RFC 6455 §1.9).
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
         self.inner().protocol.as_deref()
     }
 
-    /// Whether permessage-deflate was agreed on.
+    /// Whether permessage-deflate was agreed on (RFC 7692).
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.inner().machine.is_compressed()

@@ -10,6 +10,20 @@ use tokio::sync::Notify;
 
 /// Sends through a socket that another task owns. Cheap to clone.
 ///
+/// ```
+/// use tidings_websocket::{Limits, pair};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let (mut client, mut server) = pair(Limits::server());
+/// let sender = server.sender(64 * 1024);
+/// tokio::spawn(async move { while let Some(Ok(_)) = server.receive().await {} });
+///
+/// sender.send("from another task").await?;
+/// assert_eq!(client.receive().await.unwrap()?.as_text(), Some("from another task"));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// The socket lives on without its senders, and they notice its end: sending fails then.
 #[derive(Clone, Debug)]
 pub struct Sender {

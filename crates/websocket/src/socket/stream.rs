@@ -117,6 +117,23 @@ impl<S> Drop for MessageReader<'_, S> {
 
 /// A message that is sent in fragments: part by part, or as an [`AsyncWrite`], whose shutdown finishes it.
 ///
+/// ```
+/// use tidings_websocket::{Kind, Limits, pair};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let (mut client, mut server) = pair(Limits::server());
+/// let mut writer = client.writer(Kind::Binary);
+/// tokio::io::copy(&mut &b"anything that can be read"[..], &mut writer).await?;
+/// writer.finish().await?;
+///
+/// let mut reader = server.receive_parts().await.unwrap()?;
+/// let mut copy = Vec::new();
+/// tokio::io::copy(&mut reader, &mut copy).await?;
+/// assert_eq!(copy, b"anything that can be read");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// One that is dropped unfinished leaves the connection with half a message, which the peer never gets to see and which
 /// nothing but a close can follow: sending says [`SendError::Unfinished`].
 #[derive(Debug)]
