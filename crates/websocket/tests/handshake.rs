@@ -154,13 +154,13 @@ async fn a_server_that_answers_wrongly_is_no_connection() {
             theirs.read_to_end(&mut Vec::new()).await
         });
         match connect_over(ours, "ws://a/", ConnectOptions::new()).await {
-            Err(ConnectError::Answer(said)) => assert!(said.contains(why), "{said}"),
+            Err(ConnectError::Answer { why: said, .. }) => assert!(said.contains(why), "{said}"),
             other => panic!("{other:?}"),
         }
     }
     let (ours, mut theirs) = duplex(1000);
     tokio::spawn(async move { while theirs.write_all(b"HTTP/1.1 101 X\r\nx: y\r\n").await.is_ok() {} });
-    assert!(matches!(connect_over(ours, "ws://a/", ConnectOptions::new()).await, Err(ConnectError::Answer(_))));
+    assert!(matches!(connect_over(ours, "ws://a/", ConnectOptions::new()).await, Err(ConnectError::Answer { .. })));
     for url in ["http//x", "ftp://a/", "/path", "ws://"] {
         assert!(matches!(connect(url, ConnectOptions::new()).await, Err(ConnectError::Url)), "{url}");
     }

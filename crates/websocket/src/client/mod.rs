@@ -1,32 +1,34 @@
 //! Dialling: from a URL to a socket, over TCP or TLS, or over any stream that the caller has connected.
 
 mod proxy;
+mod response;
 
 pub use proxy::{InvalidProxy, Proxy};
 
 use crate::{
     Limits, Machine, Role, WebSocket, handshake,
-    limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADERS_MAX, REFUSAL_BODY_BYTES_MAX},
+    limits::{HANDSHAKE_TIMEOUT, REFUSAL_BODY_TIMEOUT},
     transport::byte_stream,
 };
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri,
     header::{
-        CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+        CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+        SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::{
+    future::Future,
     io,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::either::Either;
@@ -120,14 +122,13 @@ impl ConnectOptions {
 /// Connects to a `ws` or `wss` URL.
 ///
 /// # Errors
-/// [`ConnectError`]; when the server answered with something else, the answer is in [`ConnectError::Refused`].
+/// [`ConnectError`]; when the server answered with something else, the answer is in [`ConnectError::response`].
 pub async fn connect(
     uri: impl TryInto<Uri>,
     options: ConnectOptions,
 ) -> Result<(WebSocket<ClientStream>, Response<()>), ConnectError> {
     let uri = uri.try_into().map_err(|_| ConnectError::Url)?;
-    let whole = async { handshake_over(dial(&uri, &options).await?, &uri, &options).await };
-    timeout(options.timeout, whole).await.map_err(|_| ConnectError::TimedOut)?
+    open(async { ask(dial(&uri, &options).await?, &uri, &options).await }, &options).await
 }
 
 /// The byte stream to a URL's host: TCP, with TLS if the URL says so.
@@ -168,8 +169,7 @@ pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     options: ConnectOptions,
 ) -> Result<(WebSocket<S>, Response<()>), ConnectError> {
     let uri = uri.try_into().map_err(|_| ConnectError::Url)?;
-    let whole = handshake_over(stream, &uri, &options);
-    timeout(options.timeout, whole).await.map_err(|_| ConnectError::TimedOut)?
+    open(ask(stream, &uri, &options), &options).await
 }
 
 /// Why there is no connection.
@@ -188,53 +188,97 @@ pub enum ConnectError {
     /// The proxy did not connect us.
     #[error("the proxy failed: {0}")]
     Proxy(String),
-    /// The server answered with something else than a WebSocket; the answer is inside, up to
-    /// [`REFUSAL_BODY_BYTES_MAX`] bytes of body.
+    /// The server answered with something else than a WebSocket; the answer is inside, with as much of its body as came
+    /// in [`REFUSAL_BODY_TIMEOUT`], up to [`REFUSAL_BODY_BYTES_MAX`](crate::limits::REFUSAL_BODY_BYTES_MAX) bytes.
     #[error("the server answered {}", .0.status())]
     Refused(Box<Response<Bytes>>),
     /// The server's answer breaks the protocol.
-    #[error("the server's answer is wrong: {0}")]
-    Answer(&'static str),
+    #[error("the server's answer is wrong: {why}")]
+    Answer {
+        /// What is wrong with it.
+        why: &'static str,
+        /// The answer without a body, if it is HTTP.
+        response: Option<Box<Response<Bytes>>>,
+    },
     /// It took longer than [`ConnectOptions::timeout`].
     #[error("connecting took too long")]
     TimedOut,
 }
 
-async fn handshake_over<S: AsyncRead + AsyncWrite + Unpin>(
+impl ConnectError {
+    /// The server's answer, if there was one: of a refusal, or one that breaks the protocol.
+    #[must_use]
+    pub fn response(&self) -> Option<&Response<Bytes>> {
+        match self {
+            ConnectError::Refused(response) => Some(response),
+            ConnectError::Answer { response, .. } => response.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn not_http(why: &'static str) -> Self {
+        ConnectError::Answer { why, response: None }
+    }
+}
+
+/// A server that has answered.
+struct Answered<S> {
+    stream: S,
+    key: String,
+    response: Response<()>,
+    /// What came behind the answer's head.
+    rest: BytesMut,
+}
+
+/// Bounds the time until the answer, and makes a socket or an error of it.
+async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    asking: impl Future<Output = Result<Answered<S>, ConnectError>>,
+    options: &ConnectOptions,
+) -> Result<(WebSocket<S>, Response<()>), ConnectError> {
+    let start = Instant::now();
+    let answered = timeout(options.timeout, asking).await.map_err(|_| ConnectError::TimedOut)??;
+    if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // Apart from the answer's head, so that a body that stalls does not hide the refusal.
+        let left = options.timeout.saturating_sub(start.elapsed()).min(REFUSAL_BODY_TIMEOUT);
+        return Err(answered.refusal(left).await);
+    }
+    answered.upgrade(options)
+}
+
+/// Asks for a WebSocket, and waits for the head of the answer.
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     uri: &Uri,
     options: &ConnectOptions,
-) -> Result<(WebSocket<S>, Response<()>), ConnectError> {
+) -> Result<Answered<S>, ConnectError> {
     let key = handshake::random_key();
     stream.write_all(&request(uri, &key, options)?).await?;
     stream.flush().await?;
-    let mut input = BytesMut::new();
-    let response = loop {
-        if let Some(response) = parse_response(&mut input)? {
-            break response;
-        }
-        if input.len() > HEADER_BYTES_MAX {
-            return Err(ConnectError::Answer("its header fields are too large"));
-        }
-        if stream.read_buf(&mut input).await? == 0 {
-            return Err(ConnectError::Io(io::ErrorKind::UnexpectedEof.into()));
-        }
-    };
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let body = read_body(&mut stream, response.headers(), input).await;
-        return Err(ConnectError::Refused(Box::new(response.map(|()| body))));
+    let mut rest = BytesMut::new();
+    let response = response::read_head(&mut stream, &mut rest).await?;
+    Ok(Answered { stream, key, response, rest })
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Answered<S> {
+    async fn refusal(mut self, limit: Duration) -> ConnectError {
+        let body = response::read_body(&mut self.stream, &self.response, self.rest, limit).await;
+        ConnectError::Refused(Box::new(self.response.map(|()| body)))
     }
-    let protocol = check_response(response.headers(), &key, options)?;
-    let machine = Machine::new(Role::Client, &options.limits);
-    #[cfg(feature = "deflate")]
-    let machine = with_deflate(machine, response.headers(), options)?;
-    #[cfg(not(feature = "deflate"))]
-    if response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS) {
-        return Err(ConnectError::Answer("it agrees to an extension that was not offered"));
+
+    fn upgrade(self, options: &ConnectOptions) -> Result<(WebSocket<S>, Response<()>), ConnectError> {
+        match judge(self.response.headers(), &self.key, options) {
+            Ok((machine, protocol)) => {
+                let socket = WebSocket::with_machine(self.stream, machine, options.limits);
+                let mut socket = socket.with_read_ahead(&self.rest);
+                socket.set_protocol(protocol);
+                Ok((socket, self.response))
+            }
+            Err(why) => {
+                let response = Some(Box::new(self.response.map(|()| Bytes::new())));
+                Err(ConnectError::Answer { why, response })
+            }
+        }
     }
-    let mut socket = WebSocket::with_machine(stream, machine, options.limits).with_read_ahead(&input);
-    socket.set_protocol(protocol);
-    Ok((socket, response))
 }
 
 /// The request as it goes over the wire (RFC 6455 §4.1).
@@ -272,69 +316,44 @@ fn request(uri: &Uri, key: &str, options: &ConnectOptions) -> Result<Vec<u8>, Co
     Ok(head)
 }
 
-/// Takes the head of a response off the front of `input`, once it is there.
-fn parse_response(input: &mut BytesMut) -> Result<Option<Response<()>>, ConnectError> {
-    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let size = match parsed.parse(input) {
-        Ok(httparse::Status::Complete(size)) => size,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(ConnectError::Answer("it is not HTTP")),
-    };
-    let mut response = Response::new(());
-    *response.status_mut() = parsed
-        .code
-        .and_then(|code| StatusCode::from_u16(code).ok())
-        .ok_or(ConnectError::Answer("its status is invalid"))?;
-    for field in parsed.headers {
-        let name = HeaderName::try_from(field.name).map_err(|_| ConnectError::Answer("a header field is invalid"))?;
-        let value =
-            HeaderValue::from_bytes(field.value).map_err(|_| ConnectError::Answer("a header field is invalid"))?;
-        response.headers_mut().append(name, value);
-    }
-    input.advance(size);
-    Ok(Some(response))
-}
-
-/// Judges a 101, and returns the subprotocol.
-fn check_response(headers: &HeaderMap, key: &str, options: &ConnectOptions) -> Result<Option<String>, ConnectError> {
+/// Judges a 101 (RFC 6455 §4.1), and returns the connection as agreed with its subprotocol.
+fn judge(headers: &HeaderMap, key: &str, options: &ConnectOptions) -> Result<(Machine, Option<String>), &'static str> {
     let upgrades = handshake::list_contains(headers, UPGRADE, "websocket");
     if !upgrades || !handshake::list_contains(headers, CONNECTION, "upgrade") {
-        return Err(ConnectError::Answer("it upgrades to something else"));
+        return Err("it upgrades to something else");
     }
     let mut accepts = headers.get_all(SEC_WEBSOCKET_ACCEPT).iter();
     let accepted =
         accepts.next().is_some_and(|accept| accept.as_bytes() == handshake::accept_key(key.as_bytes()).as_bytes());
     if !accepted || accepts.next().is_some() {
-        return Err(ConnectError::Answer("its accept key is wrong"));
+        return Err("its accept key is wrong");
     }
     let mut protocols = handshake::list(headers, SEC_WEBSOCKET_PROTOCOL);
     let protocol = protocols.next().map(str::to_owned);
     let offered = protocol.as_ref().is_none_or(|protocol| options.protocols.contains(protocol));
     if !offered || protocols.next().is_some() {
-        return Err(ConnectError::Answer("it chooses a subprotocol that was not offered"));
+        return Err("it chooses a subprotocol that was not offered");
     }
-    Ok(protocol)
+    let machine = Machine::new(Role::Client, &options.limits);
+    #[cfg(feature = "deflate")]
+    let machine = with_deflate(machine, headers, options).map_err(|()| NOT_OFFERED)?;
+    #[cfg(not(feature = "deflate"))]
+    if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return Err(NOT_OFFERED);
+    }
+    Ok((machine, protocol))
 }
 
+const NOT_OFFERED: &str = "it agrees to an extension that was not offered";
+
 #[cfg(feature = "deflate")]
-fn with_deflate(machine: Machine, headers: &HeaderMap, options: &ConnectOptions) -> Result<Machine, ConnectError> {
+fn with_deflate(machine: Machine, headers: &HeaderMap, options: &ConnectOptions) -> Result<Machine, ()> {
     let elements = handshake::list(headers, SEC_WEBSOCKET_EXTENSIONS);
-    let agreed = handshake::extension::read_answer(elements, options.deflate.as_ref())
-        .map_err(|()| ConnectError::Answer("it agrees to an extension that was not offered"))?;
+    let agreed = handshake::extension::read_answer(elements, options.deflate.as_ref())?;
     Ok(match (agreed, &options.deflate) {
         (Some(agreed), Some(deflate)) => machine.with_deflate(agreed, deflate.level, deflate.threshold_bytes),
         _ => machine,
     })
-}
-
-/// As much of a refusal's body as comes, up to the limit: an explanation, so what is missing is no error.
-async fn read_body<S: AsyncRead + Unpin>(stream: &mut S, headers: &HeaderMap, mut body: BytesMut) -> Bytes {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let max = announced.unwrap_or(REFUSAL_BODY_BYTES_MAX).min(REFUSAL_BODY_BYTES_MAX);
-    while body.len() < max && stream.read_buf(&mut body).await.is_ok_and(|bytes| bytes > 0) {}
-    body.truncate(max);
-    body.freeze()
 }
 
 /// TLS with the certificates that the operating system trusts, loaded once.

@@ -1,7 +1,6 @@
 //! Reaching a server through a proxy: HTTP's CONNECT, and SOCKS5 (RFC 1928, RFC 1929).
 
-use super::{ConnectError, parse_response};
-use crate::limits::HEADER_BYTES_MAX;
+use super::{ConnectError, response};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::BytesMut;
 use http::Uri;
@@ -82,15 +81,10 @@ impl Proxy {
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;
         stream.flush().await?;
-        let mut input = BytesMut::new();
         // Nothing follows the proxy's answer before we speak, so reading ahead takes nothing from the server.
-        let response = loop {
-            if let Some(response) = parse_response(&mut input)? {
-                break response;
-            }
-            if input.len() > HEADER_BYTES_MAX || stream.read_buf(&mut input).await? == 0 {
-                return Err(ConnectError::Proxy("its answer is incomplete".to_owned()));
-            }
+        let response = match response::read_head(stream, &mut BytesMut::new()).await {
+            Err(ConnectError::Answer { why, .. }) => return Err(ConnectError::Proxy(format!("of its answer, {why}"))),
+            response => response?,
         };
         if !response.status().is_success() {
             return Err(ConnectError::Proxy(format!("it answered {}", response.status())));

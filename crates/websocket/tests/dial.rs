@@ -1,0 +1,108 @@
+//! Dialling: what a failed handshake says, what the request may say, and the ways to a server.
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::time::Duration;
+use tidings_websocket::{ConnectError, ConnectOptions, connect_over, limits::REFUSAL_BODY_BYTES_MAX};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    time::Instant,
+};
+
+/// Reads a whole request or answer, without a body.
+async fn head(stream: &mut DuplexStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// What a client makes of a server that answers so, and then keeps the connection open.
+async fn failure(answer: impl Into<Vec<u8>>) -> ConnectError {
+    let (ours, mut theirs) = duplex(1024);
+    let answer = answer.into();
+    tokio::spawn(async move {
+        head(&mut theirs).await;
+        // Fails when the client has had enough.
+        let _ = theirs.write_all(&answer).await;
+        theirs.read_to_end(&mut Vec::new()).await
+    });
+    connect_over(ours, "ws://a/", ConnectOptions::new()).await.map(drop).expect_err("no WebSocket")
+}
+
+async fn refusal(answer: impl Into<Vec<u8>>) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let ConnectError::Refused(response) = failure(answer).await else { panic!("not a refusal") };
+    (response.status(), response.headers().clone(), response.body().to_vec())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusals_body_ends_where_rfc_9112_says() {
+    let start = Instant::now();
+    for (answer, body) in [
+        ("401 No\r\ncontent-length: 5\r\n\r\nsorry, but", "sorry"),
+        ("401 No\r\ncontent-length: 5, 5\r\n\r\nsorry, but", "sorry"),
+        ("401 No\r\ntransfer-encoding: chunked\r\n\r\n3\r\nsor\r\n2;x=y\r\nry\r\n0\r\n\r\n", "sorry"),
+        ("401 No\r\ntransfer-encoding: gzip, Chunked\r\ncontent-length: 1\r\n\r\n5\r\nsorry\r\n0\r\n\r\n", "sorry"),
+        ("401 No\r\ntransfer-encoding: chunked\r\n\r\n5\r\nsorry\r\nnonsense", "sorry"),
+        ("204 Nothing\r\n\r\nsorry", ""),
+        ("304 As before\r\ncontent-length: 5\r\n\r\n", ""),
+    ] {
+        assert_eq!(refusal(format!("HTTP/1.1 {answer}")).await.2, body.as_bytes(), "{answer}");
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO, "nothing was waited for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_whose_body_stalls_is_still_a_refusal() {
+    for answer in [
+        "\r\n\r\nsor",
+        "\r\ncontent-length: 5\r\n\r\nsor",
+        "\r\ncontent-length: 5, 6\r\n\r\nsor",
+        "\r\ntransfer-encoding: chunked\r\n\r\n5\r\nsor",
+        "\r\ntransfer-encoding: chunked\r\n\r\n3\r\nsor\r\n",
+        "\r\ntransfer-encoding: gzip\r\ncontent-length: 1\r\n\r\nsor",
+    ] {
+        let start = Instant::now();
+        let (status, _, body) = refusal(format!("HTTP/1.1 503 Later{answer}")).await;
+        assert_eq!((status.as_u16(), &body[..]), (503, &b"sor"[..]), "{answer:?}");
+        assert_eq!(start.elapsed(), Duration::from_secs(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusals_body_takes_no_more_than_the_time_to_connect() {
+    let (ours, mut theirs) = duplex(1024);
+    theirs.write_all(b"HTTP/1.1 503 Later\r\n\r\nsor").await.unwrap();
+    let (start, limit) = (Instant::now(), Duration::from_millis(300));
+    let refused = connect_over(ours, "ws://a/", ConnectOptions::new().timeout(limit)).await;
+    assert!(matches!(refused, Err(ConnectError::Refused(response)) if response.body() == "sor"));
+    assert_eq!(start.elapsed(), limit);
+}
+
+#[tokio::test]
+async fn a_refusals_body_is_cut_at_its_limit() {
+    let endless = "7".repeat(2 * REFUSAL_BODY_BYTES_MAX);
+    for framing in ["x: y\r\n\r\n", "content-length: 999999\r\n\r\n", "transfer-encoding: chunked\r\n\r\nfffffff\r\n"] {
+        let (_, _, body) = refusal(format!("HTTP/1.1 401 No\r\n{framing}{endless}")).await;
+        assert_eq!(body.len(), REFUSAL_BODY_BYTES_MAX, "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn interim_answers_are_passed_over() {
+    let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n";
+    let (status, headers, _) = refusal(format!("{interim}HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n")).await;
+    assert_eq!((status.as_u16(), headers.get(header::LINK)), (404, None));
+    let endless = failure(interim.repeat(5)).await;
+    assert!(matches!(endless, ConnectError::Answer { why: "it never becomes final", .. }), "{endless}");
+}
+
+#[tokio::test]
+async fn a_wrong_answer_can_be_looked_at() {
+    let error = failure("HTTP/1.1 101 X\r\nupgrade: h2c\r\nconnection: upgrade\r\nserver: odd\r\n\r\n").await;
+    assert_eq!(error.to_string(), "the server's answer is wrong: it upgrades to something else");
+    let response = error.response().unwrap();
+    assert_eq!((response.status().as_u16(), &response.headers()["server"]), (101, &HeaderValue::from_static("odd")));
+    assert_eq!(failure("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\nno").await.response().unwrap().body(), "no");
+    assert!(failure("SSH-2.0-OpenSSH_9\r\n\r\n").await.response().is_none());
+}
