@@ -8,12 +8,18 @@ use axum::{
     response::Html,
     routing::{any, get},
 };
-use std::{process::Stdio, sync::Arc};
-use tidings_websocket::{CloseCode, Upgrade, Upgraded, WebSocket};
+use futures_util::{SinkExt, StreamExt};
+use std::{process::Stdio, sync::Arc, time::Duration};
+use tidings_websocket::{CloseCode, Message, Upgrade, Upgraded, WebSocket};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    process::Command,
+    process::{ChildStdin, ChildStdout, Command},
+    time::timeout,
 };
+
+/// How long the command may take to accept one line of input. While it accepts none we receive nothing, and would not
+/// notice that the client has gone.
+const INPUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,6 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
+/// Runs the command until it ends or the client goes.
 async fn run(socket: &mut WebSocket<Upgraded>, command: &[String]) -> Result<(), Error> {
     let mut process = Command::new(&command[0])
         .args(&command[1..])
@@ -48,23 +55,36 @@ async fn run(socket: &mut WebSocket<Upgraded>, command: &[String]) -> Result<(),
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
-    let mut input = process.stdin.take().ok_or("no standard input")?;
-    let mut output = BufReader::new(process.stdout.take().ok_or("no standard output")?).lines();
-    loop {
-        tokio::select! {
-            message = socket.receive() => match message {
-                Some(message) => {
-                    input.write_all(message?.as_bytes()).await?;
-                    input.write_all(b"\n").await?;
-                    input.flush().await?;
-                }
-                None => return Ok(()),
-            },
-            line = output.next_line() => match line? {
-                Some(line) => socket.send(line).await?,
-                None => return Ok(()),
-            },
+    let input = process.stdin.take().ok_or("no standard input")?;
+    let output = process.stdout.take().ok_or("no standard output")?;
+    let outcome = pump(socket, input, output).await;
+    process.kill().await?;
+    outcome
+}
+
+/// Carries messages and lines until one side has no more.
+///
+/// The two directions wait for nothing of each other: a command that answers before it has read everything would
+/// otherwise wait for us to take its answer while we wait for it to take its input.
+async fn pump(socket: &mut WebSocket<Upgraded>, mut input: ChildStdin, output: ChildStdout) -> Result<(), Error> {
+    let (mut sink, mut messages) = socket.split();
+    let to_command = async {
+        while let Some(message) = messages.next().await {
+            let line = [message?.as_bytes(), b"\n"].concat();
+            timeout(INPUT_TIMEOUT, input.write_all(&line)).await.map_err(|_| "the command takes no input")??;
         }
+        Ok(())
+    };
+    let from_command = async {
+        let mut lines = BufReader::new(output).lines();
+        while let Some(line) = lines.next_line().await? {
+            sink.send(Message::text(line)).await?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        outcome = to_command => outcome,
+        outcome = from_command => outcome,
     }
 }
 

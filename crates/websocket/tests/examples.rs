@@ -5,8 +5,10 @@ use std::{
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
     sync::Once,
+    time::Duration,
 };
 use tidings_websocket::{ClientStream, CloseCode, ConnectOptions, DeflateOptions, Message, WebSocket, connect};
+use tokio::time::timeout;
 
 /// A running example, killed when it is dropped.
 struct Example {
@@ -107,6 +109,49 @@ async fn command_runs_a_process_behind_a_socket() {
     }
     assert!(socket.receive().await.is_none());
     assert_eq!(socket.close_frame().unwrap().code, CloseCode::NORMAL);
+}
+
+#[tokio::test]
+async fn command_takes_and_gives_at_the_same_time() {
+    let example = Example::start("command", &["127.0.0.1:0", "cat", "-n"]);
+    let mut socket = example.connect("/ws").await;
+    let long = "x".repeat(60_000);
+    let sender = socket.sender(4 * 1024 * 1024);
+    for _ in 0..40 {
+        sender.try_send(long.as_str()).unwrap();
+    }
+    for number in 1..=40 {
+        let line = timeout(Duration::from_secs(10), text(&mut socket)).await.expect("the command goes on");
+        assert!(line == format!("{number:6}\t{long}"), "line {number} differs");
+    }
+}
+
+#[tokio::test]
+async fn command_ends_with_its_client() {
+    let example = Example::start("command", &["127.0.0.1:0", "sh", "-c", "echo $$; exec cat"]);
+    for closes in [true, false] {
+        let mut socket = example.connect("/ws").await;
+        let process = text(&mut socket).await;
+        assert!(is_running(&process));
+        if closes {
+            socket.close(CloseCode::NORMAL, "").await;
+        } else {
+            // It vanishes in the middle of much that goes both ways, and has read nothing.
+            let flood = async { while socket.send("x".repeat(60_000)).await.is_ok() {} };
+            let _ = timeout(Duration::from_millis(500), flood).await;
+            socket.abort();
+        }
+        let gone = async {
+            while is_running(&process) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), gone).await.expect("the process ends soon after its client");
+    }
+}
+
+fn is_running(process: &str) -> bool {
+    Command::new("sh").args(["-c", &format!("kill -0 {process} 2>/dev/null")]).status().unwrap().success()
 }
 
 #[tokio::test]
