@@ -3,16 +3,19 @@
 use crate::{
     Limits, Refusal, WebSocket,
     handshake::{Accepted, ServerRequest},
-    limits::{HEADER_BYTES_MAX, HEADERS_MAX},
+    limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADERS_MAX},
 };
 use bytes::{Buf, BytesMut};
-use http::{HeaderName, HeaderValue, Method, Request, Response, Version, request::Parts};
-use std::io;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, request::Parts};
+use std::{io, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
 
 /// A request for a WebSocket that has arrived over a stream and is still to be answered.
 ///
-/// For servers that speak nothing but WebSocket; others take [`Upgrade`](crate::Upgrade). The caller bounds the time.
+/// For servers that speak nothing but WebSocket; others take [`Upgrade`](crate::Upgrade).
 #[derive(Debug)]
 pub struct Handshake<S> {
     stream: S,
@@ -21,30 +24,67 @@ pub struct Handshake<S> {
     read_ahead: BytesMut,
 }
 
-/// Reads a request from a stream. One that asks for no WebSocket is answered here.
+/// Reads a request from a stream, for no longer than [`HANDSHAKE_TIMEOUT`]. One that asks for no WebSocket is answered
+/// here, and so is what is no HTTP; then the connection is closed.
 ///
 /// # Errors
 /// [`AcceptError`]; a refusal has been sent already.
-pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<Handshake<S>, AcceptError> {
-    let mut input = BytesMut::new();
-    let parsed = loop {
-        match parse_request(&input) {
-            Ok(Some((head, size))) => {
-                input.advance(size);
-                break ServerRequest::parse(&head, None).map(|request| (head, request)).map_err(Into::into);
-            }
-            Ok(None) if input.len() > HEADER_BYTES_MAX => break Err(Refusal::HeadersTooLarge.into()),
-            Ok(None) => {}
-            Err(error) => break Err(error),
-        }
-        if stream.read_buf(&mut input).await? == 0 {
-            return Err(AcceptError::Io(io::ErrorKind::UnexpectedEof.into()));
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<Handshake<S>, AcceptError> {
+    accept_within(stream, HANDSHAKE_TIMEOUT).await
+}
+
+/// As [`accept()`], with another limit of time for the request to arrive and, if need be, to be refused.
+///
+/// # Errors
+/// As [`accept()`].
+pub async fn accept_within<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    limit: Duration,
+) -> Result<Handshake<S>, AcceptError> {
+    let accepting = async {
+        let mut input = BytesMut::new();
+        match read_request(&mut stream, &mut input).await {
+            Ok((head, request)) => Ok((head, request, input)),
+            Err(error) => Err(answer(&mut stream, error).await),
         }
     };
-    match parsed {
-        Ok((head, request)) => Ok(Handshake { stream, head, request, read_ahead: input }),
-        Err(AcceptError::Refused(refusal)) => Err(refuse(&mut stream, refusal).await),
-        Err(error) => Err(error),
+    let (head, request, read_ahead) = timeout(limit, accepting).await.map_err(|_| AcceptError::TimedOut)??;
+    Ok(Handshake { stream, head, request, read_ahead })
+}
+
+async fn read_request<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    input: &mut BytesMut,
+) -> Result<(Parts, ServerRequest), AcceptError> {
+    loop {
+        if let Some((head, size)) = parse_request(input)? {
+            input.advance(size);
+            let request = ServerRequest::parse(&head, None)?;
+            return Ok((head, request));
+        }
+        if input.len() > HEADER_BYTES_MAX {
+            return Err(Refusal::HeadersTooLarge.into());
+        }
+        if stream.read_buf(input).await? == 0 {
+            return Err(AcceptError::Io(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+}
+
+/// Tells the peer why it gets no WebSocket, as far as it can be told.
+async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, error: AcceptError) -> AcceptError {
+    let response = match &error {
+        AcceptError::Refused(refusal) => refusal.response(),
+        AcceptError::NotHttp => {
+            let mut response = Response::new("this is not HTTP/1.1\n".to_owned());
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response
+        }
+        AcceptError::TimedOut | AcceptError::Io(_) => return error,
+    };
+    match write_response(stream, response).await {
+        Ok(()) => error,
+        Err(failed) => AcceptError::Io(failed),
     }
 }
 
@@ -67,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {
     pub async fn accept(mut self, limits: Limits) -> Result<WebSocket<S>, AcceptError> {
         let accepted = match self.request.accept() {
             Ok(accepted) => accepted,
-            Err(refusal) => return Err(refuse(&mut self.stream, refusal).await),
+            Err(refusal) => return Err(answer(&mut self.stream, refusal.into()).await),
         };
         let machine = accepted.machine(&limits);
         let Accepted { response, protocol, .. } = accepted;
@@ -95,9 +135,12 @@ pub enum AcceptError {
     /// The request was refused, and told so.
     #[error("refused: {0}")]
     Refused(#[from] Refusal),
-    /// What arrived is not HTTP.
+    /// What arrived is not HTTP, and was answered with 400.
     #[error("not HTTP")]
     NotHttp,
+    /// The request did not arrive in time; the connection is closed without an answer (S13).
+    #[error("the request did not arrive in time")]
+    TimedOut,
     /// The transport failed.
     #[error("the transport failed: {0}")]
     Io(#[from] io::Error),
@@ -129,13 +172,6 @@ pub fn parse_request(input: &[u8]) -> Result<Option<(Parts, usize)>, AcceptError
         request.headers_mut().append(name, value);
     }
     Ok(Some((request.into_parts().0, size)))
-}
-
-async fn refuse<S: AsyncWrite + Unpin>(stream: &mut S, refusal: Refusal) -> AcceptError {
-    match write_response(stream, refusal.response()).await {
-        Ok(()) => AcceptError::Refused(refusal),
-        Err(error) => AcceptError::Io(error),
-    }
 }
 
 async fn write_response<S: AsyncWrite + Unpin>(stream: &mut S, response: Response<String>) -> io::Result<()> {

@@ -138,7 +138,7 @@ mod transport;
 mod upgrade;
 
 #[cfg(feature = "tokio")]
-pub use accept::{AcceptError, Handshake, accept, parse_request};
+pub use accept::{AcceptError, Handshake, accept, accept_within, parse_request};
 #[cfg(feature = "client")]
 pub use client::{ClientStream, ConnectError, ConnectOptions, InvalidProxy, Proxy, connect, connect_over};
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};

@@ -4,7 +4,7 @@ use http::{HeaderValue, Response, header};
 use std::{sync::Arc, time::Duration};
 use tidings_websocket::{
     AcceptError, CloseCode, ConnectError, ConnectOptions, DeflateOptions, Limits, Message, OriginPolicy, Refusal,
-    WebSocket, accept, connect, connect_over,
+    WebSocket, accept, accept_within, connect, connect_over,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -177,6 +177,50 @@ async fn a_request_that_never_ends_is_refused_s05() {
         assert_eq!(&head, b"HTTP/1.1 431");
         assert!(matches!(serving.await.unwrap(), Err(AcceptError::Refused(Refusal::HeadersTooLarge))));
     }
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_told_400() {
+    let good = "GET / HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+                sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let bad_line = good.replace("host: a\r\n", "host: a\r\nno colon\r\n");
+    for (request, answer) in [
+        (good.to_owned(), "101"),
+        ("\u{16}\u{3}\u{1}\u{2}".to_owned(), "400"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), "400"),
+        (bad_line, "400"),
+        (good.replace("host: a\r\n", ""), "400"),
+        (good.replace("host: a", "host: a\r\nhost: a"), "400"),
+        (good.replace("host: a", "host: http://a/"), "400"),
+    ] {
+        let (mut ours, theirs) = duplex(1000);
+        let serving = tokio::spawn(async move { accept(theirs).await?.accept(Limits::server()).await.map(drop) });
+        ours.write_all(request.as_bytes()).await.unwrap();
+        let mut head = String::new();
+        ours.read_to_string(&mut head).await.unwrap();
+        assert_eq!(head.get(9..12), Some(answer), "{request:?}");
+        assert_eq!(serving.await.unwrap().is_ok(), answer == "101");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_given_up_s13() {
+    let (mut ours, theirs) = duplex(1000);
+    let start = tokio::time::Instant::now();
+    let serving = tokio::spawn(accept(theirs));
+    let trickling = tokio::spawn(async move {
+        ours.write_all(b"GET / HTTP/1.1\r\nx: y").await.unwrap();
+        while ours.write_all(b"y").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+    });
+    assert!(matches!(serving.await.unwrap(), Err(AcceptError::TimedOut)));
+    assert_eq!(start.elapsed(), Duration::from_secs(10));
+    trickling.await.unwrap();
+    let (_ours, theirs) = duplex(1000);
+    let limit = Duration::from_secs(2);
+    assert!(matches!(accept_within(theirs, limit).await, Err(AcceptError::TimedOut)));
+    assert_eq!(start.elapsed().as_secs(), 12 + 2);
 }
 
 /// A proxy that answers as scripted, checks what it is sent, and then connects to a server.

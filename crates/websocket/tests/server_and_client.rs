@@ -72,6 +72,9 @@ async fn a_handshake_is_answered_as_rfc_6455_says_4_7_4_9() {
     assert_eq!(status(GOOD.replace("n: 13", "n: 8")).await, "426");
     assert_eq!(status(GOOD.replace("WebSocket\nC", "x\nC")).await, "426");
     assert_eq!(status(GOOD.replace("dGhl", "")).await, "400");
+    for host in ["", "Host:\n", "Host: a b\n", "Host: a/b\n", "Host: a.example\nHost: a.example\n"] {
+        assert_eq!(status(GOOD.replace("Host: a.example\n", host)).await, "400", "{host:?}");
+    }
     assert_eq!(status(format!("{GOOD}Origin: https://evil.example\n")).await, "403");
     assert_eq!(status(format!("{GOOD}Origin: https://a.example\n")).await, "101");
     assert_eq!(status(format!("{GOOD}{}", "X: y\n".repeat(96))).await, "431");

@@ -88,6 +88,13 @@ fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
     Some((host, port))
 }
 
+/// Whether the text is what a `Host` header says: a host, and perhaps a port, which may be empty (RFC 9110 §7.2, RFC 3986
+/// §3.2.3).
+pub(super) fn is_host(text: &str) -> bool {
+    let text = text.strip_suffix(':').unwrap_or(text);
+    text.parse::<Authority>().is_ok_and(|authority| host_and_port(&authority).is_some())
+}
+
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),
@@ -135,6 +142,20 @@ mod tests {
             assert!(!allows(origin, host), "{origin} at {host}");
         }
         assert!(!OriginPolicy::SameHost.allows("https://example.com", None));
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for host in
+            ["a", "a.example", "a_b.example", "127.0.0.1:80", "[::1]", "[::1]:8000", "a.example:", "xn--a:65535"]
+        {
+            assert!(is_host(host), "{host:?}");
+        }
+        for text in
+            ["", ":", ":80", "a::", "a b", "a/b", "a:x", "a:65536", "u@a", "a, b", "http://a", "[::1", "a?", "ä"]
+        {
+            assert!(!is_host(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The server's half: judging a request, and the answer to it.
 
-use super::{OriginPolicy, accept_key, is_key, list, list_contains};
+use super::{OriginPolicy, accept_key, is_key, list, list_contains, origin::is_host};
 #[cfg(feature = "deflate")]
 use crate::{DeflateOptions, deflate::Agreement};
 use crate::{
@@ -63,8 +63,8 @@ impl Accepted {
 }
 
 impl ServerRequest {
-    /// Judges the form of a request: method, version, `Upgrade`, `Connection` and the `Sec-WebSocket-` fields over
-    /// HTTP/1.1; over HTTP/2 an extended CONNECT whose `:protocol` is `protocol` (RFC 8441 §5).
+    /// Judges the form of a request: method, version, `Host`, `Upgrade`, `Connection` and the `Sec-WebSocket-` fields
+    /// over HTTP/1.1 (RFC 6455 §4.2.1); over HTTP/2 an extended CONNECT whose `:protocol` is `protocol` (RFC 8441 §5).
     ///
     /// # Errors
     /// A [`Refusal`], which knows its HTTP answer.
@@ -85,15 +85,14 @@ impl ServerRequest {
         if origins.next().is_some() {
             return Err(Refusal::Origin);
         }
-        let mut hosts = headers.get_all(HOST).iter();
-        let host = hosts.next().and_then(|host| host.to_str().ok()).map(str::to_owned);
-        let host = parts.uri.authority().map(ToString::to_string).or(host);
-        if hosts.next().is_some() {
+        let host = Self::check_host(headers)?;
+        // Over HTTP/2 it is in `:authority`, which is the URI's, and Host may be missing (RFC 9113 §8.3.1).
+        if host.is_none() && parts.version < Version::HTTP_2 {
             return Err(Refusal::Host);
         }
         Ok(ServerRequest {
             key,
-            host,
+            host: parts.uri.authority().map(ToString::to_string).or(host),
             origin,
             protocols: list(headers, SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect(),
             policy: OriginPolicy::default(),
@@ -129,6 +128,16 @@ impl ServerRequest {
         match (keys.next(), keys.next()) {
             (Some(key), None) if is_key(key.as_bytes()) => Ok(key.clone()),
             _ => Err(Refusal::Key),
+        }
+    }
+
+    /// The one valid `Host`, if there is any (RFC 9112 §3.2).
+    fn check_host(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+        let mut hosts = headers.get_all(HOST).iter();
+        match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
+            (None, _) => Ok(None),
+            (Some(Ok(host)), None) if is_host(host) => Ok(Some(host.to_owned())),
+            _ => Err(Refusal::Host),
         }
     }
 
@@ -257,8 +266,8 @@ pub enum Refusal {
     /// 400: `Sec-WebSocket-Key` is missing or not 16 bytes in base64.
     #[error("Sec-WebSocket-Key must be 16 bytes in base64")]
     Key,
-    /// 400: more than one `Host`.
-    #[error("there must be one Host")]
+    /// 400: `Host` is missing, there is more than one, or it is not a host with or without a port (RFC 9112 §3.2).
+    #[error("there must be one Host, with a host and perhaps a port")]
     Host,
     /// 403: the page that asks may not connect here.
     #[error("this origin may not connect")]
