@@ -259,7 +259,12 @@ impl axum_core::response::IntoResponse for Refusal {
 }
 
 /// The byte stream of an upgraded connection: a bare TCP stream where the server gives it back, and otherwise whatever
-/// hyper holds (TLS, a stream of HTTP/2).
+/// hyper holds (TLS, a stream of HTTP/2). [`WebSocket::stream`] lends it.
+///
+/// Over TLS and HTTP/2 the TCP stream is out of reach, and [`tcp`](Self::tcp) and the addresses are `None`. A server that
+/// wants the addresses there notes them when it accepts the connection and puts them in the request's extensions, as
+/// axum's `ConnectInfo` does.
+#[derive(Debug)]
 pub struct Upgraded(Either<TcpStream, TokioIo<hyper::upgrade::Upgraded>>);
 
 byte_stream!(Upgraded);
@@ -278,12 +283,72 @@ impl Upgraded {
         }
     }
 
-    /// The peer's address, where the stream is a bare TCP stream.
+    /// The TCP stream, for its options; `None` over TLS and HTTP/2, and where the server wraps its streams.
     #[must_use]
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
+    pub fn tcp(&self) -> Option<&TcpStream> {
         match &self.0 {
-            Either::Left(stream) => stream.peer_addr().ok(),
+            Either::Left(stream) => Some(stream),
             Either::Right(_) => None,
         }
+    }
+
+    /// The peer's address; `None` where [`tcp`](Self::tcp) is, and when the peer has gone already.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.tcp()?.peer_addr().ok()
+    }
+
+    /// Our own address; `None` where [`tcp`](Self::tcp) is.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.tcp()?.local_addr().ok()
+    }
+}
+
+#[cfg(all(test, feature = "client"))]
+mod tests {
+    use super::*;
+    use crate::{ConnectOptions, connect_over};
+    use hyper::service::service_fn;
+    use hyper_util::{rt::TokioExecutor, server::conn::auto};
+    use std::convert::Infallible;
+    use tokio::{
+        io::{AsyncRead, AsyncWrite, duplex},
+        net::TcpListener,
+    };
+
+    /// The addresses that a handler sees, with its own first, and whether it can reach the TCP stream.
+    async fn seen_over<S, C>(server: S, client: C) -> (Option<SocketAddr>, Option<SocketAddr>, bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (report, mut reports) = tokio::sync::mpsc::channel(1);
+        let answer = move |request: http::Request<hyper::body::Incoming>| {
+            let report = report.clone();
+            let accepted = Upgrade::from_parts(&mut request.into_parts().0).unwrap().accept(|socket| async move {
+                let stream = socket.stream();
+                report.try_send((stream.local_addr(), stream.peer_addr(), stream.tcp().is_some())).unwrap();
+            });
+            std::future::ready(Ok::<_, Infallible>(accepted.unwrap().map(|()| String::new())))
+        };
+        tokio::spawn(async move {
+            let http = auto::Builder::new(TokioExecutor::new());
+            let _ = http.serve_connection_with_upgrades(TokioIo::new(server), service_fn(answer)).await;
+        });
+        let _connected = connect_over(client, "ws://a.example/", ConnectOptions::new()).await.unwrap();
+        reports.recv().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_handler_reaches_a_bare_tcp_stream_and_no_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let server = listener.accept().await.unwrap().0;
+        let expected = (listener.local_addr().ok(), client.local_addr().ok(), true);
+        assert_eq!(seen_over(server, client).await, expected);
+
+        let (server, client) = duplex(1024);
+        assert_eq!(seen_over(server, client).await, (None, None, false));
     }
 }
