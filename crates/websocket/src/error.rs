@@ -2,7 +2,8 @@
 
 use crate::CloseCode;
 
-/// A violation by the peer. The connection has failed; [`close_code`](Self::close_code) is what the peer is told.
+/// A violation by the peer. The connection has failed; [`close_code`](Self::close_code) is what the peer is told
+/// (RFC 6455 §7.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
     /// RSV1-3 is set and no agreed extension claims it (RFC 6455 §5.2).
@@ -44,16 +45,16 @@ pub enum ProtocolError {
     /// A close frame with a code that may not be sent (§7.4).
     #[error("a close frame has the invalid code {0}")]
     CloseCodeInvalid(u16),
-    /// A message longer than our limit.
+    /// A message longer than our limit (§10.4).
     #[error("a message is longer than {max} bytes")]
     MessageTooBig {
         /// The limit in bytes.
         max: usize,
     },
-    /// More fragments without payload than our limit.
+    /// More fragments without payload than our limit (§10.4).
     #[error("a message has too many empty fragments")]
     TooManyEmptyFragments,
-    /// Compressed data that does not inflate (RFC 7692).
+    /// Compressed data that does not inflate (RFC 7692 §7.2.2).
     #[error("compressed data is corrupt")]
     BadCompression,
 }
@@ -74,13 +75,13 @@ impl ProtocolError {
 /// Why nothing was framed. The connection lives on as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendRefused {
-    /// Our close frame has gone out, and nothing may follow it.
+    /// Our close frame has gone out, and nothing may follow it (RFC 6455 §5.5.1).
     #[error("the connection is closing")]
     Closed,
-    /// A message that is being sent in fragments must be finished first.
+    /// A message that is being sent in fragments must be finished first (§5.4).
     #[error("a message is unfinished")]
     Unfinished,
-    /// A ping or pong may carry 125 bytes.
+    /// A ping or pong may carry 125 bytes (§5.5).
     #[error("a control frame may carry 125 bytes")]
     ControlTooLong,
 }
