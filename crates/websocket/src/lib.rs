@@ -140,7 +140,7 @@ mod upgrade;
 #[cfg(feature = "tokio")]
 pub use accept::{AcceptError, Handshake, accept, accept_within, parse_request};
 #[cfg(feature = "client")]
-pub use client::{ClientStream, ConnectError, ConnectOptions, InvalidProxy, Proxy, connect, connect_over};
+pub use client::{ClientStream, ConnectError, ConnectOptions, InvalidCookie, InvalidProxy, Proxy, connect, connect_over};
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
 #[cfg(feature = "deflate")]
 pub use deflate::Agreement;

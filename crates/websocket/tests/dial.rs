@@ -106,3 +106,73 @@ async fn a_wrong_answer_can_be_looked_at() {
     assert_eq!(failure("HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\nno").await.response().unwrap().body(), "no");
     assert!(failure("SSH-2.0-OpenSSH_9\r\n\r\n").await.response().is_none());
 }
+
+/// The request that a server reads.
+async fn request(url: &str, options: ConnectOptions) -> String {
+    let (ours, mut theirs) = duplex(4096);
+    let (request, _) =
+        tokio::join!(head(&mut theirs), async { connect_over(ours, url, options.timeout(Duration::ZERO)).await });
+    request
+}
+
+/// Why options are refused.
+async fn mistake(options: ConnectOptions) -> String {
+    match connect_over(duplex(1).0, "ws://a/", options).await {
+        Err(ConnectError::Options(why)) => why.to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_handshakes_own_fields_are_not_the_callers() {
+    for (name, instead) in [
+        (header::UPGRADE, "leave it out"),
+        (header::CONNECTION, "leave it out"),
+        (header::SEC_WEBSOCKET_KEY, "leave it out"),
+        (header::SEC_WEBSOCKET_VERSION, "leave it out"),
+        (header::SEC_WEBSOCKET_EXTENSIONS, "ConnectOptions::deflate"),
+        (header::SEC_WEBSOCKET_PROTOCOL, "ConnectOptions::protocols"),
+        (header::CONTENT_LENGTH, "no body"),
+        (header::TRANSFER_ENCODING, "no body"),
+    ] {
+        let why = mistake(ConnectOptions::new().header(name.clone(), HeaderValue::from_static("x"))).await;
+        assert!(why.to_lowercase().starts_with(name.as_str()) && why.contains(instead), "{why}");
+    }
+    let host = |options: ConnectOptions| options.header(header::HOST, HeaderValue::from_static("b.example"));
+    let sent = request("ws://a/", host(ConnectOptions::new())).await;
+    assert!(sent.contains("host: b.example\r\n") && !sent.contains("host: a\r\n"), "{sent}");
+    assert!(mistake(host(host(ConnectOptions::new()))).await.contains("only one Host"));
+}
+
+#[tokio::test]
+async fn subprotocols_are_tokens_and_different() {
+    for protocols in [vec![""], vec!["a b"], vec!["a,b"], vec!["a\r\nb"]] {
+        assert!(mistake(ConnectOptions::new().protocols(protocols)).await.contains("token"));
+    }
+    assert!(mistake(ConnectOptions::new().protocols(["a", "b", "a"])).await.contains("once"));
+}
+
+#[tokio::test]
+async fn a_user_in_the_url_is_authorised_unless_the_caller_says_otherwise() {
+    let sent = request("ws://us%65r:p%40ss@a.example:81/x?y", ConnectOptions::new()).await;
+    assert!(sent.starts_with("GET /x?y HTTP/1.1\r\nhost: a.example:81\r\n"), "{sent}");
+    assert!(sent.contains("authorization: Basic dXNlcjpwQHNz\r\n"), "{sent}");
+    let token = ConnectOptions::new().header(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"));
+    let sent = request("ws://user:pass@a/", token).await;
+    assert!(sent.contains("authorization: Bearer t\r\n") && !sent.contains("Basic"), "{sent}");
+    assert!(!request("ws://a/", ConnectOptions::new()).await.contains("authorization"));
+}
+
+#[tokio::test]
+async fn cookies_share_one_field() {
+    let options = ConnectOptions::new().header(header::COOKIE, HeaderValue::from_static("old=1; older=2"));
+    let options = options.cookie("session", "a=b/c%20").unwrap().cookie("__Host-x", "\"quoted\"").unwrap();
+    assert!(!format!("{options:?}").contains("a=b/c"), "a cookie is a secret");
+    let sent = request("ws://a/", options.cookie("empty", "").unwrap()).await;
+    let cookies: Vec<_> = sent.lines().filter(|line| line.starts_with("cookie")).collect();
+    assert_eq!(cookies, ["cookie: old=1; older=2; session=a=b/c%20; __Host-x=\"quoted\"; empty="]);
+    for (name, value) in [("", "x"), ("a b", "x"), ("a=", "x"), ("a", "x y"), ("a", "x;y"), ("a", "\""), ("a", "ä")] {
+        assert!(ConnectOptions::new().cookie(name, value).is_err(), "{name:?}={value:?}");
+    }
+    assert!(ConnectOptions::new().cookie("a", "x\r\nupgrade: y").is_err());
+}

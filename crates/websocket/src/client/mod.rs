@@ -1,23 +1,21 @@
 //! Dialling: from a URL to a socket, over TCP or TLS, or over any stream that the caller has connected.
 
+mod credentials;
+mod options;
 mod proxy;
+mod request;
 mod response;
 
+pub use options::{ConnectOptions, InvalidCookie};
 pub use proxy::{InvalidProxy, Proxy};
 
-use crate::{
-    Limits, Machine, Role, WebSocket, handshake,
-    limits::{HANDSHAKE_TIMEOUT, REFUSAL_BODY_TIMEOUT},
-    transport::byte_stream,
-};
+use crate::{Machine, Role, WebSocket, handshake, limits::REFUSAL_BODY_TIMEOUT, transport::byte_stream};
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri,
-    header::{
-        CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-        SEC_WEBSOCKET_VERSION, UPGRADE,
-    },
+    HeaderMap, Response, StatusCode, Uri,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
+use request::Request;
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::{
     future::Future,
@@ -33,93 +31,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::either::Either;
 
-/// How to connect. The default asks for nothing special and waits ten seconds.
-#[derive(Clone, Debug)]
-pub struct ConnectOptions {
-    limits: Limits,
-    headers: HeaderMap,
-    protocols: Vec<String>,
-    timeout: Duration,
-    tls: Option<Arc<ClientConfig>>,
-    proxy: Option<Proxy>,
-    #[cfg(feature = "deflate")]
-    deflate: Option<crate::DeflateOptions>,
-}
-
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        ConnectOptions {
-            limits: Limits::client(),
-            headers: HeaderMap::new(),
-            protocols: Vec::new(),
-            timeout: HANDSHAKE_TIMEOUT,
-            tls: None,
-            proxy: None,
-            #[cfg(feature = "deflate")]
-            deflate: None,
-        }
-    }
-}
-
-impl ConnectOptions {
-    /// The default.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// What the connection may cost.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Adds a header field to the request: cookies, authorization, origin.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
-        self
-    }
-
-    /// Subprotocols to offer, the favourite first.
-    #[must_use]
-    pub fn protocols<T: Into<String>>(mut self, protocols: impl IntoIterator<Item = T>) -> Self {
-        self.protocols = protocols.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Time for everything from the name's resolution to the server's answer.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// TLS for `wss`, instead of the operating system's certificates.
-    #[must_use]
-    pub fn tls(mut self, config: Arc<ClientConfig>) -> Self {
-        self.tls = Some(config);
-        self
-    }
-
-    /// Connects through a proxy. The environment's proxies are not looked at.
-    #[must_use]
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = Some(proxy);
-        self
-    }
-
-    /// Offers permessage-deflate.
-    #[cfg(feature = "deflate")]
-    #[must_use]
-    pub fn deflate(mut self, options: crate::DeflateOptions) -> Self {
-        self.deflate = Some(options);
-        self
-    }
-}
-
-/// Connects to a `ws` or `wss` URL.
+/// Connects to a `ws` or `wss` URL. `user:password@` in it is sent as Basic authorisation (RFC 7617).
 ///
 /// # Errors
 /// [`ConnectError`]; when the server answered with something else, the answer is in [`ConnectError::response`].
@@ -128,7 +40,8 @@ pub async fn connect(
     options: ConnectOptions,
 ) -> Result<(WebSocket<ClientStream>, Response<()>), ConnectError> {
     let uri = uri.try_into().map_err(|_| ConnectError::Url)?;
-    open(async { ask(dial(&uri, &options).await?, &uri, &options).await }, &options).await
+    let request = Request::new(&uri, &options)?;
+    open(async { ask(dial(&uri, &options).await?, request).await }, &options).await
 }
 
 /// The byte stream to a URL's host: TCP, with TLS if the URL says so.
@@ -169,7 +82,8 @@ pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     options: ConnectOptions,
 ) -> Result<(WebSocket<S>, Response<()>), ConnectError> {
     let uri = uri.try_into().map_err(|_| ConnectError::Url)?;
-    open(ask(stream, &uri, &options), &options).await
+    let request = Request::new(&uri, &options)?;
+    open(ask(stream, request), &options).await
 }
 
 /// Why there is no connection.
@@ -179,6 +93,9 @@ pub enum ConnectError {
     /// Not a `ws` or `wss` URL with a host.
     #[error("not a ws or wss URL with a host")]
     Url,
+    /// What [`ConnectOptions`] say cannot be asked for; nothing was sent.
+    #[error("wrong options: {0}")]
+    Options(&'static str),
     /// The name, the network or the transport failed.
     #[error("could not connect: {0}")]
     Io(#[from] io::Error),
@@ -246,17 +163,12 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Asks for a WebSocket, and waits for the head of the answer.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
-    uri: &Uri,
-    options: &ConnectOptions,
-) -> Result<Answered<S>, ConnectError> {
-    let key = handshake::random_key();
-    stream.write_all(&request(uri, &key, options)?).await?;
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: Request) -> Result<Answered<S>, ConnectError> {
+    stream.write_all(&request.head).await?;
     stream.flush().await?;
     let mut rest = BytesMut::new();
     let response = response::read_head(&mut stream, &mut rest).await?;
-    Ok(Answered { stream, key, response, rest })
+    Ok(Answered { stream, key: request.key, response, rest })
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Answered<S> {
@@ -279,41 +191,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Answered<S> {
             }
         }
     }
-}
-
-/// The request as it goes over the wire (RFC 6455 §4.1).
-fn request(uri: &Uri, key: &str, options: &ConnectOptions) -> Result<Vec<u8>, ConnectError> {
-    let authority = uri.authority().ok_or(ConnectError::Url)?;
-    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let mut head = format!("GET {slash}{path} HTTP/1.1\r\n").into_bytes();
-    let mut field = |name: &HeaderName, value: &[u8]| {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value);
-        head.extend_from_slice(b"\r\n");
-    };
-    if !options.headers.contains_key(HOST) {
-        field(&HOST, host.as_bytes());
-    }
-    field(&UPGRADE, b"websocket");
-    field(&CONNECTION, b"Upgrade");
-    field(&SEC_WEBSOCKET_VERSION, b"13");
-    field(&SEC_WEBSOCKET_KEY, key.as_bytes());
-    if !options.protocols.is_empty() {
-        let protocols = HeaderValue::try_from(options.protocols.join(", ")).map_err(|_| ConnectError::Url)?;
-        field(&SEC_WEBSOCKET_PROTOCOL, protocols.as_bytes());
-    }
-    #[cfg(feature = "deflate")]
-    if let Some(deflate) = &options.deflate {
-        field(&SEC_WEBSOCKET_EXTENSIONS, handshake::extension::offer(deflate).as_bytes());
-    }
-    for (name, value) in &options.headers {
-        field(name, value.as_bytes());
-    }
-    head.extend_from_slice(b"\r\n");
-    Ok(head)
 }
 
 /// Judges a 101 (RFC 6455 §4.1), and returns the connection as agreed with its subprotocol.
