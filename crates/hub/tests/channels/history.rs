@@ -1,0 +1,199 @@
+//! History (capability 4.26)
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn history_is_read_forwards_backwards_and_from_a_position() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    world.publish("news", ["one", "two", "three", "four"]);
+    for data in ["one", "two", "three", "four"] {
+        world.post("room:1", data).await;
+    }
+    for channel in ["news", "room:1"] {
+        let mut history = |rest: &str| {
+            let id = world.ask(ana, &format!(r#""history":{{"channel":"{channel}"{rest}}}"#));
+            match world.answer(ana, id) {
+                Ok(Response::History(history)) => (texts(history.publications), history.offset),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(history(""), (vec![], 4), "limit 0 asks for the position only");
+        assert_eq!(history(r#","limit":-1"#).0, ["one", "two", "three", "four"]);
+        assert_eq!(history(r#","limit":2"#).0, ["one", "two"]);
+        assert_eq!(history(r#","limit":2,"reverse":true"#).0, ["four", "three"]);
+        assert_eq!(history(r#","limit":-1,"since":{"offset":2}"#).0, ["three", "four"]);
+        assert_eq!(history(r#","limit":-1,"since":{"offset":3},"reverse":true"#).0, ["two", "one"]);
+        assert_eq!(history(r#","limit":-1,"since":{"offset":99}"#).0, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_reply_has_a_limit_in_bytes_and_the_client_asks_on() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    // Each becomes six bytes in JSON.
+    let large = "\u{1}".repeat(16 << 10);
+    for _ in 0..50 {
+        world.post("room:1", &large).await;
+    }
+    for reverse in [false, true] {
+        let (mut read, mut rest) = (Vec::new(), String::new());
+        while read.len() < 50 {
+            let id =
+                world.ask(ana, &format!(r#""history":{{"channel":"room:1","limit":-1,"reverse":{reverse}{rest}}}"#));
+            let Ok(Response::History(page)) = world.answer(ana, id) else { panic!() };
+            let bytes: usize = page.publications.iter().map(|p| p.data.as_ref().unwrap().as_bytes().len()).sum();
+            assert!(bytes <= 2 << 20 && page.offset == 50, "{bytes}");
+            read.extend(page.publications.iter().map(|publication| publication.offset));
+            rest = format!(r#","since":{{"offset":{},"epoch":"{}"}}"#, read.last().unwrap(), page.epoch);
+        }
+        if reverse {
+            read.reverse();
+        }
+        assert_eq!(read, (1..=50).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_reply_brings_one_publication_however_large() {
+    let mut world = World::with(Limits { history_reply_bytes_max: 10, ..Limits::default() });
+    let ana = world.connect("ana");
+    world.publish("news", [&*"x".repeat(100), "y"]);
+    for (limit, brings) in [(9, 1), (0, 0)] {
+        let id = world.ask(ana, &format!(r#""history":{{"channel":"news","limit":{limit}}}"#));
+        let Ok(Response::History(page)) = world.answer(ana, id) else { panic!() };
+        assert_eq!(page.publications.len(), brings);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_of_another_epoch_is_error_112() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    world.publish("news", ["one"]);
+    let id = world.ask(ana, r#""history":{"channel":"news","limit":1,"since":{"offset":1,"epoch":"other"}}"#);
+    assert_eq!(world.answer(ana, id), Err(Error::UNRECOVERABLE_POSITION));
+    let read = world.hub.history(&name("news"), Query { since: Some(1), ..Query::default() }, "other").await;
+    assert!(matches!(read, Err(ReadError::OtherEpoch)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_of_a_channel_without_one_is_not_available() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let id = world.ask(ana, r#""history":{"channel":"plain:x","limit":1}"#);
+    assert_eq!(world.answer(ana, id), Err(Error::NOT_AVAILABLE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_keeps_so_many_publications_so_long_and_older_positions_get_what_is_left() {
+    let mut world = World::new();
+    for number in 0..HISTORY_SIZE + 5 {
+        world.publish("news", [&*number.to_string()]);
+    }
+    let read = |world: &World, since| {
+        let hub = world.hub.clone();
+        async move { hub.history(&name("news"), Query { since, limit: 1000, reverse: false }, "").await.unwrap() }
+    };
+    let page = read(&world, Some(1)).await;
+    assert_eq!((page.publications.len(), page.publications[0].offset), (HISTORY_SIZE, 6));
+    world.wait(HISTORY_TTL).await;
+    let page = read(&world, None).await;
+    assert_eq!((page.publications.len(), page.top.offset), (0, 105));
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_for_history_is_bounded_in_bytes_for_a_channel_and_for_all() {
+    let large = "x".repeat(1_000);
+    let mut world = World::with(Limits { history_channel_bytes_max: 5_000, ..Limits::default() });
+    world.publish("news", [&*large; 20]);
+    let kept = |world: &World, channel: &'static str| {
+        let hub = world.hub.clone();
+        async move {
+            hub.history(&name(channel), Query { limit: 99, ..Query::default() }, "").await.unwrap().publications.len()
+        }
+    };
+    assert_eq!(kept(&world, "news").await, 4);
+
+    let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
+    world.publish("a", [&*large; 4]);
+    world.publish("b", [&*large; 4]);
+    assert_eq!((kept(&world, "a").await, kept(&world, "b").await), (4, 0), "it has no older ones to replace");
+    world.publish("a", [&*large]);
+    assert_eq!((kept(&world, "a").await, world.hub.position(&name("a")).await.unwrap().offset), (4, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_fresh_channels_keep_no_more_than_one() {
+    let large = "x".repeat(1_000);
+    let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
+    let mut kept = 0;
+    for number in 0..100 {
+        let channel = name(&format!("made up {number}"));
+        world.publish(channel.as_str(), [&*large]);
+        kept +=
+            world.hub.history(&channel, Query { limit: 9, ..Query::default() }, "").await.unwrap().publications.len();
+    }
+    assert_eq!(kept, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_missed_what_was_not_kept_is_told() {
+    let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
+    world.publish("full", [&*"x".repeat(1_000); 4]);
+    let ana = world.connect("ana");
+    let before = world.subscribe(ana, "news");
+    world.publish("news", [&*"y".repeat(1_000)]);
+    assert_eq!(world.heard(ana, "news").len(), 1, "it is delivered");
+    world.cut(ana);
+    let ana = world.connect("ana");
+    let resumed = world.resume(ana, "news", before.offset, &before.epoch);
+    assert_eq!((resumed.recovered, resumed.offset, resumed.publications.len()), (false, 1, 0));
+    let ben = world.connect("ben");
+    assert!(world.resume(ben, "news", 1, &before.epoch).recovered, "who missed nothing still resumes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_and_what_is_said_about_the_publisher_count_as_bytes_too() {
+    let world = World::with(Limits { history_channel_bytes_max: 5_000, ..Limits::default() });
+    let large = "x".repeat(1_000);
+    let tagged = PublishOptions { tags: [("tag".into(), large.clone())].into(), ..PublishOptions::default() };
+    let info = ClientInfo { conn_info: Some(text(&large)), ..ClientInfo::default() };
+    let informed = PublishOptions { info: Some(info), ..PublishOptions::default() };
+    for (channel, options) in [("tagged", tagged), ("informed", informed)] {
+        for _ in 0..20 {
+            world.hub.publish(&name(channel), text("x"), options.clone()).unwrap();
+        }
+        let page = world.hub.history(&name(channel), Query { limit: 99, ..Query::default() }, "").await.unwrap();
+        assert_eq!(page.publications.len(), 4, "{channel}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_stream_starts_over_in_another_epoch() {
+    let mut world = World::new();
+    world.publish("news", ["one"]);
+    let before = world.hub.position(&name("news")).await.unwrap();
+    world.wait(3_601 * SECOND).await;
+    world.hub.sweep().await;
+    assert_eq!(world.hub.metrics().channels, 0);
+    world.publish("news", ["two"]);
+    let after = world.hub.position(&name("news")).await.unwrap();
+    assert_eq!((before.offset, after.offset), (1, 1));
+    assert_ne!(before.epoch, after.epoch);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_outlives_its_publications_while_somebody_is_subscribed() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let epoch = world.subscribe(ana, "news").epoch;
+    world.publish("news", ["one"]);
+    for _ in 0..720 {
+        world.wait(10 * SECOND).await;
+        world.say_pong(ana);
+        world.hub.sweep().await;
+    }
+    assert_eq!(world.hub.position(&name("news")).await.unwrap().epoch, epoch);
+}

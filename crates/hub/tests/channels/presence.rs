@@ -1,0 +1,101 @@
+//! Presence, join and leave (G6)
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn presence_shows_who_is_subscribed_now() {
+    let mut world = World::new();
+    let [ana, ben, phone] = ["ana", "ben", "ana"].map(|user| world.connect(user));
+    for peer in [ana, ben, phone] {
+        world.subscribe(peer, "news");
+    }
+    let id = world.ask(ana, r#""presence_stats":{"channel":"news"}"#);
+    let Ok(Response::PresenceStats(stats)) = world.answer(ana, id) else { panic!() };
+    assert_eq!((stats.num_clients, stats.num_users), (3, 2));
+    world.cut(phone);
+    let id = world.ask(ana, r#""presence":{"channel":"news"}"#);
+    let Ok(Response::Presence(presence)) = world.answer(ana, id) else { panic!() };
+    let (ana_id, ben_id) = (world.id_of(ana), world.id_of(ben));
+    assert_eq!(presence.presence.len(), 2);
+    assert_eq!((&*presence.presence[&ana_id].user, &*presence.presence[&ben_id].user), ("ana", "ben"));
+    assert_eq!(presence.presence[&ben_id].conn_info, Some(text("ben")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn presence_where_it_is_off_is_not_available() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    for method in ["presence", "presence_stats"] {
+        let id = world.ask(ana, &format!(r#""{method}":{{"channel":"plain:x"}}"#));
+        assert_eq!(world.answer(ana, id), Err(Error::NOT_AVAILABLE));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_presence_reply_has_a_limit_and_stats_still_count() {
+    let mut world = World::with(Limits { presence_clients_max: 1, ..Limits::default() });
+    let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+    world.subscribe(ana, "news");
+    world.subscribe(ben, "news");
+    let id = world.ask(ana, r#""presence":{"channel":"news"}"#);
+    assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED));
+    assert_eq!(world.hub.presence_stats(&name("news")).num_clients, 2);
+}
+
+/// Section 3: the subscribe reply, then the own join.
+#[tokio::test(start_paused = true)]
+async fn subscribers_of_a_room_hear_who_comes_and_goes_themselves_included() {
+    let mut world = World::new();
+    let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+    world.ask(ana, r#""subscribe":{"channel":"room:1"}"#);
+    let received = world.received(ana);
+    assert!(received[0].starts_with(r#"{"id":2,"subscribe":"#), "{received:?}");
+    assert!(received[1].contains(r#""join":{"info":{"user":"ana""#), "{received:?}");
+    world.subscribe(ben, "room:1");
+    world.cut(ben);
+    let events = world.pushes(ana, "room:1", joins_and_leaves);
+    let said: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            PushEvent::Join(join) => ("join", &*join.info.user),
+            PushEvent::Leave(leave) => ("leave", &*leave.info.user),
+            _ => unreachable!(),
+        })
+        .collect();
+    assert_eq!(said, [("join", "ben"), ("leave", "ben")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn elsewhere_only_those_who_ask_hear_who_comes_and_goes() {
+    let mut world = World::new();
+    let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+    world.ask(ana, r#""subscribe":{"channel":"news","join_leave":true}"#);
+    world.subscribe(ben, "news");
+    world.ask(ben, r#""unsubscribe":{"channel":"news"}"#);
+    assert_eq!(world.pushes(ana, "news", joins_and_leaves).len(), 3);
+    assert!(world.pushes(ben, "news", joins_and_leaves).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_large_channel_nobody_is_told_who_comes_and_goes() {
+    let mut world = World::with(Limits { join_leave_subscribers_max: 2, ..Limits::default() });
+    let [ana, ben, cleo] = ["ana", "ben", "cleo"].map(|user| world.connect(user));
+    for peer in [ana, ben, cleo] {
+        world.subscribe(peer, "room:1");
+    }
+    assert_eq!(world.pushes(ana, "room:1", joins_and_leaves).len(), 2, "herself and ben");
+    assert_eq!(world.presence("room:1"), ["ana", "ben", "cleo"]);
+}
+
+/// Capability 4.18, S16.
+#[tokio::test(start_paused = true)]
+async fn a_dead_client_is_out_of_presence_after_ping_interval_and_pong_timeout() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    world.subscribe(ana, "news");
+    for _ in 0..7 {
+        world.wait(5 * SECOND).await;
+    }
+    assert_eq!(world.closed(ana), Some(3012));
+    assert!(world.presence("news").is_empty());
+}

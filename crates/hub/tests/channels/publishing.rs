@@ -1,0 +1,82 @@
+//! Publishing (capabilities 4.1, 4.14, 4.16)
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_reaches_every_subscriber_of_the_channel_and_nobody_else() {
+    let mut world = World::new();
+    let [ana, ben, cleo] = ["ana", "ben", "cleo"].map(|user| world.connect(user));
+    world.subscribe(ana, "news");
+    world.subscribe(ben, "news");
+    world.subscribe(cleo, "sports");
+    world.publish("news", ["one", "two"]);
+    assert_eq!(world.heard(ana, "news"), ["one", "two"]);
+    assert_eq!(world.heard(ben, "news"), ["one", "two"]);
+    assert_eq!(world.received(cleo), Vec::<String>::new());
+}
+
+/// Sections 6.7 and 7.
+#[tokio::test(start_paused = true)]
+async fn a_push_carries_its_offset_and_the_first_one_also_the_epoch() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let epoch = world.subscribe(ana, "news").epoch;
+    assert_eq!(epoch.len(), 8);
+    world.publish("news", ["one", "two"]);
+    let first = format!(r#"{{"push":{{"channel":"news","pub":{{"data":"one","offset":1,"epoch":"{epoch}"}}}}}}"#);
+    assert_eq!(world.received(ana), [first.as_str(), r#"{"push":{"channel":"news","pub":{"data":"two","offset":2}}}"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_hears_itself_before_the_reply_and_others_see_who_it_is() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    world.subscribe(ana, "plain:x");
+    world.ask(ana, r#""publish":{"channel":"plain:x","data":{"k":1}}"#);
+    let client = world.id_of(ana);
+    let push = format!(
+        r#"{{"push":{{"channel":"plain:x","pub":{{"data":{{"k":1}},"info":{{"user":"ana","client":"{client}","conn_info":"ana"}}}}}}}}"#
+    );
+    assert_eq!(world.received(ana), [push.as_str(), r#"{"id":3,"publish":{}}"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_may_not_publish_gets_an_error_and_nobody_hears_anything() {
+    let mut world = World::new();
+    let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+    world.subscribe(ana, "news");
+    world.rules.ban("ben", "news");
+    let id = world.ask(ben, r#""publish":{"channel":"news","data":1}"#);
+    assert_eq!(world.answer(ben, id), Err(Error::PERMISSION_DENIED));
+    assert!(world.received(ana).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_the_application_keeps_is_not_written_through_the_hub() {
+    let mut world = World::new();
+    let refused = world.hub.publish(&name("room:1"), text("x"), PublishOptions::default());
+    assert_eq!(refused, Err(PublishError::KeptElsewhere));
+    let ana = world.connect("ana");
+    let id = world.ask(ana, r#""publish":{"channel":"room:1","data":1}"#);
+    assert_eq!(world.answer(ana, id), Err(Error::NOT_AVAILABLE));
+}
+
+/// Section 6.6 and promise G8.
+#[tokio::test(start_paused = true)]
+async fn an_ephemeral_publication_passes_through_and_moves_nothing() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let start = world.subscribe(ana, "room:1");
+    world.post("room:1", "one").await;
+    world.hub.publish_ephemeral(&name("room:1"), text("ana is typing"), None);
+    world
+        .hub
+        .announce(&name("room:1"), Publication { data: Some(text("ben is typing")), ..Publication::default() })
+        .await
+        .unwrap();
+    world.post("room:1", "two").await;
+    assert_eq!(world.heard(ana, "room:1"), ["one", "ana is typing", "ben is typing", "two"]);
+    world.cut(ana);
+    let ana = world.connect("ana");
+    assert_eq!(texts(world.resume(ana, "room:1", start.offset, &start.epoch).publications), ["one", "two"]);
+}

@@ -1,0 +1,166 @@
+//! Recovery (section 6, promise G4)
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_reconnecting_subscriber_receives_exactly_what_it_missed_and_then_goes_on() {
+    for channel in ["news", "room:1"] {
+        let mut world = World::new();
+        let ana = world.connect("ana");
+        let start = world.subscribe(ana, channel);
+        assert!(start.recoverable && start.positioned && !start.was_recovering && !start.recovered);
+        for data in ["one", "two"] {
+            world.publish_or_post(channel, data).await;
+        }
+        assert_eq!(world.heard(ana, channel), ["one", "two"]);
+        world.cut(ana);
+        for data in ["three", "four"] {
+            world.publish_or_post(channel, data).await;
+        }
+        let ana = world.connect("ana");
+        let resumed = world.resume(ana, channel, 2, &start.epoch);
+        assert!(resumed.was_recovering && resumed.recovered);
+        assert_eq!(resumed.offset, 2, "the request's offset: the client advances by applying what it missed");
+        assert_eq!(resumed.epoch, start.epoch);
+        assert_eq!(texts(resumed.publications), ["three", "four"]);
+        world.publish_or_post(channel, "five").await;
+        assert_eq!(world.heard(ana, channel), ["five"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_missed_nothing_recovers_nothing() {
+    let mut world = World::new();
+    world.publish("news", ["one"]);
+    let ana = world.connect("ana");
+    let start = world.subscribe(ana, "news");
+    assert_eq!((start.offset, start.publications.len()), (1, 0));
+    world.cut(ana);
+    let ana = world.connect("ana");
+    let resumed = world.resume(ana, "news", 1, &start.epoch);
+    assert!(resumed.recovered && resumed.publications.is_empty());
+    assert_eq!(resumed.offset, 1);
+    world.cut(ana);
+    let ana = world.connect("ana");
+    assert!(world.resume(ana, "news", 1, "").recovered, "an empty epoch is one that the client does not know");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_recovered_is_said_and_the_reply_holds_the_present_position() {
+    let mut world = World::new();
+    for number in 0..HISTORY_SIZE + 5 {
+        world.publish("news", [&*number.to_string()]);
+    }
+    let top = world.hub.position(&name("news")).await.unwrap();
+    let ana = world.connect("ana");
+    for (offset, epoch, why) in [
+        (3, &*top.epoch, "older than what is kept"),
+        (105, "other", "another epoch"),
+        (106, &*top.epoch, "from the future"),
+        (u64::MAX, &*top.epoch, "from the far future"),
+        (0, "_", "the client threw its state away"),
+    ] {
+        let result = world.resume(ana, "news", offset, epoch);
+        assert!(result.was_recovering && !result.recovered && result.publications.is_empty(), "{why}");
+        assert_eq!((result.offset, &result.epoch), (105, &top.epoch), "{why}");
+        world.ask(ana, r#""unsubscribe":{"channel":"news"}"#);
+    }
+    assert_eq!(world.hub.metrics().unrecovered, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_300_publications_are_recovered_and_one_more_is_too_many() {
+    let mut world = World::new();
+    for number in 0..301 {
+        world.post("room:1", &number.to_string()).await;
+    }
+    let ana = world.connect("ana");
+    assert!(!world.resume(ana, "room:1", 0, "store-1").recovered);
+    world.ask(ana, r#""unsubscribe":{"channel":"room:1"}"#);
+    let resumed = world.resume(ana, "room:1", 1, "store-1");
+    assert!(resumed.recovered);
+    assert_eq!(resumed.publications.len(), 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_bytes_than_a_recovery_may_bring_are_not_recovered() {
+    let mut world = World::with(Limits { recovery_bytes_max: 1_000, ..Limits::default() });
+    world.publish("news", [&*"x".repeat(600), &*"y".repeat(600)]);
+    let ana = world.connect("ana");
+    assert!(!world.resume(ana, "news", 0, "").recovered);
+    world.ask(ana, r#""unsubscribe":{"channel":"news"}"#);
+    assert!(world.resume(ana, "news", 1, "").recovered);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_without_positions_recovers_nothing_and_does_not_claim_to() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let result = world.resume(ana, "plain:x", 7, "e");
+    assert_eq!(result, tidings_protocol::SubscribeResult::default());
+}
+
+/// Section 6.5.
+#[tokio::test(start_paused = true)]
+async fn what_is_published_while_a_subscription_is_prepared_comes_after_its_reply_once() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    world.post("room:1", "one").await;
+    let reading = world.rules.hold_reads();
+    let id = world.ask(ana, r#""subscribe":{"channel":"room:1","recover":true,"offset":0,"epoch":"store-1"}"#);
+    world.post("room:1", "two").await;
+    world.hub.publish_ephemeral(&name("room:1"), text("typing"), None);
+    assert!(world.received(ana).is_empty(), "nothing before the reply");
+    reading.add_permits(1);
+    world.settle();
+    let reply = world.subscribed(ana, id);
+    // The store had "two" already when it was read; what was held back of it is dropped by its number.
+    assert_eq!(texts(reply.publications), ["one", "two"]);
+    assert_eq!(world.heard(ana, "room:1"), ["typing"]);
+    world.post("room:1", "three").await;
+    assert_eq!(world.heard(ana, "room:1"), ["three"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_publication_is_completed_by_what_was_held_back() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    world.post("room:1", "one").await;
+    let reading = world.rules.hold_pages();
+    let id = world.ask(ana, r#""subscribe":{"channel":"room:1","recover":true,"offset":0,"epoch":"store-1"}"#);
+    world.post("room:1", "two").await;
+    reading.add_permits(1);
+    world.settle();
+    assert_eq!(texts(world.subscribed(ana, id).publications), ["one"]);
+    assert_eq!(world.heard(ana, "room:1"), ["two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_can_be_held_back_closes_the_connection_for_a_recovery() {
+    let mut world = World::with(Limits { publications_held_max: 2, ..Limits::default() });
+    let ana = world.connect("ana");
+    let asking = world.rules.hold_answers();
+    world.ask(ana, r#""subscribe":{"channel":"plain:x"}"#);
+    world.publish("plain:x", ["one", "two", "three"]);
+    asking.add_permits(1);
+    world.settle();
+    assert_eq!(world.closed(ana), Some(3010));
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_side_subscriptions_recover_in_the_connect_reply() {
+    let mut world = World::new();
+    world.rules.given.lock().unwrap().push((name("user:ana"), Grant::default()));
+    world.publish("user:ana", ["one", "two"]);
+    let epoch = world.hub.position(&name("user:ana")).await.unwrap().epoch;
+    let ana = world.open(ConnectionOptions::default());
+    let command =
+        format!(r#""connect":{{"token":"ana","subs":{{"user:ana":{{"recover":true,"offset":1,"epoch":"{epoch}"}}}}}}"#);
+    let id = world.ask(ana, &command);
+    let Ok(Response::Connect(connected)) = world.answer(ana, id) else { panic!() };
+    let sub = connected.subs["user:ana"].clone();
+    assert!(sub.was_recovering && sub.recovered);
+    assert_eq!((sub.offset, texts(sub.publications)), (1, vec!["two".to_owned()]));
+    world.publish("user:ana", ["three"]);
+    assert_eq!(world.heard(ana, "user:ana"), ["three"]);
+}

@@ -1,0 +1,197 @@
+//! The server acts on connections (capabilities 4.15, 4.39)
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_found_by_user_by_tag_and_by_id() {
+    let mut world = World::new();
+    let laptop = world.connect_session("ana", "session-1");
+    let phone = world.connect_session("ana", "session-2");
+    let ben = world.connect("ben");
+    world.subscribe(laptop, "news");
+    let id = world.id_of(laptop);
+    let count = |target| world.hub.connections(target).len();
+    assert_eq!((count(Target::All), count(Target::User("ana")), count(Target::Tag("session-2"))), (3, 2, 1));
+    assert_eq!((count(Target::Client("nobody")), count(Target::User("")), count(Target::User("x"))), (0, 0, 0));
+    let found = world.hub.connections(Target::Client(&id)).remove(0);
+    assert_eq!((&*found.user, found.tag.as_deref(), found.channels), ("ana", Some("session-1"), vec![name("news")]));
+    assert_eq!((world.hub.num_users(), world.hub.metrics().connections), (2, 3));
+    assert_eq!(world.hub.channels().len(), 1);
+
+    assert_eq!(world.hub.disconnect(Target::Tag("session-1"), &Disconnect::FORCE_DISCONNECT), 1);
+    world.settle();
+    assert_eq!((world.closed(laptop), world.closed(phone), world.closed(ben)), (Some(3503), None, None));
+    assert_eq!((world.hub.num_users(), world.hub.metrics().connections, world.hub.channels().len()), (2, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_ends_a_subscription_and_the_client_is_told() {
+    let mut world = World::new();
+    let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+    world.subscribe(ana, "news");
+    world.subscribe(ben, "news");
+    assert_eq!(world.hub.unsubscribe(Target::User("ana"), Some(&name("news")), &Unsubscribe::SERVER), 1);
+    world.publish("news", ["later"]);
+    let told = r#"{"push":{"channel":"news","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}"#;
+    assert_eq!(world.received(ana), [told]);
+    assert_eq!(world.heard(ben, "news"), ["later"]);
+    assert_eq!(world.subscribe(ana, "news").offset, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_ends_all_subscriptions_of_a_user() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    world.subscribe(ana, "a");
+    world.subscribe(ana, "b");
+    assert_eq!(world.hub.unsubscribe(Target::User("ana"), None, &Unsubscribe::SERVER), 2);
+    assert_eq!((world.hub.metrics().subscriptions, world.hub.channels().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_subscribes_a_user_as_far_as_the_policy_allows() {
+    let mut world = World::new();
+    let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+    world.rules.ban("ben", "user:x");
+    for user in ["ana", "ben"] {
+        world.hub.subscribe(Target::User(user), &name("user:x"));
+    }
+    world.settle();
+    world.publish("user:x", ["hello"]);
+    let pushed = world.received(ana);
+    assert!(pushed[0].starts_with(r#"{"push":{"channel":"user:x","subscribe":{"recoverable":true"#), "{pushed:?}");
+    assert!(pushed[1].contains("hello"));
+    assert!(world.received(ben).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_has_so_many_connections_and_no_more() {
+    let mut world = World::with(Limits { connections_per_user_max: 2, ..Limits::default() });
+    let [ana, _phone] = ["ana", "ana"].map(|user| world.connect(user));
+    let third = world.open(ConnectionOptions::default());
+    world.ask(third, r#""connect":{"token":"ana"}"#);
+    assert_eq!(world.closed(third), Some(3504));
+    world.cut(ana);
+    world.connect("ana");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_claims_a_name_shuts_nobody_out_who_has_signed_in_under_it() {
+    let mut world = World::with(Limits { connections_per_user_max: 2, ..Limits::default() });
+    let claimed = ["ana", "ana"].map(|user| world.connect(user));
+    for _ in 0..2 {
+        world.connect_session("ana", "session-1");
+    }
+    let third = |world: &mut World, tag: Option<&str>| {
+        let identity = Identity { user: "ana".into(), tag: tag.map(str::to_owned), ..Identity::default() };
+        let third = world.open(ConnectionOptions { identity: Some(identity), ..ConnectionOptions::default() });
+        world.ask(third, r#""connect":{}"#);
+        world.closed(third)
+    };
+    assert_eq!(third(&mut world, Some("session-2")), Some(3504));
+    assert_eq!(third(&mut world, None), Some(3504));
+    world.cut(claimed[0]);
+    assert_eq!(third(&mut world, None), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nameless_connections_are_not_counted_together() {
+    let mut world = World::with(Limits { connections_per_user_max: 2, ..Limits::default() });
+    for _ in 0..10 {
+        let identity = Some(Identity::default());
+        let nameless = world.open(ConnectionOptions { identity, ..ConnectionOptions::default() });
+        world.ask(nameless, r#""connect":{}"#);
+        assert_eq!(world.closed(nameless), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_up_channels_cannot_fill_the_memory() {
+    let mut world = World::with(Limits { channels_max: 2, ..Limits::default() });
+    let ana = world.connect("ana");
+    world.publish("a", ["x"]);
+    world.publish("b", ["x"]);
+    let id = world.ask(ana, r#""subscribe":{"channel":"c"}"#);
+    assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED));
+    let refused = world.hub.publish(&name("c"), text("x"), PublishOptions::default());
+    assert_eq!(refused, Err(PublishError::TooManyChannels { max: 2 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_up_channels_shut_nobody_out_of_channels_that_remember_nothing_here() {
+    let mut world = World::with(Limits { channels_max: 2, ..Limits::default() });
+    world.rules.given.lock().unwrap().push((name("plain:ana"), Grant::default()));
+    world.publish("a", ["x"]);
+    world.publish("b", ["x"]);
+    let ana = world.connect("ana");
+    world.subscribe(ana, "room:1");
+    world.cut(ana);
+
+    let mut world = World::with(Limits { channels_max: 1, ..Limits::default() });
+    let ana = world.connect("ana");
+    world.subscribe(ana, "room:1");
+    world.subscribe(ana, "plain:x");
+    world.subscribe(ana, "news");
+    let id = world.ask(ana, r#""subscribe":{"channel":"more"}"#);
+    assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED), "they do not count either");
+    world.cut(ana);
+    world.wait(61 * SECOND).await;
+    world.hub.sweep().await;
+    let ana = world.connect("ana");
+    world.subscribe(ana, "more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_the_history_of_made_up_channels_makes_none() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let mut history = |rest: &str| {
+        let id = world.ask(ana, &format!(r#""history":{{"channel":"news","limit":9{rest}}}"#));
+        world.answer(ana, id)
+    };
+    let Ok(Response::History(empty)) = history("") else { panic!() };
+    assert_eq!((empty.epoch.len(), empty.offset, empty.publications.len()), (8, 0, 0));
+    let since = format!(r#","since":{{"offset":0,"epoch":"{}"}}"#, empty.epoch);
+    assert_eq!(history(&since), Ok(Response::History(empty.clone())), "who asks again goes on from there");
+    assert_eq!(world.hub.metrics().channels, 0);
+    world.publish("news", ["one"]);
+    assert_eq!(world.resume(ana, "news", 0, &empty.epoch).publications.len(), 1, "and misses nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_from_before_a_stream_was_forgotten_is_of_another_epoch() {
+    let mut world = World::new();
+    let before = world.hub.position(&name("news")).await.unwrap();
+    world.publish("news", ["one"]);
+    world.wait(3_601 * SECOND).await;
+    world.hub.sweep().await;
+    world.publish("news", ["two"]);
+    let ana = world.connect("ana");
+    assert!(!world.resume(ana, "news", 0, &before.epoch).recovered, "one is missing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_closes_everybody_with_3001_spread_over_the_given_time() {
+    let mut world = World::new();
+    let peers: Vec<_> = (0..100).map(|number| world.connect(&format!("user{number}"))).collect();
+    let hub = world.hub.clone();
+    let shutdown = tokio::spawn(async move { hub.shutdown(2 * SECOND).await });
+    tokio::task::yield_now().await;
+    for _ in 0..100 {
+        world.wait(Duration::from_millis(10)).await;
+        tokio::task::yield_now().await;
+    }
+    world.settle();
+    let closed = peers.iter().filter(|peer| world.closed(**peer) == Some(3001)).count();
+    assert!((40..=60).contains(&closed), "half the time, about half the connections: {closed}");
+    let late = world.open(ConnectionOptions::default());
+    world.settle();
+    assert_eq!(world.closed(late), Some(3001));
+    for _ in 0..110 {
+        world.wait(Duration::from_millis(10)).await;
+        tokio::task::yield_now().await;
+    }
+    assert!(peers.iter().all(|peer| world.closed(*peer) == Some(3001)));
+    assert!(shutdown.is_finished());
+    assert_eq!(world.hub.metrics().connections, 0);
+}
