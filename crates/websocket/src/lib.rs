@@ -110,6 +110,7 @@
 //! # Minimum Rust version
 //! 1.95. Raising it is a minor release.
 #![warn(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod close;
 #[cfg(feature = "deflate")]
@@ -140,7 +141,9 @@ mod upgrade;
 #[cfg(feature = "tokio")]
 pub use accept::{AcceptError, Handshake, accept, accept_within, parse_request};
 #[cfg(feature = "client")]
-pub use client::{ClientStream, ConnectError, ConnectOptions, InvalidCookie, InvalidProxy, Proxy, connect, connect_over};
+pub use client::{
+    ClientStream, ConnectError, ConnectOptions, InvalidCookie, InvalidProxy, Proxy, connect, connect_over,
+};
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
 #[cfg(feature = "deflate")]
 pub use deflate::Agreement;
