@@ -31,6 +31,27 @@
 //! # Ok(()) }
 //! ```
 //!
+//! The folder [`examples`](https://github.com/tidings-chat/tidings/tree/main/crates/websocket/examples) has whole programs:
+//! `echo`, `echo_client`, `echo_http2` (TLS and HTTP/2 with nothing but hyper), `chat` (one room), `command` (a process behind
+//! a socket) and `filewatch`. What follows here: [features](#features), [layers](#the-layers),
+//! [what is different](#what-is-different-here), [HTTP/2](#http2), [other tasks](#sending-from-other-tasks),
+//! [broadcasting](#broadcasting), [dialling](#dialling), [compression](#compression), [shutdown](#graceful-shutdown), and
+//! coming from [axum](#coming-from-axums-own-websocket) or [tokio-tungstenite](#coming-from-tokio-tungstenite).
+//!
+//! # Features
+//! All but `hyper` are on by default, and `axum` brings that.
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `tokio` | [`WebSocket`] over any byte stream, [`Sender`], [`accept()`] without an HTTP server, [`pair`] for tests |
+//! | `hyper` | [`Upgrade`]: servers over hyper, HTTP/1.1 and HTTP/2; implies `tokio` |
+//! | `axum` | [`Upgrade`] as an extractor, [`Upgrade::on_upgrade`], [`Refusal`] as a response; implies `hyper` |
+//! | `client` | [`connect`] and [`connect_over`], plain and over TLS (rustls with ring), and proxies; implies `tokio` |
+//! | `deflate` | permessage-deflate (flate2 with zlib-rs): [`DeflateOptions`], [`Prepared::compressible`] |
+//! | `json` | [`Message::json`], [`Message::parse_json`], [`WebSocket::send_json`], [`WebSocket::receive_json`] |
+//!
+//! `default-features = false` leaves the [`Machine`], the frames, the messages and the [`handshake`], for any event loop.
+//!
 //! # The layers
 //!
 //! ```text
@@ -46,8 +67,6 @@
 //!        └── compression                               owned by the connection, or borrowed from the thread
 //! ```
 //!
-//! `default-features = false` leaves the [`Machine`], the frames and the [`handshake`], for any event loop.
-//!
 //! # What is different here
 //! * **Nothing is held while idle.** All sockets of a thread read into one buffer, frames are unmasked and parsed in place,
 //!   and a waiting connection has no read or write buffer. Long payloads skip the buffer: they are read straight into the
@@ -56,23 +75,224 @@
 //!   frames side by side, long payloads from where they are. [`Prepared`] messages are framed once, and compressed once,
 //!   for all connections.
 //! * **Limits are on.** Messages of up to 64 KiB for servers, counted after inflating; a bounded queue; time limits for
-//!   writing and closing. See [`limits`].
+//!   writing and closing. See [`limits`]; [`WebSocket::set_limits`] changes them once it is known who is there.
+//! * **Long messages need not be held.** [`WebSocket::receive_parts`] and [`WebSocket::writer`] are a reader and a writer of
+//!   one message, part by part or as tokio's `AsyncRead` and `AsyncWrite`.
 //! * **Other sites are refused** unless allowed: [`OriginPolicy`].
 //! * **Cancelling is safe.** [`WebSocket::receive`] in `tokio::select!` loses nothing.
 //! * **A close is orderly.** The peer is told why, also when the handler panics (1011) or the server shuts down (1001); the
 //!   transport ends in the order that keeps the last frame from being lost.
 //! * **No `unsafe`.**
 //!
+//! # HTTP/2
+//! A socket over HTTP/2 is one stream among others (RFC 8441). Three things make it work: the connection must allow
+//! extended CONNECT, which `axum::serve` does and other servers do with `enable_connect_protocol()`; the route must be
+//! `any()`, because the request is a CONNECT and not a GET; and TLS must offer `h2`, because browsers speak HTTP/2 over
+//! TLS only. Handlers see no difference, except that [`Upgraded::tcp`] is `None`.
+//!
+//! ```no_run
+//! use axum::{Router, routing::any};
+//! use hyper_util::{rt::{TokioExecutor, TokioIo}, server::conn::auto, service::TowerToHyperService};
+//! use tidings_websocket::Upgrade;
+//! use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+//!
+//! async fn serve(listener: tokio::net::TcpListener, mut tls: ServerConfig) -> std::io::Result<()> {
+//!     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+//!     let tls = TlsAcceptor::from(std::sync::Arc::new(tls));
+//!     let app = Router::new().route("/ws", any(|upgrade: Upgrade| async {
+//!         upgrade.on_upgrade(|mut socket| async move { while let Some(Ok(_)) = socket.receive().await {} })
+//!     }));
+//!     loop {
+//!         let (stream, _) = listener.accept().await?;
+//!         let (tls, app) = (tls.clone(), TowerToHyperService::new(app.clone()));
+//!         tokio::spawn(async move {
+//!             let Ok(stream) = tls.accept(stream).await else { return };
+//!             let mut http = auto::Builder::new(TokioExecutor::new());
+//!             http.http2().enable_connect_protocol();
+//!             let _ = http.serve_connection_with_upgrades(TokioIo::new(stream), app).await;
+//!         });
+//!     }
+//! }
+//! ```
+//!
+//! # Sending from other tasks
+//! One task owns the socket and stays in [`WebSocket::receive`]; a [`Sender`] is how all others send through it, also
+//! pings and a close with a code. It is bounded in bytes: beyond the bound [`Sender::try_send`] gives the message back, and
+//! [`Sender::send`] waits.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! use tidings_websocket::{CloseCode, CloseFrame, Limits, pair};
+//!
+//! let (mut client, mut server) = pair(Limits::server());
+//! let sender = server.sender(256 * 1024);
+//! tokio::spawn(async move { while let Some(Ok(_)) = server.receive().await {} });
+//!
+//! sender.send("from another task").await?;
+//! sender.send(CloseFrame::new(CloseCode::POLICY_VIOLATION, "your session has expired")).await?;
+//! assert_eq!(client.receive().await.unwrap()?.as_text(), Some("from another task"));
+//! assert!(client.receive().await.is_none());
+//! assert_eq!(client.close_frame().unwrap().code, CloseCode::POLICY_VIOLATION);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! # Broadcasting
+//! A [`Prepared`] message is framed once, and compressed once, for all connections. Hand it to each connection's own task,
+//! through its [`Sender`] or, as the example `chat` does, through a broadcast channel: a loop that sends to one socket after
+//! the other would be as slow as the slowest reader.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! use tidings_websocket::{Limits, Prepared, Sender, pair};
+//!
+//! /// Who has gone, or does not keep up, leaves the room.
+//! fn publish(room: &mut Vec<Sender>, news: &Prepared) {
+//!     room.retain(|member| member.try_send(news).is_ok());
+//! }
+//!
+//! let (mut room, mut clients) = (Vec::new(), Vec::new());
+//! for _ in 0..3 {
+//!     let (client, mut server) = pair(Limits::server());
+//!     room.push(server.sender(256 * 1024));
+//!     tokio::spawn(async move { while let Some(Ok(_)) = server.receive().await {} });
+//!     clients.push(client);
+//! }
+//! publish(&mut room, &Prepared::text("hello, all of you").compressible());
+//! for client in &mut clients {
+//!     assert_eq!(client.receive().await.unwrap()?.as_text(), Some("hello, all of you"));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! # Dialling
+//!
+//! ```no_run
+//! use http::header::{AUTHORIZATION, HeaderValue};
+//! use std::time::Duration;
+//! use tidings_websocket::{ConnectError, ConnectOptions, DeflateOptions, Limits, connect};
+//!
+//! # async fn dial() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ConnectOptions::new()
+//!     .header(AUTHORIZATION, HeaderValue::from_static("Bearer 42"))
+//!     .cookie("theme", "dark")?
+//!     .protocols(["chat.v2", "chat.v1"])
+//!     .deflate(DeflateOptions::default())
+//!     .limits(Limits::client().message_bytes_max(1024 * 1024))
+//!     .timeout(Duration::from_secs(5));
+//! match connect("wss://chat.example/ws", options).await {
+//!     Ok((mut socket, response)) => {
+//!         println!("speaks {:?}, compressed: {}", socket.protocol(), socket.is_compressed());
+//!         println!("says {:?}", response.headers().get("server"));
+//!         socket.set_heartbeat(Some(Duration::from_secs(30)));
+//!     }
+//!     Err(ConnectError::Refused(response)) => println!("{}: {:?}", response.status(), response.body()),
+//!     Err(error) => return Err(error.into()),
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! [`ConnectOptions::tls`] brings certificates of your own, [`ConnectOptions::proxy`] a proxy, and [`connect_over`] takes
+//! any stream that is connected already.
+//!
 //! # Compression
-//! Off unless asked for, on both sides: [`Upgrade::deflate`], [`ConnectOptions::deflate`]. By default nobody keeps a window
-//! between messages, so that compression costs no memory while idle;
-//! [`DeflateOptions::with_context_takeover`] trades memory for bytes. Never compress a secret together with text that an
-//! attacker chooses: [`Outgoing::Uncompressed`].
+//! Off unless asked for, on both sides: [`Upgrade::deflate`], [`ConnectOptions::deflate`]. Never compress a secret together
+//! with text that an attacker chooses: [`Outgoing::Uncompressed`].
+//!
+//! What it costs in memory, with the default window of 15 bits:
+//! * A compressor takes 316 KiB (205 KiB with 12 bits or fewer), an inflater 47 KiB.
+//! * By default nobody keeps a window between messages (`no_context_takeover`, RFC 7692 §7.1.1). Then compressors and
+//!   inflaters are borrowed from a pool of the thread for one message, and a waiting connection holds none. Each thread
+//!   keeps up to four of either, 1.4 MiB at most, from their first use until the thread ends.
+//! * [`DeflateOptions::with_context_takeover`] trades memory for bytes: a connection that has sent a compressed message
+//!   keeps a compressor, and one that has received one keeps an inflater, until it ends: 363 KiB for each connection.
+//! * A message that has arrived in part, or is being sent with [`WebSocket::writer`], holds what it has borrowed until it
+//!   ends.
+//! * A [`Prepared`] that is [compressible](Prepared::compressible) holds its plain frame and one compressed frame for each
+//!   pair of window and level that its connections agreed on, from the first that sends it until the last clone is dropped.
+//!   Where all connections have the same options, and clients ask for nothing else, that is one.
+//! * On a connection that keeps its window, a compressible [`Prepared`] cannot be shared: the connection's own compressor
+//!   compresses it anew. For broadcasts to many, keep the default.
 //!
 //! # Graceful shutdown
 //! When the request's extensions hold a [`CancellationToken`](tokio_util::sync::CancellationToken), each socket closes with
 //! 1001 when it fires; when they hold a [`TaskTracker`](tokio_util::task::TaskTracker), the server can wait until the last
 //! is gone. A handler that wants to close in its own words says so with [`Upgrade::shutdown_close`].
+//!
+//! With axum, `Extension` layers put them there:
+//!
+//! ```no_run
+//! # use axum::{Extension, Router, routing::any};
+//! # use tidings_websocket::Upgrade;
+//! use tokio_util::{sync::CancellationToken, task::TaskTracker};
+//!
+//! # async fn ws(upgrade: Upgrade) -> axum::response::Response { upgrade.on_upgrade(|_socket| async {}) }
+//! async fn serve(listener: tokio::net::TcpListener, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+//!     let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
+//!     let app = Router::new()
+//!         .route("/ws", any(ws))
+//!         .layer(Extension(shutdown.clone()))
+//!         .layer(Extension(sockets.clone()));
+//!     let stop = async move {
+//!         stop.await;
+//!         shutdown.cancel(); // at once, because axum waits for the streams of HTTP/2
+//!     };
+//!     axum::serve(listener, app).with_graceful_shutdown(stop).await?;
+//!     sockets.close();
+//!     sockets.wait().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! and with nothing but hyper:
+//!
+//! ```no_run
+//! use http::{Request, Response};
+//! use hyper::{body::Incoming, service::service_fn};
+//! use hyper_util::{rt::{TokioExecutor, TokioIo}, server::conn::auto};
+//! use std::{convert::Infallible, pin::pin};
+//! use tidings_websocket::{Upgrade, Upgraded, WebSocket};
+//! use tokio_util::{sync::CancellationToken, task::TaskTracker};
+//!
+//! async fn serve(listener: tokio::net::TcpListener, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+//!     let (shutdown, sockets) = (CancellationToken::new(), TaskTracker::new());
+//!     let mut stop = pin!(stop);
+//!     loop {
+//!         let stream = tokio::select! {
+//!             accepted = listener.accept() => accepted?.0,
+//!             () = &mut stop => break,
+//!         };
+//!         let (shutdown, sockets) = (shutdown.clone(), sockets.clone());
+//!         tokio::spawn(async move {
+//!             let service = service_fn(|mut request: Request<Incoming>| {
+//!                 request.extensions_mut().insert(shutdown.clone());
+//!                 request.extensions_mut().insert(sockets.clone());
+//!                 async { Ok::<_, Infallible>(answer(request)) }
+//!             });
+//!             let mut http = auto::Builder::new(TokioExecutor::new());
+//!             http.http2().enable_connect_protocol();
+//!             let _ = http.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+//!         });
+//!     }
+//!     shutdown.cancel();
+//!     sockets.close();
+//!     sockets.wait().await;
+//!     Ok(())
+//! }
+//!
+//! fn answer(request: Request<Incoming>) -> Response<String> {
+//!     let (mut head, _) = request.into_parts();
+//!     match Upgrade::from_parts(&mut head).and_then(|upgrade| upgrade.accept(talk)) {
+//!         Ok(response) => response.map(|()| String::new()),
+//!         Err(refusal) => refusal.response(),
+//!     }
+//! }
+//!
+//! async fn talk(mut socket: WebSocket<Upgraded>) {
+//!     while let Some(Ok(message)) = socket.receive().await {
+//!         println!("{} bytes", message.len());
+//!     }
+//! }
+//! ```
 //!
 //! # Coming from axum's own WebSocket
 //!
