@@ -295,36 +295,60 @@
 //! ```
 //!
 //! # Coming from axum's own WebSocket
+//! **Mind the longest message**: axum takes 64 MiB unless told otherwise, a server here
+//! [64 KiB](limits::SERVER_MESSAGE_BYTES_MAX). A longer message fails the connection with 1009.
 //!
 //! | axum | here |
 //! |---|---|
 //! | `axum::extract::ws::WebSocketUpgrade` | [`Upgrade`] |
+//! | messages of up to 64 MiB in frames of up to 16 MiB | messages of up to 64 KiB: [`Limits::server`] |
 //! | `.max_message_size(n)`, `.max_frame_size(n)` | `.limits(Limits::server().message_bytes_max(n))`: one limit for both |
 //! | `.read_buffer_size(n)`, `.write_buffer_size(n)` | nothing to set: no buffers |
-//! | `.max_write_buffer_size(n)` | `.limits(Limits::server().queue_bytes_max(n))` |
+//! | `.max_write_buffer_size(n)`, unbounded by default | `.limits(Limits::server().queue_bytes_max(n))`, 1 MiB by default |
+//! | `.accept_unmasked_frames(true)` | never: RFC 6455 §5.1 |
 //! | `.protocols([..])`, `.on_upgrade(f)` | the same |
+//! | `.requested_protocols()`, `.selected_protocol()` | [`Upgrade::offered_protocols`], [`Upgrade::chosen_protocol`] |
+//! | `.set_selected_protocol(name)` | `.protocols([name])`, which never chooses what was not offered |
 //! | `.on_failed_upgrade(f)` | logged at debug level: the client went away |
 //! | `socket.recv()` | [`WebSocket::receive`]; yields only text and binary, `None` after the close |
 //! | `Message::Ping`, `Pong`, `Close` | answered by the engine; to see them [`WebSocket::receive_event`], to send them [`Outgoing`] |
 //! | `socket.send(message)` | the same |
-//! | `socket.split()` of `futures` | the same, or [`WebSocket::sender`] |
+//! | `socket.split()` of `futures` | the same for messages, but the sink takes no pings, and closes only with 1000: these go through [`WebSocket::sender`], taken before, which often replaces the split |
 //! | `CloseFrame { code, reason }` in a message | [`WebSocket::close`] |
+//! | `socket.protocol()` | [`WebSocket::protocol`], a `&str` |
 //! | any page may connect | only pages of the same host: [`Upgrade::origin`] |
 //!
 //! # Coming from tokio-tungstenite
+//! **Mind the longest message**: tungstenite takes 64 MiB in both roles; here a server takes
+//! [64 KiB](limits::SERVER_MESSAGE_BYTES_MAX) and a client [16 MiB](limits::CLIENT_MESSAGE_BYTES_MAX) unless told otherwise.
+//! A longer message fails the connection with 1009.
 //!
 //! | tokio-tungstenite | here |
 //! |---|---|
 //! | `connect_async(request)` | [`connect`] with [`ConnectOptions`] |
+//! | `connect_async_tls_with_config(request, config, _, connector)` | [`connect`] with [`ConnectOptions::limits`] and [`ConnectOptions::tls`]; Nagle's algorithm is always off |
 //! | `client_async(request, stream)` | [`connect_over`] |
-//! | `accept_async(stream)` | [`accept()`] then [`Handshake::accept`] |
+//! | `client_async_tls(request, stream)` | [`connect_over`] with a stream of tokio-rustls |
+//! | `accept_async(stream)` | [`accept()`] or [`accept_within`], then [`Handshake::accept`] |
 //! | `accept_hdr_async(stream, callback)` | [`Handshake::head`], [`Handshake::request`], [`Handshake::refuse`] |
+//! | any page may connect | only pages of the same host: [`Upgrade::origin`], [`Handshake::request`] |
 //! | `WebSocketStream<MaybeTlsStream<TcpStream>>` | [`WebSocket<ClientStream>`](WebSocket) |
 //! | `WebSocketStream::from_raw_socket(stream, role, config)` | [`WebSocket::new`] |
+//! | `WebSocketStream::from_partially_read(stream, bytes, role, config)` | [`WebSocket::with_read_ahead`] |
+//! | `.get_ref()`, `.get_mut()` | [`WebSocket::stream`], [`WebSocket::stream_mut`] |
+//! | `.into_inner()` | none: the socket keeps its stream until both are closed |
 //! | `stream.next()`, `sink.send(message)` | [`WebSocket::receive`], [`WebSocket::send`]; `Stream` and `Sink` too |
+//! | `stream.split()` | the same for messages, but the sink takes no pings, and closes only with 1000: these go through [`WebSocket::sender`], taken before, which often replaces the split |
 //! | `sink.feed(message)`, `sink.flush()` | [`WebSocket::feed`] (not async), [`WebSocket::flush`] |
+//! | `Message::Text`, `Message::Binary` | [`Message`], which has no other variants |
+//! | `Message::Ping`, `Message::Pong` | received: answered by the engine, seen with [`WebSocket::receive_event`]; sent: [`Outgoing::Ping`], [`Outgoing::Pong`] |
+//! | `Message::Close(frame)` | received: `None`, then [`WebSocket::close_frame`]; sent: [`WebSocket::close`], or [`Outgoing::Close`] |
+//! | `Message::Frame(frame)` | none for a socket; [`Frame`] and [`Machine`] underneath |
+//! | `.close(frame)` | [`WebSocket::close`], which also waits for the peer's close |
 //! | `Error::Http(response)` | [`ConnectError::Refused`] |
 //! | `Error::ConnectionClosed` | `None`: a clean end is no error |
+//! | `Error::Capacity(..)` | [`ProtocolError::MessageTooBig`] in [`ReceiveError::Protocol`] |
+//! | `Error::WriteBufferFull(message)` | [`SendError::QueueFull`]; [`TrySendError::Full`] gives the message back |
 //! | `WebSocketConfig` | [`Limits`] |
 //!
 //! # Minimum Rust version
