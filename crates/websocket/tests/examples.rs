@@ -1,14 +1,34 @@
 //! Every example runs as its first comment says.
 
+use bytes::Bytes;
+use http::{Method, Request, Version, header::SEC_WEBSOCKET_VERSION};
+use http_body_util::Empty;
+use hyper::{client::conn::http2, ext::Protocol};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::{
     io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
-    sync::Once,
+    sync::{Arc, Once},
     time::Duration,
 };
-use tidings_websocket::{ClientStream, CloseCode, ConnectOptions, DeflateOptions, Message, WebSocket, connect};
-use tokio::time::timeout;
+use tidings_websocket::{
+    ClientStream, CloseCode, ConnectOptions, DeflateOptions, Limits, Message, Role, WebSocket, connect,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        self, ClientConfig, DigitallySignedStruct, SignatureScheme,
+        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        crypto::{CryptoProvider, ring},
+        pki_types::{CertificateDer, ServerName, UnixTime},
+    },
+};
 
 /// A running example, killed when it is dropped.
 struct Example {
@@ -22,7 +42,8 @@ impl Example {
         let mut example = Self::run(name, arguments);
         let mut line = String::new();
         example.output.read_line(&mut line).unwrap();
-        example.address = line.trim_end().strip_prefix("listening on http://").expect("it says where").to_owned();
+        let (_, address) = line.trim_end().split_once("://").expect("it says where");
+        example.address = address.to_owned();
         example
     }
 
@@ -60,7 +81,7 @@ fn binary(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-async fn text(socket: &mut WebSocket<ClientStream>) -> String {
+async fn text(socket: &mut WebSocket<impl AsyncRead + AsyncWrite + Unpin>) -> String {
     socket.receive().await.unwrap().unwrap().as_text().unwrap().to_owned()
 }
 
@@ -86,6 +107,98 @@ async fn echo_client_prints_what_comes_back() {
     client.output.read_line(&mut line).unwrap();
     assert_eq!(line, "hello\n");
     assert!(client.process.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn echo_http2_names_the_version_that_brought_the_socket_and_sends_messages_back() {
+    let example = Example::start("echo_http2", &["127.0.0.1:0"]);
+    let options = ConnectOptions::new().tls(trusting_tls(&[]));
+    let (mut socket, _) = connect(format!("wss://{}/", example.address), options).await.unwrap();
+    assert_eq!(text(&mut socket).await, "HTTP/1.1");
+    socket.send("hello").await.unwrap();
+    assert_eq!(text(&mut socket).await, "hello");
+
+    let tcp = TcpStream::connect(&example.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let tls = TlsConnector::from(trusting_tls(&["h2"])).connect(name, tcp).await.unwrap();
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut http, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(format!("https://{}/", example.address))
+        .version(Version::HTTP_2)
+        .extension(Protocol::from_static("websocket"))
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let response = http.send_request(request).await.unwrap();
+    let stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    let mut socket = WebSocket::new(stream, Role::Client, Limits::client());
+    assert_eq!(text(&mut socket).await, "HTTP/2.0");
+    socket.send("hello").await.unwrap();
+    assert_eq!(text(&mut socket).await, "hello");
+}
+
+/// TLS that trusts everybody, because the example makes a certificate that nobody knows.
+fn trusting_tls(protocols: &[&str]) -> Arc<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trusting(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+#[derive(Debug)]
+struct Trusting(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 #[tokio::test]
