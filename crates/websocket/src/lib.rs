@@ -387,7 +387,8 @@ mod upgrade;
 pub use accept::{AcceptError, Handshake, accept, accept_within, parse_request};
 #[cfg(feature = "client")]
 pub use client::{
-    ClientStream, ConnectError, ConnectOptions, InvalidCookie, InvalidProxy, Proxy, connect, connect_over,
+    ClientStream, ConnectError, ConnectOptions, InvalidCookie, InvalidProxy, Proxy, TlsStream, connect, connect_over,
+    connect_tls_over,
 };
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
 #[cfg(feature = "deflate")]

@@ -48,6 +48,11 @@ pub const HEADERS_MAX: usize = 100;
 /// Bytes of a refusal's body that a client keeps: enough for any explanation.
 pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// How long a client waits for one address of a host before it tries the next beside it (RFC 8305 §5, the "Connection
+/// Attempt Delay").
+#[cfg(feature = "client")]
+pub(crate) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
 /// How long a client waits for a refusal's body: the refusal itself is known already.
 pub const REFUSAL_BODY_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -1,15 +1,20 @@
 //! Dialling: what a failed handshake says, what the request may say, and the ways to a server.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use std::time::Duration;
-use tidings_websocket::{ConnectError, ConnectOptions, connect_over, limits::REFUSAL_BODY_BYTES_MAX};
+use std::{sync::Arc, time::Duration};
+use tidings_websocket::{
+    ConnectError, ConnectOptions, Limits, Message, WebSocket, accept, connect, connect_over, connect_tls_over,
+    limits::REFUSAL_BODY_BYTES_MAX,
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex},
+    net::TcpListener,
     time::Instant,
 };
+use tokio_rustls::{TlsAcceptor, rustls};
 
 /// Reads a whole request or answer, without a body.
-async fn head(stream: &mut DuplexStream) -> String {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -175,4 +180,73 @@ async fn cookies_share_one_field() {
         assert!(ConnectOptions::new().cookie(name, value).is_err(), "{name:?}={value:?}");
     }
     assert!(ConnectOptions::new().cookie("a", "x\r\nupgrade: y").is_err());
+}
+
+/// TLS for `localhost`, and a client's that trusts it.
+fn tls() -> (TlsAcceptor, Arc<rustls::ClientConfig>) {
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let der = certificate.cert.der().clone();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(der.clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = client.with_root_certificates(roots).with_no_client_auth();
+    (TlsAcceptor::from(Arc::new(server.with_single_cert(vec![der], key).unwrap())), Arc::new(client))
+}
+
+async fn echo_once<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
+    let mut socket = accept(stream).await.unwrap().accept(Limits::server()).await.unwrap();
+    let message = socket.receive().await.unwrap().unwrap();
+    socket.send(message).await.unwrap();
+}
+
+async fn expect_echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocket<S>) {
+    socket.send("hello").await.unwrap();
+    assert_eq!(socket.receive().await.unwrap().unwrap(), Message::text("hello"));
+}
+
+#[tokio::test]
+async fn tls_works_over_a_stream_of_the_callers_own() {
+    let (acceptor, trusting) = tls();
+    let options = ConnectOptions::new().tls(trusting);
+    let (ours, theirs) = duplex(4096);
+    tokio::spawn(async move { echo_once(acceptor.accept(theirs).await.unwrap()).await });
+    let (socket, _) = connect_tls_over(ours, "wss://localhost/", options.clone()).await.unwrap();
+    expect_echo(socket).await;
+    let plain = connect_tls_over(duplex(1).0, "ws://localhost/", options).await;
+    assert!(matches!(plain, Err(ConnectError::Url)), "{plain:?}");
+}
+
+#[tokio::test]
+async fn a_proxy_can_itself_be_reached_over_tls() {
+    let (server, trusts_server) = tls();
+    let (proxy, trusts_proxy) = tls();
+    let listener = TcpListener::bind("localhost:0").await.unwrap();
+    let proxy_url = format!("https://ana:%3f@localhost:{}", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        for secure in [false, true] {
+            // The server answers where the proxy would pass on.
+            let mut stream = proxy.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let asked = head(&mut stream).await;
+            assert!(asked.starts_with("CONNECT localhost:") && asked.contains(": Basic YW5hOj8=\r\n"), "{asked}");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            stream.flush().await.unwrap();
+            match secure {
+                false => echo_once(stream).await,
+                true => echo_once(server.accept(stream).await.unwrap()).await,
+            }
+        }
+        let _ = proxy.accept(listener.accept().await.unwrap().0).await;
+    });
+    let options = ConnectOptions::new().proxy(proxy_url.parse().unwrap()).tls(trusts_server);
+    for url in ["ws://localhost/", "wss://localhost/"] {
+        let (socket, _) = connect(url, options.clone().proxy_tls(Arc::clone(&trusts_proxy))).await.unwrap();
+        assert!(socket.stream().tcp().nodelay().unwrap());
+        expect_echo(socket).await;
+    }
+    let distrusted = connect("ws://localhost/", options).await;
+    assert!(matches!(&distrusted, Err(ConnectError::Proxy(why)) if why.contains("TLS")), "{distrusted:?}");
 }

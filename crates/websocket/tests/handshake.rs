@@ -262,16 +262,24 @@ async fn a_proxy_leads_to_the_server() {
         (b"\x05\x01\x00\x03\x0eserver.example\x00\x50".to_vec(), vec![5, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
     ];
     for (scheme, script) in [("http", http), ("socks5", socks)] {
-        let proxy = format!("{scheme}://user:pass@{}", proxy(server, script).await).parse().unwrap();
+        let proxy = format!("{scheme}://us%65r:p%61ss@{}", proxy(server, script).await).parse().unwrap();
         let (mut socket, _) = connect("ws://server.example/", ConnectOptions::new().proxy(proxy)).await.unwrap();
         socket.send("through").await.unwrap();
         assert_eq!(socket.receive().await.unwrap().unwrap(), Message::text("through"));
     }
+    let user_only = vec![
+        (vec![5, 2, 0, 2], vec![5, 2]),
+        (b"\x01\x04user\x00".to_vec(), vec![1, 0]),
+        (b"\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x50".to_vec(), vec![5, 0, 0, 3, 1, b'x', 0, 0]),
+    ];
+    let user_only = format!("socks5://user@{}", proxy(server, user_only).await).parse().unwrap();
+    assert!(connect("ws://127.0.0.1/", ConnectOptions::new().proxy(user_only)).await.is_ok());
     let refusing = vec![(vec![5, 1, 0], vec![5, 0xff])];
     let proxy = format!("socks5://{}", proxy(server, refusing).await).parse().unwrap();
     let refused = connect("ws://server.example/", ConnectOptions::new().proxy(proxy)).await;
     assert!(matches!(refused, Err(ConnectError::Proxy(_))));
-    for invalid in ["host:80", "ftp://host", "http://user@host"] {
+    let long = format!("socks5://{}@host", "x".repeat(256));
+    for invalid in ["host:80", "ftp://host", "socks5://:password@host", &long] {
         assert!(invalid.parse::<tidings_websocket::Proxy>().is_err(), "{invalid}");
     }
 }

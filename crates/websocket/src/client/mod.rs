@@ -1,35 +1,33 @@
 //! Dialling: from a URL to a socket, over TCP or TLS, or over any stream that the caller has connected.
+//!
+//! [`options`] is what the caller wants, [`dial`] makes the byte stream, [`proxy`] leads it on, [`request`] asks, and
+//! [`response`] reads the answer, which is judged here.
 
 mod credentials;
+mod dial;
 mod options;
 mod proxy;
 mod request;
 mod response;
 
+pub use dial::ClientStream;
 pub use options::{ConnectOptions, InvalidCookie};
 pub use proxy::{InvalidProxy, Proxy};
+pub use tokio_rustls::client::TlsStream;
 
-use crate::{Machine, Role, WebSocket, handshake, limits::REFUSAL_BODY_TIMEOUT, transport::byte_stream};
+use crate::{Machine, Role, WebSocket, handshake, limits::REFUSAL_BODY_TIMEOUT};
 use bytes::{Bytes, BytesMut};
+use dial::{Target, dial, secure};
 use http::{
     HeaderMap, Response, StatusCode, Uri,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
 use request::Request;
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use std::{
-    future::Future,
-    io,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{future::Future, io, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
     time::{Instant, timeout},
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_util::either::Either;
 
 /// Connects to a `ws` or `wss` URL. `user:password@` in it is sent as Basic authorisation (RFC 7617).
 ///
@@ -44,35 +42,10 @@ pub async fn connect(
     open(async { ask(dial(&uri, &options).await?, request).await }, &options).await
 }
 
-/// The byte stream to a URL's host: TCP, with TLS if the URL says so.
-async fn dial(uri: &Uri, options: &ConnectOptions) -> Result<ClientStream, ConnectError> {
-    let tls = match uri.scheme_str() {
-        Some("ws" | "http") => false,
-        Some("wss" | "https") => true,
-        _ => return Err(ConnectError::Url),
-    };
-    let host = uri.host().ok_or(ConnectError::Url)?.trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    let (next_host, next_port) = options.proxy.as_ref().map_or((host, port), |proxy| (&proxy.host, proxy.port));
-    let mut tcp = TcpStream::connect((next_host, next_port)).await?;
-    // Coalescing is done here, by writing everything queued at once.
-    tcp.set_nodelay(true)?;
-    if let Some(proxy) = &options.proxy {
-        proxy.tunnel(&mut tcp, host, port).await?;
-    }
-    if !tls {
-        return Ok(ClientStream(Either::Left(tcp)));
-    }
-    let config = match &options.tls {
-        Some(config) => Arc::clone(config),
-        None => system_tls()?,
-    };
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Url)?;
-    let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(ConnectError::Tls)?;
-    Ok(ClientStream(Either::Right(Box::new(stream))))
-}
-
-/// Asks for a WebSocket over a stream that is connected already: through a proxy, a Unix socket, or a test's pipe.
+/// Asks for a WebSocket over a stream that is connected already: a Unix socket, or a test's pipe.
+///
+/// The URL's scheme is not looked at. For `wss` the stream must be encrypted already; to have that done here, call
+/// [`connect_tls_over`].
 ///
 /// # Errors
 /// As [`connect`].
@@ -84,6 +57,25 @@ pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     let uri = uri.try_into().map_err(|_| ConnectError::Url)?;
     let request = Request::new(&uri, &options)?;
     open(ask(stream, request), &options).await
+}
+
+/// Asks for a WebSocket over TLS, over a stream that is connected already, such as one with options of the caller's own.
+/// The certificate must be for the URL's host.
+///
+/// # Errors
+/// As [`connect`]; [`ConnectError::Url`] also when the URL is not `wss`.
+pub async fn connect_tls_over<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    uri: impl TryInto<Uri>,
+    options: ConnectOptions,
+) -> Result<(WebSocket<TlsStream<S>>, Response<()>), ConnectError> {
+    let uri = uri.try_into().map_err(|_| ConnectError::Url)?;
+    let target = Target::of(&uri)?;
+    if !target.tls {
+        return Err(ConnectError::Url);
+    }
+    let request = Request::new(&uri, &options)?;
+    open(async { ask(secure(stream, target.host, options.tls.as_ref()).await?, request).await }, &options).await
 }
 
 /// Why there is no connection.
@@ -231,37 +223,4 @@ fn with_deflate(machine: Machine, headers: &HeaderMap, options: &ConnectOptions)
         (Some(agreed), Some(deflate)) => machine.with_deflate(agreed, deflate.level, deflate.threshold_bytes),
         _ => machine,
     })
-}
-
-/// TLS with the certificates that the operating system trusts, loaded once.
-fn system_tls() -> Result<Arc<ClientConfig>, ConnectError> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(Arc::clone(config));
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConnectError::Tls(io::Error::other(error)))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
-}
-
-/// The byte stream of a dialled connection: TCP, or TLS over it.
-#[derive(Debug)]
-pub struct ClientStream(Either<TcpStream, Box<TlsStream<TcpStream>>>);
-
-byte_stream!(ClientStream);
-
-impl ClientStream {
-    /// The TCP stream underneath, for its addresses and options.
-    #[must_use]
-    pub fn tcp(&self) -> &TcpStream {
-        match &self.0 {
-            Either::Left(stream) => stream,
-            Either::Right(stream) => stream.get_ref().0,
-        }
-    }
 }

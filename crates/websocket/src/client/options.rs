@@ -15,6 +15,7 @@ pub struct ConnectOptions {
     pub(super) timeout: Duration,
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) proxy: Option<Proxy>,
+    pub(super) proxy_tls: Option<Arc<ClientConfig>>,
     #[cfg(feature = "deflate")]
     pub(super) deflate: Option<crate::DeflateOptions>,
 }
@@ -28,6 +29,7 @@ impl Default for ConnectOptions {
             timeout: HANDSHAKE_TIMEOUT,
             tls: None,
             proxy: None,
+            proxy_tls: None,
             #[cfg(feature = "deflate")]
             deflate: None,
         }
@@ -97,6 +99,13 @@ impl ConnectOptions {
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy);
+        self
+    }
+
+    /// TLS to a proxy that is itself reached over TLS, instead of the operating system's certificates.
+    #[must_use]
+    pub fn proxy_tls(mut self, config: Arc<ClientConfig>) -> Self {
+        self.proxy_tls = Some(config);
         self
     }
 

@@ -1,27 +1,27 @@
 //! Reaching a server through a proxy: HTTP's CONNECT, and SOCKS5 (RFC 1928, RFC 1929).
 
-use super::{ConnectError, response};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use super::{ConnectError, credentials::Credentials, response};
 use bytes::BytesMut;
 use http::Uri;
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// A proxy, as `http://host:port` or `socks5://host:port`, with `user:password@` before the host if it asks for them.
+/// A proxy, as `http://host:port`, `https://host:port` (itself reached over TLS) or `socks5://host:port`, with
+/// `user:password@` or `user@` before the host if it asks for them. Both are percent-decoded.
 ///
-/// The name of the WebSocket's host is resolved by the proxy. For a proxy that is itself reached over TLS, connect a stream
-/// and give it to [`connect_over`](crate::connect_over).
+/// The name of the WebSocket's host is resolved by the proxy.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     kind: Kind,
     pub(super) host: String,
     pub(super) port: u16,
-    credentials: Option<(String, String)>,
+    credentials: Option<Credentials>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Http,
+    Https,
     Socks5,
 }
 
@@ -32,27 +32,29 @@ impl FromStr for Proxy {
         let uri: Uri = text.parse().map_err(|_| InvalidProxy)?;
         let (kind, port) = match uri.scheme_str() {
             Some("http") => (Kind::Http, 80),
+            Some("https") => (Kind::Https, 443),
             Some("socks5" | "socks5h") => (Kind::Socks5, 1080),
             _ => return Err(InvalidProxy),
         };
         let authority = uri.authority().ok_or(InvalidProxy)?;
-        let credentials = match authority.as_str().rsplit_once('@') {
-            Some((credentials, _)) => {
-                let (user, password) = credentials.split_once(':').ok_or(InvalidProxy)?;
-                // Both lengths are one byte in SOCKS5.
-                if user.len() > 255 || password.len() > 255 {
-                    return Err(InvalidProxy);
-                }
-                Some((user.to_owned(), password.to_owned()))
+        let credentials = Credentials::of(authority);
+        if let (Kind::Socks5, Some(Credentials { user, password })) = (kind, &credentials) {
+            // Both lengths are one byte, and there must be a user (RFC 1929 §2).
+            if user.is_empty() || user.len() > 255 || password.len() > 255 {
+                return Err(InvalidProxy);
             }
-            None => None,
-        };
+        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Proxy { kind, host, port: authority.port_u16().unwrap_or(port), credentials })
     }
 }
 
 impl Proxy {
+    /// Whether the proxy itself is reached over TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        self.kind == Kind::Https
+    }
+
     /// Asks the proxy, over a stream to it, for a way to a host and port.
     pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
@@ -61,7 +63,7 @@ impl Proxy {
         port: u16,
     ) -> Result<(), ConnectError> {
         match self.kind {
-            Kind::Http => self.http(stream, host, port).await,
+            Kind::Http | Kind::Https => self.http(stream, host, port).await,
             Kind::Socks5 => self.socks5(stream, host, port).await,
         }
     }
@@ -74,9 +76,8 @@ impl Proxy {
     ) -> Result<(), ConnectError> {
         let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n");
-        if let Some((user, password)) = &self.credentials {
-            let basic = STANDARD.encode(format!("{user}:{password}"));
-            request.push_str(&format!("proxy-authorization: Basic {basic}\r\n"));
+        if let Some(credentials) = &self.credentials {
+            request.push_str(&format!("proxy-authorization: {}\r\n", credentials.basic()));
         }
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;
@@ -106,11 +107,11 @@ impl Proxy {
         stream.read_exact(&mut choice).await?;
         match (choice, &self.credentials) {
             ([5, 0], _) => {}
-            ([5, 2], Some((user, password))) => {
+            ([5, 2], Some(Credentials { user, password })) => {
                 let mut login = vec![1];
                 for part in [user, password] {
                     login.push(u8::try_from(part.len()).map_err(|_| failed("its credentials are too long"))?);
-                    login.extend_from_slice(part.as_bytes());
+                    login.extend_from_slice(part);
                 }
                 stream.write_all(&login).await?;
                 stream.flush().await?;
@@ -122,9 +123,21 @@ impl Proxy {
             }
             _ => return Err(failed("it speaks another protocol or wants credentials")),
         }
-        let length = u8::try_from(host.len()).map_err(|_| ConnectError::Url)?;
-        let mut request = vec![5, 1, 0, 3, length];
-        request.extend_from_slice(host.as_bytes());
+        let mut request = vec![5, 1, 0];
+        match host.parse() {
+            Ok(IpAddr::V4(address)) => {
+                request.push(1);
+                request.extend_from_slice(&address.octets());
+            }
+            Ok(IpAddr::V6(address)) => {
+                request.push(4);
+                request.extend_from_slice(&address.octets());
+            }
+            Err(_) => {
+                request.extend_from_slice(&[3, u8::try_from(host.len()).map_err(|_| ConnectError::Url)?]);
+                request.extend_from_slice(host.as_bytes());
+            }
+        }
         request.extend_from_slice(&port.to_be_bytes());
         stream.write_all(&request).await?;
         stream.flush().await?;
@@ -152,7 +165,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The text is no `http://` or `socks5://` URL of a proxy.
+/// The text is no `http://`, `https://` or `socks5://` URL of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a proxy such as http://host:port or socks5://user:password@host:port")]
+#[error("not a proxy such as http://host:port, https://host:port or socks5://user:password@host:port")]
 pub struct InvalidProxy;
