@@ -46,7 +46,7 @@
 //! | `tokio` | [`WebSocket`] over any byte stream, [`Sender`], [`accept()`] without an HTTP server, [`pair`] for tests |
 //! | `hyper` | [`Upgrade`]: servers over hyper, HTTP/1.1 and HTTP/2; implies `tokio` |
 //! | `axum` | [`Upgrade`] as an extractor, [`Upgrade::on_upgrade`], [`Refusal`] as a response; implies `hyper` |
-//! | `client` | [`connect`] and [`connect_over`], plain and over TLS (rustls with ring), and proxies; implies `tokio` |
+//! | `client` | [`connect`], [`connect_over`] and [`connect_tls_over`], plain and over TLS (rustls with ring), and proxies; implies `tokio` |
 //! | `deflate` | permessage-deflate (flate2 with zlib-rs): [`DeflateOptions`], [`Prepared::compressible`] |
 //! | `json` | [`Message::json`], [`Message::parse_json`], [`WebSocket::send_json`], [`WebSocket::receive_json`] |
 //!
@@ -191,8 +191,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`ConnectOptions::tls`] brings certificates of your own, [`ConnectOptions::proxy`] a proxy, and [`connect_over`] takes
-//! any stream that is connected already.
+//! [`ConnectOptions::tls`] brings certificates of your own, [`ConnectOptions::proxy`] a proxy; [`connect_over`] takes any
+//! stream that is connected already, and [`connect_tls_over`] does so and speaks TLS over it.
 //!
 //! # Compression
 //! Off unless asked for, on both sides: [`Upgrade::deflate`], [`ConnectOptions::deflate`]. Never compress a secret together
@@ -329,7 +329,7 @@
 //! | `connect_async(request)` | [`connect`] with [`ConnectOptions`] |
 //! | `connect_async_tls_with_config(request, config, _, connector)` | [`connect`] with [`ConnectOptions::limits`] and [`ConnectOptions::tls`]; Nagle's algorithm is always off |
 //! | `client_async(request, stream)` | [`connect_over`] |
-//! | `client_async_tls(request, stream)` | [`connect_over`] with a stream of tokio-rustls |
+//! | `client_async_tls(request, stream)` | [`connect_tls_over`] for `wss`, [`connect_over`] for `ws` |
 //! | `accept_async(stream)` | [`accept()`] or [`accept_within`], then [`Handshake::accept`] |
 //! | `accept_hdr_async(stream, callback)` | [`Handshake::head`], [`Handshake::request`], [`Handshake::refuse`] |
 //! | any page may connect | only pages of the same host: [`Upgrade::origin`], [`Handshake::request`] |
