@@ -20,7 +20,8 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Inflated bytes to make room for at a time.
 const INFLATE_STEP: usize = 4 * 1024;
 
-/// Compressors and inflaters that a thread keeps for connections without context takeover.
+/// Compressors and inflaters that a thread keeps for connections without context takeover: enough for the few windows and
+/// levels that one server sees, each up to some 370 KiB.
 const POOL_MAX: usize = 4;
 
 /// Smallest window, as the exponent of two.
@@ -237,17 +238,19 @@ fn inflate(inflater: &mut Decompress, input: &[u8], out: &mut Vec<u8>, max: usiz
 fn borrow_compressor(window_bits: u8, level: u32) -> Compress {
     let pooled = COMPRESSORS.with_borrow_mut(|pool| {
         let at = pool.iter().position(|(bits, at_level, _)| (*bits, *at_level) == (window_bits, level))?;
-        Some(pool.swap_remove(at).2)
+        Some(pool.remove(at).2)
     });
     pooled.unwrap_or_else(|| Compress::new_with_window_bits(Compression::new(level), false, window_bits))
 }
 
 fn give_back_compressor(window_bits: u8, level: u32, mut compressor: Compress) {
     COMPRESSORS.with_borrow_mut(|pool| {
-        if pool.len() < POOL_MAX {
-            compressor.reset();
-            pool.push((window_bits, level, compressor));
+        if pool.len() == POOL_MAX {
+            // Unused for the longest time: an unusual window must not keep the usual ones out.
+            pool.remove(0);
         }
+        compressor.reset();
+        pool.push((window_bits, level, compressor));
     });
 }
 

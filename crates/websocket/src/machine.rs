@@ -376,10 +376,10 @@ impl Machine {
     }
 
     fn prepared(&mut self, prepared: crate::Prepared) -> Result<Frame, SendRefused> {
-        let deflate = self.deflate.as_ref().filter(|deflate| deflate.gains(prepared.payload_len()));
-        let keeps_window = deflate.is_some_and(|deflate| deflate.keeps_window());
+        let gains = |deflate: &&Deflate| prepared.is_compressible() && deflate.gains(prepared.payload_len());
+        let deflate = self.deflate.as_deref().filter(gains);
         // Nobody shares a mask, or a window.
-        if self.role == Role::Client || (keeps_window && prepared.is_compressible()) {
+        if self.role == Role::Client || deflate.is_some_and(Deflate::keeps_window) {
             let compress = deflate.is_some();
             let (opcode, payload) = prepared.unframed();
             let kind = if opcode == OpCode::Text { Kind::Text } else { Kind::Binary };

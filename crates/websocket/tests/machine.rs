@@ -453,6 +453,8 @@ fn a_prepared_message_is_compressed_for_each_level_and_for_each_connection_that_
     };
     let text: String = (0..3000u32).map(|number| (number * number % 977).to_string()).collect();
     let prepared = Prepared::text(text.clone()).compressible();
+    let secret = machine(Role::Client).with_deflate(agreed(false), 9, 100).send(Prepared::text(text.clone()).into());
+    assert!(secret.unwrap().len() > text.len(), "nothing is compressed that was not marked so");
     let [mut fast, mut small] = [1, 9].map(|level| machine(Role::Server).with_deflate(agreed(false), level, 100));
     let [fast, small] = [&mut fast, &mut small].map(|server| server.send((&prepared).into()).unwrap().len());
     assert!(small < fast, "{small} bytes at level 9, {fast} at 1");

@@ -1,7 +1,8 @@
 //! The socket: the state machine over a byte stream and tokio's clock.
 //!
 //! One task owns it. It holds no read buffer while it waits: all sockets of a thread read into one buffer and parse in
-//! place, and what is missing of a long payload is read straight into the message. It refuses to know where the stream comes from and what the messages mean.
+//! place, and what is missing of a long payload is read straight into the message. It refuses to know where the stream
+//! comes from and what the messages mean.
 
 mod drive;
 mod queue;
@@ -145,8 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.inner_mut().poll_flush(cx)
     }
 
-    /// Closes (RFC 6455 §7.1.2): writes what is queued and a close frame, waits for the peer's until [`Limits::close_timeout`] while
-    /// discarding what still arrives, and returns it; `None` when it did not come.
+    /// Closes (RFC 6455 §7.1.2): writes what is queued and a close frame, waits for the peer's until
+    /// [`Limits::close_timeout`] while discarding what still arrives, and returns it; `None` when it did not come.
     ///
     /// [`CloseCode::NO_STATUS`] sends a frame without code or reason. To close without waiting here,
     /// [`feed`](Self::feed) a [`CloseFrame`] and go on with [`receive`](Self::receive) until it says `None`.
