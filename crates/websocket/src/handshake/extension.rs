@@ -20,9 +20,10 @@ pub struct DeflateOptions {
     pub server_no_context_takeover: bool,
     /// The client starts every message with an empty window.
     pub client_no_context_takeover: bool,
-    /// The largest window of the server, as the exponent of two: 9 to 15.
+    /// The largest window of the server, as the exponent of two: 9 to 15. Anything else counts as the nearest of these:
+    /// RFC 7692 §7.1.2 knows 8 to 15, and the compressor cannot do 8.
     pub server_max_window_bits: u8,
-    /// The largest window of the client, as the exponent of two: 9 to 15.
+    /// The largest window of the client, likewise.
     pub client_max_window_bits: u8,
 }
 
@@ -46,6 +47,13 @@ impl DeflateOptions {
     pub fn with_context_takeover(mut self) -> Self {
         self.server_no_context_takeover = false;
         self.client_no_context_takeover = false;
+        self
+    }
+
+    /// The same with windows that we can offer and keep to.
+    fn in_bounds(mut self) -> Self {
+        self.server_max_window_bits = self.server_max_window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
+        self.client_max_window_bits = self.client_max_window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
         self
     }
 }
@@ -106,14 +114,16 @@ pub(crate) fn agree<'a>(
 ) -> Option<(Agreement, String)> {
     // We cannot compress into a window of 2^8 bytes, so such an offer is passed over.
     let offer = offers.filter_map(Parameters::parse).find(|offer| offer.server_max_window_bits != Some(8))?;
-    let server_bits = options.server_max_window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
-    let client_bits = options.client_max_window_bits.clamp(WINDOW_BITS_MIN, WINDOW_BITS_MAX);
+    let options = options.in_bounds();
     let agreed = Agreement {
         server_no_context_takeover: offer.server_no_context_takeover || options.server_no_context_takeover,
         client_no_context_takeover: offer.client_no_context_takeover || options.client_no_context_takeover,
-        server_max_window_bits: offer.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX).min(server_bits),
+        server_max_window_bits: offer
+            .server_max_window_bits
+            .unwrap_or(WINDOW_BITS_MAX)
+            .min(options.server_max_window_bits),
         client_max_window_bits: match offer.client_max_window_bits {
-            Some(limit) => limit.unwrap_or(WINDOW_BITS_MAX).min(client_bits),
+            Some(limit) => limit.unwrap_or(WINDOW_BITS_MAX).min(options.client_max_window_bits),
             None => WINDOW_BITS_MAX, // only a client that names the parameter can be asked for it
         },
     };
@@ -136,6 +146,7 @@ pub(crate) fn agree<'a>(
 /// The client's side: what it offers.
 #[cfg(feature = "client")]
 pub(crate) fn offer(options: &DeflateOptions) -> String {
+    let options = options.in_bounds();
     let mut offer = NAME.to_owned();
     if options.server_no_context_takeover {
         offer.push_str("; server_no_context_takeover");
@@ -161,7 +172,7 @@ pub(crate) fn read_answer<'a>(
     options: Option<&DeflateOptions>,
 ) -> Result<Option<Agreement>, ()> {
     let Some(element) = elements.next() else { return Ok(None) };
-    let (Some(options), None) = (options, elements.next()) else { return Err(()) };
+    let (Some(options), None) = (options.map(|options| options.in_bounds()), elements.next()) else { return Err(()) };
     let answer = Parameters::parse(element).ok_or(())?;
     let server_bits = answer.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX);
     let client_bits = match answer.client_max_window_bits {
@@ -233,6 +244,25 @@ mod tests {
         ] {
             assert_eq!(answer(offer, DeflateOptions::default()), None, "{offer}");
         }
+    }
+
+    #[cfg(feature = "client")]
+    #[test]
+    fn windows_that_cannot_be_are_brought_to_the_nearest_that_can() {
+        let odd = |server, client| DeflateOptions {
+            server_max_window_bits: server,
+            client_max_window_bits: client,
+            ..DeflateOptions::default().with_context_takeover()
+        };
+        let (small, large) = (odd(0, 8), odd(16, 255));
+        let offered = "permessage-deflate; server_max_window_bits=9; client_max_window_bits=9";
+        assert_eq!(offer(&small), offered);
+        assert_eq!(answer("permessage-deflate; client_max_window_bits", small).as_deref(), Some(offered));
+        let agreed = read_answer(std::iter::once(offered), Some(&small)).unwrap().unwrap();
+        assert_eq!((agreed.server_max_window_bits, agreed.client_max_window_bits), (9, 9));
+        assert_eq!(offer(&large), "permessage-deflate; client_max_window_bits");
+        let agreed = read_answer(std::iter::once("permessage-deflate"), Some(&large)).unwrap().unwrap();
+        assert_eq!((agreed.server_max_window_bits, agreed.client_max_window_bits), (15, 15));
     }
 
     #[cfg(feature = "client")]
