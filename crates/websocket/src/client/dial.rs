@@ -48,7 +48,7 @@ pub(super) struct Target<'a> {
     pub(super) tls: bool,
     /// Without the brackets of an IPv6 address.
     pub(super) host: &'a str,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl<'a> Target<'a> {

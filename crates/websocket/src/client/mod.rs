@@ -5,6 +5,7 @@
 
 mod credentials;
 mod dial;
+mod environment;
 mod options;
 mod proxy;
 mod request;

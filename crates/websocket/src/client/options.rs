@@ -95,7 +95,7 @@ impl ConnectOptions {
         self
     }
 
-    /// Connects through a proxy. The environment's proxies are not looked at.
+    /// Connects through a proxy. The environment's is not looked at unless asked for: [`Proxy::from_env`].
     #[must_use]
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy);

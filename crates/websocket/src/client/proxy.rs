@@ -1,6 +1,6 @@
 //! Reaching a server through a proxy: HTTP's CONNECT, and SOCKS5 (RFC 1928, RFC 1929).
 
-use super::{ConnectError, credentials::Credentials, response};
+use super::{ConnectError, credentials::Credentials, environment, response};
 use bytes::BytesMut;
 use http::Uri;
 use std::{fmt, net::IpAddr, str::FromStr};
@@ -50,6 +50,17 @@ impl FromStr for Proxy {
 }
 
 impl Proxy {
+    /// The proxy that the environment names for a URL, by the rules of curl: `HTTPS_PROXY` for `wss`, `HTTP_PROXY` for `ws`,
+    /// `ALL_PROXY` for both, in lower case or upper, unless `NO_PROXY` lists the host, its domain, address or network.
+    /// `None` if there is none, and for a URL that [`connect`](crate::connect) refuses.
+    ///
+    /// # Errors
+    /// [`InvalidProxy`] when the variable's value is no proxy.
+    pub fn from_env(uri: impl TryInto<Uri>) -> Result<Option<Self>, InvalidProxy> {
+        let Ok(uri) = uri.try_into() else { return Ok(None) };
+        environment::proxy(&uri, |name| std::env::var(name).ok())
+    }
+
     /// Whether the proxy itself is reached over TLS.
     pub(super) fn is_tls(&self) -> bool {
         self.kind == Kind::Https
