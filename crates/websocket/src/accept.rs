@@ -3,13 +3,13 @@
 use crate::{
     Limits, Refusal, WebSocket,
     handshake::{Accepted, ServerRequest},
-    limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADERS_MAX},
+    limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADERS_MAX, REFUSED_BYTES_MAX},
 };
 use bytes::{Buf, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, request::Parts};
 use std::{io, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink},
     time::timeout,
 };
 
@@ -72,7 +72,7 @@ async fn read_request<S: AsyncRead + Unpin>(
 }
 
 /// Tells the peer why it gets no WebSocket, as far as it can be told.
-async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, error: AcceptError) -> AcceptError {
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, error: AcceptError) -> AcceptError {
     let response = match &error {
         AcceptError::Refused(refusal) => refusal.response(),
         AcceptError::NotHttp => {
@@ -82,10 +82,13 @@ async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, error: AcceptError) -> Ac
         }
         AcceptError::TimedOut | AcceptError::Io(_) => return error,
     };
-    match write_response(stream, response).await {
-        Ok(()) => error,
-        Err(failed) => AcceptError::Io(failed),
+    if let Err(failed) = write_response(stream, response).await {
+        return AcceptError::Io(failed);
     }
+    // TCP resets a connection that is closed with bytes unread, and a reset can overtake the answer. Waits for none.
+    let arrived = async { copy(&mut stream.take(REFUSED_BYTES_MAX), &mut sink()).await };
+    let _ = timeout(Duration::ZERO, arrived).await;
+    error
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {

@@ -45,6 +45,11 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// Header fields in a handshake (431 beyond).
 pub const HEADERS_MAX: usize = 100;
 
+/// Bytes behind a refused request that are read and thrown away, so that the answer arrives: far more than honest clients
+/// send before they are answered.
+#[cfg(feature = "tokio")]
+pub(crate) const REFUSED_BYTES_MAX: u64 = 64 * 1024;
+
 /// Bytes of a refusal's body that a client keeps: enough for any explanation.
 pub const REFUSAL_BODY_BYTES_MAX: usize = 64 * 1024;
 

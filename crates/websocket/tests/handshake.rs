@@ -204,6 +204,21 @@ async fn what_is_no_http_is_told_400() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_leaves_nothing_unread_that_would_reset_the_connection() {
+    for nonsense in [vec![22; 30_000], [&b"GET / HTTP/1.1\r\nx: "[..], &[b'y'; 30_000]].concat()] {
+        let (mut ours, mut theirs) = duplex(64 * 1024);
+        ours.write_all(&nonsense).await.unwrap();
+        assert!(accept(&mut theirs).await.is_err());
+        let left = tokio::time::timeout(Duration::ZERO, theirs.read_u8()).await;
+        assert!(left.is_err(), "the client is still there, and silent: {left:?}");
+        drop(theirs);
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_takes_too_long_is_given_up_s13() {
     let (mut ours, theirs) = duplex(1000);
     let start = tokio::time::Instant::now();
