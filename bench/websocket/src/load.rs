@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     runtime::Builder,
 };
@@ -27,10 +27,16 @@ struct Server {
 
 impl Server {
     fn start(engine: &str) -> Self {
-        let mut command = match engine {
-            "gorilla" => Command::new(gorilla()),
-            _ => Command::new(std::env::current_exe().expect("this program has a path")),
-        };
+        Self::start_by(
+            match engine {
+                "gorilla" => Command::new(gorilla()),
+                _ => Command::new(std::env::current_exe().expect("this program has a path")),
+            },
+            engine,
+        )
+    }
+
+    fn start_by(mut command: Command, engine: &str) -> Self {
         command.args(["serve", engine]).env("GOMAXPROCS", "1").stdout(Stdio::piped());
         let mut process = command.spawn().expect("it starts");
         let mut address = String::new();
@@ -100,13 +106,79 @@ fn frame(size: usize) -> (Vec<u8>, usize) {
     (frame, answer)
 }
 
-async fn read_bytes(stream: &mut TcpStream, buffer: &mut [u8], mut bytes: usize) {
+async fn read_bytes(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8], mut bytes: usize) {
     while bytes > 0 {
         let most = bytes.min(buffer.len());
         let read = stream.read(&mut buffer[..most]).await.expect("it answers");
         assert!(read > 0, "the server hung up");
         bytes -= read;
     }
+}
+
+/// Whether instructions can be counted here.
+pub fn can_count() -> bool {
+    Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// Instructions in user space that the server takes for one message echoed, which is the same in every run.
+pub fn echo_instructions(engine: &str, size: usize, window: usize) -> f64 {
+    let (frame, answer) = frame(size);
+    let batch = frame.repeat(window);
+    let rounds = 1600 / window / (1 + size / 8192);
+    let count = |rounds: usize| {
+        counted(engine, async |server: &Server| {
+            let mut stream = server.connect("/echo").await;
+            let mut buffer = vec![0; 64 * 1024];
+            for _ in 0..rounds {
+                let (mut reader, mut writer) = stream.split();
+                let reading = read_bytes(&mut reader, &mut buffer, answer * window);
+                tokio::join!(writer.write_all(&batch), reading).0.expect("it reads");
+            }
+        })
+    };
+    // The first messages, and the start, are not counted.
+    (count(3 * rounds) - count(rounds)) / (2 * rounds * window) as f64
+}
+
+/// The same for one message delivered to one of many.
+pub fn fan_out_instructions(engine: &str, subscribers: usize, size: usize, window: usize) -> f64 {
+    let (frame, answer) = frame(size);
+    let batch = frame.repeat(window);
+    let rounds = 10;
+    let count = |rounds: usize| {
+        counted(engine, async |server: &Server| {
+            let mut streams = Vec::new();
+            for _ in 0..subscribers {
+                streams.push(server.connect("/subscribe").await);
+            }
+            let mut publisher = server.connect("/publish").await;
+            let mut buffer = vec![0; 64 * 1024];
+            for _ in 0..rounds {
+                publisher.write_all(&batch).await.expect("it reads");
+                for stream in &mut streams {
+                    read_bytes(stream, &mut buffer, answer * window).await;
+                }
+            }
+        })
+    };
+    (count(3 * rounds) - count(rounds)) / (2 * rounds * window * subscribers) as f64
+}
+
+/// Instructions in user space of a server from its start to its end.
+fn counted(engine: &str, load: impl AsyncFnOnce(&Server)) -> f64 {
+    let counts = std::env::temp_dir().join(format!("websocket-bench-{}.callgrind", std::process::id()));
+    let mut command = Command::new("valgrind");
+    command.args(["-q", "--tool=callgrind"]).arg(format!("--callgrind-out-file={}", counts.display()));
+    command.arg(std::env::current_exe().expect("this program has a path")).stderr(Stdio::null());
+    let mut server = Server::start_by(command, engine);
+    Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(load(&server));
+    let ended = Command::new("kill").arg(server.process.id().to_string()).status().expect("a POSIX system");
+    assert!(ended.success());
+    server.process.wait().expect("it ends");
+    let text = fs::read_to_string(&counts).expect("valgrind writes what it counted");
+    let _ = fs::remove_file(&counts);
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: ")).expect("callgrind's format");
+    total.trim().parse().expect("a number")
 }
 
 /// Microseconds of the server's CPU for one message echoed.

@@ -1,9 +1,10 @@
 //! Compares WebSocket engines on one machine, each in a process of its own with one thread:
 //! `websocket-bench compare [--quick]` prints a table and writes results.json; `websocket-bench serve ENGINE` is the child.
-//! `websocket-bench echo ENGINE BYTES WINDOW` and `websocket-bench fan-out ENGINE BYTES WINDOW` print one cell, for work on one.
+//! `websocket-bench echo ENGINE BYTES WINDOW`, `fan-out`, `echo-instructions` and `fan-out-instructions` print one cell.
 //!
 //! The figure is CPU time of the server per message, from the kernel's accounting, because it stays the same when the
-//! machine is busy; throughput does not. The client is the same for all: raw sockets, frames built beforehand, answers
+//! machine is busy; throughput does not. Where valgrind is installed, instructions in user space are counted too: they are the
+//! same in every run, and leave out the kernel, which costs the most. The client is the same for all: raw sockets, frames built beforehand, answers
 //! only counted.
 
 mod bare;
@@ -30,9 +31,17 @@ fn main() -> ExitCode {
                 load::fan_out(engine, SUBSCRIBERS, number(size), number(window), fan_out_messages(number(window)))
             );
         }
+        ["echo-instructions", engine, size, window] => {
+            println!("{:.1}", load::echo_instructions(engine, number(size), number(window)));
+        }
+        ["fan-out-instructions", engine, size, window] => {
+            println!("{:.1}", load::fan_out_instructions(engine, COUNTED_SUBSCRIBERS, number(size), number(window)));
+        }
         ["compare", ref rest @ ..] => compare(rest.contains(&"--quick")),
         _ => {
-            eprintln!("usage: websocket-bench compare [--quick] | echo|fan-out ENGINE BYTES WINDOW | serve ENGINE");
+            eprintln!(
+                "usage: websocket-bench compare [--quick] | (echo|fan-out)[-instructions] ENGINE BYTES WINDOW | serve ENGINE"
+            );
             return ExitCode::FAILURE;
         }
     }
@@ -42,14 +51,17 @@ fn main() -> ExitCode {
 /// Subscribers in fan-out.
 const SUBSCRIBERS: usize = 1000;
 
+/// The same where instructions are counted, which is slow.
+const COUNTED_SUBSCRIBERS: usize = 100;
+
 /// Messages published in fan-out.
 fn fan_out_messages(window: usize) -> usize {
-    if window == 1 { 320 } else { 1600 }
+    if window == 1 { 160 } else { 800 }
 }
 
-/// Messages echoed: fewer when they cost more, so that a cell takes a fifth of a second of CPU time at least.
+/// Messages echoed: fewer when they cost more, so that a turn takes a tenth of a second of CPU time at least.
 fn echo_messages(size: usize, window: usize) -> usize {
-    let short = if window == 1 { 60_000 } else { 400_000 };
+    let short = if window == 1 { 40_000 } else { 200_000 };
     short / (1 + size / 8192)
 }
 
@@ -66,7 +78,7 @@ fn compare(quick: bool) {
     let mut engines = ENGINES.to_vec();
     engines.retain(|engine| *engine != "gorilla" || load::gorilla().exists());
     let mut rows = Vec::new();
-    let rounds = if quick { 2 } else { 3 };
+    let rounds = if quick { 2 } else { 6 };
     for size in [16, 128, 1024, 65536] {
         for window in [1, 16] {
             let messages = echo_messages(size, window) / if quick { 3 } else { 1 };
@@ -78,6 +90,23 @@ fn compare(quick: bool) {
         let messages = fan_out_messages(window) / if quick { 5 } else { 1 };
         let run = |engine: &str| load::fan_out(engine, SUBSCRIBERS, 128, window, messages);
         rows.push(row(format!("fan-out 128 B to 1000, {window} in flight, µs CPU"), rounds, &engines[1..], run));
+    }
+    if load::can_count() {
+        // Go's runtime does not run there.
+        let counted: Vec<_> = engines.iter().copied().filter(|engine| *engine != "gorilla").collect();
+        for (size, window) in [(128, 1), (128, 16), (1024, 16), (65536, 16)] {
+            let run = |engine: &str| load::echo_instructions(engine, size, window);
+            rows.push(row(format!("echo {size} B, {window} in flight, instructions"), 1, &counted, run));
+        }
+        let run = |engine: &str| load::fan_out_instructions(engine, COUNTED_SUBSCRIBERS, 128, 16);
+        rows.push(row(
+            format!("fan-out 128 B to {COUNTED_SUBSCRIBERS}, 16 in flight, instructions"),
+            1,
+            &counted[1..],
+            run,
+        ));
+    } else {
+        println!("valgrind is not installed: instructions are left out");
     }
     let connections = if quick { 2000 } else { 10_000 };
     let idle = |engine: &str| load::idle(engine, connections);

@@ -86,6 +86,7 @@ impl Head {
     /// # Errors
     /// A reserved bit or opcode, a control frame that is fragmented or longer than 125 bytes, a length that is not in
     /// its shortest form or not below 2^63. RSV1 is left to the connection, which knows its extensions.
+    #[inline]
     pub fn parse(input: &[u8]) -> Result<Option<(Head, usize)>, ProtocolError> {
         let Some(&first) = input.first() else { return Ok(None) };
         if first & 0x30 != 0 {
@@ -125,6 +126,7 @@ impl Head {
     }
 
     /// Writes the head with its length in the shortest form, and returns its size in bytes.
+    #[inline]
     pub fn write(&self, out: &mut [u8; HEAD_BYTES_MAX]) -> usize {
         out[0] = u8::from(self.last) << 7 | u8::from(self.compressed) << 6 | self.opcode.bits();
         let masked = u8::from(self.mask.is_some()) << 7;
@@ -158,6 +160,7 @@ pub struct Frame {
 
 impl Frame {
     /// A frame of `payload`, which is masked already if `head` says so.
+    #[inline]
     pub(crate) fn new(head: &Head, payload: Bytes) -> Self {
         let mut bytes = [0; HEAD_BYTES_MAX];
         let size = head.write(&mut bytes);
@@ -171,24 +174,28 @@ impl Frame {
 
     /// The bytes of the head, which may be empty when the payload contains it.
     #[must_use]
+    #[inline]
     pub fn head(&self) -> &[u8] {
         &self.head[..usize::from(self.head_len)]
     }
 
     /// The bytes after the head.
     #[must_use]
+    #[inline]
     pub fn payload(&self) -> &Bytes {
         &self.payload
     }
 
     /// The bytes after the head.
     #[must_use]
+    #[inline]
     pub fn into_payload(self) -> Bytes {
         self.payload
     }
 
     /// Size on the wire in bytes.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         usize::from(self.head_len) + self.payload.len()
     }

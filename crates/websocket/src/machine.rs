@@ -293,9 +293,10 @@ impl Machine {
     }
 
     /// What `event` means for the connection, and what is answered.
-    fn step(&mut self, consumed: usize, all: usize, event: Option<Result<Event, ProtocolError>>) -> Step {
-        let mut consumed = consumed;
+    #[inline]
+    fn step(&mut self, mut consumed: usize, all: usize, event: Option<Result<Event, ProtocolError>>) -> Step {
         let reply = match &event {
+            None | Some(Ok(Event::Message(_))) => None,
             Some(Ok(Event::Ping(payload))) if !self.close_sent => Some(self.frame(OpCode::Pong, payload.clone())),
             Some(Ok(Event::Close(frame))) => {
                 self.deaf = true;

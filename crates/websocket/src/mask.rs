@@ -25,6 +25,7 @@ pub(crate) fn random_key() -> [u8; 4] {
 }
 
 /// Masks or unmasks `payload` in place, and turns `key` so that it fits the byte after the last.
+#[inline]
 pub(crate) fn apply(payload: &mut [u8], key: &mut [u8; 4]) {
     let wide = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);
     let (chunks, rest) = payload.as_chunks_mut::<8>();
@@ -34,7 +35,9 @@ pub(crate) fn apply(payload: &mut [u8], key: &mut [u8; 4]) {
     for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
         *byte ^= key;
     }
-    key.rotate_left(rest.len() % 4);
+    if !rest.len().is_multiple_of(4) {
+        key.rotate_left(rest.len() % 4);
+    }
 }
 
 #[cfg(test)]
