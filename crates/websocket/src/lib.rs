@@ -196,7 +196,7 @@
 //!
 //! # Compression
 //! Off unless asked for, on both sides: [`Upgrade::deflate`], [`ConnectOptions::deflate`]. Never compress a secret together
-//! with text that an attacker chooses: [`Outgoing::Uncompressed`].
+//! with text that an attacker chooses: [`Outgoing::Uncompressed`], [`MessageWriter::uncompressed`].
 //!
 //! What it costs in memory, measured:
 //! * A compressor allocates 371 KiB with the default window of 15 bits, 259 KiB with 12 and 245 KiB with 9, at any level;
@@ -348,6 +348,7 @@
 //! | `.close(frame)` | [`WebSocket::close`], which also waits for the peer's close |
 //! | `Error::Http(response)` | [`ConnectError::Refused`] |
 //! | `Error::ConnectionClosed` | `None`: a clean end is no error |
+//! | other errors of reading | [`ReceiveError`], with the close code that says the same: [`ReceiveError::close_code`] |
 //! | `Error::Capacity(..)` | [`ProtocolError::MessageTooBig`] in [`ReceiveError::Protocol`] |
 //! | `Error::WriteBufferFull(message)` | [`SendError::QueueFull`]; [`TrySendError::Full`] gives the message back |
 //! | `WebSocketConfig` | [`Limits`] |
