@@ -130,9 +130,7 @@ pub fn echo_instructions(engine: &str, size: usize, window: usize) -> f64 {
             let mut stream = server.connect("/echo").await;
             let mut buffer = vec![0; 64 * 1024];
             for _ in 0..rounds {
-                let (mut reader, mut writer) = stream.split();
-                let reading = read_bytes(&mut reader, &mut buffer, answer * window);
-                tokio::join!(writer.write_all(&batch), reading).0.expect("it reads");
+                there_and_back(&mut stream, &batch, &mut buffer, answer * window).await;
             }
         })
     };
@@ -142,26 +140,53 @@ pub fn echo_instructions(engine: &str, size: usize, window: usize) -> f64 {
 
 /// The same for one message delivered to one of many.
 pub fn fan_out_instructions(engine: &str, subscribers: usize, size: usize, window: usize) -> f64 {
-    let (frame, answer) = frame(size);
-    let batch = frame.repeat(window);
     let rounds = 10;
     let count = |rounds: usize| {
         counted(engine, async |server: &Server| {
-            let mut streams = Vec::new();
-            for _ in 0..subscribers {
-                streams.push(server.connect("/subscribe").await);
-            }
-            let mut publisher = server.connect("/publish").await;
-            let mut buffer = vec![0; 64 * 1024];
+            let mut room = FanOut::begin(server, subscribers, size, window).await;
             for _ in 0..rounds {
-                publisher.write_all(&batch).await.expect("it reads");
-                for stream in &mut streams {
-                    read_bytes(stream, &mut buffer, answer * window).await;
-                }
+                room.round().await;
             }
         })
     };
     (count(3 * rounds) - count(rounds)) / (2 * rounds * window * subscribers) as f64
+}
+
+/// Sends a batch and reads so many bytes of answers, both at once: large batches do not fit the kernel's buffers.
+async fn there_and_back(stream: &mut TcpStream, batch: &[u8], buffer: &mut [u8], answers: usize) {
+    let (mut reader, mut writer) = stream.split();
+    tokio::join!(writer.write_all(batch), read_bytes(&mut reader, buffer, answers)).0.expect("it reads");
+}
+
+/// A publisher and its subscribers.
+struct FanOut {
+    publisher: TcpStream,
+    subscribers: Vec<TcpStream>,
+    batch: Vec<u8>,
+    /// Bytes that each subscriber gets of a batch.
+    answers: usize,
+    buffer: Vec<u8>,
+}
+
+impl FanOut {
+    async fn begin(server: &Server, count: usize, size: usize, window: usize) -> Self {
+        let (frame, answer) = frame(size);
+        let mut subscribers = Vec::new();
+        for _ in 0..count {
+            subscribers.push(server.connect("/subscribe").await);
+        }
+        let publisher = server.connect("/publish").await;
+        let (batch, answers) = (frame.repeat(window), answer * window);
+        FanOut { publisher, subscribers, batch, answers, buffer: vec![0; 64 * 1024] }
+    }
+
+    /// Publishes a batch and waits until everybody has it.
+    async fn round(&mut self) {
+        self.publisher.write_all(&self.batch).await.expect("it reads");
+        for subscriber in &mut self.subscribers {
+            read_bytes(subscriber, &mut self.buffer, self.answers).await;
+        }
+    }
 }
 
 /// Instructions in user space of a server from its start to its end.
@@ -203,19 +228,7 @@ pub fn echo(engine: &str, size: usize, window: usize, messages: usize) -> f64 {
                     tokio::spawn(async move {
                         let mut buffer = vec![0; 64 * 1024];
                         for _ in 0..part {
-                            // Large batches do not fit the kernel's buffers, so both directions must move.
-                            let (mut reader, mut writer) = stream.split();
-                            let reading = async {
-                                let mut left = answer * window;
-                                while left > 0 {
-                                    let most = left.min(buffer.len());
-                                    let read = reader.read(&mut buffer[..most]).await.expect("it answers");
-                                    assert!(read > 0, "the server hung up");
-                                    left -= read;
-                                }
-                            };
-                            let (written, ()) = tokio::join!(writer.write_all(&batch), reading);
-                            written.expect("it reads");
+                            there_and_back(&mut stream, &batch, &mut buffer, answer * window).await;
                         }
                         stream
                     })
@@ -235,25 +248,15 @@ pub fn echo(engine: &str, size: usize, window: usize, messages: usize) -> f64 {
 /// Microseconds of the server's CPU for one message delivered to one of many.
 pub fn fan_out(engine: &str, subscribers: usize, size: usize, window: usize, messages: usize) -> f64 {
     let server = Server::start(engine);
-    let (frame, answer) = frame(size);
     Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
-        let mut streams = Vec::new();
-        for _ in 0..subscribers {
-            streams.push(server.connect("/subscribe").await);
-        }
-        let mut publisher = server.connect("/publish").await;
-        let batch = frame.repeat(window);
-        let mut buffer = vec![0; 64 * 1024];
+        let mut room = FanOut::begin(&server, subscribers, size, window).await;
         let rounds = messages / window;
         let mut before = 0.0;
         for round in 0..rounds + 2 {
             if round == 2 {
                 before = server.cpu();
             }
-            publisher.write_all(&batch).await.expect("it reads");
-            for stream in &mut streams {
-                read_bytes(stream, &mut buffer, answer * window).await;
-            }
+            room.round().await;
         }
         (server.cpu() - before) / (rounds * window * subscribers) as f64
     })
