@@ -1,10 +1,14 @@
 //! What is fuzzed, as functions of bytes that panic when a promise is broken. `fuzz_targets` hands them to libFuzzer, and
 //! `tests/bounded.rs` feeds them mutations of the corpus on stable Rust.
 
-use bytes::{BufMut, Bytes};
+#[path = "../../crates/websocket/tests/feed/mod.rs"]
+mod feed;
+
+use bytes::Bytes;
+use feed::{run, run_directly};
 use tidings_websocket::{
     Agreement, ConnectOptions, DeflateOptions, Event, HEAD_BYTES_MAX, Head, Kind, Limits, Machine, Message,
-    OriginPolicy, Outgoing, ProtocolError, Role, connect_over, handshake::ServerRequest, parse_request,
+    OriginPolicy, Outgoing, Role, connect_over, handshake::ServerRequest, parse_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -100,7 +104,7 @@ pub fn deflate(input: &[u8]) {
         wire.extend_from_slice(rest);
         let mut server = machine(Role::Server);
         server.receive_in_parts(in_parts);
-        for event in events(&mut server, &wire, usize::MAX) {
+        for event in run(&mut server, &wire, &[]).0 {
             match event {
                 Ok(Event::Message(message)) => assert!(message.len() <= MESSAGE_BYTES_MAX),
                 Ok(Event::Part(part)) => assert!(part.bytes.len() <= 2 << 20),
@@ -125,9 +129,9 @@ pub fn connection(input: &[u8]) {
         if choice & 8 == 0 { machine } else { machine.with_deflate(agreed, 1, 0) }
     };
     let (mut whole, mut cut_up) = (machine(), machine());
-    let seen = events(&mut whole, rest, usize::MAX);
-    assert_eq!(seen, events(&mut cut_up, rest, usize::from(*cut) + 1));
-    assert_eq!(seen, events_read_directly(&mut machine(), rest, 50 * (usize::from(*cut) + 1)));
+    let (seen, _) = run(&mut whole, rest, &[]);
+    assert_eq!(seen, run(&mut cut_up, rest, &[usize::from(*cut) + 1]).0);
+    assert_eq!(seen, run_directly(&mut machine(), rest, &[50 * (usize::from(*cut) + 1)]));
     let failures = seen.iter().filter(|event| event.is_err()).count();
     assert!(failures <= 1, "a connection fails once");
     if failures == 1 {
@@ -143,45 +147,4 @@ pub fn connection(input: &[u8]) {
             }
         }
     }
-}
-
-fn events(machine: &mut Machine, bytes: &[u8], cut: usize) -> Vec<Result<Event, ProtocolError>> {
-    let mut bytes = bytes.to_vec();
-    let mut events = Vec::new();
-    for piece in bytes.chunks_mut(cut.min(1 << 30)) {
-        let mut at = 0;
-        while at < piece.len() {
-            let step = machine.receive(&mut piece[at..]);
-            assert!(step.consumed > 0, "a machine makes progress");
-            at += step.consumed;
-            events.extend(step.event);
-        }
-    }
-    events
-}
-
-/// The same with long payloads read straight into the messages.
-fn events_read_directly(machine: &mut Machine, mut bytes: &[u8], cut: usize) -> Vec<Result<Event, ProtocolError>> {
-    let (mut events, mut input) = (Vec::new(), Vec::new());
-    while !bytes.is_empty() || !input.is_empty() {
-        let mut arrive = |room: usize| {
-            let arrived;
-            (arrived, bytes) = bytes.split_at(cut.min(room).min(bytes.len()));
-            arrived
-        };
-        let direct = match input.is_empty() {
-            true => machine.receive_directly(|room| room.put_slice(arrive(room.remaining_mut())), &mut input),
-            false => None,
-        };
-        let step = direct.map(|((), step)| step).unwrap_or_else(|| {
-            if input.is_empty() {
-                input.extend_from_slice(arrive(usize::MAX));
-            }
-            let step = machine.receive(&mut input);
-            input.drain(..step.consumed);
-            step
-        });
-        events.extend(step.event);
-    }
-    events
 }
