@@ -58,9 +58,14 @@ impl<'a> Target<'a> {
             Some("wss" | "https") => true,
             _ => return Err(ConnectError::Url),
         };
-        let host = uri.host().ok_or(ConnectError::Url)?.trim_start_matches('[').trim_end_matches(']');
+        let host = without_brackets(uri.host().ok_or(ConnectError::Url)?);
         Ok(Target { tls, host, port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }) })
     }
+}
+
+/// The address of `[address]`, as URLs write IPv6 (RFC 3986 §3.2.2); anything else as it is.
+pub(super) fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 pub(super) async fn dial(uri: &Uri, options: &ConnectOptions) -> Result<ClientStream, ConnectError> {

@@ -1,7 +1,10 @@
 //! Which proxy the environment names for a URL, by the rules of curl. Reads variables through a function, so that it can be
 //! tried without setting any.
 
-use super::{InvalidProxy, Proxy, dial::Target};
+use super::{
+    InvalidProxy, Proxy,
+    dial::{Target, without_brackets},
+};
 use http::Uri;
 use std::net::IpAddr;
 
@@ -41,7 +44,7 @@ fn covers(exception: &str, target: &Target<'_>) -> bool {
     if name.is_empty() || port.is_some_and(|port| port.parse() != Ok(target.port)) {
         return false;
     }
-    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let name = without_brackets(name);
     if let Ok(address) = target.host.parse() {
         return is_in(address, name);
     }

@@ -1,6 +1,6 @@
 //! Reaching a server through a proxy: HTTP's CONNECT, and SOCKS5 (RFC 1928, RFC 1929).
 
-use super::{ConnectError, credentials::Credentials, environment, response};
+use super::{ConnectError, credentials::Credentials, dial::without_brackets, environment, response};
 use bytes::BytesMut;
 use http::Uri;
 use std::{fmt, net::IpAddr, str::FromStr};
@@ -44,7 +44,7 @@ impl FromStr for Proxy {
                 return Err(InvalidProxy);
             }
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = without_brackets(authority.host()).to_owned();
         Ok(Proxy { kind, host, port: authority.port_u16().unwrap_or(port), credentials })
     }
 }
