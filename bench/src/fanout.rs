@@ -12,10 +12,11 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use serde::Serialize;
-use tidings_protocol::{Command, Payload, PublishRequest, Request, json};
+use tidings_protocol::{Command, Payload, PublishRequest, Request};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::ENCODING;
 use crate::cli::FanoutArgs;
 use crate::limits;
 use crate::load::{self, is_ping};
@@ -257,7 +258,7 @@ async fn subscriber(mut wire: Wire, shared: &Shared, histogram: &Mutex<Histogram
     loop {
         let message = wire.receive().await?;
         for _ in 0..note(message.as_str(), &mut seen, shared, histogram)? {
-            wire.send(json::encode_commands(&[Command::PONG])).await?;
+            wire.send(ENCODING.encode_commands(&[Command::PONG])?).await?;
         }
     }
 }
@@ -393,7 +394,7 @@ impl Publisher {
         let request = PublishRequest { channel: CHANNEL.to_owned(), data: Some(data), ..Default::default() };
         // Nobody tells the replies apart; ids only have to be above zero.
         let id = u32::try_from(self.published % u64::from(u32::MAX) + 1)?;
-        let command = json::encode_commands(&[Command::new(id, Request::Publish(request))]);
+        let command = ENCODING.encode_commands(&[Command::new(id, Request::Publish(request))])?;
         let turn = usize::try_from(self.published / limits::TURN)? % self.senders.len();
         self.senders[turn].send(command).await.context("a publisher has ended")
     }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use tidings_protocol::{Command, json};
+use tidings_protocol::Command;
 use tokio::task::JoinSet;
 
+use crate::ENCODING;
 use crate::cli::IdleArgs;
 use crate::limits;
 use crate::load::{self, is_ping};
@@ -114,7 +115,7 @@ async fn idler(mut wire: Wire, pings: Arc<AtomicU64>) -> Result<()> {
         let message = wire.receive().await?;
         for _ in message.as_str().split('\n').filter(|line| is_ping(line)) {
             pings.fetch_add(1, Relaxed);
-            wire.send(json::encode_commands(&[Command::PONG])).await?;
+            wire.send(ENCODING.encode_commands(&[Command::PONG])?).await?;
         }
     }
 }

@@ -17,6 +17,9 @@ mod report;
 mod target;
 mod wire;
 
+/// What the load connections speak.
+const ENCODING: tidings_protocol::Encoding = tidings_protocol::Encoding::Json;
+
 /// Runs one measurement and prints its result on standard output; progress goes to standard error.
 ///
 /// Wants a multi-threaded tokio runtime with everything enabled. Without `--server` it starts this very program with

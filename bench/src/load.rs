@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use tidings_protocol::{Command, ConnectRequest, Reply, Request, Response, SubscribeRequest, json};
+use tidings_protocol::{Command, ConnectRequest, Reply, Request, Response, SubscribeRequest};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::ENCODING;
 use crate::limits;
 use crate::target::Target;
 use crate::wire::Wire;
@@ -61,15 +62,15 @@ async fn open_one(target: &Target, user: &str, channel: Option<&str>) -> Result<
 }
 
 async fn ask(wire: &mut Wire, id: u32, request: Request) -> Result<Response> {
-    wire.send(json::encode_commands(&[Command::new(id, request)])).await?;
+    wire.send(ENCODING.encode_commands(&[Command::new(id, request)])?).await?;
     loop {
         let message = wire.receive().await?;
-        for reply in json::decode_replies(message.as_bytes())? {
+        for reply in ENCODING.replies(message.as_bytes())? {
             match reply {
                 Reply::Answer { id: answered, result } if answered == id => {
                     return result.map_err(|error| anyhow!("the server answered: {error}"));
                 }
-                Reply::Ping => wire.send(json::encode_commands(&[Command::PONG])).await?,
+                Reply::Ping => wire.send(ENCODING.encode_commands(&[Command::PONG])?).await?,
                 _ => {}
             }
         }
@@ -79,7 +80,7 @@ async fn ask(wire: &mut Wire, id: u32, request: Request) -> Result<Response> {
 /// The lines of one message: answers pings and gives back the others.
 pub(crate) async fn without_pings<'m>(wire: &mut Wire, message: &'m str) -> Result<impl Iterator<Item = &'m str>> {
     for _ in message.split('\n').filter(|line| is_ping(line)) {
-        wire.send(json::encode_commands(&[Command::PONG])).await?;
+        wire.send(ENCODING.encode_commands(&[Command::PONG])?).await?;
     }
     Ok(message.split('\n').filter(|line| !is_ping(line)))
 }

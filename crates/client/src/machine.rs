@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidings_protocol::{
-    Command, ConnectRequest, ConnectResult, Disconnect, Error, Payload, Push, PushEvent, RefreshRequest, RefreshResult,
-    Reply, Request, Response, SubscribeRequest, SubscribeResult, json,
+    Command, ConnectRequest, ConnectResult, Disconnect, Encoding, Error, Payload, Push, PushEvent, RefreshRequest,
+    RefreshResult, Reply, Request, Response, SubscribeRequest, SubscribeResult,
 };
 
 use crate::backoff::Backoff;
@@ -27,6 +27,9 @@ use requests::{Purpose, Requests};
 use subscription::{Position, Subscription};
 
 pub(crate) use subscription::Settings as SubscriptionSettings;
+
+/// What this client speaks.
+const ENCODING: Encoding = Encoding::Json;
 
 /// What the driver has to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -313,7 +316,7 @@ impl Machine {
         if let Link::Up(up) = &mut self.link {
             up.heard = now;
         }
-        let Ok(replies) = json::decode_replies(message) else {
+        let Ok(replies) = ENCODING.replies(message) else {
             return self.end(local_disconnect(local::BAD_PROTOCOL, "the server sent something else than the protocol"));
         };
         for reply in replies {
@@ -329,7 +332,7 @@ impl Machine {
         if let Link::Up(up) = &self.link
             && up.answers_pings
         {
-            self.outgoing.push(json::encode_commands(&[Command::PONG]));
+            self.outgoing.extend(ENCODING.encode_commands(&[Command::PONG]));
         }
     }
 
@@ -528,7 +531,14 @@ impl Machine {
 
     fn command(&mut self, purpose: Purpose, request: Request, now: Instant) -> u32 {
         let id = self.requests.begin(purpose, now + limits::REPLY_TIME);
-        self.outgoing.push(json::encode_commands(&[Command::new(id, request)]));
+        match ENCODING.encode_commands(&[Command::new(id, request)]) {
+            Ok(command) => self.outgoing.push(command),
+            // Nothing is sent, and the answer is what the server would say of data that it cannot read.
+            Err(error) => {
+                let error = Error { message: error.to_string().into(), ..Error::BAD_REQUEST };
+                self.handle_answer(id, Err(error), now);
+            }
+        }
         id
     }
 
@@ -541,7 +551,7 @@ impl Machine {
         };
         // A command that is too large for a batch goes alone.
         let count = self.outgoing.iter().take_while(fits).count().max(1).min(self.outgoing.len());
-        (count > 0).then(|| json::join(self.outgoing.drain(..count)))
+        (count > 0).then(|| ENCODING.join(self.outgoing.drain(..count)))
     }
 
     fn answer(&mut self, key: u64, answer: Result<Response, RequestError>) {

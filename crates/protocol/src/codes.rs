@@ -173,6 +173,10 @@ messages! {
 }
 
 impl Unsubscribe {
+    /// The client ended the subscription by itself; never sent, but told to applications.
+    pub const CLIENT: Self = Self::constant(0, "client unsubscribed");
+    /// The subscription ended with its connection; never sent, but told to applications.
+    pub const DISCONNECTED: Self = Self::constant(1, "client disconnected");
     /// The server ended the subscription for good.
     pub const SERVER: Self = Self::constant(2000, "server unsubscribe");
     /// The position was lost: subscribe again and recover.

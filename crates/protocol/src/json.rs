@@ -10,22 +10,9 @@ use serde_json::de::SliceRead;
 use serde_json::{Deserializer, StreamDeserializer};
 
 use crate::codes::{Disconnect, Error, Unsubscribe};
+use crate::encoding::{DecodeError, EncodeError};
 use crate::reply::{Connect, Join, Leave, Message, Publication, Push, PushEvent, Refresh, Reply, Response, Subscribe};
 use crate::{Command, Request};
-
-/// This frame is not made of messages.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// There is no message in it.
-    #[error("an empty frame")]
-    Empty,
-    /// Something else than an object stands in it.
-    #[error("a message is not an object")]
-    NotAnObject,
-    /// An object of it is malformed, or a field has the wrong type.
-    #[error("malformed message: {0}")]
-    Malformed(#[from] serde_json::Error),
-}
 
 /// The commands of one frame, in order; reading stops at the first malformed one.
 #[must_use]
@@ -51,20 +38,26 @@ pub fn decode_replies(frame: &[u8]) -> Result<Vec<Reply>, DecodeError> {
 }
 
 /// Writes one reply.
-#[must_use]
-pub fn encode_reply(reply: &Reply) -> Bytes {
-    encode(&ReplyOut(reply)).into()
+///
+/// # Errors
+/// [`EncodeError`] when it carries binary data.
+pub fn encode_reply(reply: &Reply) -> Result<Bytes, EncodeError> {
+    encode(&ReplyOut(reply))
 }
 
 /// Writes one push as a reply of its own, as transports in both directions want it.
-#[must_use]
-pub fn encode_push(channel: &str, event: &PushEvent) -> Bytes {
-    encode(&PushReplyOut { push: PushOut { channel, event } }).into()
+///
+/// # Errors
+/// [`EncodeError`] when it carries binary data.
+pub fn encode_push(channel: &str, event: &PushEvent) -> Result<Bytes, EncodeError> {
+    encode(&PushReplyOut { push: PushOut { channel, event } })
 }
 
 /// Writes one publication as a push, without owning it.
-#[must_use]
-pub fn encode_publication(channel: &str, publication: &Publication) -> Bytes {
+///
+/// # Errors
+/// [`EncodeError`] when it carries binary data.
+pub fn encode_publication(channel: &str, publication: &Publication) -> Result<Bytes, EncodeError> {
     #[derive(Serialize)]
     struct Out<'a> {
         push: PubOut<'a>,
@@ -75,13 +68,19 @@ pub fn encode_publication(channel: &str, publication: &Publication) -> Bytes {
         #[serde(rename = "pub")]
         publication: &'a Publication,
     }
-    encode(&Out { push: PubOut { channel, publication } }).into()
+    encode(&Out { push: PubOut { channel, publication } })
 }
 
 /// Writes commands into one frame.
-#[must_use]
-pub fn encode_commands(commands: &[Command]) -> Bytes {
-    join(commands.iter().map(|command| encode(&CommandOut(command))))
+///
+/// # Errors
+/// [`EncodeError`] when one of them carries binary data.
+pub fn encode_commands(commands: &[Command]) -> Result<Bytes, EncodeError> {
+    if let [command] = commands {
+        return encode(&CommandOut(command));
+    }
+    let written = commands.iter().map(|command| encode(&CommandOut(command)));
+    Ok(join(written.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Joins messages that are already written into one frame.
@@ -142,8 +141,9 @@ fn not_empty<T>(messages: Vec<T>) -> Result<Vec<T>, DecodeError> {
     if messages.is_empty() { Err(DecodeError::Empty) } else { Ok(messages) }
 }
 
-fn encode<T: Serialize>(message: &T) -> Vec<u8> {
-    serde_json::to_vec(message).expect("messages have string keys and write into memory")
+/// Messages have string keys and are written into memory, so binary data is all that can fail.
+fn encode<T: Serialize>(message: &T) -> Result<Bytes, EncodeError> {
+    Ok(serde_json::to_vec(message)?.into())
 }
 
 /// A command as it stands in the frame; of several methods the first in this order counts.

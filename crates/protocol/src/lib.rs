@@ -1,7 +1,8 @@
 //! The words on the wire of the open real-time protocol that the Centrifugo client SDKs speak, and their JSON form.
 //!
 //! A client sends [`Command`]s, the server answers with [`Reply`]s, and whatever it sends unasked is a [`Push`] inside
-//! a reply. A transport frame carries one or more of them; [`json`] turns frames into values and back, for both sides.
+//! a reply. A transport frame carries one or more of them; [`Encoding`] turns frames into values and back, for both
+//! sides, by the codec that the connection speaks.
 //!
 //! The rules are in `PROTOCOL.md` beside this crate's sources.
 //!
@@ -11,6 +12,7 @@
 
 mod codes;
 mod command;
+mod encoding;
 pub mod json;
 mod payload;
 mod reply;
@@ -21,18 +23,10 @@ pub use command::{
     Command, ConnectRequest, HistoryRequest, PresenceRequest, PresenceStatsRequest, PublishRequest, RefreshRequest,
     Request, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest, UnsubscribeRequest, subscribe_flag,
 };
+pub use encoding::{DecodeError, EncodeError, Encoding};
 pub use payload::{InvalidJson, PAYLOAD_DEPTH_MAX, Payload};
 pub use reply::{
     ClientInfo, Connect, ConnectResult, HistoryResult, Join, Leave, Message, PresenceResult, PresenceStatsResult,
     Publication, PublishResult, Push, PushEvent, Refresh, RefreshResult, Reply, Response, RpcResult, StreamPosition,
     SubRefreshResult, Subscribe, SubscribeResult, UnsubscribeResult,
 };
-
-/// How the messages of one connection are written. Protobuf is the other form that the protocol knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Encoding {
-    /// Objects of JSON text, joined by a newline: subprotocol `centrifuge-json`, or none at all.
-    #[default]
-    Json,
-}

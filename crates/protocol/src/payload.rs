@@ -1,8 +1,9 @@
-//! What applications send through us: one JSON value that we carry and never look into.
+//! What applications send through us, and we carry and never look into: one JSON value, or bytes.
 
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -12,11 +13,18 @@ use serde_json::value::RawValue;
 /// subscriber off again and again, because recovery would bring it back.
 pub const PAYLOAD_DEPTH_MAX: usize = 128;
 
-/// The text of one valid JSON value without raw line breaks, at most [`PAYLOAD_DEPTH_MAX`] deep. Cheap to clone.
+/// One valid JSON value, or bytes of the application's own form, and it says which. Cheap to clone.
 ///
-/// Line breaks between tokens are removed on the way in, because messages in a frame are separated by them.
+/// JSON is kept as its text, at most [`PAYLOAD_DEPTH_MAX`] deep. Line breaks between tokens are removed on the way in,
+/// because messages in a frame are separated by them. Bytes reach only those whose encoding can carry them.
 #[derive(Clone)]
-pub struct Payload(Arc<RawValue>);
+pub struct Payload(Form);
+
+#[derive(Clone)]
+enum Form {
+    Json(Arc<RawValue>),
+    Bytes(Bytes),
+}
 
 /// These bytes are not exactly one JSON value in UTF-8, or one that is nested too deep.
 #[derive(Debug, thiserror::Error)]
@@ -40,24 +48,36 @@ impl Payload {
         Ok(Self::from_raw(serde_json::value::to_raw_value(value)?)?)
     }
 
+    /// Takes bytes that are no JSON, or shall not be read as such.
+    #[must_use]
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self(Form::Bytes(bytes))
+    }
+
     /// Reads the value as a `T`.
     ///
     /// # Errors
-    /// [`InvalidJson`] when the value does not have that shape.
+    /// [`InvalidJson`] when the value does not have that shape; bytes are read as JSON text, which they may be.
     pub fn to_value<'a, T: Deserialize<'a>>(&'a self) -> Result<T, InvalidJson> {
-        Ok(serde_json::from_str(self.as_str())?)
+        Ok(serde_json::from_slice(self.as_bytes())?)
     }
 
-    /// The JSON text.
+    /// The JSON text; `None` for bytes.
     #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.get()
+    pub fn as_json(&self) -> Option<&str> {
+        match &self.0 {
+            Form::Json(json) => Some(json.get()),
+            Form::Bytes(_) => None,
+        }
     }
 
-    /// The JSON text as bytes.
+    /// The bytes, or those of the JSON text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.as_str().as_bytes()
+        match &self.0 {
+            Form::Json(json) => json.get().as_bytes(),
+            Form::Bytes(bytes) => bytes,
+        }
     }
 
     fn from_raw(raw: Box<RawValue>) -> Result<Self, serde_json::Error> {
@@ -67,10 +87,10 @@ impl Payload {
         // A valid JSON string holds no raw control character, so a line break can only stand between tokens.
         let line_break = |c: char| c == '\n' || c == '\r';
         if !raw.get().contains(line_break) {
-            return Ok(Self(raw.into()));
+            return Ok(Self(Form::Json(raw.into())));
         }
         let one_line = raw.get().replace(line_break, " ");
-        Ok(Self(RawValue::from_string(one_line)?.into()))
+        Ok(Self(Form::Json(RawValue::from_string(one_line)?.into())))
     }
 }
 
@@ -100,13 +120,16 @@ fn is_too_deep(json: &[u8]) -> bool {
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match &self.0 {
+            Form::Json(json) => f.write_str(json.get()),
+            Form::Bytes(bytes) => write!(f, "{bytes:?}"),
+        }
     }
 }
 
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.as_json().is_some() == other.as_json().is_some() && self.as_bytes() == other.as_bytes()
     }
 }
 
@@ -114,7 +137,10 @@ impl Eq for Payload {}
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        match &self.0 {
+            Form::Json(json) => json.serialize(serializer),
+            Form::Bytes(_) => Err(serde::ser::Error::custom("binary data")),
+        }
     }
 }
 

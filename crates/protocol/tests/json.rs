@@ -1,9 +1,10 @@
 //! The JSON form, held against frames that were observed between stock SDKs and servers (`golden/`).
 
-use tidings_protocol::json::{self, DecodeError};
+use bytes::Bytes;
+use tidings_protocol::json;
 use tidings_protocol::{
-    ClientInfo, Command, ConnectResult, Disconnect, Error, PAYLOAD_DEPTH_MAX, Payload, Publication, Push, PushEvent,
-    Reply, Request, Response, Unsubscribe,
+    ClientInfo, Command, ConnectResult, DecodeError, Disconnect, Encoding, Error, PAYLOAD_DEPTH_MAX, Payload,
+    Publication, Push, PushEvent, Reply, Request, Response, Unsubscribe,
 };
 
 const COMMANDS: &str = include_str!("golden/commands.jsonl");
@@ -13,7 +14,7 @@ const REPLIES: &str = include_str!("golden/replies.jsonl");
 fn every_golden_command_is_read_and_written_back_byte_for_byte() {
     for line in COMMANDS.lines() {
         let commands = json::decode_commands(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}"));
-        assert_eq!(json::encode_commands(&commands), line);
+        assert_eq!(json::encode_commands(&commands).unwrap(), line);
     }
 }
 
@@ -22,7 +23,7 @@ fn every_golden_reply_is_read_and_written_back_byte_for_byte() {
     for line in REPLIES.lines() {
         let replies = json::decode_replies(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}"));
         assert_eq!(replies.len(), 1);
-        assert_eq!(json::encode_reply(&replies[0]), line);
+        assert_eq!(json::encode_reply(&replies[0]).unwrap(), line);
     }
 }
 
@@ -38,16 +39,16 @@ fn the_golden_connect_reply_is_what_we_write() {
             ..ConnectResult::default()
         })),
     );
-    assert_eq!(json::encode_reply(&reply), REPLIES.lines().nth(1).unwrap());
+    assert_eq!(json::encode_reply(&reply).unwrap(), REPLIES.lines().nth(1).unwrap());
 }
 
 #[test]
 fn a_whole_frame_is_many_messages_joined_by_one_newline() {
     let commands = json::decode_commands(COMMANDS.as_bytes()).unwrap();
     assert_eq!(commands.len(), COMMANDS.lines().count());
-    assert_eq!(json::encode_commands(&commands), COMMANDS.trim_end());
+    assert_eq!(json::encode_commands(&commands).unwrap(), COMMANDS.trim_end());
     let replies = json::decode_replies(REPLIES.as_bytes()).unwrap();
-    assert_eq!(json::join(replies.iter().map(json::encode_reply)), REPLIES.trim_end());
+    assert_eq!(json::join(replies.iter().map(|reply| json::encode_reply(reply).unwrap())), REPLIES.trim_end());
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn reading_is_lenient_about_white_space_unknown_fields_and_null() {
         r#"{"id":2,"connect":null,"subscribe":{"channel":"a","token":null,"recover":null,"offset":null,"data":null}}"#,
     ] {
         let commands = json::decode_commands(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
-        assert_eq!(json::encode_commands(&commands), r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+        assert_eq!(json::encode_commands(&commands).unwrap(), r#"{"id":2,"subscribe":{"channel":"a"}}"#);
     }
 }
 
@@ -135,9 +136,9 @@ fn a_payload_is_relayed_as_it_was_written_but_without_line_breaks() {
         ("{\n  \"a\": 1,\r\n  \"b\": 2\n}", "{   \"a\": 1,    \"b\": 2 }"),
     ] {
         let payload = Payload::parse(written.as_bytes()).unwrap();
-        assert_eq!(payload.as_str(), relayed);
+        assert_eq!(payload.as_json(), Some(relayed));
         let frame = json::encode_publication("a", &Publication { data: Some(payload), ..Publication::default() });
-        assert_eq!(frame, format!(r#"{{"push":{{"channel":"a","pub":{{"data":{relayed}}}}}}}"#));
+        assert_eq!(frame.unwrap(), format!(r#"{{"push":{{"channel":"a","pub":{{"data":{relayed}}}}}}}"#));
     }
 }
 
@@ -146,8 +147,21 @@ fn a_payload_is_exactly_one_json_value() {
     for bad in ["", " ", "{", "{} {}", "nul", "'a'", "{\"a\":\"line\nbreak\"}", "\u{feff}1"] {
         assert!(Payload::parse(bad.as_bytes()).is_err(), "{bad}");
     }
-    assert_eq!(Payload::parse(b" 1 ").unwrap().as_str(), "1");
+    assert_eq!(Payload::parse(b" 1 ").unwrap().as_json(), Some("1"));
     assert!(Payload::parse(b"\"\xc3\"").is_err(), "bad UTF-8");
+}
+
+/// Close 3506: whoever speaks JSON cannot be given what is not JSON.
+#[test]
+fn bytes_are_a_payload_of_their_own_kind_and_json_cannot_carry_them() {
+    let bytes = Payload::from_bytes(Bytes::from_static(b"1"));
+    assert_eq!((bytes.as_json(), bytes.as_bytes()), (None, &b"1"[..]));
+    assert_ne!(bytes, Payload::parse(b"1").unwrap(), "the same bytes, but not the same value");
+    let publication = Publication { data: Some(bytes), ..Publication::default() };
+    let event = PushEvent::Pub(publication.clone());
+    assert!(Encoding::Json.encode_publication("a", &publication).is_err());
+    assert!(Encoding::Json.encode_push("a", &event).is_err());
+    assert!(Encoding::Json.encode_reply(&Reply::push("a", event)).is_err());
 }
 
 #[test]
@@ -169,9 +183,9 @@ fn pushes_are_written_alike_from_parts_and_as_a_whole() {
         ..Publication::default()
     };
     let event = PushEvent::Pub(publication.clone());
-    let whole = json::encode_reply(&Reply::push("a", event.clone()));
-    assert_eq!(json::encode_publication("a", &publication), whole);
-    assert_eq!(json::encode_push("a", &event), whole);
+    let whole = json::encode_reply(&Reply::push("a", event.clone())).unwrap();
+    assert_eq!(json::encode_publication("a", &publication).unwrap(), whole);
+    assert_eq!(json::encode_push("a", &event).unwrap(), whole);
 }
 
 #[test]

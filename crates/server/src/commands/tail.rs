@@ -92,7 +92,7 @@ async fn print_all(client: &Client, args: &TailArgs, mut subscription: Subscript
             None => break,
         };
         for data in publications.into_iter().filter_map(|publication| publication.data) {
-            if writeln!(out, "{}", data.as_str()).and_then(|()| out.flush()).is_err() {
+            if writeln!(out, "{}", data.as_json().unwrap_or_default()).and_then(|()| out.flush()).is_err() {
                 return Ok(());
             }
             left = left.saturating_sub(1);
