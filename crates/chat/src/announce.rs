@@ -5,8 +5,8 @@
 
 use std::sync::OnceLock;
 
-use tidings_hub::{Channel, Hub, Target};
-use tidings_protocol::{Disconnect, Unsubscribe};
+use tidings_hub::{ChannelName, Hub, NewPublication, Order, Target};
+use tidings_protocol::{Disconnect, Payload, Unsubscribe};
 
 use crate::{
     events::{Event, EventKind, PersonEvent, RoomCard, RoomReference, Typing},
@@ -29,33 +29,39 @@ impl Announcer {
     pub(crate) async fn announce(&self, applied: &Applied) {
         let Some(hub) = self.hub.get() else { return };
         for session in &applied.ended {
-            self.end_session(*session);
+            self.end_session(*session).await;
         }
         for event in &applied.events {
             let channel = room_channel(event.room);
             if let EventKind::MemberLeft { member } = &event.kind {
-                hub.unsubscribe(Target::User(&member.id.to_string()), Some(&channel), &Unsubscribe::SERVER);
+                let member = Target::User(member.id.to_string());
+                hub.order(Order::unsubscribe(member, Some(channel.clone()), Unsubscribe::SERVER)).await;
             }
-            if let Err(error) = hub.announce(&channel, event.publication()).await {
-                // It is stored; the hub reads it from there before the next one.
-                tracing::warn!(%error, %channel, number = event.number, "an event could not be announced");
-            }
+            hub.announce(&channel, event.publication());
             if let Some((person, told)) = for_the_person(event, &applied.outcome) {
-                hub.publish_ephemeral(&person_channel(person), told.payload(), None);
+                tell(hub, &person_channel(person), told.payload()).await;
             }
         }
     }
 
-    pub(crate) fn typing(&self, room: RoomId, typing: &Typing) {
+    pub(crate) async fn typing(&self, room: RoomId, typing: &Typing) {
         if let Some(hub) = self.hub.get() {
-            hub.publish_ephemeral(&room_channel(room), typing.payload(), None);
+            tell(hub, &room_channel(room), typing.payload()).await;
         }
     }
 
-    pub(crate) fn end_session(&self, session: SessionId) {
+    pub(crate) async fn end_session(&self, session: SessionId) {
         if let Some(hub) = self.hub.get() {
-            hub.disconnect(Target::Tag(&session.to_string()), &Disconnect::FORCE_DISCONNECT);
+            let session = Target::Tag(session.to_string());
+            hub.order(Order::disconnect(session, Disconnect::FORCE_DISCONNECT)).await;
         }
+    }
+}
+
+/// Tells those who are there now (promise G8).
+async fn tell(hub: &Hub, channel: &ChannelName, what: Payload) {
+    if let Err(error) = hub.publish(channel, NewPublication::ephemeral(what)).await {
+        tracing::debug!(%error, %channel, "a notice was not passed on");
     }
 }
 
@@ -73,11 +79,11 @@ fn for_the_person(event: &Event, outcome: &Outcome) -> Option<(PersonId, PersonE
 }
 
 /// `room:<id>`, the channel of a room.
-pub(crate) fn room_channel(room: RoomId) -> Channel {
-    Channel::parse(&format!("room:{room}")).expect("a room's channel is a channel")
+pub(crate) fn room_channel(room: RoomId) -> ChannelName {
+    ChannelName::parse(&format!("room:{room}")).expect("a room's channel is a channel")
 }
 
 /// `user:<id>`, the channel of one person.
-pub(crate) fn person_channel(person: PersonId) -> Channel {
-    Channel::parse(&format!("user:{person}")).expect("a person's channel is a channel")
+pub(crate) fn person_channel(person: PersonId) -> ChannelName {
+    ChannelName::parse(&format!("user:{person}")).expect("a person's channel is a channel")
 }

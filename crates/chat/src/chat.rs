@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tidings_hub::ChannelOptions;
+
 use crate::{
     announce::Announcer,
     history::RoomHistory,
@@ -18,6 +20,7 @@ use crate::{
         SIGN_INS_PER_ACCOUNT, SWEEPS_PER_EXPIRY,
     },
     passwords::Hasher,
+    policy::room_options,
     rates::{Backoff, Buckets},
     secrets::{Code, Digested},
     store::{
@@ -62,7 +65,9 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) writer: Writer,
     pub(crate) announcer: Arc<Announcer>,
-    pub(crate) history: Arc<RoomHistory>,
+    /// How the channels of rooms and of persons work.
+    pub(crate) room_options: Arc<ChannelOptions>,
+    pub(crate) person_options: Arc<ChannelOptions>,
     pub(crate) hasher: Hasher,
     pub(crate) clock: Clock,
     pub(crate) limiters: Limiters,
@@ -120,7 +125,8 @@ impl Chat {
         let writer = Writer::start(store.clone(), announcer.clone(), clock.clone());
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let parts = Arc::new(Parts {
-            history: Arc::new(RoomHistory::new(store.clone())),
+            room_options: room_options(Arc::new(RoomHistory::new(store.clone()))),
+            person_options: Arc::default(),
             store,
             writer,
             announcer,
@@ -207,7 +213,7 @@ async fn sweep(parts: Weak<Parts>, interval: Duration) {
         match parts.store.sessions_ended(since.minus(SESSION_SWEEP_OVERLAP)).await {
             Ok(ended) => {
                 for session in ended {
-                    parts.announcer.end_session(session);
+                    parts.announcer.end_session(session).await;
                 }
                 since = now;
             }

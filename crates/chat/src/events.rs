@@ -212,7 +212,7 @@ mod tests {
         };
         let posted = Event { room: room(), number: 12, time, kind: EventKind::MessagePosted { message } };
         assert_eq!(
-            payload(&posted).as_str(),
+            payload(&posted).as_json().unwrap(),
             concat!(
                 r#"{"type":"message.posted","number":12,"time":1763630000123,"message":{"#,
                 r#""id":"03030303-0303-0303-0303-030303030303","room":"02020202-0202-0202-0202-020202020202","#,
@@ -223,18 +223,18 @@ mod tests {
         );
         let joined = Event { room: room(), number: 13, time, kind: EventKind::MemberJoined { member: ana() } };
         assert_eq!(
-            payload(&joined).as_str(),
+            payload(&joined).as_json().unwrap(),
             concat!(
                 r#"{"type":"member.joined","number":13,"time":1763630000123,"#,
                 r#""member":{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}}"#
             )
         );
         assert_eq!(
-            Typing { person: ana() }.payload().as_str(),
+            Typing { person: ana() }.payload().as_json().unwrap(),
             r#"{"type":"typing","person":{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}}"#
         );
         assert_eq!(
-            PersonEvent::RoomRemoved { room: RoomReference { id: room() } }.payload().as_str(),
+            PersonEvent::RoomRemoved { room: RoomReference { id: room() } }.payload().as_json().unwrap(),
             r#"{"type":"room.removed","room":{"id":"02020202-0202-0202-0202-020202020202"}}"#
         );
     }

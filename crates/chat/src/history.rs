@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tidings_hub::{Channel, History, HistoryError, Query};
+use tidings_hub::{ChannelName, History, HistoryError, HistoryQuery};
 use tidings_protocol::StreamPosition;
 
 use crate::{
@@ -23,7 +23,7 @@ impl RoomHistory {
         Self { store }
     }
 
-    async fn page(&self, channel: &Channel, page: Page) -> Result<EventPage, HistoryError> {
+    async fn page(&self, channel: &ChannelName, page: Page) -> Result<EventPage, HistoryError> {
         let room = channel.name_in("room").and_then(RoomId::parse).ok_or(HistoryError::UnknownChannel)?;
         let page = self.store.events(room, None, page).await.map_err(unavailable)?;
         page.ok_or(HistoryError::UnknownChannel)
@@ -31,7 +31,7 @@ impl RoomHistory {
 }
 
 impl History for RoomHistory {
-    fn position<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<StreamPosition, HistoryError>> {
+    fn position<'a>(&'a self, channel: &'a ChannelName) -> BoxFuture<'a, Result<StreamPosition, HistoryError>> {
         Box::pin(async move {
             let page = self.page(channel, Page { from: PageFrom::End, limit: 0 }).await?;
             Ok(StreamPosition { offset: page.offset, epoch: page.epoch })
@@ -40,9 +40,9 @@ impl History for RoomHistory {
 
     fn read<'a>(
         &'a self,
-        channel: &'a Channel,
-        query: Query,
-    ) -> BoxFuture<'a, Result<tidings_hub::Page, HistoryError>> {
+        channel: &'a ChannelName,
+        query: HistoryQuery,
+    ) -> BoxFuture<'a, Result<tidings_hub::HistoryPage, HistoryError>> {
         Box::pin(async move {
             let from = match (query.since, query.reverse) {
                 (None, true) => PageFrom::End,
@@ -56,7 +56,7 @@ impl History for RoomHistory {
                 publications.reverse();
             }
             let top = StreamPosition { offset: page.offset, epoch: page.epoch };
-            Ok(tidings_hub::Page { publications, top })
+            Ok(tidings_hub::HistoryPage { publications, top })
         })
     }
 }

@@ -12,7 +12,7 @@
 //! # async fn example(from: IpAddr, unix_millis: fn() -> i64) -> Result<(), Box<dyn std::error::Error>> {
 //! let chat = Chat::open(Options::new("tidings-data", Clock::new(move || Time::from_millis(unix_millis()))))?;
 //! // The chat is the hub's policy for the connections of people, and announces to the hub what was committed.
-//! let hub = Hub::builder(Arc::new(chat.clone())).build();
+//! let hub = Hub::builder(Arc::new(chat.clone())).application(Arc::new(chat.clone())).build();
 //! chat.announce_to(hub);
 //!
 //! let ana = chat.sign_in("ana@example.com", "correct horse battery".into(), "a browser", from).await?.person;

@@ -3,16 +3,20 @@
 //! The hub asks before every command. It asks after it has registered a connection or a subscription, and we answer from
 //! what is committed; a right revoked in between is revoked in the hub too, so nothing slips through.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tidings_hub::{
-    Accepted, Channel, ChannelOptions, Client, Grant, Hub, Identity, JoinLeave, Policy, PublishGrant, Refusal, Source,
+    Accepted, Application, ChannelName, ChannelOptions, Grant, Hub, Identity, JoinLeave, Peer, Policy, PublishGrant,
+    Refusal, Source,
 };
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
 
 use crate::{
     announce::person_channel,
     chat::Chat,
+    history::RoomHistory,
     ids::{ClientId, MessageId, PersonId, RoomId},
     messages::{Body, BodyError, Draft, PostError},
     sessions::SignedIn,
@@ -31,7 +35,7 @@ enum Place {
 }
 
 impl Place {
-    fn of(channel: &Channel) -> Option<Self> {
+    fn of(channel: &ChannelName) -> Option<Self> {
         match channel.name_in(ROOM) {
             Some(room) => RoomId::parse(room).map(Self::Room),
             None => PersonId::parse(channel.name_in(USER)?).map(Self::Person),
@@ -47,7 +51,7 @@ impl Chat {
 
     /// Whether the channel is in a namespace of the chat, where nobody but persons may do anything.
     #[must_use]
-    pub fn owns(channel: &Channel) -> bool {
+    pub fn owns(channel: &ChannelName) -> bool {
         matches!(channel.namespace(), Some(ROOM | USER))
     }
 
@@ -68,7 +72,7 @@ impl Chat {
     }
 
     /// Persons receive, and look at, the rooms they are members of and the channel that is their own.
-    async fn may_see(&self, client: &Client, channel: &Channel) -> Result<(), Refusal> {
+    async fn may_see(&self, client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
         let who = person(client)?;
         let may = match Place::of(channel) {
             Some(Place::Room(room)) => self.0.store.member(room, who).await.map_err(Error::from)?.is_some(),
@@ -118,7 +122,7 @@ impl Chat {
 impl Policy for Chat {
     fn connect<'a>(
         &'a self,
-        client: &'a Client,
+        client: &'a Peer,
         _request: &'a ConnectRequest,
     ) -> BoxFuture<'a, Result<Accepted, Refusal>> {
         Box::pin(async move {
@@ -136,8 +140,8 @@ impl Policy for Chat {
 
     fn subscribe<'a>(
         &'a self,
-        client: &'a Client,
-        channel: &'a Channel,
+        client: &'a Peer,
+        channel: &'a ChannelName,
         _request: &'a SubscribeRequest,
     ) -> BoxFuture<'a, Result<Grant, Refusal>> {
         Box::pin(async move { self.may_see(client, channel).await.map(|()| Grant::default()) })
@@ -145,25 +149,36 @@ impl Policy for Chat {
 
     fn publish<'a>(
         &'a self,
-        _client: &'a Client,
-        _channel: &'a Channel,
+        _client: &'a Peer,
+        _channel: &'a ChannelName,
         _data: &'a Payload,
     ) -> BoxFuture<'a, Result<PublishGrant, Refusal>> {
         // The protocol's answer to a publication has no place for what a post is answered with; see `rpc`.
         Box::pin(async { Err(Error::PERMISSION_DENIED.into()) })
     }
 
-    fn presence<'a>(&'a self, client: &'a Client, channel: &'a Channel) -> BoxFuture<'a, Result<(), Refusal>> {
+    fn presence<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(self.may_see(client, channel))
     }
 
-    fn history<'a>(&'a self, client: &'a Client, channel: &'a Channel) -> BoxFuture<'a, Result<(), Refusal>> {
+    fn history<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(self.may_see(client, channel))
     }
 
+    fn options(&self, channel: &ChannelName) -> Arc<ChannelOptions> {
+        match Place::of(channel) {
+            Some(Place::Room(_)) => self.0.room_options.clone(),
+            // What a person was told is all in the list of their rooms, which clients read after every connect.
+            Some(Place::Person(_)) | None => self.0.person_options.clone(),
+        }
+    }
+}
+
+/// What persons do in rooms by a live connection; each operation asks the store who may.
+impl Application for Chat {
     fn rpc<'a>(
         &'a self,
-        client: &'a Client,
+        client: &'a Peer,
         method: &'a str,
         data: Option<&'a Payload>,
     ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
@@ -177,22 +192,20 @@ impl Policy for Chat {
             Ok(Some(answer))
         })
     }
-
-    fn options(&self, channel: &Channel) -> ChannelOptions {
-        match Place::of(channel) {
-            Some(Place::Room(_)) => ChannelOptions {
-                history: Source::External(self.0.history.clone()),
-                recovery: true,
-                presence: true,
-                join_leave: JoinLeave::Always,
-            },
-            // What a person was told is all in the list of their rooms, which clients read after every connect.
-            Some(Place::Person(_)) | None => ChannelOptions::default(),
-        }
-    }
 }
 
-fn person(client: &Client) -> Result<PersonId, Error> {
+/// How the channels of rooms work: kept by the store, told who is there and who comes and goes.
+pub(crate) fn room_options(history: Arc<RoomHistory>) -> Arc<ChannelOptions> {
+    Arc::new(ChannelOptions {
+        history: Source::External(history),
+        recovery: true,
+        presence: true,
+        join_leave: JoinLeave::Always,
+        ..ChannelOptions::default()
+    })
+}
+
+fn person(client: &Peer) -> Result<PersonId, Error> {
     client.context().map(|who: &SignedIn| who.person.id).ok_or(Error::PERMISSION_DENIED)
 }
 

@@ -28,7 +28,7 @@ impl Chat {
         // costs a read.
         let member = self.0.store.member(room, person).await?.ok_or(TypingError::NotMember)?;
         if self.0.limiters.typing.take((person, room), self.0.clock.now()).is_ok() {
-            self.0.announcer.typing(room, &Typing { person: member });
+            self.0.announcer.typing(room, &Typing { person: member }).await;
         }
         Ok(())
     }

@@ -1,102 +1,357 @@
-//! The name under which publishers and subscribers meet.
+//! One channel: who is subscribed, what reaches whom, and in which order. The one place that decides it.
+//!
+//! A subscriber enters a channel *before* anybody is asked whether it may, and hears nothing yet: what is published is
+//! held back. Once its reply is ready it is admitted: the reply, then what was held back and is not in the reply, then
+//! everything live, without a gap. Whoever is removed meanwhile is not admitted. All of it happens under the lock of
+//! the one channel.
 
-use std::fmt;
+mod sequence;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem;
 use std::sync::Arc;
 
-use crate::limits::CHANNEL_NAME_BYTES_MAX;
+use bytes::Bytes;
+use tidings_protocol::{
+    ClientInfo, Disconnect, Join, Leave, Payload, PresenceStatsResult, Publication, PushEvent, Reply, StreamPosition,
+    Unsubscribe,
+};
 
-/// A valid channel name: 1 to 255 bytes of printable ASCII. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Channel(Arc<str>);
+use self::sequence::{Arrival, Healing, Sequence};
+use crate::handle::Handle;
+use crate::outbox::Pushed;
+use crate::push::SharedPush;
+use crate::session::{Admission, Control};
+use crate::{ChannelName, ChannelOptions, HistoryPage, Limits};
 
-/// This is no channel name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChannelError {
-    /// There is no name at all, which breaks the protocol.
-    #[error("the channel name is empty")]
-    Empty,
-    /// More than [`CHANNEL_NAME_BYTES_MAX`] bytes.
-    #[error("a channel name has at most {CHANNEL_NAME_BYTES_MAX} bytes")]
-    TooLong,
-    /// Something else than printable ASCII.
-    #[error("a channel name consists of printable ASCII")]
-    NotPrintableAscii,
+/// A channel that somebody on this node is subscribed to.
+pub(crate) struct Channel {
+    /// Taken out of the map; whoever still holds it must look again.
+    pub(crate) gone: bool,
+    name: ChannelName,
+    /// Those that held when the last subscriber entered.
+    options: Arc<ChannelOptions>,
+    limits: Arc<Limits>,
+    sequence: Sequence,
+    subscribers: HashMap<u64, Subscriber>,
+}
+
+struct Subscriber {
+    handle: Arc<Handle>,
+    server_side: bool,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Not answered yet; holds back what is published.
+    Preparing {
+        held: Vec<Arc<SharedPush>>,
+        lost: bool,
+    },
+    Live(Live),
+}
+
+struct Live {
+    /// The last offset delivered; `None` for those who do not count.
+    offset: Option<u64>,
+    info: Option<Payload>,
+    hears_join_leave: bool,
+    says_join_leave: bool,
+}
+
+/// A subscription was taken away while it was being prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Revoked;
+
+/// What followed from a change of a channel, for whoever made it to see to, without the channel's lock.
+#[derive(Default)]
+pub(crate) struct Effects {
+    /// Messages put into outboxes.
+    pub(crate) messages: usize,
+    /// Connections closed because they did not keep up.
+    pub(crate) slow: usize,
+    /// Live subscriptions that ended.
+    pub(crate) ended: Vec<(Arc<Handle>, Unsubscribe)>,
+    /// Something is missing, and nobody sees to it yet.
+    pub(crate) gap: bool,
 }
 
 impl Channel {
-    /// Reads a channel name.
+    pub(crate) fn new(name: ChannelName, options: Arc<ChannelOptions>, limits: Arc<Limits>) -> Self {
+        Self { gone: false, name, options, limits, sequence: Sequence::default(), subscribers: HashMap::new() }
+    }
+
+    pub(crate) fn enter(&mut self, handle: &Arc<Handle>, server_side: bool, options: Arc<ChannelOptions>) {
+        self.options = options;
+        let stage = Stage::Preparing { held: Vec::new(), lost: false };
+        if self.subscribers.insert(handle.key, Subscriber { handle: handle.clone(), server_side, stage }).is_none() {
+            handle.joined(&self.name);
+        }
+    }
+
+    /// Makes a prepared subscriber live, its reply first.
     ///
-    /// # Errors
-    /// [`ChannelError`] says which rule the name breaks.
-    pub fn parse(name: &str) -> Result<Self, ChannelError> {
-        match name {
-            "" => Err(ChannelError::Empty),
-            _ if name.len() > CHANNEL_NAME_BYTES_MAX => Err(ChannelError::TooLong),
-            _ if !name.bytes().all(|byte| (0x20..0x7f).contains(&byte)) => Err(ChannelError::NotPrintableAscii),
-            _ => Ok(Self(name.into())),
+    /// It stands where its reply says, which may be ahead of or behind what this channel has delivered: the store was
+    /// read while publications were on their way. Each subscriber therefore counts for itself, and what was held back
+    /// is delivered by the same rule as what comes later.
+    pub(crate) fn admit(
+        &mut self,
+        handle: &Handle,
+        admission: Admission,
+        reply: Option<Bytes>,
+    ) -> Result<Effects, Revoked> {
+        if !self.subscribers.contains_key(&handle.key) {
+            return Err(Revoked);
+        }
+        let mut effects = Effects::default();
+        let Admission { position, info, hears_join_leave, says_join_leave } = admission;
+        if let Some(StreamPosition { offset, epoch }) = &position {
+            self.renew(epoch, *offset, &mut effects);
+            effects.gap |= self.sequence.hear_of(*offset);
+        }
+        let Some(subscriber) = self.subscribers.get_mut(&handle.key) else { return Err(Revoked) };
+        let live = Live { offset: position.map(|p| p.offset), info: info.clone(), hears_join_leave, says_join_leave };
+        let stage = mem::replace(&mut subscriber.stage, Stage::Live(live));
+        if let Some(reply) = reply {
+            effects.count(handle.outbox.reply(reply, &self.limits));
+        }
+        if let Stage::Preparing { held, lost } = stage {
+            let complete = !lost && held.iter().all(|push| subscriber.deliver(push, &self.limits, &mut effects));
+            if !complete {
+                handle.outbox.close(Disconnect::INSUFFICIENT_STATE);
+            }
+        }
+        if says_join_leave {
+            let join = PushEvent::Join(Join { info: handle.peer().info(info) });
+            self.tell(join, &mut effects);
+        }
+        Ok(effects)
+    }
+
+    /// Takes a subscriber out, live or not.
+    pub(crate) fn remove(&mut self, handle: &Handle, why: &Unsubscribe) -> Option<Effects> {
+        let Subscriber { handle, stage, .. } = self.subscribers.remove(&handle.key)?;
+        handle.left(&self.name);
+        let mut effects = Effects::default();
+        if let Stage::Live(live) = stage {
+            if live.says_join_leave {
+                let leave = PushEvent::Leave(Leave { info: handle.peer().info(live.info) });
+                self.tell(leave, &mut effects);
+            }
+            effects.ended.push((handle, why.clone()));
+        }
+        Some(effects)
+    }
+
+    /// Takes a publication, numbered or not, and delivers it when its turn has come.
+    pub(crate) fn receive(&mut self, publication: Arc<Publication>, epoch: &str) -> Effects {
+        let mut effects = Effects::default();
+        let offset = publication.offset;
+        if offset == 0 {
+            self.deliver(publication, &mut effects);
+            return effects;
+        }
+        self.renew(epoch, offset - 1, &mut effects);
+        match self.sequence.arrive(&publication, self.limits.reorder_publications_max) {
+            Arrival::Next => {
+                self.deliver(publication, &mut effects);
+                self.deliver_ahead(&mut effects);
+            }
+            Arrival::Known => {}
+            Arrival::Ahead(noticed) => effects.gap = noticed,
+        }
+        effects
+    }
+
+    /// Takes note of where the stream stands.
+    pub(crate) fn check(&mut self, top: &StreamPosition) -> Effects {
+        let mut effects = Effects::default();
+        self.renew(&top.epoch, top.offset, &mut effects);
+        effects.gap = self.sequence.hear_of(top.offset);
+        effects
+    }
+
+    /// Whether anybody counts the publications of this channel.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.sequence.is_counted()
+    }
+
+    /// Behind which number to read, for whoever sees to a gap; see [`Sequence::missing_after`].
+    pub(crate) fn missing_after(&mut self) -> Option<u64> {
+        self.sequence.missing_after()
+    }
+
+    /// Delivers what was read behind the number `since`.
+    pub(crate) fn heal(&mut self, since: u64, page: HistoryPage) -> Effects {
+        let mut effects = Effects::default();
+        if self.renew(&page.top.epoch, page.top.offset, &mut effects) {
+            return effects;
+        }
+        match self.sequence.heal(since, page) {
+            Healing::Deliver(missing) => {
+                for publication in missing {
+                    self.deliver(Arc::new(publication), &mut effects);
+                }
+                self.deliver_ahead(&mut effects);
+            }
+            Healing::Lost => self.give_up_all(&mut effects),
+        }
+        effects
+    }
+
+    pub(crate) fn presence(&self) -> BTreeMap<String, ClientInfo> {
+        let info = |(subscriber, live): (&Subscriber, &Live)| subscriber.handle.peer().info(live.info.clone());
+        self.live().map(info).map(|info| (info.client.clone(), info)).collect()
+    }
+
+    pub(crate) fn presence_stats(&self) -> PresenceStatsResult {
+        let users: HashSet<String> =
+            self.live().map(|(subscriber, _)| subscriber.handle.peer().user().to_owned()).collect();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        PresenceStatsResult { num_clients: count(self.live().count()), num_users: count(users.len()) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    fn live(&self) -> impl Iterator<Item = (&Subscriber, &Live)> {
+        self.subscribers.values().filter_map(|subscriber| match &subscriber.stage {
+            Stage::Live(live) => Some((subscriber, live)),
+            Stage::Preparing { .. } => None,
+        })
+    }
+
+    /// Sends a publication to all. Who cannot take it without a gap is told to recover.
+    fn deliver(&mut self, publication: Arc<Publication>, effects: &mut Effects) {
+        let push = Arc::new(SharedPush::publication(&self.name, self.with_epoch(publication)));
+        let mut behind = Vec::new();
+        for subscriber in self.subscribers.values_mut() {
+            if !subscriber.deliver(&push, &self.limits, effects) {
+                behind.push(subscriber.handle.clone());
+            }
+        }
+        for handle in behind {
+            self.give_up(&handle, effects);
         }
     }
 
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The part before the first colon, by which applications tell kinds of channels apart.
-    #[must_use]
-    pub fn namespace(&self) -> Option<&str> {
-        self.0.split_once(':').map(|(namespace, _)| namespace)
-    }
-
-    /// The part after `namespace:`, when the channel is in that namespace.
-    #[must_use]
-    pub fn name_in(&self, namespace: &str) -> Option<&str> {
-        self.0.strip_prefix(namespace)?.strip_prefix(':')
-    }
-}
-
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
-    }
-}
-
-impl std::str::FromStr for Channel {
-    type Err = ChannelError;
-
-    fn from_str(name: &str) -> Result<Self, ChannelError> {
-        Self::parse(name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_channel_name_is_1_to_255_bytes_of_printable_ascii() {
-        for good in ["a", "room:0199", "with space", "~!@#", &"x".repeat(255)] {
-            assert_eq!(Channel::parse(good).unwrap().as_str(), good);
-        }
-        assert_eq!(Channel::parse(""), Err(ChannelError::Empty));
-        assert_eq!(Channel::parse(&"x".repeat(256)), Err(ChannelError::TooLong));
-        for bad in ["é", "a\n", "a\0", "a\u{7f}", "\t"] {
-            assert_eq!(Channel::parse(bad), Err(ChannelError::NotPrintableAscii), "{bad:?}");
+    /// Sends those whose turn has come of what was held back.
+    fn deliver_ahead(&mut self, effects: &mut Effects) {
+        while let Some(publication) = self.sequence.pop_ahead() {
+            self.deliver(publication, effects);
         }
     }
 
-    #[test]
-    fn the_namespace_stands_before_the_first_colon() {
-        let channel = Channel::parse("room:a:b").unwrap();
-        assert_eq!((channel.namespace(), channel.name_in("room")), (Some("room"), Some("a:b")));
-        assert_eq!((channel.name_in("user"), channel.name_in("ro")), (None, None));
-        assert_eq!(Channel::parse("rooms").unwrap().namespace(), None);
+    /// The first publication of a stream carries its epoch, for clients who subscribed while it was empty.
+    fn with_epoch(&self, publication: Arc<Publication>) -> Arc<Publication> {
+        let epoch = if publication.offset == 1 { self.sequence.epoch() } else { "" };
+        if publication.epoch == epoch {
+            return publication;
+        }
+        Arc::new(Publication { epoch: epoch.to_owned(), ..Arc::unwrap_or_clone(publication) })
     }
+
+    /// Takes note of the epoch; when it is another than before, everybody who counts must recover.
+    fn renew(&mut self, epoch: &str, last: u64, effects: &mut Effects) -> bool {
+        let renewed = self.sequence.renew(epoch, last);
+        if renewed {
+            self.give_up_all(effects);
+        }
+        renewed
+    }
+
+    /// Tells everybody who counts to recover, because the stream broke.
+    fn give_up_all(&mut self, effects: &mut Effects) {
+        let counts = |subscriber: &&Subscriber| matches!(&subscriber.stage, Stage::Live(live) if live.offset.is_some());
+        let all: Vec<_> =
+            self.subscribers.values().filter(counts).map(|subscriber| subscriber.handle.clone()).collect();
+        for handle in all {
+            self.give_up(&handle, effects);
+        }
+    }
+
+    /// Tells one to recover: who subscribed by itself subscribes again (2500), whom the server subscribed connects again
+    /// (3010), because only then does the server subscribe it.
+    fn give_up(&mut self, handle: &Handle, effects: &mut Effects) {
+        if self.subscribers.get(&handle.key).is_some_and(|subscriber| subscriber.server_side) {
+            handle.outbox.close(Disconnect::INSUFFICIENT_STATE);
+            return;
+        }
+        if let Some(removed) = self.remove(handle, &Unsubscribe::INSUFFICIENT_STATE) {
+            effects.add(removed);
+            effects.count(tell_unsubscribed(handle, &self.name, Unsubscribe::INSUFFICIENT_STATE, &self.limits));
+        }
+    }
+
+    /// Tells those who want to know who came or went, unless they are too many.
+    fn tell(&self, event: PushEvent, effects: &mut Effects) {
+        if self.subscribers.len() > self.options.join_leave_subscribers_max {
+            return;
+        }
+        let push = SharedPush::event(&self.name, event);
+        for (subscriber, live) in self.live() {
+            if live.hears_join_leave {
+                effects.count(subscriber.push(&push, &self.limits));
+            }
+        }
+    }
+}
+
+impl Subscriber {
+    /// Delivers one item by the rule of positions; `false` when something is missing before it.
+    fn deliver(&mut self, push: &Arc<SharedPush>, limits: &Limits, effects: &mut Effects) -> bool {
+        match &mut self.stage {
+            Stage::Preparing { held, lost } => {
+                if held.len() < limits.publications_held_max {
+                    held.push(push.clone());
+                } else {
+                    *lost = true;
+                }
+                return true;
+            }
+            Stage::Live(Live { offset: Some(last), .. }) if push.offset() > 0 => {
+                if push.offset() <= *last {
+                    return true;
+                }
+                if push.offset() > *last + 1 {
+                    return false;
+                }
+                *last += 1;
+            }
+            Stage::Live(_) => {}
+        }
+        effects.count(self.push(push, limits));
+        true
+    }
+
+    fn push(&self, push: &SharedPush, limits: &Limits) -> Pushed {
+        match push.frame(self.handle.format) {
+            Some(frame) => self.handle.outbox.push(frame, limits),
+            None => self.handle.refuse_encoding(),
+        }
+    }
+}
+
+impl Effects {
+    fn count(&mut self, pushed: Pushed) {
+        match pushed {
+            Pushed::Queued => self.messages += 1,
+            Pushed::Overflowed => self.slow += 1,
+            Pushed::Closed => {}
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.slow += other.slow;
+        self.ended.extend(other.ended);
+        self.gap |= other.gap;
+    }
+}
+
+/// Tells a client and its session that the server ended a subscription.
+pub(crate) fn tell_unsubscribed(handle: &Handle, channel: &ChannelName, why: Unsubscribe, limits: &Limits) -> Pushed {
+    handle.outbox.control(Control::Unsubscribed(channel.clone()));
+    handle.reply(&Reply::push(channel.as_str(), PushEvent::Unsubscribe(why)), limits)
 }

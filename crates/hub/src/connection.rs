@@ -45,31 +45,35 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tidings_protocol::{Disconnect, Encoding, Error, PushEvent, Reply, Unsubscribe, json};
+use tidings_protocol::{Disconnect, Error, PushEvent, Reply, Unsubscribe};
 use tokio::time::{Instant, Sleep, sleep_until};
+use uuid::Uuid;
 
+use crate::channel::Revoked;
+use crate::core::Core;
+use crate::handle::Handle;
 use crate::limits::CLOSING_MAX;
 use crate::metrics::Metrics;
 use crate::operations;
 use crate::outbox::Pushed;
-use crate::registry::{Handle, Heartbeat};
-use crate::session::{Action, Admission, Outcome, Session, Setup};
-use crate::subscribers::Revoked;
-use crate::{Channel, Hub};
+use crate::session::{Action, Admission, Emulation, Outcome, Session, Setup};
+use crate::{ChannelName, ConnectionOptions, Heartbeat};
 
 /// One connection of the hub, without its socket.
 pub struct Connection {
-    hub: Hub,
+    core: Arc<Core>,
     handle: Arc<Handle>,
     session: Session,
     operation: Option<BoxFuture<'static, Outcome>>,
     timer: Option<Pin<Box<Sleep>>>,
     /// Set once the connection is closed: until when what is queued may still be written.
     closing_by: Option<Instant>,
+    emulation: Option<Emulation>,
 }
 
 /// What the transport shall do.
@@ -82,16 +86,43 @@ pub enum Step {
 }
 
 impl Connection {
-    pub(crate) fn new(hub: Hub, handle: Arc<Handle>, heartbeat: Heartbeat) -> Self {
+    /// Opens a connection; see [`Hub::connect`](crate::Hub::connect).
+    pub(crate) fn open(core: Arc<Core>, options: ConnectionOptions) -> Self {
+        let (heartbeat, encoding) = (options.heartbeat, options.encoding);
+        let emulation =
+            options.emulated.then(|| Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() });
+        let key = core.next_key.fetch_add(1, Ordering::Relaxed);
+        let handle = Arc::new(Handle::new(key, options));
+        core.registry.add(&handle);
+        Metrics::add(&core.metrics.connections_opened, 1);
+        if core.shutting_down.load(Ordering::SeqCst) {
+            handle.outbox.close(Disconnect::SHUTDOWN);
+        }
         let setup = Setup {
-            client: handle.id.to_string(),
-            version: hub.0.version.clone(),
-            limits: hub.0.limits.clone(),
+            client: handle.peer().id,
+            version: core.version.clone(),
+            limits: core.limits.clone(),
+            encoding,
+            emulation: emulation.clone(),
             pings: heartbeat == Heartbeat::Protocol,
             jitter: f64::from(handle.id.as_bytes()[0]) / 255.0,
         };
         let session = Session::new(setup, Instant::now().into_std());
-        Self { hub, handle, session, operation: None, timer: None, closing_by: None }
+        Self { core, handle, session, operation: None, timer: None, closing_by: None, emulation }
+    }
+
+    /// The secret by which the requests of a transport with two separate directions find this connection again, when
+    /// [`ConnectionOptions::emulated`] asked for one.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.emulation.as_ref().map(|emulation| &*emulation.session)
+    }
+
+    /// The last message on a transport that has no close codes, written and wrapped as all others.
+    #[must_use]
+    pub fn farewell(&self, why: &Disconnect) -> Option<Bytes> {
+        let push = Reply::push("", PushEvent::Disconnect(why.clone()));
+        self.handle.format.encode(|encoding| encoding.encode_reply(&push))
     }
 
     /// The connection's id.
@@ -102,11 +133,11 @@ impl Connection {
 
     /// Takes one message of the transport.
     pub fn receive(&mut self, frame: &[u8]) {
-        let metrics = &self.hub.0.metrics;
+        let metrics = &self.core.metrics;
         Metrics::add(&metrics.bytes_in, frame.len());
         self.apply_news();
         let commands = self.session.handle_frame(frame, Instant::now().into_std());
-        Metrics::add(&self.hub.0.metrics.commands, commands);
+        Metrics::add(&self.core.metrics.commands, commands);
         self.act();
     }
 
@@ -143,7 +174,7 @@ impl Connection {
         self.poll_background(cx);
         self.handle.outbox.poll_take(cx).map(|taken| match taken {
             Ok(frames) => {
-                Metrics::add(&self.hub.0.metrics.bytes_out, frames.iter().map(Bytes::len).sum());
+                Metrics::add(&self.core.metrics.bytes_out, frames.iter().map(Bytes::len).sum());
                 Step::Send(frames)
             }
             Err(disconnect) => Step::Close(disconnect),
@@ -211,12 +242,13 @@ impl Connection {
             match action {
                 Action::Send(reply) => self.send(&reply),
                 Action::Perform(operation) => {
-                    let operation = operations::perform(self.hub.clone(), self.handle.clone(), operation);
+                    let operation = operations::perform(self.core.clone(), self.handle.clone(), operation);
                     self.operation = Some(operation);
                 }
+                Action::Abandon => self.operation = None,
                 Action::Admit { channel, admission, reply } => self.admit(&channel, admission, reply.as_ref()),
                 Action::Leave { channel, why } => {
-                    self.hub.leave(&self.handle, &channel);
+                    self.core.leave(&self.handle, &channel, why.as_ref().unwrap_or(&Unsubscribe::CLIENT));
                     if let Some(why) = why {
                         self.tell_unsubscribed(&channel, why);
                     }
@@ -226,9 +258,15 @@ impl Connection {
         }
     }
 
-    fn admit(&mut self, channel: &Channel, admission: Admission, reply: Option<&Reply>) {
-        let framed = reply.map(|reply| self.frame(reply));
-        let Err(Revoked) = self.hub.admit(&self.handle, channel, admission, framed) else { return };
+    fn admit(&mut self, channel: &ChannelName, admission: Admission, reply: Option<&Reply>) {
+        let frame = match reply.map(|reply| self.handle.format.encode(|encoding| encoding.encode_reply(reply))) {
+            Some(None) => {
+                self.handle.refuse_encoding();
+                return;
+            }
+            written => written.flatten(),
+        };
+        let Err(Revoked) = self.core.admit(&self.handle, channel, admission, frame) else { return };
         self.session.revoked(channel);
         match reply {
             Some(Reply::Answer { id, .. }) => self.send(&Reply::error(*id, Error::PERMISSION_DENIED)),
@@ -239,28 +277,24 @@ impl Connection {
         }
     }
 
-    fn tell_unsubscribed(&self, channel: &Channel, why: Unsubscribe) {
+    fn tell_unsubscribed(&self, channel: &ChannelName, why: Unsubscribe) {
         self.send(&Reply::push(channel.as_str(), PushEvent::Unsubscribe(why)));
     }
 
     fn send(&self, reply: &Reply) {
-        let pushed = self.handle.outbox.push(self.frame(reply), &self.hub.0.limits);
-        Metrics::add(&self.hub.0.metrics.messages_out, usize::from(pushed == Pushed::Queued));
-    }
-
-    fn frame(&self, reply: &Reply) -> Bytes {
-        let format = self.handle.format;
-        match format.encoding {
-            Encoding::Json => format.frame(json::encode_reply(reply)),
-            _ => unreachable!("the hub opens connections in encodings that it knows"),
-        }
+        let pushed = self.handle.reply(reply, &self.core.limits);
+        Metrics::add(&self.core.metrics.messages_out, usize::from(pushed == Pushed::Queued));
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.handle.outbox.close(Disconnect::CONNECTION_CLOSED);
-        self.hub.forget(&self.handle);
+        self.core.forget(&self.handle);
+        if self.handle.connected.load(Ordering::Relaxed) {
+            let why = self.handle.outbox.closed().unwrap_or_default();
+            self.core.application.disconnected(&self.handle.peer(), &why);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use tidings_protocol::{Payload, Publication, StreamPosition};
 
-use crate::Channel;
+use crate::ChannelName;
 
 /// A keeper of publications outside the hub, in which a channel's publications are numbered from 1 without gaps.
 ///
@@ -12,15 +12,19 @@ pub trait History: Send + Sync + 'static {
     /// The newest number of the channel and the epoch that it counts in; 0 when nothing was published yet.
     ///
     /// The epoch is never empty and never `_`; it changes when numbers are used again.
-    fn position<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<StreamPosition, HistoryError>>;
+    fn position<'a>(&'a self, channel: &'a ChannelName) -> BoxFuture<'a, Result<StreamPosition, HistoryError>>;
 
     /// Reads a part of the channel together with its position at that time.
-    fn read<'a>(&'a self, channel: &'a Channel, query: Query) -> BoxFuture<'a, Result<Page, HistoryError>>;
+    fn read<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        query: HistoryQuery,
+    ) -> BoxFuture<'a, Result<HistoryPage, HistoryError>>;
 }
 
 /// Which part of a channel's publications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Query {
+pub struct HistoryQuery {
     /// Only offsets above it or, when reversed, below it.
     pub since: Option<u64>,
     /// At most so many.
@@ -31,14 +35,14 @@ pub struct Query {
 
 /// Publications and where the channel stood when they were read.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Page {
+pub struct HistoryPage {
     /// In the order asked for; every offset is set.
     pub publications: Vec<Publication>,
     /// The epoch and the newest offset of the channel.
     pub top: StreamPosition,
 }
 
-impl Page {
+impl HistoryPage {
     /// Ends the page before the publication that takes it above `bytes_max`, but not before its first.
     pub(crate) fn cut(&mut self, bytes_max: usize) {
         let mut bytes = 0;

@@ -2,40 +2,60 @@
 //!
 //! ```text
 //! transport --frames--> Connection --commands--> session::Session      who may do what: Policy
-//!     ^                     |                                           what was published: History
-//!     '------ batches ---- Outbox <---- shared frames ---- Hub <---- publish, announce
+//!     ^                     |                                          what it does for them: Application
+//!     '------ batches ---- Outbox <---- shared frames ---- core <---- Hub: publish, announce, order
+//!                                                            ^
+//!                                                            '------- Broker: numbers, keeps, distributes
 //! ```
 //!
 //! A transport gives a [`Connection`] the frames that it receives and writes the batches that it gets back; the
 //! [`Hub`] carries publications from one to all; [`session::Session`] is the protocol, a state machine without clock
-//! or socket. What the application allows is its [`Policy`]; what it stores itself it lends through [`History`].
+//! or socket. What clients may do is for a [`Policy`] to say; what the application does for them is its
+//! [`Application`]; what it stores itself it lends through [`History`]; and a [`Broker`] keeps the rest.
 
 #![warn(missing_docs)]
 
+mod application;
+mod broker;
 mod channel;
+mod channels;
 mod connection;
+mod core;
+mod format;
+mod gaps;
+mod handle;
 mod history;
 mod hub;
-mod item;
 pub mod limits;
 mod metrics;
+mod name;
 mod operations;
+mod options;
+mod order;
 mod outbox;
+mod peer;
 mod policy;
+mod publish;
+mod push;
+mod read;
 pub mod recovery;
 mod registry;
 pub mod session;
-mod stream;
-mod subscribers;
+mod sharded;
 
-pub use channel::{Channel, ChannelError};
+pub use application::Application;
+pub use broker::{Answer, Broker, BrokerError, Node, at_once};
 pub use connection::{Connection, Step};
-pub use history::{History, HistoryError, Page, Query};
-pub use hub::{ChannelOverview, Hub, HubBuilder, PublishError, PublishOptions, ReadError};
-pub use item::Framing;
+pub use format::Framing;
+pub use handle::{ConnectionOptions, ConnectionOverview, Heartbeat};
+pub use history::{History, HistoryError, HistoryPage, HistoryQuery};
+pub use hub::{ChannelOverview, Hub, HubBuilder};
 pub use limits::Limits;
-pub use metrics::{Metrics, Snapshot};
-pub use policy::{
-    Accepted, ChannelOptions, Client, Expiry, Grant, Identity, JoinLeave, Policy, PublishGrant, Refusal, Source,
-};
-pub use registry::{ConnectionOptions, ConnectionOverview, Heartbeat, Target};
+pub use metrics::Snapshot;
+pub use name::{ChannelName, ChannelNameError};
+pub use options::{ChannelOptions, JoinLeave, Keep, Source};
+pub use order::{Act, Order, Target};
+pub use peer::{Identity, Peer, Remote};
+pub use policy::{Accepted, Expiry, Grant, Policy, PublishGrant, Refusal};
+pub use publish::{NewPublication, PublishError};
+pub use read::ReadError;

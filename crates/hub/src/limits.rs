@@ -17,6 +17,21 @@ pub const STREAM_KEPT: Duration = Duration::from_secs(3600);
 /// How often expired publications and forgotten streams are swept.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long to wait before a gap is read again that could not be read.
+pub const GAP_RETRY: Duration = Duration::from_secs(1);
+
+/// Bytes that the history of one channel keeps in memory unless its options say otherwise.
+pub const HISTORY_BYTES: usize = 1 << 20;
+
+/// Clients that a presence reply lists unless the channel's options say otherwise: some megabytes.
+pub const PRESENCE_CLIENTS: usize = 10_000;
+
+/// Subscribers up to which a channel tells who comes and goes unless its options say otherwise.
+pub const JOIN_LEAVE_SUBSCRIBERS: usize = 1_000;
+
+/// Bytes that are kept of each header of a connection: enough for what limits and logs tell apart.
+pub const PEER_HEADER_BYTES_MAX: usize = 256;
+
 /// What one connection, one channel and the whole hub may take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -59,6 +74,9 @@ pub struct Limits {
     pub pong_timeout: Duration,
     /// Time that a client has to connect successfully (close 3502).
     pub connect_timeout: Duration,
+    /// Time that the policy and the application have for one command; then it is error 100. SDKs wait 5 s by themselves,
+    /// so nobody is listening any more, and what hangs must not hold up the connection's other commands for ever.
+    pub operation_timeout: Duration,
     /// Time beyond its ttl that a connection or subscription gets for its refresh.
     pub expiry_grace: Duration,
 
@@ -71,19 +89,16 @@ pub struct Limits {
     /// Bytes that one history reply may bring, but always one publication; the client asks on from the last one. Must
     /// fit the outbox as a recovery must.
     pub history_reply_bytes_max: usize,
-    /// Clients that one presence reply may list; more is error 106, and presence_stats still counts them.
-    pub presence_clients_max: usize,
 
-    /// Subscribers up to which a channel tells them who comes and goes. A thousand that return together tell each other
-    /// half a million times; ten thousand would overrun their own outboxes, and return again.
-    pub join_leave_subscribers_max: usize,
-
-    /// Bytes that the history of one channel keeps in memory; its newest publication may be larger.
-    pub history_channel_bytes_max: usize,
     /// Bytes that all histories together keep in memory. Where they are used up, a publication replaces older ones of
     /// its own channel, and where there are none it is numbered and delivered but not kept: nobody can resume over it.
     pub history_bytes_max: usize,
-    /// Time between checks that channels with stored history have announced everything: heals a lost announcement.
+    /// How long a publication that came ahead of its turn is held back for those before it, before they are read: other
+    /// nodes' publications overtake each other by a few milliseconds.
+    pub reorder_wait: Duration,
+    /// Publications of one channel that are held back for those before them; what comes on top is read again later.
+    pub reorder_publications_max: usize,
+    /// Time between checks that channels have delivered everything that was published: heals what was lost last.
     pub position_check_interval: Duration,
 }
 
@@ -105,15 +120,15 @@ impl Default for Limits {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(8),
             connect_timeout: Duration::from_secs(10),
+            operation_timeout: Duration::from_secs(10),
             expiry_grace: Duration::from_secs(25),
             recovery_publications_max: 300,
             recovery_bytes_max: 2 << 20,
             history_publications_max: 300,
             history_reply_bytes_max: 2 << 20,
-            presence_clients_max: 10_000,
-            join_leave_subscribers_max: 1_000,
-            history_channel_bytes_max: 1 << 20,
             history_bytes_max: 256 << 20,
+            reorder_wait: Duration::from_millis(20),
+            reorder_publications_max: 64,
             position_check_interval: Duration::from_secs(40),
         }
     }

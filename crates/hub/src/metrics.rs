@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters that only go up; what goes down again is counted by its ends.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     pub(crate) connections_opened: AtomicU64,
     pub(crate) connections_closed: AtomicU64,
     pub(crate) subscriptions_opened: AtomicU64,
     pub(crate) subscriptions_closed: AtomicU64,
-    pub(crate) channels: AtomicU64,
     pub(crate) commands: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) publications: AtomicU64,
@@ -30,8 +29,10 @@ pub struct Snapshot {
     pub connections_total: u64,
     /// Subscriptions that stand.
     pub subscriptions: u64,
-    /// Channels that have subscribers or history.
+    /// Channels that have subscribers.
     pub channels: u64,
+    /// Channels that the broker remembers something of, with subscribers or without.
+    pub streams: u64,
     /// Commands received since the start.
     pub messages_in: u64,
     /// Bytes of frames received since the start.
@@ -55,9 +56,8 @@ impl Metrics {
         counter.fetch_add(amount as u64, Ordering::Relaxed);
     }
 
-    /// Reads all counters.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    /// Reads all counters; how many channels and streams there are is known elsewhere.
+    pub(crate) fn snapshot(&self, channels: usize, streams: usize) -> Snapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let connections_closed = read(&self.connections_closed);
         let subscriptions_closed = read(&self.subscriptions_closed);
@@ -65,7 +65,8 @@ impl Metrics {
             connections: read(&self.connections_opened).saturating_sub(connections_closed),
             connections_total: read(&self.connections_opened),
             subscriptions: read(&self.subscriptions_opened).saturating_sub(subscriptions_closed),
-            channels: read(&self.channels),
+            channels: channels as u64,
+            streams: streams as u64,
             messages_in: read(&self.commands),
             bytes_in: read(&self.bytes_in),
             publications: read(&self.publications),

@@ -1,6 +1,7 @@
-//! What a session wants done: asks the policy, then the hub, and tells what came of it.
+//! What a session wants done: asks the policy, then the core, and tells what came of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 use tidings_protocol::{
@@ -8,83 +9,93 @@ use tidings_protocol::{
     RpcRequest, RpcResult, SubscribeRequest, SubscribeResult,
 };
 
-use crate::history::{HistoryError, Query};
-use crate::hub::{PublishError, PublishOptions, ReadError};
-use crate::policy::{Accepted, Client, Grant, JoinLeave, PublishGrant, Refusal, Source};
-use crate::registry::Handle;
+use crate::core::Core;
+use crate::handle::Handle;
 use crate::session::{Admission, Connected, Operation, Outcome, Prepared};
-use crate::{Channel, Hub};
+use crate::{
+    Accepted, BrokerError, ChannelName, ChannelOptions, Grant, HistoryError, HistoryQuery, JoinLeave, NewPublication,
+    Peer, PublishError, PublishGrant, ReadError, Refusal, Source,
+};
 
 /// Runs one operation of one connection.
-pub(crate) fn perform(hub: Hub, handle: Arc<Handle>, operation: Operation) -> BoxFuture<'static, Outcome> {
+pub(crate) fn perform(core: Arc<Core>, handle: Arc<Handle>, operation: Operation) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
-        let task = Task { hub, client: handle.client(), handle };
+        let task = Task { core, peer: handle.peer(), handle };
         task.run(operation).await.unwrap_or_else(Outcome::Refused)
     })
 }
 
 struct Task {
-    hub: Hub,
-    client: Client,
+    core: Arc<Core>,
+    peer: Peer,
     handle: Arc<Handle>,
 }
 
 impl Task {
     async fn run(self, operation: Operation) -> Result<Outcome, Refusal> {
-        let policy = self.hub.0.policy.clone();
+        let (policy, application) = (self.core.policy.clone(), self.core.application.clone());
         let response = match operation {
             Operation::Connect(request) => return self.connect(&request).await,
             Operation::Subscribe { channel, request, server_side } => {
-                self.hub.enter(&self.handle, &channel, server_side)?;
-                let grant = policy.subscribe(&self.client, &channel, &request).await?;
-                return Ok(Outcome::Subscribed(Box::new(self.prepare(&channel, grant, &request).await?)));
+                // Entered before the policy is asked: whoever takes the right away while it thinks finds the subscriber.
+                let options = self.core.enter(&self.handle, &channel, server_side);
+                let grant = policy.subscribe(&self.peer, &channel, &request).await?;
+                return Ok(Outcome::Subscribed(Box::new(self.prepare(&channel, &options, grant, &request).await?)));
             }
             Operation::Publish(channel, data) => {
-                let PublishGrant { data: replaced } = policy.publish(&self.client, &channel, &data).await?;
-                self.publish(&channel, replaced.unwrap_or(data))?;
+                let PublishGrant { data: replaced } = policy.publish(&self.peer, &channel, &data).await?;
+                self.publish(&channel, replaced.unwrap_or(data)).await?;
                 Response::Publish(PublishResult {})
             }
             Operation::Presence(channel) => self.presence(&channel).await?,
             Operation::PresenceStats(channel) => self.presence_stats(&channel).await?,
             Operation::History(channel, request) => self.history(&channel, request).await?,
             Operation::Rpc(RpcRequest { data, method }) => {
-                Response::Rpc(RpcResult { data: policy.rpc(&self.client, &method, data.as_ref()).await? })
+                Response::Rpc(RpcResult { data: application.rpc(&self.peer, &method, data.as_ref()).await? })
             }
             Operation::Send(data) => {
-                policy.send(&self.client, data.as_ref()).await?;
+                application.send(&self.peer, data.as_ref()).await?;
                 return Ok(Outcome::Done);
             }
-            Operation::Refresh(token) => return Ok(Outcome::Refreshed(policy.refresh(&self.client, &token).await?)),
+            Operation::Refresh(token) => return Ok(Outcome::Refreshed(policy.refresh(&self.peer, &token).await?)),
             Operation::SubRefresh(channel, token) => {
-                return Ok(Outcome::SubRefreshed(policy.sub_refresh(&self.client, &channel, &token).await?));
+                return Ok(Outcome::SubRefreshed(policy.sub_refresh(&self.peer, &channel, &token).await?));
             }
         };
         Ok(Outcome::Answered(response))
     }
 
     async fn connect(mut self, request: &ConnectRequest) -> Result<Outcome, Refusal> {
-        let accepted = self.hub.0.policy.connect(&self.client, request).await?;
+        let accepted = self.core.policy.connect(&self.peer, request).await?;
         let Accepted { identity, expiry, data, subscriptions } = accepted;
-        if subscriptions.len() > self.hub.0.limits.channels_per_connection_max {
+        if subscriptions.len() > self.core.limits.channels_per_connection_max {
             return Err(Disconnect::CHANNEL_LIMIT.into());
         }
-        self.hub.identify(&self.handle, identity)?;
-        self.client = self.handle.client();
+        self.core.identify(&self.handle, identity)?;
+        self.peer = self.handle.peer();
         let mut connected = Connected { expiry, data, subscriptions: Vec::with_capacity(subscriptions.len()) };
         for (channel, grant) in subscriptions {
-            self.hub.enter(&self.handle, &channel, true)?;
+            let options = self.core.enter(&self.handle, &channel, true);
             let resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
-            let prepared = self.prepare(&channel, grant, &resume).await?;
+            let prepared = self.prepare(&channel, &options, grant, &resume).await?;
             connected.subscriptions.push((channel, prepared));
         }
+        // Nothing can refuse it from here on, so who is told of a connection is told of its end too.
+        self.handle.connected.store(true, Ordering::Relaxed);
+        self.core.application.connected(&self.peer);
         Ok(Outcome::Connected(Box::new(connected)))
     }
 
     /// Prepares a subscription that has entered its channel: reads where it starts and what it missed.
-    async fn prepare(&self, channel: &Channel, grant: Grant, request: &SubscribeRequest) -> Result<Prepared, Refusal> {
-        let options = self.hub.options(channel);
+    async fn prepare(
+        &self,
+        channel: &ChannelName,
+        options: &ChannelOptions,
+        grant: Grant,
+        request: &SubscribeRequest,
+    ) -> Result<Prepared, Refusal> {
         // It has entered, so what is published from here on is held back for it: nothing falls between.
-        let start = self.hub.start(channel, &options, request).await.map_err(|error| refuse(channel, error))?;
+        let start = self.core.start(channel, options, request).await.map_err(|error| refuse(channel, error))?;
         let Grant { info, data, expires_in } = grant;
         let mut prepared = Prepared {
             result: SubscribeResult { data, ..SubscribeResult::default() },
@@ -113,48 +124,52 @@ impl Task {
         Ok(prepared)
     }
 
-    fn publish(&self, channel: &Channel, data: Payload) -> Result<(), Refusal> {
-        let info = Some(self.handle.info(None));
-        self.hub.publish(channel, data, PublishOptions { info, ..PublishOptions::default() })?;
-        Ok(())
+    async fn publish(&self, channel: &ChannelName, data: Payload) -> Result<(), Refusal> {
+        let info = Some(self.peer.info(None));
+        match self.core.publish(channel, NewPublication { info, ..NewPublication::new(data) }).await {
+            Ok(_) => Ok(()),
+            Err(PublishError::KeptElsewhere) => Err(Error::NOT_AVAILABLE.into()),
+            Err(PublishError::Broker(error)) => Err(refuse_broker(channel, error)),
+        }
     }
 
-    async fn presence(&self, channel: &Channel) -> Result<Response, Refusal> {
-        self.may_see_presence(channel).await?;
-        let max = self.hub.0.limits.presence_clients_max;
-        if usize::try_from(self.hub.presence_stats(channel).num_clients).unwrap_or(usize::MAX) > max {
+    async fn presence(&self, channel: &ChannelName) -> Result<Response, Refusal> {
+        let options = self.may_see_presence(channel).await?;
+        let number = self.core.presence_stats(channel).await.num_clients;
+        if usize::try_from(number).unwrap_or(usize::MAX) > options.presence_clients_max {
             return Err(Error::LIMIT_EXCEEDED.into());
         }
-        Ok(Response::Presence(PresenceResult { presence: self.hub.presence(channel) }))
+        Ok(Response::Presence(PresenceResult { presence: self.core.presence(channel).await }))
     }
 
-    async fn presence_stats(&self, channel: &Channel) -> Result<Response, Refusal> {
+    async fn presence_stats(&self, channel: &ChannelName) -> Result<Response, Refusal> {
         self.may_see_presence(channel).await?;
-        Ok(Response::PresenceStats(self.hub.presence_stats(channel)))
+        Ok(Response::PresenceStats(self.core.presence_stats(channel).await))
     }
 
-    async fn may_see_presence(&self, channel: &Channel) -> Result<(), Refusal> {
-        self.hub.0.policy.presence(&self.client, channel).await?;
-        if self.hub.options(channel).presence { Ok(()) } else { Err(Error::NOT_AVAILABLE.into()) }
+    async fn may_see_presence(&self, channel: &ChannelName) -> Result<Arc<ChannelOptions>, Refusal> {
+        self.core.policy.presence(&self.peer, channel).await?;
+        let options = self.core.options(channel);
+        if options.presence { Ok(options) } else { Err(Error::NOT_AVAILABLE.into()) }
     }
 
-    async fn history(&self, channel: &Channel, request: HistoryRequest) -> Result<Response, Refusal> {
-        let policy = &self.hub.0.policy;
+    async fn history(&self, channel: &ChannelName, request: HistoryRequest) -> Result<Response, Refusal> {
+        let policy = &self.core.policy;
         let revocations = self.handle.revocations();
-        policy.history(&self.client, channel).await?;
-        if matches!(self.hub.options(channel).history, Source::None) {
+        policy.history(&self.peer, channel).await?;
+        if matches!(self.core.options(channel).history, Source::None) {
             return Err(Error::NOT_AVAILABLE.into());
         }
-        let max = self.hub.0.limits.history_publications_max;
+        let max = self.core.limits.history_publications_max;
         let limit = usize::try_from(request.limit).map_or(max, |limit| limit.min(max));
         let since = request.since.unwrap_or_default();
         let known = !since.epoch.is_empty() || since.offset > 0;
-        let query = Query { since: known.then_some(since.offset), limit, reverse: request.reverse };
-        let mut page = self.hub.history(channel, query, &since.epoch).await.map_err(|error| refuse(channel, error))?;
-        page.cut(self.hub.0.limits.history_reply_bytes_max);
+        let query = HistoryQuery { since: known.then_some(since.offset), limit, reverse: request.reverse };
+        let mut page = self.core.history(channel, query, &since.epoch).await.map_err(|error| refuse(channel, error))?;
+        page.cut(self.core.limits.history_reply_bytes_max);
         // What was read after a right was taken away must not leave (promise G5).
         if self.handle.revocations() != revocations {
-            policy.history(&self.client, channel).await?;
+            policy.history(&self.peer, channel).await?;
         }
         Ok(Response::History(HistoryResult {
             publications: page.publications,
@@ -164,7 +179,7 @@ impl Task {
     }
 }
 
-fn refuse(channel: &Channel, error: ReadError) -> Refusal {
+fn refuse(channel: &ChannelName, error: ReadError) -> Refusal {
     match error {
         ReadError::NotKept => Error::NOT_AVAILABLE.into(),
         ReadError::OtherEpoch => Error::UNRECOVERABLE_POSITION.into(),
@@ -173,15 +188,16 @@ fn refuse(channel: &Channel, error: ReadError) -> Refusal {
             tracing::error!(%channel, %error, "history is not available");
             Error::INTERNAL.into()
         }
-        ReadError::Channel(error) => error.into(),
+        ReadError::Broker(error) => refuse_broker(channel, error),
     }
 }
 
-impl From<PublishError> for Refusal {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::KeptElsewhere => Error::NOT_AVAILABLE.into(),
-            PublishError::TooManyChannels { .. } => Error::LIMIT_EXCEEDED.into(),
+fn refuse_broker(channel: &ChannelName, error: BrokerError) -> Refusal {
+    match error {
+        BrokerError::TooManyStreams { .. } => Error::LIMIT_EXCEEDED.into(),
+        BrokerError::Unavailable(error) => {
+            tracing::error!(%channel, %error, "the broker is not available");
+            Error::INTERNAL.into()
         }
     }
 }

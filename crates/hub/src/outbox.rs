@@ -1,41 +1,37 @@
-//! The queue between the hub and one connection: the hub pushes, the connection's task takes everything at once.
+//! What waits for one connection: the hub puts it in, the connection's task takes everything at once.
+//!
+//! Two queues behind one lock. The [`feed`] is what channels carry to all their subscribers; the [`private`] queue is
+//! what concerns this connection alone: replies, and what the server wants of its session. They are two because they
+//! fill in different ways, and one order binds them: a subscribe reply stands before its channel's first publication, an
+//! unsubscribe push behind its last.
 //!
 //! Bounded in bytes and messages. A reader who cannot keep up is closed with 3008 and resumes from its position; our
 //! memory never grows for them. Once idle it holds no buffer.
 
-use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod feed;
+mod private;
+
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tidings_protocol::Disconnect;
 
-use crate::{Channel, Limits};
-
-/// Messages for which a queue keeps room, 32 bytes each, while it is in use.
-const BUFFER_KEPT_MAX: usize = 32;
-
-#[derive(Default)]
-pub(crate) struct Outbox {
-    queue: Mutex<Queue>,
-}
+use self::feed::Feed;
+use self::private::Private;
+use crate::Limits;
+use crate::session::Control;
+use crate::sharded::lock;
 
 #[derive(Default)]
-struct Queue {
-    frames: Vec<Bytes>,
-    bytes: usize,
-    controls: Vec<Control>,
+pub(crate) struct Outbox(Mutex<Queues>);
+
+#[derive(Default)]
+struct Queues {
+    feed: Feed,
+    private: Private,
     closed: Option<Disconnect>,
     waker: Option<Waker>,
-}
-
-/// What the hub did to a connection, for its session to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// The server ended this subscription; the client has been told.
-    Unsubscribed(Channel),
-    /// The server wants this subscription.
-    Subscribe(Channel),
 }
 
 /// What happened to a pushed frame.
@@ -49,105 +45,153 @@ pub(crate) enum Pushed {
 }
 
 impl Outbox {
+    /// Takes what a channel carries to its subscribers.
     pub(crate) fn push(&self, frame: Bytes, limits: &Limits) -> Pushed {
-        let mut queue = self.lock();
-        if queue.closed.is_some() {
-            return Pushed::Closed;
-        }
-        // One message above the bound is let in, so that a large reply to a reader who keeps up is never refused.
-        let pushed = if queue.bytes >= limits.outbox_bytes_max || queue.frames.len() >= limits.outbox_messages_max {
-            queue.closed = Some(Disconnect::SLOW);
-            queue.frames = Vec::new();
-            queue.bytes = 0;
-            Pushed::Overflowed
-        } else {
-            queue.bytes += frame.len();
-            queue.frames.push(frame);
-            Pushed::Queued
-        };
-        wake(queue);
-        pushed
+        self.put(limits, |queues| queues.feed.push(frame))
     }
 
+    /// Takes what concerns this connection alone; it follows what the feed holds now.
+    pub(crate) fn reply(&self, frame: Bytes, limits: &Limits) -> Pushed {
+        self.put(limits, |queues| queues.private.push(frame, queues.feed.len()))
+    }
+
+    /// Lets the session know what the server wants or did.
     pub(crate) fn control(&self, control: Control) {
-        let mut queue = self.lock();
-        queue.controls.push(control);
-        wake(queue);
+        let mut queues = self.lock();
+        queues.private.controls.push(control);
+        wake(queues);
     }
 
     /// Ends the connection; nothing is queued any more. The first reason stands.
     pub(crate) fn close(&self, disconnect: Disconnect) {
-        let mut queue = self.lock();
-        queue.closed.get_or_insert(disconnect);
-        wake(queue);
+        let mut queues = self.lock();
+        queues.closed.get_or_insert(disconnect);
+        wake(queues);
     }
 
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.lock().bytes
+        self.lock().bytes()
     }
 
-    /// What the hub did meanwhile, and whether the connection has ended.
+    /// What the server wants or did meanwhile, and whether the connection has ended.
     pub(crate) fn news(&self) -> (Vec<Control>, Option<Disconnect>) {
-        let mut queue = self.lock();
-        (mem::take(&mut queue.controls), queue.closed.clone())
+        let mut queues = self.lock();
+        (std::mem::take(&mut queues.private.controls), queues.closed.clone())
+    }
+
+    /// Why the connection has ended, if it has.
+    pub(crate) fn closed(&self) -> Option<Disconnect> {
+        self.lock().closed.clone()
     }
 
     /// Everything that is queued, or the reason of the end once nothing is.
     pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Result<Vec<Bytes>, Disconnect>> {
-        let mut queue = self.lock();
-        if !queue.controls.is_empty() {
+        let mut queues = self.lock();
+        if !queues.private.controls.is_empty() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if !queue.frames.is_empty() {
-            queue.bytes = 0;
-            return Poll::Ready(Ok(queue.take_frames()));
+        if queues.messages() > 0 {
+            return Poll::Ready(Ok(queues.take()));
         }
-        if let Some(disconnect) = &queue.closed {
+        if let Some(disconnect) = &queues.closed {
             return Poll::Ready(Err(disconnect.clone()));
         }
-        remember(&mut queue, cx);
+        remember(&mut queues, cx);
         Poll::Pending
     }
 
     /// Wakes the task at the next change, without taking anything.
     pub(crate) fn watch(&self, cx: &Context<'_>) -> Option<Disconnect> {
-        let mut queue = self.lock();
-        if !queue.controls.is_empty() {
+        let mut queues = self.lock();
+        if !queues.private.controls.is_empty() {
             cx.waker().wake_by_ref();
         }
-        remember(&mut queue, cx);
-        queue.closed.clone()
+        remember(&mut queues, cx);
+        queues.closed.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Queue {
-    /// A busy queue keeps its buffer: the publisher allocates it and the connection's task would free it, on two cores
-    /// at once. A queue with one message, such as the next ping, gives it back.
-    fn take_frames(&mut self) -> Vec<Bytes> {
-        if self.frames.len() == 1 || self.frames.capacity() > BUFFER_KEPT_MAX {
-            return mem::take(&mut self.frames);
+    fn put(&self, limits: &Limits, put: impl FnOnce(&mut Queues)) -> Pushed {
+        let mut queues = self.lock();
+        if queues.closed.is_some() {
+            return Pushed::Closed;
         }
-        self.frames.drain(..).collect()
+        // One message above the bound is let in, so that a large reply to a reader who keeps up is never refused.
+        let pushed = if queues.bytes() >= limits.outbox_bytes_max || queues.messages() >= limits.outbox_messages_max {
+            queues.closed = Some(Disconnect::SLOW);
+            (queues.feed, queues.private.replies) = (Feed::default(), private::Replies::default());
+            Pushed::Overflowed
+        } else {
+            put(&mut queues);
+            Pushed::Queued
+        };
+        wake(queues);
+        pushed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        lock(&self.0)
     }
 }
 
-fn remember(queue: &mut Queue, cx: &Context<'_>) {
-    match &mut queue.waker {
+impl Queues {
+    fn bytes(&self) -> usize {
+        self.feed.bytes() + self.private.replies.bytes()
+    }
+
+    fn messages(&self) -> usize {
+        self.feed.len() + self.private.replies.len()
+    }
+
+    fn take(&mut self) -> Vec<Bytes> {
+        let feed = self.feed.take();
+        if self.private.replies.len() == 0 { feed } else { self.private.replies.take_into(feed) }
+    }
+}
+
+fn remember(queues: &mut Queues, cx: &Context<'_>) {
+    match &mut queues.waker {
         Some(waker) => waker.clone_from(cx.waker()),
         none => *none = Some(cx.waker().clone()),
     }
 }
 
-/// Wakes outside the lock, or the woken task would run into it.
-fn wake(mut queue: MutexGuard<'_, Queue>) {
-    let waker = queue.waker.take();
-    drop(queue);
+/// Wakes after unlocking, so that the woken task does not run into the lock.
+fn wake(mut queues: MutexGuard<'_, Queues>) {
+    let waker = queues.waker.take();
+    drop(queues);
     if let Some(waker) = waker {
         waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn taken(outbox: &Outbox) -> Vec<Bytes> {
+        std::future::poll_fn(|cx| outbox.poll_take(cx)).now_or_never().unwrap().unwrap()
+    }
+
+    #[test]
+    fn replies_and_publications_leave_in_the_order_in_which_they_came() {
+        let (outbox, limits) = (Outbox::default(), Limits::default());
+        let feed = |text: &'static str| outbox.push(Bytes::from_static(text.as_bytes()), &limits);
+        let reply = |text: &'static str| outbox.reply(Bytes::from_static(text.as_bytes()), &limits);
+        for round in 0..2 {
+            reply("1");
+            feed("2");
+            feed("3");
+            reply("4");
+            reply("5");
+            feed("6");
+            assert_eq!(taken(&outbox).concat(), b"123456", "round {round}");
+        }
+        feed("7");
+        assert_eq!(taken(&outbox).concat(), b"7");
+        reply("8");
+        assert_eq!(taken(&outbox).concat(), b"8");
     }
 }

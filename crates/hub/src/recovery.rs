@@ -5,7 +5,7 @@
 use tidings_protocol::{Publication, StreamPosition, SubscribeRequest};
 
 use crate::history::bytes_of;
-use crate::{Limits, Page};
+use crate::{HistoryPage, Limits};
 
 /// What a subscription starts from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,8 +42,8 @@ impl Start {
 /// directly after its offset up to the newest. The reply then repeats the client's own offset, because the client
 /// advances by applying the publications.
 #[must_use]
-pub fn decide(request: &SubscribeRequest, page: Page, limits: &Limits) -> Start {
-    let Page { publications, top } = page;
+pub fn decide(request: &SubscribeRequest, page: HistoryPage, limits: &Limits) -> Start {
+    let HistoryPage { publications, top } = page;
     let same_epoch = request.epoch.is_empty() || request.epoch == top.epoch;
     let continuous = match (publications.first(), publications.last()) {
         (Some(first), Some(last)) => request.offset.checked_add(1) == Some(first.offset) && last.offset == top.offset,

@@ -4,6 +4,7 @@
 //! a frame with a connect and its subscribes works. Knows what the client holds (its subscriptions, its deadlines),
 //! not what is published: that goes from the hub straight into the outbox.
 
+mod admission;
 mod heartbeat;
 mod outcomes;
 mod rate;
@@ -13,21 +14,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidings_protocol::{
-    Command, ConnectRequest, Disconnect, Error, HistoryRequest, Payload, PublishRequest, Reply, Request, Response,
-    RpcRequest, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult, json, subscribe_flag,
+    Command, ConnectRequest, Disconnect, Encoding, Error, HistoryRequest, Payload, PublishRequest, Reply, Request,
+    Response, RpcRequest, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult, subscribe_flag,
 };
 
+pub use self::admission::{Admission, Control};
 use self::heartbeat::Pulse;
 use self::rate::{Rate, Verdict};
-pub use crate::outbox::Control;
-pub use crate::subscribers::Admission;
-use crate::{Channel, ChannelError, Expiry, Limits, Refusal};
+use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
 
 /// One connection.
 pub struct Session {
     setup: Setup,
     phase: Phase,
-    subscriptions: HashMap<Channel, Subscription>,
+    subscriptions: HashMap<ChannelName, Subscription>,
     waiting: VecDeque<Work>,
     running: Option<Running>,
     actions: VecDeque<Action>,
@@ -45,15 +45,29 @@ pub struct Session {
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The connection's id.
-    pub client: String,
+    pub client: Arc<str>,
     /// The server's version.
     pub version: Arc<str>,
+    /// How its messages are written.
+    pub encoding: Encoding,
+    /// What the connect reply tells a client whose transport needs it.
+    pub emulation: Option<Emulation>,
     /// The limits that hold.
     pub limits: Arc<Limits>,
     /// Whether to send pings.
     pub pings: bool,
     /// A random number from 0 to 1 that decides when the first ping is sent.
     pub jitter: f64,
+}
+
+/// What a client repeats with every request of a transport whose two directions are separate, so that it finds its
+/// connection: the fields `session` and `node` of the connect reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emulation {
+    /// A secret of this connection.
+    pub session: String,
+    /// The node that has it.
+    pub node: String,
 }
 
 /// What the driver shall do, in order.
@@ -63,10 +77,12 @@ pub enum Action {
     Send(Reply),
     /// Do this and hand the outcome to [`Session::complete`].
     Perform(Operation),
+    /// Stop what is being performed: it has taken too long, and its outcome is not wanted any more.
+    Abandon,
     /// Let the prepared subscription go live, `reply` first.
     Admit {
         /// The channel.
-        channel: Channel,
+        channel: ChannelName,
         /// How it goes live.
         admission: Admission,
         /// What the client is told.
@@ -75,7 +91,7 @@ pub enum Action {
     /// Take the connection out of the channel, and tell the client so if there is something to tell.
     Leave {
         /// The channel.
-        channel: Channel,
+        channel: ChannelName,
         /// What the client is told.
         why: Option<Unsubscribe>,
     },
@@ -91,20 +107,20 @@ pub enum Operation {
     /// Ask whether it may, and prepare the subscription.
     Subscribe {
         /// The channel.
-        channel: Channel,
+        channel: ChannelName,
         /// What the client asks for.
         request: Box<SubscribeRequest>,
         /// The server wants it, not the client.
         server_side: bool,
     },
     /// Publish.
-    Publish(Channel, Payload),
+    Publish(ChannelName, Payload),
     /// Who is there.
-    Presence(Channel),
+    Presence(ChannelName),
     /// How many are there.
-    PresenceStats(Channel),
+    PresenceStats(ChannelName),
     /// What was published.
-    History(Channel, HistoryRequest),
+    History(ChannelName, HistoryRequest),
     /// Call the application.
     Rpc(RpcRequest),
     /// Tell the application.
@@ -112,7 +128,7 @@ pub enum Operation {
     /// Extend the connection.
     Refresh(String),
     /// Extend a subscription.
-    SubRefresh(Channel, String),
+    SubRefresh(ChannelName, String),
 }
 
 /// What came of an operation.
@@ -142,7 +158,7 @@ pub struct Connected {
     /// For the client.
     pub data: Option<Payload>,
     /// Server-side subscriptions, prepared.
-    pub subscriptions: Vec<(Channel, Prepared)>,
+    pub subscriptions: Vec<(ChannelName, Prepared)>,
 }
 
 /// A subscription that can go live.
@@ -176,7 +192,7 @@ struct Subscription {
 
 enum Work {
     Command(Command),
-    Subscribe(Channel),
+    Subscribe(ChannelName),
     /// The client broke the protocol after the commands before this.
     Close(Disconnect),
 }
@@ -185,12 +201,13 @@ enum Work {
 struct Running {
     id: u32,
     what: Doing,
+    by: Instant,
 }
 
 enum Doing {
     Connect,
-    Subscribe { channel: Channel, server_side: bool, reject_unrecovered: bool },
-    SubRefresh(Channel),
+    Subscribe { channel: ChannelName, server_side: bool, reject_unrecovered: bool },
+    SubRefresh(ChannelName),
     Other,
 }
 
@@ -219,7 +236,7 @@ impl Session {
             return 0;
         }
         let mut commands = 0;
-        for command in json::commands(frame) {
+        for command in self.setup.encoding.commands(frame) {
             commands += 1;
             match command {
                 Ok(Command { id: 0, request: None }) => self.handle_pong(),
@@ -242,12 +259,15 @@ impl Session {
                 self.waiting.push_back(Work::Subscribe(channel));
                 self.work(now);
             }
+            Control::Refresh(expiry) if self.phase == Phase::Open => self.refreshed_by_the_server(expiry, now),
+            // Who is not welcome yet gets its time with the welcome.
+            Control::Refresh(_) => {}
         }
     }
 
     /// Takes the outcome of the operation that was performed last.
     pub fn complete(&mut self, outcome: Outcome, now: Instant) {
-        let Some(Running { id, what }) = self.running.take() else { return };
+        let Some(Running { id, what, .. }) = self.running.take() else { return };
         if self.phase == Phase::Closed {
             return;
         }
@@ -256,6 +276,7 @@ impl Session {
             (Doing::Connect, Outcome::Connected(connected)) => self.welcome(id, *connected, now),
             (Doing::Connect, Outcome::Refused(Refusal::Error(error))) => {
                 self.phase = Phase::Refused;
+                self.connect_by = self.connect_by.min(now + self.setup.limits.connect_timeout);
                 self.send(Reply::error(id, error));
             }
             (Doing::Subscribe { channel, server_side, reject_unrecovered }, outcome) => match outcome {
@@ -283,12 +304,16 @@ impl Session {
     }
 
     /// Takes note that a subscription was taken away before it went live.
-    pub fn revoked(&mut self, channel: &Channel) {
+    pub fn revoked(&mut self, channel: &ChannelName) {
         self.forget(channel);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.running.as_ref().is_some_and(|running| now >= running.by) {
+            self.actions.push_back(Action::Abandon);
+            self.complete(Outcome::Refused(Error::INTERNAL.into()), now);
+        }
         match self.phase {
             Phase::Closed => {}
             Phase::Fresh | Phase::Connecting | Phase::Refused if now >= self.connect_by => {
@@ -306,10 +331,14 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) has something to do; `None` once closed.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
+        let running = self.running.as_ref().map(|running| running.by);
         match self.phase {
             Phase::Closed => None,
-            Phase::Fresh | Phase::Connecting | Phase::Refused => Some(self.connect_by),
-            Phase::Open => self.subscription_ends.into_iter().chain(self.ends).chain(self.pulse.next()).min(),
+            Phase::Fresh | Phase::Connecting | Phase::Refused => running.into_iter().chain([self.connect_by]).min(),
+            Phase::Open => {
+                let ends = self.subscription_ends.into_iter().chain(self.ends);
+                ends.chain(self.pulse.next()).chain(running).min()
+            }
         }
     }
 
@@ -365,7 +394,7 @@ impl Session {
                         self.close(disconnect);
                     }
                 }
-                Some(Work::Subscribe(channel)) => self.start_server_side(channel),
+                Some(Work::Subscribe(channel)) => self.start_server_side(channel, now),
                 Some(Work::Close(disconnect)) => self.close(disconnect),
                 None => break,
             }
@@ -384,12 +413,14 @@ impl Session {
         match (self.phase, request) {
             (Phase::Fresh, Request::Connect(request)) => {
                 self.phase = Phase::Connecting;
-                // The policy may take its time; the client has shown itself.
-                self.connect_by = self.connect_by.max(now + self.setup.limits.connect_timeout);
-                self.perform(id, Doing::Connect, Operation::Connect(request));
+                // The policy may take its time; the client has shown itself. If it takes too much, that is error 100, and
+                // the client comes back; it must not be closed for good before that.
+                let limits = &self.setup.limits;
+                self.connect_by = self.connect_by.max(now + limits.operation_timeout + limits.connect_timeout);
+                self.perform(id, Doing::Connect, Operation::Connect(request), now);
                 Ok(())
             }
-            (Phase::Open, request) => match self.start_open(id, request) {
+            (Phase::Open, request) => match self.start_open(id, request, now) {
                 Err(Refusal::Disconnect(disconnect)) => Err(disconnect),
                 Err(Refusal::Error(error)) => {
                     self.send(Reply::error(id, error));
@@ -401,10 +432,10 @@ impl Session {
         }
     }
 
-    fn start_open(&mut self, id: u32, request: Request) -> Result<(), Refusal> {
+    fn start_open(&mut self, id: u32, request: Request, now: Instant) -> Result<(), Refusal> {
         match request {
             Request::Connect(_) | Request::Ping => return Err(Disconnect::BAD_REQUEST.into()),
-            Request::Subscribe(request) => return self.start_subscribe(id, request),
+            Request::Subscribe(request) => return self.start_subscribe(id, request, now),
             Request::Unsubscribe(request) => {
                 let channel = channel(&request.channel)?;
                 if self.subscriptions.contains_key(&channel) {
@@ -419,36 +450,36 @@ impl Session {
                 if kind != 0 {
                     return Err(Error::NOT_AVAILABLE.into());
                 }
-                self.perform(id, Doing::Other, Operation::Publish(channel, data));
+                self.perform(id, Doing::Other, Operation::Publish(channel, data), now);
             }
             Request::Presence(request) => {
                 let operation = Operation::Presence(channel(&request.channel)?);
-                self.perform(id, Doing::Other, operation);
+                self.perform(id, Doing::Other, operation, now);
             }
             Request::PresenceStats(request) => {
                 let operation = Operation::PresenceStats(channel(&request.channel)?);
-                self.perform(id, Doing::Other, operation);
+                self.perform(id, Doing::Other, operation, now);
             }
             Request::History(request) => {
                 let operation = Operation::History(channel(&request.channel)?, request);
-                self.perform(id, Doing::Other, operation);
+                self.perform(id, Doing::Other, operation, now);
             }
-            Request::Rpc(request) => self.perform(id, Doing::Other, Operation::Rpc(request)),
-            Request::Send(request) => self.perform(0, Doing::Other, Operation::Send(request.data)),
-            Request::Refresh(request) => self.perform(id, Doing::Other, Operation::Refresh(request.token)),
+            Request::Rpc(request) => self.perform(id, Doing::Other, Operation::Rpc(request), now),
+            Request::Send(request) => self.perform(0, Doing::Other, Operation::Send(request.data), now),
+            Request::Refresh(request) => self.perform(id, Doing::Other, Operation::Refresh(request.token), now),
             Request::SubRefresh(request) => {
                 let channel = channel(&request.channel)?;
                 if !self.subscriptions.contains_key(&channel) {
                     return Err(Error::PERMISSION_DENIED.into());
                 }
                 let operation = Operation::SubRefresh(channel.clone(), request.token);
-                self.perform(id, Doing::SubRefresh(channel), operation);
+                self.perform(id, Doing::SubRefresh(channel), operation, now);
             }
         }
         Ok(())
     }
 
-    fn start_subscribe(&mut self, id: u32, request: Box<SubscribeRequest>) -> Result<(), Refusal> {
+    fn start_subscribe(&mut self, id: u32, request: Box<SubscribeRequest>, now: Instant) -> Result<(), Refusal> {
         let channel = channel(&request.channel)?;
         if !matches!(&*request.delta, "" | "fossil") {
             return Err(Disconnect::BAD_REQUEST.into());
@@ -470,11 +501,11 @@ impl Session {
             server_side: false,
             reject_unrecovered: request.flag & subscribe_flag::REJECT_UNRECOVERED != 0,
         };
-        self.perform(id, doing, Operation::Subscribe { channel, request, server_side: false });
+        self.perform(id, doing, Operation::Subscribe { channel, request, server_side: false }, now);
         Ok(())
     }
 
-    fn start_server_side(&mut self, channel: Channel) {
+    fn start_server_side(&mut self, channel: ChannelName, now: Instant) {
         if self.phase != Phase::Open || self.subscriptions.contains_key(&channel) {
             return;
         }
@@ -484,11 +515,11 @@ impl Session {
         let doing = Doing::Subscribe { channel: channel.clone(), server_side: true, reject_unrecovered: false };
         let request =
             Box::new(SubscribeRequest { channel: channel.as_str().to_owned(), ..SubscribeRequest::default() });
-        self.perform(0, doing, Operation::Subscribe { channel, request, server_side: true });
+        self.perform(0, doing, Operation::Subscribe { channel, request, server_side: true }, now);
     }
 
-    fn perform(&mut self, id: u32, what: Doing, operation: Operation) {
-        self.running = Some(Running { id, what });
+    fn perform(&mut self, id: u32, what: Doing, operation: Operation, now: Instant) {
+        self.running = Some(Running { id, what, by: now + self.setup.limits.operation_timeout });
         self.actions.push_back(Action::Perform(operation));
     }
 
@@ -525,9 +556,9 @@ impl Session {
 }
 
 /// An empty name breaks the protocol, a bad one is only an error.
-fn channel(name: &str) -> Result<Channel, Refusal> {
-    Channel::parse(name).map_err(|error| match error {
-        ChannelError::Empty => Disconnect::BAD_REQUEST.into(),
-        ChannelError::TooLong | ChannelError::NotPrintableAscii => Error::BAD_REQUEST.into(),
+fn channel(name: &str) -> Result<ChannelName, Refusal> {
+    ChannelName::parse(name).map_err(|error| match error {
+        ChannelNameError::Empty => Disconnect::BAD_REQUEST.into(),
+        ChannelNameError::TooLong | ChannelNameError::NotPrintableAscii => Error::BAD_REQUEST.into(),
     })
 }

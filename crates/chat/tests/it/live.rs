@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tidings_chat::{ClientId, RoomId, limits::BODY_BYTES_MAX};
-use tidings_hub::{Channel, ConnectionOptions, History, Policy, Source};
+use tidings_hub::{ChannelName, ConnectionOptions, History, Policy, Source};
 
 use crate::world::{World, channel};
 
@@ -200,8 +200,8 @@ async fn c4_23_a_persons_other_devices_learn_which_rooms_they_joined_and_left() 
 async fn capability_3_10_the_history_of_a_room_is_lent_as_the_trait_and_its_type_has_no_public_name() {
     let world = World::new();
     let (_, general, _) = world.set_up().await;
-    let room = Channel::parse(&channel(general.id)).unwrap();
-    let Source::External(history) = world.chat.options(&room).history else { panic!("rooms keep their history") };
-    let history: Arc<dyn History> = history;
+    let room = ChannelName::parse(&channel(general.id)).unwrap();
+    let Source::External(history) = &world.chat.options(&room).history else { panic!("rooms keep their history") };
+    let history: Arc<dyn History> = history.clone();
     assert_eq!(history.position(&room).await.unwrap().offset, 1);
 }

@@ -151,7 +151,7 @@ impl World {
 }
 
 fn hub_of(chat: &Chat) -> Hub {
-    let hub = Hub::builder(Arc::new(chat.clone())).build();
+    let hub = Hub::builder(Arc::new(chat.clone())).application(Arc::new(chat.clone())).build();
     chat.announce_to(hub.clone());
     hub
 }

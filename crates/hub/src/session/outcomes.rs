@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use tidings_protocol::{
-    ConnectResult, Disconnect, Error, PushEvent, RefreshResult, Reply, Response, SubRefreshResult, Subscribe,
+    ConnectResult, Disconnect, Error, PushEvent, Refresh, RefreshResult, Reply, Response, SubRefreshResult, Subscribe,
     SubscribeResult,
 };
 
 use super::heartbeat::Pulse;
-use super::{Action, Admission, Connected, Phase, Prepared, Session, Setup, Subscription};
-use crate::{Channel, Expiry};
+use super::{Action, Admission, Connected, Emulation, Phase, Prepared, Session, Setup, Subscription};
+use crate::{ChannelName, Expiry};
 
 impl Session {
     pub(super) fn welcome(&mut self, id: u32, connected: Connected, now: Instant) {
@@ -20,13 +20,16 @@ impl Session {
         self.phase = Phase::Open;
         let (expires, ttl) = self.set_expiry(expiry, now);
         let mut result = ConnectResult {
-            client: self.setup.client.clone(),
+            client: self.setup.client.to_string(),
             version: self.setup.version.to_string(),
             expires,
             ttl,
             data,
             ..ConnectResult::default()
         };
+        if let Some(Emulation { session, node }) = &self.setup.emulation {
+            (result.session, result.node) = (session.clone(), node.clone());
+        }
         if self.setup.pings {
             let limits = &self.setup.limits;
             result.ping = whole_seconds(limits.ping_interval);
@@ -46,7 +49,7 @@ impl Session {
     pub(super) fn subscribed(
         &mut self,
         id: u32,
-        channel: Channel,
+        channel: ChannelName,
         prepared: Prepared,
         server_side: bool,
         now: Instant,
@@ -65,7 +68,7 @@ impl Session {
     /// Takes a prepared subscription into the books.
     fn hold(
         &mut self,
-        channel: &Channel,
+        channel: &ChannelName,
         prepared: Prepared,
         server_side: bool,
         now: Instant,
@@ -81,7 +84,7 @@ impl Session {
         (result, admission)
     }
 
-    pub(super) fn forget(&mut self, channel: &Channel) {
+    pub(super) fn forget(&mut self, channel: &ChannelName) {
         self.subscriptions.remove(channel);
         self.reckon();
     }
@@ -90,7 +93,7 @@ impl Session {
         self.subscription_ends = self.subscriptions.values().filter_map(|subscription| subscription.ends).min();
     }
 
-    pub(super) fn drop_subscription(&mut self, id: u32, channel: Channel, error: Error, server_side: bool) {
+    pub(super) fn drop_subscription(&mut self, id: u32, channel: ChannelName, error: Error, server_side: bool) {
         self.actions.push_back(Action::Leave { channel, why: None });
         if !server_side {
             self.send(Reply::error(id, error));
@@ -100,11 +103,17 @@ impl Session {
     pub(super) fn refreshed(&mut self, id: u32, expiry: Option<Expiry>, now: Instant) {
         let (expires, ttl) = self.set_expiry(expiry, now);
         let Setup { client, version, .. } = &self.setup;
-        let result = RefreshResult { client: client.clone(), version: version.to_string(), expires, ttl };
+        let result = RefreshResult { client: client.to_string(), version: version.to_string(), expires, ttl };
         self.send(Reply::ok(id, Response::Refresh(result)));
     }
 
-    pub(super) fn sub_refreshed(&mut self, id: u32, channel: &Channel, ttl: Option<Duration>, now: Instant) {
+    /// The server sets the connection's life, and the client learns of it by a push.
+    pub(super) fn refreshed_by_the_server(&mut self, expiry: Option<Expiry>, now: Instant) {
+        let (expires, ttl) = self.set_expiry(expiry, now);
+        self.send(Reply::push("", PushEvent::Refresh(Refresh { expires, ttl })));
+    }
+
+    pub(super) fn sub_refreshed(&mut self, id: u32, channel: &ChannelName, ttl: Option<Duration>, now: Instant) {
         let ends = ttl.and_then(|ttl| self.end_of_grace(ttl, now));
         let Some(subscription) = self.subscriptions.get_mut(channel) else {
             return self.send(Reply::error(id, Error::PERMISSION_DENIED));

@@ -33,13 +33,14 @@ async fn presence_where_it_is_off_is_not_available() {
 
 #[tokio::test(start_paused = true)]
 async fn a_presence_reply_has_a_limit_and_stats_still_count() {
-    let mut world = World::with(Limits { presence_clients_max: 1, ..Limits::default() });
+    let mut world = World::new();
+    *world.rules.memory.lock().unwrap() = ChannelOptions { presence_clients_max: 1, ..memory() }.into();
     let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
     world.subscribe(ana, "news");
     world.subscribe(ben, "news");
     let id = world.ask(ana, r#""presence":{"channel":"news"}"#);
     assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED));
-    assert_eq!(world.hub.presence_stats(&name("news")).num_clients, 2);
+    assert_eq!(world.hub.presence_stats(&name("news")).await.num_clients, 2);
 }
 
 /// Section 3: the subscribe reply, then the own join.
@@ -78,13 +79,16 @@ async fn elsewhere_only_those_who_ask_hear_who_comes_and_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn in_a_large_channel_nobody_is_told_who_comes_and_goes() {
-    let mut world = World::with(Limits { join_leave_subscribers_max: 2, ..Limits::default() });
+    let mut world = World::new();
+    let join_leave = JoinLeave::Always;
+    *world.rules.memory.lock().unwrap() =
+        ChannelOptions { join_leave, join_leave_subscribers_max: 2, ..memory() }.into();
     let [ana, ben, cleo] = ["ana", "ben", "cleo"].map(|user| world.connect(user));
     for peer in [ana, ben, cleo] {
-        world.subscribe(peer, "room:1");
+        world.subscribe(peer, "news");
     }
-    assert_eq!(world.pushes(ana, "room:1", joins_and_leaves).len(), 2, "herself and ben");
-    assert_eq!(world.presence("room:1"), ["ana", "ben", "cleo"]);
+    assert_eq!(world.pushes(ana, "news", joins_and_leaves).len(), 2, "herself and ben");
+    assert_eq!(world.presence("news"), ["ana", "ben", "cleo"]);
 }
 
 /// Capability 4.18, S16.

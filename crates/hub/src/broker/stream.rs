@@ -6,23 +6,25 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tidings_protocol::{Publication, StreamPosition};
 
 use crate::history::bytes_of;
 use crate::limits::{EMPTY_STREAM_KEPT, STREAM_KEPT};
-use crate::{Channel, Page, Query};
+use crate::{ChannelName, HistoryPage, HistoryQuery, Keep};
 
 /// What one publication costs beside what is written in it, roughly.
 const OVERHEAD_BYTES: usize = 200;
 
 pub(crate) struct Stream {
+    /// Taken out of the broker's map; whoever still holds it must look again.
+    pub(crate) gone: bool,
     epoch: String,
     top: u64,
     kept: VecDeque<Kept>,
     bytes: usize,
-    /// What all streams of the hub keep together.
+    /// What all streams of the broker keep together.
     total: Arc<AtomicUsize>,
     touched: Instant,
 }
@@ -43,16 +45,8 @@ pub(crate) struct Epochs {
     forgotten: AtomicU64,
 }
 
-/// What a stream may keep.
-pub(crate) struct Bounds {
-    pub(crate) publications: usize,
-    pub(crate) bytes: usize,
-    pub(crate) total_bytes: usize,
-    pub(crate) ttl: Duration,
-}
-
 impl Epochs {
-    pub(crate) fn of(&self, channel: &Channel) -> String {
+    pub(crate) fn of(&self, channel: &ChannelName) -> String {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzABCDEFGHIJKL";
         let random = self.letters.hash_one((channel, self.forgotten.load(Ordering::SeqCst))).to_le_bytes();
         random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 64)])).collect()
@@ -66,7 +60,11 @@ impl Epochs {
 
 impl Stream {
     pub(crate) fn new(epoch: String, total: Arc<AtomicUsize>, now: Instant) -> Self {
-        Self { epoch, top: 0, kept: VecDeque::new(), bytes: 0, total, touched: now }
+        Self { gone: false, epoch, top: 0, kept: VecDeque::new(), bytes: 0, total, touched: now }
+    }
+
+    pub(crate) fn epoch(&self) -> &str {
+        &self.epoch
     }
 
     pub(crate) fn position(&self) -> StreamPosition {
@@ -75,23 +73,29 @@ impl Stream {
 
     /// Numbers a publication and keeps it, as far as the bounds allow: what is kept has no gap and ends with the newest,
     /// or it is nothing, and then a resume is told so.
-    pub(crate) fn append(&mut self, mut publication: Publication, bounds: &Bounds, now: Instant) -> Arc<Publication> {
+    pub(crate) fn append(
+        &mut self,
+        mut publication: Publication,
+        keep: &Keep,
+        total_bytes_max: usize,
+        now: Instant,
+    ) -> Arc<Publication> {
         self.top += 1;
         publication.offset = self.top;
         let publication = Arc::new(publication);
         let bytes = OVERHEAD_BYTES + bytes_of(&publication);
-        self.kept.push_back(Kept { publication: publication.clone(), bytes, until: now.checked_add(bounds.ttl) });
+        self.kept.push_back(Kept { publication: publication.clone(), bytes, until: now.checked_add(keep.ttl) });
         self.bytes += bytes;
         self.total.fetch_add(bytes, Ordering::Relaxed);
         self.touched = now;
         self.expire(now);
-        while !self.kept.is_empty() && self.is_above(bounds) {
+        while !self.kept.is_empty() && self.is_above(keep, total_bytes_max) {
             self.drop_oldest();
         }
         publication
     }
 
-    pub(crate) fn read(&mut self, query: Query, now: Instant) -> Page {
+    pub(crate) fn read(&mut self, query: HistoryQuery, now: Instant) -> HistoryPage {
         self.expire(now);
         let publications = self.kept.iter().map(|kept| &kept.publication);
         let publications = if query.reverse {
@@ -101,7 +105,7 @@ impl Stream {
             let after = query.since.unwrap_or(0);
             publications.filter(|p| p.offset > after).take(query.limit).map(|p| (**p).clone()).collect()
         };
-        Page { publications, top: self.position() }
+        HistoryPage { publications, top: self.position() }
     }
 
     pub(crate) fn expire(&mut self, now: Instant) {
@@ -120,10 +124,10 @@ impl Stream {
         self.touched = self.touched.max(now);
     }
 
-    fn is_above(&self, bounds: &Bounds) -> bool {
-        self.kept.len() > bounds.publications
-            || (self.bytes > bounds.bytes && self.kept.len() > 1)
-            || self.total.load(Ordering::Relaxed) > bounds.total_bytes
+    fn is_above(&self, keep: &Keep, total_bytes_max: usize) -> bool {
+        self.kept.len() > keep.size.get()
+            || (self.bytes > keep.bytes_max && self.kept.len() > 1)
+            || self.total.load(Ordering::Relaxed) > total_bytes_max
     }
 
     fn drop_oldest(&mut self) {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidings_hub::session::{Action, Admission, Connected, Control, Operation, Outcome, Prepared, Session, Setup};
-use tidings_hub::{Channel, Expiry, Limits, Refusal};
+use tidings_hub::{ChannelName, Expiry, Limits, Refusal};
 use tidings_protocol::{
-    Disconnect, Error, Payload, Reply, Response, RpcResult, StreamPosition, SubscribeResult, Unsubscribe, json,
+    Disconnect, Encoding, Error, Payload, Reply, Response, RpcResult, StreamPosition, SubscribeResult, Unsubscribe,
+    json,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,8 +26,15 @@ impl World {
 
     fn with(limits: Limits, jitter: f64) -> Self {
         let now = tokio::time::Instant::now().into_std();
-        let setup =
-            Setup { client: "c1".into(), version: "0.0.0 test".into(), limits: Arc::new(limits), pings: true, jitter };
+        let setup = Setup {
+            client: "c1".into(),
+            version: "0.0.0 test".into(),
+            encoding: Encoding::Json,
+            emulation: None,
+            limits: Arc::new(limits),
+            pings: true,
+            jitter,
+        };
         Self { session: Session::new(setup, now), now }
     }
 
@@ -79,10 +87,11 @@ impl World {
 }
 
 fn describe(action: &Action) -> String {
-    let text = |reply: &Reply| String::from_utf8(json::encode_reply(reply).to_vec()).unwrap();
+    let text = |reply: &Reply| String::from_utf8(json::encode_reply(reply).unwrap().to_vec()).unwrap();
     match action {
         Action::Send(reply) => text(reply),
         Action::Perform(operation) => format!("perform {}", name(operation)),
+        Action::Abandon => "abandon".into(),
         Action::Admit { channel, reply: Some(reply), .. } => format!("admit {channel}: {}", text(reply)),
         Action::Admit { channel, reply: None, .. } => format!("admit {channel}"),
         Action::Leave { channel, why: None } => format!("leave {channel}"),
@@ -123,8 +132,8 @@ fn no(why: impl Into<Refusal>) -> Outcome {
     Outcome::Refused(why.into())
 }
 
-fn channel(name: &str) -> Channel {
-    Channel::parse(name).unwrap()
+fn channel(name: &str) -> ChannelName {
+    ChannelName::parse(name).unwrap()
 }
 
 // 3 Commands
@@ -453,7 +462,8 @@ fn a_pong_is_heard_while_commands_wait() {
 
 #[test]
 fn who_is_not_read_cannot_be_late_with_a_pong() {
-    let mut world = World::connected_with(Limits { commands_waiting_max: 1, ..Limits::default() });
+    let limits = Limits { commands_waiting_max: 1, operation_timeout: 100 * SECOND, ..Limits::default() };
+    let mut world = World::connected_with(limits);
     world.client_says("{\"id\":2,\"rpc\":{\"method\":\"slow\"}}\n{\"id\":3,\"rpc\":{\"method\":\"slow\"}}");
     assert_eq!(world.wait(60 * SECOND), ["{}"]);
     world.policy_says(answer());

@@ -1,9 +1,6 @@
 //! What clients and the server see of channels: publishing, presence, history, recovery, server control. Section numbers
 //! are those of `crates/protocol/PROTOCOL.md`.
 
-#[path = "../world/mod.rs"]
-mod world;
-
 mod announcing;
 mod history;
 mod presence;
@@ -15,12 +12,12 @@ mod who;
 
 use std::time::Duration;
 
+use crate::world::{HISTORY_SIZE, HISTORY_TTL, World, memory, name, text, texts};
 use tidings_hub::{
-    ConnectionOptions, Expiry, Grant, Heartbeat, Identity, Limits, PublishError, PublishOptions, Query, ReadError,
-    Target,
+    BrokerError, ChannelOptions, ConnectionOptions, Expiry, Grant, Heartbeat, HistoryQuery, Identity, JoinLeave, Keep,
+    Limits, NewPublication, Order, PublishError, ReadError, Source, Target,
 };
 use tidings_protocol::{ClientInfo, Disconnect, Error, Publication, PushEvent, Response, Unsubscribe};
-use world::{HISTORY_SIZE, HISTORY_TTL, World, name, text, texts};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -109,7 +109,7 @@ async fn what_is_published_while_a_subscription_is_prepared_comes_after_its_repl
     let reading = world.rules.hold_reads();
     let id = world.ask(ana, r#""subscribe":{"channel":"room:1","recover":true,"offset":0,"epoch":"store-1"}"#);
     world.post("room:1", "two").await;
-    world.hub.publish_ephemeral(&name("room:1"), text("typing"), None);
+    world.try_publish("room:1", NewPublication::ephemeral(text("typing"))).unwrap();
     assert!(world.received(ana).is_empty(), "nothing before the reply");
     reading.add_permits(1);
     world.settle();

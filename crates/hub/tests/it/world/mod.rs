@@ -11,12 +11,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tidings_hub::{
-    Accepted, Channel, ChannelOptions, Client, Connection, ConnectionOptions, Expiry, Grant, History, HistoryError,
-    Hub, Identity, JoinLeave, Limits, Page, Policy, PublishGrant, PublishOptions, Query, Refusal, Source, Step,
+    Accepted, Application, Broker, ChannelName, ChannelOptions, Connection, ConnectionOptions, Expiry, Grant, History,
+    HistoryError, HistoryPage, HistoryQuery, Hub, Identity, JoinLeave, Limits, NewPublication, Order, Peer, Policy,
+    PublishError, PublishGrant, Refusal, Source, Step,
 };
 use tidings_protocol::{
     ConnectRequest, Disconnect, Error, Payload, Publication, PushEvent, Reply, Response, StreamPosition,
-    SubscribeRequest, SubscribeResult, json,
+    SubscribeRequest, SubscribeResult, Unsubscribe, json,
 };
 use tokio::sync::Semaphore;
 
@@ -28,10 +29,14 @@ pub struct Rules {
     pub store: Arc<Store>,
     banned: Mutex<HashSet<(String, String)>>,
     /// Channels to which connect subscribes.
-    pub given: Mutex<Vec<(Channel, Grant)>>,
+    pub given: Mutex<Vec<(ChannelName, Grant)>>,
     pub expiry: Mutex<Option<Expiry>>,
     /// While set, answers about subscriptions wait for a permit.
     gate: Mutex<Option<Arc<Semaphore>>>,
+    /// How channels in the hub's memory work.
+    pub memory: Mutex<Arc<ChannelOptions>>,
+    /// What the application was told, in order.
+    told: Mutex<Vec<String>>,
 }
 
 /// Where the application keeps its channels.
@@ -45,7 +50,7 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn commit(&self, channel: &Channel, data: &str) -> Publication {
+    pub fn commit(&self, channel: &ChannelName, data: &str) -> Publication {
         let mut channels = self.channels.lock().unwrap();
         let kept = channels.entry(channel.as_str().to_owned()).or_default();
         let offset = kept.len() as u64 + 1;
@@ -58,7 +63,7 @@ impl Store {
         epoch.clone_into(&mut self.epoch.lock().unwrap());
     }
 
-    fn page(&self, channel: &Channel, query: Query) -> Page {
+    fn page(&self, channel: &ChannelName, query: HistoryQuery) -> HistoryPage {
         let channels = self.channels.lock().unwrap();
         let kept = channels.get(channel.as_str()).map_or(&[][..], Vec::as_slice);
         let top = StreamPosition { offset: kept.len() as u64, epoch: self.epoch.lock().unwrap().clone() };
@@ -69,16 +74,20 @@ impl Store {
             let after = query.since.unwrap_or(0);
             kept.iter().filter(|p| p.offset > after).take(query.limit).cloned().collect()
         };
-        Page { publications, top }
+        HistoryPage { publications, top }
     }
 }
 
 impl History for Store {
-    fn position<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<StreamPosition, HistoryError>> {
-        async { Ok(self.read(channel, Query::default()).await?.top) }.boxed()
+    fn position<'a>(&'a self, channel: &'a ChannelName) -> BoxFuture<'a, Result<StreamPosition, HistoryError>> {
+        async { Ok(self.read(channel, HistoryQuery::default()).await?.top) }.boxed()
     }
 
-    fn read<'a>(&'a self, channel: &'a Channel, query: Query) -> BoxFuture<'a, Result<Page, HistoryError>> {
+    fn read<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        query: HistoryQuery,
+    ) -> BoxFuture<'a, Result<HistoryPage, HistoryError>> {
         async move {
             pass(&self.gate).await;
             let page = self.page(channel, query);
@@ -119,7 +128,12 @@ impl Rules {
         gate
     }
 
-    fn allows(&self, client: &Client, channel: &Channel) -> Result<(), Refusal> {
+    /// What the application was told since it was last asked.
+    pub fn told(&self) -> Vec<String> {
+        std::mem::take(&mut self.told.lock().unwrap())
+    }
+
+    fn allows(&self, client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
         let banned = self.banned.lock().unwrap();
         if banned.contains(&(client.user().into(), channel.as_str().into())) {
             return Err(Error::PERMISSION_DENIED.into());
@@ -131,7 +145,7 @@ impl Rules {
 impl Policy for Rules {
     fn connect<'a>(
         &'a self,
-        client: &'a Client,
+        client: &'a Peer,
         request: &'a ConnectRequest,
     ) -> BoxFuture<'a, Result<Accepted, Refusal>> {
         async move {
@@ -150,8 +164,8 @@ impl Policy for Rules {
 
     fn subscribe<'a>(
         &'a self,
-        client: &'a Client,
-        channel: &'a Channel,
+        client: &'a Peer,
+        channel: &'a ChannelName,
         _: &'a SubscribeRequest,
     ) -> BoxFuture<'a, Result<Grant, Refusal>> {
         async move {
@@ -164,60 +178,83 @@ impl Policy for Rules {
 
     fn publish<'a>(
         &'a self,
-        client: &'a Client,
-        channel: &'a Channel,
+        client: &'a Peer,
+        channel: &'a ChannelName,
         _: &'a Payload,
     ) -> BoxFuture<'a, Result<PublishGrant, Refusal>> {
         async move { self.allows(client, channel).map(|()| PublishGrant::default()) }.boxed()
     }
 
-    fn presence<'a>(&'a self, client: &'a Client, channel: &'a Channel) -> BoxFuture<'a, Result<(), Refusal>> {
+    fn presence<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
         async move { self.allows(client, channel) }.boxed()
     }
 
-    fn history<'a>(&'a self, client: &'a Client, channel: &'a Channel) -> BoxFuture<'a, Result<(), Refusal>> {
+    fn history<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
         async move { self.allows(client, channel) }.boxed()
     }
 
-    fn rpc<'a>(
-        &'a self,
-        _: &'a Client,
-        method: &'a str,
-        data: Option<&'a Payload>,
-    ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
-        async move { if method == "echo" { Ok(data.cloned()) } else { Err(Error::METHOD_NOT_FOUND.into()) } }.boxed()
-    }
-
-    fn options(&self, channel: &Channel) -> ChannelOptions {
+    fn options(&self, channel: &ChannelName) -> Arc<ChannelOptions> {
         match channel.namespace() {
-            Some("room") => ChannelOptions {
+            Some("room") => Arc::new(ChannelOptions {
                 history: Source::External(self.store.clone()),
                 recovery: true,
                 presence: true,
                 join_leave: JoinLeave::Always,
-            },
-            Some("plain") => ChannelOptions::default(),
-            _ => ChannelOptions {
-                history: Source::Memory { size: HISTORY_SIZE, ttl: HISTORY_TTL },
-                recovery: true,
-                presence: true,
-                join_leave: JoinLeave::OnRequest,
-            },
+                ..ChannelOptions::default()
+            }),
+            Some("plain") => Arc::default(),
+            _ => self.memory.lock().unwrap().clone(),
         }
+    }
+}
+
+impl Application for Rules {
+    fn rpc<'a>(
+        &'a self,
+        client: &'a Peer,
+        method: &'a str,
+        data: Option<&'a Payload>,
+    ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
+        async move {
+            match method {
+                "echo" => Ok(data.cloned()),
+                "hang" => std::future::pending().await,
+                "where" => Ok(Some(text(&format!(
+                    "{} {:?} {:?}",
+                    client.transport(),
+                    client.address(),
+                    client.header("user-agent")
+                )))),
+                _ => Err(Error::METHOD_NOT_FOUND.into()),
+            }
+        }
+        .boxed()
+    }
+
+    fn connected(&self, client: &Peer) {
+        self.told.lock().unwrap().push(format!("connected {}", client.user()));
+    }
+
+    fn disconnected(&self, client: &Peer, why: &Disconnect) {
+        self.told.lock().unwrap().push(format!("disconnected {} {}", client.user(), why.code));
+    }
+
+    fn unsubscribed(&self, client: &Peer, channel: &ChannelName, why: &Unsubscribe) {
+        self.told.lock().unwrap().push(format!("unsubscribed {} {channel} {}", client.user(), why.code));
     }
 }
 
 pub struct World {
     pub hub: Hub,
     pub rules: Arc<Rules>,
-    peers: Vec<Peer>,
+    peers: Vec<Client>,
 }
 
 /// A client of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Who(usize);
 
-struct Peer {
+struct Client {
     connection: Option<Connection>,
     replies: Vec<Reply>,
     closed: Option<Disconnect>,
@@ -231,6 +268,10 @@ impl World {
     }
 
     pub fn with(limits: Limits) -> Self {
+        Self::with_broker(limits, None)
+    }
+
+    pub fn with_broker(limits: Limits, broker: Option<Arc<dyn Broker>>) -> Self {
         let store = Store {
             channels: Mutex::default(),
             epoch: Mutex::new("store-1".into()),
@@ -243,15 +284,21 @@ impl World {
             given: Mutex::default(),
             expiry: Mutex::default(),
             gate: Mutex::default(),
+            memory: Mutex::new(Arc::new(memory())),
+            told: Mutex::default(),
         });
-        let hub = Hub::builder(rules.clone()).limits(limits).version("0.0.0 test").build();
+        let hub = Hub::builder(rules.clone()).application(rules.clone()).limits(limits).version("0.0.0 test");
+        let hub = match broker {
+            Some(broker) => hub.broker(broker).node("here").build(),
+            None => hub.node("here").build(),
+        };
         Self { hub, rules, peers: Vec::new() }
     }
 
     /// A socket that has said nothing yet.
     pub fn open(&mut self, options: ConnectionOptions) -> Who {
         let connection = Some(self.hub.connect(options));
-        self.peers.push(Peer { connection, replies: Vec::new(), closed: None, next_id: 1, reads: true });
+        self.peers.push(Client { connection, replies: Vec::new(), closed: None, next_id: 1, reads: true });
         Who(self.peers.len() - 1)
     }
 
@@ -358,15 +405,26 @@ impl World {
     /// The server publishes texts.
     pub fn publish<const N: usize>(&mut self, channel: &str, texts: [&str; N]) {
         for data in texts {
-            self.hub.publish(&name(channel), text(data), PublishOptions::default()).unwrap();
+            self.try_publish(channel, NewPublication::new(text(data))).unwrap();
         }
         self.settle();
     }
 
-    /// The application stores a text and announces it.
+    /// The server publishes; the broker of one process answers at once.
+    pub fn try_publish(&mut self, channel: &str, publication: NewPublication) -> Result<StreamPosition, PublishError> {
+        self.hub.publish(&name(channel), publication).now_or_never().expect("no waiting on the way of a publication")
+    }
+
+    /// The server gives an order.
+    pub fn order(&mut self, order: Order) -> usize {
+        self.hub.order(order).now_or_never().expect("this node alone has nobody to wait for")
+    }
+
+    /// The application stores a text and announces it; what is missing before it is read.
     pub async fn post(&mut self, channel: &str, data: &str) {
         let publication = self.rules.store.commit(&name(channel), data);
-        self.hub.announce(&name(channel), publication).await.unwrap();
+        self.hub.announce(&name(channel), publication);
+        self.hub.heal().await;
         self.settle();
     }
 
@@ -413,7 +471,7 @@ impl World {
     pub fn received(&mut self, peer: Who) -> Vec<String> {
         self.settle_one(peer);
         let replies = std::mem::take(&mut self.peers[peer.0].replies);
-        replies.iter().map(|reply| String::from_utf8(json::encode_reply(reply).to_vec()).unwrap()).collect()
+        replies.iter().map(|reply| String::from_utf8(json::encode_reply(reply).unwrap().to_vec()).unwrap()).collect()
     }
 
     pub fn closed(&self, peer: Who) -> Option<u16> {
@@ -436,15 +494,26 @@ impl World {
     }
 
     pub fn presence(&self, channel: &str) -> Vec<String> {
-        let by_client: BTreeMap<_, _> = self.hub.presence(&name(channel));
+        let by_client: BTreeMap<_, _> = self.hub.presence(&name(channel)).now_or_never().unwrap();
         let mut users: Vec<_> = by_client.into_values().map(|info| info.user).collect();
         users.sort();
         users
     }
 }
 
-pub fn name(channel: &str) -> Channel {
-    Channel::parse(channel).unwrap()
+/// How channels in the hub's memory work unless a test says otherwise.
+pub fn memory() -> ChannelOptions {
+    ChannelOptions {
+        history: Source::memory(HISTORY_SIZE, HISTORY_TTL),
+        recovery: true,
+        presence: true,
+        join_leave: JoinLeave::OnRequest,
+        ..ChannelOptions::default()
+    }
+}
+
+pub fn name(channel: &str) -> ChannelName {
+    ChannelName::parse(channel).unwrap()
 }
 
 pub fn text(text: &str) -> Payload {

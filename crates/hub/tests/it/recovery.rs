@@ -1,13 +1,11 @@
 //! Promises G3 and G4 under random interleavings: whatever is published, cut, resumed and held up, a client that
 //! follows the protocol has the channel's publications in order, each once, or was told that it cannot.
 
-mod world;
-
+use crate::world::{Who, World, name, texts};
 use proptest::prelude::*;
 use tidings_hub::recovery::{Start, decide};
-use tidings_hub::{Limits, Page};
+use tidings_hub::{HistoryPage, Limits, NewPublication};
 use tidings_protocol::{Publication, PushEvent, StreamPosition, SubscribeRequest};
-use world::{Who, World, name, texts};
 
 /// What may happen, in any order.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +79,10 @@ impl Run {
                 self.world.rules.store.commit(&name(self.channel), &self.written.to_string());
             }
             Event::Store => {}
-            Event::Ephemeral => self.world.hub.publish_ephemeral(&name(self.channel), world::text("typing"), None),
+            Event::Ephemeral => {
+                let typing = NewPublication::ephemeral(crate::world::text("typing"));
+                self.world.try_publish(self.channel, typing).unwrap();
+            }
             Event::Cut => self.cut(),
             Event::Reconnect => {
                 self.begin();
@@ -188,6 +189,7 @@ impl Run {
         self.proceed();
         self.listen();
         self.world.hub.check_positions().await;
+        self.world.hub.heal().await;
         self.listen();
         if !self.sdk.subscribed {
             self.cut();
@@ -242,7 +244,7 @@ proptest! {
         let epoch = if same_epoch { "now" } else { "then" };
         let request = SubscribeRequest { recover: true, offset, epoch: epoch.into(), ..SubscribeRequest::default() };
         let limits = Limits { recovery_publications_max: limit, ..Limits::default() };
-        let start = decide(&request, Page { publications: publications.clone(), top: top.clone() }, &limits);
+        let start = decide(&request, HistoryPage { publications: publications.clone(), top: top.clone() }, &limits);
         let exactly: Vec<_> = (offset + 1..=top.offset).collect();
         let has: Vec<_> = publications.iter().map(|publication| publication.offset).collect();
         let complete = same_epoch && offset <= top.offset && has == exactly && has.len() <= limit;

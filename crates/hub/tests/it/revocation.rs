@@ -3,15 +3,15 @@
 //!
 //! Whoever revokes first makes the policy say no (here: `ban`) and then tells the hub.
 
-mod world;
-
-use tidings_hub::Target;
+use crate::world::{Who, World, name};
+use futures_util::FutureExt;
+use tidings_hub::{Order, Target};
 use tidings_protocol::{Disconnect, Error, Unsubscribe};
-use world::{Who, World, name};
 
 fn remove(world: &World, user: &str, channel: &str) {
     world.rules.ban(user, channel);
-    world.hub.unsubscribe(Target::User(user), Some(&name(channel)), &Unsubscribe::SERVER);
+    let order = Order::unsubscribe(Target::User(user.into()), Some(name(channel)), Unsubscribe::SERVER);
+    world.hub.order(order).now_or_never().expect("done when it returns");
 }
 
 fn sees_secret(world: &mut World, who: Who) -> bool {
@@ -115,7 +115,7 @@ async fn g5_a_logged_out_session_hears_nothing_that_is_announced_later() {
     let (here, elsewhere) = (world.connect_session("ana", "here"), world.connect_session("ana", "elsewhere"));
     world.subscribe(here, "room:1");
     world.subscribe(elsewhere, "room:1");
-    assert_eq!(world.hub.disconnect(Target::Tag("here"), &Disconnect::FORCE_DISCONNECT), 1);
+    assert_eq!(world.hub.order(Order::disconnect(Target::Tag("here".into()), Disconnect::FORCE_DISCONNECT)).await, 1);
     world.post("room:1", "secret").await;
     assert!(!sees_secret(&mut world, here));
     assert!(sees_secret(&mut world, elsewhere));
@@ -127,7 +127,7 @@ async fn g5_a_session_that_is_logged_out_between_handshake_and_connect_is_closed
     let mut world = World::new();
     let identity = tidings_hub::Identity { user: "ana".into(), tag: Some("here".into()), ..Default::default() };
     let ana = world.open(tidings_hub::ConnectionOptions { identity: Some(identity), ..Default::default() });
-    assert_eq!(world.hub.disconnect(Target::Tag("here"), &Disconnect::FORCE_DISCONNECT), 1);
+    assert_eq!(world.hub.order(Order::disconnect(Target::Tag("here".into()), Disconnect::FORCE_DISCONNECT)).await, 1);
     world.settle();
     assert_eq!(world.closed(ana), Some(3503));
 }

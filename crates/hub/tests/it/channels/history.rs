@@ -74,7 +74,8 @@ async fn a_position_of_another_epoch_is_error_112() {
     world.publish("news", ["one"]);
     let id = world.ask(ana, r#""history":{"channel":"news","limit":1,"since":{"offset":1,"epoch":"other"}}"#);
     assert_eq!(world.answer(ana, id), Err(Error::UNRECOVERABLE_POSITION));
-    let read = world.hub.history(&name("news"), Query { since: Some(1), ..Query::default() }, "other").await;
+    let read =
+        world.hub.history(&name("news"), HistoryQuery { since: Some(1), ..HistoryQuery::default() }, "other").await;
     assert!(matches!(read, Err(ReadError::OtherEpoch)));
 }
 
@@ -94,7 +95,7 @@ async fn memory_keeps_so_many_publications_so_long_and_older_positions_get_what_
     }
     let read = |world: &World, since| {
         let hub = world.hub.clone();
-        async move { hub.history(&name("news"), Query { since, limit: 1000, reverse: false }, "").await.unwrap() }
+        async move { hub.history(&name("news"), HistoryQuery { since, limit: 1000, reverse: false }, "").await.unwrap() }
     };
     let page = read(&world, Some(1)).await;
     assert_eq!((page.publications.len(), page.publications[0].offset), (HISTORY_SIZE, 6));
@@ -103,15 +104,25 @@ async fn memory_keeps_so_many_publications_so_long_and_older_positions_get_what_
     assert_eq!((page.publications.len(), page.top.offset), (0, 105));
 }
 
+fn keep_at_most_5000_bytes(world: &World) {
+    let keep = Keep { size: HISTORY_SIZE.try_into().unwrap(), ttl: HISTORY_TTL, bytes_max: 5_000 };
+    *world.rules.memory.lock().unwrap() = ChannelOptions { history: Source::Memory(keep), ..memory() }.into();
+}
+
 #[tokio::test(start_paused = true)]
 async fn memory_for_history_is_bounded_in_bytes_for_a_channel_and_for_all() {
     let large = "x".repeat(1_000);
-    let mut world = World::with(Limits { history_channel_bytes_max: 5_000, ..Limits::default() });
+    let mut world = World::new();
+    keep_at_most_5000_bytes(&world);
     world.publish("news", [&*large; 20]);
     let kept = |world: &World, channel: &'static str| {
         let hub = world.hub.clone();
         async move {
-            hub.history(&name(channel), Query { limit: 99, ..Query::default() }, "").await.unwrap().publications.len()
+            hub.history(&name(channel), HistoryQuery { limit: 99, ..HistoryQuery::default() }, "")
+                .await
+                .unwrap()
+                .publications
+                .len()
         }
     };
     assert_eq!(kept(&world, "news").await, 4);
@@ -132,8 +143,13 @@ async fn many_fresh_channels_keep_no_more_than_one() {
     for number in 0..100 {
         let channel = name(&format!("made up {number}"));
         world.publish(channel.as_str(), [&*large]);
-        kept +=
-            world.hub.history(&channel, Query { limit: 9, ..Query::default() }, "").await.unwrap().publications.len();
+        kept += world
+            .hub
+            .history(&channel, HistoryQuery { limit: 9, ..HistoryQuery::default() }, "")
+            .await
+            .unwrap()
+            .publications
+            .len();
     }
     assert_eq!(kept, 4);
 }
@@ -156,16 +172,19 @@ async fn who_missed_what_was_not_kept_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn tags_and_what_is_said_about_the_publisher_count_as_bytes_too() {
-    let world = World::with(Limits { history_channel_bytes_max: 5_000, ..Limits::default() });
+    let mut world = World::new();
+    keep_at_most_5000_bytes(&world);
     let large = "x".repeat(1_000);
-    let tagged = PublishOptions { tags: [("tag".into(), large.clone())].into(), ..PublishOptions::default() };
+    let small = NewPublication::new(text("x"));
+    let tagged = NewPublication { tags: [("tag".into(), large.clone())].into(), ..small.clone() };
     let info = ClientInfo { conn_info: Some(text(&large)), ..ClientInfo::default() };
-    let informed = PublishOptions { info: Some(info), ..PublishOptions::default() };
-    for (channel, options) in [("tagged", tagged), ("informed", informed)] {
+    let informed = NewPublication { info: Some(info), ..small };
+    for (channel, publication) in [("tagged", tagged), ("informed", informed)] {
         for _ in 0..20 {
-            world.hub.publish(&name(channel), text("x"), options.clone()).unwrap();
+            world.try_publish(channel, publication.clone()).unwrap();
         }
-        let page = world.hub.history(&name(channel), Query { limit: 99, ..Query::default() }, "").await.unwrap();
+        let page =
+            world.hub.history(&name(channel), HistoryQuery { limit: 99, ..HistoryQuery::default() }, "").await.unwrap();
         assert_eq!(page.publications.len(), 4, "{channel}");
     }
 }

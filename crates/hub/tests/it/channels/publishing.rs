@@ -54,8 +54,8 @@ async fn whoever_may_not_publish_gets_an_error_and_nobody_hears_anything() {
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_the_application_keeps_is_not_written_through_the_hub() {
     let mut world = World::new();
-    let refused = world.hub.publish(&name("room:1"), text("x"), PublishOptions::default());
-    assert_eq!(refused, Err(PublishError::KeptElsewhere));
+    let refused = world.try_publish("room:1", NewPublication::new(text("x")));
+    assert!(matches!(refused, Err(PublishError::KeptElsewhere)));
     let ana = world.connect("ana");
     let id = world.ask(ana, r#""publish":{"channel":"room:1","data":1}"#);
     assert_eq!(world.answer(ana, id), Err(Error::NOT_AVAILABLE));
@@ -68,14 +68,10 @@ async fn an_ephemeral_publication_passes_through_and_moves_nothing() {
     let ana = world.connect("ana");
     let start = world.subscribe(ana, "room:1");
     world.post("room:1", "one").await;
-    world.hub.publish_ephemeral(&name("room:1"), text("ana is typing"), None);
-    world
-        .hub
-        .announce(&name("room:1"), Publication { data: Some(text("ben is typing")), ..Publication::default() })
-        .await
-        .unwrap();
+    let position = world.try_publish("room:1", NewPublication::ephemeral(text("ana is typing"))).unwrap();
+    assert_eq!(position.offset, 0);
     world.post("room:1", "two").await;
-    assert_eq!(world.heard(ana, "room:1"), ["one", "ana is typing", "ben is typing", "two"]);
+    assert_eq!(world.heard(ana, "room:1"), ["one", "ana is typing", "two"]);
     world.cut(ana);
     let ana = world.connect("ana");
     assert_eq!(texts(world.resume(ana, "room:1", start.offset, &start.epoch).publications), ["one", "two"]);

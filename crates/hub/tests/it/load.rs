@@ -1,15 +1,13 @@
 //! Many at once: slow readers (promise G7), coming and going while others publish (capability 3.8), one order (G3).
 
-mod world;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::world::{World, name, text};
 use bytes::Bytes;
-use tidings_hub::{Connection, ConnectionOptions, Framing, Hub, Identity, Limits, PublishOptions, Step, Target};
-use tidings_protocol::{Disconnect, Error, PushEvent, Reply, json};
-use world::{World, name, text};
+use tidings_hub::{Connection, ConnectionOptions, Framing, Hub, Identity, Limits, NewPublication, Order, Step, Target};
+use tidings_protocol::{Disconnect, Error, PushEvent, Reply, Unsubscribe, json};
 
 /// Capability 4.29, S14.
 #[tokio::test(start_paused = true)]
@@ -28,10 +26,10 @@ async fn g7_a_client_that_never_reads_is_closed_with_3008_and_a_thousand_others_
     let mut most = 0;
     for round in 0..40 {
         world.publish("news", [&*format!("{round} {large}")]);
-        most = most.max(world.hub.connections(Target::Client(&id)).first().map_or(0, |slow| slow.queued_bytes));
+        most = most.max(world.hub.connections(&Target::Client(id.clone())).first().map_or(0, |slow| slow.queued_bytes));
     }
     assert!(most <= limits.outbox_bytes_max + 2_000, "memory is bounded: {most}");
-    assert_eq!(world.hub.connections(Target::Client(&id))[0].queued_bytes, 0, "and freed when it overflows");
+    assert_eq!(world.hub.connections(&Target::Client(id.clone()))[0].queued_bytes, 0, "and freed when it overflows");
     assert_eq!(world.hub.metrics().slow_closed, 1);
     for reader in &readers {
         let heard = world.heard(*reader, "news");
@@ -83,7 +81,7 @@ async fn a_hanging_write_gets_a_moment_when_the_server_closes() {
     let mut world = World::new();
     let ana = world.connect("ana");
     let begun = tokio::time::Instant::now();
-    world.hub.disconnect(Target::All, &Disconnect::SHUTDOWN);
+    world.hub.order(Order::disconnect(Target::All, Disconnect::SHUTDOWN)).await;
     let closed = world.connection(ana).during(tokio::time::sleep(Duration::from_millis(900))).await;
     assert!(closed.is_ok());
     let closed = world.connection(ana).during(std::future::pending::<()>()).await;
@@ -109,7 +107,7 @@ async fn a_publication_is_written_and_framed_once_for_all() {
         })
         .collect();
     let before = FRAMED.load(Ordering::Relaxed);
-    world.hub.publish(&name("plain:x"), text("hello"), PublishOptions::default()).unwrap();
+    world.try_publish("plain:x", NewPublication::new(text("hello"))).unwrap();
     let mut shared: Vec<Bytes> = Vec::new();
     for reader in readers {
         let Step::Send(frames) = world.connection(reader).next().await else { panic!() };
@@ -174,7 +172,7 @@ async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothin
             tokio::spawn(async move {
                 let mut published = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    hub.publish(&name("news"), text("x"), PublishOptions::default()).unwrap();
+                    hub.publish(&name("news"), NewPublication::new(text("x"))).await.unwrap();
                     published += 1;
                     tokio::task::yield_now().await;
                 }
@@ -186,9 +184,10 @@ async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothin
         let (hub, stop) = (hub.clone(), stop.clone());
         async move {
             while !stop.load(Ordering::Relaxed) {
-                hub.unsubscribe(Target::User("user3"), Some(&name("news")), &tidings_protocol::Unsubscribe::SERVER);
-                hub.disconnect(Target::User("user5"), &Disconnect::FORCE_RECONNECT);
-                let _ = hub.presence(&name("news"));
+                hub.order(Order::unsubscribe(Target::User("user3".into()), Some(name("news")), Unsubscribe::SERVER))
+                    .await;
+                hub.order(Order::disconnect(Target::User("user5".into()), Disconnect::FORCE_RECONNECT)).await;
+                let _ = hub.presence(&name("news")).await;
                 hub.sweep().await;
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -209,7 +208,7 @@ async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothin
     assert_eq!(hub.position(&name("news")).await.unwrap().offset, published);
     let counted = hub.metrics();
     assert_eq!((counted.connections, counted.subscriptions), (0, 0));
-    assert!(hub.presence(&name("news")).is_empty() && hub.connections(Target::All).is_empty());
+    assert!(hub.presence(&name("news")).await.is_empty() && hub.connections(&Target::All).is_empty());
     assert_eq!(hub.num_users(), 0);
 }
 
@@ -223,7 +222,7 @@ async fn g5_nothing_published_after_a_revocation_arrives_while_many_publish() {
             let (hub, stop) = (hub.clone(), stop.clone());
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    hub.publish(&name("news"), text("x"), PublishOptions::default()).unwrap();
+                    hub.publish(&name("news"), NewPublication::new(text("x"))).await.unwrap();
                     tokio::task::yield_now().await;
                 }
             })
@@ -254,7 +253,7 @@ async fn g5_nothing_published_after_a_revocation_arrives_while_many_publish() {
         });
         tokio::time::sleep(Duration::from_micros(round * 10)).await;
         rules.ban(&user, "news");
-        hub.unsubscribe(Target::User(&user), Some(&name("news")), &tidings_protocol::Unsubscribe::SERVER);
+        hub.order(Order::unsubscribe(Target::User(user.clone()), Some(name("news")), Unsubscribe::SERVER)).await;
         let top = hub.position(&name("news")).await.unwrap().offset;
         let last = listener.await.unwrap();
         assert!(last <= top, "number {last} arrived, and {top} was the newest when the revocation had returned");

@@ -10,15 +10,21 @@ async fn connections_are_found_by_user_by_tag_and_by_id() {
     let ben = world.connect("ben");
     world.subscribe(laptop, "news");
     let id = world.id_of(laptop);
-    let count = |target| world.hub.connections(target).len();
-    assert_eq!((count(Target::All), count(Target::User("ana")), count(Target::Tag("session-2"))), (3, 2, 1));
-    assert_eq!((count(Target::Client("nobody")), count(Target::User("")), count(Target::User("x"))), (0, 0, 0));
-    let found = world.hub.connections(Target::Client(&id)).remove(0);
+    let count = |target| world.hub.connections(&target).len();
+    assert_eq!(
+        (count(Target::All), count(Target::User("ana".into())), count(Target::Tag("session-2".into()))),
+        (3, 2, 1)
+    );
+    assert_eq!(
+        (count(Target::Client("nobody".into())), count(Target::User("".into())), count(Target::User("x".into()))),
+        (0, 0, 0)
+    );
+    let found = world.hub.connections(&Target::Client(id.clone().into())).remove(0);
     assert_eq!((&*found.user, found.tag.as_deref(), found.channels), ("ana", Some("session-1"), vec![name("news")]));
     assert_eq!((world.hub.num_users(), world.hub.metrics().connections), (2, 3));
     assert_eq!(world.hub.channels().len(), 1);
 
-    assert_eq!(world.hub.disconnect(Target::Tag("session-1"), &Disconnect::FORCE_DISCONNECT), 1);
+    assert_eq!(world.order(Order::disconnect(Target::Tag("session-1".into()), Disconnect::FORCE_DISCONNECT)), 1);
     world.settle();
     assert_eq!((world.closed(laptop), world.closed(phone), world.closed(ben)), (Some(3503), None, None));
     assert_eq!((world.hub.num_users(), world.hub.metrics().connections, world.hub.channels().len()), (2, 2, 0));
@@ -30,7 +36,7 @@ async fn the_server_ends_a_subscription_and_the_client_is_told() {
     let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
     world.subscribe(ana, "news");
     world.subscribe(ben, "news");
-    assert_eq!(world.hub.unsubscribe(Target::User("ana"), Some(&name("news")), &Unsubscribe::SERVER), 1);
+    assert_eq!(world.order(Order::unsubscribe(Target::User("ana".into()), Some(name("news")), Unsubscribe::SERVER)), 1);
     world.publish("news", ["later"]);
     let told = r#"{"push":{"channel":"news","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}"#;
     assert_eq!(world.received(ana), [told]);
@@ -44,7 +50,7 @@ async fn the_server_ends_all_subscriptions_of_a_user() {
     let ana = world.connect("ana");
     world.subscribe(ana, "a");
     world.subscribe(ana, "b");
-    assert_eq!(world.hub.unsubscribe(Target::User("ana"), None, &Unsubscribe::SERVER), 2);
+    assert_eq!(world.order(Order::unsubscribe(Target::User("ana".into()), None, Unsubscribe::SERVER)), 2);
     assert_eq!((world.hub.metrics().subscriptions, world.hub.channels().len()), (0, 0));
 }
 
@@ -54,7 +60,7 @@ async fn the_server_subscribes_a_user_as_far_as_the_policy_allows() {
     let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
     world.rules.ban("ben", "user:x");
     for user in ["ana", "ben"] {
-        world.hub.subscribe(Target::User(user), &name("user:x"));
+        world.order(Order::subscribe(Target::User(user.into()), name("user:x")));
     }
     world.settle();
     world.publish("user:x", ["hello"]);
@@ -113,8 +119,8 @@ async fn made_up_channels_cannot_fill_the_memory() {
     world.publish("b", ["x"]);
     let id = world.ask(ana, r#""subscribe":{"channel":"c"}"#);
     assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED));
-    let refused = world.hub.publish(&name("c"), text("x"), PublishOptions::default());
-    assert_eq!(refused, Err(PublishError::TooManyChannels { max: 2 }));
+    let refused = world.try_publish("c", NewPublication::new(text("x")));
+    assert!(matches!(refused, Err(PublishError::Broker(BrokerError::TooManyStreams { max: 2 }))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,86 @@
+//! Between nodes: who numbers and keeps the publications of channels in memory, and brings them to every node.
+//!
+//! A broker is only transport. It may lose, double, delay and reorder what it brings to a [`Node`]: the node delivers
+//! in the order of numbers, drops what it has, holds back for a moment what came too early, and reads what is missing
+//! from the broker's stream. The one that stands ([`memory`]) serves one process, answers at once and does none of that.
+
+pub(crate) mod memory;
+mod stream;
+
+use std::sync::{Arc, Weak};
+
+use futures_util::future::{BoxFuture, Either, Ready, ready};
+use tidings_protocol::{Publication, StreamPosition};
+
+use crate::{ChannelName, HistoryPage, HistoryQuery, Keep};
+
+/// An answer that is there already, or has to be waited for. Without a box where it is there.
+pub type Answer<'a, T> = Either<Ready<T>, BoxFuture<'a, T>>;
+
+/// An answer that is there already.
+pub fn at_once<'a, T>(answer: T) -> Answer<'a, T> {
+    Either::Left(ready(answer))
+}
+
+/// Numbers, keeps and distributes publications.
+pub trait Broker: Send + Sync + 'static {
+    /// The node to bring publications to. Called once, before everything else.
+    fn attach(&self, node: Weak<dyn Node>);
+
+    /// Brings a publication to every node, this one included. With `keep` it gets its stream's next number first and
+    /// can be [read](Self::read) when this answers; without, it is for those who are there now, and its position is 0.
+    fn publish<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        publication: Publication,
+        keep: Option<&'a Keep>,
+    ) -> Answer<'a, Result<StreamPosition, BrokerError>>;
+
+    /// Reads a part of the channel's stream together with where it stands; a limit of 0 asks for that alone. Makes
+    /// nothing: whoever asks for names that it made up takes no memory.
+    fn read<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        query: HistoryQuery,
+    ) -> Answer<'a, Result<HistoryPage, BrokerError>>;
+
+    /// Reads for somebody who subscribes: from here on the numbering goes on as long as a node has subscribers.
+    fn begin<'a>(
+        &'a self,
+        channel: &'a ChannelName,
+        query: HistoryQuery,
+    ) -> Answer<'a, Result<HistoryPage, BrokerError>>;
+
+    /// Forgets what has expired. Called every [`SWEEP_INTERVAL`](crate::limits::SWEEP_INTERVAL).
+    fn sweep(&self) -> Answer<'_, ()> {
+        at_once(())
+    }
+
+    /// How many streams it keeps, for metrics.
+    fn streams(&self) -> usize {
+        0
+    }
+}
+
+/// A node of the hub, as a broker sees it.
+pub trait Node: Send + Sync + 'static {
+    /// Takes what was published on any node. It may come late, twice or in another order than that of its numbers.
+    fn receive(&self, channel: &ChannelName, publication: Arc<Publication>, epoch: &str);
+
+    /// Whether anybody on this node relies on the channel.
+    fn has_subscribers(&self, channel: &ChannelName) -> bool;
+}
+
+/// The broker could not.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// It keeps as many streams as it may.
+    #[error("at most {max} channels may have history")]
+    TooManyStreams {
+        /// The limit.
+        max: usize,
+    },
+    /// It failed; asking again later may help.
+    #[error("the broker is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,340 @@
+//! The hub's core, which knows channels and connections: find, enter, admit, leave, publish, and what the server orders.
+//!
+//! Connections, their operations and the facade stand on it; it asks the policy how a channel works, but not who may do
+//! what.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidings_protocol::{
+    ClientInfo, Disconnect, PresenceStatsResult, Publication, StreamPosition, SubscribeRequest, Unsubscribe,
+};
+use tokio::time::{Instant, timeout};
+
+use crate::channel::{Channel, Effects, Revoked, tell_unsubscribed};
+use crate::channels::Channels;
+use crate::gaps::Gaps;
+use crate::handle::Handle;
+use crate::limits::GAP_RETRY;
+use crate::metrics::Metrics;
+use crate::publish::{NewPublication, PublishError};
+use crate::read::ReadError;
+use crate::recovery::{self, Start};
+use crate::registry::Registry;
+use crate::session::{Admission, Control};
+use crate::sharded::lock;
+use crate::{
+    Act, Application, Broker, ChannelName, ChannelOptions, HistoryPage, HistoryQuery, Identity, Limits, Node, Order,
+    Policy, Source,
+};
+
+pub(crate) type OnDelivered = Box<dyn Fn(Duration) + Send + Sync>;
+
+pub(crate) struct Core {
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) application: Arc<dyn Application>,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) version: Arc<str>,
+    /// By which other nodes and emulated transports know this one.
+    pub(crate) node: String,
+    pub(crate) metrics: Metrics,
+    pub(crate) on_delivered: Option<OnDelivered>,
+    pub(crate) channels: Channels,
+    pub(crate) registry: Registry,
+    pub(crate) gaps: Gaps,
+    pub(crate) next_key: AtomicU64,
+    pub(crate) shutting_down: AtomicBool,
+}
+
+impl Core {
+    /// How a channel works; the same for everybody in it.
+    pub(crate) fn options(&self, channel: &ChannelName) -> Arc<ChannelOptions> {
+        self.policy.options(channel)
+    }
+
+    // Connections.
+
+    pub(crate) fn identify(&self, handle: &Arc<Handle>, identity: Identity) -> Result<(), Disconnect> {
+        if self.registry.others_alike(handle, &identity) >= self.limits.connections_per_user_max {
+            return Err(Disconnect::CONNECTION_LIMIT);
+        }
+        self.registry.identify(handle, identity);
+        Ok(())
+    }
+
+    pub(crate) fn forget(&self, handle: &Arc<Handle>) {
+        self.registry.remove(handle);
+        for channel in handle.channels() {
+            self.leave(handle, &channel, &Unsubscribe::DISCONNECTED);
+        }
+        Metrics::add(&self.metrics.connections_closed, 1);
+    }
+
+    // Subscriptions.
+
+    pub(crate) fn enter(&self, handle: &Arc<Handle>, channel: &ChannelName, server_side: bool) -> Arc<ChannelOptions> {
+        let options = self.options(channel);
+        self.channels.with(channel, &options, |channel| channel.enter(handle, server_side, options.clone()));
+        options
+    }
+
+    pub(crate) fn admit(
+        &self,
+        handle: &Handle,
+        channel: &ChannelName,
+        admission: Admission,
+        reply: Option<Bytes>,
+    ) -> Result<(), Revoked> {
+        let admitted = self.channels.look(channel, |channel| channel.admit(handle, admission, reply));
+        let effects = admitted.unwrap_or(Err(Revoked))?;
+        Metrics::add(&self.metrics.subscriptions_opened, 1);
+        self.see_to(channel, effects);
+        Ok(())
+    }
+
+    /// Takes a connection out of a channel; says whether its subscription was live, if it was there.
+    pub(crate) fn leave(&self, handle: &Handle, channel: &ChannelName, why: &Unsubscribe) -> Option<bool> {
+        let effects = self.channels.look(channel, |channel| channel.remove(handle, why)).flatten()?;
+        let was_live = !effects.ended.is_empty();
+        self.see_to(channel, effects);
+        Some(was_live)
+    }
+
+    // Publications.
+
+    pub(crate) async fn publish(
+        &self,
+        channel: &ChannelName,
+        publication: NewPublication,
+    ) -> Result<StreamPosition, PublishError> {
+        let started = Instant::now();
+        let NewPublication { data, info, tags, ephemeral } = publication;
+        let publication = Publication { data: Some(data), info, tags, ..Publication::default() };
+        let options = self.options(channel);
+        let keep = match &options.history {
+            Source::External(_) if !ephemeral => return Err(PublishError::KeptElsewhere),
+            Source::Memory(keep) if !ephemeral => Some(keep),
+            _ => None,
+        };
+        let position = self.broker.publish(channel, publication, keep).await?;
+        self.account_publication(started);
+        Ok(position)
+    }
+
+    /// Takes what the application has stored under a number.
+    pub(crate) fn announce(&self, channel: &ChannelName, mut publication: Publication) {
+        let started = Instant::now();
+        let epoch = std::mem::take(&mut publication.epoch);
+        self.receive(channel, Arc::new(publication), &epoch);
+        self.account_publication(started);
+    }
+
+    fn account_publication(&self, started: Instant) {
+        Metrics::add(&self.metrics.publications, 1);
+        if let Some(hook) = &self.on_delivered {
+            hook(started.elapsed());
+        }
+    }
+
+    /// Does what a change of a channel leads to, once its lock is given back.
+    fn see_to(&self, channel: &ChannelName, effects: Effects) {
+        let Effects { messages, slow, ended, gap } = effects;
+        let metrics = &self.metrics;
+        Metrics::add(&metrics.messages_out, messages);
+        if slow > 0 {
+            Metrics::add(&metrics.slow_closed, slow);
+        }
+        for (handle, why) in ended {
+            Metrics::add(&metrics.subscriptions_closed, 1);
+            self.application.unsubscribed(&handle.peer(), channel, &why);
+        }
+        if gap {
+            self.gaps.notice(channel.clone(), self.limits.reorder_wait);
+        }
+    }
+
+    // Streams.
+
+    /// Reads what was published in a channel.
+    pub(crate) async fn read(&self, channel: &ChannelName, query: HistoryQuery) -> Result<HistoryPage, ReadError> {
+        match &self.options(channel).history {
+            Source::None => Err(ReadError::NotKept),
+            Source::Memory(_) => Ok(self.broker.read(channel, query).await?),
+            Source::External(history) if query.limit == 0 => {
+                Ok(HistoryPage { publications: Vec::new(), top: history.position(channel).await? })
+            }
+            Source::External(history) => Ok(history.read(channel, query).await?),
+        }
+    }
+
+    /// Reads what was published in a channel; `epoch` is that of `query.since`, or empty when unknown.
+    pub(crate) async fn history(
+        &self,
+        channel: &ChannelName,
+        query: HistoryQuery,
+        epoch: &str,
+    ) -> Result<HistoryPage, ReadError> {
+        let page = self.read(channel, query).await?;
+        if query.since.is_some() && !epoch.is_empty() && epoch != page.top.epoch {
+            return Err(ReadError::OtherEpoch);
+        }
+        Ok(page)
+    }
+
+    /// Where a subscription starts; `None` when the channel has no positions.
+    pub(crate) async fn start(
+        &self,
+        channel: &ChannelName,
+        options: &ChannelOptions,
+        request: &SubscribeRequest,
+    ) -> Result<Option<Start>, ReadError> {
+        if !options.recovery {
+            return Ok(None);
+        }
+        let limit = if request.recover { self.limits.recovery_publications_max } else { 0 };
+        let query = HistoryQuery { since: Some(request.offset), limit, reverse: false };
+        let page = match &options.history {
+            Source::None => return Ok(None),
+            Source::Memory(_) => self.broker.begin(channel, query).await?,
+            Source::External(_) => self.read(channel, query).await?,
+        };
+        if !request.recover {
+            return Ok(Some(Start::fresh(page.top)));
+        }
+        let start = recovery::decide(request, page, &self.limits);
+        let metrics = &self.metrics;
+        Metrics::add(if start.recovered { &metrics.recovered } else { &metrics.unrecovered }, 1);
+        Ok(Some(start))
+    }
+
+    /// Reads and delivers what is missing in the channels that noticed a gap, each when its moment has come; until there
+    /// is none.
+    pub(crate) async fn heal(&self) {
+        while let Some(channel) = self.gaps.next().await {
+            let mut healing = Healing { core: self, channel: &channel, retry: Some(Duration::ZERO) };
+            healing.retry = match timeout(self.limits.operation_timeout, self.fill(&channel)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => {
+                    tracing::warn!(%channel, %error, "cannot read what is missing; trying again");
+                    Some(GAP_RETRY)
+                }
+                Err(_) => {
+                    tracing::warn!(%channel, "reading what is missing takes too long; trying again");
+                    Some(GAP_RETRY)
+                }
+            };
+        }
+    }
+
+    async fn fill(&self, channel: &ChannelName) -> Result<(), ReadError> {
+        while let Some(since) = self.channels.look(channel, Channel::missing_after).flatten() {
+            let limit = self.limits.history_publications_max;
+            let page = self.read(channel, HistoryQuery { since: Some(since), limit, reverse: false }).await?;
+            if let Some(effects) = self.channels.look(channel, |channel| channel.heal(since, page)) {
+                self.see_to(channel, effects);
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares every channel in which somebody counts with its stream, and notices what was never delivered.
+    pub(crate) async fn check_positions(&self) {
+        for (name, channel) in self.channels.all() {
+            if !lock(&channel).is_counted() {
+                continue;
+            }
+            match self.read(&name, HistoryQuery::default()).await {
+                Ok(page) => {
+                    if let Some(effects) = self.channels.look(&name, |channel| channel.check(&page.top)) {
+                        self.see_to(&name, effects);
+                    }
+                }
+                // Its options have changed.
+                Err(ReadError::NotKept) => {}
+                Err(error) => tracing::warn!(channel = %name, %error, "cannot check the position of a channel"),
+            }
+        }
+    }
+
+    // Presence: of this node's connections, at once; where there are more nodes, the others are asked here.
+
+    #[expect(clippy::unused_async, reason = "the others are asked here")]
+    pub(crate) async fn presence(&self, channel: &ChannelName) -> BTreeMap<String, ClientInfo> {
+        self.channels.look(channel, |channel| channel.presence()).unwrap_or_default()
+    }
+
+    #[expect(clippy::unused_async, reason = "the others are asked here")]
+    pub(crate) async fn presence_stats(&self, channel: &ChannelName) -> PresenceStatsResult {
+        self.channels.look(channel, |channel| channel.presence_stats()).unwrap_or_default()
+    }
+
+    // Orders.
+
+    /// Carries out an order on the connections of this node, and returns how many it concerned: connections, or, where
+    /// subscriptions end, subscriptions.
+    pub(crate) fn carry_out(&self, order: &Order) -> usize {
+        let handles = self.registry.find(&order.to);
+        match &order.act {
+            Act::Subscribe(channel) => {
+                handles.iter().for_each(|handle| handle.outbox.control(Control::Subscribe(channel.clone())));
+            }
+            Act::Refresh(expiry) => {
+                handles.iter().for_each(|handle| handle.outbox.control(Control::Refresh(*expiry)));
+            }
+            Act::Disconnect(why) => {
+                for handle in &handles {
+                    handle.revoke();
+                    handle.outbox.close(why.clone());
+                }
+            }
+            Act::Unsubscribe(channel, why) => {
+                return handles.iter().map(|handle| self.end_subscriptions(handle, channel.as_ref(), why)).sum();
+            }
+        }
+        handles.len()
+    }
+
+    fn end_subscriptions(&self, handle: &Handle, channel: Option<&ChannelName>, why: &Unsubscribe) -> usize {
+        handle.revoke();
+        let channels = channel.map_or_else(|| handle.channels(), |channel| vec![channel.clone()]);
+        let mut ended = 0;
+        for channel in channels {
+            if self.leave(handle, &channel, why).is_some_and(|was_live| was_live) {
+                tell_unsubscribed(handle, &channel, why.clone(), &self.limits);
+                ended += 1;
+            }
+        }
+        ended
+    }
+}
+
+impl Node for Core {
+    fn receive(&self, channel: &ChannelName, publication: Arc<Publication>, epoch: &str) {
+        if let Some(effects) = self.channels.look(channel, |channel| channel.receive(publication, epoch)) {
+            self.see_to(channel, effects);
+        }
+    }
+
+    fn has_subscribers(&self, channel: &ChannelName) -> bool {
+        self.channels.contains(channel)
+    }
+}
+
+/// A gap that is being seen to. When that fails, or its future is dropped, the channel waits for the next one who does.
+struct Healing<'a> {
+    core: &'a Core,
+    channel: &'a ChannelName,
+    retry: Option<Duration>,
+}
+
+impl Drop for Healing<'_> {
+    fn drop(&mut self) {
+        if let Some(wait) = self.retry {
+            self.core.gaps.notice(self.channel.clone(), wait);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the messages to one connection look like: how they are written, and how its transport wraps them.
+
+use bytes::Bytes;
+use tidings_protocol::{EncodeError, Encoding};
+
+/// How a transport wraps one message, so that the hub can do it once for all subscribers.
+#[derive(Clone, Copy, Debug)]
+pub struct Framing {
+    name: &'static str,
+    wrap: fn(Bytes) -> Bytes,
+}
+
+impl Framing {
+    /// The message as it is: the transport joins or wraps messages itself.
+    pub const NONE: Self = Self::new("none", |message| message);
+
+    /// A framing; two of the same name must do the same.
+    #[must_use]
+    pub const fn new(name: &'static str, wrap: fn(Bytes) -> Bytes) -> Self {
+        Self { name, wrap }
+    }
+}
+
+/// Encoding and framing of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Format {
+    pub(crate) encoding: Encoding,
+    pub(crate) framing: Framing,
+}
+
+impl Format {
+    /// Writes a message and wraps it; `None` when the encoding cannot carry it.
+    pub(crate) fn encode(self, write: impl FnOnce(Encoding) -> Result<Bytes, EncodeError>) -> Option<Bytes> {
+        write(self.encoding).ok().map(self.framing.wrap)
+    }
+
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.encoding == other.encoding && self.framing.name == other.framing.name
+    }
+}

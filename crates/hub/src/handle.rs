@@ -1,0 +1,166 @@
+//! What the hub and the task of a connection share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tidings_protocol::{Disconnect, Encoding, Reply};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::format::{Format, Framing};
+use crate::outbox::{Outbox, Pushed};
+use crate::sharded::lock;
+use crate::{ChannelName, Identity, Limits, Peer, Remote};
+
+/// How a transport wants its connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionOptions {
+    /// Who it is, when the handshake proved it.
+    pub identity: Option<Identity>,
+    /// Where it comes from.
+    pub remote: Remote,
+    /// How messages are written.
+    pub encoding: Encoding,
+    /// How messages are wrapped.
+    pub framing: Framing,
+    /// Who finds out that the client is gone.
+    pub heartbeat: Heartbeat,
+    /// The transport's two directions are separate: the connect reply names the session and the node, by which the
+    /// client's requests find the connection again.
+    pub emulated: bool,
+}
+
+impl Default for ConnectionOptions {
+    fn default() -> Self {
+        Self {
+            identity: None,
+            remote: Remote::default(),
+            encoding: Encoding::Json,
+            framing: Framing::NONE,
+            heartbeat: Heartbeat::Protocol,
+            emulated: false,
+        }
+    }
+}
+
+/// Who finds out that a client is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// Pings of the protocol, which the client must answer.
+    #[default]
+    Protocol,
+    /// The transport by its own means; the protocol sends no pings.
+    Transport,
+}
+
+/// A connection, for operators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionOverview {
+    /// The connection's id.
+    pub client: String,
+    /// The user; empty while unknown and when anonymous.
+    pub user: String,
+    /// The tag that the policy gave.
+    pub tag: Option<String>,
+    /// How long it has been open.
+    pub open_for: Duration,
+    /// Its subscriptions.
+    pub channels: Vec<ChannelName>,
+    /// Bytes that wait for the transport.
+    pub queued_bytes: usize,
+}
+
+pub(crate) struct Handle {
+    pub(crate) key: u64,
+    pub(crate) id: Uuid,
+    pub(crate) format: Format,
+    pub(crate) outbox: Outbox,
+    /// The application was told that it is connected.
+    pub(crate) connected: AtomicBool,
+    peer: Mutex<Peer>,
+    channels: Mutex<Vec<ChannelName>>,
+    revocations: AtomicU64,
+    opened: Instant,
+}
+
+impl Handle {
+    pub(crate) fn new(key: u64, options: ConnectionOptions) -> Self {
+        let ConnectionOptions { identity, remote, encoding, framing, .. } = options;
+        let id = Uuid::new_v4();
+        Self {
+            key,
+            id,
+            format: Format { encoding, framing },
+            outbox: Outbox::default(),
+            connected: AtomicBool::new(false),
+            peer: Mutex::new(Peer::new(id.to_string(), identity, remote)),
+            channels: Mutex::default(),
+            revocations: AtomicU64::new(0),
+            opened: Instant::now(),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        lock(&self.peer).clone()
+    }
+
+    pub(crate) fn identity(&self) -> Option<Arc<Identity>> {
+        lock(&self.peer).identity.clone()
+    }
+
+    pub(crate) fn set_identity(&self, identity: Option<Arc<Identity>>) {
+        lock(&self.peer).identity = identity;
+    }
+
+    pub(crate) fn is_tagged(&self) -> bool {
+        lock(&self.peer).identity().is_some_and(|identity| identity.tag.is_some())
+    }
+
+    /// Writes a reply for this connection alone. What its encoding cannot carry closes it (3506).
+    pub(crate) fn reply(&self, reply: &Reply, limits: &Limits) -> Pushed {
+        match self.format.encode(|encoding| encoding.encode_reply(reply)) {
+            Some(frame) => self.outbox.reply(frame, limits),
+            None => self.refuse_encoding(),
+        }
+    }
+
+    pub(crate) fn refuse_encoding(&self) -> Pushed {
+        self.outbox.close(Disconnect::INAPPROPRIATE_PROTOCOL);
+        Pushed::Closed
+    }
+
+    pub(crate) fn joined(&self, channel: &ChannelName) {
+        lock(&self.channels).push(channel.clone());
+    }
+
+    pub(crate) fn left(&self, channel: &ChannelName) {
+        lock(&self.channels).retain(|joined| joined != channel);
+    }
+
+    pub(crate) fn channels(&self) -> Vec<ChannelName> {
+        lock(&self.channels).clone()
+    }
+
+    /// Counts how often a right of this connection was taken away, so that an answer that was being prepared
+    /// meanwhile can be checked again.
+    pub(crate) fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn revoke(&self) {
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn overview(&self) -> ConnectionOverview {
+        let peer = self.peer();
+        ConnectionOverview {
+            client: peer.id().to_owned(),
+            user: peer.user().to_owned(),
+            tag: peer.identity().and_then(|identity| identity.tag.clone()),
+            open_for: self.opened.elapsed(),
+            channels: self.channels(),
+            queued_bytes: self.outbox.queued_bytes(),
+        }
+    }
+}

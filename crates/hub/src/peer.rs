@@ -1,0 +1,152 @@
+//! The other end of a connection: who it is and where it comes from, as policy and application see it.
+
+use std::any::Any;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use tidings_protocol::{ClientInfo, Payload};
+
+use crate::limits::PEER_HEADER_BYTES_MAX;
+
+/// Who is behind a connection.
+#[derive(Clone, Default)]
+pub struct Identity {
+    /// The user, as others see it; empty when anonymous.
+    pub user: String,
+    /// A second name by which the server can reach the connection, such as the session it was opened from.
+    pub tag: Option<String>,
+    /// What others see beside the user (`conn_info`).
+    pub info: Option<Payload>,
+    /// Anything that the application wants to find again; see [`context`](Self::context).
+    pub context: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Identity {
+    /// What the application attached, when it is a `T`.
+    #[must_use]
+    pub fn context<T: Any>(&self) -> Option<&T> {
+        self.context.as_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("user", &self.user).field("tag", &self.tag).finish_non_exhaustive()
+    }
+}
+
+/// Where a connection comes from, as its transport knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remote {
+    /// The address that limits count by, when there is one.
+    pub address: Option<IpAddr>,
+    /// A chosen few headers of the handshake, names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The kind of transport, such as `websocket`.
+    pub transport: &'static str,
+}
+
+/// A connection, as policy and application see it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub(crate) id: Arc<str>,
+    remote: Arc<Remote>,
+    pub(crate) identity: Option<Arc<Identity>>,
+}
+
+impl Peer {
+    /// A peer; transports get theirs by [`Hub::connect`](crate::Hub::connect), tests of a policy make them. Of an IPv6
+    /// address the first 64 bits are kept, which is what one customer has; of a header, 256 bytes.
+    #[must_use]
+    pub fn new(id: impl Into<Arc<str>>, identity: Option<Identity>, mut remote: Remote) -> Self {
+        remote.address = remote.address.map(network);
+        for (_, value) in &mut remote.headers {
+            value.truncate(value.floor_char_boundary(PEER_HEADER_BYTES_MAX));
+        }
+        Self { id: id.into(), remote: Arc::new(remote), identity: identity.map(Arc::new) }
+    }
+
+    /// The connection's id, a random UUID.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Who it is: what the transport knew, replaced by what [`Policy::connect`](crate::Policy::connect) answered.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+
+    /// The user; empty when unknown or anonymous.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.identity().map_or("", |identity| &identity.user)
+    }
+
+    /// What the application attached to the identity, when it is a `T`.
+    #[must_use]
+    pub fn context<T: Any>(&self) -> Option<&T> {
+        self.identity()?.context()
+    }
+
+    /// The address to count by, of IPv6 its /64; `None` when the transport knows none.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.remote.address
+    }
+
+    /// A header of the handshake, if the transport kept it; `name` in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.remote.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    }
+
+    /// The kind of transport.
+    #[must_use]
+    pub fn transport(&self) -> &'static str {
+        self.remote.transport
+    }
+
+    /// How others in a channel see it.
+    pub(crate) fn info(&self, chan_info: Option<Payload>) -> ClientInfo {
+        ClientInfo {
+            user: self.user().to_owned(),
+            client: self.id().to_owned(),
+            conn_info: self.identity().and_then(|identity| identity.info.clone()),
+            chan_info,
+        }
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_count_an_ipv6_address_by_its_first_64_bits() {
+        let counted = |address: &str| {
+            let remote = Remote { address: Some(address.parse().unwrap()), ..Remote::default() };
+            Peer::new("c", None, remote).address().unwrap().to_string()
+        };
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(counted("192.0.2.1"), "192.0.2.1");
+        assert_eq!(counted("::ffff:192.0.2.1"), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_header_is_kept_up_to_256_bytes() {
+        let remote = Remote { headers: vec![("user-agent", "ü".repeat(200))], ..Remote::default() };
+        let peer = Peer::new("c", None, remote);
+        assert_eq!(peer.header("user-agent").map(str::len), Some(256));
+        assert_eq!(peer.header("remote"), None);
+    }
+}

@@ -1,0 +1,56 @@
+//! One event of a channel on its way to many: written and framed once for each form that a subscriber may need.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use tidings_protocol::{Publication, PushEvent};
+
+use crate::ChannelName;
+use crate::format::Format;
+use crate::sharded::lock;
+
+/// An event of a channel, shared by all who receive it.
+pub(crate) struct SharedPush {
+    channel: ChannelName,
+    event: Event,
+    frames: Mutex<Vec<(Format, Bytes)>>,
+}
+
+enum Event {
+    Publication(Arc<Publication>),
+    Other(PushEvent),
+}
+
+impl SharedPush {
+    pub(crate) fn publication(channel: &ChannelName, publication: Arc<Publication>) -> Self {
+        Self { channel: channel.clone(), event: Event::Publication(publication), frames: Mutex::default() }
+    }
+
+    pub(crate) fn event(channel: &ChannelName, event: PushEvent) -> Self {
+        Self { channel: channel.clone(), event: Event::Other(event), frames: Mutex::default() }
+    }
+
+    /// 0 for what is not part of the stream.
+    pub(crate) fn offset(&self) -> u64 {
+        match &self.event {
+            Event::Publication(publication) => publication.offset,
+            Event::Other(_) => 0,
+        }
+    }
+
+    /// The event as `format` wants it; all subscribers of that format share the same bytes. `None` when the format's
+    /// encoding cannot carry it.
+    pub(crate) fn frame(&self, format: Format) -> Option<Bytes> {
+        let mut frames = lock(&self.frames);
+        if let Some((_, frame)) = frames.iter().find(|(known, _)| known.is(format)) {
+            return Some(frame.clone());
+        }
+        let channel = self.channel.as_str();
+        let frame = format.encode(|encoding| match &self.event {
+            Event::Publication(publication) => encoding.encode_publication(channel, publication),
+            Event::Other(event) => encoding.encode_push(channel, event),
+        })?;
+        frames.push((format, frame.clone()));
+        Some(frame)
+    }
+}

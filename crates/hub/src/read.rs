@@ -1,0 +1,20 @@
+//! Why what was published could not be read.
+
+use crate::{BrokerError, HistoryError};
+
+/// What was published could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The channel keeps no history.
+    #[error("this channel keeps no history")]
+    NotKept,
+    /// The position lies in another epoch.
+    #[error("the position lies in another epoch")]
+    OtherEpoch,
+    /// The keeper of the history failed.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The broker failed.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+}

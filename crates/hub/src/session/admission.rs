@@ -1,0 +1,29 @@
+//! What passes between a session and the hub about its subscriptions.
+
+use tidings_protocol::{Payload, StreamPosition};
+
+use crate::{ChannelName, Expiry};
+
+/// How a prepared subscription goes live.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Admission {
+    /// Where the client stands after its reply, when delivery is positioned.
+    pub position: Option<StreamPosition>,
+    /// What others see (`chan_info`).
+    pub info: Option<Payload>,
+    /// It is told who comes and goes.
+    pub hears_join_leave: bool,
+    /// Others are told that it comes and goes.
+    pub says_join_leave: bool,
+}
+
+/// What the server did to a connection, or wants of it, for its session to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The server ended this subscription; the client has been told.
+    Unsubscribed(ChannelName),
+    /// The server wants this subscription.
+    Subscribe(ChannelName),
+    /// The connection ends then, or never.
+    Refresh(Option<Expiry>),
+}

@@ -1,0 +1,8 @@
+//! The hub as its users see it: one program, so that it is linked once.
+
+mod channels;
+mod load;
+mod recovery;
+mod revocation;
+mod session;
+mod world;
