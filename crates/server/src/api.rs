@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use subtle::ConstantTimeEq;
 use tidings_chat::Chat;
-use tidings_hub::{Channel, PublishOptions, Query, ReadError};
+use tidings_hub::{ChannelName, HistoryQuery, NewPublication, ReadError};
 use tidings_protocol::{
     Error, HistoryRequest, HistoryResult, Payload, PresenceRequest, PresenceResult, PresenceStatsRequest,
     PresenceStatsResult, StreamPosition,
@@ -53,11 +53,11 @@ async fn call(State(app): State<App>, Path(method): Path<String>, request: Reque
     };
     let app = &app;
     match method.as_str() {
-        "publish" => answer(&body, async |request| publish(app, request)).await,
-        "broadcast" => answer(&body, async |request| Ok(broadcast(app, request))).await,
+        "publish" => answer(&body, async |request| publish(app, request).await).await,
+        "broadcast" => answer(&body, async |request| Ok(broadcast(app, request).await)).await,
         "history" => answer(&body, async |request| history(app, request).await).await,
-        "presence" => answer(&body, async |request| presence(app, &request)).await,
-        "presence_stats" => answer(&body, async |request| presence_stats(app, &request)).await,
+        "presence" => answer(&body, async |request| presence(app, &request).await).await,
+        "presence_stats" => answer(&body, async |request| presence_stats(app, &request).await).await,
         "channels" => answer(&body, async |request| Ok(channels(app, &request))).await,
         "info" => answer(&body, async |_: Nothing| Ok(info(app))).await,
         _ => (StatusCode::NOT_FOUND, "There is no such method in the server API.\n").into_response(),
@@ -110,11 +110,12 @@ fn is_zero(offset: &u64) -> bool {
     *offset == 0
 }
 
-fn publish(app: &App, request: PublishRequest) -> Result<PublishResult, Error> {
+async fn publish(app: &App, request: PublishRequest) -> Result<PublishResult, Error> {
     let channel = application_channel(&request.channel)?;
     let data = request.data.ok_or_else(|| bad_request("data is missing: it is the JSON value to publish"))?;
-    let options = PublishOptions { info: None, tags: request.tags, ephemeral: request.skip_history };
-    let StreamPosition { offset, epoch } = app.hub.publish(&channel, data, options).map_err(|error| {
+    let publication =
+        NewPublication { tags: request.tags, ephemeral: request.skip_history, ..NewPublication::new(data) };
+    let StreamPosition { offset, epoch } = app.hub.publish(&channel, publication).await.map_err(|error| {
         tracing::warn!(%error, %channel, "a publication was refused");
         Error::LIMIT_EXCEEDED
     })?;
@@ -143,12 +144,15 @@ enum BroadcastResponse {
     Error(Error),
 }
 
-fn broadcast(app: &App, request: BroadcastRequest) -> BroadcastResult {
+async fn broadcast(app: &App, request: BroadcastRequest) -> BroadcastResult {
     let BroadcastRequest { channels, data, tags, skip_history } = request;
     let one = |channel| PublishRequest { channel, data: data.clone(), tags: tags.clone(), skip_history };
-    let response =
-        |channel| publish(app, one(channel)).map_or_else(BroadcastResponse::Error, BroadcastResponse::Result);
-    BroadcastResult { responses: channels.into_iter().map(response).collect() }
+    let mut responses = Vec::with_capacity(channels.len());
+    for channel in channels {
+        let published = publish(app, one(channel)).await;
+        responses.push(published.map_or_else(BroadcastResponse::Error, BroadcastResponse::Result));
+    }
+    BroadcastResult { responses }
 }
 
 async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Error> {
@@ -157,26 +161,26 @@ async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Er
     let limit = usize::try_from(request.limit).map_or(max, |limit| limit.min(max));
     let since = request.since.unwrap_or_default();
     let known = !since.epoch.is_empty() || since.offset > 0;
-    let query = Query { since: known.then_some(since.offset), limit, reverse: request.reverse };
+    let query = HistoryQuery { since: known.then_some(since.offset), limit, reverse: request.reverse };
     match app.hub.history(&channel, query, &since.epoch).await {
         Ok(page) => {
             Ok(HistoryResult { publications: page.publications, epoch: page.top.epoch, offset: page.top.offset })
         }
         Err(ReadError::NotKept) => Err(Error::NOT_AVAILABLE),
         Err(ReadError::OtherEpoch) => Err(Error::UNRECOVERABLE_POSITION),
-        Err(error @ (ReadError::History(_) | ReadError::Channel(_))) => {
+        Err(error @ (ReadError::History(_) | ReadError::Broker(_))) => {
             tracing::error!(%error, %channel, "a history was not read");
             Err(Error::INTERNAL)
         }
     }
 }
 
-fn presence(app: &App, request: &PresenceRequest) -> Result<PresenceResult, Error> {
-    Ok(PresenceResult { presence: app.hub.presence(&application_channel(&request.channel)?) })
+async fn presence(app: &App, request: &PresenceRequest) -> Result<PresenceResult, Error> {
+    Ok(PresenceResult { presence: app.hub.presence(&application_channel(&request.channel)?).await })
 }
 
-fn presence_stats(app: &App, request: &PresenceStatsRequest) -> Result<PresenceStatsResult, Error> {
-    Ok(app.hub.presence_stats(&application_channel(&request.channel)?))
+async fn presence_stats(app: &App, request: &PresenceStatsRequest) -> Result<PresenceStatsResult, Error> {
+    Ok(app.hub.presence_stats(&application_channel(&request.channel)?).await)
 }
 
 #[derive(Deserialize)]
@@ -198,7 +202,7 @@ struct ChannelInfo {
 
 /// The application's channels that somebody is subscribed to.
 fn channels(app: &App, request: &ChannelsRequest) -> ChannelsResult {
-    let wanted = |channel: &Channel| {
+    let wanted = |channel: &ChannelName| {
         !Chat::owns(channel) && (request.pattern.is_empty() || matches(&request.pattern, channel.as_str()))
     };
     let channels = app.hub.channels().into_iter().filter(|overview| wanted(&overview.channel));
@@ -268,8 +272,8 @@ fn info(app: &App) -> InfoResult {
 }
 
 /// A channel that an application may use: well-formed, and not the chat's.
-fn application_channel(name: &str) -> Result<Channel, Error> {
-    let channel = Channel::parse(name).map_err(|error| bad_request(&error.to_string()))?;
+fn application_channel(name: &str) -> Result<ChannelName, Error> {
+    let channel = ChannelName::parse(name).map_err(|error| bad_request(&error.to_string()))?;
     if Chat::owns(&channel) {
         return Err(Error::UNKNOWN_CHANNEL);
     }

@@ -100,7 +100,8 @@ pub(crate) fn of_hub(hub: &Hub) -> Vec<Figure> {
     vec![
         Gauge("connections", "Open connections", count(figures.connections)),
         Gauge("subscriptions", "Subscriptions that stand", count(figures.subscriptions)),
-        Gauge("channels", "Channels that have subscribers or history", count(figures.channels)),
+        Gauge("channels", "Channels that have subscribers", count(figures.channels)),
+        Gauge("streams", "Channels of which history is kept in memory", count(figures.streams)),
         Counter("connections_opened", "Connections since the start", count(figures.connections_total)),
         Counter("messages_in", "Commands received from clients", count(figures.messages_in)),
         Counter("messages_out", "Messages queued for clients", count(figures.messages_out)),

@@ -6,7 +6,7 @@
 use crate::app::{App, Shared};
 use crate::config::Config;
 use crate::limits::{CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
-use crate::live::LivePolicy;
+use crate::live::{ApplicationPolicy, LivePolicy};
 use crate::metrics::{self, Metrics};
 use crate::secrets::{Secrets, make_data_dir};
 use crate::tokens::Tokens;
@@ -57,14 +57,18 @@ fn open(config: Config) -> anyhow::Result<App> {
         Chat::open(options).with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
     let tokens = Arc::new(Tokens::new(&secrets.token_secret));
     let metrics = Arc::new(Metrics::new());
-    let policy = LivePolicy::new(chat.clone(), tokens, metrics.clone());
+    let policy = Arc::new(LivePolicy::new(chat.clone(), ApplicationPolicy::new(tokens), metrics.clone()));
     let limits = tidings_hub::Limits {
         ping_interval: config.ping_interval,
         pong_timeout: config.pong_timeout,
         ..tidings_hub::Limits::default()
     };
     let send_latency = metrics.send_latency.clone();
-    let hub = Hub::builder(Arc::new(policy))
+    // A name of this run of the server, new at each start.
+    let node = uuid::Uuid::new_v4().to_string();
+    let hub = Hub::builder(policy.clone())
+        .application(policy)
+        .node(&node)
         .limits(limits)
         .version(format!("{} Tidings", env!("CARGO_PKG_VERSION")))
         .on_delivered(move |took| send_latency.observe(took.as_secs_f64()))
@@ -84,7 +88,7 @@ fn open(config: Config) -> anyhow::Result<App> {
     };
     let allowed_origins = OriginPolicy::listed(config.allowed_origins.iter().map(super::config::PublicUrl::as_str))?;
     Ok(App::new(Shared {
-        node: uuid::Uuid::new_v4().to_string(),
+        node,
         chat,
         hub,
         api_key: secrets.api_key,

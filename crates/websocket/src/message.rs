@@ -118,6 +118,12 @@ impl Message {
     }
 }
 
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
 impl From<&str> for Message {
     fn from(text: &str) -> Self {
         Message::text(text)

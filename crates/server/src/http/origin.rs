@@ -29,7 +29,7 @@ pub(crate) fn base_url(app: &App, parts: &Parts) -> String {
 pub(crate) struct Host(pub(crate) Option<String>);
 
 impl Host {
-    fn of(parts: &Parts) -> Self {
+    pub(crate) fn of(parts: &Parts) -> Self {
         Self(tidings_serve::Caller::of(parts).map(|caller| caller.host))
     }
 }

@@ -1,0 +1,73 @@
+//! Who may open a live connection, whatever the transport: origin, identity, address, in one place.
+
+use crate::app::App;
+use crate::http::origin::{Host, is_own};
+use crate::http::problem::Problem;
+use crate::http::session::session_token;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use std::convert::Infallible;
+use std::net::IpAddr;
+use tidings_hub::{Identity, Remote};
+
+/// The headers of a handshake that the hub's policy and logs may want to know.
+const REMOTE_HEADERS: [&str; 2] = ["origin", "user-agent"];
+
+/// What a request says of where it comes from.
+pub(crate) struct Arrival {
+    host: Host,
+    address: Option<IpAddr>,
+    headers: HeaderMap,
+}
+
+/// A live connection may begin.
+pub(crate) struct Admitted {
+    /// The person, when the handshake proves one.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) remote: Remote,
+}
+
+/// Why it may not.
+pub(crate) enum NotAdmitted {
+    /// The page is of a site that the configuration does not list.
+    Origin,
+    Problem(Problem),
+}
+
+impl FromRequestParts<App> for Arrival {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        let address = tidings_serve::Caller::of(parts).and_then(|caller| caller.address);
+        Ok(Self { host: Host::of(parts), address, headers: parts.headers.clone() })
+    }
+}
+
+impl Arrival {
+    /// Checks the origin, then the cookie of our own page. Programs send no `Origin` and are let in; who they are, they
+    /// say by a token in the connect command.
+    pub(crate) async fn admit(self, app: &App, transport: &'static str) -> Result<Admitted, NotAdmitted> {
+        let origin = self.headers.get(header::ORIGIN);
+        let is_own = match origin.map(|origin| origin.to_str().unwrap_or_default()) {
+            None => false,
+            Some(origin) if is_own(app, &self.host, origin) => true,
+            Some(origin) if app.allowed_origins.allows(origin, None) => false,
+            Some(_) => return Err(NotAdmitted::Origin),
+        };
+        let identity = if is_own { self.identify(app).await.map_err(NotAdmitted::Problem)? } else { None };
+        let header = |name: &'static str| Some((name, self.headers.get(name)?.to_str().ok()?.to_owned()));
+        let headers = REMOTE_HEADERS.into_iter().filter_map(header);
+        Ok(Admitted { identity, remote: Remote { address: self.address, headers: headers.collect(), transport } })
+    }
+
+    /// The person of the session cookie: only for a page of ours (S01, S02). Pages of other sites say who they are by a
+    /// token, never by the cookie that the browser sends along.
+    async fn identify(&self, app: &App) -> Result<Option<Identity>, Problem> {
+        let Some(token) = session_token(app, &self.headers) else { return Ok(None) };
+        match app.chat.session(&token).await? {
+            Some(signed_in) => Ok(Some(app.chat.identity(&signed_in))),
+            None => Err(Problem::unauthorized()),
+        }
+    }
+}

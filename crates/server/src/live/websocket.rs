@@ -1,0 +1,98 @@
+//! The WebSocket transport: `/connection/websocket`.
+
+use super::admission::{Arrival, NotAdmitted};
+use super::driver::{Transport, drive};
+use crate::app::App;
+use crate::http::problem::Problem;
+use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tidings_hub::{ConnectionOptions, Framing, Heartbeat};
+use tidings_protocol::Disconnect;
+use tidings_websocket::{
+    CloseCode, Limits, Message, OriginPolicy, Prepared, ReceiveError, Refusal, SendError, Upgrade, Upgraded, Utf8Bytes,
+    WebSocket,
+};
+
+/// Each message of the hub is one text frame, made once for all who receive it.
+const FRAMING: Framing = Framing::new("websocket text", |message| match Utf8Bytes::try_from(message) {
+    Ok(text) => Prepared::text(text).into_bytes(),
+    // The hub writes JSON, which is UTF-8; were it otherwise, nobody should receive it.
+    Err(_) => Prepared::text("{}").into_bytes(),
+});
+
+/// Admitted, then 101.
+pub(crate) async fn upgrade(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    arrival: Arrival,
+    upgrade: Upgrade,
+) -> Response {
+    let admitted = match arrival.admit(&app, "websocket").await {
+        Ok(admitted) => admitted,
+        Err(NotAdmitted::Origin) => return Refusal::Origin.into_response(),
+        Err(NotAdmitted::Problem(problem)) => return problem.into_response(),
+    };
+    let query = query.unwrap_or_default();
+    let asks = |parameter: &str| query.split('&').any(|pair| pair == parameter);
+    let offers = |protocol: &str| upgrade.offered_protocols().iter().any(|offered| offered == protocol);
+    let only_protobuf = offers("centrifuge-protobuf") && !offers("centrifuge-json");
+    if only_protobuf || asks("cf_protocol=protobuf") || asks("format=protobuf") {
+        let detail = "This server does not speak protobuf yet. Connect with JSON.";
+        return Problem::new(StatusCode::BAD_REQUEST, "no_protobuf", detail).into_response();
+    }
+    let limits = Limits::server()
+        .message_bytes_max(SOCKET_MESSAGE_BYTES_MAX)
+        // The hub bounds what waits for a connection; whatever it hands over at once must fit.
+        .queue_bytes_max(app.hub.limits().outbox_bytes_max * 2)
+        .write_timeout(SOCKET_WRITE_TIMEOUT);
+    let mut upgrade = upgrade
+        .origin(OriginPolicy::Any) // looked at by the admission, together with the other allowed ones
+        .protocols(["centrifuge-json"])
+        .limits(limits)
+        .shutdown_close(None); // the hub closes with the protocol's own code
+    let heartbeat = if asks("cf_ws_frame_ping_pong=true") {
+        upgrade = upgrade.heartbeat(app.config.ping_interval);
+        Heartbeat::Transport
+    } else {
+        Heartbeat::Protocol
+    };
+    let options = ConnectionOptions {
+        identity: admitted.identity,
+        remote: admitted.remote,
+        framing: FRAMING,
+        heartbeat,
+        ..ConnectionOptions::default()
+    };
+    upgrade.on_upgrade(move |socket| drive(app.hub.connect(options), socket))
+}
+
+impl Transport for WebSocket<Upgraded> {
+    type Message = Message;
+    type Error = ReceiveError;
+
+    async fn receive(&mut self) -> Option<Result<Message, ReceiveError>> {
+        Self::receive(self).await
+    }
+
+    fn feed(&mut self, frame: Bytes) -> Result<(), Disconnect> {
+        let prepared = Prepared::from_bytes(frame).map_err(|_| Disconnect::SERVER_ERROR)?;
+        Self::feed(self, prepared).map_err(|_| Disconnect::SLOW)
+    }
+
+    async fn flush(&mut self) -> Result<(), Disconnect> {
+        match Self::flush(self).await {
+            Ok(()) => Ok(()),
+            Err(SendError::TimedOut) => Err(Disconnect::SLOW),
+            Err(_) => Err(Disconnect::WRITE_ERROR),
+        }
+    }
+
+    async fn close(mut self, why: &Disconnect, _: Option<Bytes>) {
+        if let Some(code) = CloseCode::new(why.code) {
+            Self::close(&mut self, code, &why.reason).await;
+        }
+    }
+}
