@@ -1,7 +1,10 @@
 //! Promises G3 and G4 under random interleavings: whatever is published, cut, resumed and held up, a client that
 //! follows the protocol has the channel's publications in order, each once, or was told that it cannot.
 
+use crate::world::faulty::FaultyBroker;
 use crate::world::{Who, World, name, texts};
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use tidings_hub::recovery::{Start, decide};
 use tidings_hub::{HistoryPage, Limits, NewPublication};
@@ -22,6 +25,10 @@ enum Event {
     BeginAndRead,
     Proceed,
     CheckPositions,
+    /// The broker brings one of what is under way.
+    Bring,
+    /// What is missing is read.
+    Heal,
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -35,6 +42,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => Just(Event::BeginAndRead),
         3 => Just(Event::Proceed),
         1 => Just(Event::CheckPositions),
+        6 => Just(Event::Bring),
+        1 => Just(Event::Heal),
     ];
     prop::collection::vec(event, 1..60)
 }
@@ -58,11 +67,35 @@ struct Run {
     sdk: Sdk,
     written: usize,
     gate: Option<std::sync::Arc<tokio::sync::Semaphore>>,
+    /// A broker with faults, and a second node on it.
+    faulty: Option<(Arc<FaultyBroker>, World)>,
 }
 
 impl Run {
     fn new(channel: &'static str) -> Self {
-        Self { world: World::new(), channel, sdk: Sdk::default(), written: 0, gate: None }
+        Self { world: World::new(), channel, sdk: Sdk::default(), written: 0, gate: None, faulty: None }
+    }
+
+    fn over(broker: &Arc<FaultyBroker>, channel: &'static str) -> Self {
+        let node = || World::with_broker(Limits::default(), Some(broker.clone()));
+        Self { world: node(), faulty: Some((broker.clone(), node())), ..Self::new(channel) }
+    }
+
+    /// By this node and by the other in turn, where there is another.
+    async fn publish(&mut self, text: &str) {
+        match &self.faulty {
+            Some((_, elsewhere)) => {
+                let hub = if self.written.is_multiple_of(2) { &self.world.hub } else { &elsewhere.hub };
+                let publication = NewPublication::new(crate::world::text(text));
+                hub.publish(&name(self.channel), publication).await.unwrap();
+                self.world.settle();
+            }
+            None => self.world.publish_or_post(self.channel, text).await,
+        }
+    }
+
+    fn bring(&self) -> bool {
+        self.faulty.as_ref().is_some_and(|(broker, _)| broker.bring_one())
     }
 
     async fn apply(&mut self, event: Event) {
@@ -71,7 +104,7 @@ impl Run {
                 self.written += 1;
                 let text = self.written.to_string();
                 // An announcement that has to read runs into a closed gate; the application then goes on.
-                let post = self.world.publish_or_post(self.channel, &text);
+                let post = self.publish(&text);
                 let _ = tokio::time::timeout(std::time::Duration::from_millis(1), post).await;
             }
             Event::Store if self.channel.starts_with("room:") => {
@@ -81,7 +114,12 @@ impl Run {
             Event::Store => {}
             Event::Ephemeral => {
                 let typing = NewPublication::ephemeral(crate::world::text("typing"));
-                self.world.try_publish(self.channel, typing).unwrap();
+                self.world.hub.publish(&name(self.channel), typing).await.unwrap();
+            }
+            Event::Bring => _ = self.bring(),
+            Event::Heal => {
+                let heal = self.world.hub.heal();
+                let _ = tokio::time::timeout(std::time::Duration::from_millis(50), heal).await;
             }
             Event::Cut => self.cut(),
             Event::Reconnect => {
@@ -188,13 +226,17 @@ impl Run {
     async fn finish(mut self) -> usize {
         self.proceed();
         self.listen();
+        while self.bring() {}
         self.world.hub.check_positions().await;
         self.world.hub.heal().await;
         self.listen();
         if !self.sdk.subscribed {
             self.cut();
             self.begin();
-            self.listen();
+            while !self.sdk.subscribed {
+                tokio::task::yield_now().await;
+                self.listen();
+            }
         }
         let all: Vec<_> = (1..=self.written).map(|number| number.to_string()).collect();
         assert_eq!(self.sdk.has, all);
@@ -203,9 +245,12 @@ impl Run {
 }
 
 fn run(channel: &'static str, events: &[Event]) -> usize {
+    follow(Run::new(channel), events)
+}
+
+fn follow(mut run: Run, events: &[Event]) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut run = Run::new(channel);
         for event in events {
             run.apply(*event).await;
         }
@@ -225,6 +270,15 @@ proptest! {
     #[test]
     fn g4_a_client_of_a_channel_in_memory_has_everything_once_and_in_order(events in events()) {
         prop_assert_eq!(run("news", &events), 0);
+    }
+
+    /// Whatever the broker does to what it brings: its stream is the truth.
+    #[test]
+    fn g3_g4_over_a_broker_that_loses_doubles_delays_and_reorders(
+        events in events(),
+        fates in prop::collection::vec(any::<u8>(), 1..200),
+    ) {
+        prop_assert_eq!(follow(Run::over(&FaultyBroker::new(fates), "news"), &events), 0);
     }
 
     /// Section 6.3 of `crates/protocol/PROTOCOL.md`, for any page that a history may give.

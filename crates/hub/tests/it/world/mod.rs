@@ -4,6 +4,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of the world")]
 
+pub mod faulty;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
