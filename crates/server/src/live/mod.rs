@@ -17,7 +17,7 @@ pub(crate) use policy::LivePolicy;
 use tidings_hub::{Connection, ConnectionOptions, Framing, Heartbeat, Identity, Step};
 use tidings_protocol::Disconnect;
 use tidings_websocket::{
-    CloseCode, Limits, OriginPolicy, Prepared, Refusal, SendError, Upgrade, Upgraded, Utf8Bytes, WebSocket,
+    CloseCode, Limits, OriginPolicy, Prepared, UpgradeRefusal, SendError, Upgrade, Upgraded, Utf8Bytes, WebSocket,
 };
 
 /// Each message of the hub is one text frame, made once for all who receive it.
@@ -36,7 +36,7 @@ pub(crate) async fn upgrade(
     upgrade: Upgrade,
 ) -> Response {
     if upgrade.origin_header().is_some_and(|origin| !may_connect(&app, &host, origin)) {
-        return Refusal::Origin.into_response();
+        return UpgradeRefusal::Origin.into_response();
     }
     let query = query.unwrap_or_default();
     let asks = |parameter: &str| query.split('&').any(|pair| pair == parameter);
