@@ -4,6 +4,7 @@
 //! clock and `anyhow`; the rules are in the libraries.
 
 mod api;
+mod api_key;
 mod app;
 mod cli;
 mod commands;
@@ -14,6 +15,7 @@ mod live;
 mod logs;
 mod metrics;
 mod process;
+mod router;
 mod secrets;
 mod serve;
 mod tokens;

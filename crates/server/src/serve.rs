@@ -10,7 +10,7 @@ use crate::live::LivePolicy;
 use crate::metrics::{self, Metrics};
 use crate::secrets::{Secrets, make_data_dir};
 use crate::tokens::Tokens;
-use crate::{http, process};
+use crate::{process, router};
 use anyhow::Context;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -113,7 +113,7 @@ async fn listen(app: &App) -> anyhow::Result<Handle> {
     let server = Server::bind(listen)
         .readiness(app.readiness.clone())
         .trusted_proxies(TrustedProxies::parse(config.trusted_proxies.iter().map(String::as_str))?)
-        .serve(http::router(app.clone()))
+        .serve(router::router(app.clone()))
         .await;
     let handle = server.map_err(explain)?;
     let handle = app.handle.get_or_init(|| handle).clone();

@@ -3,8 +3,9 @@
 //! Both are embedded in the binary; with `--web-dir` they are read from a folder at every request instead, so that
 //! editing a template changes the page without recompiling.
 
+use super::caller::Caller;
 use super::problem::Problem;
-use crate::app::{App, Caller};
+use crate::app::App;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};

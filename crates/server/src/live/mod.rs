@@ -5,9 +5,9 @@
 mod policy;
 
 use crate::app::App;
+use crate::http::cookie::session_token;
 use crate::http::origin::{Host, is_own};
 use crate::http::problem::Problem;
-use crate::http::session::session_token;
 use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -17,7 +17,7 @@ pub(crate) use policy::LivePolicy;
 use tidings_hub::{Connection, ConnectionOptions, Framing, Heartbeat, Identity, Step};
 use tidings_protocol::Disconnect;
 use tidings_websocket::{
-    CloseCode, Limits, OriginPolicy, Prepared, UpgradeRefusal, SendError, Upgrade, Upgraded, Utf8Bytes, WebSocket,
+    CloseCode, Limits, OriginPolicy, Prepared, SendError, Upgrade, UpgradeRefusal, Upgraded, Utf8Bytes, WebSocket,
 };
 
 /// Each message of the hub is one text frame, made once for all who receive it.
