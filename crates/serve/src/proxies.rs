@@ -22,6 +22,14 @@ struct Network {
 #[error("{0:?} is neither an address nor a network such as 10.0.0.0/8")]
 pub struct NetworkError(String);
 
+impl NetworkError {
+    /// What was given in place of a network.
+    #[must_use]
+    pub fn given(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TrustedProxies {
     /// Nobody is believed.
     #[must_use]

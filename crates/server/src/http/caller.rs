@@ -36,7 +36,7 @@ impl FromRequestParts<App> for Caller {
 fn warn_of_untrusted_proxy(app: &App, parts: &Parts) {
     static SAID: Once = Once::new();
     let forwarded = ["forwarded", "x-forwarded-for"].into_iter().any(|name| parts.headers.contains_key(name));
-    if forwarded && app.config.trusted_proxies.is_empty() {
+    if forwarded && app.config.settings.trusted_proxies.is_empty() {
         SAID.call_once(|| {
             tracing::warn!(
                 "a request came through a proxy that is not in trusted_proxies: all its clients count as one address; \

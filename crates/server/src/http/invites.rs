@@ -59,7 +59,7 @@ async fn look_up(
 ) -> Result<Json<InviteCardBody>, Problem> {
     let card = app.chat.look_up_invite(&body.code, caller.address).await?;
     Ok(Json(InviteCardBody {
-        server: ServerBody { name: app.config.server_name.clone() },
+        server: ServerBody { name: app.config.settings.server_name.clone() },
         inviter: card.inviter,
         room: InvitedRoomBody { id: card.room.to_string(), name: card.room_name.as_str().into() },
     }))
