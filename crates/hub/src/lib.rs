@@ -11,6 +11,7 @@
 //! or socket. What the application allows is its [`Policy`]; what it stores itself it lends through [`History`].
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod channel;
 mod connection;

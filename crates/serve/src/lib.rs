@@ -63,6 +63,7 @@
 //! `axum` (on): its `ConnectInfo`, and [`Caller`] as an extractor. `fast-open` (on): `Listen::fast_open`. `test-kit`:
 //! the `test_kit` module.
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod accept;
 mod app;

@@ -3,6 +3,8 @@
 //! `main` → `cli` (words) → `serve` (wiring, start, drain) or `commands`. The only place with arguments, environment,
 //! clock and `anyhow`; the rules are in the libraries.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 mod api;
 mod api_key;
 mod app;

@@ -356,6 +356,7 @@
 //! # Minimum Rust version
 //! 1.95. Raising it is a minor release.
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod close;
