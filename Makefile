@@ -25,12 +25,13 @@ run: build ## build what is missing, then run the server (options: make run ARGS
 test: ## install what the tests need, then run all of them (some: make test SUITES='rust browser')
 	@tests/run $(SUITES)
 
-check: $(WEB_INSTALLED) ## format, lints, types, licences; changes nothing
+check: $(WEB_INSTALLED) ## format, lints, types, dependencies, licences; changes nothing
 	@tests/tools rust
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cd web && npm run --silent typecheck
 	cd web && npm run --silent lint
+	tests/unused-dependencies
 	tests/licences
 
 conformance: ## the WebSocket engine against Autobahn and other implementations, the server against h2spec, and the fuzz targets

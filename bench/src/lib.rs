@@ -5,6 +5,7 @@
 //! little as possible of the generator.
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 pub mod cli;
 mod fanout;

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod announce;
 mod chat;

@@ -26,6 +26,7 @@
 //! not keep up holds up nobody: its subscription pauses, and resumes by recovery when there is room again.
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 pub mod backoff;
 mod client;

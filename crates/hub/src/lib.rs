@@ -14,6 +14,7 @@
 //! [`Application`]; what it stores itself it lends through [`History`]; and a [`Broker`] keeps the rest.
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod application;
 mod broker;

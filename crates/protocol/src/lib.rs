@@ -9,6 +9,7 @@
 //! This crate knows no socket, no clock and no rule: what a command may do and when is the hub's business.
 
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod codes;
 mod command;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -23,7 +22,7 @@ pub struct Payload(Form);
 #[derive(Clone)]
 enum Form {
     Json(Arc<RawValue>),
-    Bytes(Bytes),
+    Bytes(Arc<[u8]>),
 }
 
 /// These bytes are not exactly one JSON value in UTF-8, or one that is nested too deep.
@@ -50,8 +49,8 @@ impl Payload {
 
     /// Takes bytes that are no JSON, or shall not be read as such.
     #[must_use]
-    pub fn from_bytes(bytes: Bytes) -> Self {
-        Self(Form::Bytes(bytes))
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(Form::Bytes(bytes.into()))
     }
 
     /// Reads the value as a `T`.
@@ -122,7 +121,7 @@ impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Form::Json(json) => f.write_str(json.get()),
-            Form::Bytes(bytes) => write!(f, "{bytes:?}"),
+            Form::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
         }
     }
 }

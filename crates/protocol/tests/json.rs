@@ -1,6 +1,5 @@
 //! The JSON form, held against frames that were observed between stock SDKs and servers (`golden/`).
 
-use bytes::Bytes;
 use tidings_protocol::json;
 use tidings_protocol::{
     ClientInfo, Command, ConnectResult, DecodeError, Disconnect, Encoding, Error, PAYLOAD_DEPTH_MAX, Payload,
@@ -154,7 +153,7 @@ fn a_payload_is_exactly_one_json_value() {
 /// Close 3506: whoever speaks JSON cannot be given what is not JSON.
 #[test]
 fn bytes_are_a_payload_of_their_own_kind_and_json_cannot_carry_them() {
-    let bytes = Payload::from_bytes(Bytes::from_static(b"1"));
+    let bytes = Payload::from_bytes(b"1");
     assert_eq!((bytes.as_json(), bytes.as_bytes()), (None, &b"1"[..]));
     assert_ne!(bytes, Payload::parse(b"1").unwrap(), "the same bytes, but not the same value");
     let publication = Publication { data: Some(bytes), ..Publication::default() };

@@ -1,14 +1,11 @@
-//! What can be served.
+//! What can be served. What its bodies must be is in `body`.
 
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tower::Service;
 
-use crate::RequestBody;
-
-/// Any error, as tower and hyper pass them on.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::body::{BoxError, RequestBody};
 
 /// What can be served: an axum `Router`, [`service_fn`](crate::service_fn), [`HyperService`], or any tower service of
 /// the right types. Implemented for all of them.
@@ -27,11 +24,6 @@ impl<S, B> App<B> for S where
         + 'static
 {
 }
-
-/// A response body that can be served: one of [`Bytes`](bytes::Bytes). Implemented for all of them.
-pub trait ResponseData: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static {}
-
-impl<B> ResponseData for B where B: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static {}
 
 /// A hyper service, to be served like any other.
 ///

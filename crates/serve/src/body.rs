@@ -18,11 +18,18 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::limits::{DRAIN_SILENCE, DRAIN_TIME};
 use crate::panics;
+use crate::phase::Phase;
 use crate::request_id::RequestId;
-use crate::server::Phase;
 use crate::stats::count;
 use crate::watch::Watch;
-use crate::{BoxError, ResponseData};
+
+/// Any error, as tower and hyper pass them on.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response body that can be served: one of [`Bytes`](bytes::Bytes). Implemented for all of them.
+pub trait ResponseData: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B> ResponseData for B where B: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static {}
 
 /// A request's body: hyper's, within the limits on its size and its pace.
 ///

@@ -1,5 +1,5 @@
-//! How many connections there may be, in all and per address, how fast one address may open them, and what the others
-//! are told.
+//! How many connections there may be, in all and per address, and how fast one address may open them. What the others
+//! are told is in `turn_away`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,14 +7,11 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use crate::limits::{Limits, connections_for_this_process};
+use crate::peer::Peer;
+use crate::proxies::TrustedProxies;
 
-use crate::accept::{BoxIo, Peer, Stream};
-use crate::caller::TrustedProxies;
-use crate::limits::{Limits, RETRY_AFTER_SECONDS, TURN_AWAY_TIME, TURNED_AWAY_MAX, connections_for_this_process};
-use crate::server::Shared;
-use crate::stats::count;
-
+/// The places of one server, counted in all and per address.
 pub(crate) struct Budget {
     max: usize,
     per_address_max: usize,
@@ -22,7 +19,8 @@ pub(crate) struct Budget {
     per_address_interval: u64,
     exempt: TrustedProxies,
     held: Arc<Held>,
-    turned_away: Arc<AtomicUsize>,
+    /// How many connections are being told to come back later.
+    pub(crate) turned_away: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -103,6 +101,7 @@ impl Budget {
 
     /// A place for a connection that opens at `now`, in milliseconds of any one clock.
     pub(crate) fn admit(&self, peer: Peer, now: u64) -> Result<Permit, Refusal> {
+        // Taken first and looked at afterwards: two that look first would both find the last place free.
         if self.held.all.fetch_add(1, Relaxed) >= self.max {
             self.held.all.fetch_sub(1, Relaxed);
             return Err(Refusal::Full);
@@ -135,46 +134,6 @@ fn network(address: IpAddr) -> IpAddr {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
-}
-
-/// Tells a client over the budget to come back later, or closes when too many are being told already.
-///
-/// A TLS client is closed without a word: a handshake costs more than the request it would refuse.
-pub(crate) fn turn_away(stream: Stream, refusal: Refusal, tls: bool, shared: &Arc<Shared>) {
-    count(match refusal {
-        Refusal::Full => &shared.counters.refused_full,
-        Refusal::Address => &shared.counters.refused_address,
-    });
-    let turned_away = shared.budget.turned_away.clone();
-    if tls || turned_away.fetch_add(1, Relaxed) >= TURNED_AWAY_MAX {
-        if !tls {
-            turned_away.fetch_sub(1, Relaxed);
-        }
-        return;
-    }
-    let stream: BoxIo = match stream {
-        Stream::Tcp(stream) => Box::new(stream),
-        Stream::Boxed(stream) => stream,
-    };
-    shared.runtime.spawn(async move {
-        let _ = tokio::time::timeout(TURN_AWAY_TIME, say_later(stream)).await;
-        turned_away.fetch_sub(1, Relaxed);
-    });
-}
-
-async fn say_later(mut stream: BoxIo) -> std::io::Result<()> {
-    // Closing with unread bytes resets the connection, and the client would lose the answer: so read the request first.
-    let mut request = [0; 1024];
-    if stream.read(&mut request).await? == 0 {
-        return Ok(());
-    }
-    let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nretry-after: {RETRY_AFTER_SECONDS}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-    );
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    while stream.read(&mut request).await? > 0 {}
-    Ok(())
 }
 
 #[cfg(test)]

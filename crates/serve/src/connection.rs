@@ -14,16 +14,19 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::{Accepted, BoxIo, Peer, Stream};
+use crate::app::App;
+use crate::body::ResponseData;
 use crate::budget::Permit;
 use crate::limits::GOAWAY_TIME;
-use crate::server::{Phase, Shared};
+use crate::peer::Peer;
+use crate::phase::Phase;
 use crate::service::Guarded;
+use crate::shared::Shared;
 use crate::stats::count;
+use crate::stream::{Accepted, BoxIo, Stream};
 use crate::tls::Acceptor;
 use crate::wakers::Place;
 use crate::watch::{Due, Watch};
-use crate::{App, ResponseData};
 
 /// Puts an accepted connection into a task of its own.
 pub(crate) fn spawn<S, B>(accepted: Accepted, tls: Option<Acceptor>, app: S, shared: &Arc<Shared>, permit: Permit)
@@ -45,10 +48,7 @@ where
             shared.tasks.spawn(drive(TokioIo::new(stream), app, watched(shared), seat));
         }
         (stream, Some(acceptor)) => {
-            let stream = match stream {
-                Stream::Tcp(stream) => Box::new(stream),
-                Stream::Boxed(stream) => stream,
-            };
+            let stream = stream.boxed();
             shared.tasks.spawn(async move {
                 if let Some(stream) = handshake(stream, &acceptor, peer, &seat.shared).await {
                     let watch = watched(&seat.shared);

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::failure::ServeError;
 use crate::readiness::Readiness;
-use crate::server::{ServeError, Shared};
+use crate::shared::Shared;
 use crate::shutdown::{self, Report};
 use crate::stats::Stats;
 use crate::tls::{Acceptor, CertificateError};

@@ -63,6 +63,7 @@
 //! `axum` (on): its `ConnectInfo`, and [`Caller`] as an extractor. `fast-open` (on): `Listen::fast_open`. `test-kit`:
 //! the `test_kit` module.
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod accept;
 mod app;
@@ -70,33 +71,44 @@ mod body;
 mod budget;
 mod caller;
 mod connection;
+mod failure;
 mod handle;
 mod limits;
 mod listen;
+mod listener;
 mod panics;
+mod peer;
+mod phase;
+mod proxies;
 mod readiness;
 mod request_id;
 mod server;
 mod service;
+mod shared;
 mod shutdown;
 mod signals;
 mod stats;
+mod stream;
 #[cfg(feature = "test-kit")]
 pub mod test_kit;
 mod tls;
+mod turn_away;
 mod wakers;
 mod watch;
 
-pub use accept::{Accept, Peer};
-pub use app::{App, BoxError, HyperService, ResponseData};
-pub use body::{BodyStalled, RequestBody};
-pub use caller::{Caller, Connection, NetworkError, TrustedProxies};
+pub use app::{App, HyperService};
+pub use body::{BodyStalled, BoxError, RequestBody, ResponseData};
+pub use caller::{Caller, Connection};
+pub use failure::ServeError;
 pub use handle::Handle;
 pub use limits::Limits;
 pub use listen::{Listen, Network};
+pub use listener::Accept;
+pub use peer::Peer;
+pub use proxies::{NetworkError, TrustedProxies};
 pub use readiness::Readiness;
 pub use request_id::RequestId;
-pub use server::{ServeError, Server, StartError};
+pub use server::{Server, StartError};
 pub use shutdown::Report;
 pub use signals::stop_signal;
 pub use stats::Stats;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
-use crate::accept::{Accept, DynAccept, Listener};
+use crate::listener::{Accept, DynAccept, Listener};
 use crate::tls::Tls;
 
 /// One place to listen on: an address, its socket options and, if wanted, TLS.

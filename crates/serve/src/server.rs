@@ -1,11 +1,8 @@
-//! Starting a server, and what all its tasks share.
+//! Setting a server up and starting it.
 
-use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -16,16 +13,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept;
+use crate::app::App;
+use crate::body::ResponseData;
 use crate::budget::Budget;
-use crate::caller::TrustedProxies;
+use crate::failure::{OnFailure, ServeError};
 use crate::handle::Handle;
 use crate::limits::{self, Limits};
 use crate::listen::{self, Listen};
+use crate::phase::Phase;
+use crate::proxies::TrustedProxies;
 use crate::readiness::Readiness;
+use crate::shared::Shared;
+use crate::shutdown;
 use crate::stats::Counters;
-use crate::tls::CertificateError;
+use crate::tls::{CertificateError, Tls};
 use crate::wakers::Wakers;
-use crate::{App, ResponseData};
 
 /// A server that is being set up; [`serve`](Server::serve) starts it.
 ///
@@ -70,43 +72,6 @@ pub enum StartError {
     /// The limits contradict themselves.
     #[error("{0}")]
     Limits(&'static str),
-}
-
-/// Why a running server ended without having been told to.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The listener is broken; connections that were open are drained.
-    #[error("cannot accept connections any more{}", at(.address))]
-    Accept {
-        /// Where it listened, if that was an address.
-        address: Option<SocketAddr>,
-        /// What accepting said.
-        source: io::Error,
-    },
-}
-
-fn at(address: &Option<SocketAddr>) -> String {
-    address.map_or_else(String::new, |address| format!(" on {address}"))
-}
-
-type FailureCallback = Arc<dyn Fn(&ServeError) + Send + Sync>;
-
-/// What happens when the server dies of itself, beside the log line and the error from `wait`.
-enum OnFailure {
-    Nothing,
-    Call(FailureCallback),
-    Abort,
-}
-
-impl fmt::Debug for OnFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "Nothing",
-            Self::Call(_) => "Call",
-            Self::Abort => "Abort",
-        })
-    }
 }
 
 impl Server {
@@ -196,7 +161,7 @@ impl Server {
         let mut certificates = Vec::new();
         for listen in self.listens {
             let address = listen.target.to_string();
-            let acceptor = listen.tls.map(crate::tls::Tls::load).transpose()?;
+            let acceptor = listen.tls.map(Tls::load).transpose()?;
             let listener = listen::bind(listen.target, &listen.options, self.limits.unacknowledged_time)
                 .await
                 .map_err(|source| StartError::Bind { address, source })?;
@@ -230,14 +195,15 @@ impl Server {
         crate::panics::watch();
         for (listener, acceptor) in listeners {
             if let Some(acceptor) = &acceptor {
-                acceptor.keep_fresh(&shared);
+                acceptor.keep_fresh(&shared.phase);
             }
             let address = listener.local_addr();
             let accepting = tokio::spawn(accept::run(listener, acceptor, app.clone(), shared.clone()));
             let watcher = shared.clone();
+            // In two tasks, so that a panic of the loop (a custom listener's, say) is a failure that `wait` reports.
             shared.acceptors.spawn(async move {
                 if accepting.await.is_err_and(|end| end.is_panic()) {
-                    watcher.fail(io::Error::other("accepting panicked"), address);
+                    shutdown::fail(&watcher, io::Error::other("accepting panicked"), address);
                 }
             });
         }
@@ -265,91 +231,4 @@ fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(limits::HTTP2_PING_INTERVAL)
         .keep_alive_timeout(limits::HTTP2_PING_TIME);
     builder
-}
-
-/// How far a server is on its way to the end; it only ever goes forward.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    Running,
-    /// Still accepting, but every response says that the connection closes.
-    Announced,
-    /// Not accepting; what is in flight finishes.
-    Draining,
-    /// What is left is cut.
-    Aborted,
-}
-
-/// What all tasks of one server share. Knows neither the application nor its types.
-pub(crate) struct Shared {
-    pub(crate) http: auto::Builder<TokioExecutor>,
-    pub(crate) limits: Limits,
-    pub(crate) announce: Duration,
-    pub(crate) socket_close_spread: Duration,
-    on_failure: OnFailure,
-    pub(crate) trusted_proxies: TrustedProxies,
-    pub(crate) readiness: Readiness,
-    pub(crate) counters: Counters,
-    pub(crate) budget: Budget,
-    pub(crate) phase: watch::Sender<Phase>,
-    /// The connections' tasks, to be woken when the phase changes.
-    pub(crate) wakers: Wakers,
-    pub(crate) ended: watch::Sender<bool>,
-    pub(crate) failure: Mutex<Option<ServeError>>,
-    pub(crate) acceptors: TaskTracker,
-    /// One task per connection, and one per socket that a connection became.
-    pub(crate) tasks: TaskTracker,
-    /// The tokens that close sockets, shared by connections in turn: closing wave by wave spreads the reconnections,
-    /// without a registry of sockets.
-    pub(crate) waves: Box<[CancellationToken]>,
-    wave_next: AtomicUsize,
-    epoch: Instant,
-    pub(crate) boot: u32,
-    pub(crate) runtime: tokio::runtime::Handle,
-}
-
-impl Shared {
-    pub(crate) fn wave(&self) -> CancellationToken {
-        let next = self.wave_next.fetch_add(1, Relaxed);
-        self.waves[next % self.waves.len()].clone()
-    }
-
-    pub(crate) fn raise(&self, phase: Phase) {
-        if phase > Phase::Running {
-            self.readiness.set(false);
-        }
-        let raised = self.phase.send_if_modified(|now| {
-            let raised = phase > *now;
-            *now = phase.max(*now);
-            raised
-        });
-        if raised {
-            self.wakers.raise(phase);
-        }
-    }
-
-    /// Milliseconds since the server started.
-    pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// The listener broke: say so once, and drain what is left.
-    pub(crate) fn fail(self: &Arc<Self>, source: io::Error, address: Option<SocketAddr>) {
-        let error = ServeError::Accept { address, source };
-        tracing::error!(error = &error as &dyn std::error::Error, "the server died");
-        match &self.on_failure {
-            OnFailure::Nothing => {}
-            OnFailure::Call(callback) => callback(&error),
-            OnFailure::Abort => std::process::abort(),
-        }
-        {
-            // The first failure is the cause; later ones, of other listeners, were logged.
-            let mut failure = self.failure.lock().expect("no panic while the lock is held");
-            failure.get_or_insert(error);
-        }
-        let shared = self.clone();
-        self.runtime.spawn(async move {
-            crate::shutdown::run(&shared, crate::shutdown::DRAIN_TIME).await;
-        });
-        self.ended.send_replace(true);
-    }
 }

@@ -17,14 +17,14 @@ use pin_project_lite::pin_project;
 use tower::ServiceExt as _;
 use tower::util::Oneshot;
 
-use crate::body::{BodyEnd, BodyStalled, RequestBody, ResponseBody, Ticket, drain};
+use crate::app::App;
+use crate::body::{BodyEnd, BodyStalled, BoxError, RequestBody, ResponseBody, ResponseData, Ticket, drain};
 use crate::caller::Connection;
 use crate::limits::Limits;
 use crate::panics;
-use crate::server::Phase;
+use crate::phase::Phase;
 use crate::stats::count;
 use crate::watch::Watch;
-use crate::{App, BoxError, ResponseData};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -1,17 +1,21 @@
 //! Ending a server in phases: announce, stop accepting, finish, close sockets, cut.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::failure::{OnFailure, ServeError};
 use crate::limits::SOCKET_CLOSE_INTERVAL;
-use crate::server::{Phase, Shared};
+use crate::phase::Phase;
+use crate::shared::Shared;
 
 /// How long a server that died of itself lets its open connections finish. 30 s: the default grace of Kubernetes and
 /// systemd.
-pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(30);
+const DRAIN_TIME: Duration = Duration::from_secs(30);
 
 /// How long tasks that were told to stop at once may take to be gone. 1 s: they only have to be polled once.
 const CUT_TIME: Duration = Duration::from_secs(1);
@@ -100,6 +104,28 @@ pub(crate) fn close(shared: &Arc<Shared>) {
         cut(&shared).await;
         shared.ended.send_replace(true);
     });
+}
+
+/// The listener broke: say so once, and drain what is left. `wait` returns at once and not after the drain, so that the
+/// program can start anew while open connections finish.
+pub(crate) fn fail(shared: &Arc<Shared>, source: io::Error, address: Option<SocketAddr>) {
+    let error = ServeError::Accept { address, source };
+    tracing::error!(error = &error as &dyn std::error::Error, "the server died");
+    match &shared.on_failure {
+        OnFailure::Nothing => {}
+        OnFailure::Call(callback) => callback(&error),
+        OnFailure::Abort => std::process::abort(),
+    }
+    {
+        // The first failure is the cause; later ones, of other listeners, were logged.
+        let mut failure = shared.failure.lock().expect("no panic while the lock is held");
+        failure.get_or_insert(error);
+    }
+    let draining = shared.clone();
+    shared.runtime.spawn(async move {
+        run(&draining, DRAIN_TIME).await;
+    });
+    shared.ended.send_replace(true);
 }
 
 /// Over how much time the sockets are closed: a few at once, thousands one after the other.

@@ -28,8 +28,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::accept::BoxIo;
-use crate::{Accept, App, BoxError, Handle, Listen, Peer, ResponseData, Server};
+use crate::app::App;
+use crate::body::{BoxError, ResponseData};
+use crate::handle::Handle;
+use crate::listen::Listen;
+use crate::listener::Accept;
+use crate::peer::Peer;
+use crate::server::Server;
+use crate::stream::BoxIo;
 
 /// Bytes that an in-memory connection holds in each direction, like the buffer of a socket.
 const PIPE_BYTES: usize = 64 * 1024;

@@ -12,9 +12,10 @@ use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use crate::server::{Phase, Shared};
+use crate::phase::Phase;
 
 /// How often certificate files are looked at. 30 s: a renewal comes days before the old certificate ends.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
@@ -171,18 +172,18 @@ impl Acceptor {
     }
 
     /// Watches the files for as long as the server runs.
-    pub(crate) fn keep_fresh(&self, shared: &Arc<Shared>) {
+    pub(crate) fn keep_fresh(&self, phase: &watch::Sender<Phase>) {
         let Some(certificates) = &self.certificates else { return };
         if certificates.files().next().is_none() {
             return;
         }
         if let Some(interval) = certificates.watch {
-            tokio::spawn(watch(Arc::downgrade(certificates), interval, shared.phase.subscribe()));
+            tokio::spawn(watch_files(Arc::downgrade(certificates), interval, phase.subscribe()));
         }
         if certificates.reload_on_hangup {
             match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
                 Ok(hangups) => {
-                    tokio::spawn(reload_on(hangups, Arc::downgrade(certificates), shared.phase.subscribe()));
+                    tokio::spawn(reload_on(hangups, Arc::downgrade(certificates), phase.subscribe()));
                 }
                 Err(error) => tracing::warn!(%error, "cannot listen for SIGHUP; certificates are still watched"),
             }
@@ -190,7 +191,7 @@ impl Acceptor {
     }
 }
 
-async fn watch(certificates: Weak<Certificates>, interval: Duration, mut phase: tokio::sync::watch::Receiver<Phase>) {
+async fn watch_files(certificates: Weak<Certificates>, interval: Duration, mut phase: watch::Receiver<Phase>) {
     let mut seen = certificates.upgrade().map(|certificates| certificates.fingerprint());
     loop {
         tokio::select! {
@@ -210,7 +211,7 @@ async fn watch(certificates: Weak<Certificates>, interval: Duration, mut phase: 
 async fn reload_on(
     mut hangups: tokio::signal::unix::Signal,
     certificates: Weak<Certificates>,
-    mut phase: tokio::sync::watch::Receiver<Phase>,
+    mut phase: watch::Receiver<Phase>,
 ) {
     loop {
         tokio::select! {

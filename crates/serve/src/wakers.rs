@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::Waker;
 
-use crate::server::Phase;
+use crate::phase::Phase;
 
 /// Shards of the list: as many as cores that accept at the same time on an ordinary server.
 const SHARDS: usize = 16;

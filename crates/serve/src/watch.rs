@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::accept::Peer;
 use crate::limits::Limits;
-use crate::server::Shared;
+use crate::peer::Peer;
+use crate::shared::Shared;
 
 pub(crate) struct Watch {
     pub(crate) shared: Arc<Shared>,

@@ -3,11 +3,12 @@
 //! The answers are those of the protocol's server API: 200 with `result` or `error`; 401 without the key. The chat's
 //! channels cannot be written here: what is said in a room is posted by a person.
 
+use crate::api_key::has_key;
 use crate::app::App;
-use crate::http::read_body;
+use crate::http::body::read_body;
 use crate::process::Figures;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -15,7 +16,6 @@ use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use subtle::ConstantTimeEq;
 use tidings_chat::Chat;
 use tidings_hub::{ChannelName, HistoryQuery, NewPublication, ReadError};
 use tidings_protocol::{
@@ -35,14 +35,6 @@ async fn require_key(State(app): State<App>, request: Request, next: Next) -> Re
     let detail =
         "The server API needs its key in the header X-API-Key; it is in the data folder, in the file api-key.\n";
     (StatusCode::UNAUTHORIZED, detail).into_response()
-}
-
-/// Whether a request carries the API key, as `X-API-Key: KEY` or `Authorization: apikey KEY`. A key in the URL would end
-/// up in logs (S18) and is not looked at.
-pub(crate) fn has_key(app: &App, headers: &HeaderMap) -> bool {
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"apikey "));
-    let given = headers.get("x-api-key").map(http::HeaderValue::as_bytes).or(authorization);
-    given.is_some_and(|given| given.ct_eq(app.api_key.as_bytes()).into())
 }
 
 /// `POST /api/{method}`: the body is JSON whatever its Content-Type says, since the key protects it.

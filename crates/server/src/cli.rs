@@ -1,9 +1,10 @@
 //! The command line: every subcommand and flag, as `--help` shows them.
 //!
-//! Only words and types; what a command does is in `serve` and `commands`.
+//! Only words and types; what a command does is in `serve` and `commands`. The flags that are keys of the configuration are
+//! in `config::settings`.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use crate::config::{DataDirSettings, Settings, Sources};
+use clap::{Args, Parser, Subcommand};
 
 /// A chat you host yourself and a real-time server for your applications, in one program.
 ///
@@ -15,13 +16,13 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 
     #[command(flatten)]
-    pub(crate) serve: ServeArgs,
+    pub(crate) serve: Sources<Settings>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Start the server (the default).
-    Serve(Box<ServeArgs>),
+    Serve(Box<Sources<Settings>>),
     /// Print a client token (JWT) for an application's user, and nothing else.
     Token(TokenArgs),
     /// Publish one JSON value into a channel of a running server.
@@ -31,95 +32,15 @@ pub(crate) enum Command {
     /// Look after the people of the chat.
     User(UserArgs),
     /// Print the configuration in effect, with secrets redacted.
-    Config(Box<ServeArgs>),
+    Config(Box<Sources<Settings>>),
     /// Measure this machine with a server and many clients on the loopback interface.
     Bench(tidings_bench::cli::BenchArgs),
-}
-
-/// Options of every subcommand.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct CommonArgs {
-    /// Folder of the database and the generated secrets [default: ./tidings-data]
-    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA_DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-
-    /// Configuration file [default: ./tidings.toml, if there is one]
-    #[arg(long, value_name = "FILE", env = "TIDINGS_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// Address to listen on; port 0 picks a free one [default: 127.0.0.1:8000]
-    #[arg(long, value_name = "ADDR", env = "TIDINGS_LISTEN")]
-    pub(crate) listen: Option<String>,
-
-    /// Where people reach the server, such as https://chat.example.org: fixes the allowed origin, the links and the
-    /// kind of cookie
-    #[arg(long, value_name = "URL", env = "TIDINGS_PUBLIC_URL")]
-    pub(crate) public_url: Option<String>,
-
-    /// Origins of other sites whose pages may connect with a client token, separated by commas
-    #[arg(long, value_name = "URLS", env = "TIDINGS_ALLOWED_ORIGINS", value_delimiter = ',')]
-    pub(crate) allowed_origins: Option<Vec<String>>,
-
-    /// Proxies in front, as addresses or networks separated by commas: whom they name as the client is believed
-    #[arg(long, value_name = "NETWORKS", env = "TIDINGS_TRUSTED_PROXIES", value_delimiter = ',')]
-    pub(crate) trusted_proxies: Option<Vec<String>>,
-
-    /// Certificate chain in PEM; turns TLS on together with --tls-key
-    #[arg(long, value_name = "FILE", env = "TIDINGS_TLS_CERT")]
-    pub(crate) tls_cert: Option<PathBuf>,
-
-    /// Private key in PEM
-    #[arg(long, value_name = "FILE", env = "TIDINGS_TLS_KEY")]
-    pub(crate) tls_key: Option<PathBuf>,
-
-    /// The server's name, shown to people [default: Tidings]
-    #[arg(long, value_name = "NAME", env = "TIDINGS_SERVER_NAME")]
-    pub(crate) server_name: Option<String>,
-
-    /// What to log: a level or a filter such as info,tidings_hub=debug [default: info]
-    #[arg(long, value_name = "FILTER", env = "TIDINGS_LOG")]
-    pub(crate) log: Option<String>,
-
-    /// How to log [default: human on a terminal, json otherwise]
-    #[arg(long, value_name = "FORMAT", env = "TIDINGS_LOG_FORMAT")]
-    pub(crate) log_format: Option<LogFormat>,
-
-    /// Seconds between the pings that a client must answer [default: 25]
-    #[arg(long, value_name = "SECONDS", env = "TIDINGS_PING_INTERVAL")]
-    pub(crate) ping_interval: Option<u32>,
-
-    /// Seconds a client has to answer a ping [default: 8]
-    #[arg(long, value_name = "SECONDS", env = "TIDINGS_PONG_TIMEOUT")]
-    pub(crate) pong_timeout: Option<u32>,
-
-    /// Whether posts, joins, sign-ins and the like have rate limits; turn them off only for load tests [default: true]
-    #[arg(long, value_name = "BOOL", env = "TIDINGS_RATE_LIMITS")]
-    pub(crate) rate_limits: Option<bool>,
-
-    /// Read templates and web assets from this folder at every request, for working on them
-    #[arg(long, value_name = "DIR", env = "TIDINGS_WEB_DIR")]
-    pub(crate) web_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LogFormat {
-    /// One readable line an event
-    Human,
-    /// One JSON object an event
-    Json,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     #[command(flatten)]
-    pub(crate) common: CommonArgs,
+    pub(crate) common: Sources<DataDirSettings>,
 
     /// The application's name for the user (the claim `sub`); never a person of the chat
     #[arg(long, value_name = "NAME")]
@@ -138,7 +59,7 @@ pub(crate) struct TokenArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RemoteArgs {
     #[command(flatten)]
-    pub(crate) common: CommonArgs,
+    pub(crate) common: Sources<DataDirSettings>,
 
     /// Address of the server
     #[arg(long, value_name = "URL", env = "TIDINGS_SERVER", default_value = "http://127.0.0.1:8000")]
@@ -188,12 +109,12 @@ pub(crate) enum UserCommand {
     /// List the people of the chat.
     List {
         #[command(flatten)]
-        common: CommonArgs,
+        common: Sources<DataDirSettings>,
     },
     /// Set a new password for the one who forgot it; asks for it on standard input. Signs the person out everywhere.
     Password {
         #[command(flatten)]
-        common: CommonArgs,
+        common: Sources<DataDirSettings>,
         /// The person's e-mail address
         #[arg(value_name = "E-MAIL")]
         email: String,
@@ -215,6 +136,6 @@ mod tests {
         let cli = Cli::try_parse_from(["tidings"]).unwrap();
         assert!(cli.command.is_none());
         let cli = Cli::try_parse_from(["tidings", "--listen", "127.0.0.1:0"]).unwrap();
-        assert_eq!(cli.serve.listen.as_deref(), Some("127.0.0.1:0"));
+        assert_eq!(cli.serve.load::<Settings>().unwrap().listen, "127.0.0.1:0");
     }
 }

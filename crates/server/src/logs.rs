@@ -1,6 +1,6 @@
 //! Logs: human on a terminal, JSON otherwise, always on standard error (standard output carries the address line).
 
-use crate::cli::LogFormat;
+use crate::config::LogFormat;
 use anyhow::Context;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;

@@ -3,25 +3,30 @@
 //! `main` → `cli` (words) → `serve` (wiring, start, drain) or `commands`. The only place with arguments, environment,
 //! clock and `anyhow`; the rules are in the libraries.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 mod api;
+mod api_key;
 mod app;
 mod cli;
 mod commands;
 mod config;
+mod data_dir;
 mod http;
 mod limits;
 mod live;
 mod logs;
 mod metrics;
 mod process;
+mod router;
 mod secrets;
 mod serve;
 mod tokens;
 
 use anyhow::Context;
 use clap::Parser;
-use cli::{Cli, Command, ServeArgs};
-use config::Config;
+use cli::{Cli, Command};
+use config::{Config, Settings, Sources};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -39,9 +44,9 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => start_server(&cli.serve),
-        Some(Command::Serve(args)) => start_server(&args),
-        Some(Command::Config(args)) => {
-            print!("{}", Config::load(&args)?.to_toml());
+        Some(Command::Serve(sources)) => start_server(&sources),
+        Some(Command::Config(sources)) => {
+            print!("{}", Config::load(&sources)?.to_toml());
             println!("# api key and token secret: redacted");
             Ok(())
         }
@@ -53,9 +58,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-fn start_server(args: &ServeArgs) -> anyhow::Result<()> {
-    let config = Config::load(args)?;
-    logs::start(&config.log, config.log_format)?;
+fn start_server(sources: &Sources<Settings>) -> anyhow::Result<()> {
+    let config = Config::load(sources)?;
+    logs::start(&config.settings.log, config.settings.log_format)?;
     block_on(serve::run(config))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Made on first start, in the data folder, readable by the owner alone (S66). The environment overrides them.
 
+use crate::data_dir::{self, DataDir};
 use anyhow::{Context, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,14 +24,11 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// The server's: those that are missing are made.
-    pub(crate) fn load_or_make(data_dir: &Path) -> anyhow::Result<Self> {
+    /// The server's, from a folder that is there: those that are missing are made.
+    pub(crate) fn load_or_make(data_dir: &DataDir) -> anyhow::Result<Self> {
         let load = |secret: &Secret| match secret.find(data_dir)? {
             Some(value) => Ok(value),
-            None => {
-                make_data_dir(data_dir)?;
-                generate(&data_dir.join(secret.file))
-            }
+            None => generate(&data_dir.file(secret.file)),
         };
         Ok(Self { api_key: load(&API_KEY)?, token_secret: load(&TOKEN_SECRET)? })
     }
@@ -42,25 +40,23 @@ pub(crate) struct Secret {
     variable: &'static str,
 }
 
-pub(crate) const API_KEY: Secret = Secret { file: "api-key", variable: "TIDINGS_API_KEY" };
-pub(crate) const TOKEN_SECRET: Secret = Secret { file: "token-secret", variable: "TIDINGS_TOKEN_SECRET" };
+pub(crate) const API_KEY: Secret = Secret { file: data_dir::API_KEY, variable: "TIDINGS_API_KEY" };
+pub(crate) const TOKEN_SECRET: Secret = Secret { file: data_dir::TOKEN_SECRET, variable: "TIDINGS_TOKEN_SECRET" };
 
 impl Secret {
     /// For the commands beside the server: only the server makes secrets, another one would fit nowhere.
-    pub(crate) fn load(&self, data_dir: &Path) -> anyhow::Result<String> {
+    pub(crate) fn load(&self, data_dir: &DataDir) -> anyhow::Result<String> {
         self.find(data_dir)?.with_context(|| {
             format!(
-                "there is no {} in the data folder {}; say with --data-dir where the server keeps its data, or set {}",
-                self.file,
-                data_dir.display(),
-                self.variable
+                "there is no {} in the data folder {data_dir}; say with --data-dir where the server keeps its data, or set {}",
+                self.file, self.variable
             )
         })
     }
 
-    fn find(&self, data_dir: &Path) -> anyhow::Result<Option<String>> {
+    fn find(&self, data_dir: &DataDir) -> anyhow::Result<Option<String>> {
         let Some(value) = std::env::var(self.variable).ok().filter(|value| !value.is_empty()) else {
-            return read(&data_dir.join(self.file));
+            return read(&data_dir.file(self.file));
         };
         ensure!(
             value.len() >= SECRET_BYTES_MIN,
@@ -76,14 +72,6 @@ impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secrets(redacted)")
     }
-}
-
-/// Makes the data folder if it is missing, readable by the owner alone.
-pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).with_context(|| {
-        format!("cannot make the data folder {}; choose a writable one with --data-dir", data_dir.display())
-    })
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<String>> {
@@ -133,16 +121,18 @@ mod tests {
     #[test]
     fn s66_a_secret_is_made_once_by_the_server_and_only_its_owner_can_read_it() {
         let dir = std::env::temp_dir().join(format!("tidings-secrets-{}", uuid::Uuid::now_v7()));
-        let secret = Secret { file: "api-key", variable: "TIDINGS_TEST_UNSET" };
-        assert!(secret.load(&dir).unwrap_err().to_string().contains("--data-dir"));
+        let data_dir = DataDir::at(&dir);
+        let secret = Secret { file: data_dir::API_KEY, variable: "TIDINGS_TEST_UNSET" };
+        assert!(secret.load(&data_dir).unwrap_err().to_string().contains("--data-dir"));
         assert!(!dir.exists());
-        make_data_dir(&dir).unwrap();
-        let first = generate(&dir.join(secret.file)).unwrap();
-        assert_eq!(generate(&dir.join(secret.file)).unwrap(), first);
-        assert_eq!(secret.load(&dir).unwrap(), first);
+        data_dir.make().unwrap();
+        let path = data_dir.file(secret.file);
+        let first = generate(&path).unwrap();
+        assert_eq!(generate(&path).unwrap(), first);
+        assert_eq!(secret.load(&data_dir).unwrap(), first);
         assert!(first.len() >= 43);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&dir.join("api-key")), 0o600);
+        assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(&dir), 0o700);
         std::fs::remove_dir_all(dir).unwrap();
     }

@@ -4,13 +4,13 @@
 //! with the protocol's "shutdown" code, requests finished, waiting writes finished.
 
 use crate::app::{App, Shared};
-use crate::config::Config;
+use crate::config::{Config, PublicUrl};
 use crate::limits::{CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
 use crate::live::{ApplicationPolicy, LivePolicy};
 use crate::metrics::{self, Metrics};
-use crate::secrets::{Secrets, make_data_dir};
+use crate::secrets::Secrets;
 use crate::tokens::Tokens;
-use crate::{http, process};
+use crate::{process, router};
 use anyhow::Context;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_chat::limits::Rates;
 use tidings_chat::{Chat, Clock, Time};
 use tidings_hub::Hub;
-use tidings_serve::{Handle, Listen, Readiness, Server, StartError, Tls, TrustedProxies};
+use tidings_serve::{Handle, Listen, Readiness, Server, StartError, Tls};
 use tidings_websocket::OriginPolicy;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -46,15 +46,14 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Opens the data folder and wires chat, hub and policy.
 fn open(config: Config) -> anyhow::Result<App> {
-    make_data_dir(&config.data_dir)?;
+    config.data_dir.make()?;
     let secrets = Secrets::load_or_make(&config.data_dir)?;
-    let mut options = tidings_chat::Options::new(&config.data_dir, clock());
-    if !config.rate_limits {
+    let mut options = tidings_chat::Options::new(config.data_dir.path(), clock());
+    if !config.settings.rate_limits {
         tracing::warn!("rate limits are off: whoever has an account can overload this server");
         options.rates = Rates::unlimited();
     }
-    let chat =
-        Chat::open(options).with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
+    let chat = Chat::open(options).with_context(|| format!("cannot open the data folder {}", config.data_dir))?;
     let tokens = Arc::new(Tokens::new(&secrets.token_secret));
     let metrics = Arc::new(Metrics::new());
     let policy = Arc::new(LivePolicy::new(chat.clone(), ApplicationPolicy::new(tokens), metrics.clone()));
@@ -86,7 +85,7 @@ fn open(config: Config) -> anyhow::Result<App> {
         Some(url) => OriginPolicy::listed([url.as_str()])?,
         None => OriginPolicy::SameHost,
     };
-    let allowed_origins = OriginPolicy::listed(config.allowed_origins.iter().map(super::config::PublicUrl::as_str))?;
+    let allowed_origins = OriginPolicy::listed(config.allowed_origins.iter().map(PublicUrl::as_str))?;
     Ok(App::new(Shared {
         node,
         chat,
@@ -116,8 +115,8 @@ async fn listen(app: &App) -> anyhow::Result<Handle> {
     }
     let server = Server::bind(listen)
         .readiness(app.readiness.clone())
-        .trusted_proxies(TrustedProxies::parse(config.trusted_proxies.iter().map(String::as_str))?)
-        .serve(http::router(app.clone()))
+        .trusted_proxies(config.trusted_proxies.clone())
+        .serve(router::router(app.clone()))
         .await;
     let handle = server.map_err(explain)?;
     let handle = app.handle.get_or_init(|| handle).clone();

@@ -1,7 +1,7 @@
 //! Accepting over any byte stream, without an HTTP server: reads a request, and answers it.
 
 use crate::{
-    Limits, Refusal, WebSocket,
+    Limits, UpgradeRefusal, WebSocket,
     handshake::{Accepted, ServerRequest},
     limits::{HANDSHAKE_TIMEOUT, HEADER_BYTES_MAX, HEADERS_MAX, REFUSED_BYTES_MAX},
 };
@@ -63,7 +63,7 @@ async fn read_request<S: AsyncRead + Unpin>(
             return Ok((head, request));
         }
         if input.len() > HEADER_BYTES_MAX {
-            return Err(Refusal::HeadersTooLarge.into());
+            return Err(UpgradeRefusal::HeadersTooLarge.into());
         }
         if stream.read_buf(input).await? == 0 {
             return Err(AcceptError::Io(io::ErrorKind::UnexpectedEof.into()));
@@ -137,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {
 pub enum AcceptError {
     /// The request was refused, and told so.
     #[error("refused: {0}")]
-    Refused(#[from] Refusal),
+    Refused(#[from] UpgradeRefusal),
     /// What arrived is not HTTP, and was answered with 400.
     #[error("not HTTP")]
     NotHttp,
@@ -159,7 +159,7 @@ pub fn parse_request(input: &[u8]) -> Result<Option<(Parts, usize)>, AcceptError
     let size = match parsed.parse(input) {
         Ok(httparse::Status::Complete(size)) => size,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadersTooLarge.into()),
+        Err(httparse::Error::TooManyHeaders) => return Err(UpgradeRefusal::HeadersTooLarge.into()),
         Err(_) => return Err(AcceptError::NotHttp),
     };
     let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };

@@ -45,7 +45,7 @@
 //! |---|---|
 //! | `tokio` | [`WebSocket`] over any byte stream, [`Sender`], [`accept()`] without an HTTP server, [`pair`] for tests |
 //! | `hyper` | [`Upgrade`]: servers over hyper, HTTP/1.1 and HTTP/2; implies `tokio` |
-//! | `axum` | [`Upgrade`] as an extractor, [`Upgrade::on_upgrade`], [`Refusal`] as a response; implies `hyper` |
+//! | `axum` | [`Upgrade`] as an extractor, [`Upgrade::on_upgrade`], [`UpgradeRefusal`] as a response; implies `hyper` |
 //! | `client` | [`connect`], [`connect_over`] and [`connect_tls_over`], plain and over TLS (rustls with ring), and proxies; implies `tokio` |
 //! | `deflate` | permessage-deflate (flate2 with zlib-rs): [`DeflateOptions`], [`Prepared::compressible`] |
 //! | `json` | [`Message::json`], [`Message::parse_json`], [`WebSocket::send_json`], [`WebSocket::receive_json`] |
@@ -356,6 +356,7 @@
 //! # Minimum Rust version
 //! 1.95. Raising it is a minor release.
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod close;
@@ -398,7 +399,7 @@ pub use error::{ProtocolError, SendRefused, Statistics};
 pub use frame::{Frame, HEAD_BYTES_MAX, Head, OpCode, Role};
 #[cfg(feature = "deflate")]
 pub use handshake::extension::DeflateOptions;
-pub use handshake::{InvalidOrigin, Origin, OriginPolicy, Refusal};
+pub use handshake::{InvalidOrigin, Origin, OriginPolicy, UpgradeRefusal};
 pub use limits::Limits;
 pub use machine::{Event, Machine, Part, Step};
 pub use message::{Kind, Message, NotAFrame, Outgoing, Prepared};

@@ -4,7 +4,7 @@
 //! [`CancellationToken`] that fires when it begins, and a [`TaskTracker`] that it waits for. It refuses to know routes.
 
 use crate::{
-    CloseCode, CloseFrame, Limits, OriginPolicy, Refusal, WebSocket,
+    CloseCode, CloseFrame, Limits, OriginPolicy, UpgradeRefusal, WebSocket,
     handshake::{Accepted, ServerRequest},
     socket::Rescue,
     transport::byte_stream,
@@ -46,10 +46,10 @@ impl Upgrade {
     /// Takes what an upgrade needs out of a request's head.
     ///
     /// # Errors
-    /// A [`Refusal`], which knows its HTTP answer.
-    pub fn from_parts(parts: &mut Parts) -> Result<Self, Refusal> {
+    /// A [`UpgradeRefusal`], which knows its HTTP answer.
+    pub fn from_parts(parts: &mut Parts) -> Result<Self, UpgradeRefusal> {
         let request = ServerRequest::parse(parts, protocol(parts))?;
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(Refusal::NotUpgradable)?;
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(UpgradeRefusal::NotUpgradable)?;
         Ok(Upgrade {
             request,
             on_upgrade,
@@ -140,8 +140,8 @@ impl Upgrade {
     /// when it returns without having closed, with 1000.
     ///
     /// # Errors
-    /// [`Refusal::Origin`] when the page may not connect.
-    pub fn accept<F, T>(self, handler: F) -> Result<Response<()>, Refusal>
+    /// [`UpgradeRefusal::Origin`] when the page may not connect.
+    pub fn accept<F, T>(self, handler: F) -> Result<Response<()>, UpgradeRefusal>
     where
         F: FnOnce(WebSocket<Upgraded>) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
@@ -235,24 +235,24 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(feature = "axum")]
 impl<S: Sync> axum_core::extract::FromRequestParts<S> for Upgrade {
-    type Rejection = Refusal;
+    type Rejection = UpgradeRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, UpgradeRefusal> {
         Upgrade::from_parts(parts)
     }
 }
 
 #[cfg(feature = "axum")]
 impl<S: Sync> axum_core::extract::OptionalFromRequestParts<S> for Upgrade {
-    type Rejection = Refusal;
+    type Rejection = UpgradeRefusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, UpgradeRefusal> {
         if Upgrade::is_attempt(parts) { Upgrade::from_parts(parts).map(Some) } else { Ok(None) }
     }
 }
 
 #[cfg(feature = "axum")]
-impl axum_core::response::IntoResponse for Refusal {
+impl axum_core::response::IntoResponse for UpgradeRefusal {
     fn into_response(self) -> axum_core::response::Response {
         self.response().map(Into::into)
     }

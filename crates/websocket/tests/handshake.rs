@@ -3,8 +3,8 @@
 use http::{HeaderValue, Response, header};
 use std::{sync::Arc, time::Duration};
 use tidings_websocket::{
-    AcceptError, CloseCode, ConnectError, ConnectOptions, DeflateOptions, Limits, Message, OriginPolicy, Refusal,
-    WebSocket, accept, accept_within, connect, connect_over,
+    AcceptError, CloseCode, ConnectError, ConnectOptions, DeflateOptions, Limits, Message, OriginPolicy,
+    UpgradeRefusal, WebSocket, accept, accept_within, connect, connect_over,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -86,7 +86,7 @@ async fn a_foreign_page_is_told_403_s01() {
     let options = ConnectOptions::new().header(header::ORIGIN, HeaderValue::from_static("https://evil.example"));
     let refused = connect_over(ours, "ws://good.example/", options).await;
     assert!(matches!(refused, Err(ConnectError::Refused(answer)) if answer.status() == 403));
-    assert!(matches!(serving.await.unwrap(), Err(AcceptError::Refused(Refusal::Origin))));
+    assert!(matches!(serving.await.unwrap(), Err(AcceptError::Refused(UpgradeRefusal::Origin))));
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_request_that_never_ends_is_refused_s05() {
         let mut head = [0; 12];
         ours.read_exact(&mut head).await.unwrap();
         assert_eq!(&head, b"HTTP/1.1 431");
-        assert!(matches!(serving.await.unwrap(), Err(AcceptError::Refused(Refusal::HeadersTooLarge))));
+        assert!(matches!(serving.await.unwrap(), Err(AcceptError::Refused(UpgradeRefusal::HeadersTooLarge))));
     }
 }
 

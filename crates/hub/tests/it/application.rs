@@ -104,7 +104,7 @@ async fn who_speaks_json_is_closed_by_what_json_cannot_carry() {
     let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
     world.subscribe(ana, "news");
     world.subscribe(ben, "sports");
-    let bytes = tidings_protocol::Payload::from_bytes(bytes::Bytes::from_static(b"\0\x01"));
+    let bytes = tidings_protocol::Payload::from_bytes(b"\0\x01");
     world.try_publish("news", tidings_hub::NewPublication::new(bytes)).unwrap();
     world.settle();
     assert_eq!((world.closed(ana), world.closed(ben)), (Some(3506), None));

@@ -3,10 +3,10 @@
 
 use crate::cli::{UserArgs, UserCommand};
 use crate::config::Config;
+use crate::data_dir::DataDir;
 use crate::serve::clock;
 use anyhow::{Context, bail, ensure};
 use std::io::{BufRead, IsTerminal};
-use std::path::Path;
 use tidings_chat::{Desk, Email, NewPassword};
 
 pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
@@ -16,23 +16,19 @@ pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     }
 }
 
-fn desk(data_dir: &Path) -> anyhow::Result<Desk> {
-    ensure!(
-        data_dir.is_dir(),
-        "there is no data folder {}; say with --data-dir where the server keeps its data",
-        data_dir.display()
-    );
-    Desk::open(data_dir, clock()).with_context(|| format!("cannot open the data folder {}", data_dir.display()))
+fn desk(data_dir: &DataDir) -> anyhow::Result<Desk> {
+    data_dir.ensure_there()?;
+    Desk::open(data_dir.path(), clock()).with_context(|| format!("cannot open the data folder {data_dir}"))
 }
 
-async fn list(data_dir: &Path) -> anyhow::Result<()> {
+async fn list(data_dir: &DataDir) -> anyhow::Result<()> {
     for person in desk(data_dir)?.people().await? {
         println!("{}\t{}\t{}", person.email.as_str(), person.role.as_str(), person.name.as_str());
     }
     Ok(())
 }
 
-async fn set_password(data_dir: &Path, email: &str) -> anyhow::Result<()> {
+async fn set_password(data_dir: &DataDir, email: &str) -> anyhow::Result<()> {
     let desk = desk(data_dir)?;
     let email = Email::parse(email).context("this is not an e-mail address")?;
     let password = NewPassword::parse(&ask()?, &email).context("this password cannot be used")?;

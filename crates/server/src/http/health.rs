@@ -2,6 +2,7 @@
 
 use super::origin::Host;
 use super::problem::Problem;
+use crate::api_key::has_key;
 use crate::app::App;
 use axum::extract::{ConnectInfo, State};
 use axum::http::uri::Authority;
@@ -35,7 +36,7 @@ pub(crate) async fn metrics(
     host: Host,
     headers: HeaderMap,
 ) -> Response {
-    if !is_local(peer, &host, &headers) && !crate::api::has_key(&app, &headers) {
+    if !is_local(peer, &host, &headers) && !has_key(&app, &headers) {
         let detail = "Metrics from another machine need the API key in the header X-API-Key.";
         return Problem::new(StatusCode::UNAUTHORIZED, "key_needed", detail).into_response();
     }

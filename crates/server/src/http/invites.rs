@@ -1,51 +1,28 @@
 //! Invites: what a link leads to, accepting one, and a room's own link.
 
-use super::json::JsonBody;
+use super::bodies::InviteBody;
+use super::body::JsonBody;
+use super::caller::Caller;
+use super::ids::room_id;
 use super::problem::Problem;
-use super::rooms::room_id;
 use super::schemas::{RoomSchema, WhoSchema};
-use super::session::SignedIn;
-use crate::app::{App, Caller};
+use super::signed_in::SignedIn;
+use crate::app::App;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use tidings_chat::{Invite, InviteError, LookUpError, RoomCard, Who};
+use tidings_chat::{InviteError, LookUpError, RoomCard, Who};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(look_up)).routes(routes!(accept)).routes(routes!(
         of_room,
         renew_of_room,
         revoke_of_room
     ))
-}
-
-/// A room's invite, as its members see it.
-#[derive(Serialize, ToSchema)]
-pub(super) struct InviteBody {
-    code: String,
-    /// The link to hand on; the code is in its fragment, so that it reaches no log.
-    url: String,
-    /// Milliseconds since the Unix epoch.
-    expires: i64,
-    max_uses: u32,
-    uses: u32,
-}
-
-impl InviteBody {
-    pub(super) fn new(base_url: &str, invite: &Invite) -> Self {
-        let code = invite.code.reveal();
-        Self {
-            code: code.into(),
-            url: format!("{base_url}/invite#{code}"),
-            expires: invite.expires.millis(),
-            max_uses: invite.uses_max,
-            uses: invite.uses,
-        }
-    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -82,7 +59,7 @@ async fn look_up(
 ) -> Result<Json<InviteCardBody>, Problem> {
     let card = app.chat.look_up_invite(&body.code, caller.address).await?;
     Ok(Json(InviteCardBody {
-        server: ServerBody { name: app.config.server_name.clone() },
+        server: ServerBody { name: app.config.settings.server_name.clone() },
         inviter: card.inviter,
         room: InvitedRoomBody { id: card.room.to_string(), name: card.room_name.as_str().into() },
     }))
@@ -148,18 +125,6 @@ async fn revoke_of_room(
 ) -> Result<StatusCode, Problem> {
     app.chat.revoke_room_invite(signed_in.person.id, room_id(&room)?).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-impl Problem {
-    pub(super) fn invite_invalid() -> Self {
-        let detail = "This invite link does not work any more. Ask the one who sent it for a new one.";
-        Self::new(StatusCode::NOT_FOUND, "invite_invalid", detail)
-    }
-
-    pub(super) fn not_allowed() -> Self {
-        let detail = "Only an administrator or the one who made the room may do that.";
-        Self::new(StatusCode::FORBIDDEN, "not_allowed", detail)
-    }
 }
 
 impl From<LookUpError> for Problem {

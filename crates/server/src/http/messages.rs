@@ -1,11 +1,10 @@
 //! Messages and the events of a room: posting, reading a page, catching up.
 
-use super::json::JsonBody;
-use super::people::sentence;
-use super::problem::Problem;
-use super::rooms::room_id;
+use super::body::JsonBody;
+use super::ids::room_id;
+use super::problem::{Problem, sentence};
 use super::schemas::{EventSchema, MessageSchema};
-use super::session::SignedIn;
+use super::signed_in::SignedIn;
 use crate::app::App;
 use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
 use axum::Json;
@@ -21,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(events)).routes(routes!(list, post)).routes(routes!(get))
 }
 

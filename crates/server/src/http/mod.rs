@@ -1,80 +1,23 @@
-//! Everything over HTTP: the page, the REST API under `/v1/`, health and metrics; one file a noun.
+//! Everything over HTTP but the server API: the page, the REST API under `/v1/`, health and metrics.
+//!
+//! A file a noun (`people`, `session`, `invites`, `rooms`, `messages`), which imports no other noun; what they share is in
+//! the files below them: who asks (`caller`, `cookie`, `signed_in`, `origin`), what comes and goes (`body`, `bodies`,
+//! `ids`, `schemas`, `problem`). `crate::router` puts the routes together.
 
-mod headers;
-mod health;
-mod invites;
-mod json;
-mod messages;
+mod bodies;
+pub(crate) mod body;
+mod caller;
+pub(crate) mod cookie;
+pub(crate) mod headers;
+pub(crate) mod health;
+mod ids;
+pub(crate) mod invites;
+pub(crate) mod messages;
 pub(crate) mod origin;
-mod people;
+pub(crate) mod people;
 pub(crate) mod problem;
-mod rooms;
+pub(crate) mod rooms;
 mod schemas;
 pub(crate) mod session;
-mod shell;
-
-use crate::app::App;
-use crate::{api, live};
-use axum::http::{Method, StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
-use axum::{Json, Router};
-use problem::Problem;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-
-pub(crate) use json::read_body;
-
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "Tidings",
-    description = "The chat's REST API. A person's session cookie says who one is; requests that change something are \
-                   JSON and come from the server's own origin. Errors are problem details (RFC 9457)."
-))]
-struct Description;
-
-/// Every route of the server.
-pub(crate) fn router(app: App) -> Router {
-    let (rest, description) = OpenApiRouter::with_openapi(Description::openapi())
-        .merge(people::routes())
-        .merge(session::routes())
-        .merge(invites::routes())
-        .merge(rooms::routes())
-        .merge(messages::routes())
-        .split_for_parts();
-    let rest =
-        rest.layer(from_fn_with_state(app.clone(), origin::require_same_origin)).layer(map_response(never_cached));
-    Router::new()
-        .merge(rest)
-        .merge(api::routes(&app))
-        .route("/openapi.json", get(move || std::future::ready(Json(description.clone()))))
-        .route("/connection/websocket", any(live::upgrade))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .route("/assets/{name}", get(shell::serve_asset))
-        .route("/", get(shell::shell))
-        .route("/setup", get(shell::shell))
-        .route("/invite", get(shell::shell))
-        .route("/rooms/{room}", get(shell::shell))
-        .fallback(shell::not_found)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
-        .with_state(app)
-}
-
-/// What the REST API says concerns one person at one moment.
-async fn never_cached(mut response: Response) -> Response {
-    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
-    response
-}
-
-/// A method that a route does not have, and OPTIONS, which every route has; the router adds `Allow` to both.
-async fn wrong_method(method: Method) -> Response {
-    if method == Method::OPTIONS {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    let detail = format!("{method} is not possible here; the header Allow says what is.");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response()
-}
+pub(crate) mod shell;
+mod signed_in;

@@ -1,7 +1,7 @@
 //! Same origin or not: the check that keeps other sites' pages from acting with a person's cookie (S01, S45).
 
+use super::cookie::session_token;
 use super::problem::Problem;
-use super::session::session_token;
 use crate::app::App;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -9,21 +9,6 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::convert::Infallible;
-
-/// The base of the links that a request's page should use, such as `http://127.0.0.1:8000`: the configured public
-/// URL, or else the scheme and host that the request itself names.
-pub(crate) fn base_url(app: &App, parts: &Parts) -> String {
-    if let Some(url) = &app.config.public_url {
-        return url.as_str().to_owned();
-    }
-    let caller = tidings_serve::Caller::of(parts);
-    let https = app.config.tls.is_some() || caller.as_ref().is_some_and(|caller| caller.is_https);
-    let scheme = if https { "https" } else { "http" };
-    match caller.map(|caller| caller.host).filter(|host| host.parse::<http::uri::Authority>().is_ok()) {
-        Some(host) => format!("{scheme}://{host}"),
-        None => format!("{scheme}://{}", app.address()),
-    }
-}
 
 /// The host and port that a request asks for: HTTP/2's `:authority`, or `Host`, or what a trusted proxy says.
 pub(crate) struct Host(pub(crate) Option<String>);

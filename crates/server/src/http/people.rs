@@ -1,47 +1,27 @@
 //! Accounts: the first one by set-up, the others by invite, and who one is.
 
-use super::invites::InviteBody;
-use super::json::JsonBody;
-use super::problem::Problem;
+use super::bodies::{InviteBody, PersonBody};
+use super::body::JsonBody;
+use super::caller::Caller;
+use super::cookie::session_cookie;
+use super::problem::{Problem, sentence};
 use super::schemas::RoomSchema;
-use super::session::{SignedIn, cookie};
-use crate::app::{App, Caller};
+use super::signed_in::SignedIn;
+use crate::app::App;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tidings_chat::{
-    CreateAccountError, Email, EmailError, Name, NameError, NewAccount, NewPassword, PasswordError, Person, RoomCard,
-    SetUp, SetUpError,
+    CreateAccountError, Email, EmailError, Name, NewAccount, NewPassword, PasswordError, RoomCard, SetUp, SetUpError,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(set_up)).routes(routes!(create_account)).routes(routes!(me))
-}
-
-/// A person, as they see themselves.
-#[derive(Serialize, ToSchema)]
-pub(super) struct PersonBody {
-    id: String,
-    name: String,
-    email: String,
-    /// `admin` or `member`.
-    role: &'static str,
-}
-
-impl From<&Person> for PersonBody {
-    fn from(person: &Person) -> Self {
-        Self {
-            id: person.id.to_string(),
-            name: person.name.as_str().into(),
-            email: person.email.as_str().into(),
-            role: person.role.as_str(),
-        }
-    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -81,7 +61,7 @@ async fn set_up(
         room: RoomCard::from(&done.room),
         invite: InviteBody::new(&caller.base_url, &done.invite),
     };
-    Ok((StatusCode::CREATED, cookie(&app, Some(&done.entered.token)), Json(body)).into_response())
+    Ok((StatusCode::CREATED, session_cookie(&app, Some(&done.entered.token)), Json(body)).into_response())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -122,7 +102,7 @@ async fn create_account(
     };
     let (entered, room) = app.chat.create_account(account).await?;
     let body = AccountBody { person: PersonBody::from(&entered.person), room: RoomCard::from(&room) };
-    Ok((StatusCode::CREATED, cookie(&app, Some(&entered.token)), Json(body)).into_response())
+    Ok((StatusCode::CREATED, session_cookie(&app, Some(&entered.token)), Json(body)).into_response())
 }
 
 #[derive(Serialize, ToSchema)]
@@ -137,7 +117,7 @@ async fn me(SignedIn(signed_in): SignedIn) -> Json<MeBody> {
 }
 
 fn parse_account(name: &str, email: &str, password: &str) -> Result<(Name, Email, NewPassword), Problem> {
-    let name = Name::parse(name).map_err(|error| name_problem("name", &error))?;
+    let name = Name::parse(name).map_err(|error| Problem::name("name", &error))?;
     let email = Email::parse(email).map_err(|error: EmailError| {
         Problem::field("email", "email_invalid", format!("This does not look like an e-mail address: {error}."))
     })?;
@@ -150,25 +130,6 @@ fn parse_account(name: &str, email: &str, password: &str) -> Result<(Name, Email
         Problem::field("password", code, sentence(&error))
     })?;
     Ok((name, email, password))
-}
-
-pub(super) fn name_problem(field: &'static str, error: &NameError) -> Problem {
-    let code = match error {
-        NameError::Empty => "name_empty",
-        NameError::TooLong { .. } => "name_too_long",
-        NameError::Control => "name_control_character",
-    };
-    Problem::field(field, code, sentence(error))
-}
-
-/// An error's text as a sentence for people.
-pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
-    let text = error.to_string();
-    let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
-        None => text,
-    }
 }
 
 impl From<SetUpError> for Problem {

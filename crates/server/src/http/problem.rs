@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::time::Duration;
-use tidings_chat::StoreError;
+use tidings_chat::{NameError, StoreError};
 use utoipa::ToSchema;
 
 /// A problem (RFC 9457, `application/problem+json`). `code` is stable and for programs, `detail` says what to do next.
@@ -72,10 +72,40 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "signed_out", "Sign in first.")
     }
 
+    pub(super) fn invite_invalid() -> Self {
+        let detail = "This invite link does not work any more. Ask the one who sent it for a new one.";
+        Self::new(StatusCode::NOT_FOUND, "invite_invalid", detail)
+    }
+
+    pub(super) fn not_allowed() -> Self {
+        let detail = "Only an administrator or the one who made the room may do that.";
+        Self::new(StatusCode::FORBIDDEN, "not_allowed", detail)
+    }
+
+    /// 422 for the name or topic in `field`.
+    pub(super) fn name(field: &'static str, error: &NameError) -> Self {
+        let code = match error {
+            NameError::Empty => "name_empty",
+            NameError::TooLong { .. } => "name_too_long",
+            NameError::Control => "name_control_character",
+        };
+        Self::field(field, code, sentence(error))
+    }
+
     /// 500; the cause is logged and not told.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on the server. Try again.")
+    }
+}
+
+/// An error's text as a sentence for people.
+pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
+        None => text,
     }
 }
 

@@ -1,32 +1,27 @@
 //! Rooms and their members.
 
-use super::json::JsonBody;
-use super::people::name_problem;
-use super::problem::Problem;
+use super::body::JsonBody;
+use super::ids::room_id;
+use super::problem::{Problem, sentence};
 use super::schemas::RoomSchema;
-use super::session::SignedIn;
+use super::signed_in::SignedIn;
 use crate::app::App;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tidings_chat::{CreateRoomError, ManageError, Member, MembershipError, Name, PersonId, RoomCard, RoomId, Topic};
+use tidings_chat::{CreateRoomError, ManageError, Member, MembershipError, Name, PersonId, RoomCard, Topic};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get))
         .routes(routes!(members))
         .routes(routes!(join, leave))
         .routes(routes!(remove))
-}
-
-/// The room of a path; what is no id is answered like an unknown room (S40).
-pub(super) fn room_id(text: &str) -> Result<RoomId, Problem> {
-    RoomId::parse(text).ok_or_else(Problem::not_found)
 }
 
 #[derive(Serialize, ToSchema)]
@@ -60,8 +55,8 @@ async fn create(
     SignedIn(signed_in): SignedIn,
     JsonBody(body): JsonBody<NewRoomBody>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<RoomCard>), Problem> {
-    let name = Name::parse(&body.name).map_err(|error| name_problem("name", &error))?;
-    let topic = Topic::parse(&body.topic).map_err(|error| name_problem("topic", &error))?;
+    let name = Name::parse(&body.name).map_err(|error| Problem::name("name", &error))?;
+    let topic = Topic::parse(&body.topic).map_err(|error| Problem::name("topic", &error))?;
     let room = app.chat.create_room(signed_in.person.id, name, topic).await?;
     let location = [(header::LOCATION, format!("/v1/rooms/{}", room.id))];
     Ok((StatusCode::CREATED, location, Json(RoomCard::from(&room))))
@@ -151,9 +146,7 @@ async fn remove(
 impl From<CreateRoomError> for Problem {
     fn from(error: CreateRoomError) -> Self {
         match error {
-            CreateRoomError::TooManyRooms => {
-                Self::new(StatusCode::CONFLICT, "too_many_rooms", super::people::sentence(&error))
-            }
+            CreateRoomError::TooManyRooms => Self::new(StatusCode::CONFLICT, "too_many_rooms", sentence(&error)),
             CreateRoomError::TooMany(after) => Self::too_many(after.0),
             CreateRoomError::Unavailable(error) => error.into(),
         }

@@ -1,22 +1,23 @@
-//! Signing in and out, and the cookie that says who one is.
+//! Signing in and out, and where one is signed in.
 
-use super::json::JsonBody;
-use super::people::PersonBody;
+use super::bodies::PersonBody;
+use super::body::JsonBody;
+use super::caller::Caller;
+use super::cookie::session_cookie;
 use super::problem::Problem;
-use crate::app::{App, Caller};
+use super::signed_in::SignedIn;
+use crate::app::App;
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tidings_chat::limits::SESSION_LIFETIME;
-use tidings_chat::{EndSessionError, SessionId, SignInError, Token};
+use tidings_chat::{EndSessionError, SessionId, SignInError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(sign_in, sign_out)).routes(routes!(list)).routes(routes!(revoke))
 }
 
@@ -41,14 +42,14 @@ async fn sign_in(
 ) -> Result<Response, Problem> {
     let entered = app.chat.sign_in(&body.email, body.password, &caller.user_agent, caller.address).await?;
     let body = SignedInBody { person: PersonBody::from(&entered.person) };
-    Ok((StatusCode::CREATED, cookie(&app, Some(&entered.token)), Json(body)).into_response())
+    Ok((StatusCode::CREATED, session_cookie(&app, Some(&entered.token)), Json(body)).into_response())
 }
 
 /// Sign out: the session ends, and its sockets are closed.
 #[utoipa::path(delete, path = "/v1/session", responses((status = 204), (status = 401, body = Problem)))]
 async fn sign_out(State(app): State<App>, SignedIn(signed_in): SignedIn) -> Result<Response, Problem> {
     app.chat.end_session(signed_in.person.id, signed_in.session.id).await?;
-    Ok((StatusCode::NO_CONTENT, cookie(&app, None)).into_response())
+    Ok((StatusCode::NO_CONTENT, session_cookie(&app, None)).into_response())
 }
 
 #[derive(Serialize, ToSchema)]
@@ -116,44 +117,4 @@ impl From<EndSessionError> for Problem {
             EndSessionError::Unavailable(error) => error.into(),
         }
     }
-}
-
-/// The session of the request's cookie: 401 without a valid one.
-pub(crate) struct SignedIn(pub(crate) tidings_chat::SignedIn);
-
-impl FromRequestParts<App> for SignedIn {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = session_token(app, &parts.headers).ok_or_else(Problem::unauthorized)?;
-        app.chat.session(&token).await?.map(Self).ok_or_else(Problem::unauthorized)
-    }
-}
-
-/// Over HTTPS the cookie is bound to this very host by its name's prefix (S19); over plain HTTP browsers refuse that.
-fn cookie_name(app: &App) -> &'static str {
-    if app.config.is_https() { "__Host-tidings" } else { "tidings" }
-}
-
-/// The session token in the request's cookies, if there is one.
-pub(crate) fn session_token(app: &App, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(app);
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
-        .find(|(key, value)| *key == name && !value.is_empty())
-        .map(|(_, value)| value.to_owned())
-}
-
-/// `Set-Cookie` for a new session, or one that ends it.
-pub(super) fn cookie(app: &App, token: Option<&Token>) -> [(HeaderName, HeaderValue); 1] {
-    let (token, max_age) = token.map_or(("", 0), |token| (token.reveal(), SESSION_LIFETIME.as_secs()));
-    let secure = if app.config.is_https() { "; Secure" } else { "" };
-    let name = cookie_name(app);
-    let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
-    // Our own tokens are plain ASCII, so this cannot fail.
-    [(header::SET_COOKIE, HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("")))]
 }

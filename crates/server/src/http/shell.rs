@@ -3,8 +3,9 @@
 //! Both are embedded in the binary; with `--web-dir` they are read from a folder at every request instead, so that
 //! editing a template changes the page without recompiling.
 
+use super::caller::Caller;
 use super::problem::Problem;
-use crate::app::{App, Caller};
+use crate::app::App;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -54,7 +55,7 @@ pub(crate) async fn shell(State(app): State<App>, caller: Caller) -> Response {
 
 async fn render(app: &App, base: String) -> anyhow::Result<String> {
     let boot = Boot {
-        server_name: &app.config.server_name,
+        server_name: &app.config.settings.server_name,
         version: env!("CARGO_PKG_VERSION"),
         websocket_url: format!("{}/connection/websocket", base.replacen("http", "ws", 1)),
         setup_needed: !app.chat.is_set_up().await?,
@@ -69,7 +70,7 @@ async fn render(app: &App, base: String) -> anyhow::Result<String> {
     let mut environment = Environment::new();
     environment.add_template_owned(name, template(app, name)?)?;
     let values = context! {
-        server_name => app.config.server_name.as_str(),
+        server_name => app.config.settings.server_name.as_str(),
         boot => serde_json::to_string(&boot)?,
         js => manifest.as_ref().map(|manifest| manifest.js.as_str()),
         css => manifest.as_ref().map(|manifest| manifest.css.as_str()),
@@ -91,7 +92,7 @@ pub(crate) async fn not_found(State(app): State<App>, caller: Caller, headers: H
         return Problem::not_found().into_response();
     }
     let page = template(&app, "not-found.html").and_then(|template| {
-        let values = context! { server_name => app.config.server_name.as_str(), home => caller.base_url };
+        let values = context! { server_name => app.config.settings.server_name.as_str(), home => caller.base_url };
         let mut environment = Environment::new();
         environment.add_template_owned("not-found.html", template)?;
         Ok(environment.get_template("not-found.html")?.render(values)?)
@@ -149,7 +150,7 @@ fn asset(app: &App, name: &str) -> Option<Cow<'static, [u8]>> {
 
 /// A file of the web UI: embedded, or from `folder` under `--web-dir`. `name` is a plain file name.
 fn file<E: Embed>(app: &App, folder: &str, name: &str) -> Option<Cow<'static, [u8]>> {
-    let Some(dir) = &app.config.web_dir else { return E::get(name).map(|file| file.data) };
+    let Some(dir) = &app.config.settings.web_dir else { return E::get(name).map(|file| file.data) };
     let mut components = FilePath::new(name).components();
     let (Some(Component::Normal(name)), None) = (components.next(), components.next()) else { return None };
     std::fs::read(dir.join(folder).join(name)).ok().map(Cow::Owned)

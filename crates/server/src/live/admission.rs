@@ -1,9 +1,9 @@
 //! Who may open a live connection, whatever the transport: origin, identity, address, in one place.
 
 use crate::app::App;
+use crate::http::cookie::session_token;
 use crate::http::origin::{Host, is_own};
 use crate::http::problem::Problem;
-use crate::http::session::session_token;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use tidings_hub::{ConnectionOptions, Framing, Heartbeat};
 use tidings_protocol::Disconnect;
 use tidings_websocket::{
-    CloseCode, Limits, Message, OriginPolicy, Prepared, ReceiveError, Refusal, SendError, Upgrade, Upgraded, Utf8Bytes,
-    WebSocket,
+    CloseCode, Limits, Message, OriginPolicy, Prepared, ReceiveError, SendError, Upgrade, UpgradeRefusal, Upgraded,
+    Utf8Bytes, WebSocket,
 };
 
 /// Each message of the hub is one text frame, made once for all who receive it.
@@ -32,7 +32,7 @@ pub(crate) async fn upgrade(
 ) -> Response {
     let admitted = match arrival.admit(&app, "websocket").await {
         Ok(admitted) => admitted,
-        Err(NotAdmitted::Origin) => return Refusal::Origin.into_response(),
+        Err(NotAdmitted::Origin) => return UpgradeRefusal::Origin.into_response(),
         Err(NotAdmitted::Problem(problem)) => return problem.into_response(),
     };
     let query = query.unwrap_or_default();

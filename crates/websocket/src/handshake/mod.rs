@@ -6,7 +6,7 @@ mod origin;
 mod server;
 
 pub use origin::{InvalidOrigin, Origin, OriginPolicy};
-pub use server::{Accepted, Refusal, ServerRequest};
+pub use server::{Accepted, ServerRequest, UpgradeRefusal};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::HeaderName};

@@ -67,12 +67,12 @@ impl ServerRequest {
     /// over HTTP/1.1 (RFC 6455 §4.2.1); over HTTP/2 an extended CONNECT whose `:protocol` is `protocol` (RFC 8441 §5).
     ///
     /// # Errors
-    /// A [`Refusal`], which knows its HTTP answer.
-    pub fn parse(parts: &Parts, protocol: Option<&str>) -> Result<Self, Refusal> {
+    /// A [`UpgradeRefusal`], which knows its HTTP answer.
+    pub fn parse(parts: &Parts, protocol: Option<&str>) -> Result<Self, UpgradeRefusal> {
         let headers = &parts.headers;
         let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
-            return Err(Refusal::HeadersTooLarge);
+            return Err(UpgradeRefusal::HeadersTooLarge);
         }
         let key = if parts.version == Version::HTTP_2 {
             Self::check_http2(parts, protocol)?;
@@ -83,12 +83,12 @@ impl ServerRequest {
         let mut origins = headers.get_all(ORIGIN).iter();
         let origin = origins.next().cloned();
         if origins.next().is_some() {
-            return Err(Refusal::Origin);
+            return Err(UpgradeRefusal::Origin);
         }
         let host = Self::check_host(headers)?;
         // Over HTTP/2 it is in `:authority`, which is the URI's, and Host may be missing (RFC 9113 §8.3.1).
         if host.is_none() && parts.version < Version::HTTP_2 {
-            return Err(Refusal::Host);
+            return Err(UpgradeRefusal::Host);
         }
         Ok(ServerRequest {
             key,
@@ -112,49 +112,49 @@ impl ServerRequest {
         protocol.is_some() || list_contains(&parts.headers, UPGRADE, "websocket")
     }
 
-    fn check_http1(parts: &Parts) -> Result<HeaderValue, Refusal> {
+    fn check_http1(parts: &Parts) -> Result<HeaderValue, UpgradeRefusal> {
         let headers = &parts.headers;
         if parts.method != Method::GET {
-            return Err(Refusal::Method);
+            return Err(UpgradeRefusal::Method);
         }
         if parts.version < Version::HTTP_11 {
-            return Err(Refusal::HttpVersion);
+            return Err(UpgradeRefusal::HttpVersion);
         }
         if !list_contains(headers, UPGRADE, "websocket") || !list_contains(headers, CONNECTION, "upgrade") {
-            return Err(Refusal::NotAnUpgrade);
+            return Err(UpgradeRefusal::NotAnUpgrade);
         }
         Self::check_version(headers)?;
         let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
         match (keys.next(), keys.next()) {
             (Some(key), None) if is_key(key.as_bytes()) => Ok(key.clone()),
-            _ => Err(Refusal::Key),
+            _ => Err(UpgradeRefusal::Key),
         }
     }
 
     /// The one valid `Host`, if there is any (RFC 9112 §3.2).
-    fn check_host(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    fn check_host(headers: &HeaderMap) -> Result<Option<String>, UpgradeRefusal> {
         let mut hosts = headers.get_all(HOST).iter();
         match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
             (None, _) => Ok(None),
             (Some(Ok(host)), None) if is_host(host) => Ok(Some(host.to_owned())),
-            _ => Err(Refusal::Host),
+            _ => Err(UpgradeRefusal::Host),
         }
     }
 
-    fn check_http2(parts: &Parts, protocol: Option<&str>) -> Result<(), Refusal> {
+    fn check_http2(parts: &Parts, protocol: Option<&str>) -> Result<(), UpgradeRefusal> {
         match (parts.method == Method::CONNECT, protocol) {
             (true, Some("websocket")) => Self::check_version(&parts.headers),
-            (true, _) => Err(Refusal::NotAnUpgrade),
-            (false, _) if parts.method == Method::GET => Err(Refusal::NotAnUpgrade),
-            (false, _) => Err(Refusal::Method),
+            (true, _) => Err(UpgradeRefusal::NotAnUpgrade),
+            (false, _) if parts.method == Method::GET => Err(UpgradeRefusal::NotAnUpgrade),
+            (false, _) => Err(UpgradeRefusal::Method),
         }
     }
 
-    fn check_version(headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_version(headers: &HeaderMap) -> Result<(), UpgradeRefusal> {
         let mut versions = headers.get_all(SEC_WEBSOCKET_VERSION).iter();
         match (versions.next(), versions.next()) {
             (Some(version), None) if version == "13" => Ok(()),
-            _ => Err(Refusal::Version),
+            _ => Err(UpgradeRefusal::Version),
         }
     }
 
@@ -209,14 +209,14 @@ impl ServerRequest {
     /// Checks the origin and writes the answer.
     ///
     /// # Errors
-    /// [`Refusal::Origin`] when the page may not connect.
-    pub fn accept(self) -> Result<Accepted, Refusal> {
+    /// [`UpgradeRefusal::Origin`] when the page may not connect.
+    pub fn accept(self) -> Result<Accepted, UpgradeRefusal> {
         let allowed = match &self.origin {
             None => !self.origin_required,
             Some(origin) => origin.to_str().is_ok_and(|origin| self.policy.allows(origin, self.host.as_deref())),
         };
         if !allowed {
-            return Err(Refusal::Origin);
+            return Err(UpgradeRefusal::Origin);
         }
         let mut response = Response::new(());
         *response.headers_mut() = self.headers;
@@ -250,7 +250,7 @@ impl ServerRequest {
 /// Why a request gets no WebSocket. Each has its HTTP answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum UpgradeRefusal {
     /// 405: a WebSocket is asked for with GET.
     #[error("a WebSocket is asked for with GET")]
     Method,
@@ -280,17 +280,17 @@ pub enum Refusal {
     NotUpgradable,
 }
 
-impl Refusal {
+impl UpgradeRefusal {
     /// The status of the answer.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::NotAnUpgrade | Refusal::Version => StatusCode::UPGRADE_REQUIRED,
-            Refusal::HttpVersion | Refusal::Key | Refusal::Host => StatusCode::BAD_REQUEST,
-            Refusal::Origin => StatusCode::FORBIDDEN,
-            Refusal::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Refusal::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
+            UpgradeRefusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            UpgradeRefusal::NotAnUpgrade | UpgradeRefusal::Version => StatusCode::UPGRADE_REQUIRED,
+            UpgradeRefusal::HttpVersion | UpgradeRefusal::Key | UpgradeRefusal::Host => StatusCode::BAD_REQUEST,
+            UpgradeRefusal::Origin => StatusCode::FORBIDDEN,
+            UpgradeRefusal::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            UpgradeRefusal::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -302,10 +302,10 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         match self {
-            Refusal::Method => {
+            UpgradeRefusal::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("GET"));
             }
-            Refusal::NotAnUpgrade | Refusal::Version => {
+            UpgradeRefusal::NotAnUpgrade | UpgradeRefusal::Version => {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

@@ -19,7 +19,7 @@ async fn connections_are_found_by_user_by_tag_and_by_id() {
         (count(Target::Client("nobody".into())), count(Target::User("".into())), count(Target::User("x".into()))),
         (0, 0, 0)
     );
-    let found = world.hub.connections(&Target::Client(id.clone().into())).remove(0);
+    let found = world.hub.connections(&Target::Client(id.clone())).remove(0);
     assert_eq!((&*found.user, found.tag.as_deref(), found.channels), ("ana", Some("session-1"), vec![name("news")]));
     assert_eq!((world.hub.num_users(), world.hub.metrics().connections), (2, 3));
     assert_eq!(world.hub.channels().len(), 1);

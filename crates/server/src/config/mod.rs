@@ -1,0 +1,218 @@
+//! The configuration in effect: flags, then the environment, then `tidings.toml`, then the defaults.
+//!
+//! `settings` defines the keys, `sources` fills them; here they are parsed into what the server works with, or refused. No
+//! secret is in here.
+
+mod settings;
+mod sources;
+
+use crate::data_dir::DataDir;
+pub(crate) use settings::{DataDirSettings, LogFormat, Settings};
+use sources::FileError;
+pub(crate) use sources::Sources;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+use tidings_serve::TrustedProxies;
+
+/// The configuration in effect.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// What needs no parsing is read from here. The rest is in its normal form, for `tidings config`.
+    pub(crate) settings: Settings,
+    /// Where to listen; port 0 picks a free port.
+    pub(crate) listen: SocketAddr,
+    /// Where people reach the server; `None`: whatever host the request names.
+    pub(crate) public_url: Option<PublicUrl>,
+    /// Origins besides our own whose pages may open sockets; they authenticate by token, never by cookie.
+    pub(crate) allowed_origins: Vec<PublicUrl>,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) data_dir: DataDir,
+    /// Certificate chain and private key, PEM files.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) ping_interval: Duration,
+    pub(crate) pong_timeout: Duration,
+}
+
+/// Why the configuration is refused. The message names the file, line and key, or the flag, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{key} `{value}`: {message}")]
+    Value { key: &'static str, value: String, message: String },
+}
+
+impl Config {
+    /// The configuration for a command that starts the server or prints the configuration.
+    pub(crate) fn load(sources: &Sources<Settings>) -> Result<Self, ConfigError> {
+        Self::parse(sources.load::<Settings>()?)
+    }
+
+    /// The data folder for the commands that need nothing else.
+    pub(crate) fn load_data_dir(sources: &Sources<DataDirSettings>) -> Result<DataDir, ConfigError> {
+        Ok(DataDir::at(sources.load::<Settings>()?.data_dir.data_dir))
+    }
+
+    fn parse(mut settings: Settings) -> Result<Self, ConfigError> {
+        let public_url = settings.public_url.as_deref().map(|url| PublicUrl::parse("public_url", url)).transpose()?;
+        if let (Some(url), Some(_)) = (&public_url, &settings.tls_cert)
+            && !url.is_https()
+        {
+            return Err(wrong("public_url", url.as_str(), "must begin with https:// when tls_cert is given"));
+        }
+        let listen = parse_listen(&settings.listen)?;
+        let origins = settings.allowed_origins.iter().map(|origin| PublicUrl::parse("allowed_origins", origin));
+        let allowed_origins = origins.collect::<Result<Vec<_>, _>>()?;
+        let trusted_proxies = parse_networks(&settings.trusted_proxies)?;
+        let tls = match (&settings.tls_cert, &settings.tls_key) {
+            (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
+            (None, None) => None,
+            (Some(cert), None) => {
+                return Err(wrong("tls_cert", &cert.display().to_string(), "needs tls_key beside it"));
+            }
+            (None, Some(key)) => return Err(wrong("tls_key", &key.display().to_string(), "needs tls_cert beside it")),
+        };
+        settings.server_name = parse_server_name(&settings.server_name)?;
+        settings.listen = listen.to_string();
+        settings.public_url = public_url.as_ref().map(|url| url.as_str().to_owned());
+        settings.allowed_origins = allowed_origins.iter().map(|origin| origin.as_str().to_owned()).collect();
+        Ok(Self {
+            listen,
+            public_url,
+            allowed_origins,
+            trusted_proxies,
+            data_dir: DataDir::at(&settings.data_dir.data_dir),
+            tls,
+            ping_interval: parse_seconds("ping_interval", settings.ping_interval)?,
+            pong_timeout: parse_seconds("pong_timeout", settings.pong_timeout)?,
+            settings,
+        })
+    }
+
+    /// As TOML that could be a `tidings.toml`.
+    pub(crate) fn to_toml(&self) -> String {
+        sources::to_toml(&self.settings)
+    }
+
+    /// Whether people reach the server over HTTPS, here or at a proxy in front.
+    pub(crate) fn is_https(&self) -> bool {
+        self.tls.is_some() || self.public_url.as_ref().is_some_and(PublicUrl::is_https)
+    }
+}
+
+fn wrong(key: &'static str, value: &str, message: impl Into<String>) -> ConfigError {
+    ConfigError::Value { key, value: value.into(), message: message.into() }
+}
+
+fn parse_networks(networks: &[String]) -> Result<TrustedProxies, ConfigError> {
+    TrustedProxies::parse(networks.iter().map(String::as_str))
+        .map_err(|error| wrong("trusted_proxies", error.given(), "must be addresses or networks such as 10.0.0.0/8"))
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
+    let wrong = || wrong("listen", text, "must be an address and a port, such as 127.0.0.1:8000 or [::1]:8000");
+    text.to_socket_addrs().map_err(|_| wrong())?.next().ok_or_else(wrong)
+}
+
+fn parse_server_name(name: &str) -> Result<String, ConfigError> {
+    let trimmed = name.trim();
+    if trimmed.is_empty() || trimmed.chars().count() > 80 || trimmed.chars().any(char::is_control) {
+        return Err(wrong("server_name", name, "must have 1 to 80 characters and no control character"));
+    }
+    Ok(trimmed.to_owned())
+}
+
+fn parse_seconds(key: &'static str, given: u32) -> Result<Duration, ConfigError> {
+    if !(1..=3600).contains(&given) {
+        return Err(wrong(key, &given.to_string(), "must be 1 to 3600 seconds"));
+    }
+    Ok(Duration::from_secs(given.into()))
+}
+
+/// An `http` or `https` URL with nothing after the authority: scheme, host and port, without a trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicUrl(String);
+
+impl PublicUrl {
+    fn parse(key: &'static str, text: &str) -> Result<Self, ConfigError> {
+        let wrong = |message: &str| wrong(key, text, message);
+        let uri: http::Uri = text.parse().map_err(|_| wrong("is not a URL; write it as https://chat.example.org"))?;
+        let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme));
+        let (Some(scheme), Some(authority)) = (scheme, uri.authority()) else {
+            return Err(wrong("must begin with https:// or http://, such as https://chat.example.org"));
+        };
+        if !["", "/"].contains(&uri.path()) || uri.query().is_some() {
+            return Err(wrong("must end after the host and port; a server under a path is not supported"));
+        }
+        if authority.as_str().contains('@') {
+            return Err(wrong("must not carry a user name"));
+        }
+        Ok(Self(format!("{scheme}://{}", authority.as_str().to_ascii_lowercase())))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(settings: Settings) -> String {
+        Config::parse(settings).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_a_configuration() {
+        let config = Config::parse(Settings::default()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.ping_interval, Duration::from_secs(25));
+        assert!(config.settings.rate_limits);
+        assert!(!config.is_https());
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_named_with_its_key_and_with_what_would_be_right() {
+        let refusal = refused(Settings { listen: "8000".into(), ..Settings::default() });
+        assert!(refusal.starts_with("listen `8000`: must be an address and a port"), "{refusal}");
+        let refusal = refused(Settings { trusted_proxies: vec!["proxy".into()], ..Settings::default() });
+        assert!(refusal.starts_with("trusted_proxies `proxy`: must be addresses"), "{refusal}");
+        let refusal = refused(Settings { pong_timeout: 0, ..Settings::default() });
+        assert_eq!(refusal, "pong_timeout `0`: must be 1 to 3600 seconds");
+        let refusal = refused(Settings { tls_cert: Some("cert.pem".into()), ..Settings::default() });
+        assert_eq!(refusal, "tls_cert `cert.pem`: needs tls_key beside it");
+    }
+
+    #[test]
+    fn what_is_printed_is_in_its_normal_form_and_could_be_the_file() {
+        let given = Settings {
+            public_url: Some("https://Chat.Example.org/".into()),
+            server_name: " Aviary ".into(),
+            ..Settings::default()
+        };
+        let printed = Config::parse(given).unwrap().to_toml();
+        assert_eq!(
+            printed,
+            "data_dir = \"./tidings-data\"\nlisten = \"127.0.0.1:8000\"\nlog = \"info\"\nping_interval = 25\n\
+             pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\n"
+        );
+        assert_eq!(toml::from_str::<Settings>(&printed).unwrap().server_name, "Aviary");
+    }
+
+    #[test]
+    fn a_public_url_is_an_origin_and_nothing_more() {
+        assert_eq!(
+            PublicUrl::parse("public_url", "https://Chat.Example.org/").unwrap().as_str(),
+            "https://chat.example.org"
+        );
+        for wrong in ["chat.example.org", "ftp://a", "https://a/path", "https://me@a", "https://a?x=1"] {
+            assert!(PublicUrl::parse("public_url", wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The keys of the configuration, each written once: from a field here come its flag, its environment variable, its key in
+//! `tidings.toml`, its default, its line in `--help` and its row in `docs/configuration.md`.
+//!
+//! Values as they were given; `config` parses them. A new key is a field here. In a nested table the id of an argument is
+//! the dotted path of its key, such as `#[arg(id = "tls.cert", long = "tls-cert")]`.
+
+use super::sources::defaults;
+use clap::{ArgAction, Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Every key. One that is not here is an error in the file, since it is most often a misspelling.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirKey,
+
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", env = "TIDINGS_LISTEN", default_value = "127.0.0.1:8000")]
+    pub(crate) listen: String,
+
+    /// Where people reach the server, such as https://chat.example.org: fixes the allowed origin, the links and the
+    /// kind of cookie [default: the host of each request]
+    #[arg(long, value_name = "URL", env = "TIDINGS_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+
+    /// Origins of other sites whose pages may connect, separated by commas; they prove who they are by a client token,
+    /// never by the cookie
+    #[arg(long, value_name = "URLS", env = "TIDINGS_ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub(crate) allowed_origins: Vec<String>,
+
+    /// Proxies in front, as addresses or networks such as 10.0.0.0/8, separated by commas: whom their Forwarded or
+    /// X-Forwarded-* fields name as the client is believed
+    #[arg(long, value_name = "NETWORKS", env = "TIDINGS_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Vec<String>,
+
+    /// Certificate chain in PEM; turns TLS on together with --tls-key
+    #[arg(long, value_name = "FILE", env = "TIDINGS_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Private key in PEM; needs --tls-cert beside it
+    #[arg(long, value_name = "FILE", env = "TIDINGS_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// The server's name, shown to people
+    #[arg(long, value_name = "NAME", env = "TIDINGS_SERVER_NAME", default_value = "Tidings")]
+    pub(crate) server_name: String,
+
+    /// What to log: a level or a filter such as info,tidings_hub=debug
+    #[arg(long, value_name = "FILTER", env = "TIDINGS_LOG", default_value = "info")]
+    pub(crate) log: String,
+
+    /// How to log, on standard error [default: human on a terminal, json otherwise]
+    #[arg(long, value_name = "FORMAT", env = "TIDINGS_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+
+    /// Seconds between the pings that a client must answer
+    #[arg(long, value_name = "SECONDS", env = "TIDINGS_PING_INTERVAL", default_value_t = 25)]
+    pub(crate) ping_interval: u32,
+
+    /// Seconds a client has to answer a ping
+    #[arg(long, value_name = "SECONDS", env = "TIDINGS_PONG_TIMEOUT", default_value_t = 8)]
+    pub(crate) pong_timeout: u32,
+
+    /// Whether posts, joins, sign-ins and the like have rate limits; turn them off only for load tests
+    #[arg(long, value_name = "BOOL", env = "TIDINGS_RATE_LIMITS", default_value_t = true, action = ArgAction::Set)]
+    pub(crate) rate_limits: bool,
+
+    /// Read templates and web assets from this folder at every request, for working on them [default: embedded]
+    #[arg(long, value_name = "DIR", env = "TIDINGS_WEB_DIR")]
+    pub(crate) web_dir: Option<PathBuf>,
+}
+
+/// The key that every subcommand has which looks into the data folder.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct DataDirKey {
+    /// Folder of the database and the generated secrets
+    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA_DIR", default_value = "./tidings-data")]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// The keys of the subcommands that need nothing else. The file may hold all others.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub(crate) struct DataDirSettings {
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirKey,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// One readable line an event
+    Human,
+    /// One JSON object an event
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sources::Sources;
+    use super::*;
+    use clap::{Arg, Command};
+
+    const PAGE: &str = include_str!("../../../../docs/configuration.md");
+
+    #[test]
+    fn the_page_on_configuration_lists_every_key_as_it_is_defined() {
+        let table = table();
+        assert!(
+            PAGE.contains(&table),
+            "the table in docs/configuration.md is not true any more; it should be\n\n{table}"
+        );
+    }
+
+    fn table() -> String {
+        let command = Sources::<Settings>::augment_args(Command::new("tidings"));
+        let rows: String = command.get_arguments().map(row).collect();
+        format!("| flag | environment | key in `tidings.toml` | default | meaning |\n|---|---|---|---|---|\n{rows}")
+    }
+
+    fn row(arg: &Arg) -> String {
+        let flag = format!("--{} {}", arg.get_long().unwrap(), arg.get_value_names().unwrap().join(" "));
+        let variable = arg.get_env().unwrap().to_str().unwrap();
+        // Where the file is cannot stand in the file.
+        let key = if arg.get_id() == "config" { "none".into() } else { format!("`{}`", arg.get_id()) };
+        let help = arg.get_help().unwrap().to_string();
+        let (meaning, said) = help.split_once(" [default: ").unwrap_or((&help, "none]"));
+        let default = match arg.get_default_values() {
+            [] => said.trim_end_matches(']').to_owned(),
+            [value] => format!("`{}`", value.to_str().unwrap()),
+            several => panic!("{flag} has {} defaults", several.len()),
+        };
+        format!("| `{flag}` | `{variable}` | {key} | {default} | {meaning} |\n")
+    }
+}
