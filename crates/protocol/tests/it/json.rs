@@ -1,0 +1,212 @@
+//! The JSON form, held against frames that were observed between stock SDKs and servers (`golden/`).
+
+use tidings_protocol::json;
+use tidings_protocol::{
+    ClientInfo, Command, ConnectResult, DecodeError, Disconnect, Encoding, Error, PAYLOAD_DEPTH_MAX, Payload,
+    Publication, Push, PushEvent, Reply, Request, Response, Unsubscribe,
+};
+
+const COMMANDS: &str = include_str!("../golden/commands.jsonl");
+const REPLIES: &str = include_str!("../golden/replies.jsonl");
+
+#[test]
+fn every_golden_command_is_read_and_written_back_byte_for_byte() {
+    for line in COMMANDS.lines() {
+        let commands = json::decode_commands(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(json::encode_commands(&commands).unwrap(), line);
+    }
+}
+
+#[test]
+fn every_golden_reply_is_read_and_written_back_byte_for_byte() {
+    for line in REPLIES.lines() {
+        let replies = json::decode_replies(line.as_bytes()).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(replies.len(), 1);
+        assert_eq!(json::encode_reply(&replies[0]).unwrap(), line);
+    }
+}
+
+#[test]
+fn the_golden_connect_reply_is_what_we_write() {
+    let reply = Reply::ok(
+        1,
+        Response::Connect(Box::new(ConnectResult {
+            client: "95af0b85-d054-431f-84a9-da278befd136".into(),
+            version: "0.0.0 test".into(),
+            ping: 25,
+            pong: true,
+            ..ConnectResult::default()
+        })),
+    );
+    assert_eq!(json::encode_reply(&reply).unwrap(), REPLIES.lines().nth(1).unwrap());
+}
+
+#[test]
+fn a_whole_frame_is_many_messages_joined_by_one_newline() {
+    let commands = json::decode_commands(COMMANDS.as_bytes()).unwrap();
+    assert_eq!(commands.len(), COMMANDS.lines().count());
+    assert_eq!(json::encode_commands(&commands).unwrap(), COMMANDS.trim_end());
+    let replies = json::decode_replies(REPLIES.as_bytes()).unwrap();
+    assert_eq!(json::join(replies.iter().map(|reply| json::encode_reply(reply).unwrap())), REPLIES.trim_end());
+}
+
+#[test]
+fn reading_is_lenient_about_white_space_unknown_fields_and_null() {
+    for text in [
+        "{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n",
+        "{\"id\":2,\n \"subscribe\": {\"channel\": \"a\"}\n}",
+        r#"{"id":2,"subscribe":{"channel":"a","new":[{}]},"newer":{"x":null}}"#,
+        r#"{"id":2,"connect":null,"subscribe":{"channel":"a","token":null,"recover":null,"offset":null,"data":null}}"#,
+    ] {
+        let commands = json::decode_commands(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(json::encode_commands(&commands).unwrap(), r#"{"id":2,"subscribe":{"channel":"a"}}"#);
+    }
+}
+
+#[test]
+fn of_several_methods_in_one_command_the_first_in_the_protocols_order_counts() {
+    let commands = json::decode_commands(br#"{"id":1,"subscribe":{"channel":"a"},"connect":{}}"#).unwrap();
+    assert!(matches!(commands[0].request, Some(Request::Connect(_))));
+    let commands = json::decode_commands(br#"{"id":1,"sub_refresh":{},"rpc":{"method":"m"},"send":{}}"#).unwrap();
+    assert!(matches!(&commands[0].request, Some(Request::Rpc(rpc)) if rpc.method == "m"));
+}
+
+#[test]
+fn an_empty_command_is_a_pong_and_an_unknown_method_has_no_request() {
+    assert_eq!(json::decode_commands(b"{}").unwrap(), [Command::PONG]);
+    let unknown = json::decode_commands(br#"{"id":7,"teleport":{}}"#).unwrap();
+    assert_eq!(unknown, [Command { id: 7, request: None }]);
+}
+
+#[test]
+fn a_frame_without_messages_is_refused() {
+    for empty in ["", "\n", "  "] {
+        assert!(matches!(json::decode_commands(empty.as_bytes()), Err(DecodeError::Empty)));
+        assert!(matches!(json::decode_replies(empty.as_bytes()), Err(DecodeError::Empty)));
+    }
+}
+
+/// Capability 4.20: a bad format destabilises nothing.
+#[test]
+fn a_malformed_frame_is_refused() {
+    let deep = "[".repeat(60_000);
+    let deep_data = format!(r#"{{"send":{{"data":{deep}"#);
+    for bad in [
+        "[]",
+        "{}[]",
+        "1",
+        "null",
+        "{",
+        "{\"id\":1,\"connect\":{}} x",
+        "{\"id\":-1}",
+        "{\"id\":4294967296}",
+        "{\"id\":\"1\"}",
+        "{\"id\":1,\"subscribe\":{\"channel\":1}}",
+        "{\"id\":1,\"publish\":{\"channel\":\"a\",\"data\":{k:1}}}",
+        "{\"id\":1,\"publish\":{\"channel\":\"a\",\"data\":\"line\nbreak\"}}",
+        deep.as_str(),
+        deep_data.as_str(),
+    ] {
+        assert!(
+            matches!(json::decode_commands(bad.as_bytes()), Err(DecodeError::Malformed(_) | DecodeError::NotAnObject)),
+            "{bad:.80}"
+        );
+    }
+    assert!(json::decode_commands(b"{\"send\":{\"data\":\"\xff\"}}").is_err(), "bad UTF-8");
+}
+
+#[test]
+fn commands_before_a_malformed_one_are_still_read() {
+    for bad in ["{\"id\":2,", "[]", "x"] {
+        let frame = format!("{{\"id\":1,\"connect\":{{}}}}\n{bad}");
+        let mut commands = json::commands(frame.as_bytes());
+        assert!(matches!(commands.next(), Some(Ok(Command { id: 1, .. }))));
+        assert!(matches!(commands.next(), Some(Err(_))));
+        assert!(commands.next().is_none());
+    }
+}
+
+#[test]
+fn a_payload_is_relayed_as_it_was_written_but_without_line_breaks() {
+    for (written, relayed) in [
+        ("{\"a\": [1.0, 1e3, -0, 12345678901234567890]}", "{\"a\": [1.0, 1e3, -0, 12345678901234567890]}"),
+        ("{\"b\":1,\"a\":2,\"a\":3}", "{\"b\":1,\"a\":2,\"a\":3}"),
+        ("\"\\u00e9\\n\u{1F600}\"", "\"\\u00e9\\n\u{1F600}\""),
+        ("{\n  \"a\": 1,\r\n  \"b\": 2\n}", "{   \"a\": 1,    \"b\": 2 }"),
+    ] {
+        let payload = Payload::parse(written.as_bytes()).unwrap();
+        assert_eq!(payload.as_json(), Some(relayed));
+        let frame = json::encode_publication("a", &Publication { data: Some(payload), ..Publication::default() });
+        assert_eq!(frame.unwrap(), format!(r#"{{"push":{{"channel":"a","pub":{{"data":{relayed}}}}}}}"#));
+    }
+}
+
+#[test]
+fn a_payload_is_exactly_one_json_value() {
+    for bad in ["", " ", "{", "{} {}", "nul", "'a'", "{\"a\":\"line\nbreak\"}", "\u{feff}1"] {
+        assert!(Payload::parse(bad.as_bytes()).is_err(), "{bad}");
+    }
+    assert_eq!(Payload::parse(b" 1 ").unwrap().as_json(), Some("1"));
+    assert!(Payload::parse(b"\"\xc3\"").is_err(), "bad UTF-8");
+}
+
+/// Close 3506: whoever speaks JSON cannot be given what is not JSON.
+#[test]
+fn bytes_are_a_payload_of_their_own_kind_and_json_cannot_carry_them() {
+    let bytes = Payload::from_bytes(b"1");
+    assert_eq!((bytes.as_json(), bytes.as_bytes()), (None, &b"1"[..]));
+    assert_ne!(bytes, Payload::parse(b"1").unwrap(), "the same bytes, but not the same value");
+    let publication = Publication { data: Some(bytes), ..Publication::default() };
+    let event = PushEvent::Pub(publication.clone());
+    assert!(Encoding::Json.encode_publication("a", &publication).is_err());
+    assert!(Encoding::Json.encode_push("a", &event).is_err());
+    assert!(Encoding::Json.encode_reply(&Reply::push("a", event)).is_err());
+}
+
+#[test]
+fn a_payload_that_readers_could_not_read_is_refused() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(Payload::parse(nested(PAYLOAD_DEPTH_MAX).as_bytes()).is_ok());
+    assert!(Payload::parse(nested(PAYLOAD_DEPTH_MAX + 1).as_bytes()).is_err());
+    assert!(json::decode_commands(format!(r#"{{"send":{{"data":{}}}}}"#, nested(30_000)).as_bytes()).is_err());
+    let flat = format!("[{}1]", r#"[],{"a":"[[\"{{\\"},"#.repeat(1_000));
+    assert!(Payload::parse(flat.as_bytes()).is_ok(), "many brackets are not deep");
+}
+
+#[test]
+fn pushes_are_written_alike_from_parts_and_as_a_whole() {
+    let publication = Publication {
+        data: Some(Payload::parse(br#"{"k":1}"#).unwrap()),
+        info: Some(ClientInfo { user: "42".into(), client: "c".into(), ..ClientInfo::default() }),
+        offset: 1,
+        ..Publication::default()
+    };
+    let event = PushEvent::Pub(publication.clone());
+    let whole = json::encode_reply(&Reply::push("a", event.clone())).unwrap();
+    assert_eq!(json::encode_publication("a", &publication).unwrap(), whole);
+    assert_eq!(json::encode_push("a", &event).unwrap(), whole);
+}
+
+#[test]
+fn a_client_ignores_pushes_of_a_kind_that_it_does_not_know() {
+    let replies = json::decode_replies(br#"{"push":{"channel":"a","hologram":{}}}"#).unwrap();
+    assert_eq!(replies, [Reply::Push(Push { channel: "a".into(), event: PushEvent::Unknown })]);
+}
+
+#[test]
+fn codes_tell_an_sdk_whether_to_try_again() {
+    assert!(Disconnect::SHUTDOWN.reconnects() && Disconnect::SLOW.reconnects() && Disconnect::NO_PONG.reconnects());
+    assert!(!Disconnect::BAD_REQUEST.reconnects() && !Disconnect::INVALID_TOKEN.reconnects());
+    assert!(Disconnect::application(4000, "later").reconnects() && !Disconnect::application(4500, "no").reconnects());
+    assert!(Unsubscribe::INSUFFICIENT_STATE.resubscribes() && !Unsubscribe::SERVER.resubscribes());
+    let temporary = [Error::INTERNAL, Error::TOO_MANY_REQUESTS, Error::TOKEN_EXPIRED].map(|error| error.temporary);
+    assert_eq!(temporary, [true, true, false]);
+}
+
+#[test]
+fn a_close_reason_never_parses_as_json_and_fits_a_close_frame() {
+    for harmful in ["1", "null", "{}", "\"x\"", &"x".repeat(124)] {
+        assert_eq!(Disconnect::application(4000, harmful.to_owned()).reason, "");
+    }
+    assert_eq!(Disconnect::application(4000, "moved away").reason, "moved away");
+}
