@@ -7,10 +7,10 @@ use tidings_hub::{Channel, History, HistoryError, Query};
 use tidings_protocol::StreamPosition;
 
 use crate::{
-    events::Event,
-    ids::RoomId,
+    announce::publication,
     limits::HISTORY_READ_MAX,
-    store::{EventPage, Page, PageFrom, Store, StoreError},
+    model::{EventPage, PageFrom, PageQuery, RoomId},
+    store::{Store, StoreError},
 };
 
 /// The history of `room:` channels. It asks nobody for permission: that is the policy's part.
@@ -23,7 +23,7 @@ impl RoomHistory {
         Self { store }
     }
 
-    async fn page(&self, channel: &Channel, page: Page) -> Result<EventPage, HistoryError> {
+    async fn page(&self, channel: &Channel, page: PageQuery) -> Result<EventPage, HistoryError> {
         let room = channel.name_in("room").and_then(RoomId::parse).ok_or(HistoryError::UnknownChannel)?;
         let page = self.store.events(room, None, page).await.map_err(unavailable)?;
         page.ok_or(HistoryError::UnknownChannel)
@@ -33,7 +33,7 @@ impl RoomHistory {
 impl History for RoomHistory {
     fn position<'a>(&'a self, channel: &'a Channel) -> BoxFuture<'a, Result<StreamPosition, HistoryError>> {
         Box::pin(async move {
-            let page = self.page(channel, Page { from: PageFrom::End, limit: 0 }).await?;
+            let page = self.page(channel, PageQuery { from: PageFrom::End, limit: 0 }).await?;
             Ok(StreamPosition { offset: page.offset, epoch: page.epoch })
         })
     }
@@ -50,8 +50,8 @@ impl History for RoomHistory {
                 (since, false) => PageFrom::After(since.unwrap_or(0)),
             };
             let limit = u32::try_from(query.limit).unwrap_or(u32::MAX).min(HISTORY_READ_MAX);
-            let page = self.page(channel, Page { from, limit }).await?;
-            let mut publications: Vec<_> = page.events.iter().map(Event::publication).collect();
+            let page = self.page(channel, PageQuery { from, limit }).await?;
+            let mut publications: Vec<_> = page.events.iter().map(publication).collect();
             if query.reverse {
                 publications.reverse();
             }

@@ -4,7 +4,7 @@
 //! what is committed; a right revoked in between is revoked in the hub too, so nothing slips through.
 
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tidings_hub::{
     Accepted, Channel, ChannelOptions, Client, Grant, Hub, Identity, JoinLeave, Policy, PublishGrant, Refusal, Source,
 };
@@ -13,24 +13,20 @@ use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequ
 use crate::{
     announce::person_channel,
     chat::Chat,
-    ids::{ClientId, MessageId, PersonId, RoomId},
-    messages::{Body, BodyError, Draft, PostError},
-    sessions::SignedIn,
-    store::StoreError,
-    time::Time,
-    typing::TypingError,
+    model::{PersonId, RoomId, SignedIn},
+    rpc,
 };
 
 const ROOM: &str = "room";
 const USER: &str = "user";
 
 /// A channel of the chat.
-enum Place {
+enum ChatChannel {
     Room(RoomId),
     Person(PersonId),
 }
 
-impl Place {
+impl ChatChannel {
     fn of(channel: &Channel) -> Option<Self> {
         match channel.name_in(ROOM) {
             Some(room) => RoomId::parse(room).map(Self::Room),
@@ -70,47 +66,12 @@ impl Chat {
     /// Persons receive, and look at, the rooms they are members of and the channel that is their own.
     async fn may_see(&self, client: &Client, channel: &Channel) -> Result<(), Refusal> {
         let who = person(client)?;
-        let may = match Place::of(channel) {
-            Some(Place::Room(room)) => self.0.store.member(room, who).await.map_err(Error::from)?.is_some(),
-            Some(Place::Person(person)) => person == who,
+        let may = match ChatChannel::of(channel) {
+            Some(ChatChannel::Room(room)) => self.0.store.member(room, who).await.map_err(Error::from)?.is_some(),
+            Some(ChatChannel::Person(person)) => person == who,
             None => false,
         };
         if may { Ok(()) } else { Err(Error::PERMISSION_DENIED.into()) }
-    }
-
-    async fn rpc_post(&self, author: PersonId, data: Option<&Payload>) -> Result<Payload, Error> {
-        #[derive(Deserialize)]
-        struct Request {
-            room: String,
-            client_id: String,
-            body: String,
-        }
-        #[derive(Serialize)]
-        struct Answer {
-            id: MessageId,
-            number: u64,
-            time: Time,
-        }
-        let request: Request = read(data)?;
-        let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
-        let client_id = ClientId::parse(&request.client_id).ok_or(Error::BAD_REQUEST)?;
-        let body = Body::parse(request.body)?;
-        let posted = self.post(author, Draft { room, client_id, body }).await?;
-        let answer = Answer { id: posted.id, number: posted.number, time: posted.time };
-        Payload::from_value(&answer).map_err(|_| Error::INTERNAL)
-    }
-
-    async fn rpc_typing(&self, who: PersonId, data: Option<&Payload>) -> Result<Payload, Error> {
-        #[derive(Deserialize)]
-        struct Request {
-            room: String,
-        }
-        #[derive(Serialize)]
-        struct Answer {}
-        let request: Request = read(data)?;
-        let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
-        self.typing(who, room).await?;
-        Payload::from_value(&Answer {}).map_err(|_| Error::INTERNAL)
     }
 }
 
@@ -169,72 +130,24 @@ impl Policy for Chat {
     ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
         Box::pin(async move {
             let who = person(client)?;
-            let answer = match method {
-                "post" => self.rpc_post(who, data).await?,
-                "typing" => self.rpc_typing(who, data).await?,
-                _ => return Err(Error::METHOD_NOT_FOUND.into()),
-            };
-            Ok(Some(answer))
+            Ok(Some(rpc::call(self, who, method, data).await?))
         })
     }
 
     fn options(&self, channel: &Channel) -> ChannelOptions {
-        match Place::of(channel) {
-            Some(Place::Room(_)) => ChannelOptions {
+        match ChatChannel::of(channel) {
+            Some(ChatChannel::Room(_)) => ChannelOptions {
                 history: Source::External(self.0.history.clone()),
                 recovery: true,
                 presence: true,
                 join_leave: JoinLeave::Always,
             },
             // What a person was told is all in the list of their rooms, which clients read after every connect.
-            Some(Place::Person(_)) | None => ChannelOptions::default(),
+            Some(ChatChannel::Person(_)) | None => ChannelOptions::default(),
         }
     }
 }
 
 fn person(client: &Client) -> Result<PersonId, Error> {
     client.context().map(|who: &SignedIn| who.person.id).ok_or(Error::PERMISSION_DENIED)
-}
-
-fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
-    data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Busy => Self { temporary: true, ..Self::application(503, "busy; try again") },
-            StoreError::Full => Self::application(507, "the server's storage is full; nothing was stored"),
-            StoreError::Closed | StoreError::Failed(_) => Self::INTERNAL,
-        }
-    }
-}
-
-impl From<BodyError> for Error {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::Empty | BodyError::Control => Self::application(400, error.to_string()),
-            BodyError::TooLong { .. } => Self::application(413, error.to_string()),
-        }
-    }
-}
-
-impl From<PostError> for Error {
-    fn from(error: PostError) -> Self {
-        match error {
-            PostError::NotMember => Self::PERMISSION_DENIED,
-            PostError::Conflict => Self::application(409, error.to_string()),
-            PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
-            PostError::Unavailable(error) => error.into(),
-        }
-    }
-}
-
-impl From<TypingError> for Error {
-    fn from(error: TypingError) -> Self {
-        match error {
-            TypingError::NotMember => Self::PERMISSION_DENIED,
-            TypingError::Unavailable(error) => error.into(),
-        }
-    }
 }

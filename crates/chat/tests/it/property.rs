@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::Value;
-use tidings_chat::{ClientId, Page, PageFrom, RoomCard, RoomId};
+use tidings_chat::{ClientId, PageFrom, PageQuery, RoomCard, RoomId};
 
 use crate::world::{Browser, Somebody, World, channel};
 
@@ -78,7 +78,7 @@ struct RoomState {
 impl RoomState {
     async fn fetch(world: &World, watcher: &Somebody, room: RoomId) -> Self {
         let members = world.chat.members(watcher.id, room).await.unwrap().unwrap();
-        let page = Page { from: PageFrom::After(0), limit: 200 };
+        let page = PageQuery { from: PageFrom::After(0), limit: 200 };
         let messages = world.chat.messages(watcher.id, room, page).await.unwrap().messages;
         let offset = world.chat.room(watcher.id, room).await.unwrap().unwrap().offset;
         Self {
@@ -129,7 +129,7 @@ async fn watch(world: &World, watcher: &Somebody, rooms: &[RoomId]) -> Browser {
 }
 
 async fn run(operations: Vec<Operation>) {
-    let world = World::new();
+    let world = World::new().await;
     let (watcher, general, invite) = world.set_up().await;
     let mut people = Vec::new();
     for name in ["Ben", "Eva", "Leo"] {

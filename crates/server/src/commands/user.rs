@@ -7,7 +7,7 @@ use crate::serve::clock;
 use anyhow::{Context, bail, ensure};
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
-use tidings_chat::{Desk, Email, NewPassword};
+use tidings_chat::{Desk, Email, NewPassword, Options};
 
 pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     match args.command {
@@ -16,24 +16,26 @@ pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     }
 }
 
-fn desk(data_dir: &Path) -> anyhow::Result<Desk> {
+async fn desk(data_dir: &Path) -> anyhow::Result<Desk> {
     ensure!(
         data_dir.is_dir(),
         "there is no data folder {}; say with --data-dir where the server keeps its data",
         data_dir.display()
     );
-    Desk::open(data_dir, clock()).with_context(|| format!("cannot open the data folder {}", data_dir.display()))
+    Desk::open(Options::new(data_dir, clock()))
+        .await
+        .with_context(|| format!("cannot open the data folder {}", data_dir.display()))
 }
 
 async fn list(data_dir: &Path) -> anyhow::Result<()> {
-    for person in desk(data_dir)?.people().await? {
+    for person in desk(data_dir).await?.people().await? {
         println!("{}\t{}\t{}", person.email.as_str(), person.role.as_str(), person.name.as_str());
     }
     Ok(())
 }
 
 async fn set_password(data_dir: &Path, email: &str) -> anyhow::Result<()> {
-    let desk = desk(data_dir)?;
+    let desk = desk(data_dir).await?;
     let email = Email::parse(email).context("this is not an e-mail address")?;
     let password = NewPassword::parse(&ask()?, &email).context("this password cannot be used")?;
     match desk.set_password(&email, password).await? {

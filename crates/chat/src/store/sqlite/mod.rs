@@ -1,7 +1,13 @@
-//! The store in one SQLite file: one thread that writes, a few connections that read.
+//! The store in one SQLite file: one thread that writes, a few connections that read. All that knows SQLite is in this
+//! folder.
 //!
 //! Write-ahead log with `synchronous=FULL`: a commit is synced to the disk before it is answered. The file is readable by
 //! its owner alone.
+
+mod migrations;
+mod reads;
+mod tables;
+mod values;
 
 use std::{
     fs,
@@ -11,24 +17,18 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    Applied, ApplyError, Change, EventPage, MessagePage, Page, Read, Store, StoreError, changes, migrations, reads,
-};
+use self::{migrations::Schema, tables::SqliteTables, values::store_error};
+use super::{Batch, NotApplied, OpenError, Read, Store, StoreError, Submission};
 use crate::{
-    events::{Message, Who},
-    ids::{MessageId, PersonId, RoomId, SessionId},
-    invites::{Invite, InviteCard},
+    blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
-    names::Email,
-    people::{Credentials, Person},
-    pool::{Pool, PoolError},
-    rooms::{Member, Room},
-    secrets::Digested,
-    sessions::{Session, SignedIn},
-    time::Time,
+    model::{
+        Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery, Person,
+        PersonId, Room, RoomId, SecretDigest, Session, SessionId, SignedIn, Time, Who,
+    },
 };
 
 /// The database's name inside the data directory.
@@ -38,10 +38,10 @@ const STATEMENTS_MAX: usize = 96;
 
 /// The store in one SQLite file.
 #[derive(Debug)]
-pub struct Sqlite {
+pub(crate) struct Sqlite {
     jobs: mpsc::Sender<Job>,
     readers: Arc<Mutex<Vec<Connection>>>,
-    pool: Pool,
+    pool: BlockingPool,
 }
 
 /// How the database is opened.
@@ -51,46 +51,16 @@ pub struct SqliteOptions {
     pub pages_max: Option<u32>,
 }
 
-/// Why the database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The data directory or a file in it could not be made or read.
-    #[error("cannot use {path}: {source}")]
-    Files {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Another server is using the data directory.
-    #[error("another server is using {0}")]
-    InUse(PathBuf),
-    /// A newer version of the program has written it. Use that one.
-    #[error("the database has version {found}, and this program knows {known} and earlier; use a newer one")]
-    Newer {
-        /// The database's version.
-        found: u32,
-        /// Ours.
-        known: u32,
-    },
-    /// It is a SQLite database, but not ours.
-    #[error("the database was made by another program")]
-    Foreign,
-    /// It is no SQLite database, or a broken one, or the disk failed.
-    #[error("tidings.db cannot be opened as a database")]
-    Database(#[from] rusqlite::Error),
-}
-
 enum Job {
-    Apply(Batch),
+    Apply(Work),
     /// Close the database and say so.
     Close(oneshot::Sender<()>),
 }
 
-struct Batch {
-    changes: Vec<Change>,
+struct Work {
+    batch: Batch,
     now: Time,
-    answer: oneshot::Sender<Vec<Result<Applied, ApplyError>>>,
+    done: oneshot::Sender<Batch>,
 }
 
 impl Sqlite {
@@ -98,9 +68,29 @@ impl Sqlite {
     ///
     /// # Errors
     /// When the directory or the file cannot be used, or the database is not one of ours, or newer than we are.
-    pub fn open(data_dir: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        make_dir(data_dir)?;
-        let path = data_dir.join(FILE);
+    pub(crate) async fn open(data_dir: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        let (data_dir, options) = (data_dir.to_owned(), options.clone());
+        blocking(move || {
+            make_dir(&data_dir)?;
+            Self::open_file(data_dir.join(FILE), &options)
+        })
+        .await
+    }
+
+    /// Opens the database that is in this directory already; for programs that must not make one by mistake.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when there is none.
+    pub(crate) async fn open_existing(data_dir: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
+        let (path, options) = (data_dir.join(FILE), options.clone());
+        blocking(move || {
+            fs::metadata(&path).map_err(|source| OpenError::Files { path: path.clone(), source })?;
+            Self::open_file(path, &options)
+        })
+        .await
+    }
+
+    fn open_file(path: PathBuf, options: &SqliteOptions) -> Result<Self, OpenError> {
         make_file(&path)?;
         let writer = connect_writer(&path, options)?;
         let readers = thread::available_parallelism().map_or(1, usize::from).clamp(2, READERS_MAX);
@@ -110,17 +100,8 @@ impl Sqlite {
             .name("tidings-store".into())
             .spawn(move || write(writer, inbox))
             .map_err(|source| OpenError::Files { path, source })?;
-        Ok(Self { jobs, readers: Arc::new(Mutex::new(connections)), pool: Pool::new(readers, READS_WAITING_MAX) })
-    }
-
-    /// Opens the database that is in this directory already; for programs that must not make one by mistake.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open), and when there is none.
-    pub fn open_existing(data_dir: &Path) -> Result<Self, OpenError> {
-        let path = data_dir.join(FILE);
-        fs::metadata(&path).map_err(|source| OpenError::Files { path, source })?;
-        Self::open(data_dir, &SqliteOptions::default())
+        let pool = BlockingPool::new(readers, READS_WAITING_MAX);
+        Ok(Self { jobs, readers: Arc::new(Mutex::new(connections)), pool })
     }
 
     fn read<T: Send + 'static>(
@@ -130,11 +111,11 @@ impl Sqlite {
         let readers = self.readers.clone();
         Box::pin(async move {
             let work = move || {
-                let mut lent = Lent::from(readers);
+                let mut reader = PooledConnection::from(readers);
                 // As many reads run as there are connections, until they are closed.
-                let Some(connection) = lent.connection.as_mut() else { return Err(StoreError::Closed) };
+                let Some(connection) = reader.connection.as_mut() else { return Err(StoreError::Closed) };
                 let answer = connection.transaction().and_then(|transaction| read(&transaction));
-                answer.map_err(StoreError::from)
+                answer.map_err(store_error)
             };
             self.pool.run(work).await?
         })
@@ -142,13 +123,11 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn apply(&self, changes: Vec<Change>, now: Time) -> BoxFuture<'_, Vec<Result<Applied, ApplyError>>> {
+    fn apply(&self, batch: Batch, now: Time) -> BoxFuture<'_, Result<Batch, StoreError>> {
         Box::pin(async move {
-            let count = changes.len();
-            let (answer, answered) = oneshot::channel();
-            let sent = self.jobs.send(Job::Apply(Batch { changes, now, answer })).await.is_ok();
-            let answers = if sent { answered.await.ok() } else { None };
-            answers.unwrap_or_else(|| (0..count).map(|_| Err(StoreError::Closed.into())).collect())
+            let (done, applied) = oneshot::channel();
+            self.jobs.send(Job::Apply(Work { batch, now, done })).await.map_err(|_| StoreError::Closed)?;
+            applied.await.map_err(|_| StoreError::Closed)
         })
     }
 
@@ -179,7 +158,7 @@ impl Store for Sqlite {
         self.read(move |db| reads::credentials(db, &email))
     }
 
-    fn session(&self, token: Digested, now: Time) -> Read<'_, Option<SignedIn>> {
+    fn session(&self, token: SecretDigest, now: Time) -> Read<'_, Option<SignedIn>> {
         self.read(move |db| reads::session(db, token, now))
     }
 
@@ -195,8 +174,8 @@ impl Store for Sqlite {
         self.read(move |db| reads::sessions_ended(db, since))
     }
 
-    fn invite(&self, code: Digested, now: Time) -> Read<'_, Option<InviteCard>> {
-        self.read(move |db| reads::invite(db, code, now))
+    fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>> {
+        self.read(move |db| reads::invite_card(db, code, now))
     }
 
     fn room_invite(&self, room: RoomId, person: PersonId, now: Time) -> Read<'_, Option<Invite>> {
@@ -216,14 +195,14 @@ impl Store for Sqlite {
     }
 
     fn member(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Who>> {
-        self.read(move |db| changes::member(db, room, person))
+        self.read(move |db| reads::member(db, room, person))
     }
 
-    fn events(&self, room: RoomId, reader: Option<PersonId>, page: Page) -> Read<'_, Option<EventPage>> {
+    fn events(&self, room: RoomId, reader: Option<PersonId>, page: PageQuery) -> Read<'_, Option<EventPage>> {
         self.read(move |db| reads::events(db, room, reader, page))
     }
 
-    fn messages(&self, room: RoomId, reader: PersonId, page: Page) -> Read<'_, Option<MessagePage>> {
+    fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>> {
         self.read(move |db| reads::messages(db, room, reader, page))
     }
 
@@ -232,22 +211,22 @@ impl Store for Sqlite {
     }
 }
 
-/// A connection lent to one read. It comes back even from a read that panics.
-struct Lent {
+/// A connection of one read. It goes back to the others even from a read that panics.
+struct PooledConnection {
     connection: Option<Connection>,
-    home: Arc<Mutex<Vec<Connection>>>,
+    others: Arc<Mutex<Vec<Connection>>>,
 }
 
-impl Lent {
-    fn from(home: Arc<Mutex<Vec<Connection>>>) -> Self {
-        let connection = home.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Self { connection, home }
+impl PooledConnection {
+    fn from(others: Arc<Mutex<Vec<Connection>>>) -> Self {
+        let connection = others.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self { connection, others }
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
-        self.home.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
     }
 }
 
@@ -255,8 +234,11 @@ impl Drop for Lent {
 fn write(mut db: Connection, mut inbox: mpsc::Receiver<Job>) {
     while let Some(job) = inbox.blocking_recv() {
         match job {
-            // Whoever asked may have gone; the changes are made all the same.
-            Job::Apply(batch) => _ = batch.answer.send(apply(&mut db, &batch.changes, batch.now)),
+            Job::Apply(Work { mut batch, now, done }) => {
+                apply(&mut db, &mut batch, now);
+                // Whoever asked may have gone; the changes are made all the same.
+                done.send(batch).ok();
+            }
             Job::Close(done) => {
                 drop(db);
                 done.send(()).ok();
@@ -266,39 +248,35 @@ fn write(mut db: Connection, mut inbox: mpsc::Receiver<Job>) {
     }
 }
 
-fn apply(db: &mut Connection, changes: &[Change], now: Time) -> Vec<Result<Applied, ApplyError>> {
-    match apply_together(db, changes, now) {
-        Ok(answers) => answers,
-        Err(error) if changes.len() <= 1 => changes.iter().map(|_| Err(error.clone().into())).collect(),
-        // The transaction failed as a whole, perhaps by one change alone: the others get their own chance.
-        Err(_) => changes.chunks(1).flat_map(|change| apply(db, change, now)).collect(),
+/// Group commit: syncing the disk costs the same for one change and for hundreds, so all that wait share one
+/// transaction. One that the database cannot take (too large for what is left of the disk) may end it for all; then each
+/// gets a transaction of its own, so that only those fail that would have failed alone.
+fn apply(db: &mut Connection, batch: &mut [Box<dyn Submission>], now: Time) {
+    let Err(error) = apply_together(db, batch, now) else { return };
+    match batch {
+        [one] => one.fail(error),
+        _ => batch.chunks_mut(1).for_each(|one| apply(db, one, now)),
     }
 }
 
-fn apply_together(
-    db: &mut Connection,
-    changes: &[Change],
-    now: Time,
-) -> Result<Vec<Result<Applied, ApplyError>>, StoreError> {
-    let mut transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut answers = Vec::with_capacity(changes.len());
-    for change in changes {
-        let mut savepoint = transaction.savepoint()?;
-        let answer = changes::apply(&savepoint, change, now);
-        if let Err(ApplyError::Store(error)) = &answer
-            && savepoint.is_autocommit()
-        {
-            // SQLite has taken the whole transaction back, with what was applied before.
-            return Err(error.clone());
+fn apply_together(db: &mut Connection, batch: &mut [Box<dyn Submission>], now: Time) -> Result<(), StoreError> {
+    let mut transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
+    for change in batch {
+        // A change that is refused halfway leaves nothing behind and does not disturb the others: its savepoint alone is
+        // taken back, and with it the numbers it took, so that the room has no gap (G3).
+        let mut savepoint = transaction.savepoint().map_err(store_error)?;
+        if let Err(not_applied) = change.apply(&mut SqliteTables(&savepoint), now) {
+            if let NotApplied::Failed(error) = not_applied
+                && savepoint.is_autocommit()
+            {
+                // SQLite has taken the whole transaction back, with what was applied before.
+                return Err(error);
+            }
+            savepoint.rollback().map_err(store_error)?;
         }
-        if answer.is_err() {
-            savepoint.rollback()?;
-        }
-        savepoint.commit()?;
-        answers.push(answer);
+        savepoint.commit().map_err(store_error)?;
     }
-    transaction.commit()?;
-    Ok(answers)
+    transaction.commit().map_err(store_error)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -310,20 +288,41 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn connect_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
-    let mut connection = connect(path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    migrations::migrate(&mut connection)?;
-    if let Some(pages_max) = options.pages_max {
-        connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
+    let prepared = || {
+        let mut connection = connect(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let schema = migrations::migrate(&mut connection)?;
+        if let Some(pages_max) = options.pages_max {
+            connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
+        }
+        Ok((connection, schema))
+    };
+    match prepared().map_err(broken)? {
+        (connection, Schema::Newest) => Ok(connection),
+        (_, Schema::Newer { found }) => Err(OpenError::Newer { found, known: migrations::newest() }),
+        (_, Schema::Foreign) => Err(OpenError::Foreign),
     }
-    Ok(connection)
 }
 
-fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = connect(path)?;
-    connection.pragma_update(None, "query_only", true)?;
-    Ok(connection)
+fn connect_reader(path: &Path) -> Result<Connection, OpenError> {
+    let prepared = || {
+        let connection = connect(path)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    prepared().map_err(broken)
+}
+
+fn broken(error: rusqlite::Error) -> OpenError {
+    OpenError::Database { name: FILE.into(), source: Box::new(error) }
+}
+
+/// Opening reads, syncs and may migrate: not for a thread that others wait for.
+async fn blocking<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    tokio::task::spawn_blocking(open).await.unwrap_or(Err(OpenError::Stopping))
 }
 
 fn make_dir(path: &Path) -> Result<(), OpenError> {
@@ -343,31 +342,18 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     options.open(path).map(drop).map_err(|source| OpenError::Files { path: path.into(), source })
 }
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Busy => Self::Busy,
-            PoolError::Unfinished => Self::Failed("a read was not finished".into()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+    use futures_util::future::join_all;
+
     use super::*;
-    use crate::store::contract::{self, Fixture, World, runs_the_contract};
+    use crate::store::{
+        ChangeError,
+        contract::{self, Fixture, World, runs_the_contract},
+        submit,
+    };
 
     struct Directory(tempfile::TempDir);
 
@@ -378,9 +364,13 @@ mod tests {
     }
 
     impl Fixture for Directory {
-        fn open(&self) -> Arc<dyn Store> {
-            Arc::new(Sqlite::open(self.0.path(), &SqliteOptions::default()).unwrap())
+        async fn open(&self) -> Arc<dyn Store> {
+            Arc::new(open(self.0.path()).await.unwrap())
         }
+    }
+
+    async fn open(data_dir: &Path) -> Result<Sqlite, OpenError> {
+        Sqlite::open(data_dir, &SqliteOptions::default()).await
     }
 
     runs_the_contract!(Directory::new());
@@ -388,7 +378,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_store_is_one_file_and_says_that_it_is_closed() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(dir.path(), &SqliteOptions::default()).unwrap();
+        let store = open(dir.path()).await.unwrap();
         store.is_set_up().await.unwrap();
         store.close().await;
         assert!(matches!(store.is_set_up().await, Err(StoreError::Closed)));
@@ -399,7 +389,7 @@ mod tests {
     #[tokio::test]
     async fn a_room_keeps_one_invite_however_often_it_is_renewed() {
         let dir = Directory::new();
-        let world = World::over(dir.open()).await;
+        let world = World::over(dir.open().await).await;
         for _ in 0..3 {
             world.renew_the_invite().await;
         }
@@ -418,13 +408,13 @@ mod tests {
     }
 
     #[cfg(unix)]
-    #[test]
-    fn the_database_is_its_owners_alone() {
+    #[tokio::test]
+    async fn the_database_is_its_owners_alone() {
         use std::os::unix::fs::PermissionsExt;
 
         let outer = tempfile::tempdir().unwrap();
         let dir = outer.path().join("data");
-        let _store = Sqlite::open(&dir, &SqliteOptions::default()).unwrap();
+        let _store = open(&dir).await.unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&dir), 0o700);
         for file in fs::read_dir(&dir).unwrap() {
@@ -433,8 +423,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn g1_a_commit_that_fails_is_an_error_for_all_of_it_and_leaves_nothing() {
+    #[tokio::test]
+    async fn g1_a_commit_that_fails_is_an_error_for_all_of_it_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
         let fails = Arc::new(AtomicBool::new(true));
@@ -442,22 +432,26 @@ mod tests {
         writer.commit_hook(Some(move || hook.load(Relaxed))).unwrap();
         let now = Time::from_millis(0);
         let changes = [contract::set_up("Ana"), contract::set_up("Ben")];
-        let answers = apply(&mut writer, &changes, now);
-        assert!(
-            answers.iter().all(|answer| matches!(answer, Err(ApplyError::Store(StoreError::Failed(_))))),
-            "{answers:?}"
-        );
-        assert!(!reads::is_set_up(&writer).unwrap());
+        let mut outcomes = async || {
+            let (mut batch, outcomes): (Vec<_>, Vec<_>) = changes.clone().map(submit).into_iter().unzip();
+            apply(&mut writer, &mut batch, now);
+            batch.into_iter().for_each(Submission::answer);
+            (join_all(outcomes).await, reads::is_set_up(&writer).unwrap())
+        };
+        let (failed, is_set_up) = outcomes().await;
+        let has_failed = |outcome: &Result<_, _>| matches!(outcome, Err(ChangeError::Store(StoreError::Failed(_))));
+        assert!(failed.iter().all(has_failed) && !is_set_up, "{failed:?}");
 
         fails.store(false, Relaxed);
-        let answers = apply(&mut writer, &changes, now);
-        assert!(matches!(&answers[..], [Ok(_), Err(ApplyError::Refused(_))]), "the writer goes on: {answers:?}");
+        let (outcomes, is_set_up) = outcomes().await;
+        assert!(matches!(&outcomes[..], [Ok(_), Err(ChangeError::Refused(_))]), "the writer goes on: {outcomes:?}");
+        assert!(is_set_up);
     }
 
     #[tokio::test]
     async fn reads_that_panic_use_up_no_connection() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(dir.path(), &SqliteOptions::default()).unwrap();
+        let store = open(dir.path()).await.unwrap();
         for _ in 0..2 * READERS_MAX {
             let failed = store.read::<()>(|_| panic!("on purpose")).await;
             assert!(matches!(failed, Err(StoreError::Failed(_))));
@@ -468,29 +462,48 @@ mod tests {
     #[tokio::test]
     async fn a_write_that_does_not_fit_takes_nobody_along() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(dir.path(), &SqliteOptions { pages_max: Some(120) }).unwrap();
+        let store = Sqlite::open(dir.path(), &SqliteOptions { pages_max: Some(120) }).await.unwrap();
         let world = World::over(Arc::new(store)).await;
         let too_large = "x".repeat(1 << 20);
         let answers = world.say_together(&["first", &too_large, "second"]).await;
-        assert!(matches!(&answers[1], Err(ApplyError::Store(StoreError::Full))), "{:?}", answers[1]);
+        assert!(matches!(&answers[1], Err(ChangeError::Store(StoreError::Full))), "{:?}", answers[1]);
         assert!(answers[0].is_ok() && answers[2].is_ok(), "{answers:?}");
         assert_eq!(world.bodies().await, ["first", "second"]);
     }
 
-    #[test]
-    fn a_data_directory_that_cannot_be_made_is_named_in_the_error() {
+    #[tokio::test]
+    async fn a_data_directory_that_cannot_be_made_is_named_in_the_error() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = Sqlite::open(&file.join("data"), &SqliteOptions::default()).unwrap_err();
+        let error = open(&file.join("data")).await.unwrap_err();
         assert!(matches!(error, OpenError::Files { .. }) && error.to_string().contains("data"), "{error}");
     }
 
-    #[test]
-    fn a_file_that_is_no_database_is_an_error() {
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), "this is not a database, however long it may be ".repeat(50)).unwrap();
-        let error = Sqlite::open(dir.path(), &SqliteOptions::default()).unwrap_err();
-        assert!(matches!(error, OpenError::Database(_)), "{error}");
+        let error = open(dir.path()).await.unwrap_err();
+        assert!(matches!(error, OpenError::Database { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn g4_an_event_of_a_kind_that_a_newer_version_stored_is_no_gap_and_no_message() {
+        let dir = Directory::new();
+        let world = World::over(dir.open().await).await;
+        world.say_together(&["before"]).await;
+        let db = Connection::open(dir.0.path().join(FILE)).unwrap();
+        db.execute_batch(
+            "UPDATE rooms SET last_number = 3;
+            INSERT INTO room_events (room, number, kind, message, actor, subject, time)
+            SELECT room, 3, 'message.edited', message, actor, subject, time FROM room_events WHERE number = 2;",
+        )
+        .unwrap();
+        world.say_together(&["after"]).await;
+        let kinds: Vec<_> =
+            world.general_events().await.iter().map(|event| (event.number, event.kind.name())).collect();
+        let posted = "message.posted";
+        assert_eq!(kinds, [(1, "room.created"), (2, posted), (3, "unknown"), (4, posted)]);
     }
 }

@@ -129,7 +129,7 @@ fn line(text: &str, chars_max: usize) -> Result<String, NameError> {
 }
 
 /// Takes no room on the screen: white space of all kinds, joiners, marks of direction, the soft hyphen.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
