@@ -1,12 +1,14 @@
 //! How the chat is opened, wired, kept tidy and closed. The one module that knows all the others.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{DirBuilder, File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool},
     thread,
     time::Duration,
 };
+
+use tokio::task::spawn_blocking;
 
 use crate::{
     announce::Announcer,
@@ -58,8 +60,10 @@ impl Chat {
     /// # Errors
     /// When another server uses the data directory, or the database cannot be opened.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let data_dir = options.data_dir.clone();
+        // Before the database is opened, which may migrate it: that is not for a server that may not have it.
+        let lock = spawn_blocking(move || lock(&data_dir)).await.unwrap_or(Err(OpenError::Stopping))?;
         let store = options.database.open(&options.data_dir).await?;
-        let lock = lock(&options.data_dir.join(LOCK_FILE))?;
         Ok(Self::start(store, options, lock))
     }
 
@@ -108,13 +112,21 @@ impl Chat {
     }
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let files = |source| OpenError::Files { path: path.into(), source };
-    let file = File::options().create(true).append(true).open(path).map_err(files)?;
+/// Makes the data directory if need be, and holds it for this server.
+fn lock(data_dir: &Path) -> Result<File, OpenError> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data_dir).map_err(|source| OpenError::Files { path: data_dir.into(), source })?;
+
+    let path = data_dir.join(LOCK_FILE);
+    let failed = |source| OpenError::Files { path: path.clone(), source };
+    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.parent().unwrap_or(path).into())),
-        Err(TryLockError::Error(source)) => Err(files(source)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.into())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
@@ -147,5 +159,30 @@ async fn sweep(parts: Weak<Parts>, interval: Duration) {
             }
             Err(error) => tracing::warn!(%error, "ended sessions could not be looked for"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_data_directory_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let outer = tempfile::tempdir().unwrap();
+        let dir = outer.path().join("data");
+        let _held = lock(&dir).unwrap();
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_made_is_named_in_the_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = lock(&file.join("data")).unwrap_err();
+        assert!(matches!(error, OpenError::Files { .. }) && error.to_string().contains("data"), "{error}");
     }
 }
