@@ -42,7 +42,7 @@ pub enum LookUpError {
     /// Too many codes tried.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -77,7 +77,7 @@ pub enum InviteError {
     /// Too many invites.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }

@@ -1,9 +1,21 @@
 //! The chat: people, sessions, invites, rooms, messages; their rules and their store. It knows no HTTP and no sockets.
 //!
 //! [`Chat`] is the whole of it, cheap to clone. What changes something goes through the one writer: committed, then
-//! announced to the hub, then answered. What only reads asks the [store] directly. A room is the hub's channel
+//! announced to the hub, then answered. What only reads asks the store directly. A room is the hub's channel
 //! `room:<id>`, and the number of an event in the room is that channel's offset, so the hub resumes clients from the
 //! store.
+//!
+//! ```text
+//! open, desk                                      opens a database, wires, sweeps, closes
+//!   policy ─► rpc                                 what a live connection may do, and asks for
+//!     people, sessions, invites, rooms, messages, typing      the use cases: impl Chat
+//!       chat ─► writer ─► announce, history       the way to a change; what the hub is told
+//!       changes                                   who may do what, and what follows
+//!         store ─► store::sqlite, store::memory   the database, its contract, who keeps it
+//!           model                                 values and their rules
+//! ```
+//!
+//! Each line imports from those below it alone. `limits` has every number; `hashing`, `rates` and `blocking` are tools.
 //!
 //! ```no_run
 //! # use std::{net::IpAddr, sync::Arc};

@@ -31,7 +31,7 @@ pub enum ReadError {
     /// There is no such room, or the reader is not a member: the same answer.
     #[error("no such room")]
     NotMember,
-    /// The store could not.
+    /// The store could not be read.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }

@@ -1,4 +1,4 @@
-//! How the chat is opened, wired, kept tidy and closed. The one module that knows all the others.
+//! How the chat is opened, wired, swept and closed. Stands above all that it puts together.
 
 use std::{
     fs::{DirBuilder, File, TryLockError},

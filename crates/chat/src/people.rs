@@ -54,7 +54,7 @@ pub enum SetUpError {
     /// Too many attempts from this address.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -68,12 +68,12 @@ pub enum ChangePasswordError {
     /// Too many failed attempts.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
 
-/// The first room's name.
+/// What the room is called that set-up makes.
 const FIRST_ROOM: &str = "General";
 
 impl Chat {

@@ -20,7 +20,7 @@ use crate::{
 const ROOM: &str = "room";
 const USER: &str = "user";
 
-/// A channel of the chat.
+/// What a channel of the chat stands for.
 enum ChatChannel {
     Room(RoomId),
     Person(PersonId),

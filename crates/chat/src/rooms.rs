@@ -17,7 +17,7 @@ pub enum CreateRoomError {
     /// Too many rooms at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -31,7 +31,7 @@ pub enum MembershipError {
     /// Too many at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -48,7 +48,7 @@ pub enum ManageError {
     /// Too many at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }

@@ -36,7 +36,7 @@ pub enum EndSessionError {
     /// The person has no such session.
     #[error("no such session")]
     NoSuchSession,
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }

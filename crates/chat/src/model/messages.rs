@@ -57,7 +57,7 @@ pub struct Draft {
     pub room: RoomId,
     /// The author's identity of the send: the same for every repetition of it.
     pub client_id: ClientId,
-    /// The text.
+    /// What it says.
     pub body: Body,
 }
 
@@ -74,7 +74,7 @@ pub struct Message {
     pub client_id: ClientId,
     /// Who wrote it.
     pub author: Who,
-    /// The text.
+    /// What it says, byte for byte as it was sent.
     pub body: String,
     /// When it was committed, by the server's clock.
     pub time: Time,
@@ -83,9 +83,9 @@ pub struct Message {
 /// A message was posted, now or by an earlier send of the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Posted {
-    /// Which message.
+    /// The server's identity of the message.
     pub id: MessageId,
-    /// Its number in the room.
+    /// The number of its event: its place in the room's one order.
     pub number: u64,
     /// When it was committed.
     pub time: Time,

@@ -11,7 +11,7 @@ use super::{
 /// Somebody with an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// Which person.
+    /// Also the user of their live connections in the hub, and in the name of the channel that only they have.
     pub id: PersonId,
     /// The name others see.
     pub name: Name,

@@ -11,7 +11,7 @@ use super::{
 /// A room, as one person sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
-    /// Which room.
+    /// Also in the name of its channel, `room:<id>`.
     pub id: RoomId,
     /// Its name; two rooms may have the same.
     pub name: Name,

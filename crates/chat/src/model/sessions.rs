@@ -11,7 +11,7 @@ use crate::limits::{SESSION_IDLE, SESSION_LIFETIME, USER_AGENT_CHARS_MAX};
 /// A session, as its person sees it in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Which session.
+    /// Not its secret: it may be shown.
     pub id: SessionId,
     /// When it was opened.
     pub created: Time,
@@ -52,7 +52,7 @@ pub struct SignedIn {
 pub struct Entered {
     /// Who.
     pub person: Person,
-    /// The new session.
+    /// The session opened for it.
     pub session: SessionId,
     /// Its secret, for the cookie; it is not stored and cannot be had again.
     pub token: Token,

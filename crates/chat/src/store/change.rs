@@ -15,7 +15,8 @@ pub(crate) trait Change: Send + 'static {
     /// The rules that it could break; [`Infallible`](std::convert::Infallible) when there are none.
     type Refusal: Send + 'static;
 
-    /// The room in which something happens, if it is known beforehand; the changes of a batch come sorted by it.
+    /// The room whose rows it reads and writes; the changes of a batch come sorted by it. `None` when it concerns no room,
+    /// or one that only its invite names: a store that locks the rows of rooms looks that up before it locks any.
     fn room(&self) -> Option<RoomId> {
         None
     }

@@ -18,8 +18,8 @@ use crate::{
     },
     model::{
         ClientId, Code, Email, Event, EventKind, MemberRole, MessageId, Name, NewMessage, NewPerson, NewRoom,
-        NewSession, PageFrom, PageQuery, PersonId, Posted, Role, RoomId, SecretDigest, SessionId, StoredHash, Time,
-        Token, Topic,
+        NewSession, PageFrom, PageQuery, PersonEvent, PersonId, Posted, Role, Room, RoomCard, RoomId, SecretDigest,
+        SessionId, StoredHash, Time, Token, Topic,
     },
 };
 
@@ -60,6 +60,7 @@ macro_rules! runs_the_contract {
             only_the_creator_and_administrators_manage_a_room,
             who_left_is_no_member_and_may_come_back,
             rooms_are_listed_joined_first_and_by_name,
+            who_comes_into_a_room_is_answered_with_the_room_as_it_is_read,
         }
     };
 }
@@ -226,6 +227,8 @@ pub(super) async fn an_address_has_one_account(fixture: &impl Fixture) {
         session: new_session(Token::fresh().digest()),
     };
     assert_eq!(world.refused(again).await, CreateAccountRefusal::EmailTaken);
+    let invite = world.store.room_invite(world.general, world.ana, START).await.unwrap().unwrap();
+    assert_eq!(invite.uses, 1, "what was refused used nothing up");
     let credentials = world.store.credentials(Email::parse("ben@example.com").unwrap()).await.unwrap().unwrap();
     assert_eq!(credentials.person.role, Role::Member);
     let nobody = Email::parse("nobody@example.com").unwrap();
@@ -563,4 +566,31 @@ pub(super) async fn rooms_are_listed_joined_first_and_by_name(fixture: &impl Fix
     assert_eq!(seen, [("General", true, 2, 2), ("zoo", true, 1, 2), ("Attic", false, 1, 1), ("cellar", false, 1, 1)]);
     assert_eq!(world.store.room(zoo, ben).await.unwrap().as_ref(), Some(&rooms[1]));
     assert!(world.store.room(RoomId::fresh(), ben).await.unwrap().is_none());
+}
+
+pub(super) async fn who_comes_into_a_room_is_answered_with_the_room_as_it_is_read(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, ben) = (world.ana, world.invited("Ben").await);
+    let read = async |room: RoomId, person| world.store.room(room, person).await.unwrap().unwrap();
+    let created = world.done(CreateRoom { person: ana, room: new_room("Other") }).await;
+    assert_eq!(created.answer, read(created.answer.id, ana).await);
+    let room = created.answer.id;
+    let joined = world.done(Join { person: ben, room }).await;
+    assert_eq!(joined.answer, read(room, ben).await);
+    let joined_again = world.done(Join { person: ben, room }).await;
+    assert_eq!(joined_again.answer, joined.answer);
+
+    let code = world.done(CurrentInvite { person: ana, room, code: Code::fresh() }).await.answer.code.digest();
+    let (person, session) = (new_person("Eva"), new_session(Token::fresh().digest()));
+    let made = world.done(CreateAccount { invite: code, person, session }).await;
+    let (eva, entered) = &made.answer;
+    assert_eq!(*entered, read(room, eva.id).await);
+    let accepted = world.done(AcceptInvite { invite: world.invite.digest(), person: eva.id }).await;
+    assert_eq!(accepted.answer, read(world.general, eva.id).await);
+
+    // Their other devices are told of the same room; somebody new has none.
+    let added = |room: &Room| PersonEvent::RoomAdded { room: RoomCard::from(room) };
+    assert_eq!(joined.announcements.personal, [(ben, added(&joined.answer))]);
+    assert_eq!(accepted.announcements.personal, [(eva.id, added(&accepted.answer))]);
+    assert_eq!((joined_again.announcements.personal, made.announcements.personal), (vec![], vec![]));
 }

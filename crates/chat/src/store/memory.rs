@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, ready};
 
-use super::{Answer, Batch, Read, Store, StoreError, Tables};
+use super::{Batch, Read, Store, StoreError, StoreResult, Tables};
 use crate::model::{
     ClientId, Credentials, EarlierSend, Email, Event, EventKind, EventPage, EventRow, Invite, InviteCard, Member,
     MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery,
@@ -304,11 +304,11 @@ impl Maps {
     }
 
     /// What a foreign key says in SQL.
-    fn must_be_a_person(&self, person: PersonId) -> Answer<()> {
+    fn must_be_a_person(&self, person: PersonId) -> StoreResult<()> {
         self.people.get(&person).map(drop).ok_or_else(|| StoreError::Failed("no such person".into()))
     }
 
-    fn room_row(&mut self, room: RoomId) -> Answer<&mut RoomRow> {
+    fn room_row(&mut self, room: RoomId) -> StoreResult<&mut RoomRow> {
         self.rooms.get_mut(&room).ok_or_else(|| StoreError::Failed("no such room".into()))
     }
 }
@@ -332,19 +332,19 @@ impl EventRow for EventIn<'_> {
 }
 
 impl Tables for Maps {
-    fn is_set_up(&self) -> Answer<bool> {
+    fn is_set_up(&self) -> StoreResult<bool> {
         Ok(!self.people.is_empty())
     }
 
-    fn mark_set_up(&mut self, person: PersonId, _now: Time) -> Answer<bool> {
+    fn mark_set_up(&mut self, person: PersonId, _now: Time) -> StoreResult<bool> {
         Ok(self.set_up_by.replace(person).is_none())
     }
 
-    fn person(&self, person: PersonId) -> Answer<Option<Person>> {
+    fn person(&self, person: PersonId) -> StoreResult<Option<Person>> {
         Ok(self.person_of(person))
     }
 
-    fn insert_person(&mut self, person: &NewPerson, role: Role, _now: Time) -> Answer<bool> {
+    fn insert_person(&mut self, person: &NewPerson, role: Role, _now: Time) -> StoreResult<bool> {
         let NewPerson { id, name, email, hash } = person.clone();
         if self.people.values().any(|(known, _)| known.email == email) {
             return Ok(false);
@@ -353,16 +353,16 @@ impl Tables for Maps {
         Ok(true)
     }
 
-    fn password(&self, person: PersonId) -> Answer<Option<StoredHash>> {
+    fn password(&self, person: PersonId) -> StoreResult<Option<StoredHash>> {
         Ok(self.people.get(&person).map(|(_, hash)| hash.clone()))
     }
 
-    fn set_password(&mut self, person: PersonId, hash: &StoredHash) -> Answer<()> {
+    fn set_password(&mut self, person: PersonId, hash: &StoredHash) -> StoreResult<()> {
         self.people.entry(person).and_modify(|(_, known)| *known = hash.clone());
         Ok(())
     }
 
-    fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> Answer<()> {
+    fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
         self.must_be_a_person(person)?;
         let NewSession { id, token, user_agent } = session.clone();
         let session = Session { id, created: now, last_seen: now, user_agent };
@@ -370,96 +370,96 @@ impl Tables for Maps {
         Ok(())
     }
 
-    fn session_owner(&self, session: SessionId) -> Answer<Option<PersonId>> {
+    fn session_owner(&self, session: SessionId) -> StoreResult<Option<PersonId>> {
         Ok(self.sessions.get(&session).filter(|row| row.ended.is_none()).map(|row| row.person))
     }
 
-    fn sessions_of(&self, person: PersonId) -> Answer<Vec<SessionId>> {
+    fn sessions_of(&self, person: PersonId) -> StoreResult<Vec<SessionId>> {
         Ok(self.last_used_first(person).into_iter().map(|session| session.id).collect())
     }
 
-    fn sessions_older_than(&self, last_seen: Time, created: Time) -> Answer<Vec<SessionId>> {
+    fn sessions_older_than(&self, last_seen: Time, created: Time) -> StoreResult<Vec<SessionId>> {
         let open = self.sessions.values().filter(|row| row.ended.is_none()).map(|row| &row.session);
         let older = open.filter(|session| session.last_seen <= last_seen || session.created <= created);
         Ok(older.map(|session| session.id).collect())
     }
 
-    fn touch_session(&mut self, session: SessionId, now: Time) -> Answer<()> {
+    fn touch_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
         if let Some(row) = self.sessions.get_mut(&session).filter(|row| row.ended.is_none()) {
             row.session.last_seen = row.session.last_seen.max(now);
         }
         Ok(())
     }
 
-    fn end_session(&mut self, session: SessionId, now: Time) -> Answer<()> {
+    fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
         self.sessions.entry(session).and_modify(|row| row.ended = Some(now));
         Ok(())
     }
 
-    fn delete_sessions_ended_before(&mut self, time: Time) -> Answer<()> {
+    fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
         self.sessions.retain(|_, row| row.ended.is_none_or(|ended| ended >= time));
         Ok(())
     }
 
-    fn count_rooms(&self) -> Answer<u32> {
+    fn count_rooms(&self) -> StoreResult<u32> {
         Ok(u32::try_from(self.rooms.len()).unwrap_or(u32::MAX))
     }
 
-    fn room(&self, room: RoomId, person: PersonId) -> Answer<Option<Room>> {
+    fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>> {
         Ok(self.room_as_seen_by(room, person))
     }
 
-    fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> Answer<()> {
+    fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
         self.must_be_a_person(creator)?;
         self.rooms.insert(room.id, RoomRow { new: room.clone(), creator, last_number: 0, created: now });
         Ok(())
     }
 
-    fn member(&self, room: RoomId, person: PersonId) -> Answer<Option<Who>> {
+    fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
         Ok(self.member_of(room, person))
     }
 
-    fn insert_member(&mut self, room: RoomId, person: PersonId, now: Time) -> Answer<()> {
+    fn insert_member(&mut self, room: RoomId, person: PersonId, now: Time) -> StoreResult<()> {
         self.must_be_a_person(person)?;
         self.room_row(room)?;
         self.members.insert((room, person), now);
         Ok(())
     }
 
-    fn delete_member(&mut self, room: RoomId, person: PersonId) -> Answer<()> {
+    fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {
         self.members.remove(&(room, person));
         Ok(())
     }
 
-    fn invite(&self, code: SecretDigest) -> Answer<Option<StoredInvite>> {
+    fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>> {
         let mut invites = self.invites.values().map(|(_, stored)| stored);
         Ok(invites.find(|stored| stored.invite.code.digest() == code).cloned())
     }
 
-    fn invite_of(&self, room: RoomId) -> Answer<Option<StoredInvite>> {
+    fn invite_of(&self, room: RoomId) -> StoreResult<Option<StoredInvite>> {
         Ok(self.invites.get(&room).map(|(_, stored)| stored.clone()))
     }
 
-    fn replace_invite(&mut self, inviter: PersonId, invite: &Invite) -> Answer<()> {
+    fn replace_invite(&mut self, inviter: PersonId, invite: &Invite) -> StoreResult<()> {
         self.must_be_a_person(inviter)?;
         self.room_row(invite.room)?;
         self.invites.insert(invite.room, (inviter, StoredInvite { invite: invite.clone(), revoked: false }));
         Ok(())
     }
 
-    fn use_invite(&mut self, code: SecretDigest) -> Answer<()> {
+    fn use_invite(&mut self, code: SecretDigest) -> StoreResult<()> {
         for (_, stored) in self.invites.values_mut().filter(|(_, stored)| stored.invite.code.digest() == code) {
             stored.invite.uses += 1;
         }
         Ok(())
     }
 
-    fn revoke_invite(&mut self, room: RoomId, _now: Time) -> Answer<()> {
+    fn revoke_invite(&mut self, room: RoomId, _now: Time) -> StoreResult<()> {
         self.invites.entry(room).and_modify(|(_, stored)| stored.revoked = true);
         Ok(())
     }
 
-    fn earlier_send(&self, author: PersonId, client_id: ClientId) -> Answer<Option<EarlierSend>> {
+    fn earlier_send(&self, author: PersonId, client_id: ClientId) -> StoreResult<Option<EarlierSend>> {
         let mut known = self.messages.values();
         let earlier = known.find(|MessageRow { new, .. }| (new.author, new.client_id) == (author, client_id));
         Ok(earlier.map(|MessageRow { new, number, time }| EarlierSend {
@@ -470,19 +470,19 @@ impl Tables for Maps {
         }))
     }
 
-    fn next_number(&mut self, room: RoomId) -> Answer<u64> {
+    fn next_number(&mut self, room: RoomId) -> StoreResult<u64> {
         let row = self.room_row(room)?;
         row.last_number += 1;
         Ok(row.last_number)
     }
 
-    fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> Answer<()> {
+    fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
         self.must_be_a_person(message.author)?;
         self.messages.insert(message.id, MessageRow { new: message.clone(), number, time: now });
         Ok(())
     }
 
-    fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> Answer<()> {
+    fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {
         self.must_be_a_person(actor)?;
         self.must_be_a_person(subject)?;
         let message = event.kind.message().map(|message| message.id);

@@ -3,7 +3,7 @@
 //!
 //! Reads may run at any time and side by side. Changes are applied in batches, by the one writer: a batch is one
 //! transaction, each change in it succeeds or fails alone, and when [`Store::apply`] has answered, what succeeded is
-//! durable. What a change may do is not the store's affair: it lends its [`Tables`](tables::Tables) and keeps what was
+//! durable. What a change may do is not the store's affair: it lends its [`Tables`] and keeps what was
 //! written, or takes it back.
 
 mod change;
@@ -20,17 +20,17 @@ use futures_util::future::BoxFuture;
 
 pub(crate) use change::{Announcements, Applied, Batch, Change, ChangeError, NotApplied, Submission, submit};
 pub use error::{OpenError, StoreError};
-pub(crate) use tables::{Answer, Tables};
+pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
     Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery, Person,
     PersonId, Room, RoomId, SecretDigest, Session, SessionId, SignedIn, Time, Who,
 };
 
-/// The answer of a read.
+/// What is read, or why the database could not.
 pub(crate) type Read<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// The database of the chat.
+/// A database of the chat.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Applies the changes in their order, in one transaction, at the time `now`; gives them back, in the same order,
     /// when those that succeeded are durable. Called by one writer only, one batch at a time.

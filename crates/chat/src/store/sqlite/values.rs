@@ -14,6 +14,7 @@ use crate::{
     store::StoreError,
 };
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
 pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
