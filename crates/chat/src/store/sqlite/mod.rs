@@ -72,10 +72,7 @@ impl Sqlite {
     /// # Errors
     /// When the file cannot be used, or the database is not one of ours, or newer than we are.
     pub(crate) async fn open(data_dir: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let (path, options) = (data_dir.join(FILE), options.clone());
-        // Opening reads, syncs and may migrate: not for a thread that others wait for.
-        let opening = spawn_blocking(move || Self::open_file(path, &options));
-        opening.await.unwrap_or(Err(OpenError::Stopping))
+        Self::open_prepared(data_dir, options, make_file).await
     }
 
     /// Opens the database that is in this directory already; for programs that must not make one by mistake.
@@ -83,13 +80,25 @@ impl Sqlite {
     /// # Errors
     /// As [`open`](Self::open), and when there is none.
     pub(crate) async fn open_existing(data_dir: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let path = data_dir.join(FILE);
-        fs::metadata(&path).map_err(|source| OpenError::Files { path, source })?;
-        Self::open(data_dir, options).await
+        let must_exist = |path: &Path| fs::metadata(path).map(drop);
+        Self::open_prepared(data_dir, options, must_exist).await
+    }
+
+    async fn open_prepared(
+        data_dir: &Path,
+        options: &SqliteOptions,
+        prepare: fn(&Path) -> std::io::Result<()>,
+    ) -> Result<Self, OpenError> {
+        let (path, options) = (data_dir.join(FILE), options.clone());
+        // Opening reads, syncs and may migrate: not for a thread that others wait for.
+        let opening = spawn_blocking(move || {
+            prepare(&path).map_err(|source| OpenError::Files { path: path.clone(), source })?;
+            Self::open_file(path, &options)
+        });
+        opening.await.unwrap_or(Err(OpenError::Stopping))
     }
 
     fn open_file(path: PathBuf, options: &SqliteOptions) -> Result<Self, OpenError> {
-        make_file(&path)?;
         let writer = connect_writer(&path, options)?;
         let readers = thread::available_parallelism().map_or(1, usize::from).clamp(2, READERS_MAX);
         let connections = (0..readers).map(|_| connect_reader(&path)).collect::<Result<Vec<_>, _>>()?;
@@ -317,19 +326,23 @@ fn broken(error: rusqlite::Error) -> OpenError {
 }
 
 /// SQLite would make the file too, but readable by everybody; its log files take over the mode of this one.
-fn make_file(path: &Path) -> Result<(), OpenError> {
+fn make_file(path: &Path) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|source| OpenError::Files { path: path.into(), source })
+    options.open(path).map(drop)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::{
+        cell::RefCell,
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+    };
 
     use futures_util::future::join_all;
+    use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
     use super::*;
     use crate::store::{
@@ -427,6 +440,26 @@ mod tests {
         let (outcomes, is_set_up) = outcomes().await;
         assert!(matches!(&outcomes[..], [Ok(_), Err(ChangeError::Refused(_))]), "the writer goes on: {outcomes:?}");
         assert!(is_set_up);
+    }
+
+    #[test]
+    fn a_post_is_five_statements_in_its_own_savepoint() {
+        thread_local!(static RUN: RefCell<Vec<String>> = RefCell::default());
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
+        let (set_up, post) = contract::set_up_and_first_post();
+        apply(&mut writer, &mut [submit(set_up).0], Time::from_millis(0));
+        let record = |event: TraceEvent<'_>| {
+            if let TraceEvent::Stmt(_, sql) = event {
+                RUN.with_borrow_mut(|run| run.extend(sql.split_whitespace().next().map(str::to_owned)));
+            }
+        };
+        writer.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(record)).unwrap();
+        apply(&mut writer, &mut [submit(post).0], Time::from_millis(0));
+        let around = ["BEGIN", "SAVEPOINT", "RELEASE", "COMMIT"];
+        let run = RUN.take();
+        assert_eq!([&run[..2], &run[7..]].concat(), around);
+        assert_eq!(run[2..7], ["SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]);
     }
 
     #[tokio::test]
