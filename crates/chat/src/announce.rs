@@ -1,17 +1,16 @@
-//! What the hub is told: events of rooms in the order of their numbers, whom to cut off, who is typing.
+//! What the hub is told: sessions that ended, events of rooms in the order of their numbers, who is typing.
 //!
-//! Called by the writer after each commit. Whoever lost a membership is unsubscribed before anything that was committed
-//! later is announced, and a batch ends with the change that revokes, so nothing later reaches them (promise G5).
+//! Called by the writer after each commit, with what each change said must be told.
 
 use std::sync::OnceLock;
 
+use serde::Serialize;
 use tidings_hub::{ChannelName, Hub, NewPublication, Order, Target};
-use tidings_protocol::{Disconnect, Payload, Unsubscribe};
+use tidings_protocol::{Disconnect, Payload, Publication, Unsubscribe};
 
 use crate::{
-    events::{Event, EventKind, PersonEvent, RoomCard, RoomReference, Typing},
-    ids::{PersonId, RoomId, SessionId},
-    store::{Applied, Outcome},
+    model::{Event, EventKind, PersonId, RoomId, SessionId, Typing},
+    store::Announcements,
 };
 
 /// Tells the hub. Until there is one, nobody is listening and the store alone knows.
@@ -26,27 +25,33 @@ impl Announcer {
         self.hub.set(hub).ok();
     }
 
-    pub(crate) async fn announce(&self, applied: &Applied) {
+    /// Tells what one change brought.
+    ///
+    /// The order keeps promise G5. Whoever lost a membership or a session is cut off first, before the event that says so
+    /// and before anything that was committed later: the writer commits nothing more until this returns, because a batch
+    /// ends with the change that revokes. The other way round, what follows could reach them through the hub.
+    /// They learn of it on their own channel, which they keep.
+    pub(crate) async fn announce(&self, what: Announcements) {
         let Some(hub) = self.hub.get() else { return };
-        for session in &applied.ended {
-            self.end_session(*session).await;
+        for session in what.ended {
+            self.end_session(session).await;
         }
-        for event in &applied.events {
+        for event in &what.events {
             let channel = room_channel(event.room);
             if let EventKind::MemberLeft { member } = &event.kind {
                 let member = Target::User(member.id.to_string());
                 hub.order(Order::unsubscribe(member, Some(channel.clone()), Unsubscribe::SERVER)).await;
             }
-            hub.announce(&channel, event.publication());
-            if let Some((person, told)) = for_the_person(event, &applied.outcome) {
-                tell(hub, &person_channel(person), told.payload()).await;
-            }
+            hub.announce(&channel, publication(event));
+        }
+        for (person, told) in what.personal {
+            tell(hub, &person_channel(person), payload(&told)).await;
         }
     }
 
     pub(crate) async fn typing(&self, room: RoomId, typing: &Typing) {
         if let Some(hub) = self.hub.get() {
-            tell(hub, &room_channel(room), typing.payload()).await;
+            tell(hub, &room_channel(room), payload(typing)).await;
         }
     }
 
@@ -65,17 +70,18 @@ async fn tell(hub: &Hub, channel: &ChannelName, what: Payload) {
     }
 }
 
-/// What one person is told on their own channel, so that their other devices know.
-fn for_the_person(event: &Event, outcome: &Outcome) -> Option<(PersonId, PersonEvent)> {
-    match (&event.kind, outcome) {
-        (EventKind::RoomCreated { member } | EventKind::MemberJoined { member }, Outcome::Room(room)) => {
-            Some((member.id, PersonEvent::RoomAdded { room: RoomCard::from(room) }))
-        }
-        (EventKind::MemberLeft { member }, _) => {
-            Some((member.id, PersonEvent::RoomRemoved { room: RoomReference { id: event.room } }))
-        }
-        _ => None,
+/// An event as the room's channel carries it, live and from history.
+pub(crate) fn publication(event: &Event) -> Publication {
+    Publication {
+        data: Some(payload(event)),
+        offset: event.number,
+        time: event.time.millis(),
+        ..Publication::default()
     }
+}
+
+fn payload(event: &impl Serialize) -> Payload {
+    Payload::from_value(event).expect("events have string keys only")
 }
 
 /// `room:<id>`, the channel of a room.

@@ -3,52 +3,18 @@
 use std::net::IpAddr;
 
 use crate::{
+    changes::{
+        AcceptInvite, CreateAccount, CreateAccountRefusal, CurrentInvite, InviteInvalid, ManageRefusal, RenewInvite,
+        RevokeInvite,
+    },
     chat::Chat,
-    events::Who,
-    ids::{PersonId, RoomId},
-    names::{Email, Name},
-    passwords::NewPassword,
-    rates::{RetryAfter, counted},
-    rooms::Room,
-    secrets::{Code, digest},
-    sessions::{Entered, Opening},
-    store::{ApplyError, Change, NewPerson, Outcome, Refusal, StoreError},
-    time::Time,
+    model::{
+        Code, Email, Entered, Invite, InviteCard, Name, NewPassword, NewPerson, NewSession, PersonId, Room, RoomId,
+        digest,
+    },
+    rates::{RetryAfter, network_of},
+    store::StoreError,
 };
-
-/// A room's invite, as its members see it.
-#[derive(Debug, Clone)]
-pub struct Invite {
-    /// The secret in the link.
-    pub code: Code,
-    /// The room it leads to.
-    pub room: RoomId,
-    /// When it was made.
-    pub created: Time,
-    /// When it stops working.
-    pub expires: Time,
-    /// How many people it lets in.
-    pub uses_max: u32,
-    /// How many it has let in.
-    pub uses: u32,
-}
-
-/// An invite, as somebody who holds its code sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InviteCard {
-    /// Who made it.
-    pub inviter: Who,
-    /// The room it leads to.
-    pub room: RoomId,
-    /// The room's name.
-    pub room_name: Name,
-}
-
-impl PartialEq for Invite {
-    fn eq(&self, other: &Self) -> bool {
-        self.code.is(other.code.reveal()) && self.room == other.room && self.uses == other.uses
-    }
-}
 
 /// What the form of somebody invited says.
 #[derive(Debug, Clone)]
@@ -76,7 +42,7 @@ pub enum LookUpError {
     /// Too many codes tried.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -111,7 +77,7 @@ pub enum InviteError {
     /// Too many invites.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -123,7 +89,7 @@ impl Chat {
     /// See [`LookUpError`].
     pub async fn look_up_invite(&self, code: &str, address: IpAddr) -> Result<InviteCard, LookUpError> {
         let now = self.0.clock.now();
-        self.0.limiters.codes.take(counted(address), now)?;
+        self.0.limiters.codes.take(network_of(address), now)?;
         self.0.store.invite(digest(code), now).await?.ok_or(LookUpError::Invalid)
     }
 
@@ -133,20 +99,16 @@ impl Chat {
     /// See [`CreateAccountError`].
     pub async fn create_account(&self, form: NewAccount) -> Result<(Entered, Room), CreateAccountError> {
         let now = self.0.clock.now();
-        self.0.limiters.codes.take(counted(form.address), now)?;
+        self.0.limiters.codes.take(network_of(form.address), now)?;
         let invite = digest(&form.invite);
         // Looked at first, because a password's hash is dear; it is used up inside the change.
         self.0.store.invite(invite, now).await?.ok_or(CreateAccountError::InviteInvalid)?;
         let hash = self.0.hasher.hash(form.password).await.map_err(StoreError::from)?;
-        let opening = Opening::new(&form.user_agent);
+        let (session, token) = NewSession::with_token(&form.user_agent);
+        let id = session.id;
         let person = NewPerson { id: PersonId::fresh(), name: form.name, email: form.email, hash };
-        match self.0.writer.write(Change::CreateAccount { invite, person, session: opening.session.clone() }).await {
-            Ok(Outcome::Account { person, room, .. }) => Ok((opening.of(person), room)),
-            Ok(other) => unreachable!("a new account was answered with {other:?}"),
-            Err(ApplyError::Store(error)) => Err(error.into()),
-            Err(ApplyError::Refused(Refusal::EmailTaken)) => Err(CreateAccountError::AccountExists),
-            Err(ApplyError::Refused(_)) => Err(CreateAccountError::InviteInvalid),
-        }
+        let (person, room) = self.write::<_, CreateAccountError>(CreateAccount { invite, person, session }).await?;
+        Ok((Entered { person, session: id, token }, room))
     }
 
     /// Makes somebody who has an account a member of the invite's room.
@@ -154,13 +116,8 @@ impl Chat {
     /// # Errors
     /// See [`LookUpError`].
     pub async fn accept_invite(&self, person: PersonId, code: &str, address: IpAddr) -> Result<Room, LookUpError> {
-        self.0.limiters.codes.take(counted(address), self.0.clock.now())?;
-        match self.0.writer.write(Change::AcceptInvite { invite: digest(code), person }).await {
-            Ok(Outcome::Room(room)) => Ok(room),
-            Ok(other) => unreachable!("an accepted invite was answered with {other:?}"),
-            Err(ApplyError::Store(error)) => Err(error.into()),
-            Err(ApplyError::Refused(_)) => Err(LookUpError::Invalid),
-        }
+        self.0.limiters.codes.take(network_of(address), self.0.clock.now())?;
+        self.write(AcceptInvite { invite: digest(code), person }).await
     }
 
     /// The room's present invite, for any member. One that has expired or is used up is followed by a new one, which
@@ -175,7 +132,7 @@ impl Chat {
             return Ok(invite);
         }
         self.0.limiters.invites.take(person, now)?;
-        self.change_invite(Change::CurrentInvite { person, room, code: Code::fresh() }).await
+        self.write(CurrentInvite { person, room, code: Code::fresh() }).await
     }
 
     /// A new invite in the place of the present one, which is dead at once; for the creator, while a member, and
@@ -185,7 +142,7 @@ impl Chat {
     /// See [`InviteError`].
     pub async fn renew_room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
         self.0.limiters.invites.take(person, self.0.clock.now())?;
-        self.change_invite(Change::RenewInvite { person, room, code: Code::fresh() }).await
+        self.write(RenewInvite { person, room, code: Code::fresh() }).await
     }
 
     /// Makes the room's present invite dead at once; for the creator, while a member, and administrators. Who has an
@@ -195,24 +152,30 @@ impl Chat {
     /// See [`InviteError`].
     pub async fn revoke_room_invite(&self, person: PersonId, room: RoomId) -> Result<(), InviteError> {
         self.0.limiters.invites.take(person, self.0.clock.now())?;
-        self.0.writer.write(Change::RevokeInvite { person, room }).await?;
-        Ok(())
+        self.write(RevokeInvite { person, room }).await
     }
+}
 
-    async fn change_invite(&self, change: Change) -> Result<Invite, InviteError> {
-        match self.0.writer.write(change).await? {
-            Outcome::Invite(invite) => Ok(invite),
-            other => unreachable!("an invite was answered with {other:?}"),
+impl From<InviteInvalid> for LookUpError {
+    fn from(InviteInvalid: InviteInvalid) -> Self {
+        Self::Invalid
+    }
+}
+
+impl From<CreateAccountRefusal> for CreateAccountError {
+    fn from(refusal: CreateAccountRefusal) -> Self {
+        match refusal {
+            CreateAccountRefusal::InviteInvalid => Self::InviteInvalid,
+            CreateAccountRefusal::EmailTaken => Self::AccountExists,
         }
     }
 }
 
-impl From<ApplyError> for InviteError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Store(error) => Self::Unavailable(error),
-            ApplyError::Refused(Refusal::NotAllowed) => Self::NotAllowed,
-            ApplyError::Refused(_) => Self::NotMember,
+impl From<ManageRefusal> for InviteError {
+    fn from(refusal: ManageRefusal) -> Self {
+        match refusal {
+            ManageRefusal::NotMember => Self::NotMember,
+            ManageRefusal::NotAllowed => Self::NotAllowed,
         }
     }
 }

@@ -1,16 +1,28 @@
 //! The chat: people, sessions, invites, rooms, messages; their rules and their store. It knows no HTTP and no sockets.
 //!
 //! [`Chat`] is the whole of it, cheap to clone. What changes something goes through the one writer: committed, then
-//! announced to the hub, then answered. What only reads asks the [store] directly. A room is the hub's channel
+//! announced to the hub, then answered. What only reads asks the store directly. A room is the hub's channel
 //! `room:<id>`, and the number of an event in the room is that channel's offset, so the hub resumes clients from the
 //! store.
+//!
+//! ```text
+//! open, desk                                      opens a database, wires, sweeps, closes
+//!   policy ─► rpc                                 what a live connection may do, and asks for
+//!     people, sessions, invites, rooms, messages, typing      the use cases: impl Chat
+//!       chat ─► writer ─► announce, history       the way to a change; what the hub is told
+//!       changes                                   who may do what, and what follows
+//!         store ─► store::sqlite, store::memory   the database, its contract, who keeps it
+//!           model                                 values and their rules
+//! ```
+//!
+//! Each line imports from those below it alone. `limits` has every number; `hashing`, `rates` and `blocking` are tools.
 //!
 //! ```no_run
 //! # use std::{net::IpAddr, sync::Arc};
 //! # use tidings_chat::{Body, Chat, ClientId, Clock, Draft, Options, Time};
 //! # use tidings_hub::Hub;
 //! # async fn example(from: IpAddr, unix_millis: fn() -> i64) -> Result<(), Box<dyn std::error::Error>> {
-//! let chat = Chat::open(Options::new("tidings-data", Clock::new(move || Time::from_millis(unix_millis()))))?;
+//! let chat = Chat::open(Options::new("tidings-data", Clock::new(move || Time::from_millis(unix_millis())))).await?;
 //! // The chat is the hub's policy for the connections of people, and announces to the hub what was committed.
 //! let hub = Hub::builder(Arc::new(chat.clone())).application(Arc::new(chat.clone())).build();
 //! chat.announce_to(hub);
@@ -27,39 +39,41 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod announce;
+mod blocking;
+mod changes;
 mod chat;
-mod events;
+mod desk;
+mod hashing;
 mod history;
-mod ids;
 mod invites;
 pub mod limits;
 mod messages;
-mod names;
-mod passwords;
+mod model;
+mod open;
 mod people;
 mod policy;
-mod pool;
 mod rates;
 mod rooms;
-mod secrets;
+mod rpc;
 mod sessions;
-pub mod store;
-mod time;
+mod store;
 mod typing;
 mod writer;
 
-pub use chat::{Chat, Options, StartError};
-pub use events::{Event, EventKind, Message, RoomCard, Who};
-pub use ids::{ClientId, MessageId, PersonId, RoomId, SessionId};
-pub use invites::{CreateAccountError, Invite, InviteCard, InviteError, LookUpError, NewAccount};
-pub use messages::{Body, BodyError, Draft, PostError, ReadError};
-pub use names::{Email, EmailError, Name, NameError, Topic};
-pub use passwords::{NewPassword, PasswordError};
-pub use people::{ChangePasswordError, Desk, Person, Role, SetUp, SetUpDone, SetUpError};
+pub use chat::Chat;
+pub use desk::Desk;
+pub use invites::{CreateAccountError, InviteError, LookUpError, NewAccount};
+pub use messages::{PostError, ReadError};
+pub use model::{
+    Body, BodyError, ClientId, Clock, Code, Draft, Email, EmailError, Entered, Event, EventKind, EventPage, Invite,
+    InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery,
+    PasswordError, Person, PersonId, Posted, Role, Room, RoomCard, RoomId, Session, SessionId, SignedIn, Time, Token,
+    Topic, Who,
+};
+pub use open::Options;
+pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
-pub use rooms::{CreateRoomError, ManageError, Member, MemberRole, MembershipError, Room};
-pub use secrets::{Code, Token};
-pub use sessions::{EndSessionError, Entered, Session, SignInError, SignedIn};
-pub use store::{EventPage, MessagePage, Page, PageFrom, Posted, StoreError};
-pub use time::{Clock, Time};
+pub use rooms::{CreateRoomError, ManageError, MembershipError};
+pub use sessions::{EndSessionError, SignInError};
+pub use store::{OpenError, StoreError, database::Database, sqlite::SqliteOptions};
 pub use typing::TypingError;

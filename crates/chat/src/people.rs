@@ -1,65 +1,18 @@
-//! People: who has an account here, how the first of them comes to be, and how passwords change.
+//! People: how the first account comes to be, and how passwords change.
 
-use std::{net::IpAddr, path::Path, sync::atomic::Ordering::Relaxed};
+use std::{net::IpAddr, sync::atomic::Ordering::Relaxed};
 
 use crate::{
+    changes::{AlreadySetUp, NoSuchPerson, SetPassword, SetUpServer},
     chat::Chat,
-    ids::PersonId,
-    invites::Invite,
-    names::{Email, Name, Topic},
-    passwords::{Checked, Hasher, NewPassword, StoredHash},
-    rates::{RetryAfter, counted},
-    rooms::Room,
-    secrets::Code,
-    sessions::{Entered, Opening, SignedIn},
-    store::{
-        ApplyError, Change, NewPerson, NewRoom, Outcome, Store, StoreError,
-        sqlite::{OpenError, Sqlite},
+    hashing::Checked,
+    model::{
+        Code, Email, Entered, Invite, Name, NewPassword, NewPerson, NewRoom, NewSession, Person, PersonId, Room,
+        SignedIn, Topic,
     },
-    time::Clock,
+    rates::{RetryAfter, network_of},
+    store::StoreError,
 };
-
-/// Somebody with an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// Their identity.
-    pub id: PersonId,
-    /// The name others see.
-    pub name: Name,
-    /// The address they sign in with.
-    pub email: Email,
-    /// What they may do.
-    pub role: Role,
-}
-
-/// What a person may do on the whole server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Everything: removes members from any room, renews and revokes any invite.
-    Admin,
-    /// What everybody may.
-    Member,
-}
-
-impl Role {
-    /// `admin` or `member`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Member => "member",
-        }
-    }
-}
-
-/// A person, and what their password is checked against.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The person.
-    pub person: Person,
-    /// Their password's hash.
-    pub hash: StoredHash,
-}
 
 /// What the form of the first set-up says.
 #[derive(Debug, Clone)]
@@ -101,7 +54,7 @@ pub enum SetUpError {
     /// Too many attempts from this address.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -115,12 +68,12 @@ pub enum ChangePasswordError {
     /// Too many failed attempts.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
 
-/// The first room's name.
+/// What the room is called that set-up makes.
 const FIRST_ROOM: &str = "General";
 
 impl Chat {
@@ -151,7 +104,7 @@ impl Chat {
     /// # Errors
     /// See [`SetUpError`].
     pub async fn set_up(&self, form: SetUp) -> Result<SetUpDone, SetUpError> {
-        self.0.limiters.codes.take(counted(form.address), self.0.clock.now())?;
+        self.0.limiters.codes.take(network_of(form.address), self.0.clock.now())?;
         if self.is_set_up().await? {
             return Err(SetUpError::AlreadySetUp);
         }
@@ -159,21 +112,16 @@ impl Chat {
             return Err(SetUpError::WrongCode);
         }
         let hash = self.0.hasher.hash(form.password).await.map_err(StoreError::from)?;
-        let opening = Opening::new(&form.user_agent);
-        let change = Change::SetUp {
+        let (session, token) = NewSession::with_token(&form.user_agent);
+        let id = session.id;
+        let change = SetUpServer {
             person: NewPerson { id: PersonId::fresh(), name: form.name, email: form.email, hash },
-            session: opening.session.clone(),
+            session,
             room: NewRoom::fresh(Name::stored(FIRST_ROOM.into()), Topic::default()),
             invite: Code::fresh(),
         };
-        match self.0.writer.write(change).await {
-            Ok(Outcome::Account { person, room, invite: Some(invite) }) => {
-                Ok(SetUpDone { entered: opening.of(person), room, invite })
-            }
-            Ok(other) => unreachable!("set-up was answered with {other:?}"),
-            Err(ApplyError::Store(error)) => Err(error.into()),
-            Err(ApplyError::Refused(_)) => Err(SetUpError::AlreadySetUp),
-        }
+        let (person, room, invite) = self.write::<_, SetUpError>(change).await?;
+        Ok(SetUpDone { entered: Entered { person, session: id, token }, room, invite })
     }
 
     /// One person.
@@ -204,50 +152,18 @@ impl Chat {
         }
         self.0.limiters.password_changes.forget(&person);
         let hash = self.0.hasher.hash(new).await.map_err(StoreError::from)?;
-        match self.0.writer.write(Change::SetPassword { person, hash, keep: Some(who.session.id) }).await {
-            Ok(_) => Ok(()),
-            Err(ApplyError::Store(error)) => Err(error.into()),
-            Err(ApplyError::Refused(_)) => Err(ChangePasswordError::WrongPassword),
-        }
+        self.write(SetPassword { person, hash, keep: Some(who.session.id) }).await
     }
 }
 
-/// The operator's desk: what the command line does with the accounts, whether or not a server is running on them.
-pub struct Desk {
-    store: Sqlite,
-    clock: Clock,
+impl From<AlreadySetUp> for SetUpError {
+    fn from(AlreadySetUp: AlreadySetUp) -> Self {
+        Self::AlreadySetUp
+    }
 }
 
-impl Desk {
-    /// Opens the database in the data directory; makes none.
-    ///
-    /// # Errors
-    /// When there is none, or it cannot be opened.
-    pub fn open(data_dir: &Path, clock: Clock) -> Result<Self, OpenError> {
-        Ok(Self { store: Sqlite::open_existing(data_dir)?, clock })
-    }
-
-    /// Everybody with an account, by name.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn people(&self) -> Result<Vec<Person>, StoreError> {
-        self.store.people().await
-    }
-
-    /// Sets a password; all sessions of the person end, and a running server closes their sockets within a minute.
-    /// Answers whose it was; `None` when nobody has this address.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written.
-    pub async fn set_password(&self, email: &Email, password: NewPassword) -> Result<Option<Person>, StoreError> {
-        let Some(Credentials { person, .. }) = self.store.credentials(email.clone()).await? else { return Ok(None) };
-        let hash = Hasher::new(1).hash(password).await?;
-        let change = Change::SetPassword { person: person.id, hash, keep: None };
-        match self.store.apply(vec![change], self.clock.now()).await.pop() {
-            Some(Ok(_)) => Ok(Some(person)),
-            Some(Err(ApplyError::Store(error))) => Err(error),
-            Some(Err(ApplyError::Refused(_))) | None => Ok(None),
-        }
+impl From<NoSuchPerson> for ChangePasswordError {
+    fn from(NoSuchPerson: NoSuchPerson) -> Self {
+        Self::WrongPassword
     }
 }

@@ -6,35 +6,29 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tidings_hub::{
-    Accepted, Application, ChannelName, ChannelOptions, Grant, Hub, Identity, JoinLeave, Peer, Policy, PublishGrant,
-    Refusal, Source,
+    Accepted, Application, ChannelName, ChannelOptions, Grant, Hub, Identity, Peer, Policy, PublishGrant, Refusal,
 };
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
 
 use crate::{
     announce::person_channel,
     chat::Chat,
-    history::RoomHistory,
-    ids::{ClientId, MessageId, PersonId, RoomId},
-    messages::{Body, BodyError, Draft, PostError},
-    sessions::SignedIn,
-    store::StoreError,
-    time::Time,
-    typing::TypingError,
+    model::{PersonId, RoomId, SignedIn},
+    rpc,
 };
 
 const ROOM: &str = "room";
 const USER: &str = "user";
 
-/// A channel of the chat.
-enum Place {
+/// What a channel of the chat stands for.
+enum ChatChannel {
     Room(RoomId),
     Person(PersonId),
 }
 
-impl Place {
+impl ChatChannel {
     fn of(channel: &ChannelName) -> Option<Self> {
         match channel.name_in(ROOM) {
             Some(room) => RoomId::parse(room).map(Self::Room),
@@ -67,54 +61,19 @@ impl Chat {
             user: who.person.id.to_string(),
             tag: Some(who.session.id.to_string()),
             info: info.ok(),
-            context: Some(std::sync::Arc::new(who.clone())),
+            context: Some(Arc::new(who.clone())),
         }
     }
 
     /// Persons receive, and look at, the rooms they are members of and the channel that is their own.
     async fn may_see(&self, client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
         let who = person(client)?;
-        let may = match Place::of(channel) {
-            Some(Place::Room(room)) => self.0.store.member(room, who).await.map_err(Error::from)?.is_some(),
-            Some(Place::Person(person)) => person == who,
+        let may = match ChatChannel::of(channel) {
+            Some(ChatChannel::Room(room)) => self.0.store.member(room, who).await.map_err(Error::from)?.is_some(),
+            Some(ChatChannel::Person(person)) => person == who,
             None => false,
         };
         if may { Ok(()) } else { Err(Error::PERMISSION_DENIED.into()) }
-    }
-
-    async fn rpc_post(&self, author: PersonId, data: Option<&Payload>) -> Result<Payload, Error> {
-        #[derive(Deserialize)]
-        struct Request {
-            room: String,
-            client_id: String,
-            body: String,
-        }
-        #[derive(Serialize)]
-        struct Answer {
-            id: MessageId,
-            number: u64,
-            time: Time,
-        }
-        let request: Request = read(data)?;
-        let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
-        let client_id = ClientId::parse(&request.client_id).ok_or(Error::BAD_REQUEST)?;
-        let body = Body::parse(request.body)?;
-        let posted = self.post(author, Draft { room, client_id, body }).await?;
-        let answer = Answer { id: posted.id, number: posted.number, time: posted.time };
-        Payload::from_value(&answer).map_err(|_| Error::INTERNAL)
-    }
-
-    async fn rpc_typing(&self, who: PersonId, data: Option<&Payload>) -> Result<Payload, Error> {
-        #[derive(Deserialize)]
-        struct Request {
-            room: String,
-        }
-        #[derive(Serialize)]
-        struct Answer {}
-        let request: Request = read(data)?;
-        let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
-        self.typing(who, room).await?;
-        Payload::from_value(&Answer {}).map_err(|_| Error::INTERNAL)
     }
 }
 
@@ -166,15 +125,15 @@ impl Policy for Chat {
     }
 
     fn options(&self, channel: &ChannelName) -> Arc<ChannelOptions> {
-        match Place::of(channel) {
-            Some(Place::Room(_)) => self.0.room_options.clone(),
+        match ChatChannel::of(channel) {
+            Some(ChatChannel::Room(_)) => self.0.room_options.clone(),
             // What a person was told is all in the list of their rooms, which clients read after every connect.
-            Some(Place::Person(_)) | None => self.0.person_options.clone(),
+            Some(ChatChannel::Person(_)) | None => self.0.person_options.clone(),
         }
     }
 }
 
-/// What persons do in rooms by a live connection; each operation asks the store who may.
+/// What persons do by a live connection. Each method asks the store who may.
 impl Application for Chat {
     fn rpc<'a>(
         &'a self,
@@ -184,70 +143,11 @@ impl Application for Chat {
     ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
         Box::pin(async move {
             let who = person(client)?;
-            let answer = match method {
-                "post" => self.rpc_post(who, data).await?,
-                "typing" => self.rpc_typing(who, data).await?,
-                _ => return Err(Error::METHOD_NOT_FOUND.into()),
-            };
-            Ok(Some(answer))
+            Ok(Some(rpc::call(self, who, method, data).await?))
         })
     }
 }
 
-/// How the channels of rooms work: kept by the store, told who is there and who comes and goes.
-pub(crate) fn room_options(history: Arc<RoomHistory>) -> Arc<ChannelOptions> {
-    Arc::new(ChannelOptions {
-        history: Source::External(history),
-        recovery: true,
-        presence: true,
-        join_leave: JoinLeave::Always,
-        ..ChannelOptions::default()
-    })
-}
-
 fn person(client: &Peer) -> Result<PersonId, Error> {
     client.context().map(|who: &SignedIn| who.person.id).ok_or(Error::PERMISSION_DENIED)
-}
-
-fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
-    data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Busy => Self { temporary: true, ..Self::application(503, "busy; try again") },
-            StoreError::Full => Self::application(507, "the server's storage is full; nothing was stored"),
-            StoreError::Closed | StoreError::Failed(_) => Self::INTERNAL,
-        }
-    }
-}
-
-impl From<BodyError> for Error {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::Empty | BodyError::Control => Self::application(400, error.to_string()),
-            BodyError::TooLong { .. } => Self::application(413, error.to_string()),
-        }
-    }
-}
-
-impl From<PostError> for Error {
-    fn from(error: PostError) -> Self {
-        match error {
-            PostError::NotMember => Self::PERMISSION_DENIED,
-            PostError::Conflict => Self::application(409, error.to_string()),
-            PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
-            PostError::Unavailable(error) => error.into(),
-        }
-    }
-}
-
-impl From<TypingError> for Error {
-    fn from(error: TypingError) -> Self {
-        match error {
-            TypingError::NotMember => Self::PERMISSION_DENIED,
-            TypingError::Unavailable(error) => error.into(),
-        }
-    }
 }

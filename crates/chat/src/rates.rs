@@ -13,8 +13,11 @@ use std::{
 };
 
 use crate::{
-    limits::{RATE_KEYS_MAX, Rate, SIGN_IN_FORGET, SIGN_IN_WAIT_FIRST, SIGN_IN_WAIT_MAX},
-    time::Time,
+    limits::{
+        RATE_KEYS_MAX, Rate, Rates, SIGN_IN_FORGET, SIGN_IN_WAIT_FIRST, SIGN_IN_WAIT_MAX, SIGN_INS_FREE_PER_ACCOUNT,
+        SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_PER_ACCOUNT,
+    },
+    model::{PersonId, RoomId, SecretDigest, Time},
 };
 
 /// Too often: ask again after this long.
@@ -22,12 +25,46 @@ use crate::{
 #[error("too many requests; try again in {} s", .0.as_secs().max(1))]
 pub struct RetryAfter(pub Duration);
 
-/// What a client's address counts as: an IPv6 host usually owns its whole /64, so that is one address.
+/// What is counted for a client's address: an IPv6 host usually owns its whole /64, so that is one address.
 #[must_use]
-pub(crate) fn counted(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX))),
         address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// Who did how much lately.
+pub(crate) struct Limiters {
+    pub(crate) posts: Buckets<PersonId>,
+    pub(crate) typing: Buckets<(PersonId, RoomId)>,
+    pub(crate) memberships: Buckets<PersonId>,
+    pub(crate) rooms: Buckets<PersonId>,
+    pub(crate) invites: Buckets<PersonId>,
+    pub(crate) codes: Buckets<IpAddr>,
+    /// By the digest of the e-mail address typed in, so that one with an account behaves like one without; and by where
+    /// the request came from, so that a stranger elsewhere holds nobody up.
+    pub(crate) accounts: Backoff<(SecretDigest, IpAddr)>,
+    /// The same from everywhere together, and much looser.
+    pub(crate) accounts_anywhere: Buckets<SecretDigest>,
+    pub(crate) password_changes: Backoff<PersonId>,
+    pub(crate) addresses: Backoff<IpAddr>,
+}
+
+impl Limiters {
+    pub(crate) fn new(rates: &Rates) -> Self {
+        Self {
+            posts: Buckets::new(rates.posts),
+            typing: Buckets::new(rates.typing),
+            memberships: Buckets::new(rates.memberships),
+            rooms: Buckets::new(rates.rooms),
+            invites: Buckets::new(rates.invites),
+            codes: Buckets::new(rates.codes),
+            accounts: Backoff::new(SIGN_INS_FREE_PER_ACCOUNT),
+            accounts_anywhere: Buckets::new(SIGN_INS_PER_ACCOUNT),
+            password_changes: Backoff::new(SIGN_INS_FREE_PER_ACCOUNT),
+            addresses: Backoff::new(SIGN_INS_FREE_PER_ADDRESS),
+        }
     }
 }
 
@@ -235,7 +272,7 @@ mod tests {
     fn an_ipv6_network_counts_as_one_address() {
         let one: IpAddr = "2001:db8:1:2::1".parse().unwrap();
         let other: IpAddr = "2001:db8:1:2:ffff::9".parse().unwrap();
-        assert_eq!(counted(one), counted(other));
-        assert_eq!(counted("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
+        assert_eq!(network_of(one), network_of(other));
+        assert_eq!(network_of("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
     }
 }

@@ -1,70 +1,12 @@
 //! Rooms: where people talk. Every room is open: whoever has an account may see its name and join.
 
 use crate::{
+    changes::{CreateRoom, Join, Leave, ManageRefusal, NotMember, Remove, TooManyRooms},
     chat::Chat,
-    ids::{PersonId, RoomId},
-    names::{Name, Topic},
+    model::{Member, Name, NewRoom, PersonId, Room, RoomId, Topic},
     rates::RetryAfter,
-    store::{ApplyError, Change, NewRoom, Outcome, Refusal, StoreError},
-    time::Time,
+    store::StoreError,
 };
-
-/// A room, as one person sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Room {
-    /// Its identity.
-    pub id: RoomId,
-    /// Its name; two rooms may have the same.
-    pub name: Name,
-    /// What it is about.
-    pub topic: Topic,
-    /// Who made it.
-    pub creator: PersonId,
-    /// The name of its stream of events.
-    pub epoch: String,
-    /// The number of its last event.
-    pub offset: u64,
-    /// When it was made.
-    pub created: Time,
-    /// How many members it has.
-    pub members: u32,
-    /// Whether the person who asks is one of them.
-    pub is_member: bool,
-}
-
-/// A member of a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Which person.
-    pub id: PersonId,
-    /// Their name.
-    pub name: Name,
-    /// What they may do in the room.
-    pub role: MemberRole,
-}
-
-/// What a member may do in a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemberRole {
-    /// An administrator of the server: everything.
-    Admin,
-    /// The room's creator: removes members who are no administrators, renews and revokes the invite.
-    Creator,
-    /// Reads, writes and invites.
-    Member,
-}
-
-impl MemberRole {
-    /// `admin`, `creator` or `member`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Creator => "creator",
-            Self::Member => "member",
-        }
-    }
-}
 
 /// Why a room was not made.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +17,7 @@ pub enum CreateRoomError {
     /// Too many rooms at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -89,7 +31,7 @@ pub enum MembershipError {
     /// Too many at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -106,7 +48,7 @@ pub enum ManageError {
     /// Too many at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -142,12 +84,7 @@ impl Chat {
     /// See [`CreateRoomError`].
     pub async fn create_room(&self, person: PersonId, name: Name, topic: Topic) -> Result<Room, CreateRoomError> {
         self.0.limiters.rooms.take(person, self.0.clock.now())?;
-        match self.0.writer.write(Change::CreateRoom { person, room: NewRoom::fresh(name, topic) }).await {
-            Ok(Outcome::Room(room)) => Ok(room),
-            Ok(other) => unreachable!("a new room was answered with {other:?}"),
-            Err(ApplyError::Store(error)) => Err(error.into()),
-            Err(ApplyError::Refused(_)) => Err(CreateRoomError::TooManyRooms),
-        }
+        self.write(CreateRoom { person, room: NewRoom::fresh(name, topic) }).await
     }
 
     /// Makes the person a member; nothing happens if they are.
@@ -156,10 +93,7 @@ impl Chat {
     /// See [`MembershipError`].
     pub async fn join_room(&self, person: PersonId, room: RoomId) -> Result<Room, MembershipError> {
         self.0.limiters.memberships.take(person, self.0.clock.now())?;
-        match self.0.writer.write(Change::Join { person, room }).await? {
-            Outcome::Room(room) => Ok(room),
-            other => unreachable!("a join was answered with {other:?}"),
-        }
+        self.write(Join { person, room }).await
     }
 
     /// Ends the person's own membership. Nothing committed afterwards reaches them.
@@ -168,8 +102,7 @@ impl Chat {
     /// See [`MembershipError`].
     pub async fn leave_room(&self, person: PersonId, room: RoomId) -> Result<(), MembershipError> {
         self.0.limiters.memberships.take(person, self.0.clock.now())?;
-        self.0.writer.write(Change::Leave { person, room }).await?;
-        Ok(())
+        self.write(Leave { person, room }).await
     }
 
     /// Ends the membership of somebody else; for the room's creator, while a member, and administrators, whom only an
@@ -179,20 +112,27 @@ impl Chat {
     /// See [`ManageError`].
     pub async fn remove_member(&self, by: PersonId, room: RoomId, person: PersonId) -> Result<(), ManageError> {
         self.0.limiters.memberships.take(by, self.0.clock.now())?;
-        match self.0.writer.write(Change::Remove { by, person, room }).await {
-            Ok(_) => Ok(()),
-            Err(ApplyError::Store(error)) => Err(error.into()),
-            Err(ApplyError::Refused(Refusal::NotAllowed)) => Err(ManageError::NotAllowed),
-            Err(ApplyError::Refused(_)) => Err(ManageError::NotMember),
-        }
+        self.write(Remove { by, person, room }).await
     }
 }
 
-impl From<ApplyError> for MembershipError {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Store(error) => Self::Unavailable(error),
-            ApplyError::Refused(_) => Self::NotMember,
+impl From<TooManyRooms> for CreateRoomError {
+    fn from(TooManyRooms: TooManyRooms) -> Self {
+        Self::TooManyRooms
+    }
+}
+
+impl From<NotMember> for MembershipError {
+    fn from(NotMember: NotMember) -> Self {
+        Self::NotMember
+    }
+}
+
+impl From<ManageRefusal> for ManageError {
+    fn from(refusal: ManageRefusal) -> Self {
+        match refusal {
+            ManageRefusal::NotMember => Self::NotMember,
+            ManageRefusal::NotAllowed => Self::NotAllowed,
         }
     }
 }

@@ -1,55 +1,19 @@
-//! Sessions: a signed-in browser or device, proved by a token in a cookie.
+//! Sessions: how somebody signs in, stays signed in and signs out.
 //!
-//! The token is new at every sign-in and stored as its digest only. A session ends by signing out, by being revoked, by a
-//! change of password, or by age; its live sockets close then.
+//! The token is new at every sign-in. A session ends by signing out, by being revoked, by a change of password, or by age;
+//! its live sockets close then.
 
 use std::net::IpAddr;
 
 use crate::{
+    changes::{EndSession, NoSuchSession, OpenSession, PasswordChanged, Rehash, TouchSession},
     chat::Chat,
-    ids::{PersonId, SessionId},
-    limits::{SESSION_TOUCH_INTERVAL, USER_AGENT_CHARS_MAX},
-    names::Email,
-    passwords::Checked,
-    people::{Credentials, Person},
-    rates::{RetryAfter, counted},
-    secrets::{Token, digest},
-    store::{ApplyError, Change, NewSession, StoreError},
-    time::Time,
+    hashing::Checked,
+    limits::SESSION_TOUCH_INTERVAL,
+    model::{Credentials, Email, Entered, NewSession, PersonId, Session, SessionId, SignedIn, digest},
+    rates::{RetryAfter, network_of},
+    store::StoreError,
 };
-
-/// A session, as its person sees it in the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// Its identity.
-    pub id: SessionId,
-    /// When it was opened.
-    pub created: Time,
-    /// When it was last used, to within five minutes.
-    pub last_seen: Time,
-    /// What the browser said about itself at sign-in.
-    pub user_agent: String,
-}
-
-/// Who is behind a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedIn {
-    /// The person.
-    pub person: Person,
-    /// The session. Its text is also the tag of its live connections in the hub.
-    pub session: Session,
-}
-
-/// Somebody has just signed in.
-#[derive(Debug, Clone)]
-pub struct Entered {
-    /// Who.
-    pub person: Person,
-    /// The new session.
-    pub session: SessionId,
-    /// Its secret, for the cookie; it is not stored and cannot be had again.
-    pub token: Token,
-}
 
 /// Why somebody is not signed in.
 #[derive(Debug, thiserror::Error)]
@@ -72,27 +36,9 @@ pub enum EndSessionError {
     /// The person has no such session.
     #[error("no such session")]
     NoSuchSession,
-    /// The store could not.
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
-}
-
-/// A session about to be opened, with its secret.
-pub(crate) struct Opening {
-    pub(crate) session: NewSession,
-    token: Token,
-}
-
-impl Opening {
-    pub(crate) fn new(user_agent: &str) -> Self {
-        let token = Token::fresh();
-        let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect();
-        Self { session: NewSession { id: SessionId::fresh(), token: token.digest(), user_agent }, token }
-    }
-
-    pub(crate) fn of(self, person: Person) -> Entered {
-        Entered { person, session: self.session.id, token: self.token }
-    }
 }
 
 impl Chat {
@@ -107,7 +53,7 @@ impl Chat {
         user_agent: &str,
         address: IpAddr,
     ) -> Result<Entered, SignInError> {
-        let (email, address) = (Email::parse(email).ok(), counted(address));
+        let (email, address) = (Email::parse(email).ok(), network_of(address));
         let account = digest(email.as_ref().map_or("", Email::as_str));
         let (now, limiters) = (self.0.clock.now(), &self.0.limiters);
         // What is refused further down stays counted for the address: asking in vain is no way to ask for ever.
@@ -141,19 +87,16 @@ impl Chat {
         limiters.accounts_anywhere.give_back(&account);
         limiters.addresses.take_back(&address);
 
-        let opening = Opening::new(user_agent);
-        let change = Change::OpenSession { person: person.id, checked: hash.clone(), session: opening.session.clone() };
-        match self.0.writer.write(change).await {
-            Ok(_) => {}
-            Err(ApplyError::Store(error)) => return Err(error.into()),
-            Err(ApplyError::Refused(_)) => return Err(SignInError::Failed),
-        }
+        let (session, token) = NewSession::with_token(user_agent);
+        let entered = Entered { person, session: session.id, token };
+        let person = entered.person.id;
+        self.write::<_, SignInError>(OpenSession { person, checked: hash.clone(), session }).await?;
         if let Checked::RightButOld(new) = checked
-            && let Err(error) = self.0.writer.write(Change::Rehash { person: person.id, old: hash, new }).await
+            && let Err(error) = self.0.writer.write(Rehash { person, old: hash, new }).await
         {
             tracing::warn!(%error, "a password's hash could not be renewed");
         }
-        Ok(opening.of(person))
+        Ok(entered)
     }
 
     /// Who is behind the token of a cookie; `None` when the session does not exist, has ended or has expired. Using it
@@ -166,7 +109,7 @@ impl Chat {
         let Some(who) = self.0.store.session(digest(token), now).await? else { return Ok(None) };
         if now.since(who.session.last_seen) >= SESSION_TOUCH_INTERVAL {
             // That somebody was here may be forgotten when the writer has more important things to do.
-            self.0.writer.write(Change::TouchSession { session: who.session.id }).await.ok();
+            self.0.writer.write(TouchSession { session: who.session.id }).await.ok();
         }
         Ok(Some(who))
     }
@@ -184,10 +127,18 @@ impl Chat {
     /// # Errors
     /// See [`EndSessionError`].
     pub async fn end_session(&self, person: PersonId, session: SessionId) -> Result<(), EndSessionError> {
-        match self.0.writer.write(Change::EndSession { person, session }).await {
-            Ok(_) => Ok(()),
-            Err(ApplyError::Store(error)) => Err(error.into()),
-            Err(ApplyError::Refused(_)) => Err(EndSessionError::NoSuchSession),
-        }
+        self.write(EndSession { person, session }).await
+    }
+}
+
+impl From<PasswordChanged> for SignInError {
+    fn from(PasswordChanged: PasswordChanged) -> Self {
+        Self::Failed
+    }
+}
+
+impl From<NoSuchSession> for EndSessionError {
+    fn from(NoSuchSession: NoSuchSession) -> Self {
+        Self::NoSuchSession
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::{
     chat::Chat,
-    events::Typing,
-    ids::{PersonId, RoomId},
+    model::{PersonId, RoomId, Typing},
     store::StoreError,
 };
 

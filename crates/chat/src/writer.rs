@@ -1,31 +1,26 @@
 //! The one writer: everything that changes the store goes through it, whoever asked and whether or not they still wait.
 //!
-//! Writes that wait are committed together. After the commit their events are announced, each room's in the order of its
+//! Changes that wait are committed together. After the commit their events are announced, each room's in the order of its
 //! numbers, and only then are the senders answered; so what is acknowledged is durable, and order is commit order.
 //! A reader who cannot keep up with the announcements is the hub's affair and does not hold up the writer.
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     announce::Announcer,
     limits::{WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
-    store::{ApplyError, Change, Outcome, Store, StoreError},
-    time::Clock,
+    model::Clock,
+    store::{Batch, Change, ChangeError, Store, StoreError, Submission, submit},
 };
 
 /// The way to the writer. Cheap to clone; the writer ends with the last clone, or when it is closed.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    inbox: mpsc::Sender<Write>,
+    inbox: mpsc::Sender<Box<dyn Submission>>,
     closing: Arc<Notify>,
     ended: watch::Receiver<()>,
-}
-
-struct Write {
-    change: Change,
-    answer: oneshot::Sender<Result<Outcome, ApplyError>>,
 }
 
 impl Writer {
@@ -42,13 +37,13 @@ impl Writer {
     }
 
     /// Has the change made and announced. A caller that goes away changes nothing about it.
-    pub(crate) async fn write(&self, change: Change) -> Result<Outcome, ApplyError> {
-        let (answer, answered) = oneshot::channel();
-        self.inbox.try_send(Write { change, answer }).map_err(|error| match error {
+    pub(crate) async fn write<C: Change>(&self, change: C) -> Result<C::Answer, ChangeError<C::Refusal>> {
+        let (submission, outcome) = submit(change);
+        self.inbox.try_send(submission).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
-        answered.await.unwrap_or(Err(ApplyError::Store(StoreError::Closed)))
+        outcome.await.map(|applied| applied.answer)
     }
 
     /// How many writes wait to be taken up.
@@ -73,7 +68,7 @@ async fn run(
     store: Arc<dyn Store>,
     announcer: Arc<Announcer>,
     clock: Clock,
-    mut inbox: mpsc::Receiver<Write>,
+    mut inbox: mpsc::Receiver<Box<dyn Submission>>,
     closing: Arc<Notify>,
 ) {
     let mut waiting = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
@@ -87,58 +82,87 @@ async fn run(
                 }
             }
         }
-        let together = together(waiting.iter().map(|write| &write.change));
-        let (changes, senders): (Vec<_>, Vec<_>) =
-            waiting.drain(..together).map(|write| (write.change, write.answer)).unzip();
-        let answers = store.apply(changes, clock.now()).await;
-        let mut failure = None;
-        for (answer, sender) in answers.into_iter().zip(senders) {
-            let outcome = match answer {
-                Ok(applied) => {
-                    announcer.announce(&applied).await;
-                    Ok(applied.outcome)
-                }
-                Err(error) => {
-                    if let ApplyError::Store(error) = &error {
-                        failure = Some(error.clone());
-                    }
-                    Err(error)
-                }
-            };
-            sender.send(outcome).ok();
-        }
-        // Once a batch: a full disk fails thousands of writes a second.
-        if let Some(error) = failure {
-            tracing::error!(%error, "writes failed; their senders were told");
+        let mut batch: Batch = waiting.drain(..together(&waiting)).collect();
+        sort_by_room(&mut batch);
+        match store.apply(batch, clock.now()).await {
+            Ok(batch) => tell(batch, &announcer).await,
+            Err(error) => tracing::error!(%error, "the store took no writes; their senders were told"),
         }
     }
 }
 
-/// How many of the waiting changes are committed together: up to the first that revokes something. What comes after it is
-/// committed when whoever lost something is cut off, so they can never have read it, not even in between.
-fn together<'a>(waiting: impl ExactSizeIterator<Item = &'a Change>) -> usize {
-    let all = waiting.len();
-    waiting.take_while(|change| !change.revokes()).count().saturating_add(1).min(all)
+/// Announces what was committed, and answers.
+async fn tell(batch: Batch, announcer: &Announcer) {
+    let mut failure = None;
+    for mut change in batch {
+        announcer.announce(change.take_announcements()).await;
+        failure = change.failure().cloned().or(failure);
+        change.answer();
+    }
+    // Once a batch: a full disk fails thousands of writes a second.
+    if let Some(error) = failure {
+        tracing::error!(%error, "writes failed; their senders were told");
+    }
+}
+
+/// How many of the waiting changes are committed together: up to the first that revokes something.
+///
+/// What comes after it is committed when whoever lost something is cut off, so they can never have read it, not even in
+/// between (G5). In one batch with it, an event committed after a removal would already be readable, and be announced,
+/// while the one removed is still subscribed.
+fn together(waiting: &[Box<dyn Submission>]) -> usize {
+    let revoking = waiting.iter().position(|change| change.revokes());
+    revoking.map_or(waiting.len(), |index| index + 1)
+}
+
+/// Puts the changes of one room side by side, in the order in which they came; no order is promised across rooms.
+///
+/// A store that locks the rows of rooms must lock them in one order, or two batches (in two lanes or on two nodes) wait
+/// for each other for ever. The change that revokes stays last, for the reason above: such a store locks its room among
+/// the others before it applies the first change.
+fn sort_by_room(batch: &mut [Box<dyn Submission>]) {
+    let revoking = batch.last().is_some_and(|last| last.revokes());
+    let sorted = batch.len() - usize::from(revoking);
+    batch[..sorted].sort_by_key(|change| change.room());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{PersonId, RoomId, SessionId};
+    use crate::{
+        changes::{EndSession, Join, Leave, Remove, SweepSessions, TouchSession},
+        model::{PersonId, RoomId, SessionId},
+    };
+
+    fn waiting(change: impl Change) -> Box<dyn Submission> {
+        submit(change).0
+    }
 
     #[test]
     fn g5_a_batch_ends_with_a_change_that_revokes() {
         let (person, by, room) = (PersonId::fresh(), PersonId::fresh(), RoomId::fresh());
-        let join = || Change::Join { person, room };
+        let join = || waiting(Join { person, room });
         for revoking in [
-            Change::Leave { person, room },
-            Change::Remove { by, person, room },
-            Change::EndSession { person, session: SessionId::fresh() },
-            Change::SweepSessions,
+            waiting(Leave { person, room }),
+            waiting(Remove { by, person, room }),
+            waiting(EndSession { person, session: SessionId::fresh() }),
+            waiting(SweepSessions),
         ] {
-            let waiting = [join(), join(), revoking, join(), join()];
-            assert_eq!(together(waiting.iter()), 3);
-            assert_eq!(together(waiting[3..].iter()), 2);
+            let all = [join(), join(), revoking, join(), join()];
+            assert_eq!(together(&all), 3);
+            assert_eq!(together(&all[3..]), 2);
         }
+    }
+
+    #[test]
+    fn the_rooms_of_a_batch_are_in_order_and_what_revokes_stays_last() {
+        let person = PersonId::fresh();
+        let rooms = [RoomId::fresh(), RoomId::fresh(), RoomId::fresh()];
+        let join = |room: usize| waiting(Join { person, room: rooms[room] });
+        let touch = waiting(TouchSession { session: SessionId::fresh() });
+        let mut batch = [join(2), join(1), touch, join(2), waiting(Leave { person, room: rooms[0] })];
+        sort_by_room(&mut batch);
+        let order: Vec<_> = batch.iter().map(|change| change.room()).collect();
+        assert_eq!(order, [None, Some(rooms[1]), Some(rooms[2]), Some(rooms[2]), Some(rooms[0])]);
     }
 }

@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
-    let app = open(config)?;
+    let app = open(config).await?;
     let upkeep = tokio::spawn({
         let hub = app.hub.clone();
         async move { hub.maintain().await }
@@ -45,7 +45,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Opens the data folder and wires chat, hub and policy.
-fn open(config: Config) -> anyhow::Result<App> {
+async fn open(config: Config) -> anyhow::Result<App> {
     config.data_dir.make()?;
     let secrets = Secrets::load_or_make(&config.data_dir)?;
     let mut options = tidings_chat::Options::new(config.data_dir.path(), clock());
@@ -53,7 +53,7 @@ fn open(config: Config) -> anyhow::Result<App> {
         tracing::warn!("rate limits are off: whoever has an account can overload this server");
         options.rates = Rates::unlimited();
     }
-    let chat = Chat::open(options).with_context(|| format!("cannot open the data folder {}", config.data_dir))?;
+    let chat = Chat::open(options).await.with_context(|| format!("cannot open the data folder {}", config.data_dir))?;
     let tokens = Arc::new(Tokens::new(&secrets.token_secret));
     let metrics = Arc::new(Metrics::new());
     let policy = Arc::new(LivePolicy::new(chat.clone(), ApplicationPolicy::new(tokens), metrics.clone()));

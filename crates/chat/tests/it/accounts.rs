@@ -5,13 +5,12 @@ use std::{collections::HashSet, net::IpAddr, time::Duration};
 use futures_util::future::join_all;
 use serde_json::json;
 use tidings_chat::{
-    Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword, Role, SetUpError,
-    SignInError, StartError,
+    Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword, OpenError, Options, Role,
+    SetUpError, SignInError,
     limits::{
         INVITE_LIFETIME, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS,
         SIGN_INS_PER_ACCOUNT,
     },
-    store::sqlite::OpenError,
 };
 
 use crate::world::{HOME, PASSWORD, Somebody, World, account_form, email, options, set_up_form, somebody};
@@ -23,7 +22,7 @@ async fn sign_in(world: &World, email: &str, password: &str) -> Result<Somebody,
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s28_of_many_who_set_up_at_once_one_wins() {
-    let world = World::new();
+    let world = World::new().await;
     let code = world.chat.set_up_code().await.unwrap().unwrap();
     let wrong = world.chat.set_up(set_up_form("not the code", "Eve")).await;
     assert!(matches!(wrong, Err(SetUpError::WrongCode)), "{wrong:?}");
@@ -47,7 +46,7 @@ async fn s28_of_many_who_set_up_at_once_one_wins() {
 
 #[tokio::test]
 async fn s28_each_start_has_another_set_up_code() {
-    let world = World::new();
+    let world = World::new().await;
     let before = world.chat.set_up_code().await.unwrap().unwrap();
     let world = world.restart().await;
     assert_ne!(world.chat.set_up_code().await.unwrap().unwrap().reveal(), before.reveal());
@@ -57,7 +56,7 @@ async fn s28_each_start_has_another_set_up_code() {
 
 #[tokio::test]
 async fn somebody_invited_lands_in_the_room_and_can_sign_in_again() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, invite) = world.set_up().await;
     let card = world.chat.look_up_invite(&invite, HOME).await.unwrap();
     assert_eq!((card.inviter.id, card.room_name.as_str()), (ana.id, "General"));
@@ -76,7 +75,7 @@ async fn somebody_invited_lands_in_the_room_and_can_sign_in_again() {
 
 #[tokio::test]
 async fn s29_a_renewed_revoked_or_expired_invite_is_dead_at_once() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, first) = world.set_up().await;
     let dead = async |code: &str| matches!(world.chat.look_up_invite(code, HOME).await, Err(LookUpError::Invalid));
     let second = world.chat.renew_room_invite(ana.id, general.id).await.unwrap();
@@ -95,7 +94,7 @@ async fn s29_a_renewed_revoked_or_expired_invite_is_dead_at_once() {
 
 #[tokio::test]
 async fn s26_an_unknown_address_and_a_wrong_password_look_the_same() {
-    let world = World::new();
+    let world = World::new().await;
     world.set_up().await;
     for (email, password) in [("ana@example.com", "wrong"), ("nobody@example.com", PASSWORD), ("no address", PASSWORD)]
     {
@@ -118,7 +117,7 @@ async fn s26_an_unknown_address_and_a_wrong_password_look_the_same() {
 
 #[tokio::test]
 async fn s26_guessing_has_to_wait_longer_each_time_whether_or_not_the_account_exists() {
-    let world = World::new();
+    let world = World::new().await;
     world.set_up().await;
     for email in ["ana@example.com", "nobody@example.com"] {
         for _ in 0..SIGN_INS_FREE_PER_ACCOUNT {
@@ -136,7 +135,7 @@ async fn s26_guessing_has_to_wait_longer_each_time_whether_or_not_the_account_ex
 
 #[tokio::test]
 async fn s26_one_address_that_tries_many_accounts_has_to_wait_too() {
-    let world = World::new();
+    let world = World::new().await;
     let from = |address: [u8; 4]| IpAddr::from(address);
     let mut refused = false;
     for i in 0..60 {
@@ -154,7 +153,7 @@ async fn s26_one_address_that_tries_many_accounts_has_to_wait_too() {
 
 #[tokio::test]
 async fn s26_a_stranger_who_guesses_keeps_nobody_from_signing_in_or_changing_the_password() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, ..) = world.set_up().await;
     let stranger = IpAddr::from([192, 0, 2, 1]);
     for minute in 0..8 {
@@ -175,7 +174,7 @@ async fn s26_a_stranger_who_guesses_keeps_nobody_from_signing_in_or_changing_the
 
 #[tokio::test]
 async fn s26_guessing_from_everywhere_has_its_bound_whether_or_not_the_account_exists() {
-    let world = World::new();
+    let world = World::new().await;
     world.set_up().await;
     for email in ["ana@example.com", "nobody@example.com"] {
         for i in 0..SIGN_INS_PER_ACCOUNT.burst {
@@ -192,7 +191,7 @@ async fn s26_guessing_from_everywhere_has_its_bound_whether_or_not_the_account_e
 
 #[tokio::test]
 async fn s26_attempts_refused_for_the_accounts_sake_count_for_the_address() {
-    let world = World::new();
+    let world = World::new().await;
     world.set_up().await;
     for _ in 0..SIGN_INS_FREE_PER_ADDRESS {
         sign_in(&world, "nobody@example.com", "wrong").await.err().unwrap();
@@ -203,7 +202,7 @@ async fn s26_attempts_refused_for_the_accounts_sake_count_for_the_address() {
 
 #[tokio::test]
 async fn s21_signing_out_closes_the_sockets_of_that_session_and_no_other() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
     let (mut first, mut second) = (world.browser(&ana).await, world.browser(&phone).await);
@@ -220,7 +219,7 @@ async fn s21_signing_out_closes_the_sockets_of_that_session_and_no_other() {
 
 #[tokio::test]
 async fn s21_a_handshake_made_before_signing_out_connects_nobody_afterwards() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, ..) = world.set_up().await;
     let signed_in = world.signed_in(&ana).await.unwrap();
     let session = signed_in.session.id;
@@ -232,7 +231,7 @@ async fn s21_a_handshake_made_before_signing_out_connects_nobody_afterwards() {
 
 #[tokio::test]
 async fn s21_a_new_password_ends_the_other_sessions_and_keeps_this_one() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, ..) = world.set_up().await;
     let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
     let (mut here, mut there) = (world.browser(&ana).await, world.browser(&phone).await);
@@ -250,13 +249,14 @@ async fn s21_a_new_password_ends_the_other_sessions_and_keeps_this_one() {
 #[tokio::test]
 async fn s22_a_password_set_on_the_command_line_reaches_the_sockets_of_a_running_server() {
     let interval = Duration::from_millis(20);
-    let world = World::with(|options| tidings_chat::Options { sweep_interval: interval, ..options });
+    let world = World::with(|options| tidings_chat::Options { sweep_interval: interval, ..options }).await;
     let (ana, ..) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     let given = options(world.dir.path(), &world.time);
-    let nowhere = Desk::open(&given.data_dir.join("mistyped"), given.clock.clone());
+    let mistyped = Options { data_dir: given.data_dir.join("mistyped"), ..given.clone() };
+    let nowhere = Desk::open(mistyped).await;
     assert!(matches!(nowhere, Err(OpenError::Files { .. })), "no second database is made by mistake");
-    let desk = Desk::open(&given.data_dir, given.clock).unwrap();
+    let desk = Desk::open(given).await.unwrap();
     assert_eq!(desk.people().await.unwrap()[0].name.as_str(), "Ana");
     let set = |email: &str| {
         let email = tidings_chat::Email::parse(email).unwrap();
@@ -274,7 +274,7 @@ async fn s22_a_password_set_on_the_command_line_reaches_the_sockets_of_a_running
 #[tokio::test]
 async fn s22_an_expired_session_loses_its_socket() {
     let interval = Duration::from_millis(20);
-    let world = World::with(|options| tidings_chat::Options { sweep_interval: interval, ..options });
+    let world = World::with(|options| tidings_chat::Options { sweep_interval: interval, ..options }).await;
     let (ana, ..) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     world.later(SESSION_IDLE);
@@ -284,7 +284,7 @@ async fn s22_an_expired_session_loses_its_socket() {
 
 #[tokio::test]
 async fn s23_people_see_their_sessions_and_when_each_was_used() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, ..) = world.set_up().await;
     world.later(Duration::from_secs(3600));
     let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
@@ -302,7 +302,7 @@ async fn s23_people_see_their_sessions_and_when_each_was_used() {
 async fn s63_posting_inviting_and_joining_have_their_limits() {
     let slow = Rate { burst: 2, per_second: 1.0 };
     let rates = Rates { posts: slow, memberships: slow, rooms: slow, invites: slow, typing: slow, codes: slow };
-    let world = World::with(|options| tidings_chat::Options { rates, ..options });
+    let world = World::with(|options| tidings_chat::Options { rates, ..options }).await;
     let (ana, general, invite) = world.set_up().await;
     let mut answers = HashSet::new();
     for _ in 0..3 {
@@ -328,7 +328,8 @@ async fn s63_making_and_revoking_invites_is_limited_and_reading_a_good_one_is_no
     let world = World::with(|options| tidings_chat::Options {
         rates: Rates { invites: slow, ..Rates::unlimited() },
         ..options
-    });
+    })
+    .await;
     let (ana, general, _) = world.set_up().await;
     for _ in 0..9 {
         world.chat.room_invite(ana.id, general.id).await.unwrap();
@@ -344,8 +345,8 @@ async fn s63_making_and_revoking_invites_is_limited_and_reading_a_good_one_is_no
 
 #[tokio::test]
 async fn a_data_directory_has_one_server() {
-    let world = World::new();
-    let error = Chat::open(options(world.dir.path(), &world.time)).err().expect("refused");
-    assert!(matches!(error, StartError::Open(OpenError::InUse(_))), "{error}");
+    let world = World::new().await;
+    let error = Chat::open(options(world.dir.path(), &world.time)).await.err().expect("refused");
+    assert!(matches!(error, OpenError::InUse(_)), "{error}");
     world.restart().await;
 }

@@ -13,7 +13,7 @@ fn code(answer: &Value) -> u64 {
 
 #[tokio::test]
 async fn a_connection_of_nobody_is_none_of_the_chats() {
-    let world = World::new();
+    let world = World::new().await;
     world.set_up().await;
     let mut browser = world.browser_with(ConnectionOptions::default());
     browser.tell(&json!({"id": 1, "connect": {}}));
@@ -22,7 +22,7 @@ async fn a_connection_of_nobody_is_none_of_the_chats() {
 
 #[tokio::test]
 async fn a_member_sees_who_is_in_the_room_and_who_comes_and_goes() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let mut browser = world.browser(&ana).await;
@@ -54,7 +54,7 @@ async fn a_member_sees_who_is_in_the_room_and_who_comes_and_goes() {
 
 #[tokio::test]
 async fn unknown_and_not_yours_get_the_same_answer() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, _, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let room = world.room(&ana, "Other").await;
@@ -80,7 +80,7 @@ async fn unknown_and_not_yours_get_the_same_answer() {
 
 #[tokio::test]
 async fn publishing_to_a_room_is_refused_also_for_members() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     browser.subscribe(general.id).await;
@@ -93,7 +93,7 @@ async fn publishing_to_a_room_is_refused_also_for_members() {
 
 #[tokio::test]
 async fn bad_posts_are_answered_with_what_is_wrong() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     let client_id = ClientId::fresh();
@@ -122,7 +122,7 @@ async fn bad_posts_are_answered_with_what_is_wrong() {
 
 #[tokio::test]
 async fn text_comes_back_byte_for_byte() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     browser.subscribe(general.id).await;
@@ -139,7 +139,8 @@ async fn outsiders_who_type_are_refused_each_time_and_not_counted() {
     let world = World::with(|options| {
         let rates = tidings_chat::limits::Rates::default();
         tidings_chat::Options { rates, ..options }
-    });
+    })
+    .await;
     let (ana, _, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let room = world.room(&ana, "Other").await;
@@ -158,7 +159,8 @@ async fn c4_25_typing_is_told_without_a_number_throttled_and_not_stored() {
     let world = World::with(|options| {
         let rates = tidings_chat::limits::Rates::default();
         tidings_chat::Options { rates, ..options }
-    });
+    })
+    .await;
     let (ana, general, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let mut reader = world.browser(&ben).await;
@@ -175,7 +177,7 @@ async fn c4_25_typing_is_told_without_a_number_throttled_and_not_stored() {
 
 #[tokio::test]
 async fn c4_23_a_persons_other_devices_learn_which_rooms_they_joined_and_left() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, _, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let (mut browser, mut others) = (world.browser(&ben).await, world.browser(&ana).await);
@@ -198,7 +200,7 @@ async fn c4_23_a_persons_other_devices_learn_which_rooms_they_joined_and_left() 
 
 #[tokio::test]
 async fn capability_3_10_the_history_of_a_room_is_lent_as_the_trait_and_its_type_has_no_public_name() {
-    let world = World::new();
+    let world = World::new().await;
     let (_, general, _) = world.set_up().await;
     let room = ChannelName::parse(&channel(general.id)).unwrap();
     let Source::External(history) = &world.chat.options(&room).history else { panic!("rooms keep their history") };

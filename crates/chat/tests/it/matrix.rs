@@ -1,7 +1,7 @@
 //! S34: everybody tries everything that concerns a room. A new operation does not compile before it has its row.
 
 use serde_json::{Value, json};
-use tidings_chat::{ClientId, InviteError, ManageError, Page, PageFrom, ReadError, RoomId};
+use tidings_chat::{ClientId, InviteError, ManageError, PageFrom, PageQuery, ReadError, RoomId};
 
 use crate::world::{Browser, Somebody, World, channel};
 
@@ -134,7 +134,7 @@ fn expected(operation: Operation, role: Role) -> Answer {
 
 #[tokio::test]
 async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
-    let world = World::new();
+    let world = World::new().await;
     let (admin, _, invite) = world.set_up().await;
     let creator = world.invited("Creator", &invite).await;
     let member = world.invited("Member", &invite).await;
@@ -177,7 +177,7 @@ async fn attempt(
 ) -> Answer {
     let (chat, name) = (&world.chat, channel(room));
     let said = world.say(victim, room, "hello").await.id;
-    let page = Page { from: PageFrom::End, limit: 10 };
+    let page = PageQuery { from: PageFrom::End, limit: 10 };
     let mut browser = world.browser(who).await;
     let post = json!({"room": room, "client_id": ClientId::fresh(), "body": "hello"});
     match operation {

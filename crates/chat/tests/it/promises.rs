@@ -5,15 +5,15 @@ use std::{collections::BTreeSet, time::Duration};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tidings_chat::{
-    ClientId, Page, PageFrom, PostError, ReadError, StoreError, limits::WRITES_WAITING_MAX,
-    store::sqlite::SqliteOptions,
+    ClientId, Database, PageFrom, PageQuery, PostError, ReadError, SqliteOptions, StoreError,
+    limits::WRITES_WAITING_MAX,
 };
 
 use crate::world::{World, channel, numbers};
 
 #[tokio::test]
 async fn g1_a_sender_is_answered_after_the_message_was_announced_and_stored() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     browser.subscribe(general.id).await;
@@ -32,7 +32,7 @@ async fn g1_a_sender_is_answered_after_the_message_was_announced_and_stored() {
 
 #[tokio::test]
 async fn a_sender_who_goes_away_changes_nothing() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     let client_id = ClientId::fresh();
     {
@@ -45,7 +45,7 @@ async fn a_sender_who_goes_away_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g2_a_hundred_repeats_of_a_send_post_one_message_before_and_after_a_restart() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     browser.subscribe(general.id).await;
@@ -71,7 +71,7 @@ async fn g2_a_hundred_repeats_of_a_send_post_one_message_before_and_after_a_rest
 async fn g3_all_readers_see_one_order_without_gaps_whoever_writes() {
     const WRITERS: usize = 8;
     const EACH: usize = 40;
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let mut readers = Vec::new();
@@ -104,7 +104,7 @@ async fn g3_all_readers_see_one_order_without_gaps_whoever_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g4_history_and_live_events_meet_without_gap_or_duplicate_while_others_write() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let writing = async {
@@ -130,7 +130,7 @@ async fn g4_history_and_live_events_meet_without_gap_or_duplicate_while_others_w
 
 #[tokio::test]
 async fn g4_a_resumed_reader_gets_exactly_what_was_missed_also_after_a_restart() {
-    let mut world = World::new();
+    let mut world = World::new().await;
     let (ana, general, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     for restarted in [false, true] {
@@ -157,7 +157,7 @@ async fn g4_a_resumed_reader_gets_exactly_what_was_missed_also_after_a_restart()
 
 #[tokio::test]
 async fn g4_who_missed_too_much_is_told_and_pages_up_to_the_live_events() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     join_all((0..400).map(|_| world.say(&ana, general.id, "hello"))).await;
     let mut browser = world.browser(&ana).await;
@@ -172,7 +172,7 @@ async fn g4_who_missed_too_much_is_told_and_pages_up_to_the_live_events() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g5_a_removed_member_receives_nothing_committed_afterwards() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, invite) = world.set_up().await;
     for round in 0..10 {
         let ben = world.invited(&format!("Ben{round}"), &invite).await;
@@ -182,7 +182,7 @@ async fn g5_a_removed_member_receives_nothing_committed_afterwards() {
         let writing = || join_all((0..20).map(|_| world.say(&ana, general.id, "hello")));
         let removing = world.chat.remove_member(ana.id, general.id, ben.id);
         let subscribing = late.resume(general.id, &general.epoch, offset);
-        let reading = world.chat.events(ben.id, general.id, Page { from: PageFrom::After(offset), limit: 200 });
+        let reading = world.chat.events(ben.id, general.id, PageQuery { from: PageFrom::After(offset), limit: 200 });
         let (_, removed, _, resumed, read) = tokio::join!(writing(), removing, writing(), subscribing, reading);
         removed.unwrap();
         world.say(&ana, general.id, "among ourselves").await;
@@ -205,7 +205,7 @@ async fn g5_a_removed_member_receives_nothing_committed_afterwards() {
 
 #[tokio::test]
 async fn g5_who_was_removed_is_out_by_every_route() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let mut browser = world.browser(&ben).await;
@@ -222,7 +222,7 @@ async fn g5_who_was_removed_is_out_by_every_route() {
     let post = json!({"room": general.id, "client_id": ClientId::fresh(), "body": "let me in"});
     assert_eq!(browser.rpc("post", post).await["error"]["code"], denied);
     assert_eq!(browser.rpc("typing", json!({"room": general.id})).await["error"]["code"], denied);
-    let page = Page { from: PageFrom::End, limit: 10 };
+    let page = PageQuery { from: PageFrom::End, limit: 10 };
     assert!(matches!(world.chat.events(ben.id, general.id, page).await, Err(ReadError::NotMember)));
     assert!(matches!(world.chat.messages(ben.id, general.id, page).await, Err(ReadError::NotMember)));
     assert!(world.chat.members(ben.id, general.id).await.unwrap().is_none());
@@ -231,9 +231,10 @@ async fn g5_who_was_removed_is_out_by_every_route() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_a_clear_error_that_loses_nothing_and_stops_nobody_for_long() {
     let world = World::with(|options| {
-        let database = SqliteOptions { pages_max: Some(120) };
+        let database = Database::Sqlite(SqliteOptions { pages_max: Some(120) });
         tidings_chat::Options { database, ..options }
-    });
+    })
+    .await;
     let (ana, general, _) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
     browser.subscribe(general.id).await;
@@ -269,7 +270,7 @@ async fn a_full_disk_is_a_clear_error_that_loses_nothing_and_stops_nobody_for_lo
 
 #[tokio::test]
 async fn when_too_many_writes_wait_the_next_is_told_to_try_again_and_the_others_are_stored() {
-    let world = World::new();
+    let world = World::new().await;
     let (ana, general, _) = world.set_up().await;
     // On one thread the writer gets no turn before all have asked.
     let answers =

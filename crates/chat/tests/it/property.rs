@@ -1,12 +1,14 @@
 //! The property that catches forgotten events: state fetched before + the events received = state fetched after.
+//!
+//! The same operations run on SQLite and on the store in plain maps, whose answers say what is right.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use serde_json::Value;
-use tidings_chat::{ClientId, Page, PageFrom, RoomCard, RoomId};
+use serde_json::{Value, json};
+use tidings_chat::{ClientId, Database, Invite, Options, PageFrom, PageQuery, Room, RoomCard, RoomId};
 
-use crate::world::{Browser, Somebody, World, channel};
+use crate::world::{Browser, HOME, Somebody, World, channel};
 
 #[derive(Debug, Clone)]
 enum Operation {
@@ -32,6 +34,23 @@ enum Operation {
     Create {
         person: usize,
     },
+    Invite {
+        person: usize,
+        room: usize,
+    },
+    RenewInvite {
+        person: usize,
+        room: usize,
+    },
+    RevokeInvite {
+        person: usize,
+        room: usize,
+    },
+    /// With the code of the room's invite that was seen last, good or dead.
+    AcceptInvite {
+        person: usize,
+        room: usize,
+    },
     /// The watcher fetches everything and starts anew from there.
     Fetch,
     /// The watcher's link is cut and it resumes.
@@ -49,7 +68,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => person.clone().prop_map(|person| Operation::RepeatTheLastPost { person }),
         2 => both.clone().prop_map(|(person, room)| Operation::Join { person, room }),
         1 => both.clone().prop_map(|(person, room)| Operation::Leave { person, room }),
-        1 => both.prop_map(|(person, room)| Operation::Remove { person, room }),
+        1 => both.clone().prop_map(|(person, room)| Operation::Remove { person, room }),
+        1 => both.clone().prop_map(|(person, room)| Operation::Invite { person, room }),
+        1 => both.clone().prop_map(|(person, room)| Operation::RenewInvite { person, room }),
+        1 => both.clone().prop_map(|(person, room)| Operation::RevokeInvite { person, room }),
+        1 => both.prop_map(|(person, room)| Operation::AcceptInvite { person, room }),
         1 => person.prop_map(|person| Operation::Create { person }),
         1 => Just(Operation::Fetch),
         1 => Just(Operation::Cut),
@@ -63,7 +86,10 @@ proptest! {
     fn state_fetched_before_and_the_events_received_are_the_state_fetched_after(
         operations in prop::collection::vec(operation(), 1..40)
     ) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(operations));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let sqlite = runtime.block_on(run(&operations, Database::default()));
+        let memory = runtime.block_on(run(&operations, Database::Memory));
+        prop_assert_eq!(sqlite.0, memory.0);
     }
 }
 
@@ -78,7 +104,7 @@ struct RoomState {
 impl RoomState {
     async fn fetch(world: &World, watcher: &Somebody, room: RoomId) -> Self {
         let members = world.chat.members(watcher.id, room).await.unwrap().unwrap();
-        let page = Page { from: PageFrom::After(0), limit: 200 };
+        let page = PageQuery { from: PageFrom::After(0), limit: 200 };
         let messages = world.chat.messages(watcher.id, room, page).await.unwrap().messages;
         let offset = world.chat.room(watcher.id, room).await.unwrap().unwrap().offset;
         Self {
@@ -128,8 +154,8 @@ async fn watch(world: &World, watcher: &Somebody, rooms: &[RoomId]) -> Browser {
     browser
 }
 
-async fn run(operations: Vec<Operation>) {
-    let world = World::new();
+async fn run(operations: &[Operation], database: Database) -> Transcript {
+    let world = World::with(|options| Options { database, ..options }).await;
     let (watcher, general, invite) = world.set_up().await;
     let mut people = Vec::new();
     for name in ["Ben", "Eva", "Leo"] {
@@ -137,6 +163,8 @@ async fn run(operations: Vec<Operation>) {
     }
     let rooms = [general.id, world.room(&watcher, "Other").await];
     let mut last_posts: Vec<Option<(RoomId, ClientId)>> = vec![None; PEOPLE];
+    let mut codes = [invite, "no code yet".to_owned()];
+    let mut transcript = Transcript::default();
 
     let ben = &people[0];
     let mut bens_browser = world.browser(ben).await;
@@ -148,30 +176,55 @@ async fn run(operations: Vec<Operation>) {
     }
 
     for operation in operations {
-        match operation {
+        match *operation {
             Operation::Post { person, room } => {
                 let client_id = ClientId::fresh();
                 // Refused to those who are no members, and then nothing may be announced.
-                if world.send(&people[person], rooms[room], client_id, "hello").await.is_ok() {
+                let posted = world.send(&people[person], rooms[room], client_id, "hello").await;
+                if posted.is_ok() {
                     last_posts[person] = Some((rooms[room], client_id));
                 }
+                transcript.answer(posted, |posted| json!([posted.id, posted.number, posted.time, posted.repeated]));
             }
             Operation::RepeatTheLastPost { person } => {
                 if let Some((room, client_id)) = last_posts[person] {
-                    world.send(&people[person], room, client_id, "hello").await.unwrap();
+                    let posted = world.send(&people[person], room, client_id, "hello").await.unwrap();
+                    assert!(posted.repeated);
+                    transcript.tell(json!([posted.id, posted.number, posted.time]));
                 }
             }
             Operation::Join { person, room } => {
-                world.chat.join_room(people[person].id, rooms[room]).await.unwrap();
+                let joined = world.chat.join_room(people[person].id, rooms[room]).await.unwrap();
+                transcript.tell(card(&joined));
             }
             Operation::Leave { person, room } => {
-                world.chat.leave_room(people[person].id, rooms[room]).await.ok();
+                transcript.answer(world.chat.leave_room(people[person].id, rooms[room]).await, |()| json!({}));
             }
             Operation::Remove { person, room } => {
-                world.chat.remove_member(watcher.id, rooms[room], people[person].id).await.ok();
+                let removed = world.chat.remove_member(watcher.id, rooms[room], people[person].id).await;
+                transcript.answer(removed, |()| json!({}));
             }
             Operation::Create { person } => {
-                world.room(&people[person], "One more").await;
+                transcript.tell(json!(world.room(&people[person], "One more").await));
+            }
+            Operation::Invite { person, room } => {
+                let invite = world.chat.room_invite(people[person].id, rooms[room]).await;
+                transcript.answer(invite, |invite| seen(&invite, &mut codes[room]));
+            }
+            Operation::RenewInvite { person, room } => {
+                let invite = world.chat.renew_room_invite(people[person].id, rooms[room]).await;
+                transcript.answer(invite, |invite| seen(&invite, &mut codes[room]));
+                let invite = world.chat.renew_room_invite(watcher.id, rooms[room]).await;
+                transcript.answer(invite, |invite| seen(&invite, &mut codes[room]));
+            }
+            Operation::RevokeInvite { person, room } => {
+                for who in [&people[person], &watcher] {
+                    transcript.answer(world.chat.revoke_room_invite(who.id, rooms[room]).await, |()| json!({}));
+                }
+            }
+            Operation::AcceptInvite { person, room } => {
+                let accepted = world.chat.accept_invite(people[person].id, &codes[room], HOME).await;
+                transcript.answer(accepted, |room| card(&room));
             }
             Operation::Fetch => {
                 // Subscribe first, then fetch, then drop by number what is in both.
@@ -202,7 +255,74 @@ async fn run(operations: Vec<Operation>) {
     let own = format!("user:{}", ben.id);
     bens_browser.all_in(&own).await.iter().for_each(|event| apply_to_rooms(&mut bens_rooms, event));
     assert_eq!(bens_rooms, rooms_of(&world, ben).await);
+
+    for reader in people.iter().chain([&watcher]) {
+        pages(&world, reader, &rooms, &mut transcript).await;
+    }
     world.chat.close().await;
+    transcript
+}
+
+/// Everything that one store answered, in words that another can answer too: identities are numbered as they appear.
+#[derive(Debug, Default)]
+struct Transcript(Vec<Value>, BTreeMap<String, usize>);
+
+impl Transcript {
+    fn answer<T, E: ToString>(&mut self, answer: Result<T, E>, told: impl FnOnce(T) -> Value) {
+        self.tell(answer.map_or_else(|error| json!({"error": error.to_string()}), told));
+    }
+
+    fn tell(&mut self, mut answer: Value) {
+        self.number_identities(&mut answer);
+        self.0.push(answer);
+    }
+
+    fn number_identities(&mut self, value: &mut Value) {
+        match value {
+            Value::String(text) if ClientId::parse(text).is_some() => {
+                let next = self.1.len();
+                let number = *self.1.entry(text.clone()).or_insert(next);
+                *value = json!({"identity": number});
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| self.number_identities(value)),
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.number_identities(value)),
+            _ => {}
+        }
+    }
+}
+
+/// A room as one person sees it; the name of its stream is random.
+fn card(room: &Room) -> Value {
+    let mut card = serde_json::to_value(RoomCard::from(room)).unwrap();
+    card["epoch"].take();
+    card
+}
+
+/// An invite, and whether it is the one that was seen last.
+fn seen(invite: &Invite, last: &mut String) -> Value {
+    let code = invite.code.reveal();
+    let same = last == code;
+    code.clone_into(last);
+    json!([same, invite.room, invite.created, invite.expires, invite.uses_max, invite.uses])
+}
+
+/// What there is to read, by one person, in pages of several sizes.
+async fn pages(world: &World, reader: &Somebody, rooms: &[RoomId], transcript: &mut Transcript) {
+    let all = world.chat.rooms(reader.id).await.unwrap();
+    transcript.tell(all.iter().map(card).collect());
+    let positions = [PageFrom::End, PageFrom::Before(4), PageFrom::After(0), PageFrom::After(2)];
+    for room in rooms {
+        let members = world.chat.members(reader.id, *room).await.unwrap().unwrap_or_default();
+        transcript.tell(
+            members.iter().map(|member| json!([member.id, member.name.as_str(), member.role.as_str()])).collect(),
+        );
+        for query in positions.into_iter().flat_map(|from| [1, 3, 200].map(|limit| PageQuery { from, limit })) {
+            let events = world.chat.events(reader.id, *room, query).await;
+            transcript.answer(events, |page| json!([page.events, page.offset, page.more]));
+            let messages = world.chat.messages(reader.id, *room, query).await;
+            transcript.answer(messages, |page| json!([page.messages, page.more]));
+        }
+    }
 }
 
 async fn epoch(world: &World, watcher: &Somebody, room: RoomId) -> String {

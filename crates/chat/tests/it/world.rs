@@ -14,7 +14,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_chat::{
-    Body, Chat, ClientId, Clock, Draft, Email, Entered, Name, NewAccount, NewPassword, Options, Page, PageFrom,
+    Body, Chat, ClientId, Clock, Draft, Email, Entered, Name, NewAccount, NewPassword, Options, PageFrom, PageQuery,
     PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic, limits::Rates,
 };
 use tidings_hub::{Connection, ConnectionOptions, Hub, Step};
@@ -47,13 +47,13 @@ pub(crate) fn options(dir: &Path, time: &Arc<AtomicI64>) -> Options {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
-        Self::with(|options| options)
+    pub(crate) async fn new() -> Self {
+        Self::with(|options| options).await
     }
 
-    pub(crate) fn with(change: impl FnOnce(Options) -> Options) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(Options) -> Options) -> Self {
         let (dir, time) = (tempfile::tempdir().unwrap(), Arc::new(AtomicI64::new(1_763_630_000_000)));
-        let chat = Chat::open(change(options(dir.path(), &time))).unwrap();
+        let chat = Chat::open(change(options(dir.path(), &time))).await.unwrap();
         let hub = hub_of(&chat);
         Self { chat, hub, time, dir }
     }
@@ -62,7 +62,7 @@ impl World {
     pub(crate) async fn restart(self) -> Self {
         let Self { chat, dir, time, .. } = self;
         chat.close().await;
-        let chat = Chat::open(options(dir.path(), &time)).unwrap();
+        let chat = Chat::open(options(dir.path(), &time)).await.unwrap();
         let hub = hub_of(&chat);
         Self { chat, hub, time, dir }
     }
@@ -114,7 +114,7 @@ impl World {
     pub(crate) async fn history_after(&self, reader: &Somebody, room: RoomId, after: u64) -> Vec<Value> {
         let (mut events, mut from) = (Vec::new(), after);
         loop {
-            let page = Page { from: PageFrom::After(from), limit: 50 };
+            let page = PageQuery { from: PageFrom::After(from), limit: 50 };
             let page = self.chat.events(reader.id, room, page).await.unwrap();
             events.extend(page.events.iter().map(|event| serde_json::to_value(event).unwrap()));
             from = page.events.last().map_or(from, |event| event.number);

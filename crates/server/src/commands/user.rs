@@ -7,7 +7,7 @@ use crate::data_dir::DataDir;
 use crate::serve::clock;
 use anyhow::{Context, bail, ensure};
 use std::io::{BufRead, IsTerminal};
-use tidings_chat::{Desk, Email, NewPassword};
+use tidings_chat::{Desk, Email, NewPassword, Options};
 
 pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     match args.command {
@@ -16,20 +16,22 @@ pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     }
 }
 
-fn desk(data_dir: &DataDir) -> anyhow::Result<Desk> {
+async fn desk(data_dir: &DataDir) -> anyhow::Result<Desk> {
     data_dir.ensure_there()?;
-    Desk::open(data_dir.path(), clock()).with_context(|| format!("cannot open the data folder {data_dir}"))
+    Desk::open(Options::new(data_dir.path(), clock()))
+        .await
+        .with_context(|| format!("cannot open the data folder {data_dir}"))
 }
 
 async fn list(data_dir: &DataDir) -> anyhow::Result<()> {
-    for person in desk(data_dir)?.people().await? {
+    for person in desk(data_dir).await?.people().await? {
         println!("{}\t{}\t{}", person.email.as_str(), person.role.as_str(), person.name.as_str());
     }
     Ok(())
 }
 
 async fn set_password(data_dir: &DataDir, email: &str) -> anyhow::Result<()> {
-    let desk = desk(data_dir)?;
+    let desk = desk(data_dir).await?;
     let email = Email::parse(email).context("this is not an e-mail address")?;
     let password = NewPassword::parse(&ask()?, &email).context("this password cannot be used")?;
     match desk.set_password(&email, password).await? {

@@ -13,9 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
-use tidings_chat::{
-    Body, BodyError, ClientId, Draft, Event, Message, MessageId, Page, PageFrom, PostError, ReadError, Time,
-};
+use tidings_chat::{Body, BodyError, ClientId, Draft, Event, Message, MessageId, PageFrom, PostError, ReadError, Time};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,7 +34,7 @@ struct PageQuery {
 }
 
 impl PageQuery {
-    fn page(&self) -> Result<Page, Problem> {
+    fn page(&self) -> Result<tidings_chat::PageQuery, Problem> {
         let from = match (self.before, self.after) {
             (None, None) => PageFrom::End,
             (Some(before), None) => PageFrom::Before(before),
@@ -49,7 +47,7 @@ impl PageQuery {
         if !(1..=PAGE_MAX).contains(&limit) {
             return Err(Problem::field("limit", "limit_out_of_range", format!("The limit is 1 to {PAGE_MAX}.")));
         }
-        Ok(Page { from, limit })
+        Ok(tidings_chat::PageQuery { from, limit })
     }
 }
 

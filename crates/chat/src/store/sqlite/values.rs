@@ -1,19 +1,27 @@
-//! How the chat's words are columns of SQLite: identities and digests as blobs, times as integers, roles as text.
+//! How the chat's words are columns of SQLite: identities and digests as blobs, times as integers, roles as text; and
+//! how SQLite's errors are the store's.
 
 use rusqlite::{
-    Row, ToSql,
+    ErrorCode, Row, ToSql,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 
 use crate::{
-    events::Who,
-    ids::{ClientId, MessageId, PersonId, RoomId, SessionId},
-    names::{Email, Name, Topic},
-    people::{Person, Role},
-    rooms::Room,
-    secrets::Digested,
-    time::Time,
+    model::{
+        ClientId, Code, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId, Role, Room, RoomId,
+        SecretDigest, Session, SessionId, StoredInvite, Time, Topic, Who,
+    },
+    store::StoreError,
 };
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
+pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+        _ => StoreError::Failed(error.to_string()),
+    }
+}
 
 macro_rules! id_column {
     ($($id:ident),*) => {$(
@@ -33,7 +41,7 @@ macro_rules! id_column {
 
 id_column!(PersonId, SessionId, RoomId, MessageId, ClientId);
 
-impl ToSql for Digested {
+impl ToSql for SecretDigest {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(ValueRef::Blob(&self.0)))
     }
@@ -106,4 +114,62 @@ pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
 
 pub(super) fn who(row: &Row<'_>) -> rusqlite::Result<Who> {
     Ok(Who { id: row.get(0)?, name: row.get(1)? })
+}
+
+/// The columns that [`session`] reads.
+pub(super) const SESSION: &str = "s.id, s.created, s.last_seen, s.user_agent";
+
+pub(super) fn session(row: &Row<'_>, first: usize) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: row.get(first)?,
+        created: row.get(first + 1)?,
+        last_seen: row.get(first + 2)?,
+        user_agent: row.get(first + 3)?,
+    })
+}
+
+/// The columns that [`invite`] reads.
+pub(super) const INVITE: &str = "i.code, i.room, i.created, i.expires, i.uses_max, i.uses, i.revoked IS NOT NULL";
+
+pub(super) fn invite(row: &Row<'_>) -> rusqlite::Result<StoredInvite> {
+    let invite = Invite {
+        code: Code::stored(row.get(0)?),
+        room: row.get(1)?,
+        created: row.get(2)?,
+        expires: row.get(3)?,
+        uses_max: row.get(4)?,
+        uses: row.get(5)?,
+    };
+    Ok(StoredInvite { invite, revoked: row.get(6)? })
+}
+
+/// The columns that [`message`] reads.
+pub(super) const MESSAGE: &str = "p.id, p.name, m.id, m.room, m.number, m.client_id, m.body, m.time";
+
+pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    Ok(Message {
+        author: who(row)?,
+        id: row.get(2)?,
+        room: row.get(3)?,
+        number: number(row, 4)?,
+        client_id: row.get(5)?,
+        body: row.get(6)?,
+        time: row.get(7)?,
+    })
+}
+
+/// A row of an event, joined with its subject and, if it has one, its message: [`MESSAGE`] comes first.
+pub(super) struct EventColumns<'a>(pub(super) &'a Row<'a>);
+
+impl EventRow for EventColumns<'_> {
+    type Error = rusqlite::Error;
+
+    fn member(&self) -> rusqlite::Result<Who> {
+        who(self.0)
+    }
+
+    /// The subject of a posted message is its author.
+    fn message(&self) -> rusqlite::Result<Message> {
+        message(self.0)
+    }
 }

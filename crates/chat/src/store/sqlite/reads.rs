@@ -3,23 +3,14 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{
-    EventPage, MessagePage, Page, PageFrom,
-    changes::member,
-    values::{PERSON, ROOM, number, person, room, signed, who},
+use super::values::{
+    EventColumns, INVITE, MESSAGE, PERSON, ROOM, SESSION, invite as invite_row, message, number, person, room,
+    session as session_row, signed, who,
 };
-use crate::{
-    events::{Event, EventKind, Message, Who},
-    ids::{MessageId, PersonId, RoomId, SessionId},
-    invites::{Invite, InviteCard},
-    limits::{SESSION_IDLE, SESSION_LIFETIME},
-    names::{Email, Name},
-    passwords::StoredHash,
-    people::{Credentials, Person, Role},
-    rooms::{Member, MemberRole, Room},
-    secrets::{Code, Digested},
-    sessions::{Session, SignedIn},
-    time::Time,
+use crate::model::{
+    Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message, MessageId,
+    MessagePage, Name, PageFrom, PageQuery, Person, PersonId, Room, RoomId, SecretDigest, Session, SessionId, SignedIn,
+    StoredHash, StoredInvite, Time, Who,
 };
 
 pub(super) fn is_set_up(db: &Connection) -> rusqlite::Result<bool> {
@@ -42,82 +33,84 @@ pub(super) fn credentials(db: &Connection, email: &Email) -> rusqlite::Result<Op
         .optional()
 }
 
-pub(super) fn session(db: &Connection, token: Digested, now: Time) -> rusqlite::Result<Option<SignedIn>> {
-    db.prepare_cached(&format!(
-        "SELECT {PERSON}, s.id, s.created, s.last_seen, s.user_agent FROM sessions s JOIN people p ON p.id = s.person
-        WHERE s.token = ?1 AND s.ended IS NULL AND s.last_seen > ?2 AND s.created > ?3"
-    ))?
-    .query_row(params![token, now.minus(SESSION_IDLE), now.minus(SESSION_LIFETIME)], |row| {
-        Ok(SignedIn { person: person(row)?, session: session_at(row, 4)? })
-    })
-    .optional()
+pub(super) fn session(db: &Connection, token: SecretDigest, now: Time) -> rusqlite::Result<Option<SignedIn>> {
+    let signed_in = db
+        .prepare_cached(&format!(
+            "SELECT {PERSON}, {SESSION} FROM sessions s JOIN people p ON p.id = s.person
+            WHERE s.token = ?1 AND s.ended IS NULL"
+        ))?
+        .query_row([token], |row| Ok(SignedIn { person: person(row)?, session: session_row(row, 4)? }))
+        .optional()?;
+    Ok(signed_in.filter(|who| who.session.is_fresh(now)))
 }
 
 pub(super) fn session_is_open(db: &Connection, session: SessionId, now: Time) -> rusqlite::Result<bool> {
-    db.prepare_cached(
-        "SELECT EXISTS (
-            SELECT 1 FROM sessions WHERE id = ?1 AND ended IS NULL AND last_seen > ?2 AND created > ?3
-        )",
-    )?
-    .query_row(params![session, now.minus(SESSION_IDLE), now.minus(SESSION_LIFETIME)], |row| row.get(0))
+    let session = db
+        .prepare_cached(&format!("SELECT {SESSION} FROM sessions s WHERE s.id = ?1 AND s.ended IS NULL"))?
+        .query_row([session], |row| session_row(row, 0))
+        .optional()?;
+    Ok(session.is_some_and(|session| session.is_fresh(now)))
 }
 
 pub(super) fn sessions(db: &Connection, person: PersonId, now: Time) -> rusqlite::Result<Vec<Session>> {
-    db.prepare_cached(
-        "SELECT id, created, last_seen, user_agent FROM sessions
-        WHERE person = ?1 AND ended IS NULL AND last_seen > ?2 AND created > ?3 ORDER BY last_seen DESC, id DESC",
-    )?
-    .query_map(params![person, now.minus(SESSION_IDLE), now.minus(SESSION_LIFETIME)], |row| session_at(row, 0))?
-    .collect()
-}
-
-fn session_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Session> {
-    Ok(Session {
-        id: row.get(first)?,
-        created: row.get(first + 1)?,
-        last_seen: row.get(first + 2)?,
-        user_agent: row.get(first + 3)?,
-    })
+    let mut sessions: Vec<_> = db
+        .prepare_cached(&format!(
+            "SELECT {SESSION} FROM sessions s WHERE s.person = ?1 AND s.ended IS NULL
+            ORDER BY s.last_seen DESC, s.id DESC"
+        ))?
+        .query_map([person], |row| session_row(row, 0))?
+        .collect::<Result<_, _>>()?;
+    sessions.retain(|session| session.is_fresh(now));
+    Ok(sessions)
 }
 
 pub(super) fn sessions_ended(db: &Connection, since: Time) -> rusqlite::Result<Vec<SessionId>> {
     db.prepare_cached("SELECT id FROM sessions WHERE ended >= ?1")?.query_map([since], |row| row.get(0))?.collect()
 }
 
-pub(super) fn invite(db: &Connection, code: Digested, now: Time) -> rusqlite::Result<Option<InviteCard>> {
-    db.prepare_cached(
-        "SELECT p.id, p.name, r.id, r.name FROM invites i JOIN people p ON p.id = i.inviter JOIN rooms r ON r.id = i.room
-        WHERE i.digest = ?1 AND i.revoked IS NULL AND i.expires > ?2 AND i.uses < i.uses_max",
-    )?
-    .query_row(params![code, now], |row| {
-        Ok(InviteCard { inviter: who(row)?, room: row.get(2)?, room_name: Name::stored(row.get(3)?) })
-    })
+pub(super) fn invite_card(db: &Connection, code: SecretDigest, now: Time) -> rusqlite::Result<Option<InviteCard>> {
+    let found = db
+        .prepare_cached(&format!(
+            "SELECT {INVITE}, p.id, p.name, r.name FROM invites i
+            JOIN people p ON p.id = i.inviter JOIN rooms r ON r.id = i.room WHERE i.digest = ?1"
+        ))?
+        .query_row([code], |row| {
+            let inviter = Who { id: row.get(7)?, name: row.get(8)? };
+            Ok((invite_row(row)?, inviter, Name::stored(row.get(9)?)))
+        })
+        .optional()?;
+    Ok(found.filter(|(stored, ..)| stored.is_good(now)).map(|(stored, inviter, room_name)| InviteCard {
+        inviter,
+        room: stored.invite.room,
+        room_name,
+    }))
+}
+
+pub(super) fn invite(db: &Connection, code: SecretDigest) -> rusqlite::Result<Option<StoredInvite>> {
+    db.prepare_cached(&format!("SELECT {INVITE} FROM invites i WHERE i.digest = ?1"))?
+        .query_row([code], invite_row)
+        .optional()
+}
+
+pub(super) fn invite_of(db: &Connection, room: RoomId) -> rusqlite::Result<Option<StoredInvite>> {
+    // A room has one; were there others, they would be dead.
+    db.prepare_cached(&format!(
+        "SELECT {INVITE} FROM invites i WHERE i.room = ?1 ORDER BY i.revoked IS NOT NULL LIMIT 1"
+    ))?
+    .query_row([room], invite_row)
     .optional()
 }
 
-/// The room's invite if it is good and the person is a member; the change that makes one looks the same way.
 pub(super) fn room_invite(
     db: &Connection,
     room: RoomId,
     person: PersonId,
     now: Time,
 ) -> rusqlite::Result<Option<Invite>> {
-    db.prepare_cached(
-        "SELECT code, created, expires, uses_max, uses FROM invites
-        WHERE room = ?1 AND revoked IS NULL AND expires > ?3 AND uses < uses_max
-        AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = ?1 AND m.person = ?2)",
-    )?
-    .query_row(params![room, person, now], |row| {
-        Ok(Invite {
-            code: Code::stored(row.get(0)?),
-            room,
-            created: row.get(1)?,
-            expires: row.get(2)?,
-            uses_max: row.get(3)?,
-            uses: row.get(4)?,
-        })
-    })
-    .optional()
+    if member(db, room, person)?.is_none() {
+        return Ok(None);
+    }
+    Ok(invite_of(db, room)?.and_then(|stored| stored.if_good(now)))
 }
 
 pub(super) fn rooms(db: &Connection, person: PersonId) -> rusqlite::Result<Vec<Room>> {
@@ -142,15 +135,19 @@ pub(super) fn members(db: &Connection, room: RoomId, reader: PersonId) -> rusqli
         WHERE m.room = ?1 ORDER BY p.name COLLATE NOCASE, p.id",
     )?
     .query_map([room], |row| {
-        let role = match (row.get(2)?, row.get(3)?) {
-            (Role::Admin, _) => MemberRole::Admin,
-            (Role::Member, true) => MemberRole::Creator,
-            (Role::Member, false) => MemberRole::Member,
-        };
+        let role = MemberRole::of(row.get(2)?, row.get(3)?);
         Ok(Member { id: row.get(0)?, name: Name::stored(row.get(1)?), role })
     })?
     .collect::<Result<_, _>>()
     .map(Some)
+}
+
+pub(super) fn member(db: &Connection, room: RoomId, person: PersonId) -> rusqlite::Result<Option<Who>> {
+    db.prepare_cached(
+        "SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person WHERE m.room = ?1 AND m.person = ?2",
+    )?
+    .query_row(params![room, person], who)
+    .optional()
 }
 
 /// How a page is asked of SQLite: strictly between two numbers, in one direction, and one row more than wanted, to know
@@ -163,7 +160,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(page: Page) -> Self {
+    fn of(page: PageQuery) -> Self {
         let wanted = page.limit as usize;
         match page.from {
             PageFrom::End => Self { above: 0, below: i64::MAX, wanted, descending: true },
@@ -195,7 +192,7 @@ pub(super) fn events(
     db: &Connection,
     room: RoomId,
     reader: Option<PersonId>,
-    page: Page,
+    page: PageQuery,
 ) -> rusqlite::Result<Option<EventPage>> {
     if let Some(reader) = reader
         && member(db, room, reader)?.is_none()
@@ -213,7 +210,7 @@ pub(super) fn events(
     let bounds = Bounds::of(page);
     let rows = db
         .prepare_cached(&format!(
-            "SELECT p.id, p.name, e.number, e.kind, e.time, m.id, m.client_id, m.body FROM room_events e
+            "SELECT {MESSAGE}, e.number, e.kind, e.time FROM room_events e
             JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message
             WHERE e.room = ?1 AND e.number > ?2 AND e.number < ?3 ORDER BY e.number {} LIMIT ?4",
             bounds.order()
@@ -225,35 +222,15 @@ pub(super) fn events(
 }
 
 fn event(row: &Row<'_>, room: RoomId) -> rusqlite::Result<Event> {
-    let (number, time) = (number(row, 2)?, row.get(4)?);
-    let kind = match row.get_ref(3)?.as_str()? {
-        "room.created" => EventKind::RoomCreated { member: who(row)? },
-        "member.joined" => EventKind::MemberJoined { member: who(row)? },
-        "member.left" => EventKind::MemberLeft { member: who(row)? },
-        _ => {
-            let message = Message {
-                id: row.get(5)?,
-                room,
-                number,
-                client_id: row.get(6)?,
-                author: who(row)?,
-                body: row.get(7)?,
-                time,
-            };
-            EventKind::MessagePosted { message }
-        }
-    };
-    Ok(Event { room, number, time, kind })
+    let kind = EventKind::read(row.get_ref(9)?.as_str()?, &EventColumns(row))?;
+    Ok(Event { room, number: number(row, 8)?, time: row.get(10)?, kind })
 }
-
-const MESSAGE: &str = "SELECT p.id, p.name, m.id, m.room, m.number, m.client_id, m.body, m.time
-    FROM messages m JOIN people p ON p.id = m.author";
 
 pub(super) fn messages(
     db: &Connection,
     room: RoomId,
     reader: PersonId,
-    page: Page,
+    page: PageQuery,
 ) -> rusqlite::Result<Option<MessagePage>> {
     if member(db, room, reader)?.is_none() {
         return Ok(None);
@@ -261,7 +238,8 @@ pub(super) fn messages(
     let bounds = Bounds::of(page);
     let rows = db
         .prepare_cached(&format!(
-            "{MESSAGE} WHERE m.room = ?1 AND m.number > ?2 AND m.number < ?3 ORDER BY m.number {} LIMIT ?4",
+            "SELECT {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
+            WHERE m.room = ?1 AND m.number > ?2 AND m.number < ?3 ORDER BY m.number {} LIMIT ?4",
             bounds.order()
         ))?
         .query_map(params![room, bounds.above, bounds.below, bounds.rows()], message)?
@@ -279,19 +257,9 @@ pub(super) fn message_of(
     if member(db, room, reader)?.is_none() {
         return Ok(None);
     }
-    db.prepare_cached(&format!("{MESSAGE} WHERE m.id = ?1 AND m.room = ?2"))?
-        .query_row(params![id, room], message)
-        .optional()
-}
-
-fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
-    Ok(Message {
-        author: Who { id: row.get(0)?, name: row.get(1)? },
-        id: row.get(2)?,
-        room: row.get(3)?,
-        number: number(row, 4)?,
-        client_id: row.get(5)?,
-        body: row.get(6)?,
-        time: row.get(7)?,
-    })
+    db.prepare_cached(&format!(
+        "SELECT {MESSAGE} FROM messages m JOIN people p ON p.id = m.author WHERE m.id = ?1 AND m.room = ?2"
+    ))?
+    .query_row(params![id, room], message)
+    .optional()
 }

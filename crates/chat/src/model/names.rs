@@ -49,7 +49,7 @@ impl Name {
         if name.chars().all(is_invisible) { Err(NameError::Empty) } else { Ok(Self(name)) }
     }
 
-    /// The name.
+    /// As it is shown: trimmed, on one line.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -69,7 +69,7 @@ impl Topic {
         line(text, TOPIC_CHARS_MAX).map(Self)
     }
 
-    /// The topic.
+    /// As it is shown: trimmed, on one line.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -94,7 +94,7 @@ impl Email {
         if valid { Ok(Self(email)) } else { Err(EmailError) }
     }
 
-    /// The address.
+    /// In the one form that identifies the account.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -129,7 +129,7 @@ fn line(text: &str, chars_max: usize) -> Result<String, NameError> {
 }
 
 /// Takes no room on the screen: white space of all kinds, joiners, marks of direction, the soft hyphen.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 

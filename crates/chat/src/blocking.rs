@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 /// Runs blocking work on the runtime's blocking threads, a few at a time.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub(crate) struct BlockingPool {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
 }
@@ -22,7 +22,7 @@ pub(crate) enum PoolError {
     Unfinished,
 }
 
-impl Pool {
+impl BlockingPool {
     pub(crate) fn new(running_max: usize, waiting_max: usize) -> Self {
         Self {
             running: Arc::new(Semaphore::new(running_max)),
@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn when_enough_is_waiting_the_next_is_told_to_try_again() {
-        let pool = Arc::new(Pool::new(1, 1));
+        let pool = Arc::new(BlockingPool::new(1, 1));
         let (release, held) = mpsc::channel::<()>();
         let (started, running) = tokio::sync::oneshot::channel();
         let first = tokio::spawn({
@@ -78,7 +78,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_panics_gives_its_place_back() {
-        let pool = Pool::new(1, 0);
+        let pool = BlockingPool::new(1, 0);
         assert_eq!(pool.run(|| panic!("on purpose")).await, Err::<(), _>(PoolError::Unfinished));
         assert_eq!(pool.run(|| 1).await, Ok(1));
     }

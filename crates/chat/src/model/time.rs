@@ -60,7 +60,7 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// The moment it is.
+    /// What it shows at this moment.
     #[must_use]
     pub fn now(&self) -> Time {
         (self.0)()

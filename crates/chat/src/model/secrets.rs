@@ -16,7 +16,7 @@ const CODE_BYTES: usize = 16;
 
 /// SHA-256 of a secret: what is stored, and by which it is found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digested(pub(crate) [u8; 32]);
+pub(crate) struct SecretDigest(pub(crate) [u8; 32]);
 
 /// The secret of a session, as the cookie carries it: 43 characters of URL-safe base64.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ impl Token {
         &self.0
     }
 
-    pub(crate) fn digest(&self) -> Digested {
+    pub(crate) fn digest(&self) -> SecretDigest {
         digest(&self.0)
     }
 }
@@ -57,7 +57,7 @@ impl Code {
         &self.0
     }
 
-    pub(crate) fn digest(&self) -> Digested {
+    pub(crate) fn digest(&self) -> SecretDigest {
         digest(&self.0)
     }
 
@@ -69,8 +69,8 @@ impl Code {
 
 /// SHA-256 of a secret that a client sent. Looking up by it tells nothing by its timing: the digest of a guess is as good
 /// as random.
-pub(crate) fn digest(secret: &str) -> Digested {
-    Digested(Sha256::digest(secret.as_bytes()).into())
+pub(crate) fn digest(secret: &str) -> SecretDigest {
+    SecretDigest(Sha256::digest(secret.as_bytes()).into())
 }
 
 fn random<const BYTES: usize>() -> String {
@@ -98,9 +98,9 @@ impl fmt::Debug for Code {
     }
 }
 
-impl fmt::Debug for Digested {
+impl fmt::Debug for SecretDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digested(…)")
+        f.write_str("SecretDigest(…)")
     }
 }
 

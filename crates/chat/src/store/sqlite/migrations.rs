@@ -2,8 +2,6 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::sqlite::OpenError;
-
 /// Marks a database file as ours ("Tdng").
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
@@ -96,12 +94,24 @@ const STEPS: [&str; 1] = ["
     ) STRICT, WITHOUT ROWID;
     "];
 
-fn newest() -> u32 {
+/// What became of the schema.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Schema {
+    /// It is the newest that we know.
+    Newest,
+    /// A newer program has written the database; nothing was changed.
+    Newer { found: u32 },
+    /// Another program has; nothing was changed.
+    Foreign,
+}
+
+/// The version that this program writes.
+pub(super) fn newest() -> u32 {
     u32::try_from(STEPS.len()).expect("there are few versions")
 }
 
 /// Brings the database to the newest version, each step in a transaction of its own.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Schema> {
     loop {
         // The version is read under the write lock: another process may be migrating at the same time.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -109,12 +119,12 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
         let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if application != APPLICATION_ID && (tables > 0 || version > 0) {
-            return Err(OpenError::Foreign);
+            return Ok(Schema::Foreign);
         }
         if version > newest() {
-            return Err(OpenError::Newer { found: version, known: newest() });
+            return Ok(Schema::Newer { found: version });
         }
-        let Some(step) = STEPS.get(version as usize) else { return Ok(()) };
+        let Some(step) = STEPS.get(version as usize) else { return Ok(Schema::Newest) };
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", version + 1)?;
@@ -129,8 +139,8 @@ mod tests {
     #[test]
     fn migrating_twice_changes_nothing() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection).unwrap();
-        migrate(&mut connection).unwrap();
+        assert_eq!(migrate(&mut connection).unwrap(), Schema::Newest);
+        assert_eq!(migrate(&mut connection).unwrap(), Schema::Newest);
         let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, newest());
     }
@@ -140,14 +150,13 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", newest() + 1).unwrap();
-        let error = migrate(&mut connection).unwrap_err();
-        assert!(matches!(error, OpenError::Newer { .. }), "{error}");
+        assert_eq!(migrate(&mut connection).unwrap(), Schema::Newer { found: newest() + 1 });
     }
 
     #[test]
     fn s69_another_programs_database_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE theirs (id INTEGER)").unwrap();
-        assert!(matches!(migrate(&mut connection), Err(OpenError::Foreign)));
+        assert_eq!(migrate(&mut connection).unwrap(), Schema::Foreign);
     }
 }

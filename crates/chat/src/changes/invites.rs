@@ -1,0 +1,149 @@
+//! A room's one invite is made, renewed, revoked and accepted.
+
+use super::rooms::{ManageRefusal, enter, may_manage, room_added, unknown_person};
+use crate::{
+    limits::{INVITE_LIFETIME, INVITE_USES_MAX},
+    model::{Code, Invite, PersonId, Room, RoomId, SecretDigest, Time},
+    store::{
+        Applied, Change,
+        ChangeError::{self, Refused},
+        StoreError, Tables,
+    },
+};
+
+/// There is no such invite, or it is used up, expired, revoked or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the invite is not valid")]
+pub(crate) struct InviteInvalid;
+
+/// The room's invite: the present one if it is good, else a new one with this code. After one that was revoked only who
+/// may renew it gets a new one.
+#[derive(Debug, Clone)]
+pub(crate) struct CurrentInvite {
+    /// Must be a member.
+    pub(crate) person: PersonId,
+    pub(crate) room: RoomId,
+    /// Of the new one.
+    pub(crate) code: Code,
+}
+
+impl Change for CurrentInvite {
+    type Answer = Invite;
+    type Refusal = ManageRefusal;
+
+    fn room(&self) -> Option<RoomId> {
+        Some(self.room)
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Invite>, ChangeError<ManageRefusal>> {
+        tables.member(self.room, self.person)?.ok_or(Refused(ManageRefusal::NotMember))?;
+        let invite = match tables.invite_of(self.room)? {
+            Some(stored) if stored.is_good(now) => stored.invite,
+            dead => {
+                // An invite that ran out may be followed by another; a revocation is undone by who may revoke.
+                if dead.is_some_and(|stored| stored.revoked) {
+                    may_manage(tables, self.person, self.room)?;
+                }
+                make_invite(tables, self.person, self.room, &self.code, now)?
+            }
+        };
+        Ok(Applied::quietly(invite))
+    }
+}
+
+/// A new invite in the place of the room's present one, which is dead at once and forgotten.
+#[derive(Debug, Clone)]
+pub(crate) struct RenewInvite {
+    /// Must be the creator, while a member, or an administrator.
+    pub(crate) person: PersonId,
+    pub(crate) room: RoomId,
+    pub(crate) code: Code,
+}
+
+impl Change for RenewInvite {
+    type Answer = Invite;
+    type Refusal = ManageRefusal;
+
+    fn room(&self) -> Option<RoomId> {
+        Some(self.room)
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Invite>, ChangeError<ManageRefusal>> {
+        may_manage(tables, self.person, self.room)?;
+        Ok(Applied::quietly(make_invite(tables, self.person, self.room, &self.code, now)?))
+    }
+}
+
+/// The room's invite is dead; it is remembered as revoked until there is a new one.
+#[derive(Debug, Clone)]
+pub(crate) struct RevokeInvite {
+    /// Must be the creator, while a member, or an administrator.
+    pub(crate) person: PersonId,
+    pub(crate) room: RoomId,
+}
+
+impl Change for RevokeInvite {
+    type Answer = ();
+    type Refusal = ManageRefusal;
+
+    fn room(&self) -> Option<RoomId> {
+        Some(self.room)
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<ManageRefusal>> {
+        may_manage(tables, self.person, self.room)?;
+        tables.revoke_invite(self.room, now)?;
+        Ok(Applied::quietly(()))
+    }
+}
+
+/// Somebody with an account joins the room of an invite.
+#[derive(Debug, Clone)]
+pub(crate) struct AcceptInvite {
+    pub(crate) invite: SecretDigest,
+    pub(crate) person: PersonId,
+}
+
+impl Change for AcceptInvite {
+    type Answer = Room;
+    type Refusal = InviteInvalid;
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Room>, ChangeError<InviteInvalid>> {
+        let room = invited_to(tables, self.invite, self.person, now)?.ok_or(Refused(InviteInvalid))?;
+        if room.is_member {
+            // Whoever is in the room already uses nothing up.
+            return Ok(Applied::quietly(room));
+        }
+        let person = tables.person(self.person)?.ok_or_else(unknown_person)?;
+        tables.use_invite(self.invite)?;
+        let (room, joined) = enter(tables, &person, room, now)?;
+        Ok(room_added(self.person, room, joined))
+    }
+}
+
+/// The room that a good invite leads to, as `person` sees it.
+pub(super) fn invited_to(
+    tables: &dyn Tables,
+    invite: SecretDigest,
+    person: PersonId,
+    now: Time,
+) -> Result<Option<Room>, StoreError> {
+    match tables.invite(invite)?.and_then(|stored| stored.if_good(now)) {
+        Some(invite) => tables.room(invite.room, person),
+        None => Ok(None),
+    }
+}
+
+/// A room has one invite, good or dead: what was there before would never be looked at again.
+pub(super) fn make_invite(
+    tables: &mut dyn Tables,
+    inviter: PersonId,
+    room: RoomId,
+    code: &Code,
+    now: Time,
+) -> Result<Invite, StoreError> {
+    let expires = now.plus(INVITE_LIFETIME);
+    let invite = Invite { code: code.clone(), room, created: now, expires, uses_max: INVITE_USES_MAX, uses: 0 };
+    tables.replace_invite(inviter, &invite)?;
+    Ok(invite)
+}

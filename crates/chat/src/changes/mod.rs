@@ -1,0 +1,18 @@
+//! The changes of the chat and their rules: who may do what, and what follows from it.
+//!
+//! Each is a type that says its answer and what it can be refused for, and decides inside the transaction, over the
+//! store's [`Tables`](crate::store::Tables). They know no statement of any database, no clock, and nobody who waits.
+
+mod invites;
+mod messages;
+mod people;
+mod rooms;
+mod sessions;
+
+pub(crate) use invites::{AcceptInvite, CurrentInvite, InviteInvalid, RenewInvite, RevokeInvite};
+pub(crate) use messages::{Post, PostRefusal};
+pub(crate) use people::{
+    AlreadySetUp, CreateAccount, CreateAccountRefusal, NoSuchPerson, Rehash, SetPassword, SetUpServer,
+};
+pub(crate) use rooms::{CreateRoom, Join, Leave, ManageRefusal, NotMember, Remove, TooManyRooms};
+pub(crate) use sessions::{EndSession, NoSuchSession, OpenSession, PasswordChanged, SweepSessions, TouchSession};

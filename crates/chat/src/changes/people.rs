@@ -1,0 +1,158 @@
+//! Accounts are made, and passwords changed.
+
+use std::convert::Infallible;
+
+use super::{
+    invites::{invited_to, make_invite},
+    rooms::{enter, make_room},
+    sessions::end_all,
+};
+use crate::{
+    model::{
+        Code, Invite, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room, RoomId, SecretDigest, SessionId,
+        StoredHash, Time,
+    },
+    store::{
+        Applied, Change,
+        ChangeError::{self, Refused},
+        Tables,
+    },
+};
+
+/// The first account exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("already set up")]
+pub(crate) struct AlreadySetUp;
+
+/// There is no such person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such person")]
+pub(crate) struct NoSuchPerson;
+
+/// Why an account was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CreateAccountRefusal {
+    /// There is no such invite, or it is used up, expired, revoked or replaced.
+    #[error("the invite is not valid")]
+    InviteInvalid,
+    /// There is an account with this address.
+    #[error("the address has an account")]
+    EmailTaken,
+}
+
+/// The first account, as administrator, with a session, a first room, and an invite to it.
+#[derive(Debug, Clone)]
+pub(crate) struct SetUpServer {
+    pub(crate) person: NewPerson,
+    pub(crate) session: NewSession,
+    pub(crate) room: NewRoom,
+    /// The code of the invite.
+    pub(crate) invite: Code,
+}
+
+impl Change for SetUpServer {
+    type Answer = (Person, Room, Invite);
+    type Refusal = AlreadySetUp;
+
+    fn room(&self) -> Option<RoomId> {
+        Some(self.room.id)
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Self::Answer>, ChangeError<AlreadySetUp>> {
+        // Asked first, because whoever comes second may well have another address.
+        let is_first = !tables.is_set_up()?
+            && tables.insert_person(&self.person, Role::Admin, now)?
+            && tables.mark_set_up(self.person.id, now)?;
+        if !is_first {
+            return Err(Refused(AlreadySetUp));
+        }
+        let person = person(&self.person, Role::Admin);
+        tables.insert_session(person.id, &self.session, now)?;
+        let (room, created) = make_room(tables, &person, &self.room, now)?;
+        let invite = make_invite(tables, person.id, room.id, &self.invite, now)?;
+        Ok(Applied::happened((person, room, invite), created))
+    }
+}
+
+/// An account for somebody invited, who becomes a member of the invite's room, with a session.
+#[derive(Debug, Clone)]
+pub(crate) struct CreateAccount {
+    pub(crate) invite: SecretDigest,
+    pub(crate) person: NewPerson,
+    pub(crate) session: NewSession,
+}
+
+impl Change for CreateAccount {
+    type Answer = (Person, Room);
+    type Refusal = CreateAccountRefusal;
+
+    fn apply(
+        &self,
+        tables: &mut dyn Tables,
+        now: Time,
+    ) -> Result<Applied<Self::Answer>, ChangeError<CreateAccountRefusal>> {
+        let room = invited_to(tables, self.invite, self.person.id, now)?;
+        let room = room.ok_or(Refused(CreateAccountRefusal::InviteInvalid))?;
+        tables.use_invite(self.invite)?;
+        if !tables.insert_person(&self.person, Role::Member, now)? {
+            return Err(Refused(CreateAccountRefusal::EmailTaken));
+        }
+        let person = person(&self.person, Role::Member);
+        tables.insert_session(person.id, &self.session, now)?;
+        // They have no other devices yet that would have to be told of the room.
+        let (room, joined) = enter(tables, &person, room, now)?;
+        Ok(Applied::happened((person, room), joined))
+    }
+}
+
+/// Another password; ends the person's sessions but `keep`.
+#[derive(Debug, Clone)]
+pub(crate) struct SetPassword {
+    pub(crate) person: PersonId,
+    pub(crate) hash: StoredHash,
+    /// The session in which the password was changed.
+    pub(crate) keep: Option<SessionId>,
+}
+
+impl Change for SetPassword {
+    type Answer = ();
+    type Refusal = NoSuchPerson;
+
+    fn revokes(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<NoSuchPerson>> {
+        tables.password(self.person)?.ok_or(Refused(NoSuchPerson))?;
+        tables.set_password(self.person, &self.hash)?;
+        let mut ended = tables.sessions_of(self.person)?;
+        ended.retain(|session| Some(*session) != self.keep);
+        end_all(tables, &ended, now)?;
+        Ok(Applied::ended((), ended))
+    }
+}
+
+/// The same password hashed anew, if the hash is still `old`.
+#[derive(Debug, Clone)]
+pub(crate) struct Rehash {
+    pub(crate) person: PersonId,
+    /// The hash that the password was checked against.
+    pub(crate) old: StoredHash,
+    pub(crate) new: StoredHash,
+}
+
+impl Change for Rehash {
+    type Answer = ();
+    type Refusal = Infallible;
+
+    fn apply(&self, tables: &mut dyn Tables, _now: Time) -> Result<Applied<()>, ChangeError<Infallible>> {
+        if tables.password(self.person)?.as_ref() == Some(&self.old) {
+            tables.set_password(self.person, &self.new)?;
+        }
+        Ok(Applied::quietly(()))
+    }
+}
+
+fn person(new: &NewPerson, role: Role) -> Person {
+    Person { id: new.id, name: new.name.clone(), email: new.email.clone(), role }
+}

@@ -1,0 +1,119 @@
+//! Sessions are opened, used and ended.
+
+use std::convert::Infallible;
+
+use crate::{
+    limits::{SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX},
+    model::{NewSession, PersonId, Session, SessionId, StoredHash, Time},
+    store::{
+        Applied, Change,
+        ChangeError::{self, Refused},
+        StoreError, Tables,
+    },
+};
+
+/// The password was changed while it was being checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the password has changed")]
+pub(crate) struct PasswordChanged;
+
+/// There is no such session of this person, or it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such session")]
+pub(crate) struct NoSuchSession;
+
+/// A sign-in, valid only if the password's hash is still the one that was checked. Ends the session unused for longest
+/// when the person has too many.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenSession {
+    pub(crate) person: PersonId,
+    /// The hash that the password was checked against.
+    pub(crate) checked: StoredHash,
+    pub(crate) session: NewSession,
+}
+
+impl Change for OpenSession {
+    type Answer = ();
+    type Refusal = PasswordChanged;
+
+    fn revokes(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<PasswordChanged>> {
+        if tables.password(self.person)?.as_ref() != Some(&self.checked) {
+            return Err(Refused(PasswordChanged));
+        }
+        let open = tables.sessions_of(self.person)?;
+        // One place is for the new one.
+        let too_many: Vec<_> = open.into_iter().skip(SESSIONS_PER_PERSON_MAX as usize - 1).collect();
+        end_all(tables, &too_many, now)?;
+        tables.insert_session(self.person, &self.session, now)?;
+        Ok(Applied::ended((), too_many))
+    }
+}
+
+/// The session was used just now.
+#[derive(Debug, Clone)]
+pub(crate) struct TouchSession {
+    pub(crate) session: SessionId,
+}
+
+impl Change for TouchSession {
+    type Answer = ();
+    type Refusal = Infallible;
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<Infallible>> {
+        tables.touch_session(self.session, now)?;
+        Ok(Applied::quietly(()))
+    }
+}
+
+/// A session of the person ends.
+#[derive(Debug, Clone)]
+pub(crate) struct EndSession {
+    pub(crate) person: PersonId,
+    pub(crate) session: SessionId,
+}
+
+impl Change for EndSession {
+    type Answer = ();
+    type Refusal = NoSuchSession;
+
+    fn revokes(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<NoSuchSession>> {
+        if tables.session_owner(self.session)? != Some(self.person) {
+            return Err(Refused(NoSuchSession));
+        }
+        tables.end_session(self.session, now)?;
+        Ok(Applied::ended((), vec![self.session]))
+    }
+}
+
+/// Sessions that have expired end; those that ended long ago are forgotten.
+#[derive(Debug, Clone)]
+pub(crate) struct SweepSessions;
+
+impl Change for SweepSessions {
+    type Answer = ();
+    type Refusal = Infallible;
+
+    fn revokes(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<Infallible>> {
+        tables.delete_sessions_ended_before(now.minus(SESSION_REMEMBERED))?;
+        let expired =
+            tables.sessions_older_than(Session::last_seen_of_expired(now), Session::created_of_expired(now))?;
+        end_all(tables, &expired, now)?;
+        Ok(Applied::ended((), expired))
+    }
+}
+
+pub(super) fn end_all(tables: &mut dyn Tables, sessions: &[SessionId], now: Time) -> Result<(), StoreError> {
+    sessions.iter().try_for_each(|session| tables.end_session(*session, now))
+}

@@ -1,0 +1,39 @@
+//! The words of the chat as types, and the rules that a value keeps by itself: what is a name, when a session or an
+//! invite is over, how an event reads on the wire.
+//!
+//! Values only: no store, no hub, no clock of its own. Every other module may import this one, and it imports none of
+//! them.
+
+mod events;
+mod ids;
+mod invites;
+mod messages;
+mod names;
+mod pages;
+mod passwords;
+mod people;
+mod rooms;
+mod secrets;
+mod sessions;
+mod time;
+
+pub use events::{Event, EventKind, RoomCard};
+pub(crate) use events::{EventRow, PersonEvent, RoomReference, Typing};
+pub use ids::{ClientId, MessageId, PersonId, RoomId, SessionId};
+pub(crate) use invites::StoredInvite;
+pub use invites::{Invite, InviteCard};
+pub use messages::{Body, BodyError, Draft, Message, Posted};
+pub(crate) use messages::{EarlierSend, NewMessage};
+pub use names::{Email, EmailError, Name, NameError, Topic};
+pub use pages::{EventPage, MessagePage, PageFrom, PageQuery};
+pub(crate) use passwords::StoredHash;
+pub use passwords::{NewPassword, PasswordError};
+pub(crate) use people::{Credentials, NewPerson};
+pub use people::{Person, Role, Who};
+pub(crate) use rooms::NewRoom;
+pub use rooms::{Member, MemberRole, Room};
+pub use secrets::{Code, Token};
+pub(crate) use secrets::{SecretDigest, digest};
+pub(crate) use sessions::NewSession;
+pub use sessions::{Entered, Session, SignedIn};
+pub use time::{Clock, Time};

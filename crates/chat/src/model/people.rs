@@ -1,0 +1,73 @@
+//! People, as their own devices, the others and the store see them.
+
+use serde::Serialize;
+
+use super::{
+    ids::PersonId,
+    names::{Email, Name},
+    passwords::StoredHash,
+};
+
+/// Somebody with an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Also the user of their live connections in the hub, and in the name of the channel that only they have.
+    pub id: PersonId,
+    /// The name others see.
+    pub name: Name,
+    /// The address they sign in with.
+    pub email: Email,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// What a person may do on the whole server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything: removes members from any room, renews and revokes any invite.
+    Admin,
+    /// What everybody may.
+    Member,
+}
+
+impl Role {
+    /// `admin` or `member`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Member => "member",
+        }
+    }
+}
+
+/// A person as others see them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Who {
+    /// Which person.
+    pub id: PersonId,
+    /// Their present name.
+    pub name: String,
+}
+
+impl From<&Person> for Who {
+    fn from(person: &Person) -> Self {
+        Self { id: person.id, name: person.name.as_str().to_owned() }
+    }
+}
+
+/// A person, and what their password is checked against.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    pub(crate) person: Person,
+    pub(crate) hash: StoredHash,
+}
+
+/// An account to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewPerson {
+    pub(crate) id: PersonId,
+    pub(crate) name: Name,
+    pub(crate) email: Email,
+    pub(crate) hash: StoredHash,
+}

@@ -1,0 +1,76 @@
+//! Sessions: a signed-in browser or device, proved by a token in a cookie. The token is stored as its digest only.
+
+use super::{
+    ids::SessionId,
+    people::Person,
+    secrets::{SecretDigest, Token},
+    time::Time,
+};
+use crate::limits::{SESSION_IDLE, SESSION_LIFETIME, USER_AGENT_CHARS_MAX};
+
+/// A session, as its person sees it in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Not its secret: it may be shown.
+    pub id: SessionId,
+    /// When it was opened.
+    pub created: Time,
+    /// When it was last used, to within five minutes.
+    pub last_seen: Time,
+    /// What the browser said about itself at sign-in.
+    pub user_agent: String,
+}
+
+impl Session {
+    /// Whether it has not yet expired, by idleness or by age. One that was ended is over whatever its times say.
+    pub(crate) fn is_fresh(&self, now: Time) -> bool {
+        self.last_seen > Self::last_seen_of_expired(now) && self.created > Self::created_of_expired(now)
+    }
+
+    /// Sessions last used then or earlier have expired.
+    pub(crate) fn last_seen_of_expired(now: Time) -> Time {
+        now.minus(SESSION_IDLE)
+    }
+
+    /// Sessions opened then or earlier have expired.
+    pub(crate) fn created_of_expired(now: Time) -> Time {
+        now.minus(SESSION_LIFETIME)
+    }
+}
+
+/// Who is behind a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    /// Whose session it is.
+    pub person: Person,
+    /// The session. Its text is also the tag of its live connections in the hub.
+    pub session: Session,
+}
+
+/// Somebody has just signed in.
+#[derive(Debug, Clone)]
+pub struct Entered {
+    /// Who.
+    pub person: Person,
+    /// The session opened for it.
+    pub session: SessionId,
+    /// Its secret, for the cookie; it is not stored and cannot be had again.
+    pub token: Token,
+}
+
+/// A session to be opened.
+#[derive(Debug, Clone)]
+pub(crate) struct NewSession {
+    pub(crate) id: SessionId,
+    pub(crate) token: SecretDigest,
+    pub(crate) user_agent: String,
+}
+
+impl NewSession {
+    /// One with a fresh secret, which only the caller has.
+    pub(crate) fn with_token(user_agent: &str) -> (Self, Token) {
+        let token = Token::fresh();
+        let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect();
+        (Self { id: SessionId::fresh(), token: token.digest(), user_agent }, token)
+    }
+}

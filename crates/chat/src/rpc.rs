@@ -1,0 +1,117 @@
+//! What a live connection asks the chat to do: the methods of `rpc`, each with its typed request and answer.
+
+use serde::{Deserialize, Serialize};
+use tidings_protocol::{Error, Payload};
+
+use crate::{
+    chat::Chat,
+    messages::PostError,
+    model::{Body, BodyError, ClientId, Draft, MessageId, PersonId, RoomId, Time},
+    store::StoreError,
+    typing::TypingError,
+};
+
+/// The table of methods: name, request, answer. A new one also gets its row in the matrix of rights (S34).
+macro_rules! methods {
+    ($($name:literal: $method:ident($request:ty) -> $answer:ty;)*) => {
+        /// Answers a call of somebody signed in.
+        pub(crate) async fn call(
+            chat: &Chat,
+            caller: PersonId,
+            method: &str,
+            data: Option<&Payload>,
+        ) -> Result<Payload, Error> {
+            match method {
+                $($name => {
+                    let answer: $answer = $method(chat, caller, read::<$request>(data)?).await?;
+                    Payload::from_value(&answer).map_err(|_| Error::INTERNAL)
+                })*
+                _ => Err(Error::METHOD_NOT_FOUND),
+            }
+        }
+    };
+}
+
+methods! {
+    "post": post(PostRequest) -> PostAnswer;
+    "typing": typing(TypingRequest) -> TypingAnswer;
+}
+
+#[derive(Deserialize)]
+struct PostRequest {
+    room: String,
+    client_id: String,
+    body: String,
+}
+
+#[derive(Serialize)]
+struct PostAnswer {
+    id: MessageId,
+    number: u64,
+    time: Time,
+}
+
+async fn post(chat: &Chat, author: PersonId, request: PostRequest) -> Result<PostAnswer, Error> {
+    let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
+    let client_id = ClientId::parse(&request.client_id).ok_or(Error::BAD_REQUEST)?;
+    let body = Body::parse(request.body)?;
+    let posted = chat.post(author, Draft { room, client_id, body }).await?;
+    Ok(PostAnswer { id: posted.id, number: posted.number, time: posted.time })
+}
+
+#[derive(Deserialize)]
+struct TypingRequest {
+    room: String,
+}
+
+#[derive(Serialize)]
+struct TypingAnswer {}
+
+async fn typing(chat: &Chat, person: PersonId, request: TypingRequest) -> Result<TypingAnswer, Error> {
+    let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
+    chat.typing(person, room).await?;
+    Ok(TypingAnswer {})
+}
+
+fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
+    data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self { temporary: true, ..Self::application(503, "busy; try again") },
+            StoreError::Full => Self::application(507, "the server's storage is full; nothing was stored"),
+            StoreError::Closed | StoreError::Failed(_) => Self::INTERNAL,
+        }
+    }
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Empty | BodyError::Control => Self::application(400, error.to_string()),
+            BodyError::TooLong { .. } => Self::application(413, error.to_string()),
+        }
+    }
+}
+
+impl From<PostError> for Error {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::NotMember => Self::PERMISSION_DENIED,
+            PostError::Conflict => Self::application(409, error.to_string()),
+            PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
+            PostError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<TypingError> for Error {
+    fn from(error: TypingError) -> Self {
+        match error {
+            TypingError::NotMember => Self::PERMISSION_DENIED,
+            TypingError::Unavailable(error) => error.into(),
+        }
+    }
+}

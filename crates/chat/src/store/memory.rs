@@ -1,0 +1,507 @@
+//! The store in plain maps, for tests: the same contract in the fewest words, and so what the others are compared with.
+//!
+//! It is gone with the program, and slow where a database has an index: a change copies everything first, so that it can
+//! be taken back.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::{BoxFuture, ready};
+
+use super::{Batch, Read, Store, StoreError, StoreResult, Tables};
+use crate::model::{
+    ClientId, Credentials, EarlierSend, Email, Event, EventKind, EventPage, EventRow, Invite, InviteCard, Member,
+    MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery,
+    Person, PersonId, Role, Room, RoomId, SecretDigest, Session, SessionId, SignedIn, StoredHash, StoredInvite, Time,
+    Who,
+};
+
+/// The store in plain maps. A clone is the same store.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory(Arc<Mutex<Option<Maps>>>);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Some(Maps::default()))))
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Maps {
+    set_up_by: Option<PersonId>,
+    people: BTreeMap<PersonId, (Person, StoredHash)>,
+    sessions: BTreeMap<SessionId, SessionRow>,
+    rooms: BTreeMap<RoomId, RoomRow>,
+    members: BTreeMap<(RoomId, PersonId), Time>,
+    invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
+    messages: BTreeMap<MessageId, MessageRow>,
+    events: BTreeMap<(RoomId, u64), StoredEvent>,
+}
+
+#[derive(Debug, Clone)]
+struct SessionRow {
+    person: PersonId,
+    token: SecretDigest,
+    session: Session,
+    ended: Option<Time>,
+}
+
+#[derive(Debug, Clone)]
+struct RoomRow {
+    new: NewRoom,
+    creator: PersonId,
+    last_number: u64,
+    created: Time,
+}
+
+#[derive(Debug, Clone)]
+struct MessageRow {
+    new: NewMessage,
+    number: u64,
+    time: Time,
+}
+
+#[derive(Debug, Clone)]
+struct StoredEvent {
+    kind: &'static str,
+    message: Option<MessageId>,
+    subject: PersonId,
+    time: Time,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, Option<Maps>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T: Send + 'static>(&self, read: impl FnOnce(&Maps) -> T) -> Read<'_, T> {
+        Box::pin(ready(self.lock().as_ref().map(read).ok_or(StoreError::Closed)))
+    }
+}
+
+impl Store for Memory {
+    fn apply(&self, mut batch: Batch, now: Time) -> BoxFuture<'_, Result<Batch, StoreError>> {
+        let mut maps = self.lock();
+        let Some(maps) = maps.as_mut() else { return Box::pin(ready(Err(StoreError::Closed))) };
+        for change in &mut batch {
+            let before = maps.clone();
+            if change.apply(maps, now).is_err() {
+                *maps = before;
+            }
+        }
+        Box::pin(ready(Ok(batch)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        *self.lock() = None;
+        Box::pin(ready(()))
+    }
+
+    fn is_set_up(&self) -> Read<'_, bool> {
+        self.read(|maps| !maps.people.is_empty())
+    }
+
+    fn people(&self) -> Read<'_, Vec<Person>> {
+        self.read(|maps| {
+            let mut people: Vec<_> = maps.people.values().map(|(person, _)| person.clone()).collect();
+            people.sort_by_key(|person| (folded(person.name.as_str()), person.id));
+            people
+        })
+    }
+
+    fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {
+        self.read(|maps| maps.person_of(id))
+    }
+
+    fn credentials(&self, email: Email) -> Read<'_, Option<Credentials>> {
+        self.read(|maps| {
+            let (person, hash) = maps.people.values().find(|(person, _)| person.email == email)?;
+            Some(Credentials { person: person.clone(), hash: hash.clone() })
+        })
+    }
+
+    fn session(&self, token: SecretDigest, now: Time) -> Read<'_, Option<SignedIn>> {
+        self.read(|maps| {
+            let row = maps.sessions.values().find(|row| row.token == token && row.is_open(now))?;
+            Some(SignedIn { person: maps.person_of(row.person)?, session: row.session.clone() })
+        })
+    }
+
+    fn session_is_open(&self, session: SessionId, now: Time) -> Read<'_, bool> {
+        self.read(|maps| maps.sessions.get(&session).is_some_and(|row| row.is_open(now)))
+    }
+
+    fn sessions(&self, person: PersonId, now: Time) -> Read<'_, Vec<Session>> {
+        self.read(|maps| maps.last_used_first(person).into_iter().filter(|session| session.is_fresh(now)).collect())
+    }
+
+    fn sessions_ended(&self, since: Time) -> Read<'_, Vec<SessionId>> {
+        self.read(|maps| {
+            let ended = maps.sessions.values().filter(|row| row.ended.is_some_and(|ended| ended >= since));
+            ended.map(|row| row.session.id).collect()
+        })
+    }
+
+    fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>> {
+        self.read(|maps| {
+            let (inviter, stored) = maps.invites.values().find(|(_, stored)| stored.invite.code.digest() == code)?;
+            let room = stored.clone().if_good(now)?.room;
+            Some(InviteCard { inviter: maps.who(*inviter)?, room, room_name: maps.rooms.get(&room)?.new.name.clone() })
+        })
+    }
+
+    fn room_invite(&self, room: RoomId, person: PersonId, now: Time) -> Read<'_, Option<Invite>> {
+        self.read(|maps| {
+            maps.member_of(room, person)?;
+            maps.invites.get(&room)?.1.clone().if_good(now)
+        })
+    }
+
+    fn rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
+        self.read(|maps| {
+            let mut rooms: Vec<_> = maps.rooms.keys().filter_map(|room| maps.room_as_seen_by(*room, person)).collect();
+            rooms.sort_by_key(|room| (!room.is_member, folded(room.name.as_str()), room.id));
+            rooms
+        })
+    }
+
+    fn room(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Room>> {
+        self.read(|maps| maps.room_as_seen_by(room, person))
+    }
+
+    fn members(&self, room: RoomId, reader: PersonId) -> Read<'_, Option<Vec<Member>>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            let creator = maps.rooms.get(&room)?.creator;
+            let inside = maps.members.keys().filter(|(known, _)| *known == room);
+            let people = inside.filter_map(|(_, person)| maps.person_of(*person));
+            let mut members: Vec<_> = people
+                .map(|Person { id, name, role, .. }| Member { id, name, role: MemberRole::of(role, id == creator) })
+                .collect();
+            members.sort_by_key(|member| (folded(member.name.as_str()), member.id));
+            Some(members)
+        })
+    }
+
+    fn member(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Who>> {
+        self.read(|maps| maps.member_of(room, person))
+    }
+
+    fn events(&self, room: RoomId, reader: Option<PersonId>, page: PageQuery) -> Read<'_, Option<EventPage>> {
+        self.read(|maps| {
+            if let Some(reader) = reader {
+                maps.member_of(room, reader)?;
+            }
+            let RoomRow { new, last_number, .. } = maps.rooms.get(&room)?;
+            let all = maps.events.range((room, 0)..=(room, u64::MAX)).map(|((_, number), row)| (*number, row));
+            let (rows, more) = part(all.collect(), page);
+            let events = rows.into_iter().map(|(number, row)| maps.event(room, number, row)).collect();
+            Some(EventPage { events, epoch: new.epoch.clone(), offset: *last_number, more })
+        })
+    }
+
+    fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            let inside = maps.messages.values().filter(|row| row.new.room == room);
+            let mut all: Vec<_> = inside.map(|row| (row.number, row)).collect();
+            all.sort_by_key(|(number, _)| *number);
+            let (rows, more) = part(all, page);
+            let messages = rows.into_iter().map(|(_, row)| maps.message_of(row)).collect();
+            Some(MessagePage { messages, more })
+        })
+    }
+
+    fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            maps.messages.get(&message).filter(|row| row.new.room == room).map(|row| maps.message_of(row))
+        })
+    }
+}
+
+/// Names are sorted without regard to the case of Latin letters.
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// The part that is asked for of all there is, and whether there is more in its direction.
+fn part<T>(all: Vec<(u64, T)>, page: PageQuery) -> (Vec<(u64, T)>, bool) {
+    let limit = page.limit as usize;
+    let mut asked: Vec<_> = match page.from {
+        PageFrom::End => all,
+        PageFrom::Before(before) => all.into_iter().filter(|(number, _)| *number < before).collect(),
+        PageFrom::After(after) => all.into_iter().filter(|(number, _)| *number > after).collect(),
+    };
+    let more = asked.len() > limit;
+    match page.from {
+        PageFrom::After(_) => asked.truncate(limit),
+        PageFrom::End | PageFrom::Before(_) => drop(asked.drain(..asked.len().saturating_sub(limit))),
+    }
+    (asked, more)
+}
+
+impl SessionRow {
+    fn is_open(&self, now: Time) -> bool {
+        self.ended.is_none() && self.session.is_fresh(now)
+    }
+}
+
+impl Maps {
+    fn person_of(&self, id: PersonId) -> Option<Person> {
+        self.people.get(&id).map(|(person, _)| person.clone())
+    }
+
+    fn who(&self, id: PersonId) -> Option<Who> {
+        self.people.get(&id).map(|(person, _)| person.into())
+    }
+
+    fn member_of(&self, room: RoomId, person: PersonId) -> Option<Who> {
+        self.members.get(&(room, person)).and_then(|_| self.who(person))
+    }
+
+    fn room_as_seen_by(&self, room: RoomId, person: PersonId) -> Option<Room> {
+        let RoomRow { new, creator, last_number, created } = self.rooms.get(&room)?.clone();
+        Some(Room {
+            id: room,
+            name: new.name,
+            topic: new.topic,
+            creator,
+            epoch: new.epoch,
+            offset: last_number,
+            created,
+            members: u32::try_from(self.members.keys().filter(|(known, _)| *known == room).count()).unwrap_or(u32::MAX),
+            is_member: self.members.contains_key(&(room, person)),
+        })
+    }
+
+    fn last_used_first(&self, person: PersonId) -> Vec<Session> {
+        let open = self.sessions.values().filter(|row| row.person == person && row.ended.is_none());
+        let mut sessions: Vec<_> = open.map(|row| row.session.clone()).collect();
+        sessions.sort_by_key(|session| std::cmp::Reverse((session.last_seen, session.id)));
+        sessions
+    }
+
+    fn message_of(&self, row: &MessageRow) -> Message {
+        let MessageRow { new, number, time } = row;
+        Message {
+            id: new.id,
+            room: new.room,
+            number: *number,
+            client_id: new.client_id,
+            author: self.who(new.author).expect("authors are people"),
+            body: new.body.clone(),
+            time: *time,
+        }
+    }
+
+    fn event(&self, room: RoomId, number: u64, row: &StoredEvent) -> Event {
+        let Ok(kind) = EventKind::read(row.kind, &EventIn { maps: self, row });
+        Event { room, number, time: row.time, kind }
+    }
+
+    /// What a foreign key says in SQL.
+    fn must_be_a_person(&self, person: PersonId) -> StoreResult<()> {
+        self.people.get(&person).map(drop).ok_or_else(|| StoreError::Failed("no such person".into()))
+    }
+
+    fn room_row(&mut self, room: RoomId) -> StoreResult<&mut RoomRow> {
+        self.rooms.get_mut(&room).ok_or_else(|| StoreError::Failed("no such room".into()))
+    }
+}
+
+struct EventIn<'a> {
+    maps: &'a Maps,
+    row: &'a StoredEvent,
+}
+
+impl EventRow for EventIn<'_> {
+    type Error = Infallible;
+
+    fn member(&self) -> Result<Who, Infallible> {
+        Ok(self.maps.who(self.row.subject).expect("subjects are people"))
+    }
+
+    fn message(&self) -> Result<Message, Infallible> {
+        let message = self.row.message.and_then(|message| self.maps.messages.get(&message));
+        Ok(self.maps.message_of(message.expect("a posted message is there")))
+    }
+}
+
+impl Tables for Maps {
+    fn is_set_up(&self) -> StoreResult<bool> {
+        Ok(!self.people.is_empty())
+    }
+
+    fn mark_set_up(&mut self, person: PersonId, _now: Time) -> StoreResult<bool> {
+        Ok(self.set_up_by.replace(person).is_none())
+    }
+
+    fn person(&self, person: PersonId) -> StoreResult<Option<Person>> {
+        Ok(self.person_of(person))
+    }
+
+    fn insert_person(&mut self, person: &NewPerson, role: Role, _now: Time) -> StoreResult<bool> {
+        let NewPerson { id, name, email, hash } = person.clone();
+        if self.people.values().any(|(known, _)| known.email == email) {
+            return Ok(false);
+        }
+        self.people.insert(id, (Person { id, name, email, role }, hash));
+        Ok(true)
+    }
+
+    fn password(&self, person: PersonId) -> StoreResult<Option<StoredHash>> {
+        Ok(self.people.get(&person).map(|(_, hash)| hash.clone()))
+    }
+
+    fn set_password(&mut self, person: PersonId, hash: &StoredHash) -> StoreResult<()> {
+        self.people.entry(person).and_modify(|(_, known)| *known = hash.clone());
+        Ok(())
+    }
+
+    fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
+        self.must_be_a_person(person)?;
+        let NewSession { id, token, user_agent } = session.clone();
+        let session = Session { id, created: now, last_seen: now, user_agent };
+        self.sessions.insert(id, SessionRow { person, token, session, ended: None });
+        Ok(())
+    }
+
+    fn session_owner(&self, session: SessionId) -> StoreResult<Option<PersonId>> {
+        Ok(self.sessions.get(&session).filter(|row| row.ended.is_none()).map(|row| row.person))
+    }
+
+    fn sessions_of(&self, person: PersonId) -> StoreResult<Vec<SessionId>> {
+        Ok(self.last_used_first(person).into_iter().map(|session| session.id).collect())
+    }
+
+    fn sessions_older_than(&self, last_seen: Time, created: Time) -> StoreResult<Vec<SessionId>> {
+        let open = self.sessions.values().filter(|row| row.ended.is_none()).map(|row| &row.session);
+        let older = open.filter(|session| session.last_seen <= last_seen || session.created <= created);
+        Ok(older.map(|session| session.id).collect())
+    }
+
+    fn touch_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
+        if let Some(row) = self.sessions.get_mut(&session).filter(|row| row.ended.is_none()) {
+            row.session.last_seen = row.session.last_seen.max(now);
+        }
+        Ok(())
+    }
+
+    fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
+        self.sessions.entry(session).and_modify(|row| row.ended = Some(now));
+        Ok(())
+    }
+
+    fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
+        self.sessions.retain(|_, row| row.ended.is_none_or(|ended| ended >= time));
+        Ok(())
+    }
+
+    fn count_rooms(&self) -> StoreResult<u32> {
+        Ok(u32::try_from(self.rooms.len()).unwrap_or(u32::MAX))
+    }
+
+    fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>> {
+        Ok(self.room_as_seen_by(room, person))
+    }
+
+    fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
+        self.must_be_a_person(creator)?;
+        self.rooms.insert(room.id, RoomRow { new: room.clone(), creator, last_number: 0, created: now });
+        Ok(())
+    }
+
+    fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
+        Ok(self.member_of(room, person))
+    }
+
+    fn insert_member(&mut self, room: RoomId, person: PersonId, now: Time) -> StoreResult<()> {
+        self.must_be_a_person(person)?;
+        self.room_row(room)?;
+        self.members.insert((room, person), now);
+        Ok(())
+    }
+
+    fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {
+        self.members.remove(&(room, person));
+        Ok(())
+    }
+
+    fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>> {
+        let mut invites = self.invites.values().map(|(_, stored)| stored);
+        Ok(invites.find(|stored| stored.invite.code.digest() == code).cloned())
+    }
+
+    fn invite_of(&self, room: RoomId) -> StoreResult<Option<StoredInvite>> {
+        Ok(self.invites.get(&room).map(|(_, stored)| stored.clone()))
+    }
+
+    fn replace_invite(&mut self, inviter: PersonId, invite: &Invite) -> StoreResult<()> {
+        self.must_be_a_person(inviter)?;
+        self.room_row(invite.room)?;
+        self.invites.insert(invite.room, (inviter, StoredInvite { invite: invite.clone(), revoked: false }));
+        Ok(())
+    }
+
+    fn use_invite(&mut self, code: SecretDigest) -> StoreResult<()> {
+        for (_, stored) in self.invites.values_mut().filter(|(_, stored)| stored.invite.code.digest() == code) {
+            stored.invite.uses += 1;
+        }
+        Ok(())
+    }
+
+    fn revoke_invite(&mut self, room: RoomId, _now: Time) -> StoreResult<()> {
+        self.invites.entry(room).and_modify(|(_, stored)| stored.revoked = true);
+        Ok(())
+    }
+
+    fn earlier_send(&self, author: PersonId, client_id: ClientId) -> StoreResult<Option<EarlierSend>> {
+        let mut known = self.messages.values();
+        let earlier = known.find(|MessageRow { new, .. }| (new.author, new.client_id) == (author, client_id));
+        Ok(earlier.map(|MessageRow { new, number, time }| EarlierSend {
+            id: new.id,
+            number: *number,
+            time: *time,
+            digest: new.digest,
+        }))
+    }
+
+    fn next_number(&mut self, room: RoomId) -> StoreResult<u64> {
+        let row = self.room_row(room)?;
+        row.last_number += 1;
+        Ok(row.last_number)
+    }
+
+    fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
+        self.must_be_a_person(message.author)?;
+        self.messages.insert(message.id, MessageRow { new: message.clone(), number, time: now });
+        Ok(())
+    }
+
+    fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {
+        self.must_be_a_person(actor)?;
+        self.must_be_a_person(subject)?;
+        let message = event.kind.message().map(|message| message.id);
+        let row = StoredEvent { kind: event.kind.name(), message, subject, time: event.time };
+        self.events.insert((event.room, event.number), row);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract::{Fixture, runs_the_contract};
+
+    impl Fixture for Memory {
+        async fn open(&self) -> Arc<dyn Store> {
+            Arc::new(self.clone())
+        }
+    }
+
+    runs_the_contract!(Memory::default());
+}

@@ -1,0 +1,196 @@
+//! The tables as the changes read and write them: one cached statement each, inside the savepoint of the change.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    reads,
+    values::{number, signed, store_error},
+};
+use crate::{
+    model::{
+        ClientId, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room,
+        RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+    },
+    store::{StoreResult, Tables},
+};
+
+/// The tables inside a transaction of the caller's.
+pub(super) struct SqliteTables<'a>(pub(super) &'a Connection);
+
+impl SqliteTables<'_> {
+    /// Runs a statement, whose failure is one of the store.
+    fn sql<T>(&self, statement: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> StoreResult<T> {
+        statement(self.0).map_err(store_error)
+    }
+
+    /// Runs a statement that answers nothing, and says how many rows it changed.
+    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
+        self.sql(|db| db.prepare_cached(sql)?.execute(params))
+    }
+}
+
+impl Tables for SqliteTables<'_> {
+    fn is_set_up(&self) -> StoreResult<bool> {
+        self.sql(reads::is_set_up)
+    }
+
+    fn mark_set_up(&mut self, person: PersonId, now: Time) -> StoreResult<bool> {
+        let sql = "INSERT INTO set_up (one, person, time) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING";
+        Ok(self.execute(sql, params![person, now])? > 0)
+    }
+
+    fn person(&self, person: PersonId) -> StoreResult<Option<Person>> {
+        self.sql(|db| reads::person_of(db, person))
+    }
+
+    fn insert_person(&mut self, person: &NewPerson, role: Role, now: Time) -> StoreResult<bool> {
+        let sql = "INSERT INTO people (id, name, email, role, password, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT (email) DO NOTHING";
+        let NewPerson { id, name, email, hash } = person;
+        Ok(self.execute(sql, params![id, name.as_str(), email.as_str(), role, hash.0, now])? > 0)
+    }
+
+    fn password(&self, person: PersonId) -> StoreResult<Option<StoredHash>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT password FROM people WHERE id = ?1")?
+                .query_row([person], |row| row.get(0).map(StoredHash))
+                .optional()
+        })
+    }
+
+    fn set_password(&mut self, person: PersonId, hash: &StoredHash) -> StoreResult<()> {
+        self.execute("UPDATE people SET password = ?2 WHERE id = ?1", params![person, hash.0]).map(drop)
+    }
+
+    fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
+        let sql =
+            "INSERT INTO sessions (id, person, token, user_agent, created, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
+        let NewSession { id, token, user_agent } = session;
+        self.execute(sql, params![id, person, token, user_agent, now]).map(drop)
+    }
+
+    fn session_owner(&self, session: SessionId) -> StoreResult<Option<PersonId>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT person FROM sessions WHERE id = ?1 AND ended IS NULL")?
+                .query_row([session], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    fn sessions_of(&self, person: PersonId) -> StoreResult<Vec<SessionId>> {
+        self.sql(|db| {
+            db.prepare_cached(
+                "SELECT id FROM sessions WHERE person = ?1 AND ended IS NULL ORDER BY last_seen DESC, id DESC",
+            )?
+            .query_map([person], |row| row.get(0))?
+            .collect()
+        })
+    }
+
+    fn sessions_older_than(&self, last_seen: Time, created: Time) -> StoreResult<Vec<SessionId>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT id FROM sessions WHERE ended IS NULL AND (last_seen <= ?1 OR created <= ?2)")?
+                .query_map([last_seen, created], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    fn touch_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE sessions SET last_seen = max(last_seen, ?2) WHERE id = ?1 AND ended IS NULL";
+        self.execute(sql, params![session, now]).map(drop)
+    }
+
+    fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
+        self.execute("UPDATE sessions SET ended = ?2 WHERE id = ?1", params![session, now]).map(drop)
+    }
+
+    fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
+        self.execute("DELETE FROM sessions WHERE ended < ?1", [time]).map(drop)
+    }
+
+    fn count_rooms(&self) -> StoreResult<u32> {
+        self.sql(|db| db.prepare_cached("SELECT count(*) FROM rooms")?.query_row([], |row| row.get(0)))
+    }
+
+    fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>> {
+        self.sql(|db| reads::room_of(db, room, person))
+    }
+
+    fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
+        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created)
+            VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)";
+        let NewRoom { id, name, topic, epoch } = room;
+        self.execute(sql, params![id, name.as_str(), topic.as_str(), creator, epoch, now]).map(drop)
+    }
+
+    fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
+        self.sql(|db| reads::member(db, room, person))
+    }
+
+    fn insert_member(&mut self, room: RoomId, person: PersonId, now: Time) -> StoreResult<()> {
+        let sql = "INSERT INTO memberships (room, person, joined) VALUES (?1, ?2, ?3)";
+        self.execute(sql, params![room, person, now]).map(drop)
+    }
+
+    fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {
+        self.execute("DELETE FROM memberships WHERE room = ?1 AND person = ?2", params![room, person]).map(drop)
+    }
+
+    fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>> {
+        self.sql(|db| reads::invite(db, code))
+    }
+
+    fn invite_of(&self, room: RoomId) -> StoreResult<Option<StoredInvite>> {
+        self.sql(|db| reads::invite_of(db, room))
+    }
+
+    fn replace_invite(&mut self, inviter: PersonId, invite: &Invite) -> StoreResult<()> {
+        self.execute("DELETE FROM invites WHERE room = ?1", [invite.room])?;
+        let sql = "INSERT INTO invites (digest, code, room, inviter, created, expires, uses_max, uses)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let Invite { code, room, created, expires, uses_max, uses } = invite;
+        self.execute(sql, params![code.digest(), code.reveal(), room, inviter, created, expires, uses_max, uses])
+            .map(drop)
+    }
+
+    fn use_invite(&mut self, code: SecretDigest) -> StoreResult<()> {
+        self.execute("UPDATE invites SET uses = uses + 1 WHERE digest = ?1", [code]).map(drop)
+    }
+
+    fn revoke_invite(&mut self, room: RoomId, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE invites SET revoked = ?2 WHERE room = ?1 AND revoked IS NULL";
+        self.execute(sql, params![room, now]).map(drop)
+    }
+
+    fn earlier_send(&self, author: PersonId, client_id: ClientId) -> StoreResult<Option<EarlierSend>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT id, number, time, digest FROM messages WHERE author = ?1 AND client_id = ?2")?
+                .query_row(params![author, client_id], |row| {
+                    Ok(EarlierSend { id: row.get(0)?, number: number(row, 1)?, time: row.get(2)?, digest: row.get(3)? })
+                })
+                .optional()
+        })
+    }
+
+    fn next_number(&mut self, room: RoomId) -> StoreResult<u64> {
+        self.sql(|db| {
+            db.prepare_cached("UPDATE rooms SET last_number = last_number + 1 WHERE id = ?1 RETURNING last_number")?
+                .query_row([room], |row| number(row, 0))
+        })
+    }
+
+    fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
+        let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, body, time)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let NewMessage { id, room, author, client_id, body, digest } = message;
+        self.execute(sql, params![id, room, signed(number), author, client_id, digest, body, now]).map(drop)
+    }
+
+    fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {
+        let sql = "INSERT INTO room_events (room, number, kind, message, actor, subject, time)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let Event { room, number, time, kind } = event;
+        let message = kind.message().map(|message| message.id);
+        self.execute(sql, params![room, signed(*number), kind.name(), message, actor, subject, time]).map(drop)
+    }
+}
