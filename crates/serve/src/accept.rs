@@ -41,7 +41,7 @@ where
                         let accepted = Accepted { stream, peer, local };
                         connection::spawn(accepted, tls.clone(), app.clone(), &shared, permit);
                     }
-                    Err(refusal) => turn_away(stream, refusal, tls.is_some(), &shared),
+                    Err(over) => turn_away(stream, over, tls.is_some(), &shared),
                 }
             }
             Err(error) => match severity(&error) {

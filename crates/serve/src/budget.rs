@@ -53,7 +53,7 @@ impl Entry {
 const SWEEP_ENTRIES_MIN: usize = 1024;
 
 impl Addresses {
-    fn take(&mut self, address: IpAddr, now: u64, max: usize, interval: u64) -> Result<(), Refusal> {
+    fn take(&mut self, address: IpAddr, now: u64, max: usize, interval: u64) -> Result<(), OverBudget> {
         if self.entries.len() > self.swept.max(SWEEP_ENTRIES_MIN) * 2 {
             self.entries.retain(|_, entry| !entry.is_meaningless(now));
             self.swept = self.entries.len();
@@ -61,7 +61,7 @@ impl Addresses {
         let entry = self.entries.entry(address).or_default();
         let burst = interval.saturating_mul(max as u64);
         if entry.held >= max || entry.earned_at > now.saturating_add(burst) {
-            return Err(Refusal::Address);
+            return Err(OverBudget::Address);
         }
         entry.held += 1;
         entry.earned_at = entry.earned_at.max(now) + interval;
@@ -81,9 +81,12 @@ pub(crate) struct Permit {
     address: Option<IpAddr>,
 }
 
+/// Why there is no place for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum OverBudget {
+    /// The server has as many as it may.
     Full,
+    /// The address has too many, or opens them too fast.
     Address,
 }
 
@@ -100,11 +103,11 @@ impl Budget {
     }
 
     /// A place for a connection that opens at `now`, in milliseconds of any one clock.
-    pub(crate) fn admit(&self, peer: Peer, now: u64) -> Result<Permit, Refusal> {
+    pub(crate) fn admit(&self, peer: Peer, now: u64) -> Result<Permit, OverBudget> {
         // Taken first and looked at afterwards: two that look first would both find the last place free.
         if self.held.all.fetch_add(1, Relaxed) >= self.max {
             self.held.all.fetch_sub(1, Relaxed);
-            return Err(Refusal::Full);
+            return Err(OverBudget::Full);
         }
         // From here on the permit gives back what was taken.
         let mut permit = Permit { held: self.held.clone(), address: None };

@@ -7,12 +7,12 @@ use std::sync::Arc;
 /// The proxies whose `Forwarded` and `X-Forwarded-*` fields are believed. By default there are none.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
-    networks: Arc<[Network]>,
+    networks: Arc<[AddressBlock]>,
     pub(crate) unix: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
+struct AddressBlock {
     address: IpAddr,
     prefix: u8,
 }
@@ -64,7 +64,7 @@ impl TrustedProxies {
     }
 }
 
-impl FromStr for Network {
+impl FromStr for AddressBlock {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
@@ -83,7 +83,7 @@ impl FromStr for Network {
     }
 }
 
-impl Network {
+impl AddressBlock {
     fn contains(self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {

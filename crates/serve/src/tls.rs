@@ -41,7 +41,7 @@ pub enum CertificateError {
     /// The file is missing or may not be read.
     #[error("cannot read {path}")]
     Read {
-        /// The file.
+        /// A certificate chain or a key, as it was configured.
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::budget::Refusal;
+use crate::budget::OverBudget;
 use crate::limits::{RETRY_AFTER_SECONDS, TURN_AWAY_TIME, TURNED_AWAY_MAX};
 use crate::shared::Shared;
 use crate::stats::count;
@@ -14,10 +14,10 @@ use crate::stream::{BoxIo, Stream};
 /// Tells a client over the budget to come back later, or closes when too many are being told already.
 ///
 /// A TLS client is closed without a word: a handshake costs more than the request it would refuse.
-pub(crate) fn turn_away(stream: Stream, refusal: Refusal, tls: bool, shared: &Arc<Shared>) {
-    count(match refusal {
-        Refusal::Full => &shared.counters.refused_full,
-        Refusal::Address => &shared.counters.refused_address,
+pub(crate) fn turn_away(stream: Stream, over: OverBudget, tls: bool, shared: &Arc<Shared>) {
+    count(match over {
+        OverBudget::Full => &shared.counters.refused_full,
+        OverBudget::Address => &shared.counters.refused_address,
     });
     let turned_away = shared.budget.turned_away.clone();
     if tls || turned_away.fetch_add(1, Relaxed) >= TURNED_AWAY_MAX {

@@ -72,6 +72,8 @@ async fn open(config: Config) -> anyhow::Result<App> {
         .version(format!("{} Tidings", env!("CARGO_PKG_VERSION")))
         .on_delivered(move |took| send_latency.observe(took.as_secs_f64()))
         .build();
+    // A circle in three parts: the hub asks the policy, the policy asks the chat, and the chat announces to the hub. It is
+    // closed here, before anybody can connect.
     chat.announce_to(hub.clone());
     metrics.watch({
         let hub = hub.clone();
@@ -181,6 +183,8 @@ fn link_base(app: &App, address: SocketAddr) -> String {
 
 async fn drain(app: &App, handle: &Handle) {
     tracing::info!(max_s = DRAIN_MAX.as_secs(), "draining");
+    // Together: the server waits for its sockets to end, and it is the hub that tells them to, in the protocol's words. The
+    // database comes last, so that what they still sent is in it.
     let (report, ()) = tokio::join!(handle.shutdown(DRAIN_MAX - CLOSE_MAX), app.hub.shutdown(DISCONNECT_SPREAD));
     if tokio::time::timeout(CLOSE_MAX, app.chat.close()).await.is_err() {
         tracing::warn!("the database did not close in time; what was acknowledged is safe all the same");

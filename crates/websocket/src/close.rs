@@ -58,7 +58,7 @@ impl CloseCode {
         if code.may_be_sent() { Some(code) } else { None }
     }
 
-    /// The number.
+    /// As it stands in the close frame.
     #[must_use]
     pub const fn get(self) -> u16 {
         self.0

@@ -24,7 +24,7 @@ pub enum OpCode {
     Text,
     /// Binary data, or its first fragment.
     Binary,
-    /// The end.
+    /// The sender sends nothing after this; its payload may say why.
     Close,
     /// A question for a sign of life.
     Ping,

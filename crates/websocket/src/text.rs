@@ -25,7 +25,7 @@ impl Utf8Bytes {
         Utf8Bytes(bytes)
     }
 
-    /// The text.
+    /// Each call checks the bytes again, since safe code cannot take it for granted that they are UTF-8.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Every constructor takes a `str` or bytes that have been validated.

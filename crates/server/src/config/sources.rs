@@ -25,15 +25,9 @@ pub(crate) struct Sources<K: Args + Serialize> {
     given: Given<K>,
 }
 
-/// What flags and environment say. clap fills in the defaults, over which the file wins; so the two are told apart here.
+/// What flags and environment say, without the defaults that clap fills in: over those the file wins.
 #[derive(Debug, Clone)]
-struct Given<K> {
-    /// All keys.
-    filled: Table,
-    /// Of these, the ones that a flag or a variable gives.
-    given: Table,
-    keys: PhantomData<K>,
-}
+struct Given<K>(Table, PhantomData<K>);
 
 /// Why a configuration file is refused. The message names the file, line and key, and what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +43,11 @@ impl<K: Args + Serialize + DeserializeOwned> Sources<K> {
     ///
     /// The file is read as `F`: all keys that it may have, of which this command perhaps uses a few.
     pub(crate) fn load<F: DeserializeOwned>(&self) -> Result<K, FileError> {
-        let mut table = self.given.filled.clone();
+        let mut table = Table::try_from(defaults::<K>()).expect("defaults can be written as TOML");
         overlay(&mut table, self.read_file::<F>()?);
-        overlay(&mut table, self.given.given.clone());
-        Ok(table.try_into().expect("clap and the file's check have taken each value for its key's"))
+        overlay(&mut table, self.given.0.clone());
+        // `F` has every key of `K`, with the same type.
+        Ok(table.try_into().expect("each source was checked by itself"))
     }
 
     fn read_file<F: DeserializeOwned>(&self) -> Result<Table, FileError> {
@@ -69,15 +64,15 @@ impl<K: Args + Serialize + DeserializeOwned> Sources<K> {
 impl<K: Args + Serialize> FromArgMatches for Given<K> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let not_toml = |error: toml::ser::Error| clap::Error::raw(clap::error::ErrorKind::InvalidUtf8, error);
-        let filled = Table::try_from(K::from_arg_matches(matches)?).map_err(not_toml)?;
+        let all = Table::try_from(K::from_arg_matches(matches)?).map_err(not_toml)?;
         let mut given = Table::new();
         for arg in K::augment_args(Command::new("keys")).get_arguments() {
             let id = arg.get_id().as_str();
             if matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable)) {
-                copy(&filled, id, &mut given);
+                copy(&all, id, &mut given).expect("the id of an argument is the dotted path of its key");
             }
         }
-        Ok(Self { filled, given, keys: PhantomData })
+        Ok(Self(given, PhantomData))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -134,17 +129,14 @@ fn overlay(lower: &mut Table, upper: Table) {
     }
 }
 
-/// Copies the value at a dotted path to the same place in another table.
-fn copy(from: &Table, path: &str, to: &mut Table) {
-    match path.split_once('.') {
-        Some((outer, rest)) => {
-            let inner = to.entry(outer).or_insert_with(|| Table::new().into());
-            if let (Some(Value::Table(from)), Value::Table(to)) = (from.get(outer), inner) {
-                copy(from, rest, to);
-            }
-        }
-        None => to.extend(from.get(path).map(|value| (path.to_owned(), value.clone()))),
+/// Copies the value at a dotted path to the same place in another table; `None` when there is none.
+fn copy(from: &Table, path: &str, to: &mut Table) -> Option<()> {
+    if let Some((outer, rest)) = path.split_once('.') {
+        let inner = to.entry(outer).or_insert_with(|| Table::new().into());
+        return copy(from.get(outer)?.as_table()?, rest, inner.as_table_mut()?);
     }
+    to.insert(path.to_owned(), from.get(path)?.clone());
+    Some(())
 }
 
 /// The file as a table, once it has been found to be an `F`.
@@ -235,7 +227,7 @@ mod tests {
 
     /// What a command line makes of a file.
     fn load<K: Args + Serialize + DeserializeOwned>(flags: &[&str], file: &str) -> Result<K, FileError> {
-        let command = Given::<K>::augment_args(Command::new("test"));
+        let command = Given::<K>::augment_args(Command::new("test")).mut_args(|arg| arg.env(Resettable::Reset));
         let matches = command.try_get_matches_from([&["test"], flags].concat()).unwrap();
         let given = Given::from_arg_matches(&matches).unwrap();
         let path = std::env::temp_dir().join(format!("tidings-{}.toml", uuid::Uuid::now_v7()));

@@ -37,7 +37,7 @@ impl Default for ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// The default.
+    /// No subprotocol, no header fields but the necessary ones, no proxy, and the limits of a client.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

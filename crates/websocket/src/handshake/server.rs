@@ -42,7 +42,7 @@ pub struct ServerRequest {
 pub struct Accepted {
     /// 101 over HTTP/1.1, 200 over HTTP/2.
     pub response: Response<()>,
-    /// The subprotocol.
+    /// The first of our subprotocols that the client offered, if there is one.
     pub protocol: Option<String>,
     /// Compression, with the level and the threshold that this end wants.
     #[cfg(feature = "deflate")]
