@@ -4,11 +4,7 @@ use super::rooms::{ManageRefusal, enter, may_manage, room_added, unknown_person}
 use crate::{
     limits::{INVITE_LIFETIME, INVITE_USES_MAX},
     model::{Code, Invite, PersonId, Room, RoomId, SecretDigest, Time},
-    store::{
-        Applied, Change,
-        ChangeError::{self, Refused},
-        StoreError, Tables,
-    },
+    store::{Applied, Change, ChangeError::Refused, ChangeResult, StoreError, Tables},
 };
 
 /// There is no such invite, or it is used up, expired, revoked or replaced.
@@ -35,7 +31,7 @@ impl Change for CurrentInvite {
         Some(self.room)
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Invite>, ChangeError<ManageRefusal>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         tables.member(self.room, self.person)?.ok_or(Refused(ManageRefusal::NotMember))?;
         let invite = match tables.invite_of(self.room)? {
             Some(stored) if stored.is_good(now) => stored.invite,
@@ -68,7 +64,7 @@ impl Change for RenewInvite {
         Some(self.room)
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Invite>, ChangeError<ManageRefusal>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         may_manage(tables, self.person, self.room)?;
         Ok(Applied::quietly(make_invite(tables, self.person, self.room, &self.code, now)?))
     }
@@ -90,7 +86,7 @@ impl Change for RevokeInvite {
         Some(self.room)
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<ManageRefusal>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         may_manage(tables, self.person, self.room)?;
         tables.revoke_invite(self.room, now)?;
         Ok(Applied::quietly(()))
@@ -108,7 +104,7 @@ impl Change for AcceptInvite {
     type Answer = Room;
     type Refusal = InviteInvalid;
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Room>, ChangeError<InviteInvalid>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let room = invited_to(tables, self.invite, self.person, now)?.ok_or(Refused(InviteInvalid))?;
         if room.is_member {
             // Whoever is in the room already uses nothing up.

@@ -2,11 +2,7 @@
 
 use crate::{
     model::{EarlierSend, Event, EventKind, Message, NewMessage, Posted, RoomId, Time},
-    store::{
-        Applied, Change,
-        ChangeError::{self, Refused},
-        Tables,
-    },
+    store::{Applied, Change, ChangeError::Refused, ChangeResult, Tables},
 };
 
 /// Why a message was not posted.
@@ -32,7 +28,7 @@ impl Change for Post {
         Some(self.0.room)
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Posted>, ChangeError<PostRefusal>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let Post(new) = self;
         // Looked for before membership: what was acknowledged stays acknowledged (G2). An author who has left since, and
         // whose device missed the answer, must learn that the message stands, or it would be shown as failed and sent

@@ -12,11 +12,7 @@ use crate::{
         Code, Invite, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room, RoomId, SecretDigest, SessionId,
         StoredHash, Time,
     },
-    store::{
-        Applied, Change,
-        ChangeError::{self, Refused},
-        Tables,
-    },
+    store::{Applied, Change, ChangeError::Refused, ChangeResult, Tables},
 };
 
 /// The first account exists.
@@ -58,7 +54,7 @@ impl Change for SetUpServer {
         Some(self.room.id)
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Self::Answer>, ChangeError<AlreadySetUp>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         // Asked first, because whoever comes second may well have another address.
         let is_first = !tables.is_set_up()?
             && tables.insert_person(&self.person, Role::Admin, now)?
@@ -86,11 +82,7 @@ impl Change for CreateAccount {
     type Answer = (Person, Room);
     type Refusal = CreateAccountRefusal;
 
-    fn apply(
-        &self,
-        tables: &mut dyn Tables,
-        now: Time,
-    ) -> Result<Applied<Self::Answer>, ChangeError<CreateAccountRefusal>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let room = invited_to(tables, self.invite, self.person.id, now)?;
         let room = room.ok_or(Refused(CreateAccountRefusal::InviteInvalid))?;
         tables.use_invite(self.invite)?;
@@ -122,7 +114,7 @@ impl Change for SetPassword {
         true
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<NoSuchPerson>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         tables.password(self.person)?.ok_or(Refused(NoSuchPerson))?;
         tables.set_password(self.person, &self.hash)?;
         let mut ended = tables.sessions_of(self.person)?;
@@ -145,7 +137,7 @@ impl Change for Rehash {
     type Answer = ();
     type Refusal = Infallible;
 
-    fn apply(&self, tables: &mut dyn Tables, _now: Time) -> Result<Applied<()>, ChangeError<Infallible>> {
+    fn apply(&self, tables: &mut dyn Tables, _now: Time) -> ChangeResult<Self> {
         if tables.password(self.person)?.as_ref() == Some(&self.old) {
             tables.set_password(self.person, &self.new)?;
         }

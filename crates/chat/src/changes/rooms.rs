@@ -9,7 +9,7 @@ use crate::{
     store::{
         Applied, Change,
         ChangeError::{self, Refused},
-        StoreError, Tables,
+        ChangeResult, StoreError, Tables,
     },
 };
 
@@ -49,7 +49,7 @@ impl Change for CreateRoom {
         Some(self.room.id)
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Room>, ChangeError<TooManyRooms>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         if tables.count_rooms()? >= ROOMS_MAX {
             return Err(Refused(TooManyRooms));
         }
@@ -74,7 +74,7 @@ impl Change for Join {
         Some(self.room)
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Room>, ChangeError<NotMember>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let room = tables.room(self.room, self.person)?.ok_or(Refused(NotMember))?;
         if room.is_member {
             return Ok(Applied::quietly(room));
@@ -104,7 +104,7 @@ impl Change for Leave {
         true
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<NotMember>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let leaver = tables.member(self.room, self.person)?.ok_or(Refused(NotMember))?;
         Ok(go_out(tables, self.room, leaver, self.person, now)?)
     }
@@ -132,7 +132,7 @@ impl Change for Remove {
         true
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<ManageRefusal>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let by = may_manage(tables, self.by, self.room)?;
         let leaver = tables.member(self.room, self.person)?.ok_or(Refused(ManageRefusal::NotMember))?;
         let is_admin = tables.person(self.person)?.is_some_and(|person| person.role == Role::Admin);

@@ -5,11 +5,7 @@ use std::convert::Infallible;
 use crate::{
     limits::{SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX},
     model::{NewSession, PersonId, Session, SessionId, StoredHash, Time},
-    store::{
-        Applied, Change,
-        ChangeError::{self, Refused},
-        StoreError, Tables,
-    },
+    store::{Applied, Change, ChangeError::Refused, ChangeResult, StoreError, Tables},
 };
 
 /// The password was changed while it was being checked.
@@ -40,7 +36,7 @@ impl Change for OpenSession {
         true
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<PasswordChanged>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         if tables.password(self.person)?.as_ref() != Some(&self.checked) {
             return Err(Refused(PasswordChanged));
         }
@@ -63,7 +59,7 @@ impl Change for TouchSession {
     type Answer = ();
     type Refusal = Infallible;
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<Infallible>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         tables.touch_session(self.session, now)?;
         Ok(Applied::quietly(()))
     }
@@ -84,7 +80,7 @@ impl Change for EndSession {
         true
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<NoSuchSession>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         if tables.session_owner(self.session)? != Some(self.person) {
             return Err(Refused(NoSuchSession));
         }
@@ -105,7 +101,7 @@ impl Change for SweepSessions {
         true
     }
 
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<()>, ChangeError<Infallible>> {
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         tables.delete_sessions_ended_before(now.minus(SESSION_REMEMBERED))?;
         let expired =
             tables.sessions_older_than(Session::last_seen_of_expired(now), Session::created_of_expired(now))?;

@@ -9,7 +9,7 @@ use crate::model::{Event, PersonEvent, PersonId, RoomId, SessionId, Time};
 
 /// Something to be changed, with its rules: it decides, inside the transaction, whether it may happen and what follows,
 /// so two changes can never both pass a check that only one of them may pass.
-pub(crate) trait Change: Send + 'static {
+pub(crate) trait Change: Sized + Send + 'static {
     /// For whoever asked.
     type Answer: Send + 'static;
     /// The rules that it could break; [`Infallible`](std::convert::Infallible) when there are none.
@@ -28,7 +28,7 @@ pub(crate) trait Change: Send + 'static {
 
     /// Reads and writes the tables. It may be called more than once, when the transaction around it was taken back; so it
     /// has no effect but through the tables.
-    fn apply(&self, tables: &mut dyn Tables, now: Time) -> Result<Applied<Self::Answer>, ChangeError<Self::Refusal>>;
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self>;
 }
 
 /// A change that was made, with what must be told as soon as it is durable.
@@ -98,7 +98,7 @@ impl<R> ChangeError<R> {
 }
 
 /// What becomes of a change.
-pub(crate) type Outcome<C> = Result<Applied<<C as Change>::Answer>, ChangeError<<C as Change>::Refusal>>;
+pub(crate) type ChangeResult<C> = Result<Applied<<C as Change>::Answer>, ChangeError<<C as Change>::Refusal>>;
 
 /// Changes to be applied in their order, in one transaction.
 pub(crate) type Batch = Vec<Box<dyn Submission>>;
@@ -129,7 +129,7 @@ pub(crate) enum NotApplied {
 }
 
 /// Makes a change ready for a batch. The future answers when the submission does; dropping it changes nothing.
-pub(crate) fn submit<C: Change>(change: C) -> (Box<dyn Submission>, impl Future<Output = Outcome<C>> + Send) {
+pub(crate) fn submit<C: Change>(change: C) -> (Box<dyn Submission>, impl Future<Output = ChangeResult<C>> + Send) {
     let (sender, receiver) = oneshot::channel();
     let submission = Submitted { change, outcome: Err(ChangeError::Store(StoreError::Closed)), sender };
     let outcome = async move { receiver.await.unwrap_or(Err(ChangeError::Store(StoreError::Closed))) };
@@ -138,8 +138,8 @@ pub(crate) fn submit<C: Change>(change: C) -> (Box<dyn Submission>, impl Future<
 
 struct Submitted<C: Change> {
     change: C,
-    outcome: Outcome<C>,
-    sender: oneshot::Sender<Outcome<C>>,
+    outcome: ChangeResult<C>,
+    sender: oneshot::Sender<ChangeResult<C>>,
 }
 
 impl<C: Change> Submission for Submitted<C> {

@@ -6,7 +6,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{Applied, Change, ChangeError, Store, Submission, submit};
+use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, submit};
 use crate::{
     changes::{
         AcceptInvite, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CurrentInvite, EndSession,
@@ -69,10 +69,12 @@ pub(super) use {contract_tests, runs_the_contract};
 
 const START: Time = Time::from_millis(1_763_630_000_000);
 
-type Outcome<C> = Result<Applied<<C as Change>::Answer>, ChangeError<<C as Change>::Refusal>>;
-
 /// Applies changes together, in one batch, and says what became of each.
-async fn apply_all<C: Change>(store: &dyn Store, now: Time, changes: impl IntoIterator<Item = C>) -> Vec<Outcome<C>> {
+async fn apply_all<C: Change>(
+    store: &dyn Store,
+    now: Time,
+    changes: impl IntoIterator<Item = C>,
+) -> Vec<ChangeResult<C>> {
     let (batch, outcomes): (Vec<_>, Vec<_>) = changes.into_iter().map(submit).unzip();
     store.apply(batch, now).await.unwrap().into_iter().for_each(Submission::answer);
     join_all(outcomes).await
@@ -103,7 +105,7 @@ impl World {
     }
 
     /// Applies changes together and says what became of each.
-    async fn all<C: Change>(&self, changes: impl IntoIterator<Item = C>) -> Vec<Outcome<C>> {
+    async fn all<C: Change>(&self, changes: impl IntoIterator<Item = C>) -> Vec<ChangeResult<C>> {
         apply_all(&*self.store, self.now, changes).await
     }
 
@@ -138,7 +140,7 @@ impl World {
     }
 
     /// Posts of the administrator in the first room, in one batch.
-    pub(super) async fn say_together(&self, bodies: &[&str]) -> Vec<Outcome<Post>> {
+    pub(super) async fn say_together(&self, bodies: &[&str]) -> Vec<ChangeResult<Post>> {
         let say = |body: &&str| message(self.ana, self.general, ClientId::fresh(), body);
         self.all(bodies.iter().map(say)).await
     }

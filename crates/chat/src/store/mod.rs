@@ -18,7 +18,9 @@ mod tables;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use change::{Announcements, Applied, Batch, Change, ChangeError, NotApplied, Submission, submit};
+pub(crate) use change::{
+    Announcements, Applied, Batch, Change, ChangeError, ChangeResult, NotApplied, Submission, submit,
+};
 pub use error::{OpenError, StoreError};
 pub(crate) use tables::{StoreResult, Tables};
 
