@@ -180,8 +180,7 @@ async fn sessions(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
     let credentials = |email: &str, password: &str| json!({"email": email, "password": password});
     let sign_in = |password: &str| stranger.post("/v1/session", &credentials("ben@example.org", password));
     let told = story.ask(NOUN, "signing in", sign_in(PASSWORD)).await;
-    let phone = Person { id: told.text("/person/id"), cookie: told.cookie() };
-    story.names.name("token of ben's phone", phone.cookie.as_deref().unwrap().split_once('=').unwrap().1);
+    let phone = Person::entered(story, "ben's phone", &told);
     story.ask(NOUN, "signing in with a wrong password", sign_in("a wrong password")).await;
     let nobody = stranger.post("/v1/session", &credentials("nobody@example.org", PASSWORD));
     story.ask(NOUN, "signing in without an account: the same answer", nobody).await;
@@ -197,7 +196,7 @@ async fn sessions(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
     story.ask(NOUN, "the device that was signed out", phone.get("/v1/sessions")).await;
 
     let told = story.send(&sign_in(PASSWORD)).await;
-    let tablet = Person { id: String::new(), cookie: told.cookie() };
+    let tablet = Person::entered(story, "ben's tablet", &told);
     story.ask(NOUN, "signing out", tablet.delete("/v1/session")).await;
     story.ask(NOUN, "signing out twice", tablet.delete("/v1/session")).await;
     // Ana is not needed from another device, so that the waits are hers.
