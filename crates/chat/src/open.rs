@@ -1,7 +1,7 @@
 //! How the chat is opened, wired, swept and closed. Stands above all that it puts together.
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool},
     thread,
@@ -29,7 +29,7 @@ const LOCK_FILE: &str = "tidings.lock";
 /// How the chat is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the data lies; made if need be, for its owner alone.
+    /// Where the data lies. Made by whoever starts the chat, for its owner alone (S66).
     pub data_dir: PathBuf,
     /// What tells the time.
     pub clock: Clock,
@@ -113,14 +113,8 @@ impl Chat {
     }
 }
 
-/// Makes the data directory if need be, and holds it for this server.
+/// Holds the data directory for this server.
 fn lock(data_dir: &Path) -> Result<File, OpenError> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(data_dir).map_err(|source| OpenError::Files { path: data_dir.into(), source })?;
-
     let path = data_dir.join(LOCK_FILE);
     let failed = |source| OpenError::Files { path: path.clone(), source };
     let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
@@ -167,23 +161,10 @@ async fn sweep(parts: Weak<Parts>, interval: Duration) {
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
-    fn the_data_directory_is_its_owners_alone() {
-        use std::os::unix::fs::PermissionsExt;
-
-        let outer = tempfile::tempdir().unwrap();
-        let dir = outer.path().join("data");
-        let _held = lock(&dir).unwrap();
-        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
-    }
-
-    #[test]
-    fn a_data_directory_that_cannot_be_made_is_named_in_the_error() {
+    fn a_data_directory_that_is_not_there_is_named_in_the_error() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        let error = lock(&file.join("data")).unwrap_err();
+        let error = lock(&dir.path().join("data")).unwrap_err();
         assert!(matches!(error, OpenError::Files { .. }) && error.to_string().contains("data"), "{error}");
     }
 }

@@ -77,7 +77,7 @@ pub enum BrokerError {
     /// It keeps as many streams as it may.
     #[error("at most {max} channels may have history")]
     TooManyStreams {
-        /// The limit.
+        /// [`Limits::channels_max`](crate::Limits::channels_max), for the one in memory.
         max: usize,
     },
     /// It failed; asking again later may help.

@@ -247,7 +247,12 @@ impl Core {
             if !lock(&channel).is_counted() {
                 continue;
             }
-            match self.read(&name, HistoryQuery::default()).await {
+            let Ok(read) = timeout(self.limits.operation_timeout, self.read(&name, HistoryQuery::default())).await
+            else {
+                tracing::warn!(channel = %name, "checking the position of a channel takes too long");
+                continue;
+            };
+            match read {
                 Ok(page) => {
                     if let Some(effects) = self.channels.look(&name, |channel| channel.check(&page.top)) {
                         self.see_to(&name, effects);

@@ -47,7 +47,7 @@ pub struct HubBuilder {
 /// A channel, for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelOverview {
-    /// The channel.
+    /// Its name.
     pub channel: ChannelName,
     /// How many are subscribed.
     pub num_clients: usize,

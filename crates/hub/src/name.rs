@@ -37,7 +37,7 @@ impl ChannelName {
         }
     }
 
-    /// The name.
+    /// As it is written on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

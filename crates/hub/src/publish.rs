@@ -9,7 +9,7 @@ use crate::BrokerError;
 /// Something to be published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewPublication {
-    /// What.
+    /// What subscribers get, unread by the hub.
     pub data: Payload,
     /// Who published it, when it was a client.
     pub info: Option<ClientInfo>,

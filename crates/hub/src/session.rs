@@ -81,7 +81,7 @@ pub enum Action {
     Abandon,
     /// Let the prepared subscription go live, `reply` first.
     Admit {
-        /// The channel.
+        /// Where it goes live.
         channel: ChannelName,
         /// How it goes live.
         admission: Admission,
@@ -90,7 +90,7 @@ pub enum Action {
     },
     /// Take the connection out of the channel, and tell the client so if there is something to tell.
     Leave {
-        /// The channel.
+        /// Which channel it leaves.
         channel: ChannelName,
         /// What the client is told.
         why: Option<Unsubscribe>,
@@ -106,14 +106,14 @@ pub enum Operation {
     Connect(Box<ConnectRequest>),
     /// Ask whether it may, and prepare the subscription.
     Subscribe {
-        /// The channel.
+        /// Which, well-formed.
         channel: ChannelName,
         /// What the client asks for.
         request: Box<SubscribeRequest>,
         /// The server wants it, not the client.
         server_side: bool,
     },
-    /// Publish.
+    /// Ask whether it may, and publish.
     Publish(ChannelName, Payload),
     /// Who is there.
     Presence(ChannelName),

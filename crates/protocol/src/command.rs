@@ -117,13 +117,13 @@ messages! {
 
     /// Stop receiving a channel.
     pub struct UnsubscribeRequest {
-        /// The channel.
+        /// Which of the subscriptions of this connection.
         pub channel: String,
     }
 
     /// Send data to a channel.
     pub struct PublishRequest {
-        /// The channel.
+        /// Where to publish.
         pub channel: String,
         /// What to send.
         pub data: Option<Payload>,
@@ -134,19 +134,19 @@ messages! {
 
     /// Ask who is in a channel.
     pub struct PresenceRequest {
-        /// The channel.
+        /// Whose subscribers.
         pub channel: String,
     }
 
     /// Ask how many are in a channel.
     pub struct PresenceStatsRequest {
-        /// The channel.
+        /// Whose subscribers.
         pub channel: String,
     }
 
     /// Ask for what was published in a channel.
     pub struct HistoryRequest {
-        /// The channel.
+        /// Whose stream.
         pub channel: String,
         /// How many publications: 0 for none but the position, -1 for as many as the server gives.
         pub limit: i32,
@@ -178,7 +178,7 @@ messages! {
 
     /// Extend a subscription.
     pub struct SubRefreshRequest {
-        /// The channel.
+        /// Which of the subscriptions of this connection.
         pub channel: String,
         /// A new JWT.
         pub token: String,

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::codec::{DecodeError, EncodeError};
 use crate::{Command, Publication, PushEvent, Reply, json};
 
 /// How the messages of one connection are written. Protobuf is the other form that the protocol knows.
@@ -15,27 +16,6 @@ pub enum Encoding {
     #[default]
     Json,
 }
-
-/// This frame is not made of messages.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// There is no message in it.
-    #[error("an empty frame")]
-    Empty,
-    /// Something else than an object stands in it.
-    #[error("a message is not an object")]
-    NotAnObject,
-    /// An object of it is malformed, or a field has the wrong type.
-    #[error("malformed message: {0}")]
-    Malformed(#[from] serde_json::Error),
-}
-
-/// The message carries binary data, which JSON text cannot: close with
-/// [`Disconnect::INAPPROPRIATE_PROTOCOL`](crate::Disconnect::INAPPROPRIATE_PROTOCOL).
-#[derive(Debug, thiserror::Error)]
-#[error("binary data cannot be written as JSON")]
-pub struct EncodeError(#[from] serde_json::Error);
 
 impl Encoding {
     /// The commands of one frame, in order; reading stops at the first malformed one.

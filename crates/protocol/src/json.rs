@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::de::SliceRead;
 use serde_json::{Deserializer, StreamDeserializer};
 
+use crate::codec::{DecodeError, EncodeError};
 use crate::codes::{Disconnect, Error, Unsubscribe};
-use crate::encoding::{DecodeError, EncodeError};
 use crate::reply::{Connect, Join, Leave, Message, Publication, Push, PushEvent, Refresh, Reply, Response, Subscribe};
 use crate::{Command, Request};
 

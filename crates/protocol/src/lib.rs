@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
+mod codec;
 mod codes;
 mod command;
 mod encoding;
@@ -19,12 +20,13 @@ mod payload;
 mod reply;
 mod wire;
 
+pub use codec::{DecodeError, EncodeError};
 pub use codes::{Disconnect, Error, Unsubscribe};
 pub use command::{
     Command, ConnectRequest, HistoryRequest, PresenceRequest, PresenceStatsRequest, PublishRequest, RefreshRequest,
     Request, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest, UnsubscribeRequest, subscribe_flag,
 };
-pub use encoding::{DecodeError, EncodeError, Encoding};
+pub use encoding::Encoding;
 pub use payload::{InvalidJson, PAYLOAD_DEPTH_MAX, Payload};
 pub use reply::{
     ClientInfo, Connect, ConnectResult, HistoryResult, Join, Leave, Message, PresenceResult, PresenceStatsResult,

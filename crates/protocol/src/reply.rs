@@ -192,19 +192,19 @@ messages! {
 
     /// Somebody came.
     pub struct Join {
-        /// Who.
+        /// As others see them from now on.
         pub info: ClientInfo,
     }
 
     /// Somebody went.
     pub struct Leave {
-        /// Who.
+        /// As others saw them.
         pub info: ClientInfo,
     }
 
     /// The application says something to one connection.
     pub struct Message {
-        /// What.
+        /// In a form that the two agree on.
         pub data: Option<Payload>,
     }
 
