@@ -1,7 +1,7 @@
 //! What is fuzzed, as functions of bytes that panic when a promise is broken. `fuzz_targets` hands them to libFuzzer, and
 //! `tests/bounded.rs` feeds them mutations of the corpus on stable Rust.
 
-#[path = "../../crates/websocket/tests/feed/mod.rs"]
+#[path = "../../crates/websocket/tests/it/feed.rs"]
 mod feed;
 
 use bytes::Bytes;

@@ -1,17 +1,15 @@
 //! What can be served: closures, async functions, and objects of one's own.
 
-mod support;
-
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
+use crate::support::Wire;
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use support::Wire;
 use tidings_serve::{App, RequestBody, Server, service_fn};
 use tower::Service;
 

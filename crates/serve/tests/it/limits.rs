@@ -1,7 +1,5 @@
 //! What a stranger may cost, in virtual time and over pipes: no test here waits for a real second.
 
-mod support;
-
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -9,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::Wire;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
 use futures_util::stream;
-use support::Wire;
 use tidings_serve::test_kit::{Client, TestServer};
 use tidings_serve::{Accept, Limits, Listen, Peer, Server};
 use tokio::io::DuplexStream;

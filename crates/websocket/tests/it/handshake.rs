@@ -1,7 +1,8 @@
 //! Dialling and accepting over any stream: TLS, compression in all its variants, refusals, hostile answers.
 
+use crate::tls::tls;
 use http::{HeaderValue, Response, header};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tidings_websocket::{
     AcceptError, CloseCode, ConnectError, ConnectOptions, DeflateOptions, Limits, Message, OriginPolicy, Refusal,
     WebSocket, accept, accept_within, connect, connect_over,
@@ -10,7 +11,6 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     net::TcpListener,
 };
-use tokio_rustls::{TlsAcceptor, rustls};
 
 async fn echo<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(mut socket: WebSocket<S>) -> WebSocket<S> {
     while let Some(Ok(message)) = socket.receive().await {
@@ -91,27 +91,10 @@ async fn a_foreign_page_is_told_403_s01() {
 
 #[tokio::test]
 async fn tls_is_one_url_away_4_30() {
-    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let der = certificate.cert.der().clone();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
-    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![der.clone()], key)
-        .unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(der).unwrap();
-    let client = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let (acceptor, client) = tls();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(Arc::new(server));
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             if let Ok(stream) = acceptor.accept(stream).await {
@@ -121,7 +104,7 @@ async fn tls_is_one_url_away_4_30() {
         }
     });
     let url = format!("wss://localhost:{port}/");
-    let (mut socket, _) = connect(&url, ConnectOptions::new().tls(Arc::new(client))).await.unwrap();
+    let (mut socket, _) = connect(&url, ConnectOptions::new().tls(client)).await.unwrap();
     for size in [5, 100_000, 1_000_000] {
         socket.send(vec![7; size]).await.unwrap();
         assert_eq!(socket.receive().await.unwrap().unwrap().len(), size);

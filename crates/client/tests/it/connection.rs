@@ -1,13 +1,11 @@
 //! The client over real sockets, against a server that says what the test tells it to.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::support::{Server, options, resumed, stream};
 use serde_json::json;
-use support::{Server, options, resumed, stream};
 use tidings_client::{
     Client, Event, HistoryQuery, Options, RequestError, ServerEventKind, State, SubscribeError, SubscribeOptions,
     Subscription, limits, local,

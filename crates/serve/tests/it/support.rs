@@ -1,6 +1,4 @@
 //! A client that shows the wire as it is: what hyper's client would tidy away is what these tests are about.
-#![allow(dead_code, reason = "each test file uses its own part")]
-#![allow(unreachable_pub, reason = "a module of tests")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,32 +7,32 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long a test waits for what must happen, before it fails. Nothing takes that long when it works.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One HTTP/1.1 connection, byte by byte.
-pub struct Wire<S = TcpStream> {
+pub(crate) struct Wire<S = TcpStream> {
     stream: S,
     buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub struct Answer {
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
     /// False when the connection ended before the body's declared end.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
 impl Answer {
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line")
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -43,38 +41,38 @@ impl Answer {
 }
 
 impl Wire {
-    pub async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.expect("the server accepts"))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub fn over(stream: S) -> Self {
+    pub(crate) fn over(stream: S) -> Self {
         Self { stream, buffer: Vec::new() }
     }
 
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.expect("the server reads");
     }
 
     /// Sends what may meet a closed connection.
-    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
 
-    pub async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")).await;
         self.answer().await.expect("an answer")
     }
 
-    pub async fn post(&mut self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Answer {
         let length = body.len();
         self.send(format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n{body}")).await;
         self.answer().await.expect("an answer")
     }
 
     /// The next response, or `None` when the connection ends without one.
-    pub async fn answer(&mut self) -> Option<Answer> {
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
         tokio::time::timeout(PATIENCE, self.read_answer()).await.expect("an answer in time")
     }
 
@@ -132,17 +130,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// True when the server has closed the connection and sent nothing more.
-    pub async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         let more = tokio::time::timeout(PATIENCE, self.read_more()).await.expect("the server closes in time");
         !more && self.buffer.is_empty()
     }
 
-    pub fn into_inner(self) -> S {
-        self.stream
-    }
-
     /// A chunk of whatever comes next.
-    pub async fn some(&mut self) -> Vec<u8> {
+    pub(crate) async fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             self.buffer.reserve(64 * 1024);
             let more = tokio::time::timeout(PATIENCE, self.read_more()).await.expect("bytes in time");
@@ -158,7 +152,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads to the end and gives what came. Without a time limit of its own, for tests in virtual time.
-    pub async fn read_to_end(&mut self) -> Vec<u8> {
+    pub(crate) async fn read_to_end(&mut self) -> Vec<u8> {
         while self.read_more().await {}
         std::mem::take(&mut self.buffer)
     }

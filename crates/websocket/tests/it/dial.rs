@@ -1,5 +1,6 @@
 //! Dialling: what a failed handshake says, what the request may say, and the ways to a server.
 
+use crate::tls::tls;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::{sync::Arc, time::Duration};
 use tidings_websocket::{
@@ -11,7 +12,6 @@ use tokio::{
     net::TcpListener,
     time::Instant,
 };
-use tokio_rustls::{TlsAcceptor, rustls};
 
 /// Reads a whole request or answer, without a body.
 async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
@@ -180,21 +180,6 @@ async fn cookies_share_one_field() {
         assert!(ConnectOptions::new().cookie(name, value).is_err(), "{name:?}={value:?}");
     }
     assert!(ConnectOptions::new().cookie("a", "x\r\nupgrade: y").is_err());
-}
-
-/// TLS for `localhost`, and a client's that trusts it.
-fn tls() -> (TlsAcceptor, Arc<rustls::ClientConfig>) {
-    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let der = certificate.cert.der().clone();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
-    let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(der.clone()).unwrap();
-    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let client = client.with_root_certificates(roots).with_no_client_auth();
-    (TlsAcceptor::from(Arc::new(server.with_single_cert(vec![der], key).unwrap())), Arc::new(client))
 }
 
 async fn echo_once<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {

@@ -1,13 +1,11 @@
 //! The examples do what they say.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::support::Wire;
 use rustix::process::{Pid, Signal, kill_process};
-use support::Wire;
 use tidings_serve::test_kit::{Received, TestSocket};
 use tokio::net::TcpStream;
 
@@ -23,7 +21,7 @@ impl Example {
         let built =
             Command::new(env!("CARGO")).args(["build", "-q", "-p", package, "--example", name]).status().unwrap();
         assert!(built.success());
-        // Beside the test itself: target/debug/deps/examples-… and target/debug/examples/….
+        // Beside the test itself: target/debug/deps/it-… and target/debug/examples/….
         let test = std::env::current_exe().unwrap();
         let program = test.parent().unwrap().parent().unwrap().join("examples").join(name);
         let mut child = Command::new(program)

@@ -13,12 +13,10 @@
 //! | permessage-deflate is ignored | here |
 //! | 130 KiB a socket by default | here |
 
-mod support;
-
+use crate::support::{Answer, Wire};
 use axum::Router;
 use axum::response::Response;
 use axum::routing::{any, get};
-use support::Wire;
 use tidings_serve::test_kit::{TestServer, TestSocket};
 use tidings_websocket::{DeflateOptions, Upgrade};
 
@@ -37,7 +35,7 @@ fn resident_bytes() -> usize {
     pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-async fn handshake(server: &TestServer, fields: &str) -> support::Answer {
+async fn handshake(server: &TestServer, fields: &str) -> Answer {
     let mut wire = Wire::over(server.connect().await);
     wire.send(format!(
         "GET /ws HTTP/1.1\r\nhost: chat.example\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\

@@ -1,19 +1,17 @@
 //! Ending: what is finished, what is told, what is cut, and when (capability 2.3; the measured faults of other
 //! servers).
 
-mod support;
-
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::Wire;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures_util::stream;
-use support::Wire;
 use tidings_serve::test_kit::{Received, TestServer, TestSocket};
 use tidings_serve::{Limits, Readiness};
 use tidings_websocket::Upgrade;

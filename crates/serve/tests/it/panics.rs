@@ -1,15 +1,13 @@
 //! A panic is the end of one request, and of nothing else (capabilities 0.5, 0.6; S65).
 
-mod support;
-
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::support::Wire;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
 use futures_util::stream::{self, StreamExt};
-use support::Wire;
 use tidings_serve::test_kit::TestServer;
 
 /// A body whose second chunk panics.
@@ -185,7 +183,7 @@ async fn c0_5_the_log_has_the_requests_id_the_panics_message_and_its_place() {
     let answer = server.get("/panic?token=secret").await;
     let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for part in [id.as_str(), "secret of the handler", "tests/panics.rs:", "path=\"/panic\"", "method=GET"] {
+    for part in [id.as_str(), "secret of the handler", "tests/it/panics.rs:", "path=\"/panic\"", "method=GET"] {
         assert!(log.contains(part), "{part} in {log}");
     }
     assert!(!log.contains("token=secret"), "the query may hold what no log should");

@@ -1,16 +1,14 @@
 //! Starting and stopping (capabilities 2.1 to 2.8).
 
-mod support;
-
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::Wire;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
-use support::Wire;
 use tidings_serve::{Listen, Network, ServeError, Server, StartError};
 
 fn hello() -> Router {
@@ -194,7 +192,7 @@ fn c2_5_the_process_can_be_made_to_end_with_its_server() {
         });
     }
     let this = std::env::current_exe().unwrap();
-    let test = "c2_5_the_process_can_be_made_to_end_with_its_server";
+    let test = "start::c2_5_the_process_can_be_made_to_end_with_its_server";
     let end = std::process::Command::new(this).args([test, "--exact"]).env(AGAIN, "1").output().unwrap().status;
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&end), Some(6), "SIGABRT");
 }

@@ -1,9 +1,7 @@
 //! The state machine without a socket: any split of the bytes gives the same events, and limits hold.
 
-mod feed;
-
+use crate::feed::{run, run_directly};
 use bytes::{BufMut, Bytes};
-use feed::{run, run_directly};
 use proptest::prelude::*;
 use tidings_websocket::{
     CloseCode, CloseFrame, Event, Head, Kind, Limits, Machine, Message, OpCode, Outgoing, Prepared, ProtocolError,

@@ -6,8 +6,8 @@ use tidings_protocol::{
     Reply, Request, Response, Unsubscribe,
 };
 
-const COMMANDS: &str = include_str!("golden/commands.jsonl");
-const REPLIES: &str = include_str!("golden/replies.jsonl");
+const COMMANDS: &str = include_str!("../golden/commands.jsonl");
+const REPLIES: &str = include_str!("../golden/replies.jsonl");
 
 #[test]
 fn every_golden_command_is_read_and_written_back_byte_for_byte() {

@@ -1,18 +1,16 @@
 //! TLS (capabilities 0.8, 2.7, 2.11).
 
-mod support;
-
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{PATIENCE, Wire};
 use axum::Router;
 use axum::routing::get;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use support::Wire;
 use tidings_serve::test_kit::{Client, TestServer};
 use tidings_serve::{CertificateError, Handle, Listen, Server, StartError, Tls};
 use tokio::net::TcpStream;
@@ -207,7 +205,7 @@ async fn until_shown(server: &Handle, certificate: &CertifiedKey<KeyPair>) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(support::PATIENCE, shown).await.expect("the new certificate is shown in time");
+    tokio::time::timeout(PATIENCE, shown).await.expect("the new certificate is shown in time");
 }
 
 #[tokio::test]

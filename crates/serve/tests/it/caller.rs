@@ -1,10 +1,8 @@
 //! Who is calling (capability 1.10, S51), through the server as a whole.
 
-mod support;
-
+use crate::support::Wire;
 use axum::Router;
 use axum::routing::get;
-use support::Wire;
 use tidings_serve::test_kit::TestServer;
 use tidings_serve::{Caller, Listen, Server, TrustedProxies};
 

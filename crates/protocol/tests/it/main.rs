@@ -1,0 +1,4 @@
+//! The wire as others write it, and what holds for any of it.
+
+mod json;
+mod properties;
