@@ -1,0 +1,10 @@
+//! The program as a client over HTTP sees it, held against recorded answers: a change of the API is seen in review as a
+//! change of `snapshots/`.
+//!
+//! A difference fails and nothing is written (`.config/insta.yaml`). Where it is meant, record it and read the diff:
+//! `INSTA_UPDATE=always cargo test -p tidings --test it`.
+
+mod answers;
+mod exchange;
+mod server;
+mod story;

@@ -1,0 +1,96 @@
+//! The real program, with a data folder of its own, on a port of its own choice.
+
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+/// A server; it ends when this is dropped.
+pub(crate) struct Server {
+    process: Child,
+    folder: TempDir,
+    pub(crate) address: SocketAddr,
+    /// The one-time code of the set-up link.
+    pub(crate) setup_code: String,
+}
+
+/// What came back.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = program(&folder)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data", "--log", "error"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines.find_map(|line| line.strip_prefix("listening on http://")?.parse().ok());
+        let code = lines.find_map(|line| Some(line.split_once("/setup#")?.1.trim().to_owned()));
+        Self { process, folder, address: address.expect("it listens"), setup_code: code.expect("a set-up link") }
+    }
+
+    pub(crate) async fn send(&self, request: http::Request<Full<Bytes>>) -> Answer {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    pub(crate) fn api_key(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("data/api-key")).unwrap().trim().to_owned()
+    }
+
+    /// A client token, as `tidings token` prints it.
+    pub(crate) fn token(&self, user: &str) -> String {
+        let said = program(&self.folder).args(["token", "--user", user, "--data-dir", "data"]).output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Without this process's environment, in which somebody may have configured a server of their own.
+fn program(folder: &TempDir) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    program.env_clear().current_dir(folder);
+    program
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The text at a path such as `/room/id`.
+    pub(crate) fn text(&self, pointer: &str) -> String {
+        let json = self.json();
+        json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {json}")).to_owned()
+    }
+
+    /// The cookie that it sets, as the browser will send it.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        let set = self.headers.get(header::SET_COOKIE)?.to_str().unwrap();
+        Some(set.split(';').next().unwrap().to_owned())
+    }
+}

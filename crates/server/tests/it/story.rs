@@ -1,0 +1,422 @@
+//! One server, and three people who use all of it once, in the order in which people do.
+
+use crate::exchange::{Exchange, Names, Question};
+use crate::server::{Answer, Server};
+use http::{Method, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tidings_client::{Client, Event, Options, SubscribeOptions};
+
+/// What the server is called in every request, and so in every link of its answers.
+const HOST: &str = "tidings.test";
+const ORIGIN: &str = "http://tidings.test";
+const PASSWORD: &str = "correct horse battery";
+/// Nothing here takes that long when it works.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What was asked and answered, as text, by noun.
+pub(crate) type Transcripts = BTreeMap<&'static str, String>;
+
+pub(crate) fn tell() -> Transcripts {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut story = Story { server: Server::start(), names: Names::default(), told: BTreeMap::new() };
+        let cast = people(&mut story).await;
+        sessions(&mut story, &cast).await;
+        rooms(&mut story, &cast).await;
+        members(&mut story, &cast).await;
+        invites(&mut story, &cast).await;
+        messages(&mut story, &cast).await;
+        events(&mut story, &cast).await;
+        requests(&mut story, &cast).await;
+        server_api(&mut story).await;
+        operations(&mut story).await;
+        story.transcripts()
+    })
+}
+
+struct Story {
+    server: Server,
+    names: Names,
+    told: BTreeMap<&'static str, Vec<Exchange>>,
+}
+
+impl Story {
+    /// Asks, and keeps what was asked and answered under `noun`.
+    async fn ask(&mut self, noun: &'static str, title: &str, question: Question) -> Answer {
+        let answer = self.send(&question).await;
+        self.keep(noun, title, question, answer.clone());
+        answer
+    }
+
+    fn keep(&mut self, noun: &'static str, title: &str, question: Question, answer: Answer) {
+        self.told.entry(noun).or_default().push(Exchange::new(title, question, answer));
+    }
+
+    async fn send(&self, question: &Question) -> Answer {
+        let mut request = http::Request::builder().method(&question.method).uri(&question.path);
+        *request.headers_mut().unwrap() = question.headers.clone();
+        self.server.send(request.body(Full::from(question.body.clone())).unwrap()).await
+    }
+
+    fn transcripts(mut self) -> Transcripts {
+        self.names.name("address", self.server.address.to_string());
+        let mut transcripts = BTreeMap::new();
+        for (noun, exchanges) in &self.told {
+            let text = transcripts.entry(*noun).or_default();
+            for exchange in exchanges {
+                exchange.write(text, &self.names);
+            }
+        }
+        transcripts
+    }
+}
+
+/// Somebody with a browser, signed in or not.
+struct Person {
+    id: String,
+    cookie: Option<String>,
+}
+
+impl Person {
+    fn stranger() -> Self {
+        Self { id: String::new(), cookie: None }
+    }
+
+    /// Whoever has just signed in, called `name` from here on.
+    fn entered(story: &mut Story, name: &str, told: &Answer) -> Self {
+        let (id, cookie) = (told.text("/person/id"), told.cookie().expect("a cookie"));
+        story.names.name(name, id.as_str());
+        story.names.name(&format!("token of {name}"), cookie.split_once('=').unwrap().1);
+        Self { id, cookie: Some(cookie) }
+    }
+
+    fn ask(&self, method: Method, path: &str) -> Question {
+        let question = Question::new(method, path).header("host", HOST).header("user-agent", "Test browser");
+        match &self.cookie {
+            Some(cookie) => question.with("cookie", cookie),
+            None => question,
+        }
+    }
+
+    fn get(&self, path: &str) -> Question {
+        self.ask(Method::GET, path)
+    }
+
+    fn change(&self, method: Method, path: &str) -> Question {
+        self.ask(method, path).header("origin", ORIGIN)
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Question {
+        self.change(Method::POST, path).json(body)
+    }
+
+    fn put(&self, path: &str) -> Question {
+        self.change(Method::PUT, path)
+    }
+
+    fn delete(&self, path: &str) -> Question {
+        self.change(Method::DELETE, path)
+    }
+}
+
+/// Who there is, and the room in which they are.
+struct Cast {
+    ana: Person,
+    ben: Person,
+    cho: Person,
+    general: String,
+}
+
+async fn people(story: &mut Story) -> Cast {
+    const NOUN: &str = "people";
+    let stranger = Person::stranger();
+    let (code, ana) = (story.server.setup_code.clone(), "ana@example.org");
+    story.names.name("set-up code", code.as_str());
+    let account =
+        |code: &str, name: &str, email: &str| json!({"code": code, "name": name, "email": email, "password": PASSWORD});
+    story.ask(NOUN, "set-up with a wrong code", stranger.post("/v1/setup", &account("wrong", "Ana", ana))).await;
+    story.ask(NOUN, "set-up without a name", stranger.post("/v1/setup", &account(&code, " ", ana))).await;
+    let done = story.ask(NOUN, "set-up", stranger.post("/v1/setup", &account(&code, "Ana", ana))).await;
+    story
+        .ask(NOUN, "set-up a second time", stranger.post("/v1/setup", &account(&code, "Eve", "eve@example.org")))
+        .await;
+    let ana = Person::entered(story, "ana", &done);
+    let (general, invite) = (done.text("/room/id"), done.text("/invite/code"));
+    story.names.name("general", general.as_str());
+    story.names.name("first invite", invite.as_str());
+
+    let account = |name: &str, email: &str, password: &str| json!({"invite": invite, "name": name, "email": email, "password": password});
+    let told = story.ask(
+        NOUN,
+        "an account by invite",
+        stranger.post("/v1/accounts", &account("Ben", "ben@example.org", PASSWORD)),
+    );
+    let told = told.await;
+    let ben = Person::entered(story, "ben", &told);
+    let told = story.send(&stranger.post("/v1/accounts", &account("Čo 🌱", "cho@example.org", PASSWORD))).await;
+    let cho = Person::entered(story, "cho", &told);
+    for (title, name, email, password) in [
+        ("an account whose address is taken", "Ben", "BEN@example.org", PASSWORD),
+        ("an account with a short password", "Eve", "eve@example.org", "short"),
+        ("an account with a common password", "Eve", "eve@example.org", "password123"),
+        ("an account without an address", "Eve", "eve", PASSWORD),
+        ("an account with a long name", &"e".repeat(81), "eve@example.org", PASSWORD),
+    ] {
+        story.ask(NOUN, title, stranger.post("/v1/accounts", &account(name, email, password))).await;
+    }
+    let unknown = json!({"invite": "unknown", "name": "Eve", "email": "eve@example.org", "password": PASSWORD});
+    story.ask(NOUN, "an account with an unknown invite", stranger.post("/v1/accounts", &unknown)).await;
+    story.ask(NOUN, "who am I", ben.get("/v1/me")).await;
+    story.ask(NOUN, "who am I, signed out", stranger.get("/v1/me")).await;
+    Cast { ana, ben, cho, general }
+}
+
+async fn sessions(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
+    const NOUN: &str = "sessions";
+    let stranger = Person::stranger();
+    let credentials = |email: &str, password: &str| json!({"email": email, "password": password});
+    let sign_in = |password: &str| stranger.post("/v1/session", &credentials("ben@example.org", password));
+    let told = story.ask(NOUN, "signing in", sign_in(PASSWORD)).await;
+    let phone = Person::entered(story, "ben's phone", &told);
+    story.ask(NOUN, "signing in with a wrong password", sign_in("a wrong password")).await;
+    let nobody = stranger.post("/v1/session", &credentials("nobody@example.org", PASSWORD));
+    story.ask(NOUN, "signing in without an account: the same answer", nobody).await;
+
+    let told = story.ask(NOUN, "where am I signed in", ben.get("/v1/sessions")).await;
+    let other = told.json()["sessions"].as_array().unwrap().iter().find(|one| one["current"] == false).cloned();
+    let other = other.unwrap()["id"].as_str().unwrap().to_owned();
+    story.names.name("session of ben's phone", other.as_str());
+    let path = format!("/v1/sessions/{other}");
+    story.ask(NOUN, "signing out somebody else", ana.delete(&path)).await;
+    story.ask(NOUN, "signing out another device", ben.delete(&path)).await;
+    story.ask(NOUN, "signing it out again", ben.delete(&path)).await;
+    story.ask(NOUN, "the device that was signed out", phone.get("/v1/sessions")).await;
+
+    let told = story.send(&sign_in(PASSWORD)).await;
+    let tablet = Person::entered(story, "ben's tablet", &told);
+    story.ask(NOUN, "signing out", tablet.delete("/v1/session")).await;
+    story.ask(NOUN, "signing out twice", tablet.delete("/v1/session")).await;
+    // Ana is not needed from another device, so that the waits are hers.
+    let guess = || stranger.post("/v1/session", &credentials("ana@example.org", "a wrong password"));
+    let refused = loop {
+        let answer = story.send(&guess()).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            break answer;
+        }
+    };
+    // The wait grows with every guess, and how many there were is a matter of speed.
+    let wait = refused.headers[header::RETRY_AFTER].to_str().unwrap().to_owned();
+    story.names.replace(format!("Wait {wait} s"), "Wait [seconds] s");
+    story.names.replace(format!("retry-after: {wait}"), "retry-after: [seconds]");
+    story.keep(NOUN, "guessing on", guess(), refused);
+}
+
+async fn rooms(story: &mut Story, Cast { ana, ben, general, .. }: &Cast) {
+    const NOUN: &str = "rooms";
+    let garden = json!({"name": "Garden", "topic": "Peas & beans 🌱"});
+    let told = story.ask(NOUN, "making a room", ana.post("/v1/rooms", &garden)).await;
+    let garden = told.text("/id");
+    story.names.name("garden", garden.as_str());
+    for (title, body) in [
+        ("making a room without a name", json!({"name": ""})),
+        ("making a room with a long topic", json!({"name": "Shed", "topic": "x".repeat(251)})),
+        ("making a room whose name is no text", json!({"name": 7})),
+    ] {
+        story.ask(NOUN, title, ana.post("/v1/rooms", &body)).await;
+    }
+    story.ask(NOUN, "all rooms, one's own first", ben.get("/v1/rooms")).await;
+    story.ask(NOUN, "a room", ana.get(&format!("/v1/rooms/{general}"))).await;
+    story.ask(NOUN, "a room one is not in", ben.get(&format!("/v1/rooms/{garden}"))).await;
+    story.ask(NOUN, "an unknown room", ana.get("/v1/rooms/01890000-0000-7000-8000-000000000000")).await;
+    story.ask(NOUN, "a room by what is no id", ana.get("/v1/rooms/garden")).await;
+    story.ask(NOUN, "rooms, signed out", Person::stranger().get("/v1/rooms")).await;
+    story.ask(NOUN, "making a room, signed out", Person::stranger().post("/v1/rooms", &json!({"name": "Shed"}))).await;
+}
+
+async fn members(story: &mut Story, Cast { ana, ben, cho, .. }: &Cast) {
+    const NOUN: &str = "members";
+    let shed = story.send(&ana.post("/v1/rooms", &json!({"name": "Shed"}))).await.text("/id");
+    story.names.name("shed", shed.as_str());
+    let path = format!("/v1/rooms/{shed}/members");
+    let (me, ben_there, cho_there) = (format!("{path}/me"), format!("{path}/{}", ben.id), format!("{path}/{}", cho.id));
+    story.ask(NOUN, "the members of a room one is not in", ben.get(&path)).await;
+    story.ask(NOUN, "joining", ben.put(&me)).await;
+    story.ask(NOUN, "joining twice", ben.put(&me)).await;
+    story.send(&cho.put(&me)).await;
+    story.ask(NOUN, "the members", ben.get(&path)).await;
+    story.ask(NOUN, "removing a member without the right", ben.delete(&cho_there)).await;
+    story.ask(NOUN, "removing a member", ana.delete(&cho_there)).await;
+    story.ask(NOUN, "removing who is no member", ana.delete(&cho_there)).await;
+    story.ask(NOUN, "removing somebody as who was removed", cho.delete(&ben_there)).await;
+    story.ask(NOUN, "leaving", ben.delete(&me)).await;
+    story.ask(NOUN, "leaving twice", ben.delete(&me)).await;
+    story.ask(NOUN, "joining an unknown room", ben.put("/v1/rooms/shed/members/me")).await;
+    story.ask(NOUN, "joining, signed out", Person::stranger().put(&me)).await;
+}
+
+async fn invites(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
+    const NOUN: &str = "invites";
+    let stranger = Person::stranger();
+    let den = story.send(&ana.post("/v1/rooms", &json!({"name": "Den"}))).await.text("/id");
+    story.names.name("den", den.as_str());
+    let path = format!("/v1/rooms/{den}/invite");
+    let told = story.ask(NOUN, "a room's invite", ana.get(&path)).await;
+    let first = told.text("/code");
+    story.names.name("invite of the den", first.as_str());
+    let code = |code: &str| json!({"code": code});
+    story.ask(NOUN, "the invite of a room one is not in", ben.get(&path)).await;
+    story.ask(NOUN, "looking an invite up", stranger.post("/v1/invites/look-up", &code(&first))).await;
+    story.ask(NOUN, "looking up an unknown invite", stranger.post("/v1/invites/look-up", &code("unknown"))).await;
+    story.ask(NOUN, "accepting an invite", ben.post("/v1/invites/accept", &code(&first))).await;
+    story.ask(NOUN, "accepting it twice", ben.post("/v1/invites/accept", &code(&first))).await;
+    story.ask(NOUN, "accepting an unknown invite", ben.post("/v1/invites/accept", &code("unknown"))).await;
+    story.ask(NOUN, "accepting, signed out", stranger.post("/v1/invites/accept", &code(&first))).await;
+    story.ask(NOUN, "renewing without the right", ben.post(&path, &json!({}))).await;
+    let told = story.ask(NOUN, "renewing", ana.post(&path, &json!({}))).await;
+    story.names.name("renewed invite of the den", told.text("/code"));
+    story.ask(NOUN, "revoking", ana.delete(&path)).await;
+    story.ask(NOUN, "a member asks for the invite that was revoked", ben.get(&path)).await;
+}
+
+async fn messages(story: &mut Story, Cast { ana, ben, cho, .. }: &Cast) {
+    const NOUN: &str = "messages";
+    let porch = story.send(&ana.post("/v1/rooms", &json!({"name": "Porch"}))).await.text("/id");
+    story.names.name("porch", porch.as_str());
+    story.send(&ben.put(&format!("/v1/rooms/{porch}/members/me"))).await;
+    let path = format!("/v1/rooms/{porch}/messages");
+    let send =
+        |number: u32, body: &str| json!({"client_id": format!("01890000-0000-7000-8000-{number:012}"), "body": body});
+    let told =
+        story.ask(NOUN, "posting", ana.post(&path, &send(1, "Příliš žluťoučký kůň 🐴\nand a second line"))).await;
+    let first = told.text("/id");
+    story.names.name("first message", first.as_str());
+    let again = ana.post(&path, &send(1, "Příliš žluťoučký kůň 🐴\nand a second line"));
+    story.ask(NOUN, "the same send again", again).await;
+    story.ask(NOUN, "another text with the same client id", ana.post(&path, &send(1, "something else"))).await;
+    let told = story.ask(NOUN, "somebody else's same client id", ben.post(&path, &send(1, "hello"))).await;
+    story.names.name("second message", told.text("/id"));
+    let third = story.send(&ana.post(&path, &send(2, "<b>not bold</b>"))).await.text("/id");
+    story.names.name("third message", third);
+    for (title, body) in [
+        ("posting nothing", send(3, " \n")),
+        ("posting a control character", send(3, "\u{0}")),
+        ("posting a text that is too long", send(3, &"x".repeat(16_385))),
+        ("posting more than any request holds", send(3, &"x".repeat(65_536))),
+        ("posting with a client id that is none", json!({"client_id": "7", "body": "hello"})),
+        ("posting without a client id", json!({"body": "hello"})),
+    ] {
+        story.ask(NOUN, title, ana.post(&path, &body)).await;
+    }
+    story.ask(NOUN, "posting to a room one is not in", cho.post(&path, &send(1, "hello"))).await;
+    story.ask(NOUN, "posting, signed out", Person::stranger().post(&path, &send(1, "hello"))).await;
+    story.ask(NOUN, "one message", ben.get(&format!("{path}/{first}"))).await;
+    story.ask(NOUN, "an unknown message", ben.get(&format!("{path}/01890000-0000-7000-8000-000000000000"))).await;
+    story.ask(NOUN, "the newest messages", ben.get(&path)).await;
+    story.ask(NOUN, "a page before a number", ben.get(&format!("{path}?before=5&limit=1"))).await;
+    story.ask(NOUN, "a page after a number", ben.get(&format!("{path}?after=3&limit=1"))).await;
+    story.ask(NOUN, "messages of a room one is not in", cho.get(&path)).await;
+}
+
+async fn events(story: &mut Story, Cast { ana, ben, cho, .. }: &Cast) {
+    const NOUN: &str = "events";
+    let yard = story.send(&ana.post("/v1/rooms", &json!({"name": "Yard"}))).await.text("/id");
+    story.names.name("yard", yard.as_str());
+    let me = format!("/v1/rooms/{yard}/members/me");
+    story.send(&ben.put(&me)).await;
+    let body = json!({"client_id": "01890000-0000-7000-8000-000000000009", "body": "hello"});
+    story.send(&ben.post(&format!("/v1/rooms/{yard}/messages"), &body)).await;
+    story.send(&ben.delete(&me)).await;
+    let path = format!("/v1/rooms/{yard}/events");
+    story.ask(NOUN, "everything that happened in a room", ana.get(&path)).await;
+    story.ask(NOUN, "catching up after a number", ana.get(&format!("{path}?after=1&limit=2"))).await;
+    story.ask(NOUN, "nothing to catch up with", ana.get(&format!("{path}?after=4"))).await;
+    story.ask(NOUN, "a page in both directions", ana.get(&format!("{path}?after=1&before=3"))).await;
+    story.ask(NOUN, "a page that is too long", ana.get(&format!("{path}?limit=201"))).await;
+    story.ask(NOUN, "a page whose length is no number", ana.get(&format!("{path}?limit=x"))).await;
+    story.ask(NOUN, "events of a room one is not in", cho.get(&path)).await;
+    story.ask(NOUN, "events, signed out", Person::stranger().get(&path)).await;
+}
+
+/// What is refused before any noun is looked at.
+async fn requests(story: &mut Story, Cast { ana, .. }: &Cast) {
+    const NOUN: &str = "requests";
+    let room = json!({"name": "Shed"});
+    let foreign = ana.ask(Method::POST, "/v1/rooms").with("origin", "http://evil.example").json(&room);
+    story.ask(NOUN, "from another site's page", foreign).await;
+    story.ask(NOUN, "with a cookie, and without an origin", ana.ask(Method::POST, "/v1/rooms").json(&room)).await;
+    let form = ana.change(Method::POST, "/v1/rooms").with("content-type", "text/plain").body(room.to_string());
+    story.ask(NOUN, "a body that is not declared as JSON", form).await;
+    let broken = ana.change(Method::POST, "/v1/rooms").header("content-type", "application/json");
+    story.ask(NOUN, "a body that is not JSON", broken.body("{\"name\":")).await;
+    story.ask(NOUN, "a method that a route does not have", ana.change(Method::PATCH, "/v1/me")).await;
+    story.ask(NOUN, "which methods there are", ana.ask(Method::OPTIONS, "/v1/rooms")).await;
+    story.ask(NOUN, "an address that does not exist", ana.get("/v1/nothing")).await;
+    story.ask(NOUN, "an asset that does not exist", ana.get("/assets/nothing.js")).await;
+    let forged = Person::stranger().get("/v1/me").with("cookie", "tidings=forged");
+    story.ask(NOUN, "a cookie that nobody was given", forged).await;
+}
+
+async fn server_api(story: &mut Story) {
+    const NOUN: &str = "server_api";
+    let key = story.server.api_key();
+    let bare = |method: &str| Person::stranger().ask(Method::POST, &format!("/api/{method}"));
+    let call = |method: &str, body: &Value| bare(method).header("x-api-key", &key).json(body);
+
+    let options = Options::new().token(story.server.token("ana"));
+    let client = Client::connect(&format!("ws://{}/connection/websocket", story.server.address), options).unwrap();
+    let mut news = client.subscribe("news", SubscribeOptions::new().recoverable()).await.unwrap();
+    let subscribed = tokio::time::timeout(PATIENCE, news.next()).await.expect("an answer to the subscribe");
+    assert!(matches!(subscribed, Some(Event::Subscribed(_))), "{subscribed:?}");
+
+    let hello = json!({"channel": "news", "data": {"hello": "wörld"}, "tags": {"from": "test"}});
+    story.ask(NOUN, "without the key", bare("publish").json(&hello)).await;
+    story.ask(NOUN, "with a wrong key", bare("publish").with("x-api-key", "wrong").json(&hello)).await;
+    let other = bare("info").header("authorization", &format!("apikey {key}"));
+    assert_eq!(story.send(&other.json(&json!({}))).await.status, StatusCode::OK);
+    for (title, method, body) in [
+        ("publishing", "publish", hello),
+        ("publishing what is not kept", "publish", json!({"channel": "news", "data": 1, "skip_history": true})),
+        ("publishing nothing", "publish", json!({"channel": "news"})),
+        ("publishing to a channel without a name", "publish", json!({"channel": "", "data": 1})),
+        ("publishing to a room", "publish", json!({"channel": "room:1", "data": 1})),
+        ("broadcasting", "broadcast", json!({"channels": ["news", "sport", "user:1"], "data": 2})),
+        ("history", "history", json!({"channel": "news", "limit": 10})),
+        ("history, backwards", "history", json!({"channel": "news", "limit": 1, "reverse": true})),
+        ("where a stream stands", "history", json!({"channel": "news"})),
+        (
+            "history of another epoch",
+            "history",
+            json!({"channel": "news", "limit": 1, "since": {"offset": 1, "epoch": "other"}}),
+        ),
+        ("presence", "presence", json!({"channel": "news"})),
+        ("presence in a channel that nobody reads", "presence", json!({"channel": "nobody"})),
+        ("presence in figures", "presence_stats", json!({"channel": "news"})),
+        ("channels", "channels", json!({})),
+        ("channels by pattern", "channels", json!({"pattern": "x*"})),
+        ("info", "info", json!({})),
+        ("an unknown method", "unknown", json!({})),
+        ("a body that the method does not take", "publish", json!({"channel": 7})),
+    ] {
+        story.ask(NOUN, title, call(method, &body)).await;
+    }
+    story.ask(NOUN, "a method by GET", Person::stranger().get("/api/info").header("x-api-key", &key)).await;
+    client.close().await;
+}
+
+/// For the one who looks after the server.
+async fn operations(story: &mut Story) {
+    const NOUN: &str = "operations";
+    let monitor = Person::stranger();
+    story.ask(NOUN, "alive", monitor.get("/healthz")).await;
+    story.ask(NOUN, "ready", monitor.get("/readyz")).await;
+    story.ask(NOUN, "metrics, for a host that is not this machine's", monitor.get("/metrics")).await;
+    let here = Question::new(Method::GET, "/metrics").header("host", "127.0.0.1");
+    story.ask(NOUN, "metrics, from this machine itself", here).await;
+    let browser = |path: &str| monitor.get(path).with("accept", "text/html");
+    story.ask("pages", "the page", browser("/")).await;
+    story.ask("pages", "an address that does not exist", browser("/nothing")).await;
+    story.ask("openapi", "the description of the REST API", monitor.get("/openapi.json")).await;
+}
