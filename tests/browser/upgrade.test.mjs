@@ -5,7 +5,6 @@ import { before, suite, test } from 'node:test';
 
 import { Left, VERSIONS } from '../harness/fixtures.mjs';
 import { Ui, profile, screenshot } from '../harness/browser.mjs';
-import { Person } from '../harness/http.mjs';
 import { Proxy } from '../harness/proxy.mjs';
 import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
@@ -27,19 +26,13 @@ for (const version of VERSIONS) {
       t.after(() => server.kill());
       return server;
     };
-    /** The old page, in whose console nothing unexpected may be said. */
+    /** The old page, and what is said in its console that nobody expects. */
     const tab = async (t, url) => {
       const page = await profile(t);
       const said = [];
       page.on('console', (message) => ['error', 'warning'].includes(message.type()) && !EXPECTED.test(message.text()) && said.push(message.text()));
-      t.after(() => assert.deepEqual(said, []));
       await page.goto(url);
-      return [page, new Ui(page)];
-    };
-    const signedIn = async (server, known) => {
-      const person = Object.assign(new Person(server), known);
-      assert.equal((await person.signIn()).status, 201);
-      return person;
+      return { page, ui: new Ui(page), said };
     };
     const texts = (room) => left.messages(room).map((message) => message.body);
     const seesAll = (ui, expected) =>
@@ -53,9 +46,9 @@ for (const version of VERSIONS) {
       const server = await serving(t);
       const proxy = await Proxy.to(server.port);
       t.after(() => proxy.close());
-      const [ana, ben] = left.people;
-      const friend = await signedIn(server, ben);
-      const [page, ui] = await tab(t, proxy.url);
+      const [ana] = left.people;
+      const [, friend] = await left.signIn(server);
+      const { page, ui, said } = await tab(t, proxy.url);
       assert.match(await page.content(), new RegExp(left.assets.js), 'it is the old page');
 
       await ui.signIn({ ...ana, password: 'not the password' });
@@ -100,27 +93,29 @@ for (const version of VERSIONS) {
 
       await ui.choose(`${ana.name}: your menu`, 'Sign out');
       await page.getByText('You are signed out.').waitFor();
+      assert.deepEqual(said, []);
     });
 
     test('stays open over the upgrade, and after a reload the new page sends what the old one could not', async (t) => {
-      const before = await serving(t);
-      const [ana, ben] = left.people;
-      const [page, ui] = await tab(t, before.url);
+      const old = await serving(t);
+      let server;
+      t.after(() => server?.kill());
+      const [ana] = left.people;
+      const { page, ui, said } = await tab(t, old.url);
       await ui.signIn(ana);
       await ui.roomLink('General').click();
       const all = texts(general);
       await seesAll(ui, all);
 
-      assert.equal(await before.stop(), 0);
+      assert.equal(await old.stop(), 0);
       await ui.say('written between the versions');
       await ui.sees('written between the versions', 'pending');
       all.push('written between the versions');
-      const server = new Server({ dataDir: before.dataDir });
-      server.port = before.port;
+      server = new Server({ dataDir: old.dataDir });
+      server.port = old.port;
       await server.start();
-      t.after(() => server.kill());
       await ui.sees('written between the versions');
-      const friend = await signedIn(server, ben);
+      const [, friend] = await left.signIn(server);
       assert.equal((await friend.say(general.id, 'welcome back')).status, 201);
       all.push('welcome back');
       await seesAll(ui, all);
@@ -136,6 +131,7 @@ for (const version of VERSIONS) {
       await ui.room('General').waitFor();
       await ui.sees('kept for the new page');
       await seesAll(ui, all);
+      assert.deepEqual(said, []);
     });
   });
 }
