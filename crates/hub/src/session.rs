@@ -20,7 +20,7 @@ use tidings_protocol::{
 
 pub use self::admission::{Admission, Control};
 use self::heartbeat::Pulse;
-use self::rate::{Rate, Verdict};
+use self::rate::{CommandRate, Verdict};
 use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
 
 /// One connection.
@@ -32,7 +32,7 @@ pub struct Session {
     running: Option<Running>,
     actions: VecDeque<Action>,
     pulse: Pulse,
-    rate: Rate,
+    rate: CommandRate,
     /// When a client that has not connected successfully is closed.
     connect_by: Instant,
     /// When the connection ends unless it is refreshed.
@@ -222,7 +222,7 @@ impl Session {
             running: None,
             actions: VecDeque::new(),
             pulse: Pulse::default(),
-            rate: Rate::new(&setup.limits, now),
+            rate: CommandRate::new(&setup.limits, now),
             connect_by: now + setup.limits.connect_timeout,
             ends: None,
             subscription_ends: None,

@@ -124,16 +124,16 @@ impl TestServer {
     ///
     /// # Panics
     /// When the server does not accept it.
-    pub async fn http1(&self) -> Client {
-        Client::http1(self.connect().await).await
+    pub async fn http1(&self) -> TestClient {
+        TestClient::http1(self.connect().await).await
     }
 
     /// A fresh HTTP/2 connection.
     ///
     /// # Panics
     /// When the server does not accept it.
-    pub async fn http2(&self) -> Client {
-        Client::http2(self.connect().await).await
+    pub async fn http2(&self) -> TestClient {
+        TestClient::http2(self.connect().await).await
     }
 
     /// `GET` on a fresh HTTP/1.1 connection.
@@ -176,14 +176,14 @@ pub trait StreamIo: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> StreamIo for T {}
 
 /// An HTTP client on one connection; cloned, it shares the connection if that speaks HTTP/2.
-pub struct Client(Sender);
+pub struct TestClient(Sender);
 
 enum Sender {
     Http1(http1::SendRequest<Full<Bytes>>),
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
-impl Client {
+impl TestClient {
     /// Speaks HTTP/1.1 on a stream.
     ///
     /// # Panics

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::Limits;
 
-pub(super) struct Rate {
+pub(super) struct CommandRate {
     commands: Bucket,
     /// For those commands that cost a whole channel something.
     subscribes: Bucket,
@@ -25,7 +25,7 @@ pub(super) enum Verdict {
     Abuse,
 }
 
-impl Rate {
+impl CommandRate {
     pub(super) fn new(limits: &Limits, now: Instant) -> Self {
         let full = |burst| Bucket { allowance: f64::from(burst) };
         Self {

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
 use futures_util::stream;
-use tidings_serve::test_kit::{Client, TestServer};
+use tidings_serve::test_kit::{TestClient, TestServer};
 use tidings_serve::{Accept, Limits, Listen, Peer, Server};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
@@ -373,7 +373,7 @@ async fn c1_8_a_hundred_requests_are_in_flight_at_once_on_one_http2_connection()
     let client = server.http2().await;
     let requests = std::iter::repeat_with(|| client.share())
         .take(100)
-        .map(|mut client: Client| async move { client.get("/meet").await.into_body() });
+        .map(|mut client: TestClient| async move { client.get("/meet").await.into_body() });
     let answers = futures_util::future::join_all(requests).await;
     assert_eq!(answers.iter().filter(|answer| **answer == "true").count(), 1);
     assert_eq!(server.handle().stats().connections_total, 1);

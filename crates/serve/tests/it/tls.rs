@@ -11,7 +11,7 @@ use axum::routing::get;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use tidings_serve::test_kit::{Client, TestServer};
+use tidings_serve::test_kit::{TestClient, TestServer};
 use tidings_serve::{CertificateError, Handle, Listen, Server, StartError, Tls};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -109,7 +109,7 @@ async fn c0_8_http2_and_http1_are_chosen_by_alpn_and_tls_1_2_and_1_3_are_spoken(
         let stream = connect(&server, "localhost", config).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
-        assert_eq!(Client::http2(stream).await.get("/").await.body(), "hello");
+        assert_eq!(TestClient::http2(stream).await.get("/").await.body(), "hello");
     }
     let stream = connect(&server, "localhost", client_config(&[&certificate], &["http/1.1"])).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -145,7 +145,7 @@ async fn c2_11_a_ready_configuration_is_taken_as_it_is() {
     let tls = Tls::config(Arc::new(config));
     let server = Server::bind(Listen::tcp("127.0.0.1:0").tls(tls)).serve(app()).await.unwrap();
     let stream = connect(&server, "localhost", client_config(&[&certificate], &["h2"])).await.unwrap();
-    assert_eq!(Client::http2(stream).await.get("/").await.body(), "hello");
+    assert_eq!(TestClient::http2(stream).await.get("/").await.body(), "hello");
 }
 
 #[tokio::test]

@@ -1,14 +1,16 @@
-//! Who may open a live connection, whatever the transport: origin, identity, address, in one place.
+//! Who may open a live connection, whatever the transport: origin, identity, address, limits, in one place.
 
 use crate::app::App;
 use crate::http::cookie::session_token;
 use crate::http::origin::{Host, is_own};
 use crate::http::problem::Problem;
+use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::time::Duration;
 use tidings_hub::{Identity, Remote};
 
 /// The headers of a handshake that the hub's policy and logs may want to know.
@@ -26,6 +28,18 @@ pub(crate) struct Admitted {
     /// The person, when the handshake proves one.
     pub(crate) identity: Option<Identity>,
     pub(crate) remote: Remote,
+    pub(crate) limits: TransportLimits,
+}
+
+/// What a transport may take and hold of one connection, whichever it is.
+pub(crate) struct TransportLimits {
+    /// Bytes of one message of the client.
+    pub(crate) message_bytes_max: usize,
+    /// Bytes that wait to be written. The hub bounds what waits for a connection; whatever it hands over at once must
+    /// fit.
+    pub(crate) queue_bytes_max: usize,
+    /// How long a peer may take nothing of what is written to it.
+    pub(crate) write_timeout: Duration,
 }
 
 /// Why it may not.
@@ -58,7 +72,13 @@ impl Arrival {
         let identity = if is_own { self.identify(app).await.map_err(NotAdmitted::Problem)? } else { None };
         let header = |name: &'static str| Some((name, self.headers.get(name)?.to_str().ok()?.to_owned()));
         let headers = REMOTE_HEADERS.into_iter().filter_map(header);
-        Ok(Admitted { identity, remote: Remote { address: self.address, headers: headers.collect(), transport } })
+        let remote = Remote { address: self.address, headers: headers.collect(), transport };
+        let limits = TransportLimits {
+            message_bytes_max: SOCKET_MESSAGE_BYTES_MAX,
+            queue_bytes_max: app.hub.limits().outbox_bytes_max * 2,
+            write_timeout: SOCKET_WRITE_TIMEOUT,
+        };
+        Ok(Admitted { identity, remote, limits })
     }
 
     /// The person of the session cookie: only for a page of ours (S01, S02). Pages of other sites say who they are by a

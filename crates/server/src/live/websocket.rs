@@ -4,7 +4,6 @@ use super::admission::{Arrival, NotAdmitted};
 use super::driver::{Transport, drive};
 use crate::app::App;
 use crate::http::problem::Problem;
-use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -44,10 +43,9 @@ pub(crate) async fn upgrade(
         return Problem::new(StatusCode::BAD_REQUEST, "no_protobuf", detail).into_response();
     }
     let limits = Limits::server()
-        .message_bytes_max(SOCKET_MESSAGE_BYTES_MAX)
-        // The hub bounds what waits for a connection; whatever it hands over at once must fit.
-        .queue_bytes_max(app.hub.limits().outbox_bytes_max * 2)
-        .write_timeout(SOCKET_WRITE_TIMEOUT);
+        .message_bytes_max(admitted.limits.message_bytes_max)
+        .queue_bytes_max(admitted.limits.queue_bytes_max)
+        .write_timeout(admitted.limits.write_timeout);
     let mut upgrade = upgrade
         .origin(OriginPolicy::Any) // looked at by the admission, together with the other allowed ones
         .protocols(["centrifuge-json"])
