@@ -73,7 +73,7 @@ pub struct Connection {
     timer: Option<Pin<Box<Sleep>>>,
     /// Set once the connection is closed: until when what is queued may still be written.
     closing_by: Option<Instant>,
-    emulation: Option<Emulation>,
+    emulation: Option<Arc<Emulation>>,
 }
 
 /// What the transport shall do.
@@ -89,8 +89,9 @@ impl Connection {
     /// Opens a connection; see [`Hub::connect`](crate::Hub::connect).
     pub(crate) fn open(core: Arc<Core>, options: ConnectionOptions) -> Self {
         let (heartbeat, encoding) = (options.heartbeat, options.encoding);
-        let emulation =
-            options.emulated.then(|| Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() });
+        let emulation = options
+            .emulated
+            .then(|| Arc::new(Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() }));
         let key = core.next_key.fetch_add(1, Ordering::Relaxed);
         let handle = Arc::new(Handle::new(key, options));
         core.registry.add(&handle);

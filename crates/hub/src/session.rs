@@ -51,7 +51,7 @@ pub struct Setup {
     /// How its messages are written.
     pub encoding: Encoding,
     /// What the connect reply tells a client whose transport needs it.
-    pub emulation: Option<Emulation>,
+    pub emulation: Option<Arc<Emulation>>,
     /// The limits that hold.
     pub limits: Arc<Limits>,
     /// Whether to send pings.

@@ -25,7 +25,7 @@ pub(crate) trait Transport: Send {
     fn flush(&mut self) -> impl Future<Output = Result<(), Disconnect>> + Send;
 
     /// Ends it: by a close code, or, where there is none, with `farewell` as the last message.
-    fn close(self, why: &Disconnect, farewell: Option<Bytes>) -> impl Future<Output = ()> + Send;
+    fn close(&mut self, why: &Disconnect, farewell: Option<Bytes>) -> impl Future<Output = ()> + Send;
 }
 
 /// Carries messages until either side ends.
@@ -141,7 +141,7 @@ mod tests {
             self.down.send(std::mem::take(&mut self.fed)).map_err(|_| Disconnect::WRITE_ERROR)
         }
 
-        async fn close(mut self, _: &Disconnect, farewell: Option<Bytes>) {
+        async fn close(&mut self, _: &Disconnect, farewell: Option<Bytes>) {
             if let Some(farewell) = farewell {
                 self.feed(farewell).unwrap();
                 self.flush().await.unwrap();

@@ -88,9 +88,9 @@ impl Transport for WebSocket<Upgraded> {
         }
     }
 
-    async fn close(mut self, why: &Disconnect, _: Option<Bytes>) {
+    async fn close(&mut self, why: &Disconnect, _: Option<Bytes>) {
         if let Some(code) = CloseCode::new(why.code) {
-            Self::close(&mut self, code, &why.reason).await;
+            Self::close(self, code, &why.reason).await;
         }
     }
 }
