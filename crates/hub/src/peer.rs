@@ -51,8 +51,11 @@ pub struct Remote {
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub(crate) id: Arc<str>,
-    remote: Arc<Remote>,
     pub(crate) identity: Option<Arc<Identity>>,
+    address: Option<IpAddr>,
+    transport: &'static str,
+    /// `None` when there are none: there are many connections, and most of them idle.
+    headers: Option<Arc<[(&'static str, String)]>>,
 }
 
 impl Peer {
@@ -64,7 +67,9 @@ impl Peer {
         for (_, value) in &mut remote.headers {
             value.truncate(value.floor_char_boundary(PEER_HEADER_BYTES_MAX));
         }
-        Self { id: id.into(), remote: Arc::new(remote), identity: identity.map(Arc::new) }
+        let Remote { address, headers, transport } = remote;
+        let headers = (!headers.is_empty()).then(|| headers.into());
+        Self { id: id.into(), identity: identity.map(Arc::new), address, transport, headers }
     }
 
     /// The connection's id, a random UUID.
@@ -94,19 +99,19 @@ impl Peer {
     /// The address to count by, of IPv6 its /64; `None` when the transport knows none.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
-        self.remote.address
+        self.address
     }
 
     /// A header of the handshake, if the transport kept it; `name` in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.remote.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+        self.headers.as_deref()?.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 
     /// The kind of transport.
     #[must_use]
     pub fn transport(&self) -> &'static str {
-        self.remote.transport
+        self.transport
     }
 
     /// How others in a channel see it.
