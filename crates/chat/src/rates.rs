@@ -7,10 +7,12 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+
+pub(crate) use tidings_hub::network_of;
 
 use crate::{
     limits::{
@@ -24,15 +26,6 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests; try again in {} s", .0.as_secs().max(1))]
 pub struct RetryAfter(pub Duration);
-
-/// What is counted for a client's address: an IPv6 host usually owns its whole /64, so that is one address.
-#[must_use]
-pub(crate) fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX))),
-        address @ IpAddr::V4(_) => address,
-    }
-}
 
 /// Who did how much lately.
 pub(crate) struct Limiters {

@@ -64,7 +64,8 @@ pub trait Broker: Send + Sync + 'static {
 
 /// A node of the hub, as a broker sees it.
 pub trait Node: Send + Sync + 'static {
-    /// Takes what was published on any node. It may come late, twice or in another order than that of its numbers.
+    /// Takes what was published on any node. It may come late, twice or in another order than that of its numbers; but it
+    /// can be read by then, and after the first of a new epoch none of an older one comes.
     fn receive(&self, channel: &ChannelName, publication: Arc<Publication>, epoch: &str);
 
     /// Whether anybody on this node relies on the channel.

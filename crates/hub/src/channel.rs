@@ -28,6 +28,8 @@ use crate::{ChannelName, ChannelOptions, HistoryPage, Limits};
 pub(crate) struct Channel {
     /// Taken out of the map; whoever still holds it must look again.
     pub(crate) gone: bool,
+    /// Its options said so when it was made.
+    pub(crate) had_stream: bool,
     name: ChannelName,
     /// Those that held when the last subscriber entered.
     options: Arc<ChannelOptions>,
@@ -63,7 +65,7 @@ struct Live {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Revoked;
 
-/// What followed from a change of a channel, for whoever made it to see to, without the channel's lock.
+/// What followed from a change of a channel, for whoever made it to account for, without the channel's lock.
 #[derive(Default)]
 pub(crate) struct Effects {
     /// Messages put into outboxes.
@@ -71,14 +73,24 @@ pub(crate) struct Effects {
     /// Connections closed because they did not keep up.
     pub(crate) slow: usize,
     /// Live subscriptions that ended.
-    pub(crate) ended: Vec<(Arc<Handle>, Unsubscribe)>,
+    pub(crate) ended: usize,
+    /// Publications that were delivered, to however many.
+    pub(crate) delivered: usize,
     /// Something is missing, and nobody sees to it yet.
     pub(crate) gap: bool,
 }
 
 impl Channel {
     pub(crate) fn new(name: ChannelName, options: Arc<ChannelOptions>, limits: Arc<Limits>) -> Self {
-        Self { gone: false, name, options, limits, sequence: Sequence::default(), subscribers: HashMap::new() }
+        Self {
+            gone: false,
+            had_stream: options.has_stream(),
+            name,
+            options,
+            limits,
+            sequence: Sequence::default(),
+            subscribers: HashMap::new(),
+        }
     }
 
     pub(crate) fn enter(&mut self, handle: &Arc<Handle>, server_side: bool, options: Arc<ChannelOptions>) {
@@ -87,6 +99,10 @@ impl Channel {
         if self.subscribers.insert(handle.key, Subscriber { handle: handle.clone(), server_side, stage }).is_none() {
             handle.joined(&self.name);
         }
+    }
+
+    pub(crate) fn contains(&self, handle: &Handle) -> bool {
+        self.subscribers.contains_key(&handle.key)
     }
 
     /// Makes a prepared subscriber live, its reply first.
@@ -100,14 +116,14 @@ impl Channel {
         admission: Admission,
         reply: Option<Bytes>,
     ) -> Result<Effects, Revoked> {
-        if !self.subscribers.contains_key(&handle.key) {
+        if !self.contains(handle) {
             return Err(Revoked);
         }
         let mut effects = Effects::default();
         let Admission { position, info, hears_join_leave, says_join_leave } = admission;
         if let Some(StreamPosition { offset, epoch }) = &position {
             self.renew(epoch, *offset, &mut effects);
-            effects.gap |= self.sequence.hear_of(*offset);
+            effects.gap |= self.sequence.note_top(*offset);
         }
         let Some(subscriber) = self.subscribers.get_mut(&handle.key) else { return Err(Revoked) };
         let live = Live { offset: position.map(|p| p.offset), info: info.clone(), hears_join_leave, says_join_leave };
@@ -117,7 +133,9 @@ impl Channel {
         }
         if let Stage::Preparing { held, lost } = stage {
             let complete = !lost && held.iter().all(|push| subscriber.deliver(push, &self.limits, &mut effects));
-            if !complete {
+            // Nothing falls between what was read and what was held back, as long as what a node receives can be read.
+            // Where it cannot, better told than a hole: the whole connection, because its reply has said "recovered".
+            if !complete || subscriber.is_behind(self.sequence.last()) {
                 handle.outbox.close(Disconnect::INSUFFICIENT_STATE);
             }
         }
@@ -129,7 +147,7 @@ impl Channel {
     }
 
     /// Takes a subscriber out, live or not.
-    pub(crate) fn remove(&mut self, handle: &Handle, why: &Unsubscribe) -> Option<Effects> {
+    pub(crate) fn remove(&mut self, handle: &Handle) -> Option<Effects> {
         let Subscriber { handle, stage, .. } = self.subscribers.remove(&handle.key)?;
         handle.left(&self.name);
         let mut effects = Effects::default();
@@ -138,7 +156,7 @@ impl Channel {
                 let leave = PushEvent::Leave(Leave { info: handle.peer().info(live.info) });
                 self.tell(leave, &mut effects);
             }
-            effects.ended.push((handle, why.clone()));
+            effects.ended = 1;
         }
         Some(effects)
     }
@@ -151,6 +169,7 @@ impl Channel {
             self.deliver(publication, &mut effects);
             return effects;
         }
+        // In a new epoch this is the next number, whatever was delivered in the old one.
         self.renew(epoch, offset - 1, &mut effects);
         match self.sequence.arrive(&publication, self.limits.reorder_publications_max) {
             Arrival::Next => {
@@ -167,7 +186,7 @@ impl Channel {
     pub(crate) fn check(&mut self, top: &StreamPosition) -> Effects {
         let mut effects = Effects::default();
         self.renew(&top.epoch, top.offset, &mut effects);
-        effects.gap = self.sequence.hear_of(top.offset);
+        effects.gap = self.sequence.note_top(top.offset);
         effects
     }
 
@@ -194,8 +213,16 @@ impl Channel {
                 }
                 self.deliver_ahead(&mut effects);
             }
-            Healing::Lost => self.give_up_all(&mut effects),
+            Healing::Lost => self.resync_all(&mut effects),
         }
+        effects
+    }
+
+    /// What is missing cannot be had any more: everybody starts again.
+    pub(crate) fn lose(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        self.sequence.lose();
+        self.resync_all(&mut effects);
         effects
     }
 
@@ -224,6 +251,7 @@ impl Channel {
 
     /// Sends a publication to all. Who cannot take it without a gap is told to recover.
     fn deliver(&mut self, publication: Arc<Publication>, effects: &mut Effects) {
+        effects.delivered += 1;
         let push = Arc::new(SharedPush::publication(&self.name, self.with_epoch(publication)));
         let mut behind = Vec::new();
         for subscriber in self.subscribers.values_mut() {
@@ -232,7 +260,7 @@ impl Channel {
             }
         }
         for handle in behind {
-            self.give_up(&handle, effects);
+            self.resync(&handle, effects);
         }
     }
 
@@ -256,30 +284,30 @@ impl Channel {
     fn renew(&mut self, epoch: &str, last: u64, effects: &mut Effects) -> bool {
         let renewed = self.sequence.renew(epoch, last);
         if renewed {
-            self.give_up_all(effects);
+            self.resync_all(effects);
         }
         renewed
     }
 
     /// Tells everybody who counts to recover, because the stream broke.
-    fn give_up_all(&mut self, effects: &mut Effects) {
+    fn resync_all(&mut self, effects: &mut Effects) {
         let counts = |subscriber: &&Subscriber| matches!(&subscriber.stage, Stage::Live(live) if live.offset.is_some());
         let all: Vec<_> =
             self.subscribers.values().filter(counts).map(|subscriber| subscriber.handle.clone()).collect();
         for handle in all {
-            self.give_up(&handle, effects);
+            self.resync(&handle, effects);
         }
     }
 
     /// Tells one to recover: who subscribed by itself subscribes again (2500), whom the server subscribed connects again
     /// (3010), because only then does the server subscribe it.
-    fn give_up(&mut self, handle: &Handle, effects: &mut Effects) {
+    fn resync(&mut self, handle: &Handle, effects: &mut Effects) {
         if self.subscribers.get(&handle.key).is_some_and(|subscriber| subscriber.server_side) {
             handle.outbox.close(Disconnect::INSUFFICIENT_STATE);
             return;
         }
-        if let Some(removed) = self.remove(handle, &Unsubscribe::INSUFFICIENT_STATE) {
-            effects.add(removed);
+        if let Some(removed) = self.remove(handle) {
+            effects.add(&removed);
             effects.count(tell_unsubscribed(handle, &self.name, Unsubscribe::INSUFFICIENT_STATE, &self.limits));
         }
     }
@@ -325,6 +353,11 @@ impl Subscriber {
         true
     }
 
+    /// Whether it counts and has not had what the channel has delivered.
+    fn is_behind(&self, last: Option<u64>) -> bool {
+        matches!((&self.stage, last), (Stage::Live(Live { offset: Some(offset), .. }), Some(last)) if *offset < last)
+    }
+
     fn push(&self, push: &SharedPush, limits: &Limits) -> Pushed {
         match push.frame(self.handle.format) {
             Some(frame) => self.handle.outbox.push(frame, limits),
@@ -342,16 +375,17 @@ impl Effects {
         }
     }
 
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         self.messages += other.messages;
         self.slow += other.slow;
-        self.ended.extend(other.ended);
+        self.ended += other.ended;
+        self.delivered += other.delivered;
         self.gap |= other.gap;
     }
 }
 
 /// Tells a client and its session that the server ended a subscription.
 pub(crate) fn tell_unsubscribed(handle: &Handle, channel: &ChannelName, why: Unsubscribe, limits: &Limits) -> Pushed {
-    handle.outbox.control(Control::Unsubscribed(channel.clone()));
+    handle.outbox.control(Control::Unsubscribed(channel.clone(), why.clone()));
     handle.reply(&Reply::push(channel.as_str(), PushEvent::Unsubscribe(why)), limits)
 }

@@ -10,12 +10,13 @@ use crate::{ChannelName, ChannelOptions, Limits};
 pub(crate) struct Channels {
     limits: Arc<Limits>,
     map: Sharded<ChannelName, Arc<Mutex<Channel>>>,
-    number: AtomicUsize,
+    /// Of these, the ones that have no stream at the broker.
+    without_stream: AtomicUsize,
 }
 
 impl Channels {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, map: Sharded::new(), number: AtomicUsize::new(0) }
+        Self { limits, map: Sharded::new(), without_stream: AtomicUsize::new(0) }
     }
 
     /// Runs `f` on a channel, which exists from then on as long as somebody is in it.
@@ -37,7 +38,7 @@ impl Channels {
     }
 
     /// Runs `f` on a channel if it exists.
-    pub(crate) fn look<T>(&self, name: &ChannelName, f: impl FnOnce(&mut Channel) -> T) -> Option<T> {
+    pub(crate) fn with_existing<T>(&self, name: &ChannelName, f: impl FnOnce(&mut Channel) -> T) -> Option<T> {
         let channel = self.map.shard(name).get(name).cloned()?;
         let mut channel = lock(&channel);
         if channel.gone {
@@ -58,8 +59,8 @@ impl Channels {
         (0..self.map.pieces()).flat_map(|piece| self.map.copy(piece))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.number.load(Ordering::Relaxed)
+    pub(crate) fn without_stream(&self) -> usize {
+        self.without_stream.load(Ordering::Relaxed)
     }
 
     fn find_or_make(&self, name: &ChannelName, options: &Arc<ChannelOptions>) -> Arc<Mutex<Channel>> {
@@ -70,7 +71,7 @@ impl Channels {
         let channel = Channel::new(name.clone(), options.clone(), self.limits.clone());
         let channel = Arc::new(Mutex::new(channel));
         shard.insert(name.clone(), channel.clone());
-        self.number.fetch_add(1, Ordering::Relaxed);
+        self.without_stream.fetch_add(usize::from(!options.has_stream()), Ordering::Relaxed);
         channel
     }
 
@@ -79,7 +80,7 @@ impl Channels {
         if channel.len() == 0 {
             channel.gone = true;
             if self.map.shard(name).remove(name).is_some() {
-                self.number.fetch_sub(1, Ordering::Relaxed);
+                self.without_stream.fetch_sub(usize::from(!channel.had_stream), Ordering::Relaxed);
             }
         }
     }

@@ -61,7 +61,7 @@ use crate::limits::CLOSING_MAX;
 use crate::metrics::Metrics;
 use crate::operations;
 use crate::outbox::Pushed;
-use crate::session::{Action, Admission, Emulation, Outcome, Session, Setup};
+use crate::session::{Action, Admission, Control, Emulation, Outcome, Session, Setup};
 use crate::{ChannelName, ConnectionOptions, Heartbeat};
 
 /// One connection of the hub, without its socket.
@@ -115,7 +115,7 @@ impl Connection {
     /// The secret by which the requests of a transport with two separate directions find this connection again, when
     /// [`ConnectionOptions::emulated`] asked for one.
     #[must_use]
-    pub fn session(&self) -> Option<&str> {
+    pub fn emulation_session(&self) -> Option<&str> {
         self.emulation.as_ref().map(|emulation| &*emulation.session)
     }
 
@@ -136,7 +136,7 @@ impl Connection {
     pub fn receive(&mut self, frame: &[u8]) {
         let metrics = &self.core.metrics;
         Metrics::add(&metrics.bytes_in, frame.len());
-        self.apply_news();
+        self.apply_controls();
         let commands = self.session.handle_frame(frame, Instant::now().into_std());
         Metrics::add(&self.core.metrics.commands, commands);
         self.act();
@@ -185,7 +185,7 @@ impl Connection {
     /// Does everything but writing.
     fn poll_background(&mut self, cx: &mut Context<'_>) {
         loop {
-            if let Some(disconnect) = self.apply_news() {
+            if let Some(disconnect) = self.apply_controls() {
                 self.session.close(disconnect);
                 self.operation = None;
                 self.closing_by.get_or_insert_with(|| Instant::now() + CLOSING_MAX);
@@ -230,9 +230,12 @@ impl Connection {
     }
 
     /// Lets the session know what the hub did; returns why the connection has ended, if it has.
-    fn apply_news(&mut self) -> Option<Disconnect> {
-        let (controls, closed) = self.handle.outbox.news();
+    fn apply_controls(&mut self) -> Option<Disconnect> {
+        let (controls, closed) = self.handle.outbox.take_controls();
         for control in controls {
+            if let Control::Unsubscribed(channel, why) = &control {
+                self.tell_application(channel, why);
+            }
             self.session.handle_control(control, Instant::now().into_std());
         }
         closed
@@ -246,10 +249,16 @@ impl Connection {
                     let operation = operations::perform(self.core.clone(), self.handle.clone(), operation);
                     self.operation = Some(operation);
                 }
-                Action::Abandon => self.operation = None,
+                Action::Abandon => {
+                    self.operation = None;
+                    Metrics::add(&self.core.metrics.operations_timed_out, 1);
+                    tracing::warn!(client = self.id(), "a command was given up: its answer takes too long");
+                }
                 Action::Admit { channel, admission, reply } => self.admit(&channel, admission, reply.as_ref()),
                 Action::Leave { channel, why } => {
-                    self.core.leave(&self.handle, &channel, why.as_ref().unwrap_or(&Unsubscribe::CLIENT));
+                    if self.core.leave(&self.handle, &channel) == Some(true) {
+                        self.tell_application(&channel, why.as_ref().unwrap_or(&Unsubscribe::CLIENT));
+                    }
                     if let Some(why) = why {
                         self.tell_unsubscribed(&channel, why);
                     }
@@ -278,6 +287,11 @@ impl Connection {
         }
     }
 
+    /// In the connection's own task, so that an application is told in order and may call the hub.
+    fn tell_application(&self, channel: &ChannelName, why: &Unsubscribe) {
+        self.core.application.unsubscribed(&self.handle.peer(), channel, why);
+    }
+
     fn tell_unsubscribed(&self, channel: &ChannelName, why: Unsubscribe) {
         self.send(&Reply::push(channel.as_str(), PushEvent::Unsubscribe(why)));
     }
@@ -291,10 +305,16 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.handle.outbox.close(Disconnect::CONNECTION_CLOSED);
-        self.core.forget(&self.handle);
+        self.core.registry.remove(&self.handle);
+        let closed = self.apply_controls().unwrap_or_default();
+        for channel in self.handle.channels() {
+            if self.core.leave(&self.handle, &channel) == Some(true) {
+                self.tell_application(&channel, &Unsubscribe::DISCONNECTED);
+            }
+        }
+        Metrics::add(&self.core.metrics.connections_closed, 1);
         if self.handle.connected.load(Ordering::Relaxed) {
-            let why = self.handle.outbox.closed().unwrap_or_default();
-            self.core.application.disconnected(&self.handle.peer(), &why);
+            self.core.application.disconnected(&self.handle.peer(), &closed);
         }
     }
 }

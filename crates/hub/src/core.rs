@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tidings_protocol::{
     ClientInfo, Disconnect, PresenceStatsResult, Publication, StreamPosition, SubscribeRequest, Unsubscribe,
 };
@@ -27,9 +29,15 @@ use crate::registry::Registry;
 use crate::session::{Admission, Control};
 use crate::sharded::lock;
 use crate::{
-    Act, Application, Broker, ChannelName, ChannelOptions, HistoryPage, HistoryQuery, Identity, Limits, Node, Order,
-    Policy, Source,
+    Act, Application, Broker, ChannelName, ChannelOptions, HistoryError, HistoryPage, HistoryQuery, Identity, Limits,
+    Node, Order, Policy, Source,
 };
+
+/// Gaps that are read at once: one that hangs must not hold up the others, and a store has a few connections for reads.
+const GAPS_AT_ONCE: usize = 16;
+
+/// Channels whose positions are compared before other tasks get a turn.
+const CHECKS_IN_A_ROW: usize = 256;
 
 pub(crate) type OnDelivered = Box<dyn Fn(Duration) + Send + Sync>;
 
@@ -66,20 +74,16 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) fn forget(&self, handle: &Arc<Handle>) {
-        self.registry.remove(handle);
-        for channel in handle.channels() {
-            self.leave(handle, &channel, &Unsubscribe::DISCONNECTED);
-        }
-        Metrics::add(&self.metrics.connections_closed, 1);
-    }
-
     // Subscriptions.
 
     pub(crate) fn enter(&self, handle: &Arc<Handle>, channel: &ChannelName, server_side: bool) -> Arc<ChannelOptions> {
         let options = self.options(channel);
         self.channels.with(channel, &options, |channel| channel.enter(handle, server_side, options.clone()));
         options
+    }
+
+    pub(crate) fn is_in(&self, handle: &Handle, channel: &ChannelName) -> bool {
+        self.channels.with_existing(channel, |channel| channel.contains(handle)).unwrap_or(false)
     }
 
     pub(crate) fn admit(
@@ -89,19 +93,18 @@ impl Core {
         admission: Admission,
         reply: Option<Bytes>,
     ) -> Result<(), Revoked> {
-        let admitted = self.channels.look(channel, |channel| channel.admit(handle, admission, reply));
+        let admitted = self.channels.with_existing(channel, |channel| channel.admit(handle, admission, reply));
         let effects = admitted.unwrap_or(Err(Revoked))?;
         Metrics::add(&self.metrics.subscriptions_opened, 1);
-        self.see_to(channel, effects);
+        self.account(channel, &effects);
         Ok(())
     }
 
     /// Takes a connection out of a channel; says whether its subscription was live, if it was there.
-    pub(crate) fn leave(&self, handle: &Handle, channel: &ChannelName, why: &Unsubscribe) -> Option<bool> {
-        let effects = self.channels.look(channel, |channel| channel.remove(handle, why)).flatten()?;
-        let was_live = !effects.ended.is_empty();
-        self.see_to(channel, effects);
-        Some(was_live)
+    pub(crate) fn leave(&self, handle: &Handle, channel: &ChannelName) -> Option<bool> {
+        let effects = self.channels.with_existing(channel, |channel| channel.remove(handle)).flatten()?;
+        self.account(channel, &effects);
+        Some(effects.ended > 0)
     }
 
     // Publications.
@@ -121,7 +124,7 @@ impl Core {
             _ => None,
         };
         let position = self.broker.publish(channel, publication, keep).await?;
-        self.account_publication(started);
+        self.account_publications(1, started);
         Ok(position)
     }
 
@@ -129,28 +132,36 @@ impl Core {
     pub(crate) fn announce(&self, channel: &ChannelName, mut publication: Publication) {
         let started = Instant::now();
         let epoch = std::mem::take(&mut publication.epoch);
-        self.receive(channel, Arc::new(publication), &epoch);
-        self.account_publication(started);
+        let delivered = self.deliver(channel, Arc::new(publication), &epoch);
+        self.account_publications(delivered, started);
     }
 
-    fn account_publication(&self, started: Instant) {
-        Metrics::add(&self.metrics.publications, 1);
+    /// The one way to subscribers, from a broker and from the application; says how many publications it let through.
+    fn deliver(&self, channel: &ChannelName, publication: Arc<Publication>, epoch: &str) -> usize {
+        let received = self.channels.with_existing(channel, |channel| channel.receive(publication, epoch));
+        let Some(effects) = received else { return 0 };
+        self.account(channel, &effects);
+        effects.delivered
+    }
+
+    fn account_publications(&self, number: usize, started: Instant) {
+        Metrics::add(&self.metrics.publications, number);
         if let Some(hook) = &self.on_delivered {
-            hook(started.elapsed());
+            (0..number).for_each(|_| hook(started.elapsed()));
         }
     }
 
-    /// Does what a change of a channel leads to, once its lock is given back.
-    fn see_to(&self, channel: &ChannelName, effects: Effects) {
-        let Effects { messages, slow, ended, gap } = effects;
+    /// Counts what followed from a change of a channel, and has somebody see to a gap. May run under a stream's lock, so
+    /// nobody outside is called from here.
+    fn account(&self, channel: &ChannelName, effects: &Effects) {
+        let Effects { messages, slow, ended, gap, .. } = *effects;
         let metrics = &self.metrics;
         Metrics::add(&metrics.messages_out, messages);
         if slow > 0 {
             Metrics::add(&metrics.slow_closed, slow);
         }
-        for (handle, why) in ended {
-            Metrics::add(&metrics.subscriptions_closed, 1);
-            self.application.unsubscribed(&handle.peer(), channel, &why);
+        if ended > 0 {
+            Metrics::add(&metrics.subscriptions_closed, ended);
         }
         if gap {
             self.gaps.notice(channel.clone(), self.limits.reorder_wait);
@@ -211,31 +222,53 @@ impl Core {
         Ok(Some(start))
     }
 
-    /// Reads and delivers what is missing in the channels that noticed a gap, each when its moment has come; until there
-    /// is none.
+    /// Reads and delivers what is missing in the channels that noticed a gap, each when its moment has come, a few at a
+    /// time; until there is none.
     pub(crate) async fn heal(&self) {
-        while let Some(channel) = self.gaps.next().await {
-            let mut healing = Healing { core: self, channel: &channel, retry: Some(Duration::ZERO) };
-            healing.retry = match timeout(self.limits.operation_timeout, self.fill(&channel)).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => {
-                    tracing::warn!(%channel, %error, "cannot read what is missing; trying again");
-                    Some(GAP_RETRY)
-                }
-                Err(_) => {
-                    tracing::warn!(%channel, "reading what is missing takes too long; trying again");
-                    Some(GAP_RETRY)
-                }
-            };
+        let mut repairs = FuturesUnordered::new();
+        loop {
+            if repairs.is_empty() {
+                let Some(channel) = self.gaps.next().await else { return };
+                repairs.push(self.repair(channel));
+            }
+            tokio::select! {
+                channel = self.gaps.due(), if repairs.len() < GAPS_AT_ONCE => repairs.push(self.repair(channel)),
+                _ = repairs.next() => {}
+            }
         }
     }
 
+    async fn repair(&self, channel: ChannelName) {
+        let mut repair = Repair { core: self, channel, retry: Some(Duration::ZERO) };
+        let channel = &repair.channel;
+        repair.retry = match timeout(self.limits.operation_timeout, self.fill(channel)).await {
+            Ok(Ok(())) => None,
+            // Asking again will not help.
+            Ok(Err(ReadError::NotKept | ReadError::History(HistoryError::UnknownChannel))) => {
+                if let Some(effects) = self.channels.with_existing(channel, Channel::lose) {
+                    self.account(channel, &effects);
+                }
+                None
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%channel, %error, "cannot read what is missing; trying again");
+                Some(GAP_RETRY)
+            }
+            Err(_) => {
+                tracing::warn!(%channel, "reading what is missing takes too long; trying again");
+                Some(GAP_RETRY)
+            }
+        };
+    }
+
     async fn fill(&self, channel: &ChannelName) -> Result<(), ReadError> {
-        while let Some(since) = self.channels.look(channel, Channel::missing_after).flatten() {
+        while let Some(since) = self.channels.with_existing(channel, Channel::missing_after).flatten() {
             let limit = self.limits.history_publications_max;
             let page = self.read(channel, HistoryQuery { since: Some(since), limit, reverse: false }).await?;
-            if let Some(effects) = self.channels.look(channel, |channel| channel.heal(since, page)) {
-                self.see_to(channel, effects);
+            let started = Instant::now();
+            if let Some(effects) = self.channels.with_existing(channel, |channel| channel.heal(since, page)) {
+                self.account(channel, &effects);
+                self.account_publications(effects.delivered, started);
             }
         }
         Ok(())
@@ -243,24 +276,24 @@ impl Core {
 
     /// Compares every channel in which somebody counts with its stream, and notices what was never delivered.
     pub(crate) async fn check_positions(&self) {
-        for (name, channel) in self.channels.all() {
+        for (number, (name, channel)) in self.channels.all().enumerate() {
+            if number % CHECKS_IN_A_ROW == CHECKS_IN_A_ROW - 1 {
+                // A broker that answers at once never waits, and other tasks want their turn.
+                tokio::task::yield_now().await;
+            }
             if !lock(&channel).is_counted() {
                 continue;
             }
-            let Ok(read) = timeout(self.limits.operation_timeout, self.read(&name, HistoryQuery::default())).await
-            else {
-                tracing::warn!(channel = %name, "checking the position of a channel takes too long");
-                continue;
-            };
-            match read {
-                Ok(page) => {
-                    if let Some(effects) = self.channels.look(&name, |channel| channel.check(&page.top)) {
-                        self.see_to(&name, effects);
+            match timeout(self.limits.operation_timeout, self.read(&name, HistoryQuery::default())).await {
+                Ok(Ok(page)) => {
+                    if let Some(effects) = self.channels.with_existing(&name, |channel| channel.check(&page.top)) {
+                        self.account(&name, &effects);
                     }
                 }
                 // Its options have changed.
-                Err(ReadError::NotKept) => {}
-                Err(error) => tracing::warn!(channel = %name, %error, "cannot check the position of a channel"),
+                Ok(Err(ReadError::NotKept)) => {}
+                Ok(Err(error)) => tracing::warn!(channel = %name, %error, "cannot check the position of a channel"),
+                Err(_) => tracing::warn!(channel = %name, "checking the position of a channel takes too long"),
             }
         }
     }
@@ -269,12 +302,12 @@ impl Core {
 
     #[expect(clippy::unused_async, reason = "the others are asked here")]
     pub(crate) async fn presence(&self, channel: &ChannelName) -> BTreeMap<String, ClientInfo> {
-        self.channels.look(channel, |channel| channel.presence()).unwrap_or_default()
+        self.channels.with_existing(channel, |channel| channel.presence()).unwrap_or_default()
     }
 
     #[expect(clippy::unused_async, reason = "the others are asked here")]
     pub(crate) async fn presence_stats(&self, channel: &ChannelName) -> PresenceStatsResult {
-        self.channels.look(channel, |channel| channel.presence_stats()).unwrap_or_default()
+        self.channels.with_existing(channel, |channel| channel.presence_stats()).unwrap_or_default()
     }
 
     // Orders.
@@ -308,7 +341,7 @@ impl Core {
         let channels = channel.map_or_else(|| handle.channels(), |channel| vec![channel.clone()]);
         let mut ended = 0;
         for channel in channels {
-            if self.leave(handle, &channel, why).is_some_and(|was_live| was_live) {
+            if self.leave(handle, &channel).is_some_and(|was_live| was_live) {
                 tell_unsubscribed(handle, &channel, why.clone(), &self.limits);
                 ended += 1;
             }
@@ -319,9 +352,7 @@ impl Core {
 
 impl Node for Core {
     fn receive(&self, channel: &ChannelName, publication: Arc<Publication>, epoch: &str) {
-        if let Some(effects) = self.channels.look(channel, |channel| channel.receive(publication, epoch)) {
-            self.see_to(channel, effects);
-        }
+        self.deliver(channel, publication, epoch);
     }
 
     fn has_subscribers(&self, channel: &ChannelName) -> bool {
@@ -330,13 +361,13 @@ impl Node for Core {
 }
 
 /// A gap that is being seen to. When that fails, or its future is dropped, the channel waits for the next one who does.
-struct Healing<'a> {
+struct Repair<'a> {
     core: &'a Core,
-    channel: &'a ChannelName,
+    channel: ChannelName,
     retry: Option<Duration>,
 }
 
-impl Drop for Healing<'_> {
+impl Drop for Repair<'_> {
     fn drop(&mut self) {
         if let Some(wait) = self.retry {
             self.core.gaps.notice(self.channel.clone(), wait);

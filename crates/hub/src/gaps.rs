@@ -32,6 +32,16 @@ impl Gaps {
         }
     }
 
+    /// Waits for the next channel and its moment. Cancel-safe.
+    pub(crate) async fn due(&self) -> ChannelName {
+        loop {
+            self.noticed().await;
+            if let Some(channel) = self.next().await {
+                return channel;
+            }
+        }
+    }
+
     /// The next channel when its moment has come; `None` when none is waiting. Cancel-safe.
     pub(crate) async fn next(&self) -> Option<ChannelName> {
         loop {

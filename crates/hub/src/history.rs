@@ -1,7 +1,7 @@
 //! What was published in a channel, as its keeper tells it: the hub's memory or the application's store.
 
 use futures_util::future::BoxFuture;
-use tidings_protocol::{Payload, Publication, StreamPosition};
+use tidings_protocol::{HistoryRequest, Payload, Publication, StreamPosition};
 
 use crate::ChannelName;
 
@@ -31,6 +31,19 @@ pub struct HistoryQuery {
     pub limit: usize,
     /// From the newest to the oldest.
     pub reverse: bool,
+}
+
+impl HistoryQuery {
+    /// What a client or a backend asks for, at most `publications_max` of it; a limit of -1 asks for as many.
+    #[must_use]
+    pub fn of(request: &HistoryRequest, publications_max: usize) -> Self {
+        let since = request.since.as_ref().filter(|since| !since.epoch.is_empty() || since.offset > 0);
+        Self {
+            since: since.map(|since| since.offset),
+            limit: usize::try_from(request.limit).map_or(publications_max, |limit| limit.min(publications_max)),
+            reverse: request.reverse,
+        }
+    }
 }
 
 /// Publications and where the channel stood when they were read.

@@ -163,6 +163,9 @@ impl Hub {
     /// [`History`](crate::History), so that a lost announcement heals.
     pub fn announce(&self, channel: &ChannelName, publication: Publication) {
         debug_assert!(publication.offset > 0, "what has no number is published, as ephemeral");
+        if publication.offset == 0 {
+            return tracing::error!(%channel, "an announcement without a number is not delivered");
+        }
         self.core.announce(channel, publication);
     }
 
@@ -229,7 +232,7 @@ impl Hub {
     /// What the hub has counted.
     #[must_use]
     pub fn metrics(&self) -> Snapshot {
-        self.core.metrics.snapshot(self.core.channels.len(), self.core.broker.streams())
+        self.core.metrics.snapshot(self.core.channels.without_stream() + self.core.broker.streams())
     }
 
     /// The limits that hold.

@@ -56,7 +56,7 @@ pub use metrics::Snapshot;
 pub use name::{ChannelName, ChannelNameError};
 pub use options::{ChannelOptions, JoinLeave, Keep, Source};
 pub use order::{Act, Order, Target};
-pub use peer::{Identity, Peer, Remote};
+pub use peer::{Identity, Peer, Remote, network_of};
 pub use policy::{Accepted, Expiry, Grant, Policy, PublishGrant, Refusal};
 pub use publish::{NewPublication, PublishError};
 pub use read::ReadError;

@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) messages_out: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     pub(crate) slow_closed: AtomicU64,
+    pub(crate) operations_timed_out: AtomicU64,
     pub(crate) recovered: AtomicU64,
     pub(crate) unrecovered: AtomicU64,
 }
@@ -29,10 +30,8 @@ pub struct Snapshot {
     pub connections_total: u64,
     /// Subscriptions that stand.
     pub subscriptions: u64,
-    /// Channels that have subscribers.
+    /// Channels that have subscribers or history.
     pub channels: u64,
-    /// Channels that the broker remembers something of, with subscribers or without.
-    pub streams: u64,
     /// Commands received since the start.
     pub messages_in: u64,
     /// Bytes of frames received since the start.
@@ -45,6 +44,8 @@ pub struct Snapshot {
     pub bytes_out: u64,
     /// Connections closed because they did not keep up, since the start.
     pub slow_closed: u64,
+    /// Commands that were given up because their answer took too long, since the start.
+    pub operations_timed_out: u64,
     /// Recoveries that succeeded, since the start.
     pub recovered: u64,
     /// Recoveries that did not, since the start.
@@ -56,8 +57,8 @@ impl Metrics {
         counter.fetch_add(amount as u64, Ordering::Relaxed);
     }
 
-    /// Reads all counters; how many channels and streams there are is known elsewhere.
-    pub(crate) fn snapshot(&self, channels: usize, streams: usize) -> Snapshot {
+    /// Reads all counters; how many channels there are is known elsewhere.
+    pub(crate) fn snapshot(&self, channels: usize) -> Snapshot {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let connections_closed = read(&self.connections_closed);
         let subscriptions_closed = read(&self.subscriptions_closed);
@@ -66,13 +67,13 @@ impl Metrics {
             connections_total: read(&self.connections_opened),
             subscriptions: read(&self.subscriptions_opened).saturating_sub(subscriptions_closed),
             channels: channels as u64,
-            streams: streams as u64,
             messages_in: read(&self.commands),
             bytes_in: read(&self.bytes_in),
             publications: read(&self.publications),
             messages_out: read(&self.messages_out),
             bytes_out: read(&self.bytes_out),
             slow_closed: read(&self.slow_closed),
+            operations_timed_out: read(&self.operations_timed_out),
             recovered: read(&self.recovered),
             unrecovered: read(&self.unrecovered),
         }

@@ -73,12 +73,18 @@ impl Task {
         }
         self.core.identify(&self.handle, identity)?;
         self.peer = self.handle.peer();
+        let revocations = self.handle.revocations();
         let mut connected = Connected { expiry, data, subscriptions: Vec::with_capacity(subscriptions.len()) };
         for (channel, grant) in subscriptions {
             let options = self.core.enter(&self.handle, &channel, true);
             let resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
             let prepared = self.prepare(&channel, &options, grant, &resume).await?;
             connected.subscriptions.push((channel, prepared));
+        }
+        // What was read after a right was taken away must not leave with the reply (promise G5). Who is in a channel now
+        // was in it while its stream was read.
+        if self.handle.revocations() != revocations {
+            connected.subscriptions.retain(|(channel, _)| self.core.is_in(&self.handle, channel));
         }
         // Nothing can refuse it from here on, so who is told of a connection is told of its end too.
         self.handle.connected.store(true, Ordering::Relaxed);
@@ -160,12 +166,9 @@ impl Task {
         if matches!(self.core.options(channel).history, Source::None) {
             return Err(Error::NOT_AVAILABLE.into());
         }
-        let max = self.core.limits.history_publications_max;
-        let limit = usize::try_from(request.limit).map_or(max, |limit| limit.min(max));
-        let since = request.since.unwrap_or_default();
-        let known = !since.epoch.is_empty() || since.offset > 0;
-        let query = HistoryQuery { since: known.then_some(since.offset), limit, reverse: request.reverse };
-        let mut page = self.core.history(channel, query, &since.epoch).await.map_err(|error| refuse(channel, error))?;
+        let query = HistoryQuery::of(&request, self.core.limits.history_publications_max);
+        let epoch = request.since.unwrap_or_default().epoch;
+        let mut page = self.core.history(channel, query, &epoch).await.map_err(|error| refuse(channel, error))?;
         page.cut(self.core.limits.history_reply_bytes_max);
         // What was read after a right was taken away must not leave (promise G5).
         if self.handle.revocations() != revocations {

@@ -39,6 +39,13 @@ impl Default for ChannelOptions {
     }
 }
 
+impl ChannelOptions {
+    /// Whether the broker keeps a stream of the channel as soon as somebody subscribes to it.
+    pub(crate) fn has_stream(&self) -> bool {
+        self.recovery && matches!(self.history, Source::Memory(_))
+    }
+}
+
 /// Who keeps what was published in a channel.
 #[derive(Clone, Default)]
 pub enum Source {

@@ -74,14 +74,9 @@ impl Outbox {
     }
 
     /// What the server wants or did meanwhile, and whether the connection has ended.
-    pub(crate) fn news(&self) -> (Vec<Control>, Option<Disconnect>) {
+    pub(crate) fn take_controls(&self) -> (Vec<Control>, Option<Disconnect>) {
         let mut queues = self.lock();
         (std::mem::take(&mut queues.private.controls), queues.closed.clone())
-    }
-
-    /// Why the connection has ended, if it has.
-    pub(crate) fn closed(&self) -> Option<Disconnect> {
-        self.lock().closed.clone()
     }
 
     /// Everything that is queued, or the reason of the end once nothing is.

@@ -63,9 +63,13 @@ impl Peer {
     /// address the first 64 bits are kept, which is what one customer has; of a header, 256 bytes.
     #[must_use]
     pub fn new(id: impl Into<Arc<str>>, identity: Option<Identity>, mut remote: Remote) -> Self {
-        remote.address = remote.address.map(network);
+        remote.address = remote.address.map(network_of);
         for (_, value) in &mut remote.headers {
-            value.truncate(value.floor_char_boundary(PEER_HEADER_BYTES_MAX));
+            let kept = value.floor_char_boundary(PEER_HEADER_BYTES_MAX);
+            if kept < value.len() {
+                // Not cut in place: the memory of what is cut off would stay.
+                *value = value[..kept].to_owned();
+            }
         }
         let Remote { address, headers, transport } = remote;
         let headers = (!headers.is_empty()).then(|| headers.into());
@@ -125,7 +129,9 @@ impl Peer {
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
+/// What limits count as one address: an IPv6 host usually owns its whole /64.
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

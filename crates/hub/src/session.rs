@@ -200,11 +200,11 @@ enum Work {
 /// The operation that runs, and what its outcome will need.
 struct Running {
     id: u32,
-    what: Doing,
+    what: Pending,
     by: Instant,
 }
 
-enum Doing {
+enum Pending {
     Connect,
     Subscribe { channel: ChannelName, server_side: bool, reject_unrecovered: bool },
     SubRefresh(ChannelName),
@@ -254,7 +254,7 @@ impl Session {
     /// Takes note of what the hub did.
     pub fn handle_control(&mut self, control: Control, now: Instant) {
         match control {
-            Control::Unsubscribed(channel) => self.forget(&channel),
+            Control::Unsubscribed(channel, _) => self.forget(&channel),
             Control::Subscribe(channel) => {
                 self.waiting.push_back(Work::Subscribe(channel));
                 self.work(now);
@@ -273,13 +273,15 @@ impl Session {
         }
         match (what, outcome) {
             (_, Outcome::Refused(Refusal::Disconnect(disconnect))) => self.close(disconnect),
-            (Doing::Connect, Outcome::Connected(connected)) => self.welcome(id, *connected, now),
-            (Doing::Connect, Outcome::Refused(Refusal::Error(error))) => {
+            (Pending::Connect, Outcome::Connected(connected)) => self.welcome(id, *connected, now),
+            (Pending::Connect, Outcome::Refused(Refusal::Error(error))) => {
                 self.phase = Phase::Refused;
                 self.connect_by = self.connect_by.min(now + self.setup.limits.connect_timeout);
+                // What came with the connect was meant for a connection that there is not.
+                self.waiting = VecDeque::new();
                 self.send(Reply::error(id, error));
             }
-            (Doing::Subscribe { channel, server_side, reject_unrecovered }, outcome) => match outcome {
+            (Pending::Subscribe { channel, server_side, reject_unrecovered }, outcome) => match outcome {
                 Outcome::Subscribed(prepared) => {
                     let unrecovered = prepared.result.was_recovering && !prepared.result.recovered;
                     if reject_unrecovered && unrecovered {
@@ -291,10 +293,10 @@ impl Session {
                 Outcome::Refused(Refusal::Error(error)) => self.drop_subscription(id, channel, error, server_side),
                 _ => self.close(Disconnect::SERVER_ERROR),
             },
-            (Doing::SubRefresh(channel), Outcome::SubRefreshed(ttl)) => self.sub_refreshed(id, &channel, ttl, now),
-            (Doing::Other, Outcome::Answered(response)) => self.send(Reply::ok(id, response)),
-            (Doing::Other, Outcome::Done) => {}
-            (Doing::Other, Outcome::Refreshed(expiry)) => self.refreshed(id, expiry, now),
+            (Pending::SubRefresh(channel), Outcome::SubRefreshed(ttl)) => self.sub_refreshed(id, &channel, ttl, now),
+            (Pending::Other, Outcome::Answered(response)) => self.send(Reply::ok(id, response)),
+            (Pending::Other, Outcome::Done) => {}
+            (Pending::Other, Outcome::Refreshed(expiry)) => self.refreshed(id, expiry, now),
             // What is not answered cannot fail either: `send` has no id.
             (_, Outcome::Refused(Refusal::Error(_))) if id == 0 => {}
             (_, Outcome::Refused(Refusal::Error(error))) => self.send(Reply::error(id, error)),
@@ -417,7 +419,7 @@ impl Session {
                 // the client comes back; it must not be closed for good before that.
                 let limits = &self.setup.limits;
                 self.connect_by = self.connect_by.max(now + limits.operation_timeout + limits.connect_timeout);
-                self.perform(id, Doing::Connect, Operation::Connect(request), now);
+                self.perform(id, Pending::Connect, Operation::Connect(request), now);
                 Ok(())
             }
             (Phase::Open, request) => match self.start_open(id, request, now) {
@@ -450,30 +452,30 @@ impl Session {
                 if kind != 0 {
                     return Err(Error::NOT_AVAILABLE.into());
                 }
-                self.perform(id, Doing::Other, Operation::Publish(channel, data), now);
+                self.perform(id, Pending::Other, Operation::Publish(channel, data), now);
             }
             Request::Presence(request) => {
                 let operation = Operation::Presence(channel(&request.channel)?);
-                self.perform(id, Doing::Other, operation, now);
+                self.perform(id, Pending::Other, operation, now);
             }
             Request::PresenceStats(request) => {
                 let operation = Operation::PresenceStats(channel(&request.channel)?);
-                self.perform(id, Doing::Other, operation, now);
+                self.perform(id, Pending::Other, operation, now);
             }
             Request::History(request) => {
                 let operation = Operation::History(channel(&request.channel)?, request);
-                self.perform(id, Doing::Other, operation, now);
+                self.perform(id, Pending::Other, operation, now);
             }
-            Request::Rpc(request) => self.perform(id, Doing::Other, Operation::Rpc(request), now),
-            Request::Send(request) => self.perform(0, Doing::Other, Operation::Send(request.data), now),
-            Request::Refresh(request) => self.perform(id, Doing::Other, Operation::Refresh(request.token), now),
+            Request::Rpc(request) => self.perform(id, Pending::Other, Operation::Rpc(request), now),
+            Request::Send(request) => self.perform(0, Pending::Other, Operation::Send(request.data), now),
+            Request::Refresh(request) => self.perform(id, Pending::Other, Operation::Refresh(request.token), now),
             Request::SubRefresh(request) => {
                 let channel = channel(&request.channel)?;
                 if !self.subscriptions.contains_key(&channel) {
                     return Err(Error::PERMISSION_DENIED.into());
                 }
                 let operation = Operation::SubRefresh(channel.clone(), request.token);
-                self.perform(id, Doing::SubRefresh(channel), operation, now);
+                self.perform(id, Pending::SubRefresh(channel), operation, now);
             }
         }
         Ok(())
@@ -496,12 +498,12 @@ impl Session {
         if self.subscriptions.len() >= self.setup.limits.channels_per_connection_max {
             return Err(Error::LIMIT_EXCEEDED.into());
         }
-        let doing = Doing::Subscribe {
+        let pending = Pending::Subscribe {
             channel: channel.clone(),
             server_side: false,
             reject_unrecovered: request.flag & subscribe_flag::REJECT_UNRECOVERED != 0,
         };
-        self.perform(id, doing, Operation::Subscribe { channel, request, server_side: false }, now);
+        self.perform(id, pending, Operation::Subscribe { channel, request, server_side: false }, now);
         Ok(())
     }
 
@@ -512,13 +514,13 @@ impl Session {
         if self.subscriptions.len() >= self.setup.limits.channels_per_connection_max {
             return self.close(Disconnect::CHANNEL_LIMIT);
         }
-        let doing = Doing::Subscribe { channel: channel.clone(), server_side: true, reject_unrecovered: false };
+        let pending = Pending::Subscribe { channel: channel.clone(), server_side: true, reject_unrecovered: false };
         let request =
             Box::new(SubscribeRequest { channel: channel.as_str().to_owned(), ..SubscribeRequest::default() });
-        self.perform(0, doing, Operation::Subscribe { channel, request, server_side: true }, now);
+        self.perform(0, pending, Operation::Subscribe { channel, request, server_side: true }, now);
     }
 
-    fn perform(&mut self, id: u32, what: Doing, operation: Operation, now: Instant) {
+    fn perform(&mut self, id: u32, what: Pending, operation: Operation, now: Instant) {
         self.running = Some(Running { id, what, by: now + self.setup.limits.operation_timeout });
         self.actions.push_back(Action::Perform(operation));
     }
@@ -536,7 +538,7 @@ impl Session {
         for (channel, _) in self.subscriptions.extract_if(|_, subscription| expired(subscription)) {
             self.actions.push_back(Action::Leave { channel, why: Some(Unsubscribe::EXPIRED) });
         }
-        self.reckon();
+        self.update_subscription_ends();
     }
 
     fn beat(&mut self, now: Instant) {

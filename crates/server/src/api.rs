@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tidings_chat::Chat;
-use tidings_hub::{ChannelName, HistoryQuery, NewPublication, ReadError};
+use tidings_hub::{BrokerError, ChannelName, HistoryQuery, NewPublication, PublishError, ReadError};
 use tidings_protocol::{
     Error, HistoryRequest, HistoryResult, Payload, PresenceRequest, PresenceResult, PresenceStatsRequest,
     PresenceStatsResult, StreamPosition,
@@ -109,7 +109,11 @@ async fn publish(app: &App, request: PublishRequest) -> Result<PublishResult, Er
         NewPublication { tags: request.tags, ephemeral: request.skip_history, ..NewPublication::new(data) };
     let StreamPosition { offset, epoch } = app.hub.publish(&channel, publication).await.map_err(|error| {
         tracing::warn!(%error, %channel, "a publication was refused");
-        Error::LIMIT_EXCEEDED
+        match error {
+            PublishError::KeptElsewhere => Error::NOT_AVAILABLE,
+            PublishError::Broker(BrokerError::TooManyStreams { .. }) => Error::LIMIT_EXCEEDED,
+            PublishError::Broker(BrokerError::Unavailable(_)) => Error::INTERNAL,
+        }
     })?;
     Ok(PublishResult { offset, epoch })
 }
@@ -149,12 +153,9 @@ async fn broadcast(app: &App, request: BroadcastRequest) -> BroadcastResult {
 
 async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Error> {
     let channel = application_channel(&request.channel)?;
-    let max = app.hub.limits().history_publications_max;
-    let limit = usize::try_from(request.limit).map_or(max, |limit| limit.min(max));
-    let since = request.since.unwrap_or_default();
-    let known = !since.epoch.is_empty() || since.offset > 0;
-    let query = HistoryQuery { since: known.then_some(since.offset), limit, reverse: request.reverse };
-    match app.hub.history(&channel, query, &since.epoch).await {
+    let query = HistoryQuery::of(&request, app.hub.limits().history_publications_max);
+    let epoch = request.since.unwrap_or_default().epoch;
+    match app.hub.history(&channel, query, &epoch).await {
         Ok(page) => {
             Ok(HistoryResult { publications: page.publications, epoch: page.top.epoch, offset: page.top.offset })
         }

@@ -100,8 +100,7 @@ pub(crate) fn of_hub(hub: &Hub) -> Vec<Figure> {
     vec![
         Gauge("connections", "Open connections", count(figures.connections)),
         Gauge("subscriptions", "Subscriptions that stand", count(figures.subscriptions)),
-        Gauge("channels", "Channels that have subscribers", count(figures.channels)),
-        Gauge("streams", "Channels of which history is kept in memory", count(figures.streams)),
+        Gauge("channels", "Channels that have subscribers or history", count(figures.channels)),
         Counter("connections_opened", "Connections since the start", count(figures.connections_total)),
         Counter("messages_in", "Commands received from clients", count(figures.messages_in)),
         Counter("messages_out", "Messages queued for clients", count(figures.messages_out)),
@@ -109,6 +108,11 @@ pub(crate) fn of_hub(hub: &Hub) -> Vec<Figure> {
         Counter("bytes_out", "Bytes of messages handed to sockets", count(figures.bytes_out)),
         Counter("publications", "Publications, each counted once", count(figures.publications)),
         Counter("slow_closed", "Connections closed because they did not keep up", count(figures.slow_closed)),
+        Counter(
+            "operations_timed_out",
+            "Commands given up because their answer took too long",
+            count(figures.operations_timed_out),
+        ),
         Counter("recovered", "Subscriptions that resumed without a gap", count(figures.recovered)),
         Counter("unrecovered", "Subscriptions that could not resume", count(figures.unrecovered)),
     ]

@@ -6,7 +6,7 @@
 use crate::app::{App, Shared};
 use crate::config::{Config, PublicUrl};
 use crate::limits::{CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
-use crate::live::{ApplicationPolicy, LivePolicy};
+use crate::live::{LivePolicy, TokenPolicy};
 use crate::metrics::{self, Metrics};
 use crate::secrets::Secrets;
 use crate::tokens::Tokens;
@@ -26,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
     let app = open(config).await?;
-    let upkeep = tokio::spawn({
+    let mut upkeep = tokio::spawn({
         let hub = app.hub.clone();
         async move { hub.maintain().await }
     });
@@ -35,6 +35,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let ended = tokio::select! {
         () = stop.requested() => Ok(()),
         failed = handle.wait() => failed.context("the server stopped by itself"),
+        // Without it nothing that was lost would ever be noticed.
+        ended = &mut upkeep => Err(anyhow::anyhow!("the hub's upkeep ended: {ended:?}")),
     };
     tokio::select! {
         () = drain(&app, &handle) => {}
@@ -56,7 +58,7 @@ async fn open(config: Config) -> anyhow::Result<App> {
     let chat = Chat::open(options).await.with_context(|| format!("cannot open the data folder {}", config.data_dir))?;
     let tokens = Arc::new(Tokens::new(&secrets.token_secret));
     let metrics = Arc::new(Metrics::new());
-    let policy = Arc::new(LivePolicy::new(chat.clone(), ApplicationPolicy::new(tokens), metrics.clone()));
+    let policy = Arc::new(LivePolicy::new(chat.clone(), TokenPolicy::new(tokens), metrics.clone()));
     let limits = tidings_hub::Limits {
         ping_interval: config.ping_interval,
         pong_timeout: config.pong_timeout,

@@ -62,7 +62,7 @@ impl MemoryBroker {
         StreamPosition::default()
     }
 
-    fn look(&self, channel: &ChannelName, query: HistoryQuery) -> HistoryPage {
+    fn read_now(&self, channel: &ChannelName, query: HistoryQuery) -> HistoryPage {
         let stream = self.streams.shard(channel).get(channel).cloned();
         match stream {
             Some(stream) => lock(&stream).read(query, Instant::now().into_std()),
@@ -140,7 +140,7 @@ impl Broker for MemoryBroker {
         channel: &'a ChannelName,
         query: HistoryQuery,
     ) -> Answer<'a, Result<HistoryPage, BrokerError>> {
-        at_once(Ok(self.look(channel, query)))
+        at_once(Ok(self.read_now(channel, query)))
     }
 
     fn begin<'a>(

@@ -17,8 +17,8 @@ pub(crate) struct Sequence {
     epoch: String,
     /// The last number that was delivered; `None` as long as nobody knows.
     last: Option<u64>,
-    /// The highest number heard of.
-    heard: u64,
+    /// The highest number known of.
+    highest: u64,
     ahead: BTreeMap<u64, Arc<Publication>>,
     /// A gap was noticed, and somebody is going to read it.
     healing: bool,
@@ -60,7 +60,7 @@ impl Sequence {
         let known = !self.epoch.is_empty();
         epoch.clone_into(&mut self.epoch);
         if known {
-            (self.last, self.heard) = (Some(last), last);
+            (self.last, self.highest) = (Some(last), last);
             self.ahead.clear();
         }
         known
@@ -69,7 +69,7 @@ impl Sequence {
     /// Takes a numbered publication; at most `ahead_max` are held back.
     pub(crate) fn arrive(&mut self, publication: &Arc<Publication>, ahead_max: usize) -> Arrival {
         let offset = publication.offset;
-        self.heard = self.heard.max(offset);
+        self.highest = self.highest.max(offset);
         match self.last {
             Some(last) if offset <= last => Arrival::Known,
             Some(last) if offset > last + 1 => {
@@ -99,10 +99,22 @@ impl Sequence {
     }
 
     /// A subscriber, or a check, knows that the stream stands at `top`. `true`: somebody must see to the gap.
-    pub(crate) fn hear_of(&mut self, top: u64) -> bool {
+    pub(crate) fn note_top(&mut self, top: u64) -> bool {
         self.last.get_or_insert(top);
-        self.heard = self.heard.max(top);
+        self.highest = self.highest.max(top);
         self.notice_gap()
+    }
+
+    /// The last number that was delivered, once somebody counts.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.last
+    }
+
+    /// Goes on from the highest number known, without what is missing before it.
+    pub(crate) fn lose(&mut self) {
+        self.last = self.last.map(|last| last.max(self.highest));
+        self.healing = false;
+        self.ahead.clear();
     }
 
     /// Whether anybody here counts.
@@ -111,14 +123,14 @@ impl Sequence {
     }
 
     fn notice_gap(&mut self) -> bool {
-        let gap = self.last.is_some_and(|last| last < self.heard);
+        let gap = self.last.is_some_and(|last| last < self.highest);
         gap && !std::mem::replace(&mut self.healing, true)
     }
 
     /// Behind which number to read, for whoever sees to the gap. `None`: there is none any more, and whoever notices the
     /// next one sees to it.
     pub(crate) fn missing_after(&mut self) -> Option<u64> {
-        let missing = self.last.filter(|last| *last < self.heard);
+        let missing = self.last.filter(|last| *last < self.highest);
         self.healing = missing.is_some();
         missing
     }
@@ -132,7 +144,7 @@ impl Sequence {
                 // What was missing has come by itself while nothing could be read.
                 return Healing::Deliver(Vec::new());
             }
-            self.last = Some(page.top.offset.max(self.heard));
+            self.last = Some(page.top.offset.max(self.highest));
             self.ahead.clear();
             return Healing::Lost;
         }
@@ -178,7 +190,7 @@ mod tests {
     #[test]
     fn what_comes_ahead_of_its_turn_waits_for_what_is_before_it() {
         let (mut sequence, mut delivered) = (Sequence::default(), Vec::new());
-        sequence.hear_of(0);
+        sequence.note_top(0);
         for offset in [2, 4, 3, 1, 1, 5] {
             deliver(&mut sequence, offset, 64, &mut delivered);
         }
@@ -189,17 +201,17 @@ mod tests {
     #[test]
     fn one_sees_to_a_gap_however_many_notice_it() {
         let mut sequence = Sequence::default();
-        sequence.hear_of(0);
+        sequence.note_top(0);
         assert_eq!(sequence.arrive(&Arc::new(publication(3)), 64), Arrival::Ahead(true));
         assert_eq!(sequence.arrive(&Arc::new(publication(4)), 64), Arrival::Ahead(false));
         assert_eq!(sequence.missing_after(), Some(0));
-        assert!(!sequence.hear_of(9), "it is being seen to");
+        assert!(!sequence.note_top(9), "it is being seen to");
     }
 
     #[test]
     fn what_cannot_be_read_is_lost_and_said_so_once() {
         let mut sequence = Sequence::default();
-        sequence.hear_of(0);
+        sequence.note_top(0);
         sequence.arrive(&Arc::new(publication(3)), 64);
         let since = sequence.missing_after().unwrap();
         let trimmed =
@@ -216,7 +228,7 @@ mod tests {
             heal_every in 1_usize..20,
         ) {
             let (mut sequence, mut delivered) = (Sequence::default(), Vec::new());
-            sequence.hear_of(0);
+            sequence.note_top(0);
             let mut top = 0;
             for (number, offset) in came.into_iter().enumerate() {
                 top = top.max(offset);

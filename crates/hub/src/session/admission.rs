@@ -1,6 +1,6 @@
 //! What passes between a session and the hub about its subscriptions.
 
-use tidings_protocol::{Payload, StreamPosition};
+use tidings_protocol::{Payload, StreamPosition, Unsubscribe};
 
 use crate::{ChannelName, Expiry};
 
@@ -18,10 +18,10 @@ pub struct Admission {
 }
 
 /// What the server did to a connection, or wants of it, for its session to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Control {
-    /// The server ended this subscription; the client has been told.
-    Unsubscribed(ChannelName),
+    /// The server ended this subscription; the client has been told why.
+    Unsubscribed(ChannelName, Unsubscribe),
     /// The server wants this subscription.
     Subscribe(ChannelName),
     /// The connection ends then, or never.

@@ -80,16 +80,16 @@ impl Session {
         }
         let ends = expires_in.and_then(|ttl| self.end_of_grace(ttl, now));
         self.subscriptions.insert(channel.clone(), Subscription { server_side, ends });
-        self.reckon();
+        self.update_subscription_ends();
         (result, admission)
     }
 
     pub(super) fn forget(&mut self, channel: &ChannelName) {
         self.subscriptions.remove(channel);
-        self.reckon();
+        self.update_subscription_ends();
     }
 
-    pub(super) fn reckon(&mut self) {
+    pub(super) fn update_subscription_ends(&mut self) {
         self.subscription_ends = self.subscriptions.values().filter_map(|subscription| subscription.ends).min();
     }
 
@@ -119,7 +119,7 @@ impl Session {
             return self.send(Reply::error(id, Error::PERMISSION_DENIED));
         };
         subscription.ends = ends;
-        self.reckon();
+        self.update_subscription_ends();
         let result = SubRefreshResult { expires: ttl.is_some(), ttl: ttl.map_or(0, whole_seconds) };
         self.send(Reply::ok(id, Response::SubRefresh(result)));
     }

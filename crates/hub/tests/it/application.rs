@@ -23,6 +23,7 @@ async fn the_application_is_told_who_comes_who_goes_and_which_subscriptions_end(
     assert_eq!(world.rules.told(), ["connected ana"]);
     world.ask(ana, r#""unsubscribe":{"channel":"a"}"#);
     world.order(Order::unsubscribe(Target::User("ana".into()), Some(name("b")), Unsubscribe::SERVER));
+    world.settle();
     assert_eq!(world.rules.told(), ["unsubscribed ana a 0", "unsubscribed ana b 2000"]);
     world.order(Order::disconnect(Target::User("ana".into()), Disconnect::FORCE_RECONNECT));
     world.settle();

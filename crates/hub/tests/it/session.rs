@@ -398,6 +398,14 @@ fn a_refused_client_is_closed_with_the_code_that_the_policy_says() {
 }
 
 #[test]
+fn a_policy_that_takes_too_long_lets_the_client_come_back() {
+    let mut world = World::new();
+    world.client_says("{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}");
+    let gave_up = r#"{"id":1,"error":{"code":100,"message":"internal server error","temporary":true}}"#;
+    assert_eq!(world.wait(10 * SECOND), ["abandon", gave_up], "and what came with the connect closes nothing for good");
+}
+
+#[test]
 fn who_does_not_connect_in_time_is_stale() {
     let mut world = World::new();
     assert!(world.wait(9 * SECOND).is_empty());
@@ -557,7 +565,7 @@ fn the_server_subscribes_with_a_push_and_in_turn() {
 #[test]
 fn a_subscription_that_the_server_ended_can_be_made_again() {
     let mut world = World::subscribed("a");
-    world.session.handle_control(Control::Unsubscribed(channel("a")), world.now);
+    world.session.handle_control(Control::Unsubscribed(channel("a"), Unsubscribe::SERVER), world.now);
     assert_eq!(world.client_says(r#"{"id":3,"subscribe":{"channel":"a"}}"#), ["perform subscribe a"]);
 }
 

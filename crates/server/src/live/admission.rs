@@ -17,7 +17,7 @@ use tidings_hub::{Identity, Remote};
 const REMOTE_HEADERS: [&str; 2] = ["origin", "user-agent"];
 
 /// What a request says of where it comes from.
-pub(crate) struct Arrival {
+pub(crate) struct Handshake {
     host: Host,
     address: Option<IpAddr>,
     headers: HeaderMap,
@@ -49,7 +49,7 @@ pub(crate) enum NotAdmitted {
     Problem(Problem),
 }
 
-impl FromRequestParts<App> for Arrival {
+impl FromRequestParts<App> for Handshake {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
@@ -58,7 +58,7 @@ impl FromRequestParts<App> for Arrival {
     }
 }
 
-impl Arrival {
+impl Handshake {
     /// Checks the origin, then the cookie of our own page. Programs send no `Origin` and are let in; who they are, they
     /// say by a token in the connect command.
     pub(crate) async fn admit(self, app: &App, transport: &'static str) -> Result<Admitted, NotAdmitted> {

@@ -157,7 +157,7 @@ mod tests {
         let remote = Remote { transport: "streams", ..Remote::default() };
         let options = ConnectionOptions { emulated: true, remote, ..ConnectionOptions::default() };
         let connection = hub.connect(options);
-        let session = connection.session().unwrap().to_owned();
+        let session = connection.emulation_session().unwrap().to_owned();
         let driven = tokio::spawn(drive(connection, Streams { up, down, fed: String::new() }));
 
         commands.send("{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"news\"}}").await.unwrap();

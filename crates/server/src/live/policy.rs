@@ -1,10 +1,9 @@
 //! Who may do what on the wire: the hub's questions, passed to whom they concern.
 //!
 //! Two kinds of clients, and nothing of one is open to the other. A *person* of the chat came with a session cookie and
-//! gets the channels of the chat (`room:`, `user:`). An *application's user* came with a client token and gets every
-//! other channel. A token's `sub` is a name of the application's, even when it reads like a person's id.
+//! gets the channels of the chat (`room:`, `user:`). Whoever came with a *client token* gets every other channel. A token's `sub` is a name of the application's, even when it reads like a person's id.
 
-use super::applications::ApplicationPolicy;
+use super::token_policy::TokenPolicy;
 use crate::metrics::Metrics;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -19,18 +18,18 @@ use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequ
 /// Policy and application of the server.
 pub(crate) struct LivePolicy {
     chat: Chat,
-    applications: ApplicationPolicy,
+    tokens: TokenPolicy,
     metrics: Arc<Metrics>,
 }
 
 impl LivePolicy {
-    pub(crate) fn new(chat: Chat, applications: ApplicationPolicy, metrics: Arc<Metrics>) -> Self {
-        Self { chat, applications, metrics }
+    pub(crate) fn new(chat: Chat, tokens: TokenPolicy, metrics: Arc<Metrics>) -> Self {
+        Self { chat, tokens, metrics }
     }
 
     /// The chat decides about persons in all channels, and so does the other about all others.
     fn of(&self, client: &Peer) -> &dyn Policy {
-        if is_person(client) { &self.chat } else { &self.applications }
+        if is_person(client) { &self.chat } else { &self.tokens }
     }
 }
 
@@ -46,7 +45,7 @@ impl Policy for LivePolicy {
     ) -> BoxFuture<'a, Result<Accepted, Refusal>> {
         // An explicit token wins over the cookie that a browser sends along by itself.
         if !request.token.is_empty() {
-            return self.applications.connect(client, request);
+            return self.tokens.connect(client, request);
         }
         if is_person(client) {
             return self.chat.connect(client, request);
@@ -83,7 +82,7 @@ impl Policy for LivePolicy {
     // Only tokens are refreshed; a person's session is renewed by using it.
 
     fn refresh<'a>(&'a self, client: &'a Peer, token: &'a str) -> BoxFuture<'a, Result<Option<Expiry>, Refusal>> {
-        self.applications.refresh(client, token)
+        self.tokens.refresh(client, token)
     }
 
     fn sub_refresh<'a>(
@@ -92,15 +91,15 @@ impl Policy for LivePolicy {
         channel: &'a ChannelName,
         token: &'a str,
     ) -> BoxFuture<'a, Result<Option<Duration>, Refusal>> {
-        self.applications.sub_refresh(client, channel, token)
+        self.tokens.sub_refresh(client, channel, token)
     }
 
     fn options(&self, channel: &ChannelName) -> Arc<ChannelOptions> {
-        if Chat::owns(channel) { self.chat.options(channel) } else { self.applications.options(channel) }
+        if Chat::owns(channel) { self.chat.options(channel) } else { self.tokens.options(channel) }
     }
 }
 
-/// Persons call the chat; applications' users have nothing to call.
+/// Persons call the chat; with a client token there is nothing to call.
 impl Application for LivePolicy {
     fn rpc<'a>(
         &'a self,

@@ -1,6 +1,6 @@
 //! The WebSocket transport: `/connection/websocket`.
 
-use super::admission::{Arrival, NotAdmitted};
+use super::admission::{Handshake, NotAdmitted};
 use super::driver::{Transport, drive};
 use crate::app::App;
 use crate::http::problem::Problem;
@@ -26,10 +26,10 @@ const FRAMING: Framing = Framing::new("websocket text", |message| match Utf8Byte
 pub(crate) async fn upgrade(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    arrival: Arrival,
+    handshake: Handshake,
     upgrade: Upgrade,
 ) -> Response {
-    let admitted = match arrival.admit(&app, "websocket").await {
+    let admitted = match handshake.admit(&app, "websocket").await {
         Ok(admitted) => admitted,
         Err(NotAdmitted::Origin) => return UpgradeRefusal::Origin.into_response(),
         Err(NotAdmitted::Problem(problem)) => return problem.into_response(),
@@ -72,16 +72,16 @@ impl Transport for WebSocket<Upgraded> {
     type Error = ReceiveError;
 
     async fn receive(&mut self) -> Option<Result<Message, ReceiveError>> {
-        Self::receive(self).await
+        WebSocket::receive(self).await
     }
 
     fn feed(&mut self, frame: Bytes) -> Result<(), Disconnect> {
         let prepared = Prepared::from_bytes(frame).map_err(|_| Disconnect::SERVER_ERROR)?;
-        Self::feed(self, prepared).map_err(|_| Disconnect::SLOW)
+        WebSocket::feed(self, prepared).map_err(|_| Disconnect::SLOW)
     }
 
     async fn flush(&mut self) -> Result<(), Disconnect> {
-        match Self::flush(self).await {
+        match WebSocket::flush(self).await {
             Ok(()) => Ok(()),
             Err(SendError::TimedOut) => Err(Disconnect::SLOW),
             Err(_) => Err(Disconnect::WRITE_ERROR),
@@ -90,7 +90,7 @@ impl Transport for WebSocket<Upgraded> {
 
     async fn close(&mut self, why: &Disconnect, _: Option<Bytes>) {
         if let Some(code) = CloseCode::new(why.code) {
-            Self::close(self, code, &why.reason).await;
+            WebSocket::close(self, code, &why.reason).await;
         }
     }
 }

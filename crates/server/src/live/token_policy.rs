@@ -1,4 +1,5 @@
-//! What applications' users may do: those who connect with a client token. The chat's channels are closed to them.
+//! What may be done with a client token: by the users of an application that publishes from its own backend. The chat's
+//! channels are closed to them.
 
 use crate::limits::{HISTORY_SIZE, HISTORY_TTL};
 use crate::tokens::{Claims, TokenError, Tokens};
@@ -14,16 +15,16 @@ use tidings_hub::{
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
 
 /// The policy for connections with a client token.
-pub(crate) struct ApplicationPolicy {
+pub(crate) struct TokenPolicy {
     tokens: Arc<Tokens>,
     /// How every channel of theirs works.
     options: Arc<ChannelOptions>,
 }
 
 /// The context of a connection that came with a client token.
-struct ApplicationUser;
+struct TokenUser;
 
-impl ApplicationPolicy {
+impl TokenPolicy {
     pub(crate) fn new(tokens: Arc<Tokens>) -> Self {
         let options = ChannelOptions {
             history: Source::memory(HISTORY_SIZE, HISTORY_TTL),
@@ -49,12 +50,7 @@ impl ApplicationPolicy {
         let subscriptions = channels.filter(|channel| !Chat::owns(channel)).map(|channel| (channel, Grant::default()));
         Ok(Accepted {
             subscriptions: subscriptions.collect(),
-            identity: Identity {
-                user: claims.sub,
-                tag: None,
-                info: claims.info,
-                context: Some(Arc::new(ApplicationUser)),
-            },
+            identity: Identity { user: claims.sub, tag: None, info: claims.info, context: Some(Arc::new(TokenUser)) },
             expiry,
             data: None,
         })
@@ -73,7 +69,7 @@ impl ApplicationPolicy {
     }
 
     fn grant(&self, client: &Peer, channel: &ChannelName, request: &SubscribeRequest) -> Result<Grant, Refusal> {
-        admit(client, channel)?;
+        may_use(client, channel)?;
         if request.token.is_empty() {
             return Ok(Grant::default());
         }
@@ -83,7 +79,7 @@ impl ApplicationPolicy {
     }
 
     fn extend(&self, client: &Peer, token: &str) -> Result<Option<Expiry>, Refusal> {
-        if client.context::<ApplicationUser>().is_none() {
+        if client.context::<TokenUser>().is_none() {
             return Err(Error::NOT_AVAILABLE.into());
         }
         let renewed = self.accept_token(token)?;
@@ -95,15 +91,15 @@ impl ApplicationPolicy {
 }
 
 /// Whoever came with a token gets every channel but the chat's.
-fn admit(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
-    if client.context::<ApplicationUser>().is_some() && !Chat::owns(channel) {
+fn may_use(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
+    if client.context::<TokenUser>().is_some() && !Chat::owns(channel) {
         Ok(())
     } else {
         Err(Error::PERMISSION_DENIED.into())
     }
 }
 
-impl Policy for ApplicationPolicy {
+impl Policy for TokenPolicy {
     fn connect<'a>(&'a self, _: &'a Peer, request: &'a ConnectRequest) -> BoxFuture<'a, Result<Accepted, Refusal>> {
         ready(self.accept_token(&request.token)).boxed()
     }
@@ -123,15 +119,15 @@ impl Policy for ApplicationPolicy {
         channel: &'a ChannelName,
         _: &'a Payload,
     ) -> BoxFuture<'a, Result<PublishGrant, Refusal>> {
-        ready(admit(client, channel).map(|()| PublishGrant::default())).boxed()
+        ready(may_use(client, channel).map(|()| PublishGrant::default())).boxed()
     }
 
     fn presence<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
-        ready(admit(client, channel)).boxed()
+        ready(may_use(client, channel)).boxed()
     }
 
     fn history<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
-        ready(admit(client, channel)).boxed()
+        ready(may_use(client, channel)).boxed()
     }
 
     fn refresh<'a>(&'a self, client: &'a Peer, token: &'a str) -> BoxFuture<'a, Result<Option<Expiry>, Refusal>> {
@@ -144,7 +140,7 @@ impl Policy for ApplicationPolicy {
         channel: &'a ChannelName,
         token: &'a str,
     ) -> BoxFuture<'a, Result<Option<Duration>, Refusal>> {
-        let claims = admit(client, channel).and_then(|()| self.check_subscription(client, channel, token));
+        let claims = may_use(client, channel).and_then(|()| self.check_subscription(client, channel, token));
         ready(claims.and_then(|claims| time_left(&claims))).boxed()
     }
 
