@@ -9,7 +9,7 @@
 //! open, desk                                      opens a database, wires, sweeps, closes
 //!   policy ─► rpc                                 what a live connection may do, and asks for
 //!     people, sessions, invites, rooms, messages, typing      the use cases: impl Chat
-//!       chat ─► writer ─► announce, history       the way to a change; what the hub is told
+//!       chat ─► writer ─► announce; history       the way to a change; what the hub is told, and reads
 //!       changes                                   who may do what, and what follows
 //!         store ─► store::sqlite, store::memory   the database, its contract, who keeps it
 //!           model                                 values and their rules

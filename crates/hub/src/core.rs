@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use tidings_protocol::{
     ClientInfo, Disconnect, PresenceStatsResult, Publication, StreamPosition, SubscribeRequest, Unsubscribe,
@@ -29,8 +30,8 @@ use crate::registry::Registry;
 use crate::session::{Admission, Control};
 use crate::sharded::lock;
 use crate::{
-    Act, Application, Broker, ChannelName, ChannelOptions, HistoryError, HistoryPage, HistoryQuery, Identity, Limits,
-    Node, Order, Policy, Source,
+    Act, Answer, Application, Broker, BrokerError, ChannelName, ChannelOptions, HistoryError, HistoryPage,
+    HistoryQuery, Identity, Limits, Node, Order, Policy, Source,
 };
 
 /// Gaps that are read at once: one that hangs must not hold up the others, and a store has a few connections for reads.
@@ -123,7 +124,7 @@ impl Core {
             Source::Memory(keep) if !ephemeral => Some(keep),
             _ => None,
         };
-        let position = self.broker.publish(channel, publication, keep).await?;
+        let position = self.answered(self.broker.publish(channel, publication, keep)).await?;
         self.account_publications(1, started);
         Ok(position)
     }
@@ -174,11 +175,28 @@ impl Core {
     pub(crate) async fn read(&self, channel: &ChannelName, query: HistoryQuery) -> Result<HistoryPage, ReadError> {
         match &self.options(channel).history {
             Source::None => Err(ReadError::NotKept),
-            Source::Memory(_) => Ok(self.broker.read(channel, query).await?),
-            Source::External(history) if query.limit == 0 => {
-                Ok(HistoryPage { publications: Vec::new(), top: history.position(channel).await? })
+            Source::Memory(_) => Ok(self.answered(self.broker.read(channel, query)).await?),
+            Source::External(history) => {
+                let reading = async {
+                    if query.limit == 0 {
+                        return Ok(HistoryPage { publications: Vec::new(), top: history.position(channel).await? });
+                    }
+                    history.read(channel, query).await
+                };
+                let late = |error| HistoryError::Unavailable(Box::new(error));
+                Ok(timeout(self.limits.operation_timeout, reading).await.map_err(late)??)
             }
-            Source::External(history) => Ok(history.read(channel, query).await?),
+        }
+    }
+
+    /// Whatever a broker is asked has a deadline, for backends as for clients. One that answers at once sets no timer.
+    async fn answered<T>(&self, answer: Answer<'_, Result<T, BrokerError>>) -> Result<T, BrokerError> {
+        match answer {
+            Either::Left(answer) => answer.await,
+            Either::Right(later) => {
+                let late = |error| BrokerError::Unavailable(Box::new(error));
+                timeout(self.limits.operation_timeout, later).await.map_err(late)?
+            }
         }
     }
 
@@ -210,7 +228,7 @@ impl Core {
         let query = HistoryQuery { since: Some(request.offset), limit, reverse: false };
         let page = match &options.history {
             Source::None => return Ok(None),
-            Source::Memory(_) => self.broker.begin(channel, query).await?,
+            Source::Memory(_) => self.answered(self.broker.begin(channel, query)).await?,
             Source::External(_) => self.read(channel, query).await?,
         };
         if !request.recover {
@@ -241,21 +259,17 @@ impl Core {
     async fn repair(&self, channel: ChannelName) {
         let mut repair = Repair { core: self, channel, retry: Some(Duration::ZERO) };
         let channel = &repair.channel;
-        repair.retry = match timeout(self.limits.operation_timeout, self.fill(channel)).await {
-            Ok(Ok(())) => None,
+        repair.retry = match self.fill(channel).await {
+            Ok(()) => None,
             // Asking again will not help.
-            Ok(Err(ReadError::NotKept | ReadError::History(HistoryError::UnknownChannel))) => {
+            Err(ReadError::NotKept | ReadError::History(HistoryError::UnknownChannel)) => {
                 if let Some(effects) = self.channels.with_existing(channel, Channel::lose) {
                     self.account(channel, &effects);
                 }
                 None
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 tracing::warn!(%channel, %error, "cannot read what is missing; trying again");
-                Some(GAP_RETRY)
-            }
-            Err(_) => {
-                tracing::warn!(%channel, "reading what is missing takes too long; trying again");
                 Some(GAP_RETRY)
             }
         };
@@ -284,16 +298,15 @@ impl Core {
             if !lock(&channel).is_counted() {
                 continue;
             }
-            match timeout(self.limits.operation_timeout, self.read(&name, HistoryQuery::default())).await {
-                Ok(Ok(page)) => {
+            match self.read(&name, HistoryQuery::default()).await {
+                Ok(page) => {
                     if let Some(effects) = self.channels.with_existing(&name, |channel| channel.check(&page.top)) {
                         self.account(&name, &effects);
                     }
                 }
                 // Its options have changed.
-                Ok(Err(ReadError::NotKept)) => {}
-                Ok(Err(error)) => tracing::warn!(channel = %name, %error, "cannot check the position of a channel"),
-                Err(_) => tracing::warn!(channel = %name, "checking the position of a channel takes too long"),
+                Err(ReadError::NotKept) => {}
+                Err(error) => tracing::warn!(channel = %name, %error, "cannot check the position of a channel"),
             }
         }
     }

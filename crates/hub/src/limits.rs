@@ -74,8 +74,9 @@ pub struct Limits {
     pub pong_timeout: Duration,
     /// Time that a client has to connect successfully (close 3502).
     pub connect_timeout: Duration,
-    /// Time that the policy and the application have for one command; then it is error 100. SDKs wait 5 s by themselves,
-    /// so nobody is listening any more, and what hangs must not hold up the connection's other commands for ever.
+    /// Time that the policy and the application have for one command, and broker and history for one answer; then it is
+    /// error 100. SDKs wait 5 s by themselves, so nobody is listening any more, and what hangs must not hold up the
+    /// connection's other commands for ever.
     pub operation_timeout: Duration,
     /// Time beyond its ttl that a connection or subscription gets for its refresh.
     pub expiry_grace: Duration,
