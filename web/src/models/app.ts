@@ -20,6 +20,7 @@ export class App {
   private me: Person | null = null;
   private chat: Chat | null = null;
   private checking = false;
+  private signingOut = false;
 
   constructor(
     readonly boot: Boot,
@@ -106,11 +107,17 @@ export class App {
 
   async signOut(): Promise<void> {
     await this.chat?.outbox.clear();
-    await this.api.signOut().catch((error: unknown) => {
-      // Without an answer the session would go on living; a 401 says it is gone already.
-      if (!(error instanceof ApiError) || error.status !== 401) throw error;
-    });
-    this.toSignIn("signed-out");
+    // The server closes the socket before it answers, and who then asks for the session is told that it has ended.
+    this.signingOut = true;
+    try {
+      await this.api.signOut().catch((error: unknown) => {
+        // Without an answer the session would go on living; a 401 says it is gone already.
+        if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      });
+      this.toSignIn("signed-out");
+    } finally {
+      this.signingOut = false;
+    }
   }
 
   private enter(person: Person, room: RoomInfo, invite: Invite | null): void {
@@ -153,15 +160,20 @@ export class App {
 
   /** Asks whether the session still stands; a server that is away proves nothing. */
   private async check(): Promise<void> {
-    if (this.checking || !this.me) return;
+    if (this.checking || !this.isSignedIn()) return;
     this.checking = true;
     try {
       await this.api.me();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) this.toSignIn("ended");
+      const ended = error instanceof ApiError && error.status === 401;
+      if (ended && this.isSignedIn()) this.toSignIn("ended");
     } finally {
       this.checking = false;
     }
+  }
+
+  private isSignedIn(): boolean {
+    return this.me !== null && !this.signingOut;
   }
 
   private toSignIn(notice: "ended" | "signed-out"): void {

@@ -63,6 +63,14 @@ impl<K: Args + Serialize + DeserializeOwned> Sources<K> {
 
 impl<K: Args + Serialize> FromArgMatches for Given<K> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        for arg in K::augment_args(Command::new("keys")).get_arguments() {
+            let mut values = matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
+            if let Some(value) = values.find(|value| value.to_str().is_none()) {
+                let long = arg.get_long().unwrap_or_default();
+                let message = format!("--{long} {}: must be UTF-8\n", value.display());
+                return Err(clap::Error::raw(clap::error::ErrorKind::InvalidUtf8, message));
+            }
+        }
         let not_toml = |error: toml::ser::Error| clap::Error::raw(clap::error::ErrorKind::InvalidUtf8, error);
         let all = Table::try_from(K::from_arg_matches(matches)?).map_err(not_toml)?;
         let mut given = Table::new();
