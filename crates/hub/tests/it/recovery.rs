@@ -278,7 +278,17 @@ proptest! {
         events in events(),
         fates in prop::collection::vec(any::<u8>(), 1..200),
     ) {
-        prop_assert_eq!(follow(Run::over(&FaultyBroker::new(fates), "news"), &events), 0);
+        prop_assert_eq!(follow(Run::over(&FaultyBroker::new(fates, usize::MAX), "news"), &events), 0);
+    }
+
+    /// What is missing may be gone from the stream too: then clients are told, and none has a hole.
+    #[test]
+    fn g4_over_such_a_broker_that_also_forgets(
+        events in events(),
+        fates in prop::collection::vec(any::<u8>(), 1..200),
+        kept in 1_usize..4,
+    ) {
+        follow(Run::over(&FaultyBroker::new(fates, kept), "news"), &events);
     }
 
     /// Section 6.3 of `crates/protocol/PROTOCOL.md`, for any page that a history may give.

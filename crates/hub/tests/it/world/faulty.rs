@@ -12,6 +12,8 @@ const EPOCH: &str = "faulty-1";
 
 pub struct FaultyBroker {
     state: Mutex<State>,
+    /// Publications of a stream that can be read.
+    kept: usize,
 }
 
 struct State {
@@ -23,11 +25,12 @@ struct State {
 }
 
 impl FaultyBroker {
-    /// Each publication takes the next of `fates` for each node; when they are used up, they come again.
-    pub fn new(fates: Vec<u8>) -> Arc<Self> {
+    /// Each publication takes the next of `fates` for each node; when they are used up, they come again. Of a stream the
+    /// newest `kept` can be read.
+    pub fn new(fates: Vec<u8>, kept: usize) -> Arc<Self> {
         let fates = if fates.is_empty() { vec![0] } else { fates };
         let state = State { nodes: Vec::new(), streams: HashMap::new(), under_way: Vec::new(), fates: fates.into() };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(state), kept })
     }
 
     /// Brings one of those under way to its node, not the oldest.
@@ -49,10 +52,11 @@ impl FaultyBroker {
 
     fn page(&self, channel: &ChannelName, query: HistoryQuery) -> HistoryPage {
         let state = self.state.lock().unwrap();
-        let kept = state.streams.get(channel).map_or(&[][..], Vec::as_slice);
+        let stream = state.streams.get(channel).map_or(&[][..], Vec::as_slice);
+        let kept = &stream[stream.len().saturating_sub(self.kept)..];
         let after = query.since.unwrap_or(0);
         let publications = kept.iter().filter(|p| p.offset > after).take(query.limit).cloned().collect();
-        HistoryPage { publications, top: StreamPosition { offset: kept.len() as u64, epoch: EPOCH.into() } }
+        HistoryPage { publications, top: StreamPosition { offset: stream.len() as u64, epoch: EPOCH.into() } }
     }
 
     fn answer<'a, T: Send + 'a>(&self, answer: T) -> Answer<'a, T> {
