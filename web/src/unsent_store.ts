@@ -37,6 +37,9 @@ export class IndexedDbStore implements UnsentStore {
         // A crash of the machine right after a send must not lose the text: ask for the disk, not its cache.
         const transaction = database.transaction(STORE, mode, { durability: "strict" });
         const request = act(transaction.objectStore(STORE));
+        // At once: by itself it is committed after the page has heard of the request, and a page that is closed before
+        // that would take the text along.
+        transaction.commit();
         transaction.oncomplete = () => resolve(request.result);
         transaction.onerror = () => resolve(null);
         transaction.onabort = () => resolve(null);
