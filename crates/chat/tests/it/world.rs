@@ -43,7 +43,7 @@ pub(crate) struct Somebody {
 pub(crate) fn options(dir: &Path, time: &Arc<AtomicI64>) -> Options {
     let time = time.clone();
     let clock = Clock::new(move || Time::from_millis(time.load(Relaxed)));
-    Options { rates: Rates::unlimited(), ..Options::new(dir.join("data"), clock) }
+    Options { rates: Rates::unlimited(), ..Options::new(dir, clock) }
 }
 
 impl World {
