@@ -73,7 +73,6 @@ pub struct Connection {
     timer: Option<Pin<Box<Sleep>>>,
     /// Set once the connection is closed: until when what is queued may still be written.
     closing_by: Option<Instant>,
-    emulation: Option<Arc<Emulation>>,
 }
 
 /// What the transport shall do.
@@ -91,7 +90,7 @@ impl Connection {
         let (heartbeat, encoding) = (options.heartbeat, options.encoding);
         let emulation = options
             .emulated
-            .then(|| Arc::new(Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() }));
+            .then(|| Box::new(Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() }));
         let key = core.next_key.fetch_add(1, Ordering::Relaxed);
         let handle = Arc::new(Handle::new(key, options));
         core.registry.add(&handle);
@@ -104,19 +103,19 @@ impl Connection {
             version: core.version.clone(),
             limits: core.limits.clone(),
             encoding,
-            emulation: emulation.clone(),
+            emulation,
             pings: heartbeat == Heartbeat::Protocol,
             jitter: f64::from(handle.id.as_bytes()[0]) / 255.0,
         };
         let session = Session::new(setup, Instant::now().into_std());
-        Self { core, handle, session, operation: None, timer: None, closing_by: None, emulation }
+        Self { core, handle, session, operation: None, timer: None, closing_by: None }
     }
 
     /// The secret by which the requests of a transport with two separate directions find this connection again, when
     /// [`ConnectionOptions::emulated`] asked for one.
     #[must_use]
     pub fn emulation_session(&self) -> Option<&str> {
-        self.emulation.as_ref().map(|emulation| &*emulation.session)
+        self.session.emulation().map(|emulation| &*emulation.session)
     }
 
     /// The last message on a transport that has no close codes, written and wrapped as all others.
@@ -269,11 +268,8 @@ impl Connection {
     }
 
     fn admit(&mut self, channel: &ChannelName, admission: Admission, reply: Option<&Reply>) {
-        let frame = match reply.map(|reply| self.handle.format.encode(|encoding| encoding.encode_reply(reply))) {
-            Some(None) => {
-                self.handle.refuse_encoding();
-                return;
-            }
+        let frame = match reply.map(|reply| self.handle.encode(reply)) {
+            Some(None) => return,
             written => written.flatten(),
         };
         let Err(Revoked) = self.core.admit(&self.handle, channel, admission, frame) else { return };

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tidings_protocol::{Disconnect, Encoding, Reply};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -117,12 +118,18 @@ impl Handle {
         lock(&self.peer).identity().is_some_and(|identity| identity.tag.is_some())
     }
 
-    /// Writes a reply for this connection alone. What its encoding cannot carry closes it (3506).
-    pub(crate) fn reply(&self, reply: &Reply, limits: &Limits) -> Pushed {
-        match self.format.encode(|encoding| encoding.encode_reply(reply)) {
-            Some(frame) => self.outbox.reply(frame, limits),
-            None => self.refuse_encoding(),
+    /// Writes and wraps a reply for this connection alone; `None` when its encoding cannot carry it, which closes it
+    /// (3506).
+    pub(crate) fn encode(&self, reply: &Reply) -> Option<Bytes> {
+        let frame = self.format.encode(|encoding| encoding.encode_reply(reply));
+        if frame.is_none() {
+            self.refuse_encoding();
         }
+        frame
+    }
+
+    pub(crate) fn reply(&self, reply: &Reply, limits: &Limits) -> Pushed {
+        self.encode(reply).map_or(Pushed::Closed, |frame| self.outbox.reply(frame, limits))
     }
 
     pub(crate) fn refuse_encoding(&self) -> Pushed {

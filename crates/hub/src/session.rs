@@ -51,7 +51,7 @@ pub struct Setup {
     /// How its messages are written.
     pub encoding: Encoding,
     /// What the connect reply tells a client whose transport needs it.
-    pub emulation: Option<Arc<Emulation>>,
+    pub emulation: Option<Box<Emulation>>,
     /// The limits that hold.
     pub limits: Arc<Limits>,
     /// Whether to send pings.
@@ -228,6 +228,12 @@ impl Session {
             subscription_ends: None,
             setup,
         }
+    }
+
+    /// What the connect reply tells a client whose transport needs it.
+    #[must_use]
+    pub fn emulation(&self) -> Option<&Emulation> {
+        self.setup.emulation.as_deref()
     }
 
     /// Takes one frame of the transport; returns how many commands were in it.

@@ -27,7 +27,7 @@ impl Session {
             data,
             ..ConnectResult::default()
         };
-        if let Some(Emulation { session, node }) = self.setup.emulation.as_deref() {
+        if let Some(Emulation { session, node }) = self.emulation() {
             (result.session, result.node) = (session.clone(), node.clone());
         }
         if self.setup.pings {
