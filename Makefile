@@ -34,10 +34,11 @@ check: $(WEB_INSTALLED) ## format, lints, types, dependencies, licences; changes
 	tests/unused-dependencies
 	tests/licences
 
-conformance: ## the WebSocket engine against Autobahn and other implementations, the server against h2spec, and the fuzz targets
+conformance: build $(TESTS_INSTALLED) ## the WebSocket engine against Autobahn and other implementations, the server against h2spec, the long attacks, and the fuzz targets
 	crates/websocket/tests/autobahn/run full --release
 	crates/websocket/tests/peers/run
 	crates/serve/tests/h2spec/run
+	cd tests/attacks/long && TIDINGS_BIN=$(CURDIR)/$(BINARY) node --test ./*.test.mjs
 	FUZZ_SECONDS=60 cargo test --locked --release --manifest-path fuzz/Cargo.toml
 
 bench: build ## fan-out and idle connections, then server and WebSocket engine beside their peers (all on loopback)

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { cpuSeconds, inGroup, memoryGroup, peakMiB, residentMiB } from './resources.mjs';
 import { within } from './wait.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -46,15 +47,21 @@ export function running(args, env = {}) {
   return child;
 }
 
-/** One server: the same data directory, the same port and the same options through every restart. */
+/**
+ * One server: the same data directory, the same port and the same options through every restart. With `memory`, in MiB,
+ * it is killed when it needs more.
+ */
 export class Server {
   #child;
   #closed;
   #options;
+  #group;
 
-  constructor({ args = [], env = {}, config, dataDir = temporaryFolder() } = {}) {
+  constructor({ args = [], env = {}, config, dataDir = temporaryFolder(), memory } = {}) {
     this.dataDir = dataDir;
     this.port = 0;
+    this.memory = memory;
+    if (memory !== undefined) this.#group = memoryGroup(memory);
     this.#options = { args, env: { RUST_BACKTRACE: '1', ...env } };
     if (config !== undefined) {
       this.configFile = join(temporaryFolder(), 'tidings.toml');
@@ -72,7 +79,8 @@ export class Server {
   async start() {
     this.stdout = '';
     this.stderr = '';
-    const child = spawn(TIDINGS, ['serve', '--listen', `127.0.0.1:${this.port}`, ...this.#common(), ...this.#options.args], {
+    const args = ['serve', '--listen', `127.0.0.1:${this.port}`, ...this.#common(), ...this.#options.args];
+    const child = spawn(...inGroup(this.#group, TIDINGS, args), {
       env: { ...process.env, ...this.#options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -105,6 +113,22 @@ export class Server {
 
   get output() {
     return this.stdout + this.stderr;
+  }
+
+  /** What it takes of the machine: MiB now and at most since its start, seconds on a processor. */
+  get resident() {
+    return residentMiB(this.pid);
+  }
+  get peak() {
+    return peakMiB(this.pid);
+  }
+  get cpu() {
+    return cpuSeconds(this.pid);
+  }
+
+  /** Whether its process is there: not killed for its memory, not ended by itself. */
+  get alive() {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** The one-time code of the set-up link, which is printed until the first account exists. */
