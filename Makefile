@@ -33,6 +33,7 @@ check: $(WEB_INSTALLED) ## format, lints, types, dependencies, licences; changes
 	cd web && npm run --silent lint
 	tests/unused-dependencies
 	tests/licences
+	tests/statements
 
 conformance: build $(TESTS_INSTALLED) ## the WebSocket engine against Autobahn and other implementations, the server against h2spec, the long attacks, and the fuzz targets
 	crates/websocket/tests/autobahn/run full --release
