@@ -1,15 +1,19 @@
 // HTTP as a browser or a backend speaks it to the server, with every header in the test's own hands.
 
 import http from 'node:http';
+import https from 'node:https';
 
 const keepingAlive = new http.Agent({ keepAlive: true, maxSockets: 64 });
+// A server under test has a certificate that nobody knows.
+const keepingAliveOverTls = new https.Agent({ keepAlive: true, maxSockets: 64, rejectUnauthorized: false });
 
 /** One request; the body is read whole. `json` in the answer is undefined where the body is none. */
-export function request(url, { method = 'GET', headers = {}, body, agent = keepingAlive } = {}) {
+export function request(url, { method = 'GET', headers = {}, body, agent } = {}) {
+  const secure = String(url).startsWith('https:');
   // Node sends the body of a DELETE without a length, which makes it the beginning of the next request.
   const sized = body === undefined ? headers : { 'content-length': Buffer.byteLength(body), ...headers };
   return new Promise((resolve, reject) => {
-    const call = http.request(url, { method, headers: sized, agent }, (answer) => {
+    const call = (secure ? https : http).request(url, { method, headers: sized, agent: agent ?? (secure ? keepingAliveOverTls : keepingAlive) }, (answer) => {
       const parts = [];
       answer.on('data', (part) => parts.push(part));
       answer.on('error', reject);

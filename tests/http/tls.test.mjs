@@ -11,14 +11,13 @@ import tls from 'node:tls';
 
 import WebSocket from 'ws';
 
+import { cert, key, noCertificate } from '../harness/certificate.mjs';
 import { Frames } from '../harness/frames.mjs';
 import { Server, TIDINGS, run, temporaryFolder } from '../harness/server.mjs';
 import { SECRETS, tokenFor } from '../harness/tokens.mjs';
 
 const folder = temporaryFolder();
-const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(folder, name));
-const made = await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert]).catch(() => ({ code: 127 }));
-const skip = made.code !== 0 && 'openssl is not there to make a certificate';
+const skip = noCertificate;
 
 const get = (url, options) => new Promise((resolve, reject) => {
   https.get(url, { rejectUnauthorized: false, ...options }, (answer) => {
