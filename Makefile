@@ -40,6 +40,7 @@ conformance: build $(TESTS_INSTALLED) ## the WebSocket engine against Autobahn a
 	crates/websocket/tests/peers/run
 	crates/serve/tests/h2spec/run
 	cd tests/attacks/long && TIDINGS_BIN=$(CURDIR)/$(BINARY) node --test ./*.test.mjs
+	TIDINGS_BIN=$(CURDIR)/$(BINARY) ROUNDS=40 node --test tests/faults/durable.test.mjs
 	FUZZ_SECONDS=60 cargo test --locked --release --manifest-path fuzz/Cargo.toml
 
 bench: build ## fan-out and idle connections, then server and WebSocket engine beside their peers (all on loopback)
