@@ -83,11 +83,11 @@ impl Handshake {
 
     /// The person of the session cookie: only for a page of ours (S01, S02). Pages of other sites say who they are by a
     /// token, never by the cookie that the browser sends along.
+    ///
+    /// A cookie whose session has ended makes nobody: a token may follow in the connect command. Where none does, the
+    /// connection ends with 3501, and our page asks who is signed in.
     async fn identify(&self, app: &App) -> Result<Option<Identity>, Problem> {
         let Some(token) = session_token(app, &self.headers) else { return Ok(None) };
-        match app.chat.session(&token).await? {
-            Some(signed_in) => Ok(Some(app.chat.identity(&signed_in))),
-            None => Err(Problem::unauthorized()),
-        }
+        Ok(app.chat.session(&token).await?.map(|signed_in| app.chat.identity(&signed_in)))
     }
 }
