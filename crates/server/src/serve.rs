@@ -47,7 +47,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Opens the data folder and wires chat, hub and policy.
-async fn open(config: Config) -> anyhow::Result<App> {
+pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
     config.data_dir.make()?;
     let secrets = Secrets::load_or_make(&config.data_dir)?;
     let mut options = tidings_chat::Options::new(config.data_dir.path(), clock());

@@ -37,10 +37,11 @@ impl Backend {
 async fn the_rust_client_comes_back_when_its_refresh_brings_an_expired_token() {
     let server = Server::start();
     let backend = Backend::new(&server, &[1, -60], json!({"sub": "ana"}));
-    let options = Options::new().backoff(Duration::from_millis(1), Duration::from_millis(10)).token_provider(move || {
-        let token = backend.token();
-        async { token }
-    });
+    let options =
+        Options::new().backoff(Duration::from_millis(1), Duration::from_millis(10)).token_provider(move || {
+            let token = backend.token();
+            async { token }
+        });
     let client = Client::connect(&server.socket_url(), options).unwrap();
     let mut states = client.states();
     let lost = |state: &State| matches!(state, State::Connecting { why: Some(why), .. } if why.code == 3005);
@@ -53,7 +54,8 @@ async fn the_rust_client_comes_back_when_its_refresh_brings_an_expired_token() {
 async fn the_rust_client_subscribes_again_when_its_refresh_brings_an_expired_token() {
     let server = Server::start();
     let backend = Backend::new(&server, &[1, -60], json!({"sub": "ana", "channel": "$secret"}));
-    let options = Options::new().token(server.token("ana")).backoff(Duration::from_millis(1), Duration::from_millis(10));
+    let options =
+        Options::new().token(server.token("ana")).backoff(Duration::from_millis(1), Duration::from_millis(10));
     let client = Client::connect(&server.socket_url(), options).unwrap();
     let options = SubscribeOptions::new().token_provider(move || {
         let token = backend.token();
