@@ -5,6 +5,7 @@ import { before, suite, test } from 'node:test';
 
 import { Left, VERSIONS } from '../harness/fixtures.mjs';
 import { Ui, profile, screenshot } from '../harness/browser.mjs';
+import { Person } from '../harness/http.mjs';
 import { Proxy } from '../harness/proxy.mjs';
 import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
@@ -93,6 +94,22 @@ for (const version of VERSIONS) {
 
       await ui.choose(`${ana.name}: your menu`, 'Sign out');
       await page.getByText('You are signed out.').waitFor();
+      assert.deepEqual(said, []);
+    });
+
+    test('asks to sign in again when its session ended while its link was cut', async (t) => {
+      const server = await serving(t);
+      const proxy = await Proxy.to(server.port);
+      t.after(() => proxy.close());
+      const { page, ui, said } = await tab(t, proxy.url);
+      await ui.signIn(left.people[0]);
+      await ui.roomLink('General').click();
+      await ui.room('General').waitFor();
+      const [cookie] = await page.context().cookies();
+      proxy.cut();
+      assert.equal((await new Person(server, `${cookie.name}=${cookie.value}`).delete('/v1/session')).status, 204);
+      proxy.restore();
+      await page.getByText(/^Your session has ended/).waitFor();
       assert.deepEqual(said, []);
     });
 

@@ -180,6 +180,27 @@ test('a foreign Origin is 403 before the 101, whatever it resembles (S01, S03)',
   assert.equal((await handshake({ Origin: `http://${own}` })).status, 101);
 });
 
+test('the scheme of an Origin is compared with the connection\'s, or with what a trusted proxy says of it (S01)', async (t) => {
+  const own = `127.0.0.1:${server.port}`;
+  assert.equal((await handshake({ Origin: `https://${own}`, Cookie: ana.cookie })).status, 403);
+  // Nobody believes a stranger's word for it.
+  assert.equal((await handshake({ Origin: `https://${own}`, 'X-Forwarded-Proto': 'https' })).status, 403);
+  assert.equal((await ana.post('/v1/rooms', { name: 'By HTTPS' }, { origin: `https://${own}` })).status, 403);
+
+  const behind = await Server.start({ env: SECRETS, args: ['--trusted-proxies', '127.0.0.1'] });
+  t.after(() => behind.kill());
+  const upgrade = async (origin, field) => {
+    const lines = ['GET /connection/websocket HTTP/1.1', 'Host: chat.example.org', 'Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', `Origin: ${origin}`, field];
+    return (await raw(`${lines.filter(Boolean).join('\r\n')}\r\n\r\n`, behind.port)).status;
+  };
+  for (const said of ['X-Forwarded-Proto: https', 'Forwarded: for=203.0.113.7;proto=https', 'X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https']) {
+    assert.equal(await upgrade('https://chat.example.org', said), 101, said);
+    assert.equal(await upgrade('http://chat.example.org', said), 403, said);
+  }
+  assert.equal(await upgrade('http://chat.example.org', ''), 101);
+  assert.equal(await upgrade('https://chat.example.org', ''), 403);
+});
+
 test('a public URL fixes the allowed origin, the links and the kind of cookie (S03)', async (t) => {
   const behind = await Server.start({ args: ['--public-url', 'https://chat.example.org'] });
   t.after(() => behind.kill());
@@ -213,7 +234,8 @@ test('the server API needs its key, takes JSON whatever its type is called, and 
   assert.equal((await call({ 'x-api-key': 'wrong' })).status, 401);
   assert.equal((await call({ cookie: ana.cookie, origin: server.url })).status, 401);
   assert.equal((await call({ 'x-api-key': key })).status, 200);
-  assert.equal((await call({ authorization: `apikey ${key}` })).status, 200);
+  for (const scheme of ['apikey', 'ApiKey', 'APIKEY']) assert.equal((await call({ authorization: `${scheme} ${key}` })).status, 200, scheme);
+  assert.equal((await call({ authorization: `Bearer ${key}` })).status, 401);
   assert.equal((await call({ 'x-api-key': key, 'content-type': 'text/plain' })).status, 200);
   assert.equal((await call({ 'x-api-key': key }, '{"channel":')).status, 400);
   assert.equal((await call({ 'x-api-key': key }, '{"channel":"","data":1}')).json.error.code, 107);
@@ -234,27 +256,120 @@ test('the server API publishes, reads history and presence, and tells about itse
   assert.ok(info.result.nodes[0].version);
 });
 
-test('health, readiness and metrics are there for whoever looks after it', async () => {
-  assert.equal((await request(`${server.url}/healthz`)).status, 200);
-  assert.equal((await request(`${server.url}/readyz`)).status, 200);
-  const metrics = await request(`${server.url}/metrics`);
-  assert.equal(metrics.status, 200);
-  for (const word of [/connections/, /subscriptions/, /messages/, /_bucket\{/, /process_/]) assert.match(metrics.text, word);
-});
-
-test('metrics for somebody behind a proxy need the key (S67)', async () => {
-  for (const header of [{ 'x-forwarded-for': '203.0.113.7' }, { forwarded: 'for=203.0.113.7' }]) {
-    const answer = await request(`${server.url}/metrics`, { headers: header });
-    assert.ok([401, 403].includes(answer.status), `${answer.status}`);
-    assert.equal((await request(`${server.url}/metrics`, { headers: { ...header, 'x-api-key': SECRETS.TIDINGS_API_KEY } })).status, 200);
+test('in the server API a member that is null is absent, but for data, and a missing channel is 107', async () => {
+  const call = async (method, params) => (await api(server, method, params)).json;
+  const published = await call('publish', { channel: 'nulls', data: null, tags: null, skip_history: null });
+  assert.equal(published.result?.offset, 1, JSON.stringify(published));
+  const { result } = await call('history', { channel: 'nulls', limit: -1, since: null, reverse: null });
+  assert.deepEqual(result.publications.map((one) => one.data), [null]);
+  assert.ok((await call('broadcast', { channels: ['nulls'], data: 1, tags: null, skip_history: null })).result);
+  assert.ok((await call('channels', { pattern: null })).result);
+  for (const [method, params] of [
+    ['publish', { data: 1 }],
+    ['publish', { channel: null, data: 1 }],
+    ['publish', { channel: 'nulls' }],
+    ['broadcast', { data: 1 }],
+    ['broadcast', { channels: null, data: 1 }],
+    ['broadcast', { channels: ['nulls'] }],
+    ['history', {}],
+    ['history', { channel: null }],
+    ['presence', {}],
+    ['presence_stats', { channel: null }],
+  ]) {
+    const answer = await call(method, params);
+    const { error } = answer.result?.responses?.[0] ?? answer;
+    assert.equal(error?.code, 107, `${method} ${JSON.stringify(params)}: ${JSON.stringify(answer)}`);
   }
 });
 
-test('the OpenAPI document describes every route of the chat', async () => {
-  const { json } = await request(`${server.url}/openapi.json`);
+test('a body of the server API may have 1 MiB, and its history is cut at 512 KiB, to be asked on from there', async () => {
+  const MIB = 1024 * 1024;
+  const call = (bytes) => api(server, 'publish', { channel: `large-${bytes}`, data: 'x'.repeat(bytes) });
+  assert.ok((await call(MIB - 60)).json.result);
+  assert.equal((await call(MIB)).status, 413);
+
+  for (let n = 0; n < 12; n += 1) await api(server, 'publish', { channel: 'pages', data: { n, filler: 'x'.repeat(80_000) } });
+  const read = [];
+  let since = { offset: 0 };
+  for (;;) {
+    const { text, json } = await api(server, 'history', { channel: 'pages', limit: -1, since });
+    if (json.result.publications.length === 0) break;
+    assert.ok(text.length < 530_000, `a page of ${text.length} bytes`);
+    read.push(...json.result.publications.map((one) => one.data.n));
+    since = { offset: json.result.publications.at(-1).offset, epoch: json.result.epoch };
+  }
+  assert.deepEqual(read, Array.from({ length: 12 }, (_, n) => n));
+  // A single one comes, however large it is.
+  assert.equal((await api(server, 'history', { channel: `large-${MIB - 60}`, limit: 10 })).json.result.publications.length, 1);
+});
+
+test('pages of messages and events are cut at 512 KiB and say that there is more', { timeout: 60_000 }, async (t) => {
+  const own = await Server.start({ env: SECRETS, args: ['--rate-limits', 'false'] });
+  t.after(() => own.kill());
+  const bea = await Person.setUp(own);
+  const room = bea.room.id;
+  const body = (n) => `${n} ${'"'.repeat(16_000)}`; // a quote takes two bytes in JSON
+  for (let n = 0; n < 40; n += 1) assert.equal((await bea.say(room, body(n))).status, 201);
+  const number = (message) => Number(message.body.split(' ')[0]);
+  const forty = Array.from({ length: 40 }, (_, n) => n);
+
+  const read = async (from) => {
+    const { text, json } = await bea.get(`/v1/rooms/${room}/messages?limit=200${from}`);
+    t.diagnostic(`a page of ${text.length} bytes, ${json.messages.length} messages, more: ${json.more}`);
+    assert.ok(text.length < 530_000, `${text.length} bytes`);
+    return json;
+  };
+  // The newest page ends with the newest message, a page before it where it begins, and a page after goes on upwards.
+  const newest = await read('');
+  const before = await read(`&before=${newest.messages[0].number}`);
+  const oldest = await read(`&before=${before.messages[0].number}`);
+  assert.deepEqual([newest.more, before.more, oldest.more], [true, true, false]);
+  assert.deepEqual([...oldest.messages, ...before.messages, ...newest.messages].map(number), forty);
+  const first = await read('&after=0');
+  assert.deepEqual([number(first.messages[0]), first.more], [0, true]);
+
+  const events = await bea.events(room);
+  const posted = events.filter((one) => one.type === 'message.posted').map((one) => number(one.message));
+  assert.deepEqual(posted, forty);
+});
+
+test('health, readiness and metrics are there for whoever looks after it', async () => {
+  assert.equal((await request(`${server.url}/healthz`)).status, 200);
+  assert.equal((await request(`${server.url}/readyz`)).status, 200);
+  for (const headers of [{ 'x-api-key': SECRETS.TIDINGS_API_KEY }, { authorization: `ApiKey ${SECRETS.TIDINGS_API_KEY}` }]) {
+    const metrics = await request(`${server.url}/metrics`, { headers });
+    assert.equal(metrics.status, 200);
+    for (const word of [/connections/, /subscriptions/, /messages/, /_bucket\{/, /process_/]) assert.match(metrics.text, word);
+  }
+});
+
+test('metrics need the key, on this machine and behind a proxy, whatever it adds (S67)', async () => {
+  for (const headers of [{}, { 'x-forwarded-for': '203.0.113.7' }, { forwarded: 'for=203.0.113.7' }, { host: 'chat.example.org' }]) {
+    assert.equal((await request(`${server.url}/metrics`, { headers })).status, 401, JSON.stringify(headers));
+    assert.equal((await request(`${server.url}/metrics`, { headers: { ...headers, 'x-api-key': SECRETS.TIDINGS_API_KEY } })).status, 200);
+  }
+});
+
+test('metrics are open to this machine itself where the configuration says so, and to no proxy that shows (S67)', async (t) => {
+  const open = await Server.start({ env: SECRETS, config: 'metrics_open_to_loopback = true\n' });
+  t.after(() => open.kill());
+  assert.equal((await request(`${open.url}/metrics`)).status, 200);
+  for (const headers of [{ 'x-forwarded-for': '203.0.113.7' }, { via: '1.1 proxy' }, { host: 'chat.example.org' }]) {
+    assert.equal((await request(`${open.url}/metrics`, { headers })).status, 401, JSON.stringify(headers));
+  }
+});
+
+// That it describes all of them is a test of the router's own, which knows its routes.
+test('every operation that the OpenAPI document describes is there', async () => {
+  const { json, headers } = await request(`${server.url}/openapi.json`);
+  assert.match(headers['content-type'], /^application\/json/);
   assert.match(json.openapi, /^3\./);
-  for (const path of ['/v1/setup', '/v1/session', '/v1/rooms', '/v1/rooms/{room}/messages', '/v1/rooms/{room}/events', '/v1/invites/look-up']) {
-    assert.ok(json.paths[path], `${path} among ${Object.keys(json.paths)}`);
+  const operations = Object.entries(json.paths).flatMap(([path, item]) => Object.keys(item).map((method) => [method.toUpperCase(), path]));
+  assert.ok(operations.length > 20, `${operations.length} operations`);
+  for (const [method, path] of operations) {
+    const { status, headers: said } = await request(server.url + path.replaceAll(/\{\w+\}/g, 'x'), { method: 'OPTIONS' });
+    assert.equal(status, 204, path);
+    assert.ok(said.allow?.split(',').includes(method), `${method} ${path}: ${said.allow}`);
   }
 });
 

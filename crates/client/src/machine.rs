@@ -306,6 +306,9 @@ impl Machine {
             self.server_side.clear();
             self.subscriptions.values_mut().for_each(Subscription::invalidate);
         }
+        if why.code == Disconnect::EXPIRED.code && self.settings.has_provider {
+            self.token.clear();
+        }
         let overloaded = matches!(code, Some(1013)) || why.code == Disconnect::TOO_MANY_REQUESTS.code;
         let pause = if overloaded { limits::OVERLOAD_PAUSE } else { Duration::ZERO };
         self.retry(why, pause, now);
@@ -405,6 +408,10 @@ impl Machine {
                 self.schedule_refresh(expires, ttl, now);
             }
             (Some(Purpose::Refresh), Err(error)) if error.temporary => self.retry_refresh(now),
+            (Some(Purpose::Refresh), Err(error)) if self.may_ask_anew(&error) => {
+                self.token.clear();
+                self.drop_link(error_disconnect(error), now);
+            }
             (Some(Purpose::Refresh), Err(error)) => self.end(error_disconnect(error)),
             (Some(Purpose::SubRefresh(channel)), Ok(Response::SubRefresh(result))) => {
                 self.schedule_sub_refresh(&channel, result.expires, result.ttl, now);
@@ -443,11 +450,10 @@ impl Machine {
     }
 
     fn handle_connect_error(&mut self, error: Error, now: Instant) {
-        let expired = error.code == Error::TOKEN_EXPIRED.code;
-        if expired {
+        if self.may_ask_anew(&error) {
             self.token.clear();
         }
-        if error.temporary || error.code < 100 || (expired && self.settings.has_provider) {
+        if error.temporary || error.code < 100 || self.may_ask_anew(&error) {
             let overloaded = error.code == Error::TOO_MANY_REQUESTS.code;
             let pause = if overloaded { limits::OVERLOAD_PAUSE } else { Duration::ZERO };
             self.actions.push_back(Action::HangUp);
@@ -455,6 +461,11 @@ impl Machine {
         } else {
             self.end(error_disconnect(error));
         }
+    }
+
+    /// Whether the token is too old, and there is somebody to ask for another.
+    fn may_ask_anew(&self, error: &Error) -> bool {
+        error.code == Error::TOKEN_EXPIRED.code && self.settings.has_provider
     }
 
     fn schedule_refresh(&mut self, expires: bool, ttl_seconds: u32, now: Instant) {

@@ -170,7 +170,8 @@ impl ServerApi {
         Ok(responses.into_iter().map(Answer::into_result).collect())
     }
 
-    /// What was published in a channel.
+    /// What was published in a channel. A page has a limit in bytes too (512 KiB): ask on from its last offset while that is
+    /// below the result's.
     ///
     /// # Errors
     /// See [`ApiError`]; `Refused` with code 112 when the query's position is of another epoch.

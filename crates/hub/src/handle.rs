@@ -106,6 +106,13 @@ impl Handle {
         lock(&self.peer).clone()
     }
 
+    /// The peer for a question to the policy, which may look at the subscriptions.
+    pub(crate) fn asking(self: &Arc<Self>) -> Peer {
+        let mut peer = self.peer();
+        peer.handle = Arc::downgrade(self);
+        peer
+    }
+
     pub(crate) fn identity(&self) -> Option<Arc<Identity>> {
         lock(&self.peer).identity.clone()
     }
@@ -143,6 +150,10 @@ impl Handle {
 
     pub(crate) fn left(&self, channel: &ChannelName) {
         lock(&self.channels).retain(|joined| joined != channel);
+    }
+
+    pub(crate) fn is_in(&self, channel: &ChannelName) -> bool {
+        lock(&self.channels).contains(channel)
     }
 
     pub(crate) fn channels(&self) -> Vec<ChannelName> {

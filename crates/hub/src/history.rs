@@ -57,7 +57,7 @@ pub struct HistoryPage {
 
 impl HistoryPage {
     /// Ends the page before the publication that takes it above `bytes_max`, but not before its first.
-    pub(crate) fn cut(&mut self, bytes_max: usize) {
+    pub fn cut(&mut self, bytes_max: usize) {
         let mut bytes = 0;
         let fits = |publication: &Publication| {
             bytes += bytes_of(publication);

@@ -20,7 +20,7 @@ use crate::{
 /// Runs one operation of one connection.
 pub(crate) fn perform(core: Arc<Core>, handle: Arc<Handle>, operation: Operation) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
-        let task = Task { core, peer: handle.peer(), handle };
+        let task = Task { core, peer: handle.asking(), handle };
         task.run(operation).await.unwrap_or_else(Outcome::Refused)
     })
 }
@@ -72,7 +72,7 @@ impl Task {
             return Err(Disconnect::CHANNEL_LIMIT.into());
         }
         self.core.identify(&self.handle, identity)?;
-        self.peer = self.handle.peer();
+        self.peer = self.handle.asking();
         let revocations = self.handle.revocations();
         let mut connected = Connected { expiry, data, subscriptions: Vec::with_capacity(subscriptions.len()) };
         for (channel, grant) in subscriptions {

@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidings_protocol::{ClientInfo, Payload};
 
+use crate::ChannelName;
+use crate::handle::Handle;
 use crate::limits::PEER_HEADER_BYTES_MAX;
 
 /// Who is behind a connection.
@@ -56,6 +58,8 @@ pub struct Peer {
     transport: &'static str,
     /// `None` when there are none: there are many connections, and most of them idle.
     headers: Option<Arc<[(&'static str, String)]>>,
+    /// Set while a question about it is being asked.
+    pub(crate) handle: Weak<Handle>,
 }
 
 impl Peer {
@@ -73,7 +77,7 @@ impl Peer {
         }
         let Remote { address, headers, transport } = remote;
         let headers = (!headers.is_empty()).then(|| headers.into());
-        Self { id: id.into(), identity: identity.map(Arc::new), address, transport, headers }
+        Self { id: id.into(), identity: identity.map(Arc::new), address, transport, headers, handle: Weak::new() }
     }
 
     /// The connection's id, a random UUID.
@@ -98,6 +102,13 @@ impl Peer {
     #[must_use]
     pub fn context<T: Any>(&self) -> Option<&T> {
         self.identity()?.context()
+    }
+
+    /// Whether it is subscribed to the channel, by itself or by the server, at the moment that policy or application are
+    /// asked about it; `false` for a peer that a test made.
+    #[must_use]
+    pub fn is_subscribed(&self, channel: &ChannelName) -> bool {
+        self.handle.upgrade().is_some_and(|handle| handle.is_in(channel))
     }
 
     /// The address to count by, of IPv6 its /64; `None` when the transport knows none.

@@ -46,12 +46,18 @@ pub trait Policy: Send + Sync + 'static {
     fn history<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>>;
 
     /// A client extends its connection by a new token; `None` means that it does not expire any more.
+    ///
+    /// [`Error::TOKEN_EXPIRED`] is no reply here, because clients take an error reply as final: it closes with 3005, and they
+    /// come back with another token.
     fn refresh<'a>(&'a self, client: &'a Peer, token: &'a str) -> BoxFuture<'a, Result<Option<Expiry>, Refusal>> {
         let _ = (client, token);
         Box::pin(async { Err(Error::NOT_AVAILABLE.into()) })
     }
 
     /// A client extends a subscription by a new token; `None` means that it does not expire any more.
+    ///
+    /// [`Error::TOKEN_EXPIRED`] is no reply here either: it ends the subscription with 2501, and clients subscribe again with
+    /// another token.
     fn sub_refresh<'a>(
         &'a self,
         client: &'a Peer,

@@ -207,6 +207,7 @@ struct Running {
 enum Pending {
     Connect,
     Subscribe { channel: ChannelName, server_side: bool, reject_unrecovered: bool },
+    Refresh,
     SubRefresh(ChannelName),
     Other,
 }
@@ -302,7 +303,15 @@ impl Session {
             (Pending::SubRefresh(channel), Outcome::SubRefreshed(ttl)) => self.sub_refreshed(id, &channel, ttl, now),
             (Pending::Other, Outcome::Answered(response)) => self.send(Reply::ok(id, response)),
             (Pending::Other, Outcome::Done) => {}
-            (Pending::Other, Outcome::Refreshed(expiry)) => self.refreshed(id, expiry, now),
+            (Pending::Refresh, Outcome::Refreshed(expiry)) => self.refreshed(id, expiry, now),
+            // SDKs give up after an error reply to a refresh, unless it is temporary. Whoever came with a token that ran out
+            // on its way is to come back and ask for another one.
+            (Pending::Refresh, Outcome::Refused(Refusal::Error(error))) if has_expired(&error) => {
+                self.close(Disconnect::EXPIRED);
+            }
+            (Pending::SubRefresh(channel), Outcome::Refused(Refusal::Error(error))) if has_expired(&error) => {
+                self.expire(&channel);
+            }
             // What is not answered cannot fail either: `send` has no id.
             (_, Outcome::Refused(Refusal::Error(_))) if id == 0 => {}
             (_, Outcome::Refused(Refusal::Error(error))) => self.send(Reply::error(id, error)),
@@ -474,13 +483,16 @@ impl Session {
             }
             Request::Rpc(request) => self.perform(id, Pending::Other, Operation::Rpc(request), now),
             Request::Send(request) => self.perform(0, Pending::Other, Operation::Send(request.data), now),
-            Request::Refresh(request) => self.perform(id, Pending::Other, Operation::Refresh(request.token), now),
+            Request::Refresh(request) => {
+                let token = token(request.token)?;
+                self.perform(id, Pending::Refresh, Operation::Refresh(token), now);
+            }
             Request::SubRefresh(request) => {
                 let channel = channel(&request.channel)?;
                 if !self.subscriptions.contains_key(&channel) {
                     return Err(Error::PERMISSION_DENIED.into());
                 }
-                let operation = Operation::SubRefresh(channel.clone(), request.token);
+                let operation = Operation::SubRefresh(channel.clone(), token(request.token)?);
                 self.perform(id, Pending::SubRefresh(channel), operation, now);
             }
         }
@@ -561,6 +573,15 @@ impl Session {
             self.close(Disconnect::BAD_REQUEST);
         }
     }
+}
+
+fn has_expired(error: &Error) -> bool {
+    error.code == Error::TOKEN_EXPIRED.code
+}
+
+/// There is nothing to ask the policy without a token.
+fn token(token: String) -> Result<String, Refusal> {
+    if token.is_empty() { Err(Disconnect::BAD_REQUEST.into()) } else { Ok(token) }
 }
 
 /// An empty name breaks the protocol, a bad one is only an error.

@@ -1,11 +1,13 @@
 //! The server API under `/api/`: an application's backend publishes and looks into channels, with an API key.
 //!
 //! The answers are those of the protocol's server API: 200 with `result` or `error`; 401 without the key. The chat's
-//! channels cannot be written here: what is said in a room is posted by a person.
+//! channels cannot be written here: what is said in a room is posted by a person. A member that is `null` is absent, but
+//! for `data`, where it is a value.
 
 use crate::api_key::has_key;
 use crate::app::App;
 use crate::http::body::read_body;
+use crate::limits::{API_BODY_BYTES_MAX, PAGE_BYTES_MAX};
 use crate::process::Figures;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -14,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use tidings_chat::Chat;
 use tidings_hub::{BrokerError, ChannelName, HistoryQuery, NewPublication, PublishError, ReadError};
@@ -39,14 +41,14 @@ async fn require_key(State(app): State<App>, request: Request, next: Next) -> Re
 
 /// `POST /api/{method}`: the body is JSON whatever its Content-Type says, since the key protects it.
 async fn call(State(app): State<App>, Path(method): Path<String>, request: Request) -> Response {
-    let body = match read_body(request).await {
+    let body = match read_body(request, API_BODY_BYTES_MAX).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
     let app = &app;
     match method.as_str() {
         "publish" => answer(&body, async |request| publish(app, request).await).await,
-        "broadcast" => answer(&body, async |request| Ok(broadcast(app, request).await)).await,
+        "broadcast" => answer(&body, async |request| broadcast(app, request).await).await,
         "history" => answer(&body, async |request| history(app, request).await).await,
         "presence" => answer(&body, async |request| presence(app, &request).await).await,
         "presence_stats" => answer(&body, async |request| presence_stats(app, &request).await).await,
@@ -78,13 +80,25 @@ async fn answer<Q: DeserializeOwned, A: Serialize>(
 #[derive(Deserialize)]
 struct Nothing {}
 
+/// Every member may be missing or `null`; what a method cannot do without is error 107.
+fn null_is_absent<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// `null` is JSON like any other, and can be published.
+fn null_is_a_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Payload>, D::Error> {
+    Payload::deserialize(from).map(Some)
+}
+
 #[derive(Deserialize)]
 struct PublishRequest {
+    #[serde(default, deserialize_with = "null_is_absent")]
     channel: String,
+    #[serde(default, deserialize_with = "null_is_a_value")]
     data: Option<Payload>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     tags: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     skip_history: bool,
 }
 
@@ -120,11 +134,13 @@ async fn publish(app: &App, request: PublishRequest) -> Result<PublishResult, Er
 
 #[derive(Deserialize)]
 struct BroadcastRequest {
+    #[serde(default, deserialize_with = "null_is_absent")]
     channels: Vec<String>,
+    #[serde(default, deserialize_with = "null_is_a_value")]
     data: Option<Payload>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     tags: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     skip_history: bool,
 }
 
@@ -140,15 +156,18 @@ enum BroadcastResponse {
     Error(Error),
 }
 
-async fn broadcast(app: &App, request: BroadcastRequest) -> BroadcastResult {
+async fn broadcast(app: &App, request: BroadcastRequest) -> Result<BroadcastResult, Error> {
     let BroadcastRequest { channels, data, tags, skip_history } = request;
+    if channels.is_empty() {
+        return Err(bad_request("channels is missing: it lists the channels to publish in"));
+    }
     let one = |channel| PublishRequest { channel, data: data.clone(), tags: tags.clone(), skip_history };
     let mut responses = Vec::with_capacity(channels.len());
     for channel in channels {
         let published = publish(app, one(channel)).await;
         responses.push(published.map_or_else(BroadcastResponse::Error, BroadcastResponse::Result));
     }
-    BroadcastResult { responses }
+    Ok(BroadcastResult { responses })
 }
 
 async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Error> {
@@ -156,7 +175,8 @@ async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Er
     let query = HistoryQuery::of(&request, app.hub.limits().history_publications_max);
     let epoch = request.since.unwrap_or_default().epoch;
     match app.hub.history(&channel, query, &epoch).await {
-        Ok(page) => {
+        Ok(mut page) => {
+            page.cut(PAGE_BYTES_MAX);
             Ok(HistoryResult { publications: page.publications, epoch: page.top.epoch, offset: page.top.offset })
         }
         Err(ReadError::NotKept) => Err(Error::NOT_AVAILABLE),
@@ -179,7 +199,7 @@ async fn presence_stats(app: &App, request: &PresenceStatsRequest) -> Result<Pre
 #[derive(Deserialize)]
 struct ChannelsRequest {
     /// With `*` for any number of characters; absent: all.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pattern: String,
 }
 

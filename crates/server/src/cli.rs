@@ -61,9 +61,9 @@ pub(crate) struct RemoteArgs {
     #[command(flatten)]
     pub(crate) common: Sources<DataDirSettings>,
 
-    /// Address of the server
-    #[arg(long, value_name = "URL", env = "TIDINGS_SERVER", default_value = "http://127.0.0.1:8000")]
-    pub(crate) server: String,
+    /// Address of the server [default: where the configuration says that it listens]
+    #[arg(long, value_name = "URL", env = "TIDINGS_SERVER")]
+    pub(crate) server: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-/// Bytes of a request body under `/v1/` and `/api/`: four of the longest messages, escaped.
+/// Bytes of a request body under `/v1/`: four of the longest messages, escaped.
 pub(crate) const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a request body under `/api/`: backends publish more at once than people write, and a channel's history keeps
+/// as much.
+pub(crate) const API_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes of one message from a client over WebSocket: the same as a request's body.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
@@ -28,3 +32,11 @@ pub(crate) const HISTORY_TTL: Duration = Duration::from_secs(300);
 /// Entries of a REST page when the request does not say, and at most: a screen, and a catch-up that is not chatty.
 pub(crate) const PAGE_DEFAULT: u32 = 50;
 pub(crate) const PAGE_MAX: u32 = 200;
+
+/// Bytes of the entries of a page of the REST API and of the server API's history, but always one entry; the reader asks
+/// on from the last. 200 of the longest messages are 3.3 MB, which slow readers would have us hold.
+pub(crate) const PAGE_BYTES_MAX: usize = 512 * 1024;
+
+/// How far the clocks of a backend and of this server may differ for a client token's `exp` and `nbf`: machines that keep
+/// their time differ by less.
+pub(crate) const TOKEN_LEEWAY: Duration = Duration::from_secs(5);

@@ -4,11 +4,13 @@ use crate::app::App;
 use crate::http::problem::Problem;
 use crate::http::{headers, health, invites, messages, origin, people, rooms, session, shell};
 use crate::{api, live};
+use axum::Router;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use axum::{Json, Router};
+use bytes::Bytes;
+use std::future::ready;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -20,21 +22,29 @@ use utoipa_axum::router::OpenApiRouter;
 ))]
 struct Description;
 
-/// Every route of the server.
-pub(crate) fn router(app: App) -> Router {
-    let (rest, description) = OpenApiRouter::with_openapi(Description::openapi())
+/// The REST API, and its description.
+fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Description::openapi())
         .merge(people::routes())
         .merge(session::routes())
         .merge(invites::routes())
         .merge(rooms::routes())
         .merge(messages::routes())
-        .split_for_parts();
+        .split_for_parts()
+}
+
+/// Every route of the server.
+pub(crate) fn router(app: App) -> Router {
+    let (rest, description) = rest();
     let rest =
         rest.layer(from_fn_with_state(app.clone(), origin::require_same_origin)).layer(map_response(never_cached));
+    // What does not change while the server runs is written once.
+    let description = Bytes::from(description.to_json().expect("a description can be written"));
+    let description = move || ready(([(header::CONTENT_TYPE, "application/json")], description.clone()));
     Router::new()
         .merge(rest)
         .merge(api::routes(&app))
-        .route("/openapi.json", get(move || std::future::ready(Json(description.clone()))))
+        .route("/openapi.json", get(description))
         .route("/connection/websocket", any(live::upgrade))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -63,4 +73,78 @@ async fn wrong_method(method: Method) -> Response {
     }
     let detail = format!("{method} is not possible here; the header Allow says what is.");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use crate::config::Config;
+    use clap::Parser;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// What is no part of the REST API, and so not described.
+    const OTHERS: [(&str, &str); 11] = [
+        ("/", "GET"),
+        ("/setup", "GET"),
+        ("/invite", "GET"),
+        ("/rooms/{room}", "GET"),
+        ("/assets/{name}", "GET"),
+        ("/openapi.json", "GET"),
+        ("/healthz", "GET"),
+        ("/readyz", "GET"),
+        ("/metrics", "GET"),
+        ("/api/{method}", "POST"),
+        ("/connection/websocket", "any"),
+    ];
+
+    type Routes = BTreeSet<(String, String)>;
+
+    #[tokio::test]
+    async fn the_openapi_document_describes_every_route_of_the_rest_api_with_every_method_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let cli = Cli::try_parse_from(["tidings", "--data-dir", folder.path().to_str().unwrap()]).unwrap();
+        let app = crate::serve::open(Config::load(&cli.serve).unwrap()).await.unwrap();
+        let routed = routes_of(&format!("{:?}", router(app)));
+        let (_, description) = rest();
+        let described = described_by(&serde_json::to_value(&description).unwrap());
+        assert!(described.len() > 20, "{described:?}");
+        let others: Routes = OTHERS.map(|(path, method)| (path.into(), method.into())).into();
+        let expected: Routes = described.union(&others).cloned().collect();
+        let missing: Vec<_> = routed.symmetric_difference(&expected).collect();
+        assert!(missing.is_empty(), "routed but not described, or the other way round: {missing:?}");
+    }
+
+    fn described_by(description: &serde_json::Value) -> Routes {
+        let paths = description["paths"].as_object().unwrap();
+        let methods = |(path, item): (&String, &serde_json::Value)| {
+            let methods: Vec<_> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+            methods.into_iter().map(|method| (path.clone(), method)).collect::<Vec<_>>()
+        };
+        paths.iter().flat_map(methods).collect()
+    }
+
+    /// The paths and methods of a router, which says them in its debug form alone.
+    fn routes_of(debug: &str) -> Routes {
+        let own = debug.split("fallback_router").next().unwrap();
+        let (mut paths, mut methods) = (BTreeMap::new(), BTreeMap::new());
+        for entry in own.split("RouteId(").skip(1) {
+            let (id, rest) = entry.split_once("): ").unwrap();
+            match rest.strip_prefix('"') {
+                Some(path) => drop(paths.insert(id, path.split('"').next().unwrap())),
+                None => drop(methods.insert(id, allowed(rest))),
+            }
+        }
+        // The node also maps paths back to their routes.
+        let known = methods.into_iter().filter_map(|(id, methods)| Some((*paths.get(id)?, methods)));
+        let routes = known.flat_map(|(path, methods)| methods.into_iter().map(move |method| (path.into(), method)));
+        routes.collect()
+    }
+
+    /// The methods in a route's `Allow`, in which GET brings HEAD along; `any` where all are taken.
+    fn allowed(route: &str) -> Vec<String> {
+        let Some((_, rest)) = route.split_once("allow_header: Bytes(b\"") else { return vec!["any".into()] };
+        let methods = rest.split('"').next().unwrap().split(',');
+        methods.filter(|method| *method != "HEAD").map(Into::into).collect()
+    }
 }

@@ -13,7 +13,7 @@ use crate::tokens::Tokens;
 use crate::{process, router};
 use anyhow::Context;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_chat::limits::Rates;
@@ -47,7 +47,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Opens the data folder and wires chat, hub and policy.
-async fn open(config: Config) -> anyhow::Result<App> {
+pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
     config.data_dir.make()?;
     let secrets = Secrets::load_or_make(&config.data_dir)?;
     let mut options = tidings_chat::Options::new(config.data_dir.path(), clock());
@@ -56,9 +56,10 @@ async fn open(config: Config) -> anyhow::Result<App> {
         options.rates = Rates::unlimited();
     }
     let chat = Chat::open(options).await.with_context(|| format!("cannot open the data folder {}", config.data_dir))?;
-    let tokens = Arc::new(Tokens::new(&secrets.token_secret));
+    let tokens = Arc::new(Tokens::new(&secrets.token_secret, config.token_parties()));
     let metrics = Arc::new(Metrics::new());
-    let policy = Arc::new(LivePolicy::new(chat.clone(), TokenPolicy::new(tokens), metrics.clone()));
+    let tokens = TokenPolicy::new(tokens, config.settings.anonymous_tokens);
+    let policy = Arc::new(LivePolicy::new(chat.clone(), tokens, metrics.clone()));
     let limits = tidings_hub::Limits {
         ping_interval: config.ping_interval,
         pong_timeout: config.pong_timeout,
@@ -174,13 +175,7 @@ fn link_base(app: &App, address: SocketAddr) -> String {
     if let Some(url) = &app.config.public_url {
         return url.as_str().to_owned();
     }
-    let scheme = if app.config.tls.is_some() { "https" } else { "http" };
-    let reachable = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-        ip => ip,
-    };
-    format!("{scheme}://{}", SocketAddr::new(reachable, address.port()))
+    app.config.local_url(address)
 }
 
 async fn drain(app: &App, handle: &Handle) {

@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, statSync, symlinkSync } from 'node:fs';
+import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { Person } from '../../harness/http.mjs';
 import { client, connected, subscribed } from '../../harness/sdk.mjs';
-import { Server, TIDINGS, run, temporaryFolder } from '../../harness/server.mjs';
+import { Server, TIDINGS, run, running, temporaryFolder } from '../../harness/server.mjs';
 import { until } from '../../harness/wait.mjs';
 
 // With secrets that the server made for itself: nothing is configured.
@@ -44,6 +44,21 @@ test('`tidings publish` says what is wrong: data that is no JSON, a wrong key, n
   const nobody = await server.cli('publish', 'news', '1', '--server', 'http://127.0.0.1:1');
   assert.notEqual(nobody.code, 0);
   assert.match(nobody.stderr, /127\.0\.0\.1:1/);
+});
+
+test('`tidings publish` and `tail` find the server where the configuration says that it listens', async (t) => {
+  const config = join(temporaryFolder(), 'tidings.toml');
+  writeFileSync(config, `listen = "0.0.0.0:${server.port}"\n`);
+  const beside = ['--config', config, '--data-dir', server.dataDir];
+  const news = await subscribed(client(t, server.websocketUrl, { token: await server.token('ana') }), 'configured');
+  for (const [args, env] of [[['--config', config], {}], [[], { TIDINGS_CONFIG: config }], [[], { TIDINGS_LISTEN: `127.0.0.1:${server.port}` }]]) {
+    const { code, stderr } = await run(TIDINGS, ['publish', 'configured', '1', '--data-dir', server.dataDir, ...args], { env, cwd: temporaryFolder() });
+    assert.equal(code, 0, stderr);
+  }
+  await news.publications.take(3);
+  const tail = running(['tail', 'configured', '--history', '3', '--count', '3', ...beside]);
+  t.after(() => tail.kill('SIGKILL'));
+  await until('it prints the history', () => tail.output === '1\n1\n1\n');
 });
 
 test('`tidings tail` prints each publication as one JSON value a line, through a restart of the server', async (t) => {

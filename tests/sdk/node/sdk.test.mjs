@@ -135,10 +135,10 @@ test('a client that missed more than the history holds is told so, and loses not
   assert.equal(answer.streamPosition.offset, 151);
 });
 
-test('an unknown RPC method is error 104, and a publish to a channel that nobody reads is fine', async (t) => {
+test('an RPC, which nobody handles for an application, is error 108, and a publish to a channel that nobody reads is fine', async (t) => {
   const ana = client(t, server.websocketUrl, { token: tokenFor('ana') });
   await connected(ana);
-  await assert.rejects(ana.rpc('no-such-method', {}), { code: 104 });
+  await assert.rejects(ana.rpc('no-such-method', {}), { code: 108 });
   await ana.publish('nobody-here', { n: 1 });
 });
 

@@ -201,14 +201,71 @@ def test_the_channels_of_the_chat_are_refused_with_103(server, channel):
     asyncio.run(story())
 
 
-def test_an_unknown_rpc_method_is_error_104(server):
+def test_an_application_has_no_rpc_which_is_error_108(server):
     async def story():
         ana = client(server.websocket_url)
         await ana.connect()
         await soon(ana.ready())
         with pytest.raises(ReplyError) as refused:
             await ana.rpc("no-such-method", {})
-        assert refused.value.code == 104
+        assert refused.value.code == 108
+        await ana.disconnect()
+
+    asyncio.run(story())
+
+
+def tokens_of(*first, **claims):
+    """Hands out tokens with these lifetimes in seconds, some of them over, and then good ones."""
+    ttls = list(first)
+
+    async def get_token(*_):
+        get_token.asked += 1
+        return token_for("ana", ttls.pop(0) if ttls else 3600, **claims)
+
+    get_token.asked = 0
+    return get_token
+
+
+def test_a_refresh_with_an_expired_token_is_no_end_it_comes_back_with_a_fresh_one(server):
+    async def story():
+        get_token = tokens_of(1, -60)
+        ana = client(server.websocket_url, token="", get_token=get_token)
+        _, events = await subscribe(ana, "feed", recoverable=True)
+        await soon(events.subscribed.get())
+        await soon(events.subscribed.get())
+        server.publish("feed", "still here")
+        assert await take(events.publications, 1) == ["still here"]
+        assert get_token.asked == 3
+        assert not ana.events.disconnected.done()
+        await ana.disconnect()
+
+    asyncio.run(story())
+
+
+def test_a_sub_refresh_with_an_expired_token_is_no_end_it_subscribes_again_with_a_fresh_one(server):
+    async def story():
+        get_token = tokens_of(1, -60, channel="$feed")
+        ana = client(server.websocket_url)
+        _, events = await subscribe(ana, "$feed", recoverable=True, get_token=get_token)
+        await soon(events.subscribed.get())
+        await soon(events.subscribed.get())
+        server.publish("$feed", "still here")
+        assert await take(events.publications, 1) == ["still here"]
+        assert get_token.asked == 3
+        assert events.unsubscribed.empty()
+        await ana.disconnect()
+
+    asyncio.run(story())
+
+
+def test_a_private_channel_without_a_token_is_refused_with_103(server):
+    async def story():
+        ana = client(server.websocket_url)
+        events = Events()
+        refused = ana.new_subscription("$secret", events=events)
+        await ana.connect()
+        await refused.subscribe()
+        assert (await soon(events.unsubscribed.get())).code == 103
         await ana.disconnect()
 
     asyncio.run(story())

@@ -50,6 +50,11 @@ impl Requests {
         self.in_flight.remove(&id).map(|(purpose, _)| purpose)
     }
 
+    /// Nobody waits for these replies any more.
+    pub(super) fn forget(&mut self, purpose: &Purpose) {
+        self.in_flight.retain(|_, (other, _)| other != purpose);
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let in_flight = self.in_flight.first_key_value().map(|(_, (_, deadline))| *deadline);
         let waiting = self.waiting.front().map(|(_, _, deadline)| *deadline);

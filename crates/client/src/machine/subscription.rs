@@ -270,6 +270,15 @@ impl Machine {
             self.retry_sub_refresh(channel, now);
         } else if self.is_subscribed(channel) {
             self.leave(channel, now);
+            let expired = error.code == Error::TOKEN_EXPIRED.code;
+            if let Some(subscription) = self.subscriptions.get_mut(channel)
+                && expired
+                && subscription.settings.has_provider
+            {
+                subscription.token.clear();
+                self.tell(channel, Event::Interrupted { code: error.code, reason: error.message.into_owned() });
+                return self.retry_subscription(channel, now);
+            }
             self.end_subscription(channel, error.code, error.message.into_owned());
         }
     }
@@ -296,6 +305,8 @@ impl Machine {
     }
 
     fn handle_unsubscribed(&mut self, channel: &str, why: Unsubscribe, now: Instant) {
+        // What was asked of the subscription that has ended may stay unanswered.
+        self.requests.forget(&Purpose::SubRefresh(channel.to_owned()));
         let final_end = !why.resubscribes();
         let (code, reason) = (why.code, why.reason.into_owned());
         if final_end {

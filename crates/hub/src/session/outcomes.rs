@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tidings_protocol::{
     ConnectResult, Disconnect, Error, PushEvent, Refresh, RefreshResult, Reply, Response, SubRefreshResult, Subscribe,
-    SubscribeResult,
+    SubscribeResult, Unsubscribe,
 };
 
 use super::heartbeat::Pulse;
@@ -122,6 +122,21 @@ impl Session {
         self.update_subscription_ends();
         let result = SubRefreshResult { expires: ttl.is_some(), ttl: ttl.map_or(0, whole_seconds) };
         self.send(Reply::ok(id, Response::SubRefresh(result)));
+    }
+
+    /// Ends a subscription before its time, as if it had not been refreshed. The command is not answered: an error before
+    /// the push is final to SDKs, and nothing is left to be said after it.
+    pub(super) fn expire(&mut self, channel: &ChannelName) {
+        match self.subscriptions.get(channel) {
+            Some(subscription) if subscription.server_side => self.close(Disconnect::SUBSCRIPTION_EXPIRED),
+            Some(_) => {
+                self.forget(channel);
+                let why = Some(Unsubscribe::EXPIRED);
+                self.actions.push_back(Action::Leave { channel: channel.clone(), why });
+            }
+            // It was ended meanwhile, and the client was told so.
+            None => {}
+        }
     }
 
     /// None when the clock does not reach so far: what ends in some billions of years does not end.

@@ -649,3 +649,46 @@ fn sub_refresh_of_what_is_not_subscribed_is_denied() {
     let answer = World::connected().client_says(r#"{"id":3,"sub_refresh":{"channel":"a","token":"u"}}"#);
     assert_eq!(answer, [r#"{"id":3,"error":{"code":103,"message":"permission denied"}}"#]);
 }
+
+#[test]
+fn a_refresh_with_an_expired_token_closes_with_3005_after_which_clients_come_back() {
+    let mut world = World::connected();
+    world.client_says(r#"{"id":2,"refresh":{"token":"old"}}"#);
+    assert_eq!(world.policy_says(no(Error::TOKEN_EXPIRED)), ["close 3005"]);
+    assert!(Disconnect::EXPIRED.reconnects());
+}
+
+#[test]
+fn any_other_error_of_a_refresh_is_its_reply() {
+    let mut world = World::connected();
+    world.client_says(r#"{"id":2,"refresh":{"token":"t"}}"#);
+    let refused = world.policy_says(no(Error::NOT_AVAILABLE));
+    assert_eq!(refused, [r#"{"id":2,"error":{"code":108,"message":"not available"}}"#]);
+}
+
+#[test]
+fn a_sub_refresh_with_an_expired_token_ends_the_subscription_by_push_2501_and_no_error_before_it() {
+    let mut world = World::subscribed("a");
+    world.client_says(r#"{"id":3,"sub_refresh":{"channel":"a","token":"old"}}"#);
+    assert_eq!(world.policy_says(no(Error::TOKEN_EXPIRED)), [format!("leave a: {}", Unsubscribe::EXPIRED.code)]);
+    assert!(Unsubscribe::EXPIRED.resubscribes());
+    // It is free to subscribe again, and the connection goes on.
+    assert_eq!(world.client_says(r#"{"id":4,"subscribe":{"channel":"a"}}"#), ["perform subscribe a"]);
+}
+
+#[test]
+fn a_sub_refresh_of_a_server_side_subscription_with_an_expired_token_closes_with_3006() {
+    let mut world = World::new();
+    world.client_says(r#"{"id":1,"connect":{}}"#);
+    let subscriptions = vec![(ChannelName::parse("a").unwrap(), Prepared::default())];
+    world.policy_says(Outcome::Connected(Box::new(Connected { subscriptions, ..Connected::default() })));
+    world.client_says(r#"{"id":3,"sub_refresh":{"channel":"a","token":"old"}}"#);
+    assert_eq!(world.policy_says(no(Error::TOKEN_EXPIRED)), ["close 3006"]);
+}
+
+#[test]
+fn an_empty_token_to_refresh_with_is_3501() {
+    for command in [r#"{"id":3,"refresh":{}}"#, r#"{"id":3,"sub_refresh":{"channel":"a"}}"#] {
+        assert_eq!(World::subscribed("a").client_says(command), ["close 3501"], "{command}");
+    }
+}

@@ -9,14 +9,15 @@ use tidings_client::{PublishOptions, ServerApi};
 use tidings_protocol::Payload;
 
 pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
-    let key = API_KEY.load(&Config::load_data_dir(&args.remote.common)?)?;
-    let api = ServerApi::new(&args.remote.server, key)?;
+    let config = Config::load_beside(&args.remote.common)?;
+    let server = args.remote.server.unwrap_or_else(|| config.server_url());
+    let api = ServerApi::new(&server, API_KEY.load(&config.data_dir)?)?;
     let data = Payload::parse(text(args.data)?.as_bytes())
         .context("the data must be one JSON value; a text needs its quotes, such as '\"hello\"'")?;
     let position = api
         .publish(&args.channel, data, PublishOptions::default())
         .await
-        .with_context(|| format!("publishing into {} at {}", args.channel, args.remote.server))?;
+        .with_context(|| format!("publishing into {} at {}", args.channel, server))?;
     if !position.epoch.is_empty() {
         println!("offset {} epoch {}", position.offset, position.epoch);
     }

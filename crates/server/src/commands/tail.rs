@@ -14,31 +14,40 @@ use tokio::sync::watch;
 /// Each token is short-lived; the client asks for the next one by itself.
 const TOKEN_TTL: Duration = Duration::from_secs(300);
 
+/// Whom the tokens name.
+const USER: &str = "tidings tail";
+
 pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
-    let client = connect(&args)?;
-    tokio::spawn(say_when_lost(client.states(), args.remote.server.clone()));
+    let config = Config::load_beside(&args.remote.common)?;
+    let server = args.remote.server.clone().unwrap_or_else(|| config.server_url());
+    let tokens = Arc::new(Tokens::new(&TOKEN_SECRET.load(&config.data_dir)?, config.token_parties()));
+    let client = connect(&server, tokens.clone())?;
+    tokio::spawn(say_when_lost(client.states(), server.clone()));
     if let Err(disconnect) = client.connected().await {
-        bail!("{} refused the connection: {} ({})", args.remote.server, disconnect.reason, disconnect.code);
+        bail!("{server} refused the connection: {} ({})", disconnect.reason, disconnect.code);
     }
-    let options = SubscribeOptions::new().recoverable();
+    let channel = args.channel.clone();
+    let options = SubscribeOptions::new().recoverable().token_provider(move || {
+        let token = sign(&tokens, Some(&channel));
+        async { token }
+    });
     let subscription = client.subscribe(&args.channel, options).await?;
     let printed = print_all(&client, &args, subscription).await;
     client.close().await;
     printed
 }
 
-fn connect(args: &TailArgs) -> anyhow::Result<Client> {
-    let secret = TOKEN_SECRET.load(&Config::load_data_dir(&args.remote.common)?)?;
-    let tokens = Arc::new(Tokens::new(&secret));
+fn connect(server: &str, tokens: Arc<Tokens>) -> anyhow::Result<Client> {
     let options = Options::new().name("tidings-tail").token_provider(move || {
-        let tokens = tokens.clone();
-        async move {
-            let token = tokens.sign("tidings tail", None, TOKEN_TTL);
-            token.map_err(|error| TokenError::Refused(error.to_string()))
-        }
+        let token = sign(&tokens, None);
+        async { token }
     });
-    let socket = format!("{}/connection/websocket", args.remote.server.trim_end_matches('/').replacen("http", "ws", 1));
-    Client::connect(&socket, options).with_context(|| format!("the server address {}", args.remote.server))
+    let socket = format!("{}/connection/websocket", server.trim_end_matches('/').replacen("http", "ws", 1));
+    Client::connect(&socket, options).with_context(|| format!("the server address {server}"))
+}
+
+fn sign(tokens: &Tokens, channel: Option<&str>) -> Result<String, TokenError> {
+    tokens.sign(USER, channel, TOKEN_TTL).map_err(|error| TokenError::Refused(error.to_string()))
 }
 
 /// One line when the server cannot be reached, and one when it can again; the client tries for ever by itself.

@@ -7,10 +7,11 @@ mod settings;
 mod sources;
 
 use crate::data_dir::DataDir;
+use crate::tokens::Parties;
 pub(crate) use settings::{DataDirSettings, LogFormat, Settings};
 use sources::FileError;
 pub(crate) use sources::Sources;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 use tidings_serve::TrustedProxies;
@@ -54,6 +55,11 @@ impl Config {
         Ok(DataDir::at(sources.load::<Settings>()?.data_dir.data_dir))
     }
 
+    /// The configuration for a command that deals with a server in the same place.
+    pub(crate) fn load_beside(sources: &Sources<DataDirSettings>) -> Result<Self, ConfigError> {
+        Self::parse(sources.load_all::<Settings>()?)
+    }
+
     fn parse(mut settings: Settings) -> Result<Self, ConfigError> {
         let public_url = settings.public_url.as_deref().map(|url| PublicUrl::parse("public_url", url)).transpose()?;
         if let (Some(url), Some(_)) = (&public_url, &settings.tls_cert)
@@ -93,6 +99,31 @@ impl Config {
     /// As TOML that could be a `tidings.toml`.
     pub(crate) fn to_toml(&self) -> String {
         sources::to_toml(&self.settings)
+    }
+
+    /// What client tokens must say of those between whom they pass.
+    pub(crate) fn token_parties(&self) -> Parties {
+        Parties { audience: self.settings.token_audience.clone(), issuer: self.settings.token_issuer.clone() }
+    }
+
+    /// Where a program on this machine finds a server that listens on `address`: never at an unspecified one, which is no
+    /// place to go to.
+    pub(crate) fn local_url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let reachable = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        format!("{scheme}://{}", SocketAddr::new(reachable, address.port()))
+    }
+
+    /// Where a command finds the server: where it listens, or, with TLS, at the name that its certificate is for.
+    pub(crate) fn server_url(&self) -> String {
+        match &self.public_url {
+            Some(url) if self.tls.is_some() => url.as_str().to_owned(),
+            _ => self.local_url(self.listen),
+        }
     }
 
     /// Whether people reach the server over HTTPS, here or at a proxy in front.
@@ -199,10 +230,23 @@ mod tests {
         let printed = Config::parse(given).unwrap().to_toml();
         assert_eq!(
             printed,
-            "data_dir = \"./tidings-data\"\nlisten = \"127.0.0.1:8000\"\nlog = \"info\"\nping_interval = 25\n\
+            "anonymous_tokens = false\ndata_dir = \"./tidings-data\"\nlisten = \"127.0.0.1:8000\"\nlog = \"info\"\n\
+             metrics_open_to_loopback = false\nping_interval = 25\n\
              pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\n"
         );
         assert_eq!(toml::from_str::<Settings>(&printed).unwrap().server_name, "Aviary");
+    }
+
+    #[test]
+    fn a_command_finds_the_server_where_the_configuration_says_that_it_listens() {
+        let at = |settings: Settings| Config::parse(settings).unwrap().server_url();
+        assert_eq!(at(Settings::default()), "http://127.0.0.1:8000");
+        assert_eq!(at(Settings { listen: "0.0.0.0:7000".into(), ..Settings::default() }), "http://127.0.0.1:7000");
+        assert_eq!(at(Settings { listen: "[::]:7000".into(), ..Settings::default() }), "http://[::1]:7000");
+        let (cert, key) = (Some("cert.pem".into()), Some("key.pem".into()));
+        let tls = Settings { tls_cert: cert, tls_key: key, listen: "0.0.0.0:443".into(), ..Settings::default() };
+        assert_eq!(at(tls.clone()), "https://127.0.0.1:443");
+        assert_eq!(at(Settings { public_url: Some("https://a.example".into()), ..tls }), "https://a.example");
     }
 
     #[test]

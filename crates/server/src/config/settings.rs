@@ -43,6 +43,22 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FILE", env = "TIDINGS_TLS_KEY")]
     pub(crate) tls_key: Option<PathBuf>,
 
+    /// The audience that client tokens must name in their claim aud [default: none, and a token that names one is refused]
+    #[arg(long, value_name = "NAME", env = "TIDINGS_TOKEN_AUDIENCE")]
+    pub(crate) token_audience: Option<String>,
+
+    /// The issuer that client tokens must name in their claim iss [default: any]
+    #[arg(long, value_name = "NAME", env = "TIDINGS_TOKEN_ISSUER")]
+    pub(crate) token_issuer: Option<String>,
+
+    /// Whether a client token without a user (claim sub) may connect, as nobody in particular
+    #[arg(long, value_name = "BOOL", env = "TIDINGS_ANONYMOUS_TOKENS", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) anonymous_tokens: bool,
+
+    /// Whether /metrics answers this machine itself without the API key; a proxy here may make it public then
+    #[arg(long, value_name = "BOOL", env = "TIDINGS_METRICS_OPEN_TO_LOOPBACK", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) metrics_open_to_loopback: bool,
+
     /// The server's name, shown to people
     #[arg(long, value_name = "NAME", env = "TIDINGS_SERVER_NAME", default_value = "Tidings")]
     pub(crate) server_name: String,

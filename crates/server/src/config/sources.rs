@@ -36,6 +36,8 @@ pub(crate) enum FileError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}, line {line}, key `{key}`: {message}", path.display())]
     Syntax { path: PathBuf, line: usize, key: String, message: String },
+    #[error("the environment: {0}")]
+    Environment(String),
 }
 
 impl<K: Args + Serialize + DeserializeOwned> Sources<K> {
@@ -47,6 +49,19 @@ impl<K: Args + Serialize + DeserializeOwned> Sources<K> {
         overlay(&mut table, self.read_file::<F>()?);
         overlay(&mut table, self.given.0.clone());
         // `F` has every key of `K`, with the same type.
+        Ok(table.try_into().expect("each source was checked by itself"))
+    }
+
+    /// All keys `F` of the server's configuration as a server in the same place would have them: of its flags, only those
+    /// that this command has as well.
+    pub(crate) fn load_all<F: Args + Serialize + DeserializeOwned>(&self) -> Result<F, FileError> {
+        let environment = Given::<F>::augment_args(Command::new("environment")).try_get_matches_from(["environment"]);
+        let environment = environment.and_then(|matches| Given::<F>::from_arg_matches(&matches));
+        let environment = environment.map_err(|error| FileError::Environment(error.to_string()))?;
+        let mut table = Table::try_from(defaults::<F>()).expect("defaults can be written as TOML");
+        overlay(&mut table, self.read_file::<F>()?);
+        overlay(&mut table, environment.0);
+        overlay(&mut table, self.given.0.clone());
         Ok(table.try_into().expect("each source was checked by itself"))
     }
 

@@ -21,7 +21,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
                 "Send the body as JSON, with the header Content-Type: application/json.",
             ));
         }
-        let body = read_body(request).await?;
+        let body = read_body(request, REQUEST_BODY_BYTES_MAX).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
             Problem::new(status, "malformed", format!("The body is not what is expected here: {error}."))
@@ -35,13 +35,13 @@ fn is_json(request: &Request) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// The whole body, or 413 over [`REQUEST_BODY_BYTES_MAX`].
-pub(crate) async fn read_body(request: Request) -> Result<bytes::Bytes, Problem> {
-    axum::body::to_bytes(request.into_body(), REQUEST_BODY_BYTES_MAX).await.map_err(|error| {
+/// The whole body, or 413 over `bytes_max`.
+pub(crate) async fn read_body(request: Request, bytes_max: usize) -> Result<bytes::Bytes, Problem> {
+    axum::body::to_bytes(request.into_body(), bytes_max).await.map_err(|error| {
         if std::error::Error::source(&error)
             .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>)
         {
-            let detail = format!("The body of a request may have at most {REQUEST_BODY_BYTES_MAX} bytes.");
+            let detail = format!("The body of a request may have at most {bytes_max} bytes.");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
         } else {
             Problem::new(StatusCode::BAD_REQUEST, "malformed", "The body of the request did not arrive whole.")

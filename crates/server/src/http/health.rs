@@ -1,6 +1,6 @@
 //! `/healthz`, `/readyz` and `/metrics`: for the one who looks after the server.
 
-use super::origin::Host;
+use super::origin::Place;
 use super::problem::Problem;
 use crate::api_key::has_key;
 use crate::app::App;
@@ -29,15 +29,16 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
     }
 }
 
-/// Without a key only for a request from this machine itself (S67).
+/// With the API key (S67); without it for this machine itself, where the configuration says so.
 pub(crate) async fn metrics(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    host: Host,
+    place: Place,
     headers: HeaderMap,
 ) -> Response {
-    if !is_local(peer, &host, &headers) && !has_key(&app, &headers) {
-        let detail = "Metrics from another machine need the API key in the header X-API-Key.";
+    let is_open = app.config.settings.metrics_open_to_loopback && is_local(peer, place.host.as_deref(), &headers);
+    if !is_open && !has_key(&app, &headers) {
+        let detail = "Metrics need the API key in the header X-API-Key; it is in the data folder, in the file api-key.";
         return Problem::new(StatusCode::UNAUTHORIZED, "key_needed", detail).into_response();
     }
     match app.metrics.render() {
@@ -48,12 +49,13 @@ pub(crate) async fn metrics(
 }
 
 /// From a loopback peer, asking for a loopback host, and without a word of a proxy: a proxy on this machine is a loopback
-/// peer too, and so is the browser of somebody who was lured to a name that resolves to 127.0.0.1.
-fn is_local(peer: SocketAddr, host: &Host, headers: &HeaderMap) -> bool {
+/// peer too, and so is the browser of somebody who was lured to a name that resolves to 127.0.0.1. A proxy that adds
+/// nothing cannot be told from this machine itself, which is why it takes the operator's word.
+fn is_local(peer: SocketAddr, host: Option<&str>, headers: &HeaderMap) -> bool {
     let forwarded = headers.keys().any(|name| {
         ["forwarded", "via", "x-real-ip"].contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
     });
-    let name = host.0.as_deref().and_then(|host| host.parse::<Authority>().ok());
+    let name = host.and_then(|host| host.parse::<Authority>().ok());
     let to_loopback = name.is_some_and(|name| {
         let name = name.host().trim_matches(['[', ']']);
         name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
@@ -66,19 +68,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s67_only_a_request_from_this_machine_itself_sees_metrics_without_a_key() {
+    fn s67_only_a_request_from_this_machine_itself_counts_as_one() {
         let local = "127.0.0.1:5000".parse().unwrap();
-        let host = |name: &str| Host(Some(name.into()));
         let mut proxied = HeaderMap::new();
         proxied.insert("via", "1.1 proxy".parse().unwrap());
         let direct = HeaderMap::new();
         for name in ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "localhost"] {
-            assert!(is_local(local, &host(name), &direct), "{name}");
-            assert!(!is_local(local, &host(name), &proxied), "{name}");
-            assert!(!is_local("192.0.2.1:5000".parse().unwrap(), &host(name), &direct), "{name}");
+            assert!(is_local(local, Some(name), &direct), "{name}");
+            assert!(!is_local(local, Some(name), &proxied), "{name}");
+            assert!(!is_local("192.0.2.1:5000".parse().unwrap(), Some(name), &direct), "{name}");
         }
         for name in ["chat.example.org", "localhost.example.org", "0.0.0.0:8000", ""] {
-            assert!(!is_local(local, &host(name), &direct), "{name}");
+            assert!(!is_local(local, Some(name), &direct), "{name}");
         }
     }
 }

@@ -6,14 +6,15 @@ use super::problem::{Problem, sentence};
 use super::schemas::{EventSchema, MessageSchema};
 use super::signed_in::SignedIn;
 use crate::app::App;
-use crate::limits::{PAGE_DEFAULT, PAGE_MAX};
+use crate::limits::{PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use std::time::Instant;
-use tidings_chat::{Body, BodyError, ClientId, Draft, Event, Message, MessageId, PageFrom, PostError, ReadError, Time};
+use tidings_chat::{Body, BodyError, ClientId, Draft, Message, MessageId, PageFrom, PostError, ReadError, Time};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,7 +30,7 @@ struct PageQuery {
     before: Option<u64>,
     /// Only entries with a higher number.
     after: Option<u64>,
-    /// At most so many, 1 to 200.
+    /// At most so many, 1 to 200; and fewer where they would take more than 512 KiB.
     limit: Option<u32>,
 }
 
@@ -51,11 +52,33 @@ impl PageQuery {
     }
 }
 
+/// The entries of a page as they are written, as far as they fit into [`PAGE_BYTES_MAX`] from where the page begins, but
+/// always one; and whether all did.
+fn fitting<T: Serialize>(entries: &[T], from: PageFrom) -> Result<(Vec<Box<RawValue>>, bool), Problem> {
+    let forwards = matches!(from, PageFrom::After(_));
+    let mut in_order: Box<dyn Iterator<Item = &T>> =
+        if forwards { Box::new(entries.iter()) } else { Box::new(entries.iter().rev()) };
+    let (mut written, mut bytes): (Vec<Box<RawValue>>, usize) = (Vec::with_capacity(entries.len()), 0);
+    let all_fit = loop {
+        let Some(entry) = in_order.next() else { break true };
+        let entry = to_raw_value(entry).map_err(|error| Problem::internal(&error))?;
+        bytes += entry.get().len() + 1;
+        if bytes > PAGE_BYTES_MAX && !written.is_empty() {
+            break false;
+        }
+        written.push(entry);
+    };
+    if !forwards {
+        written.reverse();
+    }
+    Ok((written, all_fit))
+}
+
 #[derive(Serialize, ToSchema)]
 struct EventsBody {
     /// Ascending by number.
     #[schema(value_type = Vec<EventSchema>)]
-    events: Vec<Event>,
+    events: Vec<Box<RawValue>>,
     epoch: String,
     /// The number of the room's last event.
     offset: u64,
@@ -72,15 +95,17 @@ async fn events(
     Path(room): Path<String>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<EventsBody>, Problem> {
-    let page = app.chat.events(signed_in.person.id, room_id(&room)?, query?.page()?).await?;
-    Ok(Json(EventsBody { events: page.events, epoch: page.epoch, offset: page.offset, more: page.more }))
+    let query = query?.page()?;
+    let page = app.chat.events(signed_in.person.id, room_id(&room)?, query).await?;
+    let (events, all_fit) = fitting(&page.events, query.from)?;
+    Ok(Json(EventsBody { events, epoch: page.epoch, offset: page.offset, more: page.more || !all_fit }))
 }
 
 #[derive(Serialize, ToSchema)]
 struct MessagesBody {
     /// Ascending by number.
     #[schema(value_type = Vec<MessageSchema>)]
-    messages: Vec<Message>,
+    messages: Vec<Box<RawValue>>,
     /// Whether there are more in the direction of the page.
     more: bool,
 }
@@ -94,8 +119,10 @@ async fn list(
     Path(room): Path<String>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Json<MessagesBody>, Problem> {
-    let page = app.chat.messages(signed_in.person.id, room_id(&room)?, query?.page()?).await?;
-    Ok(Json(MessagesBody { messages: page.messages, more: page.more }))
+    let query = query?.page()?;
+    let page = app.chat.messages(signed_in.person.id, room_id(&room)?, query).await?;
+    let (messages, all_fit) = fitting(&page.messages, query.from)?;
+    Ok(Json(MessagesBody { messages, more: page.more || !all_fit }))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -10,16 +10,27 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::convert::Infallible;
 
-/// The host and port that a request asks for: HTTP/2's `:authority`, or `Host`, or what a trusted proxy says.
-pub(crate) struct Host(pub(crate) Option<String>);
+/// Where the client believes to be, by the connection and the request itself or by what a trusted proxy says.
+pub(crate) struct Place {
+    /// The host and port: HTTP/2's `:authority`, or `Host`.
+    pub(crate) host: Option<String>,
+    is_https: bool,
+}
 
-impl Host {
+impl Place {
     pub(crate) fn of(parts: &Parts) -> Self {
-        Self(tidings_serve::Caller::of(parts).map(|caller| caller.host))
+        let caller = tidings_serve::Caller::of(parts);
+        Self { is_https: caller.as_ref().is_some_and(|caller| caller.is_https), host: caller.map(|caller| caller.host) }
+    }
+
+    /// Whether an origin has the scheme of this place.
+    fn has_scheme_of(&self, origin: &str) -> bool {
+        let scheme = if self.is_https { "https" } else { "http" };
+        origin.split_once("://").is_some_and(|(given, _)| given.eq_ignore_ascii_case(scheme))
     }
 }
 
-impl FromRequestParts<App> for Host {
+impl FromRequestParts<App> for Place {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
@@ -27,9 +38,11 @@ impl FromRequestParts<App> for Host {
     }
 }
 
-/// Whether `origin` is this server's own: exactly scheme, host and port, no substring.
-pub(crate) fn is_own(app: &App, host: &Host, origin: &str) -> bool {
-    app.own_origin.allows(origin, host.0.as_deref())
+/// Whether `origin` is this server's own: exactly scheme, host and port, no substring. A configured public URL says all
+/// three.
+pub(crate) fn is_own(app: &App, place: &Place, origin: &str) -> bool {
+    let same_scheme = app.config.public_url.is_some() || place.has_scheme_of(origin);
+    same_scheme && app.own_origin.allows(origin, place.host.as_deref())
 }
 
 /// Refuses state-changing requests that a page of another site could have sent.
@@ -45,11 +58,30 @@ pub(crate) async fn require_same_origin(State(app): State<App>, request: Request
 fn same_origin(app: &App, parts: &Parts) -> bool {
     let headers = &parts.headers;
     if let Some(origin) = headers.get(header::ORIGIN) {
-        return origin.to_str().is_ok_and(|origin| is_own(app, &Host::of(parts), origin));
+        return origin.to_str().is_ok_and(|origin| is_own(app, &Place::of(parts), origin));
     }
     match headers.get("sec-fetch-site") {
         Some(site) => site == "same-origin",
         // A program that is no browser: harmless without a cookie, and with one it can say its origin.
         None => session_token(app, headers).is_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn s01_a_page_of_another_scheme_is_another_origin() {
+        let (plain, tls) = (Place { host: None, is_https: false }, Place { host: None, is_https: true });
+        for (origin, at_plain, at_tls) in [
+            ("http://a.example", true, false),
+            ("HTTP://a.example", true, false),
+            ("https://a.example", false, true),
+            ("null", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!((plain.has_scheme_of(origin), tls.has_scheme_of(origin)), (at_plain, at_tls), "{origin}");
+        }
     }
 }

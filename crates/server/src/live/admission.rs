@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::http::cookie::session_token;
-use crate::http::origin::{Host, is_own};
+use crate::http::origin::{Place, is_own};
 use crate::http::problem::Problem;
 use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
 use axum::extract::FromRequestParts;
@@ -18,7 +18,7 @@ const REMOTE_HEADERS: [&str; 2] = ["origin", "user-agent"];
 
 /// What a request says of where it comes from.
 pub(crate) struct Handshake {
-    host: Host,
+    place: Place,
     address: Option<IpAddr>,
     headers: HeaderMap,
 }
@@ -54,7 +54,7 @@ impl FromRequestParts<App> for Handshake {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
         let address = tidings_serve::Caller::of(parts).and_then(|caller| caller.address);
-        Ok(Self { host: Host::of(parts), address, headers: parts.headers.clone() })
+        Ok(Self { place: Place::of(parts), address, headers: parts.headers.clone() })
     }
 }
 
@@ -65,7 +65,7 @@ impl Handshake {
         let origin = self.headers.get(header::ORIGIN);
         let is_own = match origin.map(|origin| origin.to_str().unwrap_or_default()) {
             None => false,
-            Some(origin) if is_own(app, &self.host, origin) => true,
+            Some(origin) if is_own(app, &self.place, origin) => true,
             Some(origin) if app.allowed_origins.allows(origin, None) => false,
             Some(_) => return Err(NotAdmitted::Origin),
         };
@@ -83,11 +83,11 @@ impl Handshake {
 
     /// The person of the session cookie: only for a page of ours (S01, S02). Pages of other sites say who they are by a
     /// token, never by the cookie that the browser sends along.
+    ///
+    /// A cookie whose session has ended makes nobody: a token may follow in the connect command. Where none does, the
+    /// connection ends with 3501, and our page asks who is signed in.
     async fn identify(&self, app: &App) -> Result<Option<Identity>, Problem> {
         let Some(token) = session_token(app, &self.headers) else { return Ok(None) };
-        match app.chat.session(&token).await? {
-            Some(signed_in) => Ok(Some(app.chat.identity(&signed_in))),
-            None => Err(Problem::unauthorized()),
-        }
+        Ok(app.chat.session(&token).await?.map(|signed_in| app.chat.identity(&signed_in)))
     }
 }

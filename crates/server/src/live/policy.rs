@@ -108,7 +108,7 @@ impl Application for LivePolicy {
         data: Option<&'a Payload>,
     ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
         if !is_person(client) {
-            return ready(Err(Error::METHOD_NOT_FOUND.into())).boxed();
+            return ready(Err(Error::NOT_AVAILABLE.into())).boxed();
         }
         let answer = self.chat.rpc(client, method, data);
         if method != "post" {

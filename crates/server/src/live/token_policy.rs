@@ -1,12 +1,13 @@
 //! What may be done with a client token: by the users of an application that publishes from its own backend. The chat's
-//! channels are closed to them.
+//! channels are closed to them, and those that begin with `$` open by the backend's word alone.
 
 use crate::limits::{HISTORY_SIZE, HISTORY_TTL};
-use crate::tokens::{Claims, TokenError, Tokens};
+use crate::tokens::{Claims, Given, TokenError, Tokens};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tidings_chat::Chat;
 use tidings_hub::{
     Accepted, ChannelName, ChannelOptions, Expiry, Grant, Identity, JoinLeave, Peer, Policy, PublishGrant, Refusal,
@@ -17,15 +18,20 @@ use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequ
 /// The policy for connections with a client token.
 pub(crate) struct TokenPolicy {
     tokens: Arc<Tokens>,
+    /// Whether a token without a user connects.
+    anonymous: bool,
     /// How every channel of theirs works.
     options: Arc<ChannelOptions>,
 }
 
 /// The context of a connection that came with a client token.
-struct TokenUser;
+struct TokenUser {
+    /// What the token had the server subscribe it to, in their order.
+    given: Box<[ChannelName]>,
+}
 
 impl TokenPolicy {
-    pub(crate) fn new(tokens: Arc<Tokens>) -> Self {
+    pub(crate) fn new(tokens: Arc<Tokens>, anonymous: bool) -> Self {
         let options = ChannelOptions {
             history: Source::memory(HISTORY_SIZE, HISTORY_TTL),
             recovery: true,
@@ -33,65 +39,101 @@ impl TokenPolicy {
             join_leave: JoinLeave::OnRequest,
             ..ChannelOptions::default()
         };
-        Self { tokens, options: Arc::new(options) }
+        Self { tokens, anonymous, options: Arc::new(options) }
     }
 
-    fn accept_token(&self, token: &str) -> Result<Accepted, Refusal> {
-        let claims = self.tokens.check(token).map_err(|error| match error {
-            TokenError::Expired => Refusal::Error(Error::TOKEN_EXPIRED),
-            TokenError::Invalid => Refusal::Disconnect(Disconnect::INVALID_TOKEN),
-        })?;
-        if claims.channel.is_some() {
-            // A subscription token is no connection token.
-            return Err(Disconnect::INVALID_TOKEN.into());
+    /// What a connection token says; a subscription token is none.
+    fn check_connection(&self, token: &str) -> Result<Claims, Refusal> {
+        match self.tokens.check(token) {
+            Ok(claims) if claims.channel.is_none() => Ok(claims),
+            Ok(_) | Err(TokenError::Invalid) => Err(Disconnect::INVALID_TOKEN.into()),
+            Err(TokenError::Expired) => Err(Error::TOKEN_EXPIRED.into()),
         }
-        let expiry = time_left(&claims)?.map(Expiry::Refreshable);
-        let channels = claims.channels.iter().filter_map(|name| ChannelName::parse(name).ok());
-        let subscriptions = channels.filter(|channel| !Chat::owns(channel)).map(|channel| (channel, Grant::default()));
+    }
+
+    fn accept(&self, token: &str) -> Result<Accepted, Refusal> {
+        let claims = self.check_connection(token)?;
+        if claims.user.is_empty() && !self.anonymous {
+            return Err(Disconnect::PERMISSION_DENIED.into());
+        }
+        let subscriptions: Vec<_> = given(claims.channels).collect();
+        let names = subscriptions.iter().map(|(channel, _)| channel.clone()).collect();
+        let context = Some(Arc::new(TokenUser { given: names }) as _);
         Ok(Accepted {
-            subscriptions: subscriptions.collect(),
-            identity: Identity { user: claims.sub, tag: None, info: claims.info, context: Some(Arc::new(TokenUser)) },
-            expiry,
+            subscriptions,
+            identity: Identity { user: claims.user, tag: None, info: claims.info, context },
+            expiry: claims.lasts.map(Expiry::Refreshable),
             data: None,
         })
     }
 
-    /// Checks a subscription token; how long the subscription lasts.
+    fn extend(&self, client: &Peer, token: &str) -> Result<Option<Expiry>, Refusal> {
+        let Some(user) = client.context::<TokenUser>() else { return Err(Error::NOT_AVAILABLE.into()) };
+        let claims = self.check_connection(token)?;
+        if claims.user != client.user() {
+            return Err(Disconnect::INVALID_TOKEN.into());
+        }
+        // Rights that changed take effect by connecting anew: what was taken away ends at once.
+        if !given(claims.channels).map(|(channel, _)| channel).eq(user.given.iter().cloned()) {
+            return Err(Disconnect::INSUFFICIENT_STATE.into());
+        }
+        Ok(claims.lasts.map(Expiry::Refreshable))
+    }
+
+    /// What a subscription token for this client and channel says. One without a channel opens none.
     fn check_subscription(&self, client: &Peer, channel: &ChannelName, token: &str) -> Result<Claims, Refusal> {
         let claims = self.tokens.check(token).map_err(|error| match error {
             TokenError::Expired => Error::TOKEN_EXPIRED,
             TokenError::Invalid => Error::PERMISSION_DENIED,
         })?;
-        if claims.channel.as_deref() != Some(channel.as_str()) || claims.sub != client.user() {
-            return Err(Disconnect::INVALID_TOKEN.into());
+        match &claims.channel {
+            None => Err(Error::PERMISSION_DENIED.into()),
+            Some(name) if name == channel.as_str() && claims.user == client.user() => Ok(claims),
+            Some(_) => Err(Disconnect::INVALID_TOKEN.into()),
         }
-        Ok(claims)
     }
 
     fn grant(&self, client: &Peer, channel: &ChannelName, request: &SubscribeRequest) -> Result<Grant, Refusal> {
-        may_use(client, channel)?;
+        may_enter(client, channel)?;
         if request.token.is_empty() {
-            return Ok(Grant::default());
+            return if is_private(channel) { Err(Error::PERMISSION_DENIED.into()) } else { Ok(Grant::default()) };
         }
         let claims = self.check_subscription(client, channel, &request.token)?;
-        let expires_in = time_left(&claims)?;
-        Ok(Grant { info: claims.info, expires_in, data: None })
+        Ok(Grant { info: claims.info, expires_in: claims.lasts, ..Grant::default() })
     }
 
-    fn extend(&self, client: &Peer, token: &str) -> Result<Option<Expiry>, Refusal> {
-        if client.context::<TokenUser>().is_none() {
-            return Err(Error::NOT_AVAILABLE.into());
+    fn extend_subscription(
+        &self,
+        client: &Peer,
+        channel: &ChannelName,
+        token: &str,
+    ) -> Result<Option<Duration>, Refusal> {
+        may_enter(client, channel)?;
+        match self.check_subscription(client, channel, token) {
+            Ok(claims) => Ok(claims.lasts),
+            // Whoever had a good token and comes with a bad one is not to be trusted with the rest.
+            Err(Refusal::Error(error)) if error == Error::PERMISSION_DENIED => Err(Disconnect::INVALID_TOKEN.into()),
+            Err(refusal) => Err(refusal),
         }
-        let renewed = self.accept_token(token)?;
-        if renewed.identity.user != client.user() {
-            return Err(Disconnect::INVALID_TOKEN.into());
-        }
-        Ok(renewed.expiry)
     }
 }
 
-/// Whoever came with a token gets every channel but the chat's.
-fn may_use(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
+/// The channels of a connection token that it can give: the chat's are not the application's to give.
+fn given(channels: BTreeMap<String, Given>) -> impl Iterator<Item = (ChannelName, Grant)> {
+    channels.into_iter().filter_map(|(name, Given { info, data })| {
+        let channel = ChannelName::parse(&name).ok().filter(|channel| !Chat::owns(channel))?;
+        Some((channel, Grant { info, data, ..Grant::default() }))
+    })
+}
+
+/// Whether a channel is open to those alone whom the backend lets in, by a subscription token or by naming it in the
+/// connection token.
+fn is_private(channel: &ChannelName) -> bool {
+    channel.as_str().starts_with('$')
+}
+
+/// Whoever came with a token may ask for every channel but the chat's.
+fn may_enter(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
     if client.context::<TokenUser>().is_some() && !Chat::owns(channel) {
         Ok(())
     } else {
@@ -99,9 +141,18 @@ fn may_use(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
     }
 }
 
+/// Publishing, history and presence: of a private channel only for those who are subscribed to it.
+fn may_use(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
+    may_enter(client, channel)?;
+    if is_private(channel) && !client.is_subscribed(channel) {
+        return Err(Error::PERMISSION_DENIED.into());
+    }
+    Ok(())
+}
+
 impl Policy for TokenPolicy {
     fn connect<'a>(&'a self, _: &'a Peer, request: &'a ConnectRequest) -> BoxFuture<'a, Result<Accepted, Refusal>> {
-        ready(self.accept_token(&request.token)).boxed()
+        ready(self.accept(&request.token)).boxed()
     }
 
     fn subscribe<'a>(
@@ -140,21 +191,10 @@ impl Policy for TokenPolicy {
         channel: &'a ChannelName,
         token: &'a str,
     ) -> BoxFuture<'a, Result<Option<Duration>, Refusal>> {
-        let claims = may_use(client, channel).and_then(|()| self.check_subscription(client, channel, token));
-        ready(claims.and_then(|claims| time_left(&claims))).boxed()
+        ready(self.extend_subscription(client, channel, token)).boxed()
     }
 
     fn options(&self, _: &ChannelName) -> Arc<ChannelOptions> {
         self.options.clone()
-    }
-}
-
-/// How long the token's connection or subscription lasts; `None`: for ever. Error 109 when that is over.
-fn time_left(claims: &Claims) -> Result<Option<Duration>, Refusal> {
-    let Some(at) = claims.expires() else { return Ok(None) };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    match at.checked_sub(now) {
-        Some(left) if left > 0 => Ok(Some(Duration::from_secs(left))),
-        _ => Err(Error::TOKEN_EXPIRED.into()),
     }
 }

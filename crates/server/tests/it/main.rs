@@ -8,3 +8,4 @@ mod answers;
 mod exchange;
 mod server;
 mod story;
+mod tokens;

@@ -55,6 +55,14 @@ impl Server {
         std::fs::read_to_string(self.folder.path().join("data/api-key")).unwrap().trim().to_owned()
     }
 
+    pub(crate) fn token_secret(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("data/token-secret")).unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn socket_url(&self) -> String {
+        format!("ws://{}/connection/websocket", self.address)
+    }
+
     /// A client token, as `tidings token` prints it.
     pub(crate) fn token(&self, user: &str) -> String {
         let said = program(&self.folder).args(["token", "--user", user, "--data-dir", "data"]).output().unwrap();

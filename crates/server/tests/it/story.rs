@@ -412,9 +412,9 @@ async fn operations(story: &mut Story) {
     let monitor = Person::stranger();
     story.ask(NOUN, "alive", monitor.get("/healthz")).await;
     story.ask(NOUN, "ready", monitor.get("/readyz")).await;
-    story.ask(NOUN, "metrics, for a host that is not this machine's", monitor.get("/metrics")).await;
-    let here = Question::new(Method::GET, "/metrics").header("host", "127.0.0.1");
-    story.ask(NOUN, "metrics, from this machine itself", here).await;
+    story.ask(NOUN, "metrics, without the key", monitor.get("/metrics")).await;
+    let key = story.server.api_key();
+    story.ask(NOUN, "metrics, with the key", monitor.get("/metrics").header("x-api-key", &key)).await;
     let browser = |path: &str| monitor.get(path).with("accept", "text/html");
     story.ask("pages", "the page", browser("/")).await;
     story.ask("pages", "an address that does not exist", browser("/nothing")).await;

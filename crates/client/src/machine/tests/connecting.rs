@@ -213,6 +213,40 @@ fn a_connection_that_expires_is_refreshed_in_time_and_temporary_failures_are_ret
 }
 
 #[test]
+fn a_token_that_is_too_old_for_the_refresh_is_replaced_over_a_new_connection() {
+    let refreshing = |has_provider: bool| {
+        let mut world = World::with(|settings| settings.has_provider = has_provider);
+        world.accept_with(json!({"client": "c", "version": "v", "expires": true, "ttl": 60}));
+        world.pass(60 * SECOND);
+        world
+    };
+    let refused = |world: &mut World| {
+        world.give_token(TokenFor::Connection, Ok("old".to_owned()));
+        world.refuse_last("refresh", 109, false);
+    };
+    let closed = |world: &mut World| {
+        world.give_token(TokenFor::Connection, Ok("old".to_owned()));
+        world.closed(3005);
+    };
+    for end in [&refused as &dyn Fn(&mut World), &closed] {
+        let mut world = refreshing(true);
+        end(&mut world);
+        world.pass(SECOND);
+        world.give_token(TokenFor::Connection, Ok("fresh".to_owned()));
+        world.accept();
+        assert_eq!(world.last_sent("connect")["connect"]["token"], "fresh");
+    }
+    // With nobody to ask, the first token is tried again, and the server's answer to it is final.
+    let mut world = refreshing(false);
+    world.closed(3005);
+    world.pass(SECOND);
+    world.machine.handle_opened(world.now);
+    world.run();
+    world.refuse_last("connect", 109, false);
+    assert!(world.is_disconnected(109));
+}
+
+#[test]
 fn a_temporary_connect_error_is_retried_and_any_other_is_final() {
     for (code, temporary) in [(100, true), (103, false)] {
         let mut world = World::new();

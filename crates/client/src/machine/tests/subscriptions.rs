@@ -121,6 +121,31 @@ fn an_expired_subscription_token_is_replaced_and_a_subscription_is_refreshed_in_
 }
 
 #[test]
+fn a_token_that_is_too_old_for_the_sub_refresh_is_replaced_by_subscribing_again() {
+    let wanted = TokenFor::Subscription("news".to_owned());
+    let settings =
+        SubscriptionSettings { token: "one".to_owned(), has_provider: true, ..SubscriptionSettings::default() };
+    let push = |world: &mut World| {
+        world.receive(&json!({"push": {"channel": "news", "unsubscribe": {"code": 2501, "reason": "r"}}}));
+    };
+    let refuse = |world: &mut World| world.refuse_last("sub_refresh", 109, false);
+    for end in [&push as &dyn Fn(&mut World), &refuse] {
+        let mut world = World::subscribed(settings.clone(), json!({"expires": true, "ttl": 20}));
+        world.pass(20 * SECOND);
+        world.give_token(wanted.clone(), Ok("old".to_owned()));
+        end(&mut world);
+        world.pass(SECOND);
+        world.give_token(wanted.clone(), Ok("fresh".to_owned()));
+        assert_eq!(world.last_sent("subscribe")["subscribe"]["token"], "fresh");
+        world.reply_to_last("subscribe", json!({"expires": true, "ttl": 600}));
+        // What stayed unanswered is not asked again.
+        world.pass(60 * SECOND);
+        assert_eq!(world.tokens_wanted.len(), 2);
+        assert!(!world.told.iter().any(|event| event.contains("unsubscribed")), "{:?}", world.told);
+    }
+}
+
+#[test]
 fn unsubscribe_pushes_from_2500_on_resubscribe_and_lower_ones_are_final() {
     let push = |code: u32| json!({"push": {"channel": "news", "unsubscribe": {"code": code, "reason": "r"}}});
     let mut world = World::subscribed(recoverable(), stream(5));

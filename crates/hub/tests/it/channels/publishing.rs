@@ -76,3 +76,21 @@ async fn an_ephemeral_publication_passes_through_and_moves_nothing() {
     let ana = world.connect("ana");
     assert_eq!(texts(world.resume(ana, "room:1", start.offset, &start.epoch).publications), ["one", "two"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_knows_what_a_client_is_subscribed_to() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let publishes = |world: &mut World| {
+        let id = world.ask(ana, r#""publish":{"channel":"own:a","data":1}"#);
+        world.answer(ana, id).map(|_| ())
+    };
+    assert_eq!(publishes(&mut world), Err(Error::PERMISSION_DENIED));
+    world.subscribe(ana, "own:ab");
+    assert_eq!(publishes(&mut world), Err(Error::PERMISSION_DENIED));
+    world.subscribe(ana, "own:a");
+    assert_eq!(publishes(&mut world), Ok(()));
+    let id = world.ask(ana, r#""unsubscribe":{"channel":"own:a"}"#);
+    world.answer(ana, id).unwrap();
+    assert_eq!(publishes(&mut world), Err(Error::PERMISSION_DENIED));
+}

@@ -184,7 +184,15 @@ impl Policy for Rules {
         channel: &'a ChannelName,
         _: &'a Payload,
     ) -> BoxFuture<'a, Result<PublishGrant, Refusal>> {
-        async move { self.allows(client, channel).map(|()| PublishGrant::default()) }.boxed()
+        async move {
+            self.allows(client, channel)?;
+            // In these, only who is in them may speak.
+            if channel.namespace() == Some("own") && !client.is_subscribed(channel) {
+                return Err(Error::PERMISSION_DENIED.into());
+            }
+            Ok(PublishGrant::default())
+        }
+        .boxed()
     }
 
     fn presence<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
