@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = ["
     CREATE TABLE people (
         id BLOB PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -92,6 +92,15 @@ const STEPS: [&str; 1] = ["
         time INTEGER NOT NULL,
         PRIMARY KEY (room, number)
     ) STRICT, WITHOUT ROWID;
+    ", "
+    -- Which run of a program wrote last, and how many transactions there were; see `mark`. No mark until the first start
+    -- of a version that knows this table.
+    CREATE TABLE mark (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        mark TEXT,
+        commits INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO mark (one, mark, commits) VALUES (1, NULL, 0);
     "];
 
 /// What became of the schema.
