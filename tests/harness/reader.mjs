@@ -9,6 +9,9 @@ export class Reader {
   /** How often it was told that it could not resume, and paged instead. */
   paged = 0;
   resumed = 0;
+  /** How often the room's stream was another one, so that nothing that was shown before counts. */
+  renewed = 0;
+  #epoch;
   #early = [];
   #catchingUp = Promise.resolve();
   #behind = 0;
@@ -28,6 +31,12 @@ export class Reader {
         this.resumed += 1;
         return;
       }
+      const { epoch } = answer.streamPosition;
+      if (this.#epoch !== undefined && this.#epoch !== epoch) {
+        this.renewed += 1;
+        this.shown = [];
+      }
+      this.#epoch = epoch;
       this.#behind += 1;
       this.#catchingUp = this.#catchingUp.then(() => this.#page(answer.streamPosition.offset)).finally(() => {
         this.#behind -= 1;

@@ -111,6 +111,11 @@ export class Server {
     return this.#child.pid;
   }
 
+  /** Its process, for a test that waits until it ends by itself. */
+  get child() {
+    return this.#child;
+  }
+
   get output() {
     return this.stdout + this.stderr;
   }
@@ -172,6 +177,11 @@ export class Server {
   /** A subcommand on this server's data directory, such as `cli('token', '--user', 'ana')`. */
   cli(...args) {
     return run(TIDINGS, [...args, ...this.#common()], { env: this.#options.env });
+  }
+
+  /** The same, with something on its standard input. */
+  cliWithInput(input, ...args) {
+    return run(TIDINGS, [...args, ...this.#common()], { env: this.#options.env, input });
   }
 
   /** A subcommand that keeps running, such as `tail`; end it with `.kill()`. */

@@ -1,12 +1,14 @@
 // Starting and stopping the program: what it prints, what it refuses and how it ends.
 
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { Left, VERSIONS } from '../harness/fixtures.mjs';
 import { Frames } from '../harness/frames.mjs';
 import { Person, request } from '../harness/http.mjs';
 import { Server, TIDINGS, run, running, temporaryFolder } from '../harness/server.mjs';
@@ -187,4 +189,69 @@ test('a client that never reads and never closes delays the end by no more than 
   assert.ok(Date.now() - began < 9_500, `${Date.now() - began} ms`);
   stubborn.socket.terminate();
   hanging.destroy();
+});
+
+test('a database that was emptied is not a new one beside the secrets of a server', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill().catch(() => {}));
+  await Person.setUp(server);
+  await server.stop();
+  const database = join(server.dataDir, 'tidings.db');
+  for (const left of [readdirSync(server.dataDir), ['tidings.db', 'api-key', 'token-secret']]) {
+    for (const name of readdirSync(server.dataDir)) if (!left.includes(name)) rmSync(join(server.dataDir, name));
+    writeFileSync(database, '');
+    const said = await refuses(['--listen', '127.0.0.1:0', '--data-dir', server.dataDir]);
+    assert.ok(said.includes(database), said);
+    assert.match(said, /tidings restore/);
+    assert.equal(statSync(database).size, 0);
+  }
+});
+
+test('a first start that is killed before it has made a database is no reason to refuse the next', async (t) => {
+  const server = new Server({ dataDir: temporaryFolder() });
+  writeFileSync(join(server.dataDir, 'tidings.db'), '', { mode: 0o600 });
+  await server.start();
+  t.after(() => server.kill());
+  await server.setupCode();
+});
+
+test('secrets and a database that others may read are warned about at the start (S66)', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill());
+  assert.doesNotMatch(server.stderr, /others on this machine/);
+  await server.stop();
+  for (const file of ['api-key', 'token-secret', 'tidings.db']) chmodSync(join(server.dataDir, file), 0o640);
+  await server.start();
+  for (const file of ['api-key', 'token-secret', 'tidings.db']) {
+    await until(`a warning about ${file}`, () => new RegExp(`others on this machine.*${file}`).test(server.stderr));
+  }
+});
+
+test('a program that does not hold the data folder neither migrates nor replaces the database', async (t) => {
+  const [version] = VERSIONS;
+  const dataDir = new Left(version).dataDir();
+  const schema = () => execFileSync('sqlite3', [join(dataDir, 'tidings.db'), 'PRAGMA user_version']).toString().trim();
+  // Another server, of the version before.
+  const holder = spawn('flock', ['-x', join(dataDir, 'tidings.lock'), 'cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  t.after(() => holder.kill('SIGKILL'));
+  holder.stdin.write('held\n');
+  await once(holder.stdout, 'data');
+  assert.equal(schema(), '1');
+
+  const backup = join(temporaryFolder(), 'backup');
+  const common = ['--data-dir', dataDir];
+  const said = (...args) => run(TIDINGS, [...args, ...common], { input: 'correct horse battery 2\n' });
+  assert.equal((await said('backup', backup)).code, 0, 'a backup changes nothing');
+  await Promise.all([
+    [['serve', '--listen', '127.0.0.1:0'], /another server is using/],
+    [['user', 'list'], /use the same version/],
+    [['user', 'password', 'ana@example.org'], /use the same version/],
+    [['restore', backup, '--replace'], /stop the server first/],
+    [['restore', '--in-place'], /stop the server first/],
+  ].map(async ([args, word]) => {
+    const { code, stderr } = await said(...args);
+    assert.equal(code, 1, args.join(' '));
+    assert.match(stderr, word);
+  }));
+  assert.equal(schema(), '1');
 });

@@ -13,6 +13,7 @@ use crate::{
     model::{Clock, Code},
     rates::Limiters,
     store::{Change, ChangeError, Store, StoreError},
+    supervision::Failures,
     writer::Writer,
 };
 
@@ -36,6 +37,7 @@ pub(crate) struct Parts {
     pub(crate) is_set_up: AtomicBool,
     /// Held until the chat is closed.
     pub(crate) lock: Mutex<Option<File>>,
+    pub(crate) failures: Failures,
 }
 
 impl Chat {

@@ -1,29 +1,85 @@
 //! What the operator does on the command line, in the database itself.
 
-use std::sync::Arc;
+use std::{fs::File, path::PathBuf, sync::Arc};
+
+use tokio::task::spawn_blocking;
 
 use crate::{
     changes::{NoSuchPerson, SetPassword},
     hashing::Hasher,
     model::{Clock, Credentials, Email, NewPassword, Person},
-    open::Options,
-    store::{ChangeError, OpenError, Store, StoreError, Submission, submit},
+    open::{Options, hold, lock},
+    store::{
+        ChangeError, OpenError, Store, StoreError, Submission,
+        sqlite::{
+            Opener,
+            archive::{ArchiveError, Contents, Restored},
+        },
+        submit,
+    },
 };
 
 /// The operator's desk: what the command line does with the accounts, whether or not a server is running on them.
 pub struct Desk {
     store: Arc<dyn Store>,
     clock: Clock,
+    /// Held while no server does.
+    _lock: Option<File>,
 }
 
 impl Desk {
-    /// Opens the database that a server with these options uses; makes none.
+    /// Opens the database that a server with these options uses; makes none. While no server is running, nobody else can
+    /// open it until this is dropped.
     ///
     /// # Errors
-    /// When there is none, or it cannot be opened.
+    /// When there is none, or it cannot be opened, or the running server is of another version.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let store = options.database.open_existing(&options.data_dir).await?;
-        Ok(Self { store, clock: options.clock })
+        let (lock, opener) = match lock(&options.data_dir) {
+            Ok(lock) => (Some(lock), Opener::Holder),
+            Err(OpenError::InUse(_)) => (None, Opener::Guest),
+            Err(error) => return Err(error),
+        };
+        let store = options.database.open(&options.data_dir, opener).await?;
+        Ok(Self { store, clock: options.clock, _lock: lock })
+    }
+
+    /// Writes all of the chat, as it is at one moment, into a new file. A running server goes on.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn back_up(options: Options, to: PathBuf) -> Result<Contents, ArchiveError> {
+        let work = move || options.database.back_up(&options.data_dir, &to);
+        spawn_blocking(work).await.unwrap_or(Err(ArchiveError::Stopping))
+    }
+
+    /// Puts a backup in the place of the database, which is kept under another name if it may be replaced, or else is the
+    /// reason for an error. Clients that were connected before read their rooms anew.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`]; also while a server is running.
+    pub async fn restore(options: Options, from: PathBuf, replace: bool) -> Result<Restored, ArchiveError> {
+        let lock = hold_for_archive(&options).await?;
+        let work = move || {
+            let restored = options.database.restore(&options.data_dir, &from, replace, options.clock.now());
+            drop(lock);
+            restored
+        };
+        spawn_blocking(work).await.unwrap_or(Err(ArchiveError::Stopping))
+    }
+
+    /// Says that the data that lies in its place is older than what clients have seen, which cannot always be noticed.
+    /// Clients that were connected before read their rooms anew.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`]; also while a server is running.
+    pub async fn restore_in_place(options: Options) -> Result<(), ArchiveError> {
+        let lock = hold_for_archive(&options).await?;
+        let work = move || {
+            let restored = options.database.restore_in_place(&options.data_dir);
+            drop(lock);
+            restored
+        };
+        spawn_blocking(work).await.unwrap_or(Err(ArchiveError::Stopping))
     }
 
     /// Everybody with an account, by name.
@@ -51,4 +107,9 @@ impl Desk {
             Err(ChangeError::Store(error)) => Err(error),
         }
     }
+}
+
+async fn hold_for_archive(options: &Options) -> Result<File, ArchiveError> {
+    let held = hold(&options.data_dir).await;
+    held.map_err(|source| ArchiveError::Open { path: options.data_dir.clone(), source })
 }

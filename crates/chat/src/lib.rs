@@ -15,7 +15,8 @@
 //!           model                                 values and their rules
 //! ```
 //!
-//! Each line imports from those below it alone. `limits` has every number; `hashing`, `rates` and `blocking` are tools.
+//! Each line imports from those below it alone. `limits` has every number; `hashing`, `rates`, `blocking`, `supervision` and
+//! `ownership` are tools.
 //!
 //! ```no_run
 //! # use std::{net::IpAddr, sync::Arc};
@@ -50,6 +51,7 @@ pub mod limits;
 mod messages;
 mod model;
 mod open;
+mod ownership;
 mod people;
 mod policy;
 mod rates;
@@ -57,6 +59,7 @@ mod rooms;
 mod rpc;
 mod sessions;
 mod store;
+mod supervision;
 mod typing;
 mod writer;
 
@@ -75,5 +78,12 @@ pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
 pub use rooms::{CreateRoomError, ManageError, MembershipError};
 pub use sessions::{EndSessionError, SignInError};
-pub use store::{OpenError, StoreError, database::Database, sqlite::SqliteOptions};
+pub use store::{
+    OpenError, StoreError,
+    database::Database,
+    sqlite::{
+        SqliteOptions,
+        archive::{ArchiveError, Contents, Restored},
+    },
+};
 pub use typing::TypingError;

@@ -75,6 +75,19 @@ pub const READERS_MAX: usize = 8;
 pub const READS_WAITING_MAX: usize = 20_000;
 /// How long a connection waits for another process (the command line) that holds the database.
 pub const DATABASE_BUSY: Duration = Duration::from_secs(5);
+/// How long a program waits for another one to let go of the data directory: the command line holds it for as long as a
+/// password takes to hash, and a server that is being restarted until it has closed its database.
+pub const DATA_DIR_BUSY: Duration = Duration::from_secs(3);
+/// Room kept on the disk for what takes rights away (signing out, removing somebody, a new password), in bytes: two logs of
+/// the size at which SQLite begins anew, so hundreds of such changes on a disk that is full.
+pub const RESERVE_BYTES: u64 = 8 << 20;
+/// What is given back of it at a time, in bytes: other programs on the same disk may take it before we do.
+pub const RESERVE_PIECE_BYTES: u64 = 1 << 20;
+/// How often commits that failed are tried again, and a database at rest is looked for on the disk.
+pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two lines in the log that say that writes fail: a full disk fails thousands a second, and the log may lie
+/// on the same disk.
+pub const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 // How often
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
     announce::Announcer,
@@ -16,15 +16,19 @@ use crate::{
     chat::{Chat, Parts},
     hashing::Hasher,
     history::RoomHistory,
-    limits::{Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
+    limits::{DATA_DIR_BUSY, Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
     model::{Clock, Code},
+    ownership::give_to_the_owner_of,
     rates::Limiters,
-    store::{OpenError, Store, StoreError, database::Database},
+    store::{OpenError, Store, StoreError, database::Database, sqlite::Opener},
+    supervision::{Failures, spawn_again},
     writer::Writer,
 };
 
 /// Held by the one server that uses the data directory.
 const LOCK_FILE: &str = "tidings.lock";
+/// Between two tries to hold it.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How the chat is opened.
 #[derive(Debug, Clone)]
@@ -37,6 +41,9 @@ pub struct Options {
     pub rates: Rates,
     /// Which database it is, and how that is opened.
     pub database: Database,
+    /// Whether an empty database file may be one that was just made. Not when other files say that a server has been at work
+    /// here: then it was emptied.
+    pub may_be_new: bool,
     /// How often sessions that ended in another process, or expired, are looked for; see [`SESSION_SWEEP_INTERVAL`].
     pub sweep_interval: Duration,
 }
@@ -49,6 +56,7 @@ impl Options {
             clock,
             rates: Rates::default(),
             database: Database::default(),
+            may_be_new: true,
             sweep_interval: SESSION_SWEEP_INTERVAL,
         }
     }
@@ -60,17 +68,18 @@ impl Chat {
     /// # Errors
     /// When another server uses the data directory, or the database cannot be opened.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let data_dir = options.data_dir.clone();
         // Before the database is opened, which may migrate it: that is not for a server that may not have it.
-        let lock = spawn_blocking(move || lock(&data_dir)).await.unwrap_or(Err(OpenError::Stopping))?;
-        let store = options.database.open(&options.data_dir).await?;
+        let lock = hold(&options.data_dir).await?;
+        let opener = Opener::Server { may_be_new: options.may_be_new };
+        let store = options.database.open(&options.data_dir, opener).await?;
         Ok(Self::start(store, options, lock))
     }
 
     fn start(store: Arc<dyn Store>, options: Options, lock: File) -> Self {
         let Options { clock, rates, sweep_interval, .. } = options;
         let announcer = Arc::new(Announcer::default());
-        let writer = Writer::start(store.clone(), announcer.clone(), clock.clone());
+        let failures = Failures::new();
+        let writer = Writer::start(store.clone(), announcer.clone(), clock.clone(), &failures);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let parts = Arc::new(Parts {
             room_options: Arc::new(RoomHistory::room_options(store.clone())),
@@ -84,18 +93,34 @@ impl Chat {
             set_up_code: Code::fresh(),
             is_set_up: AtomicBool::new(false),
             lock: Mutex::new(Some(lock)),
+            failures,
         });
-        tokio::spawn(sweep(Arc::downgrade(&parts), sweep_interval));
+        let swept = Arc::downgrade(&parts);
+        spawn_again("the sweep of sessions", sweep_interval, move || sweep(swept.clone(), sweep_interval));
         Self(parts)
     }
 
-    /// Whether the chat can do its work: the store answers and the writer takes writes. For readiness probes.
+    /// Whether the chat can do its work: the store answers, its commits go through, and the writer takes writes. For
+    /// readiness probes.
     ///
     /// # Errors
     /// What stands in the way.
     pub async fn check(&self) -> Result<(), StoreError> {
+        if let Some(why) = self.0.failures.now() {
+            return Err(StoreError::Failed(why));
+        }
+        self.0.store.check()?;
         self.0.store.is_set_up().await?;
         if self.0.writer.is_open() { Ok(()) } else { Err(StoreError::Closed) }
+    }
+
+    /// Answers when the chat cannot go on, with the reason, and never before: a part that cannot be begun again has ended,
+    /// or the database is gone. The program should end and be started again.
+    pub async fn failed(&self) -> String {
+        tokio::select! {
+            why = self.0.failures.first() => why,
+            why = self.0.store.failed() => why,
+        }
     }
 
     /// How many writes wait for the writer, for metrics; at [`WRITES_WAITING_MAX`](crate::limits::WRITES_WAITING_MAX)
@@ -113,11 +138,27 @@ impl Chat {
     }
 }
 
-/// Holds the data directory for this server.
-fn lock(data_dir: &Path) -> Result<File, OpenError> {
+/// Holds the data directory for this program, as soon as no other does.
+///
+/// # Errors
+/// [`OpenError::InUse`] when another still does after [`DATA_DIR_BUSY`].
+pub(crate) async fn hold(data_dir: &Path) -> Result<File, OpenError> {
+    let deadline = Instant::now() + DATA_DIR_BUSY;
+    loop {
+        let data_dir = data_dir.to_owned();
+        match spawn_blocking(move || lock(&data_dir)).await.unwrap_or(Err(OpenError::Stopping)) {
+            Err(OpenError::InUse(_)) if Instant::now() < deadline => tokio::time::sleep(LOCK_PAUSE).await,
+            other => return other,
+        }
+    }
+}
+
+/// Holds the data directory if no other program does.
+pub(crate) fn lock(data_dir: &Path) -> Result<File, OpenError> {
     let path = data_dir.join(LOCK_FILE);
     let failed = |source| OpenError::Files { path: path.clone(), source };
     let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    give_to_the_owner_of(data_dir, &path);
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.into())),
@@ -141,6 +182,7 @@ async fn sweep(parts: Weak<Parts>, interval: Duration) {
             }
         }
         expiry_in -= 1;
+        parts.store.look_after();
         let now = parts.clock.now();
         // Each look reaches back over the last ones: another process takes the time when it begins to write and commits
         // later, so an end may come to light after a look that was made after its time. Ending a session twice does

@@ -108,8 +108,9 @@ impl Chat {
         let now = self.0.clock.now();
         let Some(who) = self.0.store.session(digest(token), now).await? else { return Ok(None) };
         if now.since(who.session.last_seen) >= SESSION_TOUCH_INTERVAL {
-            // That somebody was here may be forgotten when the writer has more important things to do.
-            self.0.writer.write(TouchSession { session: who.session.id }).await.ok();
+            // Nobody waits for a commit to read a page, and that somebody was here may be forgotten when the writer has more
+            // important things to do.
+            self.0.writer.write_later(TouchSession { session: who.session.id });
         }
         Ok(Some(who))
     }

@@ -6,13 +6,17 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::Instant,
+};
 
 use crate::{
     announce::Announcer,
-    limits::{WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
+    limits::{COMPLAINT_INTERVAL, WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
     model::Clock,
     store::{Batch, Change, ChangeError, Store, StoreError, Submission, submit},
+    supervision::Failures,
 };
 
 /// The way to the writer. Cheap to clone; the writer ends with the last clone, or when it is closed.
@@ -24,12 +28,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(store: Arc<dyn Store>, announcer: Arc<Announcer>, clock: Clock) -> Self {
+    pub(crate) fn start(store: Arc<dyn Store>, announcer: Arc<Announcer>, clock: Clock, failures: &Failures) -> Self {
         let (inbox, waiting) = mpsc::channel(WRITES_WAITING_MAX);
         let closing = Arc::new(Notify::new());
         let (alive, ended) = watch::channel(());
         let stop = closing.clone();
-        tokio::spawn(async move {
+        failures.spawn("the writer of the chat", async move {
             run(store, announcer, clock, waiting, stop).await;
             drop(alive);
         });
@@ -44,6 +48,11 @@ impl Writer {
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
         outcome.await.map(|applied| applied.answer)
+    }
+
+    /// Has the change made and announced, some time; nobody waits for it. It may be forgotten when too much is waiting.
+    pub(crate) fn write_later(&self, change: impl Change) {
+        self.inbox.try_send(submit(change).0).ok();
     }
 
     /// How many writes wait to be taken up.
@@ -72,6 +81,7 @@ async fn run(
     closing: Arc<Notify>,
 ) {
     let mut waiting = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
+    let mut complaint = Complaint::default();
     loop {
         if waiting.is_empty() {
             tokio::select! {
@@ -85,23 +95,42 @@ async fn run(
         let mut batch: Batch = waiting.drain(..together(&waiting)).collect();
         sort_by_room(&mut batch);
         match store.apply(batch, clock.now()).await {
-            Ok(batch) => tell(batch, &announcer).await,
-            Err(error) => tracing::error!(%error, "the store took no writes; their senders were told"),
+            Ok(batch) => tell(batch, &announcer, &mut complaint).await,
+            Err(error) => complaint.make(&error, 1),
+        }
+    }
+}
+
+/// What the log is told of writes that failed: once a batch at most, and not of every batch.
+#[derive(Default)]
+struct Complaint {
+    made: Option<Instant>,
+    writes: usize,
+}
+
+impl Complaint {
+    fn make(&mut self, error: &StoreError, writes: usize) {
+        self.writes += writes;
+        if self.made.is_none_or(|made| made.elapsed() >= COMPLAINT_INTERVAL) {
+            tracing::error!(%error, writes = self.writes, "writes failed; their senders were told");
+            *self = Self { made: Some(Instant::now()), writes: 0 };
         }
     }
 }
 
 /// Announces what was committed, and answers.
-async fn tell(batch: Batch, announcer: &Announcer) {
-    let mut failure = None;
+async fn tell(batch: Batch, announcer: &Announcer, complaint: &mut Complaint) {
+    let (mut failure, mut failures) = (None, 0);
     for mut change in batch {
         announcer.announce(change.take_announcements()).await;
-        failure = change.failure().cloned().or(failure);
+        if let Some(error) = change.failure() {
+            failures += 1;
+            failure = Some(error.clone());
+        }
         change.answer();
     }
-    // Once a batch: a full disk fails thousands of writes a second.
     if let Some(error) = failure {
-        tracing::error!(%error, "writes failed; their senders were told");
+        complaint.make(&error, failures);
     }
 }
 

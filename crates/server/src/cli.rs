@@ -5,6 +5,7 @@
 
 use crate::config::{DataDirSettings, Settings, Sources};
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// A chat you host yourself and a real-time server for your applications, in one program.
 ///
@@ -31,6 +32,10 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// Look after the people of the chat.
     User(UserArgs),
+    /// Write everything that the chat knows into one new file; the server may be running.
+    Backup(BackupArgs),
+    /// Put a backup in the place of the database; the server must be stopped.
+    Restore(RestoreArgs),
     /// Print the configuration in effect, with secrets redacted.
     Config(Box<Sources<Settings>>),
     /// Measure this machine with a server and many clients on the loopback interface.
@@ -96,6 +101,35 @@ pub(crate) struct TailArgs {
     /// End after this many publications
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub(crate) common: Sources<DataDirSettings>,
+
+    /// The new file; an existing one is not overwritten
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "what", required = true, multiple = false, args = ["file", "in_place"])]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) common: Sources<DataDirSettings>,
+
+    /// A file that `tidings backup` wrote, or a plain copy of a tidings.db
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Take the place of the database that is there, which is kept under another name
+    #[arg(long, requires = "file")]
+    pub(crate) replace: bool,
+
+    /// Copy nothing: the data folder itself was put back, by a snapshot of the disk or file by file
+    #[arg(long)]
+    pub(crate) in_place: bool,
 }
 
 #[derive(Debug, Args)]

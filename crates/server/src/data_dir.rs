@@ -1,14 +1,16 @@
 //! The data folder: everything that a server keeps is in it, and only its owner may look into it (S66).
 //!
-//! The database and its lock (`tidings.db`, `tidings.lock`) are the chat's; the secrets (`api-key`, `token-secret`) are made
+//! The database, what belongs to it and its lock (`tidings.db`, `tidings.mark`, `reserve`, `tidings.lock`) are the chat's; the
+//! secrets (`api-key`, `token-secret`) are made
 //! by `secrets`. The folder itself is made here and nowhere else.
 
 use anyhow::{Context, ensure};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 pub(crate) const API_KEY: &str = "api-key";
 pub(crate) const TOKEN_SECRET: &str = "token-secret";
+const DATABASE: &str = "tidings.db";
 
 /// A data folder, which need not be there yet.
 #[derive(Debug, Clone)]
@@ -32,6 +34,20 @@ impl DataDir {
     pub(crate) fn ensure_there(&self) -> anyhow::Result<()> {
         ensure!(self.0.is_dir(), "there is no data folder {self}; say with --data-dir where the server keeps its data");
         Ok(())
+    }
+
+    /// Warns of files that others than their owner may read or write: the secrets speak for the whole server, and the
+    /// database has everybody's messages (S66).
+    pub(crate) fn warn_of_lax_modes(&self) {
+        for file in [API_KEY, TOKEN_SECRET, DATABASE] {
+            let path = self.file(file);
+            if let Ok(metadata) = path.metadata()
+                && metadata.mode() & 0o077 > 0
+            {
+                let mode = format!("{:o}", metadata.mode() & 0o777);
+                tracing::warn!(path = %path.display(), mode, "others on this machine may read or change this file; chmod 600 it");
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -24,6 +24,16 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
+    /// Whether the folder has one already, so that a server has been at work there.
+    ///
+    /// Fails as [`load_or_make`](Self::load_or_make) would: what is wrong with them is said before a database is opened.
+    pub(crate) fn were_made(data_dir: &DataDir) -> anyhow::Result<bool> {
+        for secret in [&API_KEY, &TOKEN_SECRET] {
+            secret.find(data_dir)?;
+        }
+        Ok([&API_KEY, &TOKEN_SECRET].iter().any(|secret| data_dir.file(secret.file).exists()))
+    }
+
     /// The server's, from a folder that is there: those that are missing are made.
     pub(crate) fn load_or_make(data_dir: &DataDir) -> anyhow::Result<Self> {
         let load = |secret: &Secret| match secret.find(data_dir)? {

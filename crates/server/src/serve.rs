@@ -1,6 +1,6 @@
 //! `tidings serve`: puts the parts together, starts, and drains at the end.
 //!
-//! The order is the story: secrets, chat, hub, routes, listen, say so; then a signal; then readiness off, sockets closed
+//! The order is the story: chat, secrets, hub, routes, listen, say so; then a signal; then readiness off, sockets closed
 //! with the protocol's "shutdown" code, requests finished, waiting writes finished.
 
 use crate::app::{App, Shared};
@@ -37,6 +37,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         failed = handle.wait() => failed.context("the server stopped by itself"),
         // Without it nothing that was lost would ever be noticed.
         ended = &mut upkeep => Err(anyhow::anyhow!("the hub's upkeep ended: {ended:?}")),
+        why = app.chat.failed() => Err(anyhow::anyhow!("the chat cannot go on: {why}")),
     };
     tokio::select! {
         () = drain(&app, &handle) => {}
@@ -49,13 +50,16 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 /// Opens the data folder and wires chat, hub and policy.
 pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
     config.data_dir.make()?;
-    let secrets = Secrets::load_or_make(&config.data_dir)?;
     let mut options = tidings_chat::Options::new(config.data_dir.path(), clock());
+    // The secrets are made after the database, so that beside them an empty one is never a new one.
+    options.may_be_new = !Secrets::were_made(&config.data_dir)?;
     if !config.settings.rate_limits {
         tracing::warn!("rate limits are off: whoever has an account can overload this server");
         options.rates = Rates::unlimited();
     }
     let chat = Chat::open(options).await.with_context(|| format!("cannot open the data folder {}", config.data_dir))?;
+    let secrets = Secrets::load_or_make(&config.data_dir)?;
+    config.data_dir.warn_of_lax_modes();
     let tokens = Arc::new(Tokens::new(&secrets.token_secret, config.token_parties()));
     let metrics = Arc::new(Metrics::new());
     let tokens = TokenPolicy::new(tokens, config.settings.anonymous_tokens);

@@ -64,6 +64,11 @@ impl Change for RenewInvite {
         Some(self.room)
     }
 
+    // The code that was good before is dead.
+    fn is_urgent(&self) -> bool {
+        true
+    }
+
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         may_manage(tables, self.person, self.room)?;
         Ok(Applied::quietly(make_invite(tables, self.person, self.room, &self.code, now)?))
@@ -84,6 +89,11 @@ impl Change for RevokeInvite {
 
     fn room(&self) -> Option<RoomId> {
         Some(self.room)
+    }
+
+    // The code that was good before is dead.
+    fn is_urgent(&self) -> bool {
+        true
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {

@@ -36,6 +36,11 @@ impl Change for OpenSession {
         true
     }
 
+    // It gives a right; that it may end an old session is by the way.
+    fn is_urgent(&self) -> bool {
+        false
+    }
+
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         if tables.password(self.person)?.as_ref() != Some(&self.checked) {
             return Err(Refused(PasswordChanged));

@@ -26,6 +26,11 @@ pub(crate) trait Change: Sized + Send + 'static {
         false
     }
 
+    /// Whether it must go through even when the disk is full, by the room that is kept for it: what takes rights away.
+    fn is_urgent(&self) -> bool {
+        self.revokes()
+    }
+
     /// Reads and writes the tables. It may be called more than once, when the transaction around it was taken back; so it
     /// has no effect but through the tables.
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self>;
@@ -109,6 +114,7 @@ pub(crate) type Batch = Vec<Box<dyn Submission>>;
 pub(crate) trait Submission: Send {
     fn room(&self) -> Option<RoomId>;
     fn revokes(&self) -> bool;
+    fn is_urgent(&self) -> bool;
     /// Applies the change and remembers what became of it, in the place of what became of it before.
     fn apply(&mut self, tables: &mut dyn Tables, now: Time) -> Result<(), NotApplied>;
     /// The transaction around it failed: that is what became of it.
@@ -149,6 +155,10 @@ impl<C: Change> Submission for Submitted<C> {
 
     fn revokes(&self) -> bool {
         self.change.revokes()
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.change.is_urgent()
     }
 
     fn apply(&mut self, tables: &mut dyn Tables, now: Time) -> Result<(), NotApplied> {

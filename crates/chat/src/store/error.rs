@@ -32,6 +32,7 @@ impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Busy => Self::Busy,
+            PoolError::Closed => Self::Closed,
             PoolError::Unfinished => Self::Failed(error.to_string()),
         }
     }
@@ -59,9 +60,35 @@ pub enum OpenError {
         /// Ours.
         known: u32,
     },
+    /// An older version has written it, which is running now.
+    #[error(
+        "the database has version {found}, and this program {ours}, but the server that is running now has not brought it \
+         there; use the same version as the server"
+    )]
+    Older {
+        /// The database's version.
+        found: u32,
+        /// Ours.
+        ours: u32,
+    },
     /// It is a database, but not ours.
     #[error("the database was made by another program")]
     Foreign,
+    /// The database is gone, or has nothing in it, and other files say that there was one.
+    #[error(
+        "{0} is missing or empty, but there was a database here; put a backup in its place with 'tidings restore', or, to \
+         begin anew, move the other files of this folder away"
+    )]
+    Emptied(PathBuf),
+    /// The database is older than the log that lies beside it: opened together, they would be a mixture.
+    #[error(
+        "{0} is an older copy, and the log beside it ({0}-wal) belongs to a newer one; put the copy in its place with \
+         'tidings restore --replace COPY'"
+    )]
+    OldBesideLog(PathBuf),
+    /// The database is not the one that the running server has opened.
+    #[error("the database is not the one that the running server has opened; restart the server")]
+    NotTheServers,
     /// It is no database, or a broken one, or the disk failed.
     #[error("{name} cannot be opened as a database")]
     Database {

@@ -16,7 +16,7 @@ pub(crate) mod memory;
 pub(crate) mod sqlite;
 mod tables;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, pending};
 
 pub(crate) use change::{
     Announcements, Applied, Batch, Change, ChangeError, ChangeResult, NotApplied, Submission, submit,
@@ -41,6 +41,18 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// [`StoreError::Closed`]; what was in the batch is dropped, and whoever waits for it learns the same. Every other
     /// error is that of a single change, and stands in it.
     fn apply(&self, batch: Batch, now: Time) -> BoxFuture<'_, Result<Batch, StoreError>>;
+
+    /// Whether commits go through, as far as is known, and why not.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    /// Asked every second or so: looks whether commits that failed go through again, and whether the database is still
+    /// there.
+    fn look_after(&self) {}
+    /// Answers when the store cannot go on, with the reason; not before, and not when it is closed.
+    fn failed(&self) -> BoxFuture<'_, String> {
+        Box::pin(pending())
+    }
 
     /// Lets go of the database, after the last batch; what comes later is answered with [`StoreError::Closed`].
     fn close(&self) -> BoxFuture<'_, ()>;

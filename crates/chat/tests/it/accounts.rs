@@ -13,6 +13,8 @@ use tidings_chat::{
     },
 };
 
+use tokio::time::timeout;
+
 use crate::world::{HOME, PASSWORD, Somebody, World, account_form, email, options, set_up_form, somebody};
 
 async fn sign_in(world: &World, email: &str, password: &str) -> Result<Somebody, SignInError> {
@@ -283,13 +285,27 @@ async fn s22_an_expired_session_loses_its_socket() {
 }
 
 #[tokio::test]
-async fn s23_people_see_their_sessions_and_when_each_was_used() {
+async fn a_session_is_used_without_waiting_for_a_commit() {
     let world = World::new().await;
     let (ana, ..) = world.set_up().await;
+    world.later(Duration::from_secs(3600));
+    let other = rusqlite::Connection::open(world.dir.path().join("tidings.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let asked = timeout(Duration::from_secs(2), world.signed_in(&ana)).await;
+    assert!(asked.expect("no commit is waited for").is_some());
+    other.execute_batch("ROLLBACK").unwrap();
+}
+
+#[tokio::test]
+async fn s23_people_see_their_sessions_and_when_each_was_used() {
+    let world = World::new().await;
+    let (ana, general, _) = world.set_up().await;
     world.later(Duration::from_secs(3600));
     let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
     world.later(Duration::from_secs(3600));
     world.signed_in(&ana).await.unwrap();
+    // Nobody waits until a use is written down; what is written later comes after it.
+    world.say(&ana, general.id, "hello").await;
     let sessions = world.chat.sessions(ana.id).await.unwrap();
     let first = world.signed_in(&ana).await.unwrap().session;
     let second = world.signed_in(&phone).await.unwrap().session.id;

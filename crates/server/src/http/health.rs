@@ -9,19 +9,21 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, SocketAddr};
+use tidings_chat::StoreError;
 
 /// 200 while the process lives.
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// 200 when the database answers and the server is not draining; 503 otherwise.
+/// 200 when the database answers, its commits go through and the server is not draining; 503 with a word otherwise.
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     if !app.readiness.is_ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
     match app.chat.check().await {
         Ok(()) => "ready\n".into_response(),
+        Err(StoreError::Full) => (StatusCode::SERVICE_UNAVAILABLE, "commits fail: the disk is full\n").into_response(),
         Err(error) => {
             tracing::error!(%error, "not ready: the database does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()

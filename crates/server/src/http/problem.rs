@@ -113,8 +113,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy | StoreError::Closed => Self::busy(),
+            // Said in the log by the writer, and not for every post.
             StoreError::Full => {
-                tracing::error!(%error, "a request failed");
                 let detail = "The server's disk is full. Nothing was lost; tell the one who runs it.";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
             }

@@ -1,12 +1,14 @@
 //! The SQLite schema and its versions. A version, once released, is never edited: a change is a new one at the end.
 
+use std::cmp::Ordering;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Marks a database file as ours ("Tdng").
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = ["
     CREATE TABLE people (
         id BLOB PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -92,6 +94,15 @@ const STEPS: [&str; 1] = ["
         time INTEGER NOT NULL,
         PRIMARY KEY (room, number)
     ) STRICT, WITHOUT ROWID;
+    ", "
+    -- Which run of a program wrote last, and how many transactions there were; see `mark`. No mark until the first start
+    -- of a version that knows this table.
+    CREATE TABLE mark (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        mark TEXT,
+        commits INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO mark (one, mark, commits) VALUES (1, NULL, 0);
     "];
 
 /// What became of the schema.
@@ -99,6 +110,8 @@ const STEPS: [&str; 1] = ["
 pub(super) enum Schema {
     /// It is the newest that we know.
     Newest,
+    /// It has yet to be migrated.
+    Older { found: u32 },
     /// A newer program has written the database; nothing was changed.
     Newer { found: u32 },
     /// Another program has; nothing was changed.
@@ -110,26 +123,43 @@ pub(super) fn newest() -> u32 {
     u32::try_from(STEPS.len()).expect("there are few versions")
 }
 
+/// What schema the database has.
+pub(super) fn look(db: &Connection) -> rusqlite::Result<Schema> {
+    let version: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION_ID && (tables > 0 || version > 0) {
+        return Ok(Schema::Foreign);
+    }
+    Ok(match version.cmp(&newest()) {
+        Ordering::Less => Schema::Older { found: version },
+        Ordering::Equal => Schema::Newest,
+        Ordering::Greater => Schema::Newer { found: version },
+    })
+}
+
 /// Brings the database to the newest version, each step in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Schema> {
     loop {
         // The version is read under the write lock: another process may be migrating at the same time.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let version: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        let tables: u32 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if application != APPLICATION_ID && (tables > 0 || version > 0) {
-            return Ok(Schema::Foreign);
-        }
-        if version > newest() {
-            return Ok(Schema::Newer { found: version });
-        }
-        let Some(step) = STEPS.get(version as usize) else { return Ok(Schema::Newest) };
-        transaction.execute_batch(step)?;
+        let version = match look(&transaction)? {
+            Schema::Older { found } => found,
+            other => return Ok(other),
+        };
+        transaction.execute_batch(STEPS[version as usize])?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", version + 1)?;
         transaction.commit()?;
     }
+}
+
+/// Makes a database of an earlier version.
+#[cfg(test)]
+pub(super) fn migrate_to(connection: &Connection, version: usize) {
+    STEPS[..version].iter().for_each(|step| connection.execute_batch(step).unwrap());
+    connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    connection.pragma_update(None, "user_version", u32::try_from(version).unwrap()).unwrap();
 }
 
 #[cfg(test)]

@@ -4,27 +4,38 @@
 //! Write-ahead log with `synchronous=FULL`: a commit is synced to the disk before it is answered. The file is readable by
 //! its owner alone.
 
+pub(crate) mod archive;
+mod commit;
+mod mark;
 mod migrations;
 mod reads;
+mod reserve;
 mod tables;
 mod values;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
-use futures_util::future::BoxFuture;
-use rusqlite::{Connection, TransactionBehavior};
+use futures_util::future::{BoxFuture, pending};
+use rusqlite::{Connection, OpenFlags};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::spawn_blocking,
 };
 
-use self::{migrations::Schema, tables::SqliteTables, values::store_error};
-use super::{Batch, NotApplied, OpenError, Read, Store, StoreError, Submission};
+use self::{
+    commit::{Committer, Job, State, Work},
+    mark::{Keeper, MarkError},
+    migrations::Schema,
+    reserve::Reserve,
+    values::store_error,
+};
+use super::{Batch, OpenError, Read, Store, StoreError};
 use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
@@ -35,7 +46,9 @@ use crate::{
 };
 
 /// The database's name inside the data directory.
-const FILE: &str = "tidings.db";
+pub(super) const FILE: &str = "tidings.db";
+/// Between two looks at a server that is starting.
+const GUEST_PAUSE: Duration = Duration::from_millis(50);
 /// Prepared statements kept by each connection: more than we have.
 const STATEMENTS_MAX: usize = 96;
 
@@ -43,7 +56,9 @@ const STATEMENTS_MAX: usize = 96;
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     jobs: mpsc::Sender<Job>,
-    readers: Arc<Mutex<Vec<Connection>>>,
+    state: watch::Receiver<State>,
+    /// Connections that nobody reads with just now; `None` when the store is closed.
+    readers: Arc<Mutex<Option<Vec<Connection>>>>,
     pool: BlockingPool,
 }
 
@@ -54,61 +69,60 @@ pub struct SqliteOptions {
     pub pages_max: Option<u32>,
 }
 
-enum Job {
-    Apply(Work),
-    /// Close the database and say so.
-    Close(oneshot::Sender<()>),
-}
-
-struct Work {
-    batch: Batch,
-    now: Time,
-    done: oneshot::Sender<Batch>,
+/// What a program that opens the database is, as far as the data directory is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opener {
+    /// The server. It holds the data directory, and makes a database where there is none; where there must have been one,
+    /// it does not.
+    Server { may_be_new: bool },
+    /// The command line, which holds the data directory while no server does; makes no database.
+    Holder,
+    /// The command line beside a server, which holds the data directory; makes and migrates nothing.
+    Guest,
 }
 
 impl Sqlite {
-    /// Opens the database in this directory, making it if need be, and brings its schema up to date.
+    /// Opens the database in this directory; who holds the directory also brings its schema up to date.
     ///
     /// # Errors
     /// When the file cannot be used, or the database is not one of ours, or newer than we are.
-    pub(crate) async fn open(data_dir: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        Self::open_prepared(data_dir, options, make_file).await
-    }
-
-    /// Opens the database that is in this directory already; for programs that must not make one by mistake.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open), and when there is none.
-    pub(crate) async fn open_existing(data_dir: &Path, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let must_exist = |path: &Path| fs::metadata(path).map(drop);
-        Self::open_prepared(data_dir, options, must_exist).await
-    }
-
-    async fn open_prepared(
-        data_dir: &Path,
-        options: &SqliteOptions,
-        prepare: fn(&Path) -> std::io::Result<()>,
-    ) -> Result<Self, OpenError> {
-        let (path, options) = (data_dir.join(FILE), options.clone());
+    pub(crate) async fn open(data_dir: &Path, options: &SqliteOptions, opener: Opener) -> Result<Self, OpenError> {
+        let (data_dir, options) = (data_dir.to_owned(), options.clone());
         // Opening reads, syncs and may migrate: not for a thread that others wait for.
-        let opening = spawn_blocking(move || {
-            prepare(&path).map_err(|source| OpenError::Files { path: path.clone(), source })?;
-            Self::open_file(path, &options)
-        });
+        let opening = spawn_blocking(move || Self::open_now(&data_dir, &options, opener));
         opening.await.unwrap_or(Err(OpenError::Stopping))
     }
 
-    fn open_file(path: PathBuf, options: &SqliteOptions) -> Result<Self, OpenError> {
-        let writer = connect_writer(&path, options)?;
+    fn open_now(data_dir: &Path, options: &SqliteOptions, opener: Opener) -> Result<Self, OpenError> {
+        let path = data_dir.join(FILE);
+        find_file(data_dir, opener).map_err(|error| match error {
+            Some(source) => OpenError::Files { path: path.clone(), source },
+            None => OpenError::Emptied(path.clone()),
+        })?;
+        let (writer, keeper) = match opener {
+            Opener::Server { .. } | Opener::Holder => hold_by_the_reserve(data_dir, options)?,
+            Opener::Guest => visit(data_dir, DATABASE_BUSY)?,
+        };
         let readers = thread::available_parallelism().map_or(1, usize::from).clamp(2, READERS_MAX);
         let connections = (0..readers).map(|_| connect_reader(&path)).collect::<Result<Vec<_>, _>>()?;
+        let reserve = match opener {
+            Opener::Server { .. } => Reserve::at(data_dir),
+            Opener::Holder | Opener::Guest => Reserve::of_the_server(data_dir),
+        };
+        let failing = reserve.is_open().then_some(StoreError::Full);
+        let (told, state) = watch::channel(State { failing, lost: None });
+        let committer = Committer::new(writer, keeper, reserve, told);
         let (jobs, inbox) = mpsc::channel(1);
         thread::Builder::new()
             .name("tidings-store".into())
-            .spawn(move || write(writer, inbox))
+            .spawn(move || committer.run(inbox))
             .map_err(|source| OpenError::Files { path, source })?;
         let pool = BlockingPool::new(readers, READS_WAITING_MAX);
-        Ok(Self { jobs, readers: Arc::new(Mutex::new(connections)), pool })
+        Ok(Self { jobs, state, readers: Arc::new(Mutex::new(Some(connections))), pool })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     fn read<T: Send + 'static>(
@@ -140,11 +154,40 @@ impl Store for Sqlite {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            // The readers first: the last connection to close brings the log into the database and removes it.
-            self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            // The readers first, those on loan too: the last connection to close brings the log into the database and
+            // removes it, and that must be the writer's.
+            self.readers.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.pool.close().await;
             let (done, closed) = oneshot::channel();
             if self.jobs.send(Job::Close(done)).await.is_ok() {
                 closed.await.ok();
+            }
+        })
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let state = self.state.borrow();
+        match (&state.lost, &state.failing) {
+            _ if self.jobs.is_closed() => Err(StoreError::Closed),
+            (Some(why), _) => Err(StoreError::Failed(why.clone())),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn look_after(&self) {
+        // While batches wait, each of them is a look too.
+        self.jobs.try_send(Job::LookAfter).ok();
+    }
+
+    fn failed(&self) -> BoxFuture<'_, String> {
+        let mut state = self.state.clone();
+        Box::pin(async move {
+            let lost = state.wait_for(|state| state.lost.is_some()).await.map(|state| state.lost.clone());
+            match lost {
+                Ok(why) => why.unwrap_or_default(),
+                Err(_) if self.is_closed() => pending().await,
+                Err(_) => "the thread that writes the database ended".to_owned(),
             }
         })
     }
@@ -218,87 +261,106 @@ impl Store for Sqlite {
     }
 }
 
-/// A connection of one read. It goes back to the others even from a read that panics.
+/// A connection of one read. It goes back to the others even from a read that panics, unless they are closed.
 struct PooledConnection {
     connection: Option<Connection>,
-    others: Arc<Mutex<Vec<Connection>>>,
+    others: Arc<Mutex<Option<Vec<Connection>>>>,
 }
 
 impl PooledConnection {
-    fn from(others: Arc<Mutex<Vec<Connection>>>) -> Self {
-        let connection = others.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    fn from(others: Arc<Mutex<Option<Vec<Connection>>>>) -> Self {
+        let connection = others.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(Vec::pop);
         Self { connection, others }
     }
 }
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        self.others.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
-    }
-}
-
-/// The writer's thread; it ends when the store is closed or dropped.
-fn write(mut db: Connection, mut inbox: mpsc::Receiver<Job>) {
-    while let Some(job) = inbox.blocking_recv() {
-        match job {
-            Job::Apply(Work { mut batch, now, done }) => {
-                apply(&mut db, &mut batch, now);
-                // Whoever asked may have gone; the changes are made all the same.
-                done.send(batch).ok();
-            }
-            Job::Close(done) => {
-                drop(db);
-                done.send(()).ok();
-                return;
-            }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(others) = others.as_mut() {
+            others.extend(self.connection.take());
         }
     }
-}
-
-/// Group commit: syncing the disk costs the same for one change and for hundreds, so all that wait share one
-/// transaction. One that the database cannot take (too large for what is left of the disk) may end it for all; then each
-/// gets a transaction of its own, so that only those fail that would have failed alone.
-fn apply(db: &mut Connection, batch: &mut [Box<dyn Submission>], now: Time) {
-    let Err(error) = apply_together(db, batch, now) else { return };
-    match batch {
-        [one] => one.fail(error),
-        _ => batch.chunks_mut(1).for_each(|one| apply(db, one, now)),
-    }
-}
-
-fn apply_together(db: &mut Connection, batch: &mut [Box<dyn Submission>], now: Time) -> Result<(), StoreError> {
-    let mut transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
-    for change in batch {
-        // A change that is refused halfway leaves nothing behind and does not disturb the others: its savepoint alone is
-        // taken back, and with it the numbers it took, so that the room has no gap (G3).
-        let mut savepoint = transaction.savepoint().map_err(store_error)?;
-        if let Err(not_applied) = change.apply(&mut SqliteTables(&savepoint), now) {
-            if let NotApplied::Failed(error) = not_applied
-                && savepoint.is_autocommit()
-            {
-                // SQLite has taken the whole transaction back, with what was applied before.
-                return Err(error);
-            }
-            savepoint.rollback().map_err(store_error)?;
-        }
-        savepoint.commit().map_err(store_error)?;
-    }
-    transaction.commit().map_err(store_error)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
+    // Not making one: who may, has made the file.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(DATABASE_BUSY)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)
 }
 
+/// Opens the database for who holds the data directory: migrates, and begins a new run; see [`mark`].
+fn hold(
+    data_dir: &Path,
+    options: &SqliteOptions,
+    renew: Option<mark::Reason>,
+) -> Result<(Connection, Keeper), OpenError> {
+    let path = data_dir.join(FILE);
+    if mark::is_older_than_its_log(data_dir) {
+        return Err(OpenError::OldBesideLog(path));
+    }
+    let mut writer = connect_writer(&path, options)?;
+    let keeper = Keeper::start(data_dir, &mut writer, renew).map_err(|error| unmarked(data_dir, error))?;
+    Ok((writer, keeper))
+}
+
+/// As [`hold`]; on a full disk by the room that is kept, since who cannot start cannot take rights away either.
+fn hold_by_the_reserve(data_dir: &Path, options: &SqliteOptions) -> Result<(Connection, Keeper), OpenError> {
+    let mut reserve = Reserve::of_the_server(data_dir);
+    loop {
+        match hold(data_dir, options, None) {
+            Err(error) if is_full(&error) && reserve.give() => {}
+            other => return other,
+        }
+    }
+}
+
+fn is_full(error: &OpenError) -> bool {
+    match error {
+        OpenError::Files { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+        OpenError::Database { source, .. } => {
+            source.downcast_ref().is_some_and(|error| values::kind(error) == Some(StoreError::Full))
+        }
+        _ => false,
+    }
+}
+
+/// Opens the database beside the server that holds the data directory.
+fn visit(data_dir: &Path, patience: Duration) -> Result<(Connection, Keeper), OpenError> {
+    let path = data_dir.join(FILE);
+    // A server that is starting has yet to migrate, and to say which database it has.
+    let deadline = Instant::now() + patience;
+    loop {
+        let writer = open_writer(&path).map_err(broken)?;
+        let refused = match migrations::look(&writer).map_err(broken)? {
+            Schema::Newest => match Keeper::join(data_dir, &writer).map_err(|error| unmarked(data_dir, error))? {
+                Some(keeper) => return Ok((writer, keeper)),
+                None => OpenError::NotTheServers,
+            },
+            Schema::Older { found } => OpenError::Older { found, ours: migrations::newest() },
+            other => return Err(refusal(&other)),
+        };
+        if Instant::now() > deadline {
+            return Err(refused);
+        }
+        thread::sleep(GUEST_PAUSE);
+    }
+}
+
+fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
 fn connect_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let prepared = || {
-        let mut connection = connect(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let mut connection = open_writer(path)?;
         let schema = migrations::migrate(&mut connection)?;
         if let Some(pages_max) = options.pages_max {
             connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
@@ -307,8 +369,23 @@ fn connect_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, Op
     };
     match prepared().map_err(broken)? {
         (connection, Schema::Newest) => Ok(connection),
-        (_, Schema::Newer { found }) => Err(OpenError::Newer { found, known: migrations::newest() }),
-        (_, Schema::Foreign) => Err(OpenError::Foreign),
+        (_, other) => Err(refusal(&other)),
+    }
+}
+
+/// Why a database with this schema is not opened.
+fn refusal(schema: &Schema) -> OpenError {
+    match *schema {
+        Schema::Newer { found } => OpenError::Newer { found, known: migrations::newest() },
+        Schema::Older { found } => OpenError::Older { found, ours: migrations::newest() },
+        Schema::Foreign | Schema::Newest => OpenError::Foreign,
+    }
+}
+
+fn unmarked(data_dir: &Path, error: MarkError) -> OpenError {
+    match error {
+        MarkError::Files(source) => OpenError::Files { path: data_dir.join(mark::MARK_FILE), source },
+        MarkError::Database(error) => broken(error),
     }
 }
 
@@ -325,11 +402,28 @@ fn broken(error: rusqlite::Error) -> OpenError {
     OpenError::Database { name: FILE.into(), source: Box::new(error) }
 }
 
+/// Whether there is a database to open; a server makes one. Fails without a word of the system where there was one and is
+/// no more.
+fn find_file(data_dir: &Path, opener: Opener) -> Result<(), Option<std::io::Error>> {
+    let path = data_dir.join(FILE);
+    let bytes = match fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(Some(error)),
+    };
+    match opener {
+        _ if bytes > 0 => Ok(()),
+        Opener::Server { may_be_new } if mark::is_in(data_dir) || !may_be_new && path.exists() => Err(None),
+        Opener::Server { .. } => make_file(&path).map_err(Some),
+        Opener::Holder | Opener::Guest if path.exists() => Err(None),
+        Opener::Holder | Opener::Guest => Err(Some(std::io::ErrorKind::NotFound.into())),
+    }
+}
+
 /// SQLite would make the file too, but readable by everybody; its log files take over the mode of this one.
 fn make_file(path: &Path) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.create(true).append(true);
-    #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop)
 }
@@ -338,6 +432,7 @@ fn make_file(path: &Path) -> std::io::Result<()> {
 mod tests {
     use std::{
         cell::RefCell,
+        convert::Infallible,
         sync::atomic::{AtomicBool, Ordering::Relaxed},
     };
 
@@ -346,7 +441,7 @@ mod tests {
 
     use super::*;
     use crate::store::{
-        ChangeError,
+        Applied, Change, ChangeError, ChangeResult, Submission, Tables,
         contract::{self, Fixture, World, runs_the_contract},
         submit,
     };
@@ -366,7 +461,21 @@ mod tests {
     }
 
     async fn open(data_dir: &Path) -> Result<Sqlite, OpenError> {
-        Sqlite::open(data_dir, &SqliteOptions::default()).await
+        Sqlite::open(data_dir, &SqliteOptions::default(), SERVER).await
+    }
+
+    const SERVER: Opener = Opener::Server { may_be_new: true };
+
+    /// The thread that writes, without its thread.
+    fn committer(data_dir: &Path, prepare: impl FnOnce(&mut Connection)) -> Committer {
+        make_file(&data_dir.join(FILE)).unwrap();
+        let (mut writer, keeper) = hold(data_dir, &SqliteOptions::default(), None).unwrap();
+        prepare(&mut writer);
+        Committer::new(writer, keeper, Reserve::none(), watch::Sender::new(State::default()))
+    }
+
+    fn look(data_dir: &Path) -> Connection {
+        Connection::open(data_dir.join(FILE)).unwrap()
     }
 
     runs_the_contract!(Directory::new());
@@ -378,8 +487,179 @@ mod tests {
         store.is_set_up().await.unwrap();
         store.close().await;
         assert!(matches!(store.is_set_up().await, Err(StoreError::Closed)));
-        let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-        assert_eq!(files, [FILE]);
+        let mut files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        files.sort();
+        assert_eq!(files, [reserve::RESERVE_FILE, FILE, mark::MARK_FILE], "and no log");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_is_closed_while_it_is_read_is_one_file_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(dir.path()).await.unwrap());
+        let (reading, begun) = oneshot::channel();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let reader = tokio::spawn({
+            let store = store.clone();
+            async move {
+                let read = move |_: &Connection| {
+                    reading.send(()).unwrap();
+                    wait.recv().unwrap();
+                    Ok(())
+                };
+                store.read(read).await
+            }
+        });
+        begun.await.unwrap();
+        let closing = tokio::spawn({
+            let store = store.clone();
+            async move { store.close().await }
+        });
+        while !matches!(store.is_set_up().await, Err(StoreError::Closed)) {
+            tokio::task::yield_now().await;
+        }
+        assert!(!closing.is_finished(), "it waits for the one that reads");
+        go_on.send(()).unwrap();
+        closing.await.unwrap();
+        assert_eq!(reader.await.unwrap(), Ok(()));
+        assert!(!dir.path().join("tidings.db-wal").exists());
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_meets_a_locked_database_waits_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = committer(dir.path(), |writer| writer.busy_timeout(Duration::from_millis(200)).unwrap());
+        let other = look(dir.path());
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (mut batch, outcomes): (Vec<_>, Vec<_>) = (0..50).map(|_| submit(contract::set_up("Ana"))).unzip();
+        let began = Instant::now();
+        writer.apply(&mut batch, Time::from_millis(0));
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        batch.into_iter().for_each(Submission::answer);
+        for outcome in join_all(outcomes).await {
+            assert!(matches!(outcome, Err(ChangeError::Store(StoreError::Busy))), "{outcome:?}");
+        }
+        assert!(writer.check().is_none(), "a moment, and no failure");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_panics_is_an_error_for_its_sender_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).await.unwrap();
+        let (first, made) = submit(contract::set_up("Ana"));
+        let (faulty, failed) = submit(Panics);
+        let (second, refused) = submit(contract::set_up("Ben"));
+        let batch = store.apply(vec![first, faulty, second], Time::from_millis(0)).await.unwrap();
+        batch.into_iter().for_each(Submission::answer);
+        assert!(made.await.is_ok());
+        assert!(matches!(failed.await, Err(ChangeError::Store(StoreError::Failed(_)))));
+        assert!(matches!(refused.await, Err(ChangeError::Refused(_))));
+        assert!(store.is_set_up().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_writers_thread_that_ends_is_a_failure_of_the_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).await.unwrap();
+        assert_eq!(store.check(), Ok(()));
+        let (done, gone) = oneshot::channel();
+        drop(gone);
+        // Nobody takes the batch, so it is dropped in the thread.
+        let work = Work { batch: vec![submit(PanicsWhenDropped).0], now: Time::from_millis(0), done };
+        store.jobs.send(Job::Apply(work)).await.ok().unwrap();
+        assert!(store.failed().await.contains("thread"));
+        assert_eq!(store.check(), Err(StoreError::Closed));
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_removed_or_replaced_under_a_server_takes_no_more_writes() {
+        for lose in [
+            |path: &Path| fs::remove_file(path).unwrap(),
+            |path: &Path| {
+                fs::copy(path, path.with_extension("copy")).unwrap();
+                fs::rename(path.with_extension("copy"), path).unwrap();
+            },
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = open(dir.path()).await.unwrap();
+            store.look_after();
+            assert_eq!(store.check(), Ok(()));
+            lose(&dir.path().join(FILE));
+            let (change, outcome) = submit(contract::set_up("Ana"));
+            let batch = store.apply(vec![change], Time::from_millis(0)).await.unwrap();
+            batch.into_iter().for_each(Submission::answer);
+            assert!(matches!(outcome.await, Err(ChangeError::Store(StoreError::Failed(_)))));
+            assert!(store.failed().await.contains("removed or replaced"));
+            assert!(store.check().is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_removed_while_nobody_writes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path()).await.unwrap();
+        fs::remove_file(dir.path().join(FILE)).unwrap();
+        store.look_after();
+        assert!(store.failed().await.contains("removed or replaced"));
+    }
+
+    #[tokio::test]
+    async fn an_empty_database_is_not_a_new_one_where_there_was_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        fs::write(&path, "").unwrap();
+        let expected = Opener::Server { may_be_new: false };
+        let options = SqliteOptions::default();
+        assert!(matches!(Sqlite::open(dir.path(), &options, expected).await, Err(OpenError::Emptied(_))));
+        open(dir.path()).await.unwrap().close().await;
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(open(dir.path()).await, Err(OpenError::Emptied(_))), "its mark is there");
+        fs::write(&path, "").unwrap();
+        assert!(matches!(open(dir.path()).await, Err(OpenError::Emptied(_))));
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_guest_neither_migrates_nor_makes_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let missing = Sqlite::open_now(dir.path(), &SqliteOptions::default(), Opener::Guest);
+        assert!(matches!(missing, Err(OpenError::Files { .. })));
+        assert!(!path.exists());
+        make_file(&path).unwrap();
+        let db = look(dir.path());
+        migrations::migrate_to(&db, 1);
+        drop(db);
+        assert!(matches!(visit(dir.path(), Duration::ZERO), Err(OpenError::Older { found: 1, .. })));
+        assert_eq!(migrations::look(&look(dir.path())).unwrap(), Schema::Older { found: 1 });
+    }
+
+    struct Panics;
+
+    impl Change for Panics {
+        type Answer = ();
+        type Refusal = Infallible;
+
+        fn apply(&self, _: &mut dyn Tables, _: Time) -> ChangeResult<Self> {
+            panic!("on purpose")
+        }
+    }
+
+    struct PanicsWhenDropped;
+
+    impl Change for PanicsWhenDropped {
+        type Answer = ();
+        type Refusal = Infallible;
+
+        fn apply(&self, _: &mut dyn Tables, _: Time) -> ChangeResult<Self> {
+            Ok(Applied::quietly(()))
+        }
+    }
+
+    impl Drop for PanicsWhenDropped {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
     }
 
     #[tokio::test]
@@ -397,7 +677,8 @@ mod tests {
     #[test]
     fn g1_the_writers_connection_syncs_every_commit() {
         let dir = tempfile::tempdir().unwrap();
-        let writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
+        make_file(&dir.path().join(FILE)).unwrap();
+        let (writer, _keeper) = hold(dir.path(), &SqliteOptions::default(), None).unwrap();
         let synchronous: i32 = writer.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
         let journal: String = writer.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!((synchronous, journal.as_str()), (2, "wal"));
@@ -420,17 +701,16 @@ mod tests {
     #[tokio::test]
     async fn g1_a_commit_that_fails_is_an_error_for_all_of_it_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
         let fails = Arc::new(AtomicBool::new(true));
         let hook = fails.clone();
-        writer.commit_hook(Some(move || hook.load(Relaxed))).unwrap();
+        let mut writer = committer(dir.path(), |writer| writer.commit_hook(Some(move || hook.load(Relaxed))).unwrap());
         let now = Time::from_millis(0);
         let changes = [contract::set_up("Ana"), contract::set_up("Ben")];
         let mut outcomes = async || {
             let (mut batch, outcomes): (Vec<_>, Vec<_>) = changes.clone().map(submit).into_iter().unzip();
-            apply(&mut writer, &mut batch, now);
+            writer.apply(&mut batch, now);
             batch.into_iter().for_each(Submission::answer);
-            (join_all(outcomes).await, reads::is_set_up(&writer).unwrap())
+            (join_all(outcomes).await, reads::is_set_up(&look(dir.path())).unwrap())
         };
         let (failed, is_set_up) = outcomes().await;
         let has_failed = |outcome: &Result<_, _>| matches!(outcome, Err(ChangeError::Store(StoreError::Failed(_))));
@@ -443,20 +723,22 @@ mod tests {
     }
 
     #[test]
-    fn a_post_is_five_statements_in_its_own_savepoint() {
+    fn a_post_is_five_statements_in_its_own_savepoint_and_one_counts_the_batch() {
         thread_local!(static RUN: RefCell<Vec<String>> = RefCell::default());
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
         let (set_up, post) = contract::set_up_and_first_post();
-        apply(&mut writer, &mut [submit(set_up).0], Time::from_millis(0));
         let record = |event: TraceEvent<'_>| {
             if let TraceEvent::Stmt(_, sql) = event {
                 RUN.with_borrow_mut(|run| run.extend(sql.split_whitespace().next().map(str::to_owned)));
             }
         };
-        writer.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(record)).unwrap();
-        apply(&mut writer, &mut [submit(post).0], Time::from_millis(0));
-        let around = ["BEGIN", "SAVEPOINT", "RELEASE", "COMMIT"];
+        let mut writer = committer(dir.path(), |writer| {
+            writer.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(record)).unwrap();
+        });
+        writer.apply(&mut [submit(set_up).0], Time::from_millis(0));
+        RUN.take();
+        writer.apply(&mut [submit(post).0], Time::from_millis(0));
+        let around = ["BEGIN", "SAVEPOINT", "RELEASE", "UPDATE", "COMMIT"];
         let run = RUN.take();
         assert_eq!([&run[..2], &run[7..]].concat(), around);
         assert_eq!(run[2..7], ["SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]);
@@ -476,7 +758,7 @@ mod tests {
     #[tokio::test]
     async fn a_write_that_does_not_fit_takes_nobody_along() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(dir.path(), &SqliteOptions { pages_max: Some(120) }).await.unwrap();
+        let store = Sqlite::open(dir.path(), &SqliteOptions { pages_max: Some(120) }, SERVER).await.unwrap();
         let world = World::over(Arc::new(store)).await;
         let too_large = "x".repeat(1 << 20);
         let answers = world.say_together(&["first", &too_large, "second"]).await;

@@ -2,7 +2,7 @@
 //! how SQLite's errors are the store's.
 
 use rusqlite::{
-    ErrorCode, Row, ToSql,
+    ErrorCode, Row, ToSql, ffi,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 
@@ -16,11 +16,44 @@ use crate::{
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
 pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => StoreError::Full,
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
-        _ => StoreError::Failed(error.to_string()),
+    kind(&error).unwrap_or_else(|| StoreError::Failed(error.to_string()))
+}
+
+/// What kind of an error it is, if it is none of which only the text can be told.
+pub(super) fn kind(error: &rusqlite::Error) -> Option<StoreError> {
+    match error.sqlite_error()? {
+        ffi::Error { code: ErrorCode::DiskFull, .. } => Some(StoreError::Full),
+        // No room for the index of the log.
+        ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE, .. } => Some(StoreError::Full),
+        // The last: two programs met while they opened or closed the log.
+        ffi::Error {
+            code: ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed,
+            ..
+        } => Some(StoreError::Busy),
+        _ => None,
     }
+}
+
+/// Whether a transaction failed by no fault of a change in it, so that each of them would fail alone too.
+pub(super) fn is_everybodys(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, FileLockingProtocolFailed, NotADatabase,
+        PermissionDenied, ReadOnly, SystemIoFailure,
+    };
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            DatabaseBusy
+                | DatabaseLocked
+                | FileLockingProtocolFailed
+                | SystemIoFailure
+                | DatabaseCorrupt
+                | NotADatabase
+                | CannotOpen
+                | PermissionDenied
+                | ReadOnly
+        )
+    )
 }
 
 macro_rules! id_column {
@@ -171,5 +204,22 @@ impl EventRow for EventColumns<'_> {
     /// The subject of a posted message is its author.
     fn message(&self) -> rusqlite::Result<Message> {
         message(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_busy_and_what_needs_room_is_full() {
+        let error = |code| store_error(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED, ffi::SQLITE_PROTOCOL, ffi::SQLITE_BUSY_SNAPSHOT] {
+            assert_eq!(error(code), StoreError::Busy, "{code}");
+        }
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert_eq!(error(code), StoreError::Full, "{code}");
+        }
+        assert!(matches!(error(ffi::SQLITE_IOERR_READ), StoreError::Failed(_)));
     }
 }

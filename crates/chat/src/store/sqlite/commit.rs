@@ -1,0 +1,261 @@
+//! The writer's thread: it applies batches, each in one transaction, and looks after what a commit needs: the mark file, the
+//! reserve on the disk, and the database's own file, which must still be there.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    mark::{self, Keeper},
+    reserve::Reserve,
+    tables::SqliteTables,
+    values::{is_everybodys, store_error},
+};
+use crate::{
+    limits::UPKEEP_INTERVAL,
+    model::Time,
+    store::{Batch, NotApplied, StoreError, Submission},
+};
+
+pub(super) enum Job {
+    Apply(Work),
+    /// Look whether commits that failed go through again, and whether the database is still there.
+    LookAfter,
+    /// Close the database and say so.
+    Close(oneshot::Sender<()>),
+}
+
+pub(super) struct Work {
+    pub(super) batch: Batch,
+    pub(super) now: Time,
+    pub(super) done: oneshot::Sender<Batch>,
+}
+
+/// How the writer's thread fares.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct State {
+    /// Why commits fail at present.
+    pub(super) failing: Option<StoreError>,
+    /// Why there will be no more of them.
+    pub(super) lost: Option<String>,
+}
+
+/// What the thread has.
+pub(super) struct Committer {
+    db: Connection,
+    keeper: Keeper,
+    reserve: Reserve,
+    state: watch::Sender<State>,
+    looked: Instant,
+}
+
+/// Why a transaction was taken back.
+enum Failure {
+    /// One change may be to blame: without it the others may go through.
+    Somebodys(StoreError),
+    /// The database could not, whatever was asked of it.
+    Everybodys(StoreError),
+}
+
+impl Failure {
+    fn of(error: rusqlite::Error) -> Self {
+        let is_everybodys = is_everybodys(&error);
+        match store_error(error) {
+            StoreError::Full => Self::Somebodys(StoreError::Full),
+            error if is_everybodys => Self::Everybodys(error),
+            error => Self::Somebodys(error),
+        }
+    }
+
+    fn of_change(error: StoreError) -> Self {
+        if error == StoreError::Full { Self::Somebodys(error) } else { Self::Everybodys(error) }
+    }
+}
+
+impl Committer {
+    pub(super) fn new(db: Connection, keeper: Keeper, reserve: Reserve, state: watch::Sender<State>) -> Self {
+        Self { db, keeper, reserve, state, looked: Instant::now() }
+    }
+
+    /// Why commits fail at present, if they do.
+    #[cfg(test)]
+    pub(super) fn check(&self) -> Option<StoreError> {
+        self.state.borrow().failing.clone()
+    }
+
+    /// Until the store is closed or dropped, or the database is lost.
+    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
+        while let Some(job) = inbox.blocking_recv() {
+            match job {
+                Job::Apply(Work { mut batch, now, done }) => {
+                    self.apply(&mut batch, now);
+                    // Whoever asked may have gone; the changes are made all the same.
+                    done.send(batch).ok();
+                }
+                Job::LookAfter => self.look_after(),
+                Job::Close(done) => {
+                    drop(self.db);
+                    done.send(()).ok();
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn apply(&mut self, batch: &mut [Box<dyn Submission>], now: Time) {
+        let mut changes: Vec<&mut dyn Submission> = batch.iter_mut().map(|change| &mut **change as _).collect();
+        if let Some(why) = self.lost() {
+            changes.iter_mut().for_each(|change| change.fail(StoreError::Failed(why.clone())));
+            return;
+        }
+        if self.reserve.is_open() {
+            self.look_for_room();
+        }
+        if self.reserve.is_open() {
+            changes.retain_mut(|change| {
+                let may_be_written = change.is_urgent();
+                if !may_be_written {
+                    change.fail(StoreError::Full);
+                }
+                may_be_written
+            });
+        }
+        self.apply_what_can_be(&mut changes, now);
+        let failure = batch.iter().find_map(|change| change.failure().filter(|error| **error != StoreError::Busy));
+        let all_failed = batch.iter().all(|change| change.failure().is_some());
+        let failing = if self.reserve.is_open() { Some(&StoreError::Full) } else { failure.filter(|_| all_failed) };
+        if failing.is_some() || !all_failed {
+            let failing = failing.cloned();
+            self.note(|state| state.failing = failing);
+        }
+    }
+
+    /// Group commit: syncing the disk costs the same for one change and for hundreds, so all that wait share one
+    /// transaction. One that the database cannot take (too large for what is left of the disk) may end it for all; then
+    /// each gets a transaction of its own, so that only those fail that would have failed alone. What is no change's fault
+    /// is not tried again: of a database that is locked, each would wait for the whole time again.
+    fn apply_what_can_be(&mut self, changes: &mut [&mut dyn Submission], now: Time) {
+        if changes.is_empty() {
+            return;
+        }
+        let applied = catch_unwind(AssertUnwindSafe(|| apply_together(&mut self.db, changes, now)));
+        // The transaction was taken back while the panic passed through it.
+        let applied =
+            applied.unwrap_or_else(|_| Err(Failure::Somebodys(StoreError::Failed("a change panicked".into()))));
+        match (applied, changes) {
+            (Ok(None), _) => {}
+            (Ok(Some(commits)), _) => self.keeper.committed(commits),
+            (Err(Failure::Somebodys(error)), [one]) => {
+                if error == StoreError::Full && one.is_urgent() && self.reserve.give() {
+                    tracing::warn!(
+                        "the disk is full: a piece of the reserve was given away for what takes rights away"
+                    );
+                    self.apply_what_can_be(&mut [&mut **one], now);
+                } else {
+                    one.fail(error);
+                }
+            }
+            (Err(Failure::Somebodys(_)), many) => {
+                for one in many {
+                    self.apply_what_can_be(&mut [&mut **one], now);
+                }
+            }
+            (Err(Failure::Everybodys(error)), all) => all.iter_mut().for_each(|one| one.fail(error.clone())),
+        }
+    }
+
+    /// Why nothing may be written any more: whatever went into a file that is no longer in its place would be lost with it.
+    fn lost(&mut self) -> Option<String> {
+        if let Some(why) = self.state.borrow().lost.clone() {
+            return Some(why);
+        }
+        match self.keeper.is_in_place() {
+            Ok(false) => {
+                let rescued = self.keeper.rescue(&self.db);
+                let rescued = match rescued {
+                    Ok(path) => format!("what was in it is now in {}, for 'tidings restore'", path.display()),
+                    Err(error) => format!("what was in it could not be saved: {error}"),
+                };
+                let why =
+                    format!("the database's file was removed or replaced while the server was running; {rescued}");
+                self.note(|state| state.lost = Some(why.clone()));
+                Some(why)
+            }
+            // What cannot be looked at (no descriptors, a network drive that hangs) is not gone.
+            Ok(true) | Err(_) => None,
+        }
+    }
+
+    fn look_after(&mut self) {
+        if self.lost().is_none() {
+            self.reserve.look();
+            self.look_for_room();
+        }
+    }
+
+    /// Now and then, when commits fail: whether they would go through.
+    fn look_for_room(&mut self) {
+        if self.state.borrow().failing.is_none() && !self.reserve.is_open() || self.looked.elapsed() < UPKEEP_INTERVAL {
+            return;
+        }
+        self.looked = Instant::now();
+        if self.reserve.refill() && self.reserve.has_room() {
+            match touch(&mut self.db) {
+                Ok(commits) => {
+                    self.keeper.committed(commits);
+                    tracing::info!("commits go through again");
+                    self.note(|state| state.failing = None);
+                }
+                Err(error) => {
+                    let error = store_error(error);
+                    self.note(|state| state.failing = Some(error));
+                }
+            }
+        }
+    }
+
+    fn note(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_if_modified(|state| {
+            let before = state.clone();
+            change(state);
+            *state != before
+        });
+    }
+}
+
+/// Applies the changes in one transaction. Answers its number; `None` when nothing was written.
+fn apply_together(db: &mut Connection, changes: &mut [&mut dyn Submission], now: Time) -> Result<Option<u64>, Failure> {
+    let mut transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Failure::of)?;
+    let before = transaction.total_changes();
+    for change in changes {
+        // A change that is refused halfway leaves nothing behind and does not disturb the others: its savepoint alone is
+        // taken back, and with it the numbers it took, so that the room has no gap (G3).
+        let mut savepoint = transaction.savepoint().map_err(Failure::of)?;
+        if let Err(not_applied) = change.apply(&mut SqliteTables(&savepoint), now) {
+            if let NotApplied::Failed(error) = not_applied
+                && savepoint.is_autocommit()
+            {
+                // SQLite has taken the whole transaction back, with what was applied before.
+                return Err(Failure::of_change(error));
+            }
+            savepoint.rollback().map_err(Failure::of)?;
+        }
+        savepoint.commit().map_err(Failure::of)?;
+    }
+    let written = transaction.total_changes() > before;
+    let commits = written.then(|| mark::count(&transaction)).transpose().map_err(Failure::of)?;
+    transaction.commit().map_err(Failure::of)?;
+    Ok(commits)
+}
+
+/// A commit that changes nothing but its number.
+fn touch(db: &mut Connection) -> rusqlite::Result<u64> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let commits = mark::count(&transaction)?;
+    transaction.commit()?;
+    Ok(commits)
+}

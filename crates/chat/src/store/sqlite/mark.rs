@@ -1,0 +1,722 @@
+//! Notices that the database is not the one that the last run left: an older copy put back over it (G4).
+//!
+//! A client resumes by an event's number, and an old copy gives the numbers after its end to other events. Whoever had the
+//! first ones would never see the second: a hole that nobody notices. So such a copy gets new epochs for all of its rooms,
+//! and with another epoch a client reads the room anew.
+//!
+//! Beside the database lies `tidings.mark`. The database has a row with the *mark* of the run that opened it last, random
+//! and new at each start, and with the number of *commits* so far, which is counted in the transaction itself. The file has
+//! both, too, and the *identity* of the database's file: its inode and time of birth. (Not the number of its device, which
+//! may change with every boot.) A database is the one that the last run left when
+//!
+//! 1. the file knows its mark: else it is a copy from an earlier run, or of another server, or one that `tidings backup`
+//!    made, whose mark no file knows;
+//! 2. its commits are not fewer than the file's: else it is a copy from the same run. More are none of our business: the
+//!    file may lie behind, and a copy with more has nothing that clients could have missed;
+//! 3. its file is the same: else it was swapped, or the whole folder was copied back.
+//!
+//! # What a crash may leave
+//!
+//! A start has three steps, and each of them is one that a power failure does or does not undo as a whole:
+//!
+//! | step | the file knows | the database has | a start after a crash here |
+//! |---|---|---|---|
+//! | before | A | A | |
+//! | 1. the file is written and synced | A and B | A | A is known: not renewed |
+//! | 2. the database commits B | A and B | B | B is known: not renewed |
+//! | 3. the file is written and synced | B | B | as before |
+//!
+//! When the epochs are to be renewed, the file of step 1 knows B alone, and step 2 renews in its transaction: crashed before
+//! that, the next start finds the same reason again; crashed after it, B is known. At the first start of the version that
+//! brought the mark, A is "no mark yet", which is known when there is no file, so that start renews nothing either.
+//!
+//! While it runs, each commit is written into the file once it is durable, so the file is never ahead of the database. It is
+//! not synced: of a killed process nothing is lost, and after a power failure the file merely lies behind. It is always
+//! written in place, in one write of less than a sector; were one torn all the same, the file is as good as missing, which
+//! renews once. Who writes holds a lock on the file, because the command line may commit beside the server.
+//!
+//! # A log that belongs to another database
+//!
+//! Copied over `tidings.db` of a killed server whose log `tidings.db-wal` is left there, an older copy gets the pages of
+//! that log, and is then neither the one nor the other. The file says up to which commit everything was in the database's
+//! own file; when that, read without its log, is older, the database is not opened at all.
+//!
+//! # What cannot be noticed
+//!
+//! A snapshot of the disk, or the whole folder overwritten in place: then file and database are of one moment. That is what
+//! `tidings restore --in-place` is for.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::{FILE, values::number};
+use crate::ownership::give_to_the_owner_of;
+
+/// The name of the file inside the data directory.
+pub(super) const MARK_FILE: &str = "tidings.mark";
+/// Bytes of the file, always the same: less than a sector, so that a write is done or is not.
+const FILE_BYTES: usize = 320;
+/// Characters of a mark: 128 random bits in hexadecimal.
+const MARK_CHARS: usize = 32;
+/// In the place of the mark before: there is none.
+const NOTHING: &str = "-";
+/// In the place of the mark before: the database had none yet.
+const UNMARKED: &str = "none";
+
+/// Why all epochs are renewed, in words for the operator's log.
+pub(super) type Reason = &'static str;
+
+const MISSING: Reason = "tidings.mark, which says what the last run left, is missing or damaged";
+const OTHER_RUN: Reason = "the database is a copy from an earlier run, or of another server";
+const OLDER: Reason = "the database is an older copy of what the last run left";
+const OTHER_FILE: Reason = "the database is another file than the last run had";
+pub(super) const ASKED: Reason = "the operator says that the data was put back";
+
+/// Which file it is: it stays the same for as long as the file does, whatever is written into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    inode: u64,
+    /// Nanoseconds after the Unix epoch; not every file system knows.
+    born: Option<u128>,
+}
+
+impl Identity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        let born = metadata.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        Self { inode: metadata.ino(), born: born.map(|born| born.as_nanos()) }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let as_old = self.born.zip(other.born).is_none_or(|(one, other)| one == other);
+        self.inode == other.inode && as_old
+    }
+}
+
+/// What the database says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    mark: Option<String>,
+    commits: u64,
+}
+
+impl Row {
+    fn read(db: &Connection) -> rusqlite::Result<Self> {
+        db.query_row("SELECT mark, commits FROM mark", [], |row| {
+            Ok(Self { mark: row.get(0)?, commits: number(row, 1)? })
+        })
+    }
+}
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Page {
+    /// The mark that the database had before the last start, until that start is over.
+    before: Before,
+    mark: String,
+    commits: u64,
+    /// Of the commits, those that are known to be in the database's own file and not only in its log.
+    saved: u64,
+    identity: Identity,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Unmarked,
+    Mark(String),
+}
+
+impl Page {
+    fn knows(&self, mark: Option<&str>) -> bool {
+        match (mark, &self.before) {
+            (None, before) => *before == Before::Unmarked,
+            (Some(mark), Before::Mark(before)) => mark == before || mark == self.mark,
+            (Some(mark), Before::Nothing | Before::Unmarked) => mark == self.mark,
+        }
+    }
+
+    fn text(&self) -> String {
+        let before = match &self.before {
+            Before::Nothing => NOTHING,
+            Before::Unmarked => UNMARKED,
+            Before::Mark(mark) => mark,
+        };
+        let born = self.identity.born.map_or_else(|| NOTHING.to_owned(), |born| born.to_string());
+        let text = format!(
+            "Written by tidings, about tidings.db as it lies beside this file.\nmark {}\nbefore {before}\ncommits {}\nsaved {}\ninode {}\nborn {born}\n",
+            self.mark, self.commits, self.saved, self.identity.inode,
+        );
+        format!("{text:<width$}\n", width = FILE_BYTES - 1)
+    }
+
+    /// `None` when it is damaged.
+    fn parse(text: &str) -> Option<Self> {
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let mark = |text: &str| (text.len() == MARK_CHARS).then(|| text.to_owned());
+        let before = match value("before")? {
+            NOTHING => Before::Nothing,
+            UNMARKED => Before::Unmarked,
+            text => Before::Mark(mark(text)?),
+        };
+        let born = match value("born")? {
+            NOTHING => None,
+            text => Some(text.parse().ok()?),
+        };
+        let number = |name| value(name)?.parse().ok();
+        Some(Self {
+            before,
+            mark: mark(value("mark")?)?,
+            commits: number("commits")?,
+            saved: number("saved")?,
+            identity: Identity { inode: number("inode")?, born },
+        })
+        .filter(|_| text.len() == FILE_BYTES)
+    }
+}
+
+/// What lies in the data directory in the place of the file.
+#[derive(Debug)]
+enum Found {
+    Missing,
+    Damaged,
+    Page(Page),
+}
+
+impl Found {
+    fn at(path: &Path) -> io::Result<Self> {
+        match fs::read(path) {
+            Ok(bytes) => {
+                Ok(String::from_utf8(bytes).ok().and_then(|text| Page::parse(&text)).map_or(Self::Damaged, Self::Page))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Missing),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether the database is the one that the last run left, and why not.
+fn judge(found: &Found, row: &Row, identity: &Identity) -> Option<Reason> {
+    let page = match found {
+        // The first start of a version that has a mark.
+        Found::Missing if row.mark.is_none() => return None,
+        Found::Missing | Found::Damaged => return Some(MISSING),
+        Found::Page(page) => page,
+    };
+    if !page.knows(row.mark.as_deref()) {
+        Some(OTHER_RUN)
+    } else if row.commits < page.commits {
+        Some(OLDER)
+    } else {
+        (!page.identity.is(identity)).then_some(OTHER_FILE)
+    }
+}
+
+/// Whether a run has left its file here: then there was a database.
+pub(super) fn is_in(data_dir: &Path) -> bool {
+    data_dir.join(MARK_FILE).exists()
+}
+
+/// Whether the log that lies beside the database belongs to a newer one, so that the two must not be opened together.
+/// Asked before SQLite opens them, by who holds the data directory.
+pub(super) fn is_older_than_its_log(data_dir: &Path) -> bool {
+    let log = fs::metadata(data_dir.join(format!("{FILE}-wal"))).map_or(0, |log| log.len());
+    let Ok(Found::Page(page)) = Found::at(&data_dir.join(MARK_FILE)) else { return false };
+    log > 0 && saved(&data_dir.join(FILE)).is_some_and(|saved| saved < page.saved)
+}
+
+/// The commits that are in the database's own file, read as if there were no log; `None` when that cannot be said.
+fn saved(database: &Path) -> Option<u64> {
+    let mut uri = String::from("file:");
+    for byte in database.to_str()?.bytes() {
+        match byte {
+            b'?' | b'#' | b'%' => uri.push_str(&format!("%{byte:02x}")),
+            _ => uri.push(byte.into()),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let db = Connection::open_with_flags(uri, flags).ok()?;
+    let is_marked = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'mark')";
+    if !db.query_row(is_marked, [], |row| row.get::<_, bool>(0)).ok()? {
+        return Some(0);
+    }
+    Row::read(&db).ok().map(|row| row.commits)
+}
+
+/// One start, in its steps.
+struct Start {
+    path: PathBuf,
+    database: PathBuf,
+    row: Row,
+    page: Page,
+    reason: Option<Reason>,
+}
+
+impl Start {
+    /// Looks, and changes nothing.
+    fn of(data_dir: &Path, db: &Connection, asked: Option<Reason>) -> io::Result<Self> {
+        let (path, database) = (data_dir.join(MARK_FILE), data_dir.join(FILE));
+        let identity = Identity::of(&fs::metadata(&database)?);
+        let row = Row::read(db).map_err(io::Error::other)?;
+        let found = Found::at(&path)?;
+        let reason = asked.or_else(|| judge(&found, &row, &identity));
+        let before = match (reason, &row.mark) {
+            (Some(_), _) => Before::Nothing,
+            (None, None) => Before::Unmarked,
+            (None, Some(mark)) => Before::Mark(mark.clone()),
+        };
+        let saved = match (reason, &found) {
+            (None, Found::Page(page)) => page.saved,
+            _ => 0,
+        };
+        let page = Page { before, mark: fresh(), commits: row.commits, saved, identity };
+        Ok(Self { path, database, row, page, reason })
+    }
+
+    /// Step 1: from now on both marks are known, or, if the epochs are to be renewed, the new one alone.
+    fn announce(&self) -> io::Result<File> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let file = File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&self.path)?;
+        give_to_the_owner_of(folder, &self.path);
+        file.lock()?;
+        // A longer one is no page of ours.
+        if file.metadata()?.len() > FILE_BYTES as u64 {
+            file.set_len(0)?;
+        }
+        file.write_all_at(self.page.text().as_bytes(), 0)?;
+        file.sync_all()?;
+        // So that the file itself is there after a power failure.
+        File::open(folder)?.sync_all()?;
+        file.unlock()?;
+        Ok(file)
+    }
+
+    /// Step 2: the database takes the new mark, and new epochs if it needs them.
+    fn commit(&self, db: &mut Connection) -> rusqlite::Result<u64> {
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if self.reason.is_some() {
+            renew_epochs(&transaction)?;
+        }
+        set_mark(&transaction, &self.page.mark)?;
+        let commits = count(&transaction)?;
+        transaction.commit()?;
+        Ok(commits)
+    }
+
+    /// Step 3: the mark before is forgotten.
+    fn finish(self, file: File, commits: u64) -> io::Result<Keeper> {
+        let mut keeper =
+            Keeper { file, database: self.database, identity: self.page.identity, saved_at: None, is_late: false };
+        let saved = saved(&keeper.database).unwrap_or(0);
+        keeper.file.lock()?;
+        let text = Page { before: Before::Nothing, commits, saved, ..self.page }.text();
+        keeper.file.write_all_at(text.as_bytes(), 0)?;
+        keeper.file.sync_all()?;
+        keeper.file.unlock()?;
+        keeper.saved_at = fs::metadata(&keeper.database)?.modified().ok();
+        Ok(keeper)
+    }
+}
+
+/// Gives every room another name for its stream of events, so that nobody resumes in it.
+fn renew_epochs(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("UPDATE rooms SET epoch = lower(hex(randomblob(16)))", []).map(drop)
+}
+
+pub(super) fn set_mark(db: &Connection, mark: &str) -> rusqlite::Result<()> {
+    db.execute("UPDATE mark SET mark = ?1", [mark]).map(drop)
+}
+
+/// Counts the transaction that it is in. Answers its number.
+pub(super) fn count(db: &Connection) -> rusqlite::Result<u64> {
+    db.prepare_cached("UPDATE mark SET commits = commits + 1 RETURNING commits")?.query_row([], |row| number(row, 0))
+}
+
+/// A mark that no file knows.
+pub(super) fn fresh() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// Why a program may not write.
+#[derive(Debug)]
+pub(super) enum MarkError {
+    Files(io::Error),
+    Database(rusqlite::Error),
+}
+
+impl From<io::Error> for MarkError {
+    fn from(error: io::Error) -> Self {
+        Self::Files(error)
+    }
+}
+
+impl From<rusqlite::Error> for MarkError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Keeps the file while a program commits.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    file: File,
+    database: PathBuf,
+    identity: Identity,
+    /// When the database's own file was last written, as it was when it was last looked into.
+    saved_at: Option<SystemTime>,
+    /// Whether the file could not be written, which is said once.
+    is_late: bool,
+}
+
+impl Keeper {
+    /// The start of a program that holds the data directory. Renews the epochs when they have to be, or when it is `asked`.
+    pub(super) fn start(data_dir: &Path, db: &mut Connection, asked: Option<Reason>) -> Result<Self, MarkError> {
+        let start = Start::of(data_dir, db, asked)?;
+        let has_rooms = db.query_row("SELECT 1 FROM rooms", [], |_| Ok(())).optional()?.is_some();
+        if let Some(reason) = start.reason.filter(|_| has_rooms) {
+            tracing::warn!(reason, "the rooms get new epochs: whoever was connected before reads them anew (G4)");
+        }
+        let file = start.announce()?;
+        let commits = start.commit(db)?;
+        Ok(start.finish(file, commits)?)
+    }
+
+    /// Beside the program that holds the data directory and has started. `None` when the database is not the one that it
+    /// has: it may be starting just now, or the database was put in its place meanwhile.
+    pub(super) fn join(data_dir: &Path, db: &Connection) -> Result<Option<Self>, MarkError> {
+        let Start { path, database, row, page, reason } = Start::of(data_dir, db, None)?;
+        if reason.is_some() || row.mark.is_none() {
+            return Ok(None);
+        }
+        let file = File::options().read(true).write(true).open(path)?;
+        Ok(Some(Self { file, database, identity: page.identity, saved_at: None, is_late: false }))
+    }
+
+    /// Whether the database that is open is still the one in the data directory.
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        match fs::metadata(&self.database) {
+            Ok(metadata) => Ok(Identity::of(&metadata).is(&self.identity)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes what is in a database whose file is gone, but still open, into another one beside it.
+    pub(super) fn rescue(&self, db: &Connection) -> io::Result<PathBuf> {
+        let commits = Row::read(db).map_err(io::Error::other)?.commits;
+        let path = self.database.with_file_name(format!("{FILE}.rescued-{commits}"));
+        File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        let name = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+        db.execute("VACUUM INTO ?1", [name]).map_err(io::Error::other)?;
+        File::open(&path)?.sync_all()?;
+        Ok(path)
+    }
+
+    /// Writes down how many commits there are, after the last of them.
+    pub(super) fn committed(&mut self, commits: u64) {
+        match self.write_down(commits) {
+            Ok(()) => self.is_late = false,
+            Err(error) if !self.is_late => {
+                self.is_late = true;
+                tracing::warn!(%error, "{MARK_FILE} cannot be written; an old copy put back now may go unnoticed");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn write_down(&mut self, commits: u64) -> io::Result<()> {
+        self.file.lock()?;
+        let written = self.write_locked(commits);
+        self.file.unlock()?;
+        written
+    }
+
+    fn write_locked(&mut self, commits: u64) -> io::Result<()> {
+        let mut bytes = [0; FILE_BYTES];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        let page = std::str::from_utf8(&bytes).ok().and_then(Page::parse);
+        let mut page = page.ok_or_else(|| io::Error::other("it is damaged"))?;
+        // Another program may have written down a later one.
+        page.commits = page.commits.max(commits);
+        let saved_at = fs::metadata(&self.database)?.modified().ok();
+        if saved_at != self.saved_at {
+            // The log was brought into the file.
+            page.saved = saved(&self.database).map_or(page.saved, |saved| saved.max(page.saved));
+            self.saved_at = saved_at;
+        }
+        self.file.write_all_at(page.text().as_bytes(), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rusqlite::params;
+
+    use super::{
+        super::{SqliteOptions, hold, make_file, visit},
+        *,
+    };
+    use crate::store::OpenError;
+
+    /// A data directory with one room, and what a program does with it.
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            let folder = Self(tempfile::tempdir().unwrap());
+            make_file(&folder.file(FILE)).unwrap();
+            let (db, _) = folder.start();
+            add_room(&db);
+            folder
+        }
+
+        fn path(&self) -> &Path {
+            self.0.path()
+        }
+
+        fn file(&self, name: &str) -> PathBuf {
+            self.path().join(name)
+        }
+
+        /// A start, as a server makes it. What is dropped without more ado is a server that was killed.
+        fn start(&self) -> (Connection, Keeper) {
+            hold(self.path(), &SqliteOptions::default(), None).unwrap()
+        }
+
+        fn restart(&self) {
+            drop(self.start());
+        }
+
+        /// The start of a program that is killed after so many steps.
+        fn start_that_ends_after(&self, steps: usize) {
+            let mut db = super::super::connect_writer(&self.file(FILE), &SqliteOptions::default()).unwrap();
+            let start = Start::of(self.path(), &db, None).unwrap();
+            if steps >= 1 {
+                start.announce().unwrap();
+            }
+            if steps >= 2 {
+                start.commit(&mut db).unwrap();
+            }
+        }
+
+        fn epoch(&self) -> String {
+            Connection::open(self.file(FILE))
+                .unwrap()
+                .query_row("SELECT epoch FROM rooms", [], |row| row.get(0))
+                .unwrap()
+        }
+
+        fn read(&self, name: &str) -> Vec<u8> {
+            fs::read(self.file(name)).unwrap()
+        }
+
+        /// Overwrites the database: it stays the same file.
+        fn overwrite(&self, with: &[u8]) {
+            fs::write(self.file(FILE), with).unwrap();
+        }
+    }
+
+    fn add_room(db: &Connection) {
+        let id = [1; 16];
+        db.execute("INSERT INTO people VALUES (?1, 'Ana', 'ana@example.com', 'admin', 'x', 0)", [id]).unwrap();
+        let room = "INSERT INTO rooms VALUES (?1, 'General', '', ?1, 'the first epoch', 0, 0)";
+        db.execute(room, params![id]).unwrap();
+    }
+
+    fn commit((db, keeper): &mut (Connection, Keeper)) {
+        let transaction = db.transaction().unwrap();
+        let commits = count(&transaction).unwrap();
+        transaction.commit().unwrap();
+        keeper.committed(commits);
+    }
+
+    #[test]
+    fn g4_a_hundred_restarts_renew_nothing() {
+        let folder = Folder::new();
+        for _ in 0..100 {
+            commit(&mut folder.start());
+        }
+        assert_eq!(folder.epoch(), "the first epoch");
+    }
+
+    #[test]
+    fn g4_a_start_that_is_killed_at_any_step_renews_nothing() {
+        for steps in 0..=2 {
+            for next in 0..=2 {
+                let folder = Folder::new();
+                folder.start_that_ends_after(steps);
+                folder.start_that_ends_after(next);
+                folder.restart();
+                assert_eq!(folder.epoch(), "the first epoch", "killed after {steps} and {next} steps");
+            }
+        }
+    }
+
+    #[test]
+    fn g4_the_first_start_of_a_version_with_a_mark_renews_nothing_wherever_it_is_killed() {
+        for steps in 0..=2 {
+            let folder = Folder(tempfile::tempdir().unwrap());
+            make_file(&folder.file(FILE)).unwrap();
+            let db = super::super::connect_writer(&folder.file(FILE), &SqliteOptions::default()).unwrap();
+            add_room(&db);
+            drop(db);
+            folder.start_that_ends_after(steps);
+            folder.restart();
+            folder.restart();
+            assert_eq!(folder.epoch(), "the first epoch", "killed after {steps} steps");
+        }
+    }
+
+    #[test]
+    fn g4_a_renewal_that_is_killed_at_any_step_happens_all_the_same_and_once() {
+        for steps in 0..=2 {
+            let folder = Folder::new();
+            let old = folder.read(FILE);
+            folder.restart();
+            folder.overwrite(&old);
+            folder.start_that_ends_after(steps);
+            let after = folder.epoch();
+            assert_eq!(after != "the first epoch", steps == 2, "after {steps} steps");
+            folder.restart();
+            let renewed = folder.epoch();
+            assert_ne!(renewed, "the first epoch", "killed after {steps} steps");
+            assert!(steps < 2 || renewed == after, "once");
+            folder.restart();
+            assert_eq!(folder.epoch(), renewed);
+        }
+    }
+
+    #[test]
+    fn g4_a_copy_from_an_earlier_run_has_another_mark() {
+        let folder = Folder::new();
+        let old = folder.read(FILE);
+        folder.restart();
+        folder.overwrite(&old);
+        folder.restart();
+        assert_ne!(folder.epoch(), "the first epoch");
+    }
+
+    #[test]
+    fn g4_a_copy_from_the_same_run_has_fewer_commits() {
+        let folder = Folder::new();
+        let mut running = folder.start();
+        running.0.pragma_update(None, "wal_checkpoint", "TRUNCATE").ok();
+        let old = folder.read(FILE);
+        commit(&mut running);
+        drop(running);
+        folder.overwrite(&old);
+        folder.restart();
+        assert_ne!(folder.epoch(), "the first epoch");
+    }
+
+    #[test]
+    fn g4_the_same_content_in_another_file_is_a_copy() {
+        let folder = Folder::new();
+        folder.restart();
+        fs::copy(folder.file(FILE), folder.file("copy")).unwrap();
+        fs::rename(folder.file("copy"), folder.file(FILE)).unwrap();
+        folder.restart();
+        let renewed = folder.epoch();
+        assert_ne!(renewed, "the first epoch");
+        folder.restart();
+        assert_eq!(folder.epoch(), renewed, "once");
+    }
+
+    #[test]
+    fn g4_without_the_file_the_epochs_are_renewed_once() {
+        for spoil in [|path: &Path| fs::remove_file(path), |path: &Path| fs::write(path, "nonsense")] {
+            let folder = Folder::new();
+            spoil(&folder.file(MARK_FILE)).unwrap();
+            folder.restart();
+            let renewed = folder.epoch();
+            assert_ne!(renewed, "the first epoch");
+            folder.restart();
+            assert_eq!(folder.epoch(), renewed);
+        }
+    }
+
+    #[test]
+    fn g4_a_database_with_more_commits_than_the_file_says_is_no_copy() {
+        let folder = Folder::new();
+        let mut running = folder.start();
+        let behind = folder.read(MARK_FILE);
+        commit(&mut running);
+        drop(running);
+        fs::write(folder.file(MARK_FILE), behind).unwrap();
+        folder.restart();
+        assert_eq!(folder.epoch(), "the first epoch");
+    }
+
+    #[test]
+    fn the_mark_of_a_version_before_beside_a_file_is_that_of_an_old_backup() {
+        let folder = Folder::new();
+        let db = Connection::open(folder.file(FILE)).unwrap();
+        db.execute("UPDATE mark SET mark = NULL", []).unwrap();
+        drop(db);
+        folder.restart();
+        assert_ne!(folder.epoch(), "the first epoch");
+    }
+
+    #[test]
+    fn an_old_copy_is_not_opened_with_the_log_of_a_newer_one() {
+        let folder = Folder::new();
+        let old = folder.read(FILE);
+        let mut running = folder.start();
+        let said = || Page::parse(std::str::from_utf8(&folder.read(MARK_FILE)).unwrap()).unwrap();
+        let before = said().saved;
+        // More than once, because the clock of a file system may be coarse.
+        while said().saved == before {
+            running.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+            commit(&mut running);
+        }
+        // As a killed server leaves them: the log has what came last.
+        let (log, newest) = (folder.read("tidings.db-wal"), folder.read(FILE));
+        drop(running);
+        folder.overwrite(&old);
+        fs::write(folder.file("tidings.db-wal"), &log).unwrap();
+        let refused = hold(folder.path(), &SqliteOptions::default(), None).map(drop);
+        assert!(matches!(refused, Err(OpenError::OldBesideLog(_))), "{refused:?}");
+        assert_eq!((folder.read(FILE), folder.read("tidings.db-wal")), (old, log), "nothing was touched");
+
+        folder.overwrite(&newest);
+        folder.restart();
+        assert_eq!(folder.epoch(), "the first epoch", "with the database that it belongs to, it is");
+    }
+
+    #[test]
+    fn who_commits_beside_a_server_keeps_the_file_too() {
+        let folder = Folder::new();
+        let mut server = folder.start();
+        commit(&mut server);
+        let mut beside = visit(folder.path(), Duration::ZERO).unwrap();
+        commit(&mut beside);
+        let said = Page::parse(std::str::from_utf8(&folder.read(MARK_FILE)).unwrap()).unwrap();
+        assert_eq!(said.commits, Row::read(&server.0).unwrap().commits);
+        // Written late, an earlier number takes nothing back.
+        server.1.committed(1);
+        assert_eq!(Page::parse(std::str::from_utf8(&folder.read(MARK_FILE)).unwrap()), Some(said));
+    }
+
+    #[test]
+    fn the_file_can_be_read_back_in_all_its_forms() {
+        for before in [Before::Nothing, Before::Unmarked, Before::Mark(fresh())] {
+            for born in [None, Some(u128::from(u64::MAX))] {
+                let identity = Identity { inode: u64::MAX, born };
+                let (commits, saved) = (u64::MAX, u64::MAX);
+                let page = Page { before: before.clone(), mark: fresh(), commits, saved, identity };
+                assert_eq!(page.text().len(), FILE_BYTES);
+                assert_eq!(Page::parse(&page.text()), Some(page));
+            }
+        }
+        assert_eq!(Page::parse(""), None);
+    }
+}
