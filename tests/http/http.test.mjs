@@ -185,7 +185,9 @@ test('the scheme of an Origin is compared with the connection\'s, or with what a
   assert.equal((await handshake({ Origin: `https://${own}`, Cookie: ana.cookie })).status, 403);
   // Nobody believes a stranger's word for it.
   assert.equal((await handshake({ Origin: `https://${own}`, 'X-Forwarded-Proto': 'https' })).status, 403);
-  assert.equal((await ana.post('/v1/rooms', { name: 'By HTTPS' }, { origin: `https://${own}` })).status, 403);
+  const refused = await ana.post('/v1/rooms', { name: 'By HTTPS' }, { origin: `https://${own}` });
+  assert.equal(refused.status, 403);
+  assert.match(refused.json.detail, /public_url.*trusted_proxies/, 'whoever put a proxy in front is told what to do');
 
   const behind = await Server.start({ env: SECRETS, args: ['--trusted-proxies', '127.0.0.1'] });
   t.after(() => behind.kill());

@@ -51,8 +51,20 @@ pub(crate) async fn require_same_origin(State(app): State<App>, request: Request
     if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) || same_origin(&app, &parts) {
         return next.run(Request::from_parts(parts, body)).await;
     }
-    let detail = "This request came from another site, or without the Origin header that a signed-in request needs.";
-    Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail).into_response()
+    Problem::new(StatusCode::FORBIDDEN, "foreign_origin", explain(&app, &parts)).into_response()
+}
+
+/// Says what is wrong, and to the operator of a proxy what to do: there it is not the visitor's doing.
+fn explain(app: &App, parts: &Parts) -> &'static str {
+    let place = Place::of(parts);
+    let origin = parts.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    let same_host = origin.is_some_and(|origin| app.own_origin.allows(origin, place.host.as_deref()));
+    if same_host {
+        "The page was loaded over another scheme (http or https) than this request came by. Where a proxy in front of the \
+         server ends TLS, set public_url to the address that people open, or list the proxy in trusted_proxies."
+    } else {
+        "This request came from another site, or without the Origin header that a signed-in request needs."
+    }
 }
 
 fn same_origin(app: &App, parts: &Parts) -> bool {
