@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::{sync::OnceCell, task::spawn_blocking};
 
 use crate::{
     announce::Announcer,
@@ -19,6 +19,7 @@ use crate::{
     limits::{Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
     model::{Clock, Code},
     rates::Limiters,
+    security::SecurityLines,
     store::{OpenError, Store, StoreError, database::Database},
     writer::Writer,
 };
@@ -81,6 +82,8 @@ impl Chat {
             hasher: Hasher::new(cores),
             clock,
             limiters: Limiters::new(&rates),
+            security: SecurityLines::new(),
+            device_key: OnceCell::new(),
             set_up_code: Code::fresh(),
             is_set_up: AtomicBool::new(false),
             lock: Mutex::new(Some(lock)),

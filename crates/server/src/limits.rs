@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bytes of a request body under `/v1/` and `/api/`: four of the longest messages, escaped.
 pub(crate) const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// Networks from which the API key was used that are remembered, so that the security log tells of each once.
+pub(crate) const KEY_USERS_REMEMBERED: usize = 1_000;
+
 /// Bytes of one message from a client over WebSocket: the same as a request's body.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tidings_chat::{ClientId, RoomId, limits::BODY_BYTES_MAX};
+use tidings_chat::{
+    ClientId, RoomId,
+    limits::{BODY_BYTES_MAX, Rate, Rates, TYPING_MEMBERS_MAX},
+};
 use tidings_hub::{ChannelName, ConnectionOptions, History, Policy, Source};
 
 use crate::world::{World, channel};
@@ -173,6 +176,32 @@ async fn c4_25_typing_is_told_without_a_number_throttled_and_not_stored() {
     assert_eq!(told[0], json!({"type": "typing", "person": {"id": ana.id, "name": "Ana"}}));
     assert!((1..10).contains(&told.len()), "{} notices", told.len());
     assert_eq!(world.history(&ana, general.id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn typing_is_not_told_in_a_crowd_and_of_a_few_at_a_time_elsewhere() {
+    let slow = Rate { burst: 3, per_second: 0.001 };
+    let world = World::with(|options| {
+        let rates = Rates { typing_per_room: slow, ..Rates::unlimited() };
+        tidings_chat::Options { rates, ..options }
+    })
+    .await;
+    let (ana, general, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let mut reader = world.browser(&ben).await;
+    reader.subscribe(general.id).await;
+    for _ in 0..10 {
+        world.chat.typing(ana.id, general.id).await.unwrap();
+    }
+    assert_eq!(reader.all_in(&channel(general.id)).await.len(), 3, "of one room, whoever types");
+
+    let crowded = world.room(&ana, "Crowd").await;
+    world.chat.join_room(ben.id, crowded).await.unwrap();
+    reader.subscribe(crowded).await;
+    let filled = rusqlite::Connection::open(world.dir.path().join("tidings.db")).unwrap();
+    filled.execute("UPDATE rooms SET members = ?1 WHERE name = 'Crowd'", [TYPING_MEMBERS_MAX + 1]).unwrap();
+    world.chat.typing(ana.id, crowded).await.unwrap();
+    assert!(reader.all_in(&channel(crowded)).await.iter().all(|data| data["type"] != "typing"));
 }
 
 #[tokio::test]

@@ -165,6 +165,7 @@ fn redacted_field(key: &str, value: &Value) -> Value {
         "uptime" | "cpu" if value.is_number() => json!("[seconds]"),
         "rss" if value.is_number() => json!("[bytes]"),
         "epoch" if is_text => json!("[epoch]"),
+        "request_id" if is_text => json!("[request id]"),
         "version" if value == env!("CARGO_PKG_VERSION") => json!("[version]"),
         _ => redacted(value),
     }

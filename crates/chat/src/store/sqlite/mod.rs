@@ -4,6 +4,7 @@
 //! Write-ahead log with `synchronous=FULL`: a commit is synced to the disk before it is answered. The file is readable by
 //! its owner alone.
 
+mod earlier;
 mod migrations;
 mod reads;
 mod tables;
@@ -30,7 +31,7 @@ use crate::{
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
         Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery, Person,
-        PersonId, Room, RoomId, SecretDigest, Session, SessionId, SignedIn, Time, Who,
+        PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SignedIn, Time, Who,
     },
 };
 
@@ -189,8 +190,16 @@ impl Store for Sqlite {
         self.read(move |db| reads::room_invite(db, room, person, now))
     }
 
-    fn rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
-        self.read(move |db| reads::rooms(db, person))
+    fn invite_is_revoked(&self, room: RoomId) -> Read<'_, bool> {
+        self.read(move |db| Ok(reads::invite_of(db, room)?.is_some_and(|stored| stored.revoked)))
+    }
+
+    fn own_rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
+        self.read(move |db| reads::own_rooms(db, person))
+    }
+
+    fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage> {
+        self.read(move |db| reads::other_rooms(db, person, after, limit))
     }
 
     fn room(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Room>> {
@@ -300,6 +309,9 @@ fn connect_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, Op
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         let schema = migrations::migrate(&mut connection)?;
+        if schema == Schema::Newest {
+            earlier::complete(&mut connection)?;
+        }
         if let Some(pages_max) = options.pages_max {
             connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
         }
