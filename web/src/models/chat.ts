@@ -39,8 +39,10 @@ export class Chat {
   readonly settings: Settings;
   /** Rooms this person is in, by name. */
   readonly joined = signal<readonly Room[]>([]);
-  /** Every room that can be joined, by name, the joined ones among them. */
+  /** Rooms that can be joined, by name, the joined ones among them: as many as were asked for. */
   readonly known = signal<readonly RoomInfo[]>([]);
+  /** The room after which there are more to know; null when all are known. */
+  readonly moreAfter = signal<string | null>(null);
   /** Whether the first list of rooms has come. */
   readonly ready = signal(false);
   /** The id of the open room; null when there is none. */
@@ -128,6 +130,23 @@ export class Chat {
     return info;
   }
 
+  /** Asks for more rooms that can be joined. */
+  async knowMore(): Promise<void> {
+    const after = this.moreAfter.peek();
+    if (after === null) return;
+    const { rooms, more } = await this.api.rooms(after);
+    if (after !== this.moreAfter.peek()) return;
+    const fresh = new Set(rooms.map((room) => room.id));
+    this.known.value = [...this.known.peek().filter((room) => !fresh.has(room.id)), ...rooms].sort(byName);
+    this.moreAfter.value = more ? (rooms.at(-1)?.id ?? null) : null;
+  }
+
+  /** A room that is asked for by its address and was not among those that came. */
+  async lookFor(id: string): Promise<void> {
+    const info = await this.api.room(id).catch(() => null);
+    if (info && !this.known.peek().some((room) => room.id === id)) this.known.value = [...this.known.peek(), info].sort(byName);
+  }
+
   async join(id: string): Promise<RoomInfo> {
     const info = await this.api.join(id);
     this.adopt({ ...info, member: true });
@@ -194,11 +213,12 @@ export class Chat {
   private async readRooms(): Promise<void> {
     const ownChanges = this.ownChanges;
     try {
-      const { rooms } = await this.api.rooms();
+      const { rooms, more } = await this.api.rooms();
       if (ownChanges !== this.ownChanges) {
         this.refreshAgain = true;
         return;
       }
+      this.moreAfter.value = more ? (rooms.at(-1)?.id ?? null) : null;
       this.known.value = [...rooms].sort(byName);
       this.setJoined(rooms.filter((room) => room.member));
       if (!this.ready.peek()) this.greetAgain();
