@@ -1,7 +1,7 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { ApiError, type Api } from "../api.ts";
-import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS } from "../limits.ts";
+import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS, FIRST_ROOMS_WAIT_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
 import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
@@ -60,6 +60,7 @@ export class Chat {
   private wasLost = false;
   private refreshing: Promise<void> | null = null;
   private refreshAgain = false;
+  private firstConnected = (): void => undefined;
   /** Counts what this page itself did to the rooms, so that an older list cannot undo it. */
   private ownChanges = 0;
 
@@ -91,9 +92,13 @@ export class Chat {
   }
 
   async start(): Promise<void> {
+    const connected = new Promise<void>((resolve) => (this.firstConnected = resolve));
     this.live.connect();
     void this.outbox.restore();
-    await this.refreshRooms();
+    // Once connected nothing that happens to the rooms is missed any more, so the list is asked for then; and without waiting
+    // for ever where there is no connection.
+    await Promise.race([connected, new Promise((resolve) => setTimeout(resolve, FIRST_ROOMS_WAIT_MS))]);
+    if (!this.ready.peek()) await (this.refreshing ?? this.refreshRooms());
   }
 
   close(): void {
@@ -208,6 +213,7 @@ export class Chat {
     this.wasLost = false;
     this.outbox.connected(true);
     void this.refreshRooms();
+    this.firstConnected();
   }
 
   private async readRooms(): Promise<void> {
