@@ -1,5 +1,5 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
-import type { DeviceSession, EventsPage, Invite, InvitePreview, Member, Person, RoomInfo } from "./wire.ts";
+import type { DeviceSession, EventsPage, Invite, InvitePreview, Member, Person, RoomInfo, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -28,10 +28,12 @@ export const api = {
 
   lookUpInvite: (code: string) => request<InvitePreview>("POST", "/v1/invites/look-up", { code }),
   acceptInvite: (code: string) => request<{ room: RoomInfo }>("POST", "/v1/invites/accept", { code }),
-  invite: (room: string) => request<Invite>("GET", `/v1/rooms/${room}/invite`),
+  /** The room's invite; one that has run out is followed by another. */
+  invite: (room: string) => request<Invite>("PUT", `/v1/rooms/${room}/invite`, {}),
   renewInvite: (room: string) => request<Invite>("POST", `/v1/rooms/${room}/invite`, {}),
 
-  rooms: () => request<{ rooms: RoomInfo[] }>("GET", "/v1/rooms"),
+  /** One's own rooms and some others; after a room, only others. */
+  rooms: (after?: string) => request<RoomsPage>("GET", after ? `/v1/rooms?after=${after}` : "/v1/rooms"),
   room: (room: string) => request<RoomInfo>("GET", `/v1/rooms/${room}`),
   createRoom: (name: string, topic: string) => request<RoomInfo>("POST", "/v1/rooms", topic ? { name, topic } : { name }),
   join: (room: string) => request<RoomInfo>("PUT", `/v1/rooms/${room}/members/me`, {}),

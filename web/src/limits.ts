@@ -57,6 +57,9 @@ export const ANNOUNCE_EVERY_MS = 1_000;
  */
 export const ENDED_REFRESH_MS = 1_000;
 
+/** Milliseconds that the first list of rooms waits for the live connection, so that it is asked for once. */
+export const FIRST_ROOMS_WAIT_MS = 1_000;
+
 /** Attempts to send one message over a working connection before it is called failed. */
 export const SEND_ATTEMPTS_MAX = 5;
 

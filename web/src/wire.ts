@@ -1,6 +1,11 @@
 /** The JSON that the server speaks over REST and the socket: types only, named as on the wire. */
 
-export type PersonRef = { id: string; name: string };
+export type PersonRef = {
+  id: string;
+  name: string;
+  /** Somebody else has the same name, or one that looks alike. */
+  same_name?: boolean;
+};
 
 export type Person = PersonRef & { email: string; role: "admin" | "member" };
 
@@ -16,6 +21,14 @@ export type RoomInfo = {
   offset: number;
   epoch: string;
   created: number;
+  /** Another room has the same name, or one that looks alike. */
+  same_name?: boolean;
+};
+
+export type RoomsPage = {
+  rooms: RoomInfo[];
+  /** Whether there are more that this person is not in. */
+  more?: boolean;
 };
 
 export type Message = {

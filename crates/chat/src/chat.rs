@@ -6,12 +6,16 @@ use std::{
 };
 
 use tidings_hub::ChannelOptions;
+use tokio::sync::OnceCell;
 
 use crate::{
     announce::Announcer,
+    changes::TakeDeviceKey,
+    device::DeviceKey,
     hashing::Hasher,
-    model::{Clock, Code},
+    model::{Clock, Code, PersonId, StoredHash},
     rates::Limiters,
+    security::SecurityLines,
     store::{Change, ChangeError, Store, StoreError},
     supervision::Failures,
     writer::Writer,
@@ -31,6 +35,9 @@ pub(crate) struct Parts {
     pub(crate) hasher: Hasher,
     pub(crate) clock: Clock,
     pub(crate) limiters: Limiters,
+    pub(crate) security: SecurityLines,
+    /// Read from the database when it is first needed.
+    pub(crate) device_key: OnceCell<DeviceKey>,
     /// Made anew at each start; good for one set-up.
     pub(crate) set_up_code: Code,
     /// Whether the first account is known to exist; it never stops existing.
@@ -49,5 +56,22 @@ impl Chat {
         E: From<C::Refusal> + From<StoreError>,
     {
         self.0.writer.write(change).await.map_err(ChangeError::into_error)
+    }
+
+    /// The key of the cookies by which devices are known; `None` while the database cannot give or keep one. Then all devices
+    /// are strange.
+    pub(crate) async fn device_key(&self) -> Option<&DeviceKey> {
+        let take = || async { self.write::<_, StoreError>(TakeDeviceKey { fresh: DeviceKey::fresh() }).await };
+        self.0
+            .device_key
+            .get_or_try_init(take)
+            .await
+            .inspect_err(|error| tracing::warn!(%error, "no device is known"))
+            .ok()
+    }
+
+    /// What marks the device of somebody who has just signed in with the password of this hash.
+    pub(crate) async fn mark_device(&self, person: PersonId, password: &StoredHash) -> Option<String> {
+        Some(self.device_key().await?.issue(person, password))
     }
 }

@@ -5,12 +5,13 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    changes::{NoSuchPerson, SetPassword},
-    hashing::Hasher,
-    model::{Clock, Credentials, Email, NewPassword, Person},
+    changes::{NoSuchPerson, SetActive, SetPassword},
+    hashing::{Asker, Hasher},
+    model::{Clock, Email, NewPassword, Person},
     open::{Options, hold, lock},
+    security::SECURITY_LOG,
     store::{
-        ChangeError, OpenError, Store, StoreError, Submission,
+        Change, ChangeError, OpenError, Store, StoreError, Submission,
         sqlite::{
             Opener,
             archive::{ArchiveError, Contents, Restored},
@@ -90,20 +91,44 @@ impl Desk {
         self.store.people().await
     }
 
-    /// Sets a password; all sessions of the person end, and a running server closes their sockets within a minute.
-    /// Answers whose it was; `None` when nobody has this address.
+    /// Who has an account with this address.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find(&self, email: &Email) -> Result<Option<Person>, StoreError> {
+        Ok(self.store.credentials(email.clone()).await?.map(|found| found.person))
+    }
+
+    /// Sets a person's password; all their sessions end, and a running server closes their sockets within about a second.
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub async fn set_password(&self, email: &Email, password: NewPassword) -> Result<Option<Person>, StoreError> {
-        let Some(Credentials { person, .. }) = self.store.credentials(email.clone()).await? else { return Ok(None) };
-        let hash = Hasher::new(1).hash(password).await?;
-        let (submission, outcome) = submit(SetPassword { person: person.id, hash, keep: None });
+    pub async fn set_password(&self, person: &Person, password: NewPassword) -> Result<(), StoreError> {
+        let hash = Hasher::new(1).hash(password, Asker::Operator).await?;
+        self.change(SetPassword { person: person.id, hash, keep: None }).await?;
+        tracing::info!(target: SECURITY_LOG, person = %person.id, "a password was set on the command line");
+        Ok(())
+    }
+
+    /// Takes away a person's right to sign in, or gives it back. Without it all their sessions end, and a running server
+    /// closes their sockets within about a second; the invites that they made end too.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn set_active(&self, person: &Person, is_active: bool) -> Result<(), StoreError> {
+        self.change(SetActive { person: person.id, is_active }).await?;
+        let what = if is_active { "activated" } else { "deactivated" };
+        tracing::info!(target: SECURITY_LOG, person = %person.id, "a person was {what} on the command line");
+        Ok(())
+    }
+
+    async fn change<C: Change<Refusal = NoSuchPerson>>(&self, change: C) -> Result<C::Answer, StoreError> {
+        let (submission, outcome) = submit(change);
         let batch = self.store.apply(vec![submission], self.clock.now()).await?;
         batch.into_iter().for_each(Submission::answer);
         match outcome.await {
-            Ok(_) => Ok(Some(person)),
-            Err(ChangeError::Refused(NoSuchPerson)) => Ok(None),
+            Ok(applied) => Ok(applied.answer),
+            Err(ChangeError::Refused(NoSuchPerson)) => Err(StoreError::Failed("the account is gone".into())),
             Err(ChangeError::Store(error)) => Err(error),
         }
     }

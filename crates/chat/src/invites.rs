@@ -4,15 +4,17 @@ use std::net::IpAddr;
 
 use crate::{
     changes::{
-        AcceptInvite, CreateAccount, CreateAccountRefusal, CurrentInvite, InviteInvalid, ManageRefusal, RenewInvite,
+        AcceptInvite, CreateAccount, CreateAccountRefusal, EnsureInvite, InviteInvalid, ManageRefusal, RenewInvite,
         RevokeInvite,
     },
     chat::Chat,
+    hashing::Asker,
     model::{
-        Code, Email, Entered, Invite, InviteCard, Name, NewPassword, NewPerson, NewSession, PersonId, Room, RoomId,
-        digest,
+        Browser, Code, Email, Entered, Invite, InviteCard, Name, NewPassword, NewPerson, NewSession, PersonId, Role,
+        Room, RoomId, digest,
     },
     rates::{RetryAfter, network_of},
+    security::SECURITY_LOG,
     store::StoreError,
 };
 
@@ -27,10 +29,8 @@ pub struct NewAccount {
     pub email: Email,
     /// Their password.
     pub password: NewPassword,
-    /// What the browser says about itself.
-    pub user_agent: String,
-    /// Where the request came from.
-    pub address: IpAddr,
+    /// Where they are.
+    pub browser: Browser,
 }
 
 /// Why an invite could not be looked up or accepted.
@@ -59,6 +59,9 @@ pub enum CreateAccountError {
     /// Too many attempts from this address.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
+    /// As many accounts as may be made in a day, from this address or by invites of this room.
+    #[error("too many accounts were made today")]
+    TooManyAccounts(RetryAfter),
     /// The store could not, or too many are signing up.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
@@ -70,6 +73,9 @@ pub enum InviteError {
     /// There is no such room, or the person is not a member: the same answer.
     #[error("no such room")]
     NotMember,
+    /// The room's invite has expired or is used up; or was revoked, and the person may undo that.
+    #[error("the room has no invite that is good")]
+    NoInvite,
     /// Only the room's creator, while a member, or an administrator may; also the answer to a member who asks for an
     /// invite that was revoked.
     #[error("only the room's creator or an administrator may do this")]
@@ -98,17 +104,35 @@ impl Chat {
     /// # Errors
     /// See [`CreateAccountError`].
     pub async fn create_account(&self, form: NewAccount) -> Result<(Entered, Room), CreateAccountError> {
-        let now = self.0.clock.now();
-        self.0.limiters.codes.take(network_of(form.address), now)?;
-        let invite = digest(&form.invite);
+        let (now, network) = (self.0.clock.now(), network_of(form.browser.address));
+        let limiters = &self.0.limiters;
+        limiters.codes.take(network, now)?;
         // Looked at first, because a password's hash is dear; it is used up inside the change.
-        self.0.store.invite(invite, now).await?.ok_or(CreateAccountError::InviteInvalid)?;
-        let hash = self.0.hasher.hash(form.password).await.map_err(StoreError::from)?;
-        let (session, token) = NewSession::with_token(&form.user_agent);
+        let invite = self.0.store.invite(digest(&form.invite), now).await?.ok_or(CreateAccountError::InviteInvalid)?;
+        limiters.accounts_at.take(network, now).map_err(CreateAccountError::TooManyAccounts)?;
+        if let Err(wait) = limiters.accounts_in.take(invite.room, now) {
+            limiters.accounts_at.give_back(&network);
+            return Err(CreateAccountError::TooManyAccounts(wait));
+        }
+        let made = self.make_account(form, network).await;
+        if made.is_err() {
+            limiters.accounts_at.give_back(&network);
+            limiters.accounts_in.give_back(&invite.room);
+        }
+        made
+    }
+
+    async fn make_account(&self, form: NewAccount, network: IpAddr) -> Result<(Entered, Room), CreateAccountError> {
+        let hash = self.0.hasher.hash(form.password, Asker::Network(network)).await.map_err(StoreError::from)?;
+        let (session, token) = NewSession::with_token(&form.browser);
         let id = session.id;
-        let person = NewPerson { id: PersonId::fresh(), name: form.name, email: form.email, hash };
-        let (person, room) = self.write::<_, CreateAccountError>(CreateAccount { invite, person, session }).await?;
-        Ok((Entered { person, session: id, token }, room))
+        let person = NewPerson { id: PersonId::fresh(), name: form.name, email: form.email, hash: hash.clone() };
+        let change = CreateAccount { invite: digest(&form.invite), person, session };
+        let (person, room) = self.write::<_, CreateAccountError>(change).await?;
+        tracing::info!(target: SECURITY_LOG, person = %person.id, room = %room.id, address = %form.browser.address,
+            "an account was made by invite");
+        let device = self.mark_device(person.id, &hash).await;
+        Ok((Entered { person, session: id, token, device }, room))
     }
 
     /// Makes somebody who has an account a member of the invite's room.
@@ -120,19 +144,39 @@ impl Chat {
         self.write(AcceptInvite { invite: digest(code), person }).await
     }
 
+    /// The room's present invite, for any member. Reading it changes nothing (S45).
+    ///
+    /// # Errors
+    /// See [`InviteError`].
+    pub async fn room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
+        if let Some(invite) = self.0.store.room_invite(room, person, self.0.clock.now()).await? {
+            return Ok(invite);
+        }
+        if self.0.store.member(room, person).await?.is_none() {
+            return Err(InviteError::NotMember);
+        }
+        // Whoever may not undo a revocation is told so; everybody else may have a new one made.
+        let may_manage = match (self.0.store.person(person).await?, self.0.store.room(room, person).await?) {
+            (Some(asking), Some(room)) => asking.role == Role::Admin || room.creator == person,
+            _ => false,
+        };
+        let is_final = !may_manage && self.0.store.invite_is_revoked(room).await?;
+        Err(if is_final { InviteError::NotAllowed } else { InviteError::NoInvite })
+    }
+
     /// The room's present invite, for any member. One that has expired or is used up is followed by a new one, which
     /// counts as making an invite. One that was revoked is not: the creator or an administrator who asks here, as a
     /// member, renews it; others are not allowed until one of them has.
     ///
     /// # Errors
     /// See [`InviteError`].
-    pub async fn room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
+    pub async fn ensure_room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
         let now = self.0.clock.now();
         if let Some(invite) = self.0.store.room_invite(room, person, now).await? {
             return Ok(invite);
         }
         self.0.limiters.invites.take(person, now)?;
-        self.write(CurrentInvite { person, room, code: Code::fresh() }).await
+        self.write(EnsureInvite { person, room, code: Code::fresh() }).await
     }
 
     /// A new invite in the place of the present one, which is dead at once; for the creator, while a member, and
@@ -142,7 +186,9 @@ impl Chat {
     /// See [`InviteError`].
     pub async fn renew_room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
         self.0.limiters.invites.take(person, self.0.clock.now())?;
-        self.write(RenewInvite { person, room, code: Code::fresh() }).await
+        let invite = self.write::<_, InviteError>(RenewInvite { person, room, code: Code::fresh() }).await?;
+        tracing::info!(target: SECURITY_LOG, %room, by = %person, "an invite was renewed; the one before is dead");
+        Ok(invite)
     }
 
     /// Makes the room's present invite dead at once; for the creator, while a member, and administrators. Who has an
@@ -152,7 +198,9 @@ impl Chat {
     /// See [`InviteError`].
     pub async fn revoke_room_invite(&self, person: PersonId, room: RoomId) -> Result<(), InviteError> {
         self.0.limiters.invites.take(person, self.0.clock.now())?;
-        self.write(RevokeInvite { person, room }).await
+        self.write::<_, InviteError>(RevokeInvite { person, room }).await?;
+        tracing::info!(target: SECURITY_LOG, %room, by = %person, "an invite was revoked");
+        Ok(())
     }
 }
 

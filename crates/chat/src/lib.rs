@@ -15,12 +15,12 @@
 //!           model                                 values and their rules
 //! ```
 //!
-//! Each line imports from those below it alone. `limits` has every number; `hashing`, `rates`, `blocking`, `supervision` and
-//! `ownership` are tools.
+//! Each line imports from those below it alone. `limits` has every number; `hashing`, `device`, `rates`, `fair`, `security`,
+//! `blocking`, `supervision` and `ownership` are tools.
 //!
 //! ```no_run
 //! # use std::{net::IpAddr, sync::Arc};
-//! # use tidings_chat::{Body, Chat, ClientId, Clock, Draft, Options, Time};
+//! # use tidings_chat::{Body, Browser, Chat, ClientId, Clock, Draft, Options, Time};
 //! # use tidings_hub::Hub;
 //! # async fn example(from: IpAddr, unix_millis: fn() -> i64) -> Result<(), Box<dyn std::error::Error>> {
 //! let chat = Chat::open(Options::new("tidings-data", Clock::new(move || Time::from_millis(unix_millis())))).await?;
@@ -28,8 +28,9 @@
 //! let hub = Hub::builder(Arc::new(chat.clone())).application(Arc::new(chat.clone())).build();
 //! chat.announce_to(hub);
 //!
-//! let ana = chat.sign_in("ana@example.com", "correct horse battery".into(), "a browser", from).await?.person;
-//! let room = chat.rooms(ana.id).await?.remove(0);
+//! let browser = Browser { address: from, user_agent: "a browser".into(), session: None, device: None };
+//! let ana = chat.sign_in("ana@example.com", "correct horse battery".into(), &browser).await?.person;
+//! let room = chat.rooms(ana.id, None, 100).await?.rooms.remove(0);
 //! let body = Body::parse("Hello!".into())?;
 //! let posted = chat.post(ana.id, Draft { room: room.id, client_id: ClientId::fresh(), body }).await?;
 //! println!("durable, and number {} in its room", posted.number);
@@ -44,6 +45,8 @@ mod blocking;
 mod changes;
 mod chat;
 mod desk;
+mod device;
+mod fair;
 mod hashing;
 mod history;
 mod invites;
@@ -57,6 +60,7 @@ mod policy;
 mod rates;
 mod rooms;
 mod rpc;
+mod security;
 mod sessions;
 mod store;
 mod supervision;
@@ -68,15 +72,16 @@ pub use desk::Desk;
 pub use invites::{CreateAccountError, InviteError, LookUpError, NewAccount};
 pub use messages::{PostError, ReadError};
 pub use model::{
-    Body, BodyError, ClientId, Clock, Code, Draft, Email, EmailError, Entered, Event, EventKind, EventPage, Invite,
-    InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery,
-    PasswordError, Person, PersonId, Posted, Role, Room, RoomCard, RoomId, Session, SessionId, SignedIn, Time, Token,
-    Topic, Who,
+    Body, BodyError, Browser, ClientId, Clock, Code, Draft, Email, EmailError, Entered, Event, EventKind, EventPage,
+    Invite, InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, NameError, NewPassword, PageFrom,
+    PageQuery, PasswordError, Person, PersonId, Posted, Role, Room, RoomCard, RoomId, RoomPage, Session, SessionId,
+    SignedIn, Time, Token, Topic, Who,
 };
 pub use open::Options;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
 pub use rooms::{CreateRoomError, ManageError, MembershipError};
+pub use security::SECURITY_LOG;
 pub use sessions::{EndSessionError, SignInError};
 pub use store::{
     OpenError, StoreError,

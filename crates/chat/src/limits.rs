@@ -25,10 +25,16 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 /// Argon2id passes over that memory.
 pub const ARGON2_PASSES: u32 = 2;
+/// Argon2 memory, in KiB, that a stored hash may ask for: what is set aside for each hash computed at once. No version has
+/// stored more. A person whose hash asks for more needs a new password.
+pub const ARGON2_STORED_MEMORY_KIB_MAX: u32 = ARGON2_MEMORY_KIB;
+/// Argon2 passes that a stored hash may ask for: so that one hash holds a processor for a moment only.
+pub const ARGON2_STORED_PASSES_MAX: u32 = 8;
 /// Password hashes computed at once, at most (fewer on fewer cores): 4 × 19 MiB is what sign-ins may take of our memory.
 pub const HASHES_RUNNING_MAX: usize = 4;
-/// Password hashes that may wait, in calls: about 2 s of waiting; the next one is told to try again.
-pub const HASHES_WAITING_MAX: usize = 128;
+/// Password hashes that may wait, in calls: a crowd of as many addresses is worked off in some 12 s on two cores, in turns,
+/// so that whoever comes while 200 others try waits for 200. Beyond it the address that has most in line loses its oldest.
+pub const HASHES_WAITING_MAX: usize = 1_024;
 
 // Sessions and invites
 
@@ -56,8 +62,20 @@ pub const INVITE_USES_MAX: u32 = 100;
 
 // Rooms
 
-/// Rooms on one server, in rooms: the list of rooms is one answer.
-pub const ROOMS_MAX: u32 = 5_000;
+/// Rooms on one server, in rooms: what one search through all of them may cost. They cannot be removed yet.
+pub const ROOMS_MAX: u32 = 20_000;
+/// Of these, the last ones are for administrators: whoever fills the server with rooms leaves them some.
+pub const ROOMS_FOR_ADMINS: u32 = 1_000;
+/// Rooms that one person may make who is no administrator, in rooms: nobody reaches the end of the server's alone, nor a
+/// hundred accounts together, which is what one address gets in a day.
+pub const ROOMS_PER_PERSON_MAX: u32 = 30;
+/// Rooms that the person is not in, in one page of the list of rooms: by itself, and at most. 200 of the longest names and
+/// topics are some 300 KiB.
+pub const ROOMS_PAGE: u32 = 100;
+/// See [`ROOMS_PAGE`].
+pub const ROOMS_PAGE_MAX: u32 = 200;
+/// Members of a room above which typing is not told: each notice goes to all of them, and in a crowd somebody always types.
+pub const TYPING_MEMBERS_MAX: u32 = 300;
 /// Events or messages in one page of history.
 pub const PAGE_MAX: u32 = 200;
 /// Events that the hub may read at once for a recovery; the hub's own limit is 300.
@@ -116,6 +134,18 @@ pub struct Rates {
     /// Invite codes tried, accounts tried and set-up codes tried, per address of a client: a household or an office
     /// behind one address may sign up together.
     pub codes: Rate,
+    /// Accounts made from one address, by its /64: an office on its first day.
+    pub accounts_per_address: Rate,
+    /// Accounts made by the invites of one room, however often the invite is renewed: a link that got about lets in so many
+    /// before somebody looks.
+    pub accounts_per_room: Rate,
+    /// Typing notices in one room, from everybody together: more names are not shown.
+    pub typing_per_room: Rate,
+}
+
+/// So many at once, and as many a day.
+const fn a_day(burst: u32) -> Rate {
+    Rate { burst, per_second: burst as f64 / 86_400.0 }
 }
 
 impl Default for Rates {
@@ -127,6 +157,9 @@ impl Default for Rates {
             rooms: Rate { burst: 10, per_second: 0.02 },
             invites: Rate { burst: 10, per_second: 0.1 },
             codes: Rate { burst: 60, per_second: 0.5 },
+            accounts_per_address: a_day(100),
+            accounts_per_room: a_day(200),
+            typing_per_room: Rate { burst: 20, per_second: 5.0 },
         }
     }
 }
@@ -136,7 +169,17 @@ impl Rates {
     #[must_use]
     pub fn unlimited() -> Self {
         let rate = Rate { burst: u32::MAX, per_second: 1e9 };
-        Self { posts: rate, typing: rate, memberships: rate, rooms: rate, invites: rate, codes: rate }
+        Self {
+            posts: rate,
+            typing: rate,
+            memberships: rate,
+            rooms: rate,
+            invites: rate,
+            codes: rate,
+            accounts_per_address: rate,
+            accounts_per_room: rate,
+            typing_per_room: rate,
+        }
     }
 }
 
@@ -144,12 +187,20 @@ impl Rates {
 /// password.
 pub const SIGN_INS_FREE_PER_ACCOUNT: u32 = 5;
 /// Failed sign-ins to one account from all addresses together. One address, held to one a minute in the end, takes a tenth
-/// of what flows back, so it locks nobody out; more than ten together can, for as long as they go on, and the owner waits
-/// with them: the price of a bound on guessing from everywhere.
+/// of what flows back, so it locks nobody out; more than ten together hold up everybody but the owner on a device where
+/// they have signed in before, which has a count of its own: the price of a bound on guessing from everywhere.
 pub const SIGN_INS_PER_ACCOUNT: Rate = Rate { burst: 100, per_second: 1.0 / 6.0 };
 /// Failed sign-ins from one address before each further one must wait: many people may share one. Those refused for the
 /// account's sake count too.
 pub const SIGN_INS_FREE_PER_ADDRESS: u32 = 30;
+/// Failed sign-ins from a device on which the account's owner has signed in before each further one must wait: the only ones
+/// that are counted there, and nowhere else.
+pub const SIGN_INS_FREE_PER_DEVICE: u32 = 5;
+/// A device is remembered, by its cookie, for so long after the last sign-in.
+pub const DEVICE_REMEMBERED: Duration = Duration::from_hours(400 * 24);
+/// Lines of the security log about what strangers failed at: a flood is told of, not written down try by try. How many were
+/// left out stands in the next line.
+pub const SECURITY_LINES: Rate = Rate { burst: 200, per_second: 5.0 };
 /// The first wait; it doubles with each further failure.
 pub const SIGN_IN_WAIT_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait between attempts: slow enough for guessing, short enough for somebody who mistyped. It protects nobody

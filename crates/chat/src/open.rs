@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::{sync::OnceCell, task::spawn_blocking, time::Instant};
 
 use crate::{
     announce::Announcer,
@@ -20,6 +20,7 @@ use crate::{
     model::{Clock, Code},
     ownership::give_to_the_owner_of,
     rates::Limiters,
+    security::SecurityLines,
     store::{OpenError, Store, StoreError, database::Database, sqlite::Opener},
     supervision::{Failures, spawn_again},
     writer::Writer,
@@ -90,6 +91,8 @@ impl Chat {
             hasher: Hasher::new(cores),
             clock,
             limiters: Limiters::new(&rates),
+            security: SecurityLines::new(),
+            device_key: OnceCell::new(),
             set_up_code: Code::fresh(),
             is_set_up: AtomicBool::new(false),
             lock: Mutex::new(Some(lock)),

@@ -1,16 +1,17 @@
 //! People: how the first account comes to be, and how passwords change.
 
-use std::{net::IpAddr, sync::atomic::Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::{
     changes::{AlreadySetUp, NoSuchPerson, SetPassword, SetUpServer},
     chat::Chat,
-    hashing::Checked,
+    hashing::{Asker, Checked},
     model::{
-        Code, Email, Entered, Invite, Name, NewPassword, NewPerson, NewRoom, NewSession, Person, PersonId, Room,
-        SignedIn, Topic,
+        Browser, Code, Email, Entered, Invite, Name, NewPassword, NewPerson, NewRoom, NewSession, Person, PersonId,
+        Room, SignedIn, Topic,
     },
     rates::{RetryAfter, network_of},
+    security::SECURITY_LOG,
     store::StoreError,
 };
 
@@ -25,10 +26,8 @@ pub struct SetUp {
     pub email: Email,
     /// Their password.
     pub password: NewPassword,
-    /// What the browser says about itself.
-    pub user_agent: String,
-    /// Where the request came from.
-    pub address: IpAddr,
+    /// Where they are.
+    pub browser: Browser,
 }
 
 /// The server is set up.
@@ -104,24 +103,28 @@ impl Chat {
     /// # Errors
     /// See [`SetUpError`].
     pub async fn set_up(&self, form: SetUp) -> Result<SetUpDone, SetUpError> {
-        self.0.limiters.codes.take(network_of(form.address), self.0.clock.now())?;
+        let network = network_of(form.browser.address);
+        self.0.limiters.codes.take(network, self.0.clock.now())?;
         if self.is_set_up().await? {
             return Err(SetUpError::AlreadySetUp);
         }
         if !self.0.set_up_code.is(&form.code) {
+            tracing::warn!(target: SECURITY_LOG, address = %form.browser.address, "a wrong set-up code was tried");
             return Err(SetUpError::WrongCode);
         }
-        let hash = self.0.hasher.hash(form.password).await.map_err(StoreError::from)?;
-        let (session, token) = NewSession::with_token(&form.user_agent);
+        let hash = self.0.hasher.hash(form.password, Asker::Network(network)).await.map_err(StoreError::from)?;
+        let (session, token) = NewSession::with_token(&form.browser);
         let id = session.id;
         let change = SetUpServer {
-            person: NewPerson { id: PersonId::fresh(), name: form.name, email: form.email, hash },
+            person: NewPerson { id: PersonId::fresh(), name: form.name, email: form.email, hash: hash.clone() },
             session,
             room: NewRoom::fresh(Name::stored(FIRST_ROOM.into()), Topic::default()),
             invite: Code::fresh(),
         };
         let (person, room, invite) = self.write::<_, SetUpError>(change).await?;
-        Ok(SetUpDone { entered: Entered { person, session: id, token }, room, invite })
+        tracing::info!(target: SECURITY_LOG, person = %person.id, address = %form.browser.address, "the server was set up");
+        let device = self.mark_device(person.id, &hash).await;
+        Ok(SetUpDone { entered: Entered { person, session: id, token, device }, room, invite })
     }
 
     /// One person.
@@ -146,13 +149,17 @@ impl Chat {
         // Not counted with the sign-ins, where a stranger could use it up; another session of the person still can.
         self.0.limiters.password_changes.attempt(person, self.0.clock.now())?;
         let stored = self.0.store.credentials(who.person.email.clone()).await?;
-        let checked = self.0.hasher.check(present, stored.map(|stored| stored.hash)).await.map_err(StoreError::from)?;
+        let (hash, asker) = (stored.map(|stored| stored.hash), Asker::Known(person));
+        let checked = self.0.hasher.check(present, hash, asker).await.map_err(StoreError::from)?;
         if checked == Checked::Wrong {
+            tracing::warn!(target: SECURITY_LOG, %person, session = %who.session.id, "a change of password failed");
             return Err(ChangePasswordError::WrongPassword);
         }
         self.0.limiters.password_changes.forget(&person);
-        let hash = self.0.hasher.hash(new).await.map_err(StoreError::from)?;
-        self.write(SetPassword { person, hash, keep: Some(who.session.id) }).await
+        let hash = self.0.hasher.hash(new, asker).await.map_err(StoreError::from)?;
+        self.write::<_, ChangePasswordError>(SetPassword { person, hash, keep: Some(who.session.id) }).await?;
+        tracing::info!(target: SECURITY_LOG, %person, "a password was changed; the person's other sessions ended");
+        Ok(())
     }
 }
 

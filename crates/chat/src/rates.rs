@@ -15,9 +15,10 @@ use std::{
 pub(crate) use tidings_hub::network_of;
 
 use crate::{
+    device::Device,
     limits::{
         RATE_KEYS_MAX, Rate, Rates, SIGN_IN_FORGET, SIGN_IN_WAIT_FIRST, SIGN_IN_WAIT_MAX, SIGN_INS_FREE_PER_ACCOUNT,
-        SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_PER_ACCOUNT,
+        SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
     },
     model::{PersonId, RoomId, SecretDigest, Time},
 };
@@ -35,6 +36,9 @@ pub(crate) struct Limiters {
     pub(crate) rooms: Buckets<PersonId>,
     pub(crate) invites: Buckets<PersonId>,
     pub(crate) codes: Buckets<IpAddr>,
+    pub(crate) accounts_at: Buckets<IpAddr>,
+    pub(crate) accounts_in: Buckets<RoomId>,
+    pub(crate) typing_in: Buckets<RoomId>,
     /// By the digest of the e-mail address typed in, so that one with an account behaves like one without; and by where
     /// the request came from, so that a stranger elsewhere holds nobody up.
     pub(crate) accounts: Backoff<(SecretDigest, IpAddr)>,
@@ -42,6 +46,8 @@ pub(crate) struct Limiters {
     pub(crate) accounts_anywhere: Buckets<SecretDigest>,
     pub(crate) password_changes: Backoff<PersonId>,
     pub(crate) addresses: Backoff<IpAddr>,
+    /// Of devices that are known for the account; nothing else counts for them.
+    pub(crate) devices: Backoff<Device>,
 }
 
 impl Limiters {
@@ -53,10 +59,14 @@ impl Limiters {
             rooms: Buckets::new(rates.rooms),
             invites: Buckets::new(rates.invites),
             codes: Buckets::new(rates.codes),
+            accounts_at: Buckets::new(rates.accounts_per_address),
+            accounts_in: Buckets::new(rates.accounts_per_room),
+            typing_in: Buckets::new(rates.typing_per_room),
             accounts: Backoff::new(SIGN_INS_FREE_PER_ACCOUNT),
             accounts_anywhere: Buckets::new(SIGN_INS_PER_ACCOUNT),
             password_changes: Backoff::new(SIGN_INS_FREE_PER_ACCOUNT),
             addresses: Backoff::new(SIGN_INS_FREE_PER_ADDRESS),
+            devices: Backoff::new(SIGN_INS_FREE_PER_DEVICE),
         }
     }
 }

@@ -1,19 +1,30 @@
-//! Rooms: where people talk. Every room is open: whoever has an account may see its name and join.
+//! Rooms: where people talk. Every room is open today: whoever has an account may see its name and join. Of one that is not,
+//! nobody but its members learns anything (S37).
 
 use crate::{
-    changes::{CreateRoom, Join, Leave, ManageRefusal, NotMember, Remove, TooManyRooms},
+    changes::{CreateRoom, CreateRoomRefusal, Join, Leave, ManageRefusal, NotMember, Remove},
     chat::Chat,
-    model::{Member, Name, NewRoom, PersonId, Room, RoomId, Topic},
+    limits::{ROOMS_PAGE_MAX, ROOMS_PER_PERSON_MAX},
+    model::{Code, Member, Name, NewRoom, PersonId, Room, RoomId, RoomPage, Topic},
     rates::RetryAfter,
+    security::SECURITY_LOG,
     store::StoreError,
 };
 
 /// Why a room was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateRoomError {
-    /// The server has as many rooms as it may have.
-    #[error("this server has as many rooms as it may have")]
+    /// The server has as many rooms as the person may add to.
+    #[error("this server has as many rooms as it may have; ask an administrator to make one")]
     TooManyRooms,
+    /// The person has made as many rooms as they may.
+    #[error(
+        "you have made {ROOMS_PER_PERSON_MAX} rooms, which is as many as one person may; ask an administrator to make more"
+    )]
+    TooManyOfPerson,
+    /// A room that the person sees has the same name, but for case and what cannot be seen.
+    #[error("there is a room of this name already; join it, or choose another name")]
+    NameTaken,
     /// Too many rooms at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -54,20 +65,23 @@ pub enum ManageError {
 }
 
 impl Chat {
-    /// All rooms as the person sees them: those they are a member of first, then by name.
+    /// The rooms that the person sees: all those they are a member of, and up to `limit` others; behind the room `after`,
+    /// only others.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn rooms(&self, person: PersonId) -> Result<Vec<Room>, StoreError> {
-        self.0.store.rooms(person).await
+    pub async fn rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Result<RoomPage, StoreError> {
+        let own = if after.is_none() { self.0.store.own_rooms(person).await? } else { Vec::new() };
+        let others = self.0.store.other_rooms(person, after, limit.min(ROOMS_PAGE_MAX)).await?;
+        Ok(RoomPage { rooms: [own, others.rooms].concat(), more: others.more })
     }
 
-    /// One room as the person sees it.
+    /// One room as the person sees it; `None` when there is none, or they may not see it.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn room(&self, person: PersonId, room: RoomId) -> Result<Option<Room>, StoreError> {
-        self.0.store.room(room, person).await
+        Ok(self.0.store.room(room, person).await?.filter(Room::is_seen))
     }
 
     /// The room's members by name; `None` when there is no such room or the person is not one of them.
@@ -84,7 +98,7 @@ impl Chat {
     /// See [`CreateRoomError`].
     pub async fn create_room(&self, person: PersonId, name: Name, topic: Topic) -> Result<Room, CreateRoomError> {
         self.0.limiters.rooms.take(person, self.0.clock.now())?;
-        self.write(CreateRoom { person, room: NewRoom::fresh(name, topic) }).await
+        self.write(CreateRoom { person, room: NewRoom::fresh(name, topic), invite: Code::fresh() }).await
     }
 
     /// Makes the person a member; nothing happens if they are.
@@ -112,13 +126,30 @@ impl Chat {
     /// See [`ManageError`].
     pub async fn remove_member(&self, by: PersonId, room: RoomId, person: PersonId) -> Result<(), ManageError> {
         self.0.limiters.memberships.take(by, self.0.clock.now())?;
-        self.write(Remove { by, person, room }).await
+        self.write::<_, ManageError>(Remove { by, person, room }).await?;
+        tracing::info!(target: SECURITY_LOG, %room, %person, %by, "a member was removed");
+        Ok(())
     }
 }
 
-impl From<TooManyRooms> for CreateRoomError {
-    fn from(TooManyRooms: TooManyRooms) -> Self {
-        Self::TooManyRooms
+impl From<CreateRoomRefusal> for CreateRoomError {
+    fn from(refusal: CreateRoomRefusal) -> Self {
+        match refusal {
+            CreateRoomRefusal::TooManyRooms => Self::TooManyRooms,
+            CreateRoomRefusal::TooManyOfPerson => Self::TooManyOfPerson,
+            CreateRoomRefusal::NameTaken => Self::NameTaken,
+        }
+    }
+}
+
+#[cfg(feature = "test-kit")]
+impl Chat {
+    /// Lets everybody see a room and come in, or its members alone: for tests of who learns what. Nothing else closes one.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn set_room_open(&self, room: RoomId, is_open: bool) -> Result<(), StoreError> {
+        self.write(crate::changes::SetOpen { room, is_open }).await
     }
 }
 

@@ -8,10 +8,15 @@ use std::net::IpAddr;
 use crate::{
     changes::{EndSession, NoSuchSession, OpenSession, PasswordChanged, Rehash, TouchSession},
     chat::Chat,
-    hashing::Checked,
+    device::Device,
+    hashing::{Asker, Checked},
     limits::SESSION_TOUCH_INTERVAL,
-    model::{Credentials, Email, Entered, NewSession, PersonId, Session, SessionId, SignedIn, digest},
-    rates::{RetryAfter, network_of},
+    model::{
+        Browser, Credentials, Email, Entered, NewSession, PersonId, SecretDigest, Session, SessionId, SignedIn,
+        StoredHash, Time, digest,
+    },
+    rates::{Limiters, RetryAfter, network_of},
+    security::SECURITY_LOG,
     store::StoreError,
 };
 
@@ -42,26 +47,27 @@ pub enum EndSessionError {
 }
 
 impl Chat {
-    /// Signs somebody in who knows their address and password, in a session of its own.
+    /// Signs somebody in who knows their address and password, in a session of its own. The session that their browser had
+    /// until now ends.
     ///
     /// # Errors
-    /// See [`SignInError`]. An unknown address and a wrong password take as long and answer the same.
-    pub async fn sign_in(
-        &self,
-        email: &str,
-        password: String,
-        user_agent: &str,
-        address: IpAddr,
-    ) -> Result<Entered, SignInError> {
-        let (email, address) = (Email::parse(email).ok(), network_of(address));
-        let account = digest(email.as_ref().map_or("", Email::as_str));
-        let (now, limiters) = (self.0.clock.now(), &self.0.limiters);
-        // What is refused further down stays counted for the address: asking in vain is no way to ask for ever.
-        limiters.addresses.attempt(address, now)?;
-        // Before the account's count from everywhere, so that who is refused here takes nothing from others there.
-        limiters.accounts.attempt((account, address), now)?;
-        if let Err(wait) = limiters.accounts_anywhere.take(account, now) {
-            limiters.accounts.take_back(&(account, address));
+    /// See [`SignInError`]. An unknown address, a wrong password and a person who was deactivated take as long and answer the
+    /// same.
+    pub async fn sign_in(&self, email: &str, password: String, browser: &Browser) -> Result<Entered, SignInError> {
+        let email = Email::of_account(email).ok();
+        let known = self.known_device(email.as_ref(), browser).await?;
+        let counted = match known {
+            Some((device, person)) => Counted::Device(device, person),
+            None => {
+                let account = digest(email.as_ref().map_or("", Email::as_str));
+                Counted::Stranger { account, network: network_of(browser.address) }
+            }
+        };
+        if let Err(wait) = counted.begin(&self.0.limiters, self.0.clock.now()) {
+            self.tell_of_failure(|left_out| {
+                tracing::warn!(target: SECURITY_LOG, address = %browser.address, known_device = counted.is_known(),
+                    wait_s = wait.0.as_secs(), left_out, "a sign-in was held up after too many failures");
+            });
             return Err(wait.into());
         }
 
@@ -69,34 +75,79 @@ impl Chat {
             Some(email) => self.0.store.credentials(email).await?,
             None => None,
         };
+        let tried = stored.as_ref().map(|stored| stored.person.id);
+        // Who may not sign in gets the same answer, after the same work.
+        let stored = stored.filter(|stored| stored.person.is_active);
         let hash = stored.as_ref().map(|stored| stored.hash.clone());
-        let checked = match self.0.hasher.check(password, hash).await {
+        let checked = match self.0.hasher.check(password, hash, counted.asker()).await {
             Ok(checked) => checked,
             Err(busy) => {
                 // Nothing was guessed.
-                limiters.accounts.take_back(&(account, address));
-                limiters.accounts_anywhere.give_back(&account);
-                limiters.addresses.take_back(&address);
+                counted.take_back(&self.0.limiters);
                 return Err(StoreError::from(busy).into());
             }
         };
         let Some(Credentials { person, hash }) = stored.filter(|_| checked != Checked::Wrong) else {
+            self.tell_of_failure(|left_out| {
+                let person = tried.map_or_else(|| "nobody".to_owned(), |person| person.to_string());
+                tracing::warn!(target: SECURITY_LOG, address = %browser.address, %person,
+                    known_device = counted.is_known(), left_out, "a sign-in failed");
+            });
             return Err(SignInError::Failed);
         };
-        limiters.accounts.forget(&(account, address));
-        limiters.accounts_anywhere.give_back(&account);
-        limiters.addresses.take_back(&address);
+        counted.succeed(&self.0.limiters);
 
-        let (session, token) = NewSession::with_token(user_agent);
-        let entered = Entered { person, session: session.id, token };
-        let person = entered.person.id;
-        self.write::<_, SignInError>(OpenSession { person, checked: hash.clone(), session }).await?;
-        if let Checked::RightButOld(new) = checked
-            && let Err(error) = self.0.writer.write(Rehash { person, old: hash, new }).await
-        {
-            tracing::warn!(%error, "a password's hash could not be renewed");
+        let (session, token) = NewSession::with_token(browser);
+        let (person_id, session_id) = (person.id, session.id);
+        let open = OpenSession { person: person_id, checked: hash.clone(), session };
+        self.write::<_, SignInError>(open).await?;
+        tracing::info!(target: SECURITY_LOG, person = %person_id, session = %session_id, address = %browser.address,
+            known_device = counted.is_known(), "signed in");
+        let hash = self.renew_hash(person_id, hash, checked).await;
+        let device = self.mark_device(person_id, &hash).await;
+        Ok(Entered { person, session: session_id, token, device })
+    }
+
+    /// The device that the browser shows to be, if it is known for this account as it is now.
+    async fn known_device(
+        &self,
+        email: Option<&Email>,
+        browser: &Browser,
+    ) -> Result<Option<(Device, PersonId)>, StoreError> {
+        let (Some(email), Some(cookie)) = (email, &browser.device) else { return Ok(None) };
+        let Some(key) = self.device_key().await else { return Ok(None) };
+        // Before anything is read: a forged one costs no more than none.
+        let Some(device) = key.read(cookie) else { return Ok(None) };
+        let stored = self.0.store.credentials(email.clone()).await?;
+        let known =
+            stored.filter(|Credentials { person, hash }| person.is_active && key.knows(&device, person.id, hash));
+        Ok(known.map(|stored| (device, stored.person.id)))
+    }
+
+    /// The person's hash after a sign-in: one made with other parameters is replaced.
+    async fn renew_hash(&self, person: PersonId, old: StoredHash, checked: Checked) -> StoredHash {
+        let Checked::RightButOld(new) = checked else { return old };
+        let rehash = Rehash { person, old: old.clone(), new: new.clone() };
+        match self.0.writer.write(rehash).await {
+            Ok(()) => new,
+            Err(error) => {
+                tracing::warn!(%error, "a password's hash could not be renewed");
+                old
+            }
         }
-        Ok(entered)
+    }
+
+    fn tell_of_failure(&self, tell: impl FnOnce(u64)) {
+        if let Some(left_out) = self.security_line() {
+            tell(left_out);
+        }
+    }
+
+    /// Whether one more line about what a stranger failed at may go into the security log; then with how many were left
+    /// out before it.
+    #[must_use]
+    pub fn security_line(&self) -> Option<u64> {
+        self.0.security.next(self.0.clock.now())
     }
 
     /// Who is behind the token of a cookie; `None` when the session does not exist, has ended or has expired. Using it
@@ -128,7 +179,68 @@ impl Chat {
     /// # Errors
     /// See [`EndSessionError`].
     pub async fn end_session(&self, person: PersonId, session: SessionId) -> Result<(), EndSessionError> {
-        self.write(EndSession { person, session }).await
+        self.write::<_, EndSessionError>(EndSession { person, session }).await?;
+        tracing::info!(target: SECURITY_LOG, %person, %session, "a session was ended");
+        Ok(())
+    }
+}
+
+/// With whose failures those of a sign-in are counted.
+enum Counted {
+    /// Of a device known for the account, alone: strangers do not hold it up, and it holds up nobody.
+    Device(Device, PersonId),
+    /// Of the account and of the network, each for itself and both together.
+    Stranger { account: SecretDigest, network: IpAddr },
+}
+
+impl Counted {
+    fn begin(&self, limiters: &Limiters, now: Time) -> Result<(), RetryAfter> {
+        match *self {
+            Self::Device(device, _) => limiters.devices.attempt(device, now),
+            Self::Stranger { account, network } => {
+                // What is refused further down stays counted for the address: asking in vain is no way to ask for ever.
+                limiters.addresses.attempt(network, now)?;
+                // Before the account's count from everywhere, so that who is refused here takes nothing from others there.
+                limiters.accounts.attempt((account, network), now)?;
+                limiters
+                    .accounts_anywhere
+                    .take(account, now)
+                    .inspect_err(|_| limiters.accounts.take_back(&(account, network)))
+            }
+        }
+    }
+
+    fn take_back(&self, limiters: &Limiters) {
+        match self {
+            Self::Device(device, _) => limiters.devices.take_back(device),
+            Self::Stranger { account, network } => {
+                limiters.accounts.take_back(&(*account, *network));
+                limiters.accounts_anywhere.give_back(account);
+                limiters.addresses.take_back(network);
+            }
+        }
+    }
+
+    fn succeed(&self, limiters: &Limiters) {
+        match self {
+            Self::Device(device, _) => limiters.devices.forget(device),
+            Self::Stranger { account, network } => {
+                limiters.accounts.forget(&(*account, *network));
+                limiters.accounts_anywhere.give_back(account);
+                limiters.addresses.take_back(network);
+            }
+        }
+    }
+
+    fn asker(&self) -> Asker {
+        match *self {
+            Self::Device(_, person) => Asker::Known(person),
+            Self::Stranger { network, .. } => Asker::Network(network),
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        matches!(self, Self::Device(..))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     chat::Chat,
+    limits::TYPING_MEMBERS_MAX,
     model::{PersonId, RoomId, Typing},
     store::StoreError,
 };
@@ -18,7 +19,7 @@ pub enum TypingError {
 }
 
 impl Chat {
-    /// Tells the room that somebody is typing.
+    /// Tells the room that somebody is typing; not in a large one.
     ///
     /// # Errors
     /// See [`TypingError`].
@@ -26,7 +27,12 @@ impl Chat {
         // First, because a client may invent rooms without end, and each would have a bucket. So a notice too many still
         // costs a read.
         let member = self.0.store.member(room, person).await?.ok_or(TypingError::NotMember)?;
-        if self.0.limiters.typing.take((person, room), self.0.clock.now()).is_ok() {
+        let (now, limiters) = (self.0.clock.now(), &self.0.limiters);
+        // Their own limit first, so that nobody takes from the others in the room what they may not use.
+        if limiters.typing.take((person, room), now).is_err() || limiters.typing_in.take(room, now).is_err() {
+            return Ok(());
+        }
+        if self.0.store.room(room, person).await?.is_some_and(|room| room.members <= TYPING_MEMBERS_MAX) {
             self.0.announcer.typing(room, &Typing { person: member }).await;
         }
         Ok(())

@@ -7,11 +7,12 @@
 use crate::api_key::has_key;
 use crate::app::App;
 use crate::http::body::read_body;
+use crate::http::problem::{REQUEST_ID, RequestId};
 use crate::limits::{API_BODY_BYTES_MAX, PAGE_BYTES_MAX};
 use crate::process::Figures;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -26,17 +27,34 @@ use tidings_protocol::{
 };
 
 pub(crate) fn routes(app: &App) -> Router<App> {
-    Router::new().route("/api/{method}", post(call)).route_layer(from_fn_with_state(app.clone(), require_key))
+    Router::new()
+        .route("/api/{method}", post(call))
+        .route_layer(from_fn_with_state(app.clone(), require_key))
+        .route_layer(map_response(named))
 }
 
 /// 401 without the key, before anything is read.
 async fn require_key(State(app): State<App>, request: Request, next: Next) -> Response {
-    if has_key(&app, request.headers()) {
-        return next.run(request).await;
+    let (parts, body) = request.into_parts();
+    let has_key = has_key(&app, &parts.headers);
+    let id = RequestId::fresh();
+    app.key_uses.tell(&app, &parts, has_key, id);
+    if has_key {
+        return next.run(Request::from_parts(parts, body)).await;
     }
     let detail =
         "The server API needs its key in the header X-API-Key; it is in the data folder, in the file api-key.\n";
-    (StatusCode::UNAUTHORIZED, detail).into_response()
+    (StatusCode::UNAUTHORIZED, [id.header()], detail).into_response()
+}
+
+/// Names each answer that is no success.
+async fn named(mut response: Response) -> Response {
+    if !response.status().is_success() && !response.headers().contains_key(REQUEST_ID) {
+        let id = RequestId::fresh();
+        tracing::debug!(request_id = %id, status = response.status().as_u16(), "a call of the server API was refused");
+        response.headers_mut().extend([id.header()]);
+    }
+    response
 }
 
 /// `POST /api/{method}`: the body is JSON whatever its Content-Type says, since the key protects it.

@@ -2,6 +2,7 @@
 //!
 //! State alone: it knows no request and no route.
 
+use crate::api_key::KeyUses;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) chat: Chat,
     pub(crate) hub: Hub,
     pub(crate) api_key: String,
+    pub(crate) key_uses: KeyUses,
     pub(crate) metrics: Arc<Metrics>,
     /// Off while draining.
     pub(crate) readiness: Readiness,

@@ -153,6 +153,23 @@ pub(crate) enum UserCommand {
         #[arg(value_name = "E-MAIL")]
         email: String,
     },
+    /// Take away the right to sign in. Signs the person out everywhere, at once, and ends the invites that they made; what
+    /// they wrote stays.
+    Deactivate {
+        #[command(flatten)]
+        common: Sources<DataDirSettings>,
+        /// The person's e-mail address
+        #[arg(value_name = "E-MAIL")]
+        email: String,
+    },
+    /// Give back the right to sign in.
+    Activate {
+        #[command(flatten)]
+        common: Sources<DataDirSettings>,
+        /// The person's e-mail address
+        #[arg(value_name = "E-MAIL")]
+        email: String,
+    },
 }
 
 #[cfg(test)]

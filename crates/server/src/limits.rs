@@ -9,6 +9,9 @@ pub(crate) const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
 /// as much.
 pub(crate) const API_BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Networks from which the API key was used that are remembered, so that the security log tells of each once.
+pub(crate) const KEY_USERS_REMEMBERED: usize = 1_000;
+
 /// Bytes of one message from a client over WebSocket: the same as a request's body.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 

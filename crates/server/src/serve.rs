@@ -3,6 +3,7 @@
 //! The order is the story: chat, secrets, hub, routes, listen, say so; then a signal; then readiness off, sockets closed
 //! with the protocol's "shutdown" code, requests finished, waiting writes finished.
 
+use crate::api_key::KeyUses;
 use crate::app::{App, Shared};
 use crate::config::{Config, PublicUrl};
 use crate::limits::{CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
@@ -100,6 +101,7 @@ pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
         chat,
         hub,
         api_key: secrets.api_key,
+        key_uses: KeyUses::default(),
         metrics,
         readiness: Readiness::new(),
         own_origin,

@@ -48,6 +48,7 @@ export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onCl
               <strong>
                 <bdi>{room.name}</bdi>
               </strong>
+              {room.same_name && <span class="person-note"> {strings.rooms.alike}</span>}
               {room.topic && <p>{room.topic}</p>}
               <p class="browse-count">{strings.rooms.members(room.members)}</p>
             </div>
@@ -62,6 +63,11 @@ export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onCl
           </li>
         ))}
       </ul>
+      {chat.moreAfter.value !== null && (
+        <button type="button" class="button" onClick={() => void chat.knowMore().catch((error: unknown) => setProblem(describe(error)))}>
+          {strings.rooms.more}
+        </button>
+      )}
       {found.length === 0 && <p class="lead">{query ? strings.switcher.nothing : strings.rooms.nothingToBrowse}</p>}
     </Dialog>
   );

@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import type { Layout } from "../models/layout.ts";
@@ -12,6 +12,10 @@ export function NoRoom({ app, chat, layout }: { app: App; chat: Chat; layout: La
   const open = chat.open.value;
   const known = chat.known.value.find((room) => room.id === open);
   const { rooms } = strings;
+  const unknown = chat.ready.value && !known && chat.moreAfter.value !== null ? open : null;
+  useEffect(() => {
+    if (unknown) void chat.lookFor(unknown);
+  }, [chat, unknown]);
   if (!chat.ready.value) return <p class="visually-hidden">{strings.entry.loading}</p>;
 
   const join = async (id: string): Promise<void> => {

@@ -9,6 +9,7 @@ import { strings } from "../strings.ts";
 import type { Member } from "../wire.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
+import { NameNote } from "./NameNote.tsx";
 
 type Props = { app: App; chat: Chat; room: Room; layout: Layout };
 
@@ -45,6 +46,7 @@ export function PeoplePanel({ app, chat, room, layout }: Props) {
   const here = room.here.value;
   const hereIds = new Set(here.map((person) => person.id));
   const roles = new Map(members?.map((member) => [member.id, member.role]));
+  const alike = new Set(members?.filter((member) => member.same_name).map((member) => member.id));
   const away = (members ?? []).filter((member) => !hereIds.has(member.id)).sort(byName);
   const mayRemove = chat.me.role === "admin";
 
@@ -56,6 +58,7 @@ export function PeoplePanel({ app, chat, room, layout }: Props) {
       </span>
       <span class="person-name">
         <bdi>{who.name}</bdi>
+        <NameNote person={{ ...who, same_name: alike.has(who.id) }} />
         {who.id === chat.me.id && <span class="person-note"> ({strings.people.you})</span>}
         {roles.get(who.id) === "admin" && <span class="person-note person-role">{strings.people.admin}</span>}
       </span>

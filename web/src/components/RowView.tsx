@@ -8,6 +8,7 @@ import { strings } from "../strings.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { focusComposer } from "./keyboard.ts";
+import { NameNote } from "./NameNote.tsx";
 
 /** What keeps unsent messages: the connection is away, or it stands and the message is long under way. */
 export type Delay = "waiting" | "trying" | null;
@@ -89,6 +90,7 @@ function MessageView({ row, outbox, delay }: { row: MessageRow; outbox: Outbox; 
           <header class="message-header">
             <span class="message-author">
               <bdi>{row.author.name}</bdi>
+              <NameNote person={row.author} />
             </span>
             {stamp}
           </header>

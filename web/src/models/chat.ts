@@ -1,7 +1,7 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { ApiError, type Api } from "../api.ts";
-import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS } from "../limits.ts";
+import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS, FIRST_ROOMS_WAIT_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
 import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
@@ -39,8 +39,10 @@ export class Chat {
   readonly settings: Settings;
   /** Rooms this person is in, by name. */
   readonly joined = signal<readonly Room[]>([]);
-  /** Every room that can be joined, by name, the joined ones among them. */
+  /** Rooms that can be joined, by name, the joined ones among them: as many as were asked for. */
   readonly known = signal<readonly RoomInfo[]>([]);
+  /** The room after which there are more to know; null when all are known. */
+  readonly moreAfter = signal<string | null>(null);
   /** Whether the first list of rooms has come. */
   readonly ready = signal(false);
   /** The id of the open room; null when there is none. */
@@ -58,6 +60,7 @@ export class Chat {
   private wasLost = false;
   private refreshing: Promise<void> | null = null;
   private refreshAgain = false;
+  private firstConnected = (): void => undefined;
   /** Counts what this page itself did to the rooms, so that an older list cannot undo it. */
   private ownChanges = 0;
 
@@ -89,9 +92,13 @@ export class Chat {
   }
 
   async start(): Promise<void> {
+    const connected = new Promise<void>((resolve) => (this.firstConnected = resolve));
     this.live.connect();
     void this.outbox.restore();
-    await this.refreshRooms();
+    // Once connected nothing that happens to the rooms is missed any more, so the list is asked for then; and without waiting
+    // for ever where there is no connection.
+    await Promise.race([connected, new Promise((resolve) => setTimeout(resolve, FIRST_ROOMS_WAIT_MS))]);
+    if (!this.ready.peek()) await (this.refreshing ?? this.refreshRooms());
   }
 
   close(): void {
@@ -126,6 +133,23 @@ export class Chat {
     const info = await this.api.createRoom(name, topic);
     this.adopt({ ...info, member: true });
     return info;
+  }
+
+  /** Asks for more rooms that can be joined. */
+  async knowMore(): Promise<void> {
+    const after = this.moreAfter.peek();
+    if (after === null) return;
+    const { rooms, more } = await this.api.rooms(after);
+    if (after !== this.moreAfter.peek()) return;
+    const fresh = new Set(rooms.map((room) => room.id));
+    this.known.value = [...this.known.peek().filter((room) => !fresh.has(room.id)), ...rooms].sort(byName);
+    this.moreAfter.value = more ? (rooms.at(-1)?.id ?? null) : null;
+  }
+
+  /** A room that is asked for by its address and was not among those that came. */
+  async lookFor(id: string): Promise<void> {
+    const info = await this.api.room(id).catch(() => null);
+    if (info && !this.known.peek().some((room) => room.id === id)) this.known.value = [...this.known.peek(), info].sort(byName);
   }
 
   async join(id: string): Promise<RoomInfo> {
@@ -189,16 +213,18 @@ export class Chat {
     this.wasLost = false;
     this.outbox.connected(true);
     void this.refreshRooms();
+    this.firstConnected();
   }
 
   private async readRooms(): Promise<void> {
     const ownChanges = this.ownChanges;
     try {
-      const { rooms } = await this.api.rooms();
+      const { rooms, more } = await this.api.rooms();
       if (ownChanges !== this.ownChanges) {
         this.refreshAgain = true;
         return;
       }
+      this.moreAfter.value = more ? (rooms.at(-1)?.id ?? null) : null;
       this.known.value = [...rooms].sort(byName);
       this.setJoined(rooms.filter((room) => room.member));
       if (!this.ready.peek()) this.greetAgain();

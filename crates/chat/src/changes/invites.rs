@@ -1,8 +1,7 @@
 //! A room's one invite is made, renewed, revoked and accepted.
 
-use super::rooms::{ManageRefusal, enter, may_manage, room_added, unknown_person};
+use super::rooms::{ManageRefusal, enter, make_invite, may_manage, room_added, unknown_person};
 use crate::{
-    limits::{INVITE_LIFETIME, INVITE_USES_MAX},
     model::{Code, Invite, PersonId, Room, RoomId, SecretDigest, Time},
     store::{Applied, Change, ChangeError::Refused, ChangeResult, StoreError, Tables},
 };
@@ -12,10 +11,10 @@ use crate::{
 #[error("the invite is not valid")]
 pub(crate) struct InviteInvalid;
 
-/// The room's invite: the present one if it is good, else a new one with this code. After one that was revoked only who
-/// may renew it gets a new one.
+/// The room has an invite that is good: the present one, else a new one with this code. After one that was revoked only
+/// who may renew it gets a new one.
 #[derive(Debug, Clone)]
-pub(crate) struct CurrentInvite {
+pub(crate) struct EnsureInvite {
     /// Must be a member.
     pub(crate) person: PersonId,
     pub(crate) room: RoomId,
@@ -23,7 +22,7 @@ pub(crate) struct CurrentInvite {
     pub(crate) code: Code,
 }
 
-impl Change for CurrentInvite {
+impl Change for EnsureInvite {
     type Answer = Invite;
     type Refusal = ManageRefusal;
 
@@ -138,18 +137,4 @@ pub(super) fn invited_to(
         Some(invite) => tables.room(invite.room, person),
         None => Ok(None),
     }
-}
-
-/// A room has one invite, good or dead: what was there before would never be looked at again.
-pub(super) fn make_invite(
-    tables: &mut dyn Tables,
-    inviter: PersonId,
-    room: RoomId,
-    code: &Code,
-    now: Time,
-) -> Result<Invite, StoreError> {
-    let expires = now.plus(INVITE_LIFETIME);
-    let invite = Invite { code: code.clone(), room, created: now, expires, uses_max: INVITE_USES_MAX, uses: 0 };
-    tables.replace_invite(inviter, &invite)?;
-    Ok(invite)
 }

@@ -9,10 +9,13 @@ mod people;
 mod rooms;
 mod sessions;
 
-pub(crate) use invites::{AcceptInvite, CurrentInvite, InviteInvalid, RenewInvite, RevokeInvite};
+pub(crate) use invites::{AcceptInvite, EnsureInvite, InviteInvalid, RenewInvite, RevokeInvite};
 pub(crate) use messages::{Post, PostRefusal};
 pub(crate) use people::{
-    AlreadySetUp, CreateAccount, CreateAccountRefusal, NoSuchPerson, Rehash, SetPassword, SetUpServer,
+    AlreadySetUp, CreateAccount, CreateAccountRefusal, NoSuchPerson, Rehash, SetActive, SetPassword, SetUpServer,
+    TakeDeviceKey,
 };
-pub(crate) use rooms::{CreateRoom, Join, Leave, ManageRefusal, NotMember, Remove, TooManyRooms};
+#[cfg(any(test, feature = "test-kit"))]
+pub(crate) use rooms::SetOpen;
+pub(crate) use rooms::{CreateRoom, CreateRoomRefusal, Join, Leave, ManageRefusal, NotMember, Remove};
 pub(crate) use sessions::{EndSession, NoSuchSession, OpenSession, PasswordChanged, SweepSessions, TouchSession};

@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 
 use super::{
-    invites::{invited_to, make_invite},
-    rooms::{enter, make_room},
-    sessions::end_all,
+    invites::invited_to,
+    rooms::{enter, make_room, unknown_person},
+    sessions::{end_all, open_session},
 };
 use crate::{
+    device::DeviceKey,
     model::{
         Code, Invite, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room, RoomId, SecretDigest, SessionId,
         StoredHash, Time,
@@ -54,6 +55,10 @@ impl Change for SetUpServer {
         Some(self.room.id)
     }
 
+    fn revokes(&self) -> bool {
+        self.session.replaces.is_some()
+    }
+
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         // Asked first, because whoever comes second may well have another address.
         let is_first = !tables.is_set_up()?
@@ -63,10 +68,9 @@ impl Change for SetUpServer {
             return Err(Refused(AlreadySetUp));
         }
         let person = person(&self.person, Role::Admin);
-        tables.insert_session(person.id, &self.session, now)?;
-        let (room, created) = make_room(tables, &person, &self.room, now)?;
-        let invite = make_invite(tables, person.id, room.id, &self.invite, now)?;
-        Ok(Applied::happened((person, room, invite), created))
+        let ended = open_session(tables, person.id, &self.session, now)?;
+        let (room, invite, created) = make_room(tables, &person, &self.room, &self.invite, now)?;
+        Ok(Applied::happened((person, room, invite), created).ending(ended))
     }
 }
 
@@ -82,6 +86,10 @@ impl Change for CreateAccount {
     type Answer = (Person, Room);
     type Refusal = CreateAccountRefusal;
 
+    fn revokes(&self) -> bool {
+        self.session.replaces.is_some()
+    }
+
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let room = invited_to(tables, self.invite, self.person.id, now)?;
         let room = room.ok_or(Refused(CreateAccountRefusal::InviteInvalid))?;
@@ -89,11 +97,12 @@ impl Change for CreateAccount {
         if !tables.insert_person(&self.person, Role::Member, now)? {
             return Err(Refused(CreateAccountRefusal::EmailTaken));
         }
-        let person = person(&self.person, Role::Member);
-        tables.insert_session(person.id, &self.session, now)?;
+        // As the tables have them: somebody else may have the same name.
+        let person = tables.person(self.person.id)?.ok_or_else(unknown_person)?;
+        let ended = open_session(tables, person.id, &self.session, now)?;
         // They have no other devices yet that would have to be told of the room.
         let (room, joined) = enter(tables, &person, room, now)?;
-        Ok(Applied::happened((person, room), joined))
+        Ok(Applied::happened((person, room), joined).ending(ended))
     }
 }
 
@@ -145,6 +154,61 @@ impl Change for Rehash {
     }
 }
 
+/// Takes away a person's right to sign in, or gives it back. Without it they have no session, and no invite that they made
+/// works; what they wrote stays, and the rooms they are in.
+#[derive(Debug, Clone)]
+pub(crate) struct SetActive {
+    pub(crate) person: PersonId,
+    pub(crate) is_active: bool,
+}
+
+impl Change for SetActive {
+    type Answer = ();
+    type Refusal = NoSuchPerson;
+
+    fn revokes(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
+        let person = tables.person(self.person)?.ok_or(Refused(NoSuchPerson))?;
+        if self.is_active {
+            tables.set_deactivated(person.id, None)?;
+            return Ok(Applied::quietly(()));
+        }
+        if person.is_active {
+            tables.set_deactivated(person.id, Some(now))?;
+        }
+        // They know the codes of the invites that they made, and could come back by one.
+        tables.expire_invites_of(person.id, now)?;
+        let ended = tables.sessions_of(person.id)?;
+        end_all(tables, &ended, now)?;
+        Ok(Applied::ended((), ended))
+    }
+}
+
+/// The key that the cookies of known devices are signed with, made when it is first asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct TakeDeviceKey {
+    /// The one to keep if there is none.
+    pub(crate) fresh: DeviceKey,
+}
+
+impl Change for TakeDeviceKey {
+    type Answer = DeviceKey;
+    type Refusal = Infallible;
+
+    fn apply(&self, tables: &mut dyn Tables, _now: Time) -> ChangeResult<Self> {
+        const NAME: &str = "device";
+        if let Some(key) = tables.key(NAME)? {
+            return Ok(Applied::quietly(DeviceKey(key)));
+        }
+        tables.insert_key(NAME, &self.fresh.0)?;
+        Ok(Applied::quietly(self.fresh.clone()))
+    }
+}
+
 fn person(new: &NewPerson, role: Role) -> Person {
-    Person { id: new.id, name: new.name.clone(), email: new.email.clone(), role }
+    let NewPerson { id, name, email, .. } = new.clone();
+    Person { id, name, email, role, same_name: false, is_active: true }
 }

@@ -1,10 +1,10 @@
 //! Rooms are made, joined and left, and who may manage one.
 
 use crate::{
-    limits::ROOMS_MAX,
+    limits::{INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_FOR_ADMINS, ROOMS_MAX, ROOMS_PER_PERSON_MAX},
     model::{
-        Event, EventKind, NewRoom, Person, PersonEvent, PersonId, Role, Room, RoomCard, RoomId, RoomReference, Time,
-        Who,
+        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Role, Room, RoomCard, RoomId,
+        RoomReference, Time, Who,
     },
     store::{
         Applied, Change,
@@ -18,10 +18,19 @@ use crate::{
 #[error("not a member of the room")]
 pub(crate) struct NotMember;
 
-/// The server has as many rooms as it may have.
+/// Why a room was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many rooms")]
-pub(crate) struct TooManyRooms;
+pub(crate) enum CreateRoomRefusal {
+    /// The server has as many rooms as the person may add to.
+    #[error("too many rooms")]
+    TooManyRooms,
+    /// The person has made as many as they may.
+    #[error("too many rooms of one person")]
+    TooManyOfPerson,
+    /// A room that the person sees has this name.
+    #[error("a room has this name")]
+    NameTaken,
+}
 
 /// Why somebody may not manage a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,23 +48,57 @@ pub(crate) enum ManageRefusal {
 pub(crate) struct CreateRoom {
     pub(crate) person: PersonId,
     pub(crate) room: NewRoom,
+    /// The code of its invite.
+    pub(crate) invite: Code,
 }
 
 impl Change for CreateRoom {
     type Answer = Room;
-    type Refusal = TooManyRooms;
+    type Refusal = CreateRoomRefusal;
 
     fn room(&self) -> Option<RoomId> {
         Some(self.room.id)
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        if tables.count_rooms()? >= ROOMS_MAX {
-            return Err(Refused(TooManyRooms));
-        }
         let creator = tables.person(self.person)?.ok_or_else(unknown_person)?;
-        let (room, created) = make_room(tables, &creator, &self.room, now)?;
+        let is_admin = creator.role == Role::Admin;
+        // Nobody but an administrator can use up the last ones, however many accounts they have.
+        let rooms_max = if is_admin { ROOMS_MAX } else { ROOMS_MAX - ROOMS_FOR_ADMINS };
+        if tables.count_rooms()? >= rooms_max {
+            return Err(Refused(CreateRoomRefusal::TooManyRooms));
+        }
+        if !is_admin && tables.count_rooms_of(self.person)? >= ROOMS_PER_PERSON_MAX {
+            return Err(Refused(CreateRoomRefusal::TooManyOfPerson));
+        }
+        if tables.has_room_named(&self.room.name.folded(), self.person)? {
+            return Err(Refused(CreateRoomRefusal::NameTaken));
+        }
+        let (room, _, created) = make_room(tables, &creator, &self.room, &self.invite, now)?;
         Ok(room_added(self.person, room, created))
+    }
+}
+
+/// Everybody may see the room and come in, or its members alone.
+#[cfg(any(test, feature = "test-kit"))]
+#[derive(Debug, Clone)]
+pub(crate) struct SetOpen {
+    pub(crate) room: RoomId,
+    pub(crate) is_open: bool,
+}
+
+#[cfg(any(test, feature = "test-kit"))]
+impl Change for SetOpen {
+    type Answer = ();
+    type Refusal = std::convert::Infallible;
+
+    fn room(&self) -> Option<RoomId> {
+        Some(self.room)
+    }
+
+    fn apply(&self, tables: &mut dyn Tables, _now: Time) -> ChangeResult<Self> {
+        tables.set_room_open(self.room, self.is_open)?;
+        Ok(Applied::quietly(()))
     }
 }
 
@@ -75,7 +118,7 @@ impl Change for Join {
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        let room = tables.room(self.room, self.person)?.ok_or(Refused(NotMember))?;
+        let room = tables.room(self.room, self.person)?.filter(Room::is_seen).ok_or(Refused(NotMember))?;
         if room.is_member {
             return Ok(Applied::quietly(room));
         }
@@ -150,7 +193,8 @@ pub(super) fn may_manage(
     person: PersonId,
     room: RoomId,
 ) -> Result<Person, ChangeError<ManageRefusal>> {
-    let (Some(person), Some(room)) = (tables.person(person)?, tables.room(room, person)?) else {
+    let room = tables.room(room, person)?.filter(Room::is_seen);
+    let (Some(person), Some(room)) = (tables.person(person)?, room) else {
         return Err(Refused(ManageRefusal::NotMember));
     };
     if person.role == Role::Admin || (room.is_member && room.creator == person.id) {
@@ -162,30 +206,35 @@ pub(super) fn may_manage(
     }
 }
 
-/// A new room with its first event and its first member.
+/// A new room with its first event, its first member and its invite: reading that later makes none (S45).
 pub(super) fn make_room(
     tables: &mut dyn Tables,
     creator: &Person,
     new: &NewRoom,
+    invite: &Code,
     now: Time,
-) -> Result<(Room, Event), StoreError> {
+) -> Result<(Room, Invite, Event), StoreError> {
     tables.insert_room(new, creator.id, now)?;
     tables.insert_member(new.id, creator.id, now)?;
     let kind = EventKind::RoomCreated { member: creator.into() };
     let created = record(tables, new.id, kind, creator.id, creator.id, now)?;
-    let NewRoom { id, name, topic, epoch } = new.clone();
-    let room = Room {
-        id,
-        name,
-        topic,
-        creator: creator.id,
-        epoch,
-        offset: created.number,
-        created: now,
-        members: 1,
-        is_member: true,
-    };
-    Ok((room, created))
+    let invite = make_invite(tables, creator.id, new.id, invite, now)?;
+    let room = tables.room(new.id, creator.id)?.ok_or_else(|| StoreError::Failed("a room is gone".into()))?;
+    Ok((room, invite, created))
+}
+
+/// A room has one invite, good or dead: what was there before would never be looked at again.
+pub(super) fn make_invite(
+    tables: &mut dyn Tables,
+    inviter: PersonId,
+    room: RoomId,
+    code: &Code,
+    now: Time,
+) -> Result<Invite, StoreError> {
+    let expires = now.plus(INVITE_LIFETIME);
+    let invite = Invite { code: code.clone(), room, created: now, expires, uses_max: INVITE_USES_MAX, uses: 0 };
+    tables.replace_invite(inviter, &invite)?;
+    Ok(invite)
 }
 
 /// Makes somebody a member who is none.

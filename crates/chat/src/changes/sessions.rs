@@ -8,7 +8,7 @@ use crate::{
     store::{Applied, Change, ChangeError::Refused, ChangeResult, StoreError, Tables},
 };
 
-/// The password was changed while it was being checked.
+/// The password was changed while it was being checked, or the person was deactivated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the password has changed")]
 pub(crate) struct PasswordChanged;
@@ -42,16 +42,32 @@ impl Change for OpenSession {
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        if tables.password(self.person)?.as_ref() != Some(&self.checked) {
+        let is_active = tables.person(self.person)?.is_some_and(|person| person.is_active);
+        if !is_active || tables.password(self.person)?.as_ref() != Some(&self.checked) {
             return Err(Refused(PasswordChanged));
         }
-        let open = tables.sessions_of(self.person)?;
-        // One place is for the new one.
-        let too_many: Vec<_> = open.into_iter().skip(SESSIONS_PER_PERSON_MAX as usize - 1).collect();
-        end_all(tables, &too_many, now)?;
-        tables.insert_session(self.person, &self.session, now)?;
-        Ok(Applied::ended((), too_many))
+        Ok(Applied::ended((), open_session(tables, self.person, &self.session, now)?))
     }
+}
+
+/// Opens a session, and ends those it takes the place of: the one whose cookie came along, and the one unused for longest
+/// when the person has too many. Answers which.
+pub(super) fn open_session(
+    tables: &mut dyn Tables,
+    person: PersonId,
+    session: &NewSession,
+    now: Time,
+) -> Result<Vec<SessionId>, StoreError> {
+    let replaced = session.replaces.map(|token| tables.session_of_token(token)).transpose()?.flatten();
+    let mut ended: Vec<_> = replaced.into_iter().collect();
+    end_all(tables, &ended, now)?;
+    // One place is for the new one.
+    let too_many = tables.sessions_of(person)?.into_iter().skip(SESSIONS_PER_PERSON_MAX as usize - 1);
+    let too_many: Vec<_> = too_many.collect();
+    end_all(tables, &too_many, now)?;
+    ended.extend(too_many);
+    tables.insert_session(person, session, now)?;
+    Ok(ended)
 }
 
 /// The session was used just now.

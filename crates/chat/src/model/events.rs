@@ -130,6 +130,9 @@ pub struct RoomCard {
     pub epoch: String,
     /// When it was made.
     pub created: Time,
+    /// Whether another room that the person sees has the same name, or one that looks alike.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub same_name: bool,
 }
 
 impl From<&Room> for RoomCard {
@@ -143,6 +146,7 @@ impl From<&Room> for RoomCard {
             offset: room.offset,
             epoch: room.epoch.clone(),
             created: room.created,
+            same_name: room.same_name,
         }
     }
 }
@@ -172,7 +176,7 @@ mod tests {
     }
 
     fn ana() -> Who {
-        Who { id: PersonId::from_bytes([1; 16]), name: "Ana".into() }
+        Who { id: PersonId::from_bytes([1; 16]), name: "Ana".into(), same_name: false }
     }
 
     fn room() -> RoomId {

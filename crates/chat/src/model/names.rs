@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use super::looks::{self, is_blank};
 use crate::limits::{EMAIL_BYTES_MAX, NAME_CHARS_MAX, TOPIC_CHARS_MAX};
 
-/// A person's or a room's name: 1 to 80 characters without controls, trimmed.
+/// A person's or a room's name: 1 to 80 characters that can be seen, trimmed, with white space of any kind as one space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -32,6 +33,9 @@ pub enum NameError {
     /// name, or a line of a log, look like something else.
     #[error("must not contain control characters")]
     Control,
+    /// A character that takes no room on the screen, or is blank: two names that differ look the same.
+    #[error("must not contain invisible or blank characters")]
+    Invisible,
 }
 
 /// The text is not an e-mail address.
@@ -43,10 +47,24 @@ impl Name {
     /// Reads a name.
     ///
     /// # Errors
-    /// When it is empty, longer than [`NAME_CHARS_MAX`] characters, or has control characters.
+    /// When it is empty, longer than [`NAME_CHARS_MAX`] characters, or has control characters or invisible ones. Those
+    /// that a script or an emoji needs in their place are no error.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let name = line(text, NAME_CHARS_MAX)?;
-        if name.chars().all(is_invisible) { Err(NameError::Empty) } else { Ok(Self(name)) }
+        let name = line(text, NAME_CHARS_MAX)?.split_whitespace().collect::<Vec<_>>().join(" ");
+        if name.chars().all(is_blank) {
+            return Err(NameError::Empty);
+        }
+        if looks::has_invisible(&name) { Err(NameError::Invisible) } else { Ok(Self(name)) }
+    }
+
+    /// The same for names that differ only in case, width, or what cannot be seen.
+    pub(crate) fn folded(&self) -> String {
+        looks::folded(&self.0)
+    }
+
+    /// The same for names that look alike.
+    pub(crate) fn look(&self) -> String {
+        looks::look(&self.0)
     }
 
     /// As it is shown: trimmed, on one line.
@@ -81,12 +99,22 @@ impl Topic {
 }
 
 impl Email {
-    /// Reads an e-mail address: something before the last `@`, a host after it, no white space. Only a mail could prove
-    /// more.
+    /// Reads an e-mail address for a new account: something before the last `@`, a host after it, no white space and
+    /// nothing that cannot be seen. Only a mail could prove more.
     ///
     /// # Errors
     /// When it is not one.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
+        let email = Self::of_account(text)?;
+        if email.0.chars().any(is_blank) { Err(EmailError) } else { Ok(email) }
+    }
+
+    /// Reads the address of an account that there may be: also one that a version before let in, though it has
+    /// characters that cannot be seen.
+    ///
+    /// # Errors
+    /// When there can be no such account.
+    pub fn of_account(text: &str) -> Result<Self, EmailError> {
         let email = text.trim().to_lowercase();
         let (mailbox, host) = email.rsplit_once('@').ok_or(EmailError)?;
         let plain = !email.chars().any(|c| c.is_whitespace() || misleads(c));
@@ -147,7 +175,11 @@ mod tests {
         assert_eq!(Name::parse("  Ana  ").unwrap().as_str(), "Ana");
         assert_eq!(Name::parse(" \t "), Err(NameError::Empty));
         assert_eq!(Name::parse("\u{200b}\u{feff}"), Err(NameError::Empty), "a name can be seen");
-        assert!(Name::parse("\u{1F469}\u{200D}\u{1F52C}").is_ok());
+        assert_eq!(
+            Name::parse("山田\u{3000}太郎\u{a0} x").unwrap().as_str(),
+            "山田 太郎 x",
+            "all white space is one space"
+        );
         assert!(Name::parse(&"ж".repeat(80)).is_ok());
         assert_eq!(Name::parse(&"ж".repeat(81)), Err(NameError::TooLong { max: 80 }));
     }
@@ -156,6 +188,17 @@ mod tests {
     fn s50_a_name_cannot_forge_a_line_or_turn_the_text_around() {
         for name in ["Ana\r\nadmin", "\u{1b}[31mred", "Ana\u{202e}nimda", "a\0b", "a\u{2028}b"] {
             assert_eq!(Name::parse(name), Err(NameError::Control), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_or_address_has_nothing_in_it_that_cannot_be_seen() {
+        for name in
+            ["An\u{200b}a", "Ana\u{2060}", "A\u{ad}na", "Ana\u{3164}", "A\u{2800}na", "Ana\u{200e}", "Ana\u{e0041}"]
+        {
+            assert_eq!(Name::parse(name), Err(NameError::Invisible), "{name:?}");
+            assert_eq!(Email::parse(&format!("{name}@example.com")), Err(EmailError), "{name:?}");
+            assert!(Email::of_account(&format!("{name}@example.com")).is_ok(), "an account that is there is found");
         }
     }
 

@@ -19,6 +19,10 @@ pub struct Person {
     pub email: Email,
     /// What they may do.
     pub role: Role,
+    /// Whether somebody else has the same name, or one that looks alike.
+    pub same_name: bool,
+    /// Whether they may sign in; the operator takes that away and gives it back.
+    pub is_active: bool,
 }
 
 /// What a person may do on the whole server.
@@ -48,11 +52,14 @@ pub struct Who {
     pub id: PersonId,
     /// Their present name.
     pub name: String,
+    /// Whether somebody else has the same name, or one that looks alike: then the name alone does not say who it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub same_name: bool,
 }
 
 impl From<&Person> for Who {
     fn from(person: &Person) -> Self {
-        Self { id: person.id, name: person.name.as_str().to_owned() }
+        Self { id: person.id, name: person.name.as_str().to_owned(), same_name: person.same_name }
     }
 }
 

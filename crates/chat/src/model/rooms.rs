@@ -13,7 +13,7 @@ use super::{
 pub struct Room {
     /// Also in the name of its channel, `room:<id>`.
     pub id: RoomId,
-    /// Its name; two rooms may have the same.
+    /// Its name.
     pub name: Name,
     /// What it is about.
     pub topic: Topic,
@@ -29,6 +29,27 @@ pub struct Room {
     pub members: u32,
     /// Whether the person who asks is one of them.
     pub is_member: bool,
+    /// Whether another room that the person sees has the same name, or one that looks alike.
+    pub same_name: bool,
+    /// Whether everybody with an account may see it and come in. All rooms are, today.
+    pub is_open: bool,
+}
+
+impl Room {
+    /// The one rule of who sees a room, which whoever may not must not learn anything of (S37): not its name, how many
+    /// members it has, nor the number of its last event.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.is_open || self.is_member
+    }
+}
+
+/// Some of the rooms that a person sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomPage {
+    /// On the first page, those they are a member of come first, all of them; then the others, by name.
+    pub rooms: Vec<Room>,
+    /// Whether there are others behind the last one.
+    pub more: bool,
 }
 
 /// A member of a room.
@@ -38,6 +59,8 @@ pub struct Member {
     pub id: PersonId,
     /// Their name.
     pub name: Name,
+    /// Whether somebody else on this server has the same name, or one that looks alike.
+    pub same_name: bool,
     /// What they may do in the room.
     pub role: MemberRole,
 }

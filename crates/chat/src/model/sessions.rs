@@ -1,9 +1,11 @@
 //! Sessions: a signed-in browser or device, proved by a token in a cookie. The token is stored as its digest only.
 
+use std::net::IpAddr;
+
 use super::{
     ids::SessionId,
     people::Person,
-    secrets::{SecretDigest, Token},
+    secrets::{SecretDigest, Token, digest},
     time::Time,
 };
 use crate::limits::{SESSION_IDLE, SESSION_LIFETIME, USER_AGENT_CHARS_MAX};
@@ -47,6 +49,19 @@ pub struct SignedIn {
     pub session: Session,
 }
 
+/// What comes from the browser of somebody who signs in, beside what they typed.
+#[derive(Debug, Clone)]
+pub struct Browser {
+    /// Where the request came from.
+    pub address: IpAddr,
+    /// What the browser says about itself.
+    pub user_agent: String,
+    /// The token of the session that it had until now; that session ends when another begins.
+    pub session: Option<String>,
+    /// The text of its device cookie.
+    pub device: Option<String>,
+}
+
 /// Somebody has just signed in.
 #[derive(Debug, Clone)]
 pub struct Entered {
@@ -56,6 +71,8 @@ pub struct Entered {
     pub session: SessionId,
     /// Its secret, for the cookie; it is not stored and cannot be had again.
     pub token: Token,
+    /// The text for the cookie by which this device is known from now on; `None` when it could not be made.
+    pub device: Option<String>,
 }
 
 /// A session to be opened.
@@ -64,13 +81,16 @@ pub(crate) struct NewSession {
     pub(crate) id: SessionId,
     pub(crate) token: SecretDigest,
     pub(crate) user_agent: String,
+    /// The session whose cookie came along, whoever's it is: the new one takes its place in the browser (S20).
+    pub(crate) replaces: Option<SecretDigest>,
 }
 
 impl NewSession {
     /// One with a fresh secret, which only the caller has.
-    pub(crate) fn with_token(user_agent: &str) -> (Self, Token) {
+    pub(crate) fn with_token(browser: &Browser) -> (Self, Token) {
         let token = Token::fresh();
-        let user_agent = user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect();
-        (Self { id: SessionId::fresh(), token: token.digest(), user_agent }, token)
+        let user_agent = browser.user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect();
+        let replaces = browser.session.as_deref().map(digest);
+        (Self { id: SessionId::fresh(), token: token.digest(), user_agent, replaces }, token)
     }
 }

@@ -57,6 +57,12 @@ impl<A> Applied<A> {
         Self { answer, announcements: Announcements { ended: sessions, ..Announcements::default() } }
     }
 
+    /// Also ends these sessions.
+    pub(crate) fn ending(mut self, sessions: Vec<SessionId>) -> Self {
+        self.announcements.ended.extend(sessions);
+        self
+    }
+
     /// Also tells one person, on the channel that only they have, so that their other devices know.
     pub(crate) fn telling(mut self, person: PersonId, what: PersonEvent) -> Self {
         self.announcements.personal.push((person, what));

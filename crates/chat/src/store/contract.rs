@@ -9,12 +9,15 @@ use futures_util::future::join_all;
 use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, submit};
 use crate::{
     changes::{
-        AcceptInvite, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CurrentInvite, EndSession,
-        InviteInvalid, Join, Leave, ManageRefusal, NoSuchSession, NotMember, OpenSession, PasswordChanged, Post,
-        PostRefusal, Rehash, Remove, RenewInvite, RevokeInvite, SetPassword, SetUpServer, SweepSessions, TouchSession,
+        AcceptInvite, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal, EndSession,
+        EnsureInvite, InviteInvalid, Join, Leave, ManageRefusal, NoSuchPerson, NoSuchSession, NotMember, OpenSession,
+        PasswordChanged, Post, PostRefusal, Rehash, Remove, RenewInvite, RevokeInvite, SetActive, SetOpen, SetPassword,
+        SetUpServer, SweepSessions, TakeDeviceKey, TouchSession,
     },
+    device::DeviceKey,
     limits::{
-        INVITE_LIFETIME, INVITE_USES_MAX, SESSION_IDLE, SESSION_LIFETIME, SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX,
+        INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_PER_PERSON_MAX, SESSION_IDLE, SESSION_LIFETIME, SESSION_REMEMBERED,
+        SESSIONS_PER_PERSON_MAX,
     },
     model::{
         ClientId, Code, Email, Event, EventKind, MemberRole, MessageId, Name, NewMessage, NewPerson, NewRoom,
@@ -60,6 +63,14 @@ macro_rules! runs_the_contract {
             only_the_creator_and_administrators_manage_a_room,
             who_left_is_no_member_and_may_come_back,
             rooms_are_listed_joined_first_and_by_name,
+            the_other_rooms_come_in_pages_without_a_gap,
+            s37_of_a_room_that_is_not_open_nobody_but_its_members_learns,
+            a_new_room_has_a_name_of_its_own_and_an_invite,
+            one_person_makes_so_many_rooms_and_no_more,
+            people_of_the_same_name_are_marked,
+            s20_a_new_session_takes_the_place_of_the_one_before_in_the_browser,
+            who_is_deactivated_has_no_session_and_gets_none,
+            the_key_for_devices_stays_the_same,
             who_comes_into_a_room_is_answered_with_the_room_as_it_is_read,
         }
     };
@@ -131,7 +142,7 @@ impl World {
     async fn room(&self, creator: PersonId, name: &str) -> RoomId {
         let room = new_room(name);
         let id = room.id;
-        self.done(CreateRoom { person: creator, room }).await;
+        self.done(CreateRoom { person: creator, room, invite: Code::fresh() }).await;
         id
     }
 
@@ -187,7 +198,7 @@ fn new_person(name: &str) -> NewPerson {
 }
 
 fn new_session(token: SecretDigest) -> NewSession {
-    NewSession { id: SessionId::fresh(), token, user_agent: "a browser".into() }
+    NewSession { id: SessionId::fresh(), token, user_agent: "a browser".into(), replaces: None }
 }
 
 fn new_room(name: &str) -> NewRoom {
@@ -250,7 +261,7 @@ pub(super) async fn s29_an_invite_works_until_it_is_used_up_expired_or_replaced(
     let stranger = world.invited("Ben").await;
     world.done(Leave { person: stranger, room }).await;
 
-    let current = world.done(CurrentInvite { person: ana, room, code: Code::fresh() }).await.answer;
+    let current = world.done(EnsureInvite { person: ana, room, code: Code::fresh() }).await.answer;
     assert!(current.code.is(world.invite.reveal()), "a good invite stays");
     assert_eq!((current.uses, current.uses_max), (1, INVITE_USES_MAX));
 
@@ -260,14 +271,14 @@ pub(super) async fn s29_an_invite_works_until_it_is_used_up_expired_or_replaced(
 
     world.now = world.now.plus(INVITE_LIFETIME);
     assert_eq!(world.refused(accept(&renewed.code, stranger)).await, InviteInvalid);
-    let next = world.done(CurrentInvite { person: ana, room, code: Code::fresh() }).await.answer;
+    let next = world.done(EnsureInvite { person: ana, room, code: Code::fresh() }).await.answer;
     assert!(!next.code.is(renewed.code.reveal()), "an expired invite is replaced");
 
     world.done(RevokeInvite { person: ana, room }).await;
     assert_eq!(world.refused(accept(&next.code, stranger)).await, InviteInvalid);
     assert_eq!(world.refused(accept(&Code::fresh(), stranger)).await, InviteInvalid);
 
-    let last = world.done(CurrentInvite { person: ana, room, code: Code::fresh() }).await.answer;
+    let last = world.done(EnsureInvite { person: ana, room, code: Code::fresh() }).await.answer;
     for _ in 0..INVITE_USES_MAX {
         world.done(accept(&last.code, stranger)).await;
         world.done(Leave { person: stranger, room }).await;
@@ -279,14 +290,14 @@ pub(super) async fn an_invite_is_not_used_up_by_members(fixture: &impl Fixture) 
     let world = World::new(fixture).await;
     let accepted = world.done(AcceptInvite { invite: world.invite.digest(), person: world.ana }).await;
     assert_eq!(accepted.announcements.events, []);
-    let current = CurrentInvite { person: world.ana, room: world.general, code: Code::fresh() };
+    let current = EnsureInvite { person: world.ana, room: world.general, code: Code::fresh() };
     assert_eq!(world.done(current).await.answer.uses, 0);
 }
 
 pub(super) async fn s29_a_revoked_invite_comes_back_by_the_hand_of_who_may_revoke(fixture: &impl Fixture) {
     let mut world = World::new(fixture).await;
     let (ana, ben, room) = (world.ana, world.invited("Ben").await, world.general);
-    let current = |person| CurrentInvite { person, room, code: Code::fresh() };
+    let current = |person| EnsureInvite { person, room, code: Code::fresh() };
     let seen = async |world: &World| world.store.room_invite(room, ben, world.now).await.unwrap();
     assert!(seen(&world).await.is_some());
     assert!(world.store.room_invite(room, PersonId::fresh(), START).await.unwrap().is_none(), "for members alone");
@@ -509,7 +520,7 @@ pub(super) async fn s40_outsiders_learn_nothing_of_a_room_but_its_card(fixture: 
         assert_eq!(world.refused(hello).await, PostRefusal::NotMember);
         assert_eq!(world.refused(Leave { person: ben, room }).await, NotMember);
         assert_eq!(world.refused(Remove { by: ben, person: world.ana, room }).await, refusal);
-        assert_eq!(world.refused(CurrentInvite { person: ben, room, code: code.clone() }).await, refusal);
+        assert_eq!(world.refused(EnsureInvite { person: ben, room, code: code.clone() }).await, refusal);
         assert_eq!(world.refused(RenewInvite { person: ben, room, code }).await, refusal);
         assert_eq!(world.refused(RevokeInvite { person: ben, room }).await, refusal);
     }
@@ -526,7 +537,7 @@ pub(super) async fn only_the_creator_and_administrators_manage_a_room(fixture: &
     assert_eq!(world.refused(Remove { by: eva, person: ben, room }).await, refusal);
     assert_eq!(world.refused(RenewInvite { person: eva, room, code: Code::fresh() }).await, refusal);
     assert_eq!(world.refused(RevokeInvite { person: eva, room }).await, refusal);
-    world.done(CurrentInvite { person: eva, room, code: Code::fresh() }).await;
+    world.done(EnsureInvite { person: eva, room, code: Code::fresh() }).await;
     let roles: Vec<_> = world.store.members(room, ben).await.unwrap().unwrap();
     let roles: Vec<_> = roles.iter().map(|member| (member.name.as_str(), member.role)).collect();
     assert_eq!(roles, [("Ben", MemberRole::Creator), ("Eva", MemberRole::Member)]);
@@ -568,19 +579,159 @@ pub(super) async fn rooms_are_listed_joined_first_and_by_name(fixture: &impl Fix
     world.room(world.ana, "Attic").await;
     world.room(world.ana, "cellar").await;
     world.post(ben, zoo, "hello").await;
-    let rooms = world.store.rooms(ben).await.unwrap();
-    let seen: Vec<_> =
-        rooms.iter().map(|room| (room.name.as_str(), room.is_member, room.members, room.offset)).collect();
-    assert_eq!(seen, [("General", true, 2, 2), ("zoo", true, 1, 2), ("Attic", false, 1, 1), ("cellar", false, 1, 1)]);
+    let rooms = world.store.own_rooms(ben).await.unwrap();
+    let seen = |rooms: &[Room]| -> Vec<_> {
+        rooms.iter().map(|room| (room.name.as_str().to_owned(), room.is_member, room.members, room.offset)).collect()
+    };
+    assert_eq!(seen(&rooms), [("General".into(), true, 2, 2), ("zoo".into(), true, 1, 2)]);
+    let others = world.store.other_rooms(ben, None, 10).await.unwrap();
+    assert_eq!(seen(&others.rooms), [("Attic".into(), false, 1, 1), ("cellar".into(), false, 1, 1)]);
+    assert!(!others.more);
     assert_eq!(world.store.room(zoo, ben).await.unwrap().as_ref(), Some(&rooms[1]));
     assert!(world.store.room(RoomId::fresh(), ben).await.unwrap().is_none());
+}
+
+pub(super) async fn the_other_rooms_come_in_pages_without_a_gap(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    for name in ["b", "A", "c", "ä", "D", "e"] {
+        world.room(world.ana, name).await;
+    }
+    let own = world.room(ben, "bb").await;
+    let (mut names, mut after) = (Vec::new(), None);
+    loop {
+        let page = world.store.other_rooms(ben, after, 2).await.unwrap();
+        assert!(page.rooms.len() <= 2);
+        names.extend(page.rooms.iter().map(|room| room.name.as_str().to_owned()));
+        after = page.rooms.last().map(|room| room.id);
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(names, ["A", "b", "c", "D", "e", "ä"]);
+    let behind_own = world.store.other_rooms(ben, Some(own), 1).await.unwrap();
+    assert_eq!(behind_own.rooms[0].name.as_str(), "c", "any room that is there is a place to go on from");
+    let unknown = world.store.other_rooms(ben, Some(RoomId::fresh()), 2).await.unwrap();
+    assert_eq!((unknown.rooms.len(), unknown.more), (0, false));
+}
+
+pub(super) async fn s37_of_a_room_that_is_not_open_nobody_but_its_members_learns(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, ben) = (world.ana, world.invited("Ben").await);
+    let secret = world.room(ana, "Secret").await;
+    world.done(SetOpen { room: secret, is_open: false }).await;
+    assert_eq!(world.refused(Join { person: ben, room: secret }).await, NotMember);
+    assert!(world.store.other_rooms(ben, None, 10).await.unwrap().rooms.is_empty());
+    assert!(world.store.own_rooms(ana).await.unwrap().iter().any(|room| room.id == secret), "its members see it");
+    let room = |name| CreateRoom { person: ben, room: new_room(name), invite: Code::fresh() };
+    let own = world.done(room("Secret")).await.answer;
+    assert!(!own.same_name, "neither by a name that is taken, nor by a mark");
+    let code = world.store.room_invite(secret, ana, world.now).await.unwrap().unwrap().code.digest();
+    let entered = world.done(AcceptInvite { invite: code, person: ben }).await.answer;
+    assert!(entered.is_member && entered.same_name, "an invite lets in");
+    world.done(Leave { person: ben, room: secret }).await;
+    let outside = world.done(RenewInvite { person: ana, room: secret, code: Code::fresh() }).await;
+    assert!(world.store.invite(outside.answer.code.digest(), world.now).await.unwrap().is_some());
+    assert_eq!(world.refused(Join { person: ben, room: secret }).await, NotMember);
+}
+
+pub(super) async fn a_new_room_has_a_name_of_its_own_and_an_invite(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    let room = |name| CreateRoom { person: ben, room: new_room(name), invite: Code::fresh() };
+    for name in ["General", "GENERAL", "Ｇeneral", " general "] {
+        assert_eq!(world.refused(room(name)).await, CreateRoomRefusal::NameTaken, "{name}");
+    }
+    let alike = world.done(room("Genera1")).await.answer;
+    assert!(alike.same_name, "one that only looks like it is marked");
+    assert!(world.store.room(world.general, ben).await.unwrap().unwrap().same_name, "and so is the other");
+    assert!(!world.done(room("Garden")).await.answer.same_name);
+    assert!(world.store.room_invite(alike.id, ben, world.now).await.unwrap().is_some());
+}
+
+pub(super) async fn one_person_makes_so_many_rooms_and_no_more(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    let room = |person, n: u32| CreateRoom {
+        person,
+        room: new_room(&format!("Room number {n} of {person}")),
+        invite: Code::fresh(),
+    };
+    for n in 0..ROOMS_PER_PERSON_MAX {
+        world.done(room(ben, n)).await;
+    }
+    assert_eq!(world.refused(room(ben, 99)).await, CreateRoomRefusal::TooManyOfPerson);
+    for n in 0..=ROOMS_PER_PERSON_MAX {
+        world.done(room(world.ana, n)).await;
+    }
+}
+
+pub(super) async fn people_of_the_same_name_are_marked(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, ben) = (world.ana, world.invited("Ben").await);
+    let marked = async |person| world.store.member(world.general, person).await.unwrap().unwrap().same_name;
+    assert!(!marked(ana).await);
+    // Cyrillic letters that look like the Latin ones.
+    let person = NewPerson { name: Name::parse("Аnа").unwrap(), ..new_person("other") };
+    let (other, session) = (person.id, new_session(Token::fresh().digest()));
+    let made = world.done(CreateAccount { invite: world.invite.digest(), person, session }).await;
+    assert!(made.answer.0.same_name);
+    assert!(marked(ana).await && marked(other).await && !marked(ben).await);
+    let members = world.store.members(world.general, ben).await.unwrap().unwrap();
+    assert_eq!(members.iter().filter(|member| member.same_name).count(), 2);
+    let post = world.post(other, world.general, "hello").await;
+    assert!(world.store.message(world.general, ben, post.id).await.unwrap().unwrap().author.same_name);
+}
+
+pub(super) async fn s20_a_new_session_takes_the_place_of_the_one_before_in_the_browser(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    let before = world.store.session(world.token, world.now).await.unwrap().unwrap().session.id;
+    let session = NewSession { replaces: Some(world.token), ..new_session(Token::fresh().digest()) };
+    let opened = OpenSession { person: ben, checked: StoredHash("a hash".into()), session };
+    assert_eq!(world.done(opened).await.announcements.ended, [before], "whoever's it is");
+    assert!(world.store.session(world.token, world.now).await.unwrap().is_none());
+    let session = NewSession { replaces: Some(world.token), ..new_session(Token::fresh().digest()) };
+    let again = OpenSession { person: ben, checked: StoredHash("a hash".into()), session };
+    assert_eq!(world.done(again).await.announcements.ended, [], "one that has ended is no more");
+}
+
+pub(super) async fn who_is_deactivated_has_no_session_and_gets_none(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    let room = world.room(ben, "Ben's").await;
+    let invite = world.store.room_invite(room, ben, world.now).await.unwrap().unwrap();
+    let open = || {
+        let session = new_session(Token::fresh().digest());
+        OpenSession { person: ben, checked: StoredHash("a hash".into()), session }
+    };
+    let done = world.done(SetActive { person: ben, is_active: false }).await;
+    assert_eq!(done.announcements.ended.len(), 1);
+    assert!(world.store.sessions(ben, world.now).await.unwrap().is_empty());
+    assert_eq!(world.refused(open()).await, PasswordChanged);
+    let known = async || world.store.person(ben).await.unwrap().unwrap().is_active;
+    assert!(!known().await);
+    assert!(world.store.invite(invite.code.digest(), world.now).await.unwrap().is_none(), "nor do their invites work");
+    assert!(world.store.invite(world.invite.digest(), world.now).await.unwrap().is_some(), "those of others do");
+
+    world.done(SetActive { person: ben, is_active: true }).await;
+    assert!(known().await);
+    world.done(open()).await;
+    assert_eq!(world.refused(SetActive { person: PersonId::fresh(), is_active: false }).await, NoSuchPerson);
+}
+
+pub(super) async fn the_key_for_devices_stays_the_same(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let first = world.done(TakeDeviceKey { fresh: DeviceKey::fresh() }).await.answer;
+    let again = world.done(TakeDeviceKey { fresh: DeviceKey::fresh() }).await.answer;
+    assert_eq!(first.0, again.0);
 }
 
 pub(super) async fn who_comes_into_a_room_is_answered_with_the_room_as_it_is_read(fixture: &impl Fixture) {
     let world = World::new(fixture).await;
     let (ana, ben) = (world.ana, world.invited("Ben").await);
     let read = async |room: RoomId, person| world.store.room(room, person).await.unwrap().unwrap();
-    let created = world.done(CreateRoom { person: ana, room: new_room("Other") }).await;
+    let created = world.done(CreateRoom { person: ana, room: new_room("Other"), invite: Code::fresh() }).await;
     assert_eq!(created.answer, read(created.answer.id, ana).await);
     let room = created.answer.id;
     let joined = world.done(Join { person: ben, room }).await;
@@ -588,7 +739,7 @@ pub(super) async fn who_comes_into_a_room_is_answered_with_the_room_as_it_is_rea
     let joined_again = world.done(Join { person: ben, room }).await;
     assert_eq!(joined_again.answer, joined.answer);
 
-    let code = world.done(CurrentInvite { person: ana, room, code: Code::fresh() }).await.answer.code.digest();
+    let code = world.done(EnsureInvite { person: ana, room, code: Code::fresh() }).await.answer.code.digest();
     let (person, session) = (new_person("Eva"), new_session(Token::fresh().digest()));
     let made = world.done(CreateAccount { invite: code, person, session }).await;
     let (eva, entered) = &made.answer;

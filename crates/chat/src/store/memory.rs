@@ -15,8 +15,8 @@ use super::{Batch, Read, Store, StoreError, StoreResult, Tables};
 use crate::model::{
     ClientId, Credentials, EarlierSend, Email, Event, EventKind, EventPage, EventRow, Invite, InviteCard, Member,
     MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery,
-    Person, PersonId, Role, Room, RoomId, SecretDigest, Session, SessionId, SignedIn, StoredHash, StoredInvite, Time,
-    Who,
+    Person, PersonId, Role, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SignedIn, StoredHash,
+    StoredInvite, Time, Who,
 };
 
 /// The store in plain maps. A clone is the same store.
@@ -33,6 +33,7 @@ impl Default for Memory {
 struct Maps {
     set_up_by: Option<PersonId>,
     people: BTreeMap<PersonId, (Person, StoredHash)>,
+    keys: BTreeMap<String, [u8; 32]>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
     members: BTreeMap<(RoomId, PersonId), Time>,
@@ -55,6 +56,7 @@ struct RoomRow {
     creator: PersonId,
     last_number: u64,
     created: Time,
+    is_open: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -106,7 +108,7 @@ impl Store for Memory {
 
     fn people(&self) -> Read<'_, Vec<Person>> {
         self.read(|maps| {
-            let mut people: Vec<_> = maps.people.values().map(|(person, _)| person.clone()).collect();
+            let mut people: Vec<_> = maps.people.keys().filter_map(|person| maps.person_of(*person)).collect();
             people.sort_by_key(|person| (folded(person.name.as_str()), person.id));
             people
         })
@@ -119,7 +121,7 @@ impl Store for Memory {
     fn credentials(&self, email: Email) -> Read<'_, Option<Credentials>> {
         self.read(|maps| {
             let (person, hash) = maps.people.values().find(|(person, _)| person.email == email)?;
-            Some(Credentials { person: person.clone(), hash: hash.clone() })
+            Some(Credentials { person: maps.person_of(person.id)?, hash: hash.clone() })
         })
     }
 
@@ -160,11 +162,26 @@ impl Store for Memory {
         })
     }
 
-    fn rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
+    fn invite_is_revoked(&self, room: RoomId) -> Read<'_, bool> {
+        self.read(|maps| maps.invites.get(&room).is_some_and(|(_, stored)| stored.revoked))
+    }
+
+    fn own_rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
+        self.read(|maps| maps.rooms_by_name(person).into_iter().filter(|room| room.is_member).collect())
+    }
+
+    fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage> {
         self.read(|maps| {
-            let mut rooms: Vec<_> = maps.rooms.keys().filter_map(|room| maps.room_as_seen_by(*room, person)).collect();
-            rooms.sort_by_key(|room| (!room.is_member, folded(room.name.as_str()), room.id));
-            rooms
+            let by_name = maps.rooms_by_name(person);
+            let from = match after {
+                None => 0,
+                Some(after) => by_name.iter().position(|room| room.id == after).map_or(by_name.len(), |at| at + 1),
+            };
+            let others = by_name.into_iter().skip(from).filter(|room| room.is_seen() && !room.is_member);
+            let mut rooms: Vec<_> = others.take(limit as usize + 1).collect();
+            let more = rooms.len() > limit as usize;
+            rooms.truncate(limit as usize);
+            RoomPage { rooms, more }
         })
     }
 
@@ -179,7 +196,12 @@ impl Store for Memory {
             let inside = maps.members.keys().filter(|(known, _)| *known == room);
             let people = inside.filter_map(|(_, person)| maps.person_of(*person));
             let mut members: Vec<_> = people
-                .map(|Person { id, name, role, .. }| Member { id, name, role: MemberRole::of(role, id == creator) })
+                .map(|Person { id, name, same_name, role, .. }| Member {
+                    id,
+                    name,
+                    same_name,
+                    role: MemberRole::of(role, id == creator),
+                })
                 .collect();
             members.sort_by_key(|member| (folded(member.name.as_str()), member.id));
             Some(members)
@@ -252,11 +274,14 @@ impl SessionRow {
 
 impl Maps {
     fn person_of(&self, id: PersonId) -> Option<Person> {
-        self.people.get(&id).map(|(person, _)| person.clone())
+        let (person, _) = self.people.get(&id)?;
+        let look = person.name.look();
+        let same_name = self.people.values().any(|(other, _)| other.id != id && other.name.look() == look);
+        Some(Person { same_name, ..person.clone() })
     }
 
     fn who(&self, id: PersonId) -> Option<Who> {
-        self.people.get(&id).map(|(person, _)| person.into())
+        self.person_of(id).as_ref().map(Who::from)
     }
 
     fn member_of(&self, room: RoomId, person: PersonId) -> Option<Who> {
@@ -264,7 +289,12 @@ impl Maps {
     }
 
     fn room_as_seen_by(&self, room: RoomId, person: PersonId) -> Option<Room> {
-        let RoomRow { new, creator, last_number, created } = self.rooms.get(&room)?.clone();
+        let RoomRow { new, creator, last_number, created, is_open } = self.rooms.get(&room)?.clone();
+        let look = new.name.look();
+        let same_name = self
+            .rooms
+            .values()
+            .any(|other| other.new.id != room && self.is_seen_by(other, person) && other.new.name.look() == look);
         Some(Room {
             id: room,
             name: new.name,
@@ -275,7 +305,19 @@ impl Maps {
             created,
             members: u32::try_from(self.members.keys().filter(|(known, _)| *known == room).count()).unwrap_or(u32::MAX),
             is_member: self.members.contains_key(&(room, person)),
+            same_name,
+            is_open,
         })
+    }
+
+    fn is_seen_by(&self, room: &RoomRow, person: PersonId) -> bool {
+        room.is_open || self.members.contains_key(&(room.new.id, person))
+    }
+
+    fn rooms_by_name(&self, person: PersonId) -> Vec<Room> {
+        let mut rooms: Vec<_> = self.rooms.keys().filter_map(|room| self.room_as_seen_by(*room, person)).collect();
+        rooms.sort_by_key(|room| (folded(room.name.as_str()), room.id));
+        rooms
     }
 
     fn last_used_first(&self, person: PersonId) -> Vec<Session> {
@@ -349,7 +391,7 @@ impl Tables for Maps {
         if self.people.values().any(|(known, _)| known.email == email) {
             return Ok(false);
         }
-        self.people.insert(id, (Person { id, name, email, role }, hash));
+        self.people.insert(id, (Person { id, name, email, role, same_name: false, is_active: true }, hash));
         Ok(true)
     }
 
@@ -362,9 +404,23 @@ impl Tables for Maps {
         Ok(())
     }
 
+    fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
+        self.people.entry(person).and_modify(|(known, _)| known.is_active = since.is_none());
+        Ok(())
+    }
+
+    fn key(&self, name: &str) -> StoreResult<Option<[u8; 32]>> {
+        Ok(self.keys.get(name).copied())
+    }
+
+    fn insert_key(&mut self, name: &str, key: &[u8; 32]) -> StoreResult<()> {
+        self.keys.insert(name.to_owned(), *key);
+        Ok(())
+    }
+
     fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
         self.must_be_a_person(person)?;
-        let NewSession { id, token, user_agent } = session.clone();
+        let NewSession { id, token, user_agent, .. } = session.clone();
         let session = Session { id, created: now, last_seen: now, user_agent };
         self.sessions.insert(id, SessionRow { person, token, session, ended: None });
         Ok(())
@@ -372,6 +428,10 @@ impl Tables for Maps {
 
     fn session_owner(&self, session: SessionId) -> StoreResult<Option<PersonId>> {
         Ok(self.sessions.get(&session).filter(|row| row.ended.is_none()).map(|row| row.person))
+    }
+
+    fn session_of_token(&self, token: SecretDigest) -> StoreResult<Option<SessionId>> {
+        Ok(self.sessions.values().find(|row| row.token == token && row.ended.is_none()).map(|row| row.session.id))
     }
 
     fn sessions_of(&self, person: PersonId) -> StoreResult<Vec<SessionId>> {
@@ -405,13 +465,28 @@ impl Tables for Maps {
         Ok(u32::try_from(self.rooms.len()).unwrap_or(u32::MAX))
     }
 
+    fn count_rooms_of(&self, creator: PersonId) -> StoreResult<u32> {
+        let theirs = self.rooms.values().filter(|room| room.creator == creator).count();
+        Ok(u32::try_from(theirs).unwrap_or(u32::MAX))
+    }
+
+    fn has_room_named(&self, folded: &str, person: PersonId) -> StoreResult<bool> {
+        let mut seen = self.rooms.values().filter(|room| self.is_seen_by(room, person));
+        Ok(seen.any(|room| room.new.name.folded() == folded))
+    }
+
     fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>> {
         Ok(self.room_as_seen_by(room, person))
     }
 
+    fn set_room_open(&mut self, room: RoomId, is_open: bool) -> StoreResult<()> {
+        self.room_row(room)?.is_open = is_open;
+        Ok(())
+    }
+
     fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
         self.must_be_a_person(creator)?;
-        self.rooms.insert(room.id, RoomRow { new: room.clone(), creator, last_number: 0, created: now });
+        self.rooms.insert(room.id, RoomRow { new: room.clone(), creator, last_number: 0, created: now, is_open: true });
         Ok(())
     }
 
@@ -444,6 +519,13 @@ impl Tables for Maps {
         self.must_be_a_person(inviter)?;
         self.room_row(invite.room)?;
         self.invites.insert(invite.room, (inviter, StoredInvite { invite: invite.clone(), revoked: false }));
+        Ok(())
+    }
+
+    fn expire_invites_of(&mut self, inviter: PersonId, now: Time) -> StoreResult<()> {
+        for (_, stored) in self.invites.values_mut().filter(|(by, _)| *by == inviter) {
+            stored.invite.expires = stored.invite.expires.min(now);
+        }
         Ok(())
     }
 

@@ -26,7 +26,7 @@ pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
     Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery, Person,
-    PersonId, Room, RoomId, SecretDigest, Session, SessionId, SignedIn, Time, Who,
+    PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SignedIn, Time, Who,
 };
 
 /// What is read, or why the database could not.
@@ -79,9 +79,14 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The room's invite, if it is good at `now` and `person` is a member.
     fn room_invite(&self, room: RoomId, person: PersonId, now: Time) -> Read<'_, Option<Invite>>;
 
-    /// All rooms as `person` sees them: those they are a member of first, then by name.
-    fn rooms(&self, person: PersonId) -> Read<'_, Vec<Room>>;
-    /// One room as `person` sees it.
+    /// Whether the room's invite was revoked, and there is no other since.
+    fn invite_is_revoked(&self, room: RoomId) -> Read<'_, bool>;
+
+    /// The rooms that `person` is a member of, by name.
+    fn own_rooms(&self, person: PersonId) -> Read<'_, Vec<Room>>;
+    /// The other rooms that `person` sees, by name: those behind the room `after`, the first ones without it.
+    fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage>;
+    /// One room as it is for `person`, whether or not they may see it.
     fn room(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Room>>;
     /// The room's members by name; `None` when `reader` is not one of them.
     fn members(&self, room: RoomId, reader: PersonId) -> Read<'_, Option<Vec<Member>>>;

@@ -31,9 +31,18 @@ pub(crate) trait Tables {
     fn password(&self, person: PersonId) -> StoreResult<Option<StoredHash>>;
     fn set_password(&mut self, person: PersonId, hash: &StoredHash) -> StoreResult<()>;
 
+    /// Lets the person sign in, or not from that time on.
+    fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()>;
+
+    /// The secret of this name that the server keeps for itself.
+    fn key(&self, name: &str) -> StoreResult<Option<[u8; 32]>>;
+    fn insert_key(&mut self, name: &str, key: &[u8; 32]) -> StoreResult<()>;
+
     fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()>;
     /// Whose session it is, unless it has ended.
     fn session_owner(&self, session: SessionId) -> StoreResult<Option<PersonId>>;
+    /// The session of this token, unless it has ended.
+    fn session_of_token(&self, token: SecretDigest) -> StoreResult<Option<SessionId>>;
     /// The person's sessions that have not ended, the last used first.
     fn sessions_of(&self, person: PersonId) -> StoreResult<Vec<SessionId>>;
     /// The sessions that have not ended and were last used at or before `last_seen`, or opened at or before `created`.
@@ -46,9 +55,16 @@ pub(crate) trait Tables {
 
     /// How many there are.
     fn count_rooms(&self) -> StoreResult<u32>;
-    /// The room as `person` sees it.
+    /// How many of them the person has made.
+    fn count_rooms_of(&self, creator: PersonId) -> StoreResult<u32>;
+    /// Whether a room that `person` sees has this name, as it is folded.
+    fn has_room_named(&self, folded: &str, person: PersonId) -> StoreResult<bool>;
+    /// The room as it is for `person`, whether or not they may see it.
     fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>>;
-    /// A room without members and events.
+    /// Lets everybody see the room and come in, or its members alone.
+    #[cfg(any(test, feature = "test-kit"))]
+    fn set_room_open(&mut self, room: RoomId, is_open: bool) -> StoreResult<()>;
+    /// An open room without members and events.
     fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()>;
     /// The person as a member of the room; `None` when they are not.
     fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>>;
@@ -61,6 +77,8 @@ pub(crate) trait Tables {
     fn invite_of(&self, room: RoomId) -> StoreResult<Option<StoredInvite>>;
     /// The room has this invite in the place of any other.
     fn replace_invite(&mut self, inviter: PersonId, invite: &Invite) -> StoreResult<()>;
+    /// Whatever invites the person has made end now.
+    fn expire_invites_of(&mut self, inviter: PersonId, now: Time) -> StoreResult<()>;
     /// Counts one use more.
     fn use_invite(&mut self, code: SecretDigest) -> StoreResult<()>;
     /// The room's invite is revoked, if it is not already.

@@ -9,16 +9,16 @@ use tidings_chat::{
     SetUpError, SignInError,
     limits::{
         INVITE_LIFETIME, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS,
-        SIGN_INS_PER_ACCOUNT,
+        SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
     },
 };
 
 use tokio::time::timeout;
 
-use crate::world::{HOME, PASSWORD, Somebody, World, account_form, email, options, set_up_form, somebody};
+use crate::world::{HOME, PASSWORD, Somebody, World, account_form, browser_at, email, options, set_up_form, somebody};
 
 async fn sign_in(world: &World, email: &str, password: &str) -> Result<Somebody, SignInError> {
-    let entered = world.chat.sign_in(email, password.to_owned(), "a browser", HOME).await?;
+    let entered = world.chat.sign_in(email, password.to_owned(), &browser_at(HOME)).await?;
     Ok(somebody(&entered))
 }
 
@@ -84,7 +84,7 @@ async fn s29_a_renewed_revoked_or_expired_invite_is_dead_at_once() {
     assert!(dead(&first).await && !dead(second.code.reveal()).await);
     world.chat.revoke_room_invite(ana.id, general.id).await.unwrap();
     assert!(dead(second.code.reveal()).await);
-    let third = world.chat.room_invite(ana.id, general.id).await.unwrap();
+    let third = world.chat.ensure_room_invite(ana.id, general.id).await.unwrap();
     let ben = world.invited("Ben", third.code.reveal()).await;
     world.later(INVITE_LIFETIME);
     assert!(dead(third.code.reveal()).await);
@@ -142,14 +142,14 @@ async fn s26_one_address_that_tries_many_accounts_has_to_wait_too() {
     let mut refused = false;
     for i in 0..60 {
         let email = format!("person{i}@example.com");
-        let answer = world.chat.sign_in(&email, "wrong".into(), "", from([192, 0, 2, 1])).await;
+        let answer = world.chat.sign_in(&email, "wrong".into(), &browser_at(from([192, 0, 2, 1]))).await;
         refused |= matches!(answer, Err(SignInError::TooMany(_)));
         if refused {
             break;
         }
     }
     assert!(refused);
-    let elsewhere = world.chat.sign_in("one@example.com", "wrong".into(), "", from([192, 0, 2, 2])).await;
+    let elsewhere = world.chat.sign_in("one@example.com", "wrong".into(), &browser_at(from([192, 0, 2, 2]))).await;
     assert!(matches!(elsewhere, Err(SignInError::Failed)), "{elsewhere:?}");
 }
 
@@ -160,10 +160,10 @@ async fn s26_a_stranger_who_guesses_keeps_nobody_from_signing_in_or_changing_the
     let stranger = IpAddr::from([192, 0, 2, 1]);
     for minute in 0..8 {
         for _ in 0..6 {
-            world.chat.sign_in("ana@example.com", "wrong".into(), "", stranger).await.unwrap_err();
+            world.chat.sign_in("ana@example.com", "wrong".into(), &browser_at(stranger)).await.unwrap_err();
         }
         if minute > 0 {
-            let refused = world.chat.sign_in("ana@example.com", PASSWORD.into(), "", stranger).await;
+            let refused = world.chat.sign_in("ana@example.com", PASSWORD.into(), &browser_at(stranger)).await;
             assert!(matches!(refused, Err(SignInError::TooMany(_))), "{refused:?}");
         }
         sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
@@ -181,7 +181,7 @@ async fn s26_guessing_from_everywhere_has_its_bound_whether_or_not_the_account_e
     for email in ["ana@example.com", "nobody@example.com"] {
         for i in 0..SIGN_INS_PER_ACCOUNT.burst {
             let address = IpAddr::from((0x0a00_0000 + i).to_be_bytes());
-            let answer = world.chat.sign_in(email, "wrong".into(), "", address).await;
+            let answer = world.chat.sign_in(email, "wrong".into(), &browser_at(address)).await;
             assert!(matches!(answer, Err(SignInError::Failed)), "{answer:?}");
         }
         let answer = sign_in(&world, email, "wrong").await.err();
@@ -264,10 +264,14 @@ async fn s22_a_password_set_on_the_command_line_reaches_the_sockets_of_a_running
         let email = tidings_chat::Email::parse(email).unwrap();
         let password = NewPassword::parse("another long password", &email).unwrap();
         let desk = &desk;
-        async move { desk.set_password(&email, password).await.unwrap() }
+        async move {
+            let person = desk.find(&email).await.unwrap()?;
+            desk.set_password(&person, password).await.unwrap();
+            Some(person.id)
+        }
     };
     assert!(set("nobody@example.com").await.is_none());
-    assert_eq!(set("ana@example.com").await.unwrap().id, ana.id);
+    assert_eq!(set("ana@example.com").await, Some(ana.id));
     assert_eq!(browser.closed().await, 3503);
     assert!(world.signed_in(&ana).await.is_none());
     sign_in(&world, "ana@example.com", "another long password").await.unwrap();
@@ -317,16 +321,24 @@ async fn s23_people_see_their_sessions_and_when_each_was_used() {
 #[tokio::test]
 async fn s63_posting_inviting_and_joining_have_their_limits() {
     let slow = Rate { burst: 2, per_second: 1.0 };
-    let rates = Rates { posts: slow, memberships: slow, rooms: slow, invites: slow, typing: slow, codes: slow };
+    let rates = Rates {
+        posts: slow,
+        memberships: slow,
+        rooms: slow,
+        invites: slow,
+        typing: slow,
+        codes: slow,
+        ..Rates::unlimited()
+    };
     let world = World::with(|options| tidings_chat::Options { rates, ..options }).await;
     let (ana, general, invite) = world.set_up().await;
     let mut answers = HashSet::new();
-    for _ in 0..3 {
+    for number in 0..3 {
         let code = tidings_chat::ClientId::fresh();
         answers.insert(("post", world.send(&ana, general.id, code, "hello").await.is_ok()));
         answers.insert(("join", world.chat.join_room(ana.id, general.id).await.is_ok()));
         answers.insert(("renew", world.chat.renew_room_invite(ana.id, general.id).await.is_ok()));
-        let name = tidings_chat::Name::parse("Room").unwrap();
+        let name = tidings_chat::Name::parse(&format!("Room {number}")).unwrap();
         answers.insert(("room", world.chat.create_room(ana.id, name, tidings_chat::Topic::default()).await.is_ok()));
         let looked_up = world.chat.look_up_invite(&invite, HOME).await;
         answers.insert(("code", !matches!(looked_up, Err(LookUpError::TooMany(_)))));
@@ -348,14 +360,14 @@ async fn s63_making_and_revoking_invites_is_limited_and_reading_a_good_one_is_no
     .await;
     let (ana, general, _) = world.set_up().await;
     for _ in 0..9 {
-        world.chat.room_invite(ana.id, general.id).await.unwrap();
+        world.chat.ensure_room_invite(ana.id, general.id).await.unwrap();
     }
     for _ in 0..2 {
         world.chat.revoke_room_invite(ana.id, general.id).await.unwrap();
     }
     let revoked = world.chat.revoke_room_invite(ana.id, general.id).await;
     assert!(matches!(revoked, Err(InviteError::TooMany(_))), "{revoked:?}");
-    let made = world.chat.room_invite(ana.id, general.id).await;
+    let made = world.chat.ensure_room_invite(ana.id, general.id).await;
     assert!(matches!(made, Err(InviteError::TooMany(_))), "{made:?}");
 }
 
@@ -365,4 +377,150 @@ async fn a_data_directory_has_one_server() {
     let error = Chat::open(options(world.dir.path(), &world.time)).await.err().expect("refused");
     assert!(matches!(error, OpenError::InUse(_)), "{error}");
     world.restart().await;
+}
+
+/// Failures from so many addresses that the account is held up for strangers everywhere.
+async fn flood(world: &World, email: &str) {
+    for n in 0..u32::MAX {
+        let stranger = browser_at(IpAddr::from((0xc633_6400_u32 + n).to_be_bytes()));
+        match world.chat.sign_in(email, "wrong".into(), &stranger).await.err().unwrap() {
+            SignInError::Failed => assert!(n < 2 * SIGN_INS_PER_ACCOUNT.burst, "nothing holds them up"),
+            SignInError::TooMany(_) => return,
+            SignInError::Unavailable(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s26_strangers_do_not_lock_somebody_out_of_their_own_device() {
+    let world = World::new().await;
+    world.set_up().await;
+    let email = "ana@example.com";
+    let entered = world.chat.sign_in(email, PASSWORD.into(), &browser_at(HOME)).await.unwrap();
+    let own = tidings_chat::Browser { device: entered.device, ..browser_at(HOME) };
+    flood(&world, email).await;
+    let strange = world.chat.sign_in(email, PASSWORD.into(), &browser_at(HOME)).await.err();
+    assert!(matches!(strange, Some(SignInError::TooMany(_))), "{strange:?}");
+
+    let again = world.chat.sign_in(email, PASSWORD.into(), &own).await.unwrap();
+    for _ in 0..SIGN_INS_FREE_PER_DEVICE {
+        let failed = world.chat.sign_in(email, "wrong".into(), &own).await.err();
+        assert!(matches!(failed, Some(SignInError::Failed)), "{failed:?}");
+    }
+    let held_up = world.chat.sign_in(email, PASSWORD.into(), &own).await.err();
+    assert!(matches!(held_up, Some(SignInError::TooMany(_))), "a device has a count of its own: {held_up:?}");
+    world.later(Duration::from_secs(60));
+    flood(&world, email).await;
+
+    // A new password makes all of them void.
+    let world = world.restart().await;
+    let other = tidings_chat::Browser { device: again.device, ..browser_at(HOME) };
+    let signed_in = world.chat.session(again.token.reveal()).await.unwrap().unwrap();
+    let new = NewPassword::parse("another long password", &signed_in.person.email).unwrap();
+    world.chat.change_password(&signed_in, PASSWORD.into(), new).await.unwrap();
+    flood(&world, email).await;
+    let void = world.chat.sign_in(email, "another long password".into(), &other).await.err();
+    assert!(matches!(void, Some(SignInError::TooMany(_))), "{void:?}");
+}
+
+#[tokio::test]
+async fn s26_a_device_known_for_one_account_is_strange_for_another() {
+    let world = World::new().await;
+    let (_, _, invite) = world.set_up().await;
+    let (ben, _) = world.chat.create_account(account_form(&invite, "Ben")).await.unwrap();
+    flood(&world, "ana@example.com").await;
+    let bens = tidings_chat::Browser { device: ben.device, ..browser_at(HOME) };
+    let answer = world.chat.sign_in("ana@example.com", PASSWORD.into(), &bens).await.err();
+    assert!(matches!(answer, Some(SignInError::TooMany(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn s20_signing_in_ends_the_session_whose_cookie_came_along_with_its_sockets() {
+    let world = World::new().await;
+    let (ana, ..) = world.set_up().await;
+    let mut socket = world.browser(&ana).await;
+    let browser = tidings_chat::Browser { session: Some(ana.token.clone()), ..browser_at(HOME) };
+    let wrong = world.chat.sign_in("ana@example.com", "wrong".into(), &browser).await;
+    assert!(wrong.is_err() && world.signed_in(&ana).await.is_some(), "not who fails");
+    let entered = world.chat.sign_in("ana@example.com", PASSWORD.into(), &browser).await.unwrap();
+    assert_eq!(socket.closed().await, 3503);
+    assert!(world.signed_in(&ana).await.is_none());
+    assert!(world.signed_in(&somebody(&entered)).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s21_the_operator_deactivates_somebody_while_the_server_runs() {
+    let world = World::with(|options| Options { sweep_interval: Duration::from_millis(10), ..options }).await;
+    let (_, general, invite) = world.set_up().await;
+    let (entered, _) = world.chat.create_account(account_form(&invite, "Ben")).await.unwrap();
+    let ben = somebody(&entered);
+    world.say(&ben, general.id, "before").await;
+    let mut socket = world.browser(&ben).await;
+    let desk = Desk::open(options(world.dir.path(), &world.time)).await.unwrap();
+    let person = desk.find(&email("Ben")).await.unwrap().unwrap();
+    desk.set_active(&person, false).await.unwrap();
+    assert_eq!(socket.closed().await, 3503);
+    assert!(world.signed_in(&ben).await.is_none());
+
+    let refused = sign_in(&world, "ben@example.com", PASSWORD).await.err();
+    assert!(matches!(refused, Some(SignInError::Failed)), "as with a wrong password: {refused:?}");
+    let known = tidings_chat::Browser { device: entered.device, ..browser_at(HOME) };
+    let refused = world.chat.sign_in("ben@example.com", PASSWORD.into(), &known).await.err();
+    assert!(matches!(refused, Some(SignInError::Failed)), "nor is their device known: {refused:?}");
+    let ana = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+    assert!(world.history(&ana, general.id).await.iter().any(|event| event["message"]["body"] == "before"));
+
+    desk.set_active(&person, true).await.unwrap();
+    sign_in(&world, "ben@example.com", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn s45_reading_a_rooms_invite_makes_none() {
+    let world = World::new().await;
+    let (ana, general, first) = world.set_up().await;
+    assert_eq!(world.invite(&ana, general.id).await, first, "a room has one from the start");
+    world.later(INVITE_LIFETIME);
+    for _ in 0..2 {
+        let answer = world.chat.room_invite(ana.id, general.id).await;
+        assert!(matches!(answer, Err(InviteError::NoInvite)), "{answer:?}");
+    }
+    let next = world.chat.ensure_room_invite(ana.id, general.id).await.unwrap();
+    assert_eq!(world.invite(&ana, general.id).await, next.code.reveal());
+
+    let ben = world.invited("Ben", next.code.reveal()).await;
+    world.chat.revoke_room_invite(ana.id, general.id).await.unwrap();
+    let answer = world.chat.room_invite(ben.id, general.id).await;
+    assert!(matches!(answer, Err(InviteError::NotAllowed)), "who may not undo a revocation is told so: {answer:?}");
+    let answer = world.chat.room_invite(ana.id, general.id).await;
+    assert!(matches!(answer, Err(InviteError::NoInvite)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn one_link_and_one_address_lead_to_so_many_accounts_a_day() {
+    let a_day = |burst| Rate { burst, per_second: f64::from(burst) / 86_400.0 };
+    let rates = Rates { accounts_per_address: a_day(2), accounts_per_room: a_day(3), ..Rates::unlimited() };
+    let world = World::with(|options| Options { rates, ..options }).await;
+    let (ana, general, _) = world.set_up().await;
+    let join = async |name: &str, room, from: [u8; 4]| {
+        let invite = world.chat.ensure_room_invite(ana.id, room).await.unwrap();
+        let form = account_form(invite.code.reveal(), name);
+        world.chat.create_account(tidings_chat::NewAccount { browser: browser_at(from.into()), ..form }).await.err()
+    };
+    let (here, there) = ([192, 0, 2, 1], [192, 0, 2, 2]);
+    assert!(join("Ben", general.id, here).await.is_none());
+    let taken = join("Ben", general.id, here).await;
+    assert!(matches!(taken, Some(CreateAccountError::AccountExists)), "{taken:?}");
+    assert!(join("Cho", general.id, here).await.is_none(), "who got no account is not counted");
+    let Some(CreateAccountError::TooManyAccounts(wait)) = join("Eva", general.id, here).await else {
+        panic!("no limit")
+    };
+    assert!(wait.0 > Duration::from_hours(11), "{wait}");
+    assert!(join("Eva", general.id, there).await.is_none());
+    world.chat.renew_room_invite(ana.id, general.id).await.unwrap();
+    let many = join("Leo", general.id, there).await;
+    assert!(matches!(many, Some(CreateAccountError::TooManyAccounts(_))), "renewing the link helps nobody: {many:?}");
+    let garden = world.room(&ana, "Garden").await;
+    assert!(join("Leo", garden, there).await.is_none(), "another room has a count of its own");
+    world.later(Duration::from_hours(12));
+    assert!(join("Zoe", garden, here).await.is_none());
 }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tidings_chat::{ClientId, RoomId, limits::BODY_BYTES_MAX};
+use tidings_chat::{
+    ClientId, RoomId,
+    limits::{BODY_BYTES_MAX, Rate, Rates, TYPING_MEMBERS_MAX},
+};
 use tidings_hub::{ChannelName, ConnectionOptions, History, Policy, Source};
 
 use crate::world::{World, channel};
@@ -173,6 +176,67 @@ async fn c4_25_typing_is_told_without_a_number_throttled_and_not_stored() {
     assert_eq!(told[0], json!({"type": "typing", "person": {"id": ana.id, "name": "Ana"}}));
     assert!((1..10).contains(&told.len()), "{} notices", told.len());
     assert_eq!(world.history(&ana, general.id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn s37_a_room_that_is_not_open_is_for_others_as_if_it_were_not_there() {
+    let world = World::new().await;
+    let (ana, _, invite) = world.set_up().await;
+    let (ben, cho) = (world.invited("Ben", &invite).await, world.invited("Cho", &invite).await);
+    let closed = world.room(&ben, "Closed").await;
+    world.say(&ben, closed, "hush").await;
+    world.chat.set_room_open(closed, false).await.unwrap();
+    let unknown = RoomId::fresh();
+    // Neither somebody else nor the administrator, who is no member.
+    for outsider in [&cho, &ana] {
+        let mut browser = world.browser(outsider).await;
+        for room in [closed, unknown] {
+            assert!(world.chat.room(outsider.id, room).await.unwrap().is_none());
+            assert!(world.chat.members(outsider.id, room).await.unwrap().is_none());
+            let join = world.chat.join_room(outsider.id, room).await;
+            assert!(matches!(join, Err(tidings_chat::MembershipError::NotMember)), "{join:?}");
+            let renewed = world.chat.renew_room_invite(outsider.id, room).await;
+            assert!(matches!(renewed, Err(tidings_chat::InviteError::NotMember)), "{renewed:?}");
+            for ask in ["subscribe", "presence", "presence_stats", "history"] {
+                assert_eq!(code(&browser.ask(json!({ask: {"channel": channel(room)}})).await), 103, "{ask}");
+            }
+        }
+        let listed = world.chat.rooms(outsider.id, None, 200).await.unwrap().rooms;
+        assert!(listed.iter().all(|room| room.id != closed));
+        let same = world.room(outsider, "Closed").await;
+        assert!(!world.chat.room(outsider.id, same).await.unwrap().unwrap().same_name, "its name is not taken");
+        world.chat.set_room_open(same, false).await.unwrap();
+        world.chat.set_room_open(closed, true).await.unwrap();
+        assert!(world.chat.room(outsider.id, closed).await.unwrap().is_some());
+        world.chat.set_room_open(closed, false).await.unwrap();
+    }
+    assert_eq!(world.chat.room(ben.id, closed).await.unwrap().unwrap().offset, 2, "its members see it");
+}
+
+#[tokio::test]
+async fn typing_is_not_told_in_a_crowd_and_of_a_few_at_a_time_elsewhere() {
+    let slow = Rate { burst: 3, per_second: 0.001 };
+    let world = World::with(|options| {
+        let rates = Rates { typing_per_room: slow, ..Rates::unlimited() };
+        tidings_chat::Options { rates, ..options }
+    })
+    .await;
+    let (ana, general, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let mut reader = world.browser(&ben).await;
+    reader.subscribe(general.id).await;
+    for _ in 0..10 {
+        world.chat.typing(ana.id, general.id).await.unwrap();
+    }
+    assert_eq!(reader.all_in(&channel(general.id)).await.len(), 3, "of one room, whoever types");
+
+    let crowded = world.room(&ana, "Crowd").await;
+    world.chat.join_room(ben.id, crowded).await.unwrap();
+    reader.subscribe(crowded).await;
+    let filled = rusqlite::Connection::open(world.dir.path().join("tidings.db")).unwrap();
+    filled.execute("UPDATE rooms SET members = ?1 WHERE name = 'Crowd'", [TYPING_MEMBERS_MAX + 1]).unwrap();
+    world.chat.typing(ana.id, crowded).await.unwrap();
+    assert!(reader.all_in(&channel(crowded)).await.iter().all(|data| data["type"] != "typing"));
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ fn apply_to_rooms(rooms: &mut BTreeSet<String>, event: &Value) {
 }
 
 async fn rooms_of(world: &World, person: &Somebody) -> BTreeSet<String> {
-    let rooms = world.chat.rooms(person.id).await.unwrap();
+    let rooms = world.chat.rooms(person.id, None, 200).await.unwrap().rooms;
     let cards = rooms.iter().map(RoomCard::from);
     cards.filter(|room| room.member).map(|room| room.id.to_string()).collect()
 }
@@ -162,6 +162,7 @@ async fn run(operations: &[Operation], database: Database) -> Transcript {
         people.push(world.invited(name, &invite).await);
     }
     let rooms = [general.id, world.room(&watcher, "Other").await];
+    let mut created = 0;
     let mut last_posts: Vec<Option<(RoomId, ClientId)>> = vec![None; PEOPLE];
     let mut codes = [invite, "no code yet".to_owned()];
     let mut transcript = Transcript::default();
@@ -205,10 +206,11 @@ async fn run(operations: &[Operation], database: Database) -> Transcript {
                 transcript.answer(removed, |()| json!({}));
             }
             Operation::Create { person } => {
-                transcript.tell(json!(world.room(&people[person], "One more").await));
+                created += 1;
+                transcript.tell(json!(world.room(&people[person], &format!("Room number {created}")).await));
             }
             Operation::Invite { person, room } => {
-                let invite = world.chat.room_invite(people[person].id, rooms[room]).await;
+                let invite = world.chat.ensure_room_invite(people[person].id, rooms[room]).await;
                 transcript.answer(invite, |invite| seen(&invite, &mut codes[room]));
             }
             Operation::RenewInvite { person, room } => {
@@ -308,7 +310,7 @@ fn seen(invite: &Invite, last: &mut String) -> Value {
 
 /// What there is to read, by one person, in pages of several sizes.
 async fn pages(world: &World, reader: &Somebody, rooms: &[RoomId], transcript: &mut Transcript) {
-    let all = world.chat.rooms(reader.id).await.unwrap();
+    let all = world.chat.rooms(reader.id, None, 200).await.unwrap().rooms;
     transcript.tell(all.iter().map(card).collect());
     let positions = [PageFrom::End, PageFrom::Before(4), PageFrom::After(0), PageFrom::After(2)];
     for room in rooms {

@@ -170,14 +170,18 @@ pub(crate) fn set_up_form(code: &str, name: &str) -> SetUp {
         name: Name::parse(name).unwrap(),
         password: NewPassword::parse(PASSWORD, &email(name)).unwrap(),
         email: email(name),
-        user_agent: "a browser".to_owned(),
-        address: HOME,
+        browser: browser_at(HOME),
     }
 }
 
+/// A browser that was never here before.
+pub(crate) fn browser_at(address: IpAddr) -> tidings_chat::Browser {
+    tidings_chat::Browser { address, user_agent: "a browser".to_owned(), session: None, device: None }
+}
+
 pub(crate) fn account_form(invite: &str, name: &str) -> NewAccount {
-    let SetUp { code, name, email, password, user_agent, address } = set_up_form(invite, name);
-    NewAccount { invite: code, name, email, password, user_agent, address }
+    let SetUp { code, name, email, password, browser } = set_up_form(invite, name);
+    NewAccount { invite: code, name, email, password, browser }
 }
 
 /// One live connection, as a browser sees it.

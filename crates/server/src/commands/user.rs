@@ -4,15 +4,20 @@
 use crate::cli::{UserArgs, UserCommand};
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::logs;
 use crate::serve::clock;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::io::{BufRead, IsTerminal};
-use tidings_chat::{Desk, Email, NewPassword, Options};
+use tidings_chat::{Desk, Email, NewPassword, Options, Person, SECURITY_LOG};
 
 pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
+    // What is done here belongs into the security log of whoever runs it.
+    logs::start(&format!("{SECURITY_LOG}=info"), None)?;
     match args.command {
         UserCommand::List { common } => list(&Config::load_data_dir(&common)?).await,
         UserCommand::Password { common, email } => set_password(&Config::load_data_dir(&common)?, &email).await,
+        UserCommand::Deactivate { common, email } => set_active(&Config::load_data_dir(&common)?, &email, false).await,
+        UserCommand::Activate { common, email } => set_active(&Config::load_data_dir(&common)?, &email, true).await,
     }
 }
 
@@ -23,24 +28,44 @@ async fn desk(data_dir: &DataDir) -> anyhow::Result<Desk> {
         .with_context(|| format!("cannot open the data folder {data_dir}"))
 }
 
+async fn find(desk: &Desk, email: &str) -> anyhow::Result<Person> {
+    let email = Email::of_account(email).context("this is not an e-mail address")?;
+    desk.find(&email).await?.with_context(|| {
+        format!("nobody has an account with {}; 'tidings user list' shows who has one", email.as_str())
+    })
+}
+
+/// A line each: address, role, name, id (by which the security log names people), and `deactivated` where it is so.
 async fn list(data_dir: &DataDir) -> anyhow::Result<()> {
     for person in desk(data_dir).await?.people().await? {
-        println!("{}\t{}\t{}", person.email.as_str(), person.role.as_str(), person.name.as_str());
+        let state = if person.is_active { "" } else { "\tdeactivated" };
+        let Person { email, role, name, id, .. } = person;
+        println!("{}\t{}\t{}\t{id}{state}", email.as_str(), role.as_str(), name.as_str());
     }
     Ok(())
 }
 
 async fn set_password(data_dir: &DataDir, email: &str) -> anyhow::Result<()> {
     let desk = desk(data_dir).await?;
-    let email = Email::parse(email).context("this is not an e-mail address")?;
-    let password = NewPassword::parse(&ask()?, &email).context("this password cannot be used")?;
-    match desk.set_password(&email, password).await? {
-        Some(person) => {
-            println!("{} has a new password and is signed out everywhere.", person.name.as_str());
-            Ok(())
-        }
-        None => bail!("nobody has an account with {}; 'tidings user list' shows who has one", email.as_str()),
+    // First, so that nobody thinks of a password for an account that is not there.
+    let person = find(&desk, email).await?;
+    let password = NewPassword::parse(&ask()?, &person.email).context("this password cannot be used")?;
+    desk.set_password(&person, password).await?;
+    println!("{} has a new password and is signed out everywhere.", person.name.as_str());
+    Ok(())
+}
+
+async fn set_active(data_dir: &DataDir, email: &str, is_active: bool) -> anyhow::Result<()> {
+    let desk = desk(data_dir).await?;
+    let person = find(&desk, email).await?;
+    desk.set_active(&person, is_active).await?;
+    let name = person.name.as_str();
+    if is_active {
+        println!("{name} can sign in again.");
+    } else {
+        println!("{name} cannot sign in any more and is signed out everywhere. What they wrote stays.");
     }
+    Ok(())
 }
 
 /// Asked for twice and not shown on a terminal, otherwise the first line of standard input: no password is in a command

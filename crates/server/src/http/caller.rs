@@ -1,5 +1,6 @@
 //! Who sends a request, as handlers see it.
 
+use super::cookie::{device_cookie, session_token};
 use crate::app::App;
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -7,11 +8,11 @@ use axum::http::request::Parts;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Once;
+use tidings_chat::Browser;
 
 /// Who sends a request, for limits and lists of sessions; and the base of the links to answer with.
 pub(crate) struct Caller {
-    pub(crate) address: IpAddr,
-    pub(crate) user_agent: String,
+    pub(crate) browser: Browser,
     pub(crate) base_url: String,
 }
 
@@ -24,8 +25,12 @@ impl FromRequestParts<App> for Caller {
         warn_of_untrusted_proxy(app, parts);
         Ok(Self {
             // Who comes through a Unix socket is on this machine.
-            address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            user_agent: user_agent.unwrap_or_default().to_owned(),
+            browser: Browser {
+                address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                user_agent: user_agent.unwrap_or_default().to_owned(),
+                session: session_token(app, &parts.headers),
+                device: device_cookie(app, &parts.headers),
+            },
             base_url: base_url(app, parts),
         })
     }

@@ -1,18 +1,33 @@
-//! The cookie that says who one is: its name, reading it, setting it.
+//! The cookies that say who one is, and that a device is known: their names, reading and setting them.
 
 use crate::app::App;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use tidings_chat::Token;
-use tidings_chat::limits::SESSION_LIFETIME;
+use std::time::Duration;
+use tidings_chat::Entered;
+use tidings_chat::limits::{DEVICE_REMEMBERED, SESSION_LIFETIME};
 
 /// Over HTTPS the cookie is bound to this very host by its name's prefix (S19); over plain HTTP browsers refuse that.
 fn cookie_name(app: &App) -> &'static str {
     if app.config.is_https() { "__Host-tidings" } else { "tidings" }
 }
 
+/// The cookie by which a device is known where somebody has signed in. It grants nothing: it only counts that device's failed
+/// sign-ins apart from those of strangers.
+fn device_cookie_name(app: &App) -> &'static str {
+    if app.config.is_https() { "__Host-tidings-device" } else { "tidings-device" }
+}
+
 /// The session token in the request's cookies, if there is one.
 pub(crate) fn session_token(app: &App, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(app);
+    cookie(headers, cookie_name(app))
+}
+
+/// The device cookie of the request, if there is one.
+pub(super) fn device_cookie(app: &App, headers: &HeaderMap) -> Option<String> {
+    cookie(headers, device_cookie_name(app))
+}
+
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -23,12 +38,23 @@ pub(crate) fn session_token(app: &App, headers: &HeaderMap) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-/// `Set-Cookie` for a new session, or one that ends it.
-pub(super) fn session_cookie(app: &App, token: Option<&Token>) -> [(HeaderName, HeaderValue); 1] {
-    let (token, max_age) = token.map_or(("", 0), |token| (token.reveal(), SESSION_LIFETIME.as_secs()));
+/// `Set-Cookie` for somebody who has just signed in: their session, and the device as known.
+pub(super) fn entered_cookies(app: &App, entered: &Entered) -> HeaderMap {
+    let session = (cookie_name(app), entered.token.reveal(), SESSION_LIFETIME);
+    let device = entered.device.as_deref().map(|device| (device_cookie_name(app), device, DEVICE_REMEMBERED));
+    let cookies = [Some(session), device].into_iter().flatten();
+    cookies.map(|(name, value, lifetime)| set_cookie(app, name, value, lifetime)).collect()
+}
+
+/// `Set-Cookie` that ends a session. The device stays known.
+pub(super) fn no_session(app: &App) -> HeaderMap {
+    [set_cookie(app, cookie_name(app), "", Duration::ZERO)].into_iter().collect()
+}
+
+fn set_cookie(app: &App, name: &str, value: &str, lifetime: Duration) -> (HeaderName, HeaderValue) {
     let secure = if app.config.is_https() { "; Secure" } else { "" };
-    let name = cookie_name(app);
-    let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
-    // Our own tokens are plain ASCII, so this cannot fail.
-    [(header::SET_COOKIE, HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("")))]
+    let max_age = lifetime.as_secs();
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
+    // Our own values are plain ASCII, so this cannot fail.
+    (header::SET_COOKIE, HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("")))
 }

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(look_up)).routes(routes!(accept)).routes(routes!(
         of_room,
+        ensure_of_room,
         renew_of_room,
         revoke_of_room
     ))
@@ -57,7 +58,7 @@ async fn look_up(
     caller: Caller,
     JsonBody(body): JsonBody<CodeBody>,
 ) -> Result<Json<InviteCardBody>, Problem> {
-    let card = app.chat.look_up_invite(&body.code, caller.address).await?;
+    let card = app.chat.look_up_invite(&body.code, caller.browser.address).await?;
     Ok(Json(InviteCardBody {
         server: ServerBody { name: app.config.settings.server_name.clone() },
         inviter: card.inviter,
@@ -81,12 +82,13 @@ async fn accept(
     caller: Caller,
     JsonBody(body): JsonBody<CodeBody>,
 ) -> Result<Json<EnteredRoomBody>, Problem> {
-    let room = app.chat.accept_invite(signed_in.person.id, &body.code, caller.address).await?;
+    let room = app.chat.accept_invite(signed_in.person.id, &body.code, caller.browser.address).await?;
     Ok(Json(EnteredRoomBody { room: RoomCard::from(&room) }))
 }
 
-/// The room's present invite. One that has expired or is used up is replaced; one that was revoked stays gone, for plain
-/// members (403), until an administrator or the one who made the room makes a new one.
+/// The room's present invite. 404 with the code `no_invite` when it has expired or is used up: PUT makes one.
+/// One that was revoked stays gone, for plain members (403), until an administrator or the one who made the room makes a new
+/// one.
 #[utoipa::path(get, path = "/v1/rooms/{room}/invite", params(("room" = String, Path)), responses(
     (status = 200, body = InviteBody), (status = 401, body = Problem), (status = 403, body = Problem),
     (status = 404, body = Problem), (status = 429, body = Problem)))]
@@ -97,6 +99,21 @@ async fn of_room(
     Path(room): Path<String>,
 ) -> Result<Json<InviteBody>, Problem> {
     let invite = app.chat.room_invite(signed_in.person.id, room_id(&room)?).await?;
+    Ok(Json(InviteBody::new(&caller.base_url, &invite)))
+}
+
+/// See that the room has an invite that works. One that has expired or is used up is followed by a new one; one that was
+/// revoked stays gone, for plain members (403), until an administrator or the one who made the room makes a new one.
+#[utoipa::path(put, path = "/v1/rooms/{room}/invite", params(("room" = String, Path)), responses(
+    (status = 200, body = InviteBody), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 429, body = Problem)))]
+async fn ensure_of_room(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    caller: Caller,
+    Path(room): Path<String>,
+) -> Result<Json<InviteBody>, Problem> {
+    let invite = app.chat.ensure_room_invite(signed_in.person.id, room_id(&room)?).await?;
     Ok(Json(InviteBody::new(&caller.base_url, &invite)))
 }
 
@@ -141,6 +158,10 @@ impl From<InviteError> for Problem {
     fn from(error: InviteError) -> Self {
         match error {
             InviteError::NotMember => Self::not_found(),
+            InviteError::NoInvite => {
+                let detail = "This room has no invite link that works. Reload the page, and ask for the invite again.";
+                Self::new(StatusCode::NOT_FOUND, "no_invite", detail)
+            }
             InviteError::NotAllowed => Self::not_allowed(),
             InviteError::TooMany(after) => Self::too_many(after.0),
             InviteError::Unavailable(error) => error.into(),

@@ -3,7 +3,7 @@
 use super::bodies::{InviteBody, PersonBody};
 use super::body::JsonBody;
 use super::caller::Caller;
-use super::cookie::session_cookie;
+use super::cookie::entered_cookies;
 use super::problem::{Problem, sentence};
 use super::schemas::RoomSchema;
 use super::signed_in::SignedIn;
@@ -53,15 +53,14 @@ async fn set_up(
     JsonBody(body): JsonBody<SetUpBody>,
 ) -> Result<Response, Problem> {
     let (name, email, password) = parse_account(&body.name, &body.email, &body.password)?;
-    let set_up =
-        SetUp { code: body.code, name, email, password, user_agent: caller.user_agent, address: caller.address };
+    let set_up = SetUp { code: body.code, name, email, password, browser: caller.browser };
     let done = app.chat.set_up(set_up).await?;
     let body = SetUpDoneBody {
         person: PersonBody::from(&done.entered.person),
         room: RoomCard::from(&done.room),
         invite: InviteBody::new(&caller.base_url, &done.invite),
     };
-    Ok((StatusCode::CREATED, session_cookie(&app, Some(&done.entered.token)), Json(body)).into_response())
+    Ok((StatusCode::CREATED, entered_cookies(&app, &done.entered), Json(body)).into_response())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -92,17 +91,10 @@ async fn create_account(
     JsonBody(body): JsonBody<NewAccountBody>,
 ) -> Result<Response, Problem> {
     let (name, email, password) = parse_account(&body.name, &body.email, &body.password)?;
-    let account = NewAccount {
-        invite: body.invite,
-        name,
-        email,
-        password,
-        user_agent: caller.user_agent,
-        address: caller.address,
-    };
+    let account = NewAccount { invite: body.invite, name, email, password, browser: caller.browser };
     let (entered, room) = app.chat.create_account(account).await?;
     let body = AccountBody { person: PersonBody::from(&entered.person), room: RoomCard::from(&room) };
-    Ok((StatusCode::CREATED, session_cookie(&app, Some(&entered.token)), Json(body)).into_response())
+    Ok((StatusCode::CREATED, entered_cookies(&app, &entered), Json(body)).into_response())
 }
 
 #[derive(Serialize, ToSchema)]
@@ -161,6 +153,7 @@ impl From<CreateAccountError> for Problem {
                 "An account could not be made with this e-mail address. If you have one already, sign in.",
             ),
             CreateAccountError::TooMany(after) => Self::too_many(after.0),
+            CreateAccountError::TooManyAccounts(after) => Self::too_many_accounts(after.0),
             CreateAccountError::Unavailable(error) => error.into(),
         }
     }

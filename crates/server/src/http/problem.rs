@@ -1,11 +1,13 @@
 //! Errors of the REST API as RFC 9457 problem details: every handler's error becomes one of these, in one place.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::fmt;
 use std::time::Duration;
 use tidings_chat::{NameError, StoreError};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// A problem (RFC 9457, `application/problem+json`). `code` is stable and for programs, `detail` says what to do next.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,10 +18,14 @@ pub(crate) struct Problem {
     title: &'static str,
     status: u16,
     code: &'static str,
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
+    /// Names this answer, also in the header `X-Request-Id` and in the server's log; say it to whoever runs the server.
+    #[schema(value_type = String)]
+    request_id: RequestId,
     /// What is wrong with which field of the request.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldProblem>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: Box<[FieldProblem]>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -38,8 +44,9 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             code,
-            detail: detail.into(),
-            errors: Vec::new(),
+            detail: detail.into().into(),
+            request_id: RequestId::fresh(),
+            errors: Box::default(),
             retry_after: None,
         }
     }
@@ -47,7 +54,7 @@ impl Problem {
     /// 422 with the one field that is wrong.
     pub(crate) fn field(field: &'static str, code: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let errors = vec![FieldProblem { field, code, detail: detail.clone() }];
+        let errors = Box::new([FieldProblem { field, code, detail: detail.clone() }]);
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
     }
 
@@ -55,6 +62,23 @@ impl Problem {
     pub(crate) fn too_many(retry_after: Duration) -> Self {
         let detail = format!("Too many tries. Wait {} s and try again.", retry_after.as_secs().max(1));
         Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail) }
+    }
+
+    /// 429 with the time after which another account may be made.
+    pub(super) fn too_many_accounts(retry_after: Duration) -> Self {
+        let minutes = retry_after.as_secs().div_ceil(60).max(1);
+        let detail = format!(
+            "Many accounts were made today, from where you are or with invites of this room. Try again in {minutes} \
+             minutes, or ask the one who invited you."
+        );
+        Self { retry_after: Some(retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_accounts", detail) }
+    }
+
+    /// 409 because of the one field.
+    pub(super) fn conflict(field: &'static str, code: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let errors = Box::new([FieldProblem { field, code, detail: detail.clone() }]);
+        Self { errors, ..Self::new(StatusCode::CONFLICT, code, detail) }
     }
 
     /// 503 for a moment: a bounded queue is full.
@@ -88,14 +112,48 @@ impl Problem {
             NameError::Empty => "name_empty",
             NameError::TooLong { .. } => "name_too_long",
             NameError::Control => "name_control_character",
+            NameError::Invisible => "name_invisible_character",
         };
         Self::field(field, code, sentence(error))
     }
 
     /// 500; the cause is logged and not told.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on the server. Try again.")
+        let problem =
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on the server. Try again.");
+        tracing::error!(request_id = %problem.request_id, %cause, "a request failed");
+        problem
+    }
+}
+
+/// The header that names an answer which is an error.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names an answer that is an error, for whoever got it and in the log: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestId(Uuid);
+
+impl RequestId {
+    pub(crate) fn fresh() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    pub(crate) fn header(self) -> (HeaderName, HeaderValue) {
+        let text = self.to_string();
+        // Digits are a header's value, so this cannot fail.
+        (REQUEST_ID, HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("")))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_simple().fmt(f)
+    }
+}
+
+impl Serialize for RequestId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -116,7 +174,9 @@ impl From<StoreError> for Problem {
             // Said in the log by the writer, and not for every post.
             StoreError::Full => {
                 let detail = "The server's disk is full. Nothing was lost; tell the one who runs it.";
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
+                let problem = Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail);
+                tracing::error!(request_id = %problem.request_id, %error, "a request failed");
+                problem
             }
             StoreError::Failed(_) => Self::internal(&error),
         }
@@ -129,6 +189,7 @@ impl IntoResponse for Problem {
         let mut response = (status, axum::Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.extend([self.request_id.header()]);
         if let Some(after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }

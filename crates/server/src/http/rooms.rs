@@ -7,11 +7,13 @@ use super::schemas::RoomSchema;
 use super::signed_in::SignedIn;
 use crate::app::App;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use tidings_chat::{CreateRoomError, ManageError, Member, MembershipError, Name, PersonId, RoomCard, Topic};
-use utoipa::ToSchema;
+use tidings_chat::limits::ROOMS_PAGE;
+use tidings_chat::{CreateRoomError, ManageError, Member, MembershipError, Name, PersonId, RoomCard, RoomId, Topic};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,17 +26,45 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(remove))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct RoomsParams {
+    /// The last room of the page before: only rooms behind it come, and none of one's own.
+    after: Option<String>,
+    /// How many rooms that one is not a member of: 100 if left out, at most 200.
+    #[serde(default = "rooms_page")]
+    limit: u32,
+}
+
+fn rooms_page() -> u32 {
+    ROOMS_PAGE
+}
+
 #[derive(Serialize, ToSchema)]
 struct RoomsBody {
     #[schema(value_type = Vec<RoomSchema>)]
     rooms: Vec<RoomCard>,
+    /// Whether there are more rooms that one is not a member of; ask for those after the last one of this page.
+    more: bool,
 }
 
-/// All open rooms, those one is a member of first, by name.
-#[utoipa::path(get, path = "/v1/rooms", responses((status = 200, body = RoomsBody), (status = 401, body = Problem)))]
-async fn list(State(app): State<App>, SignedIn(signed_in): SignedIn) -> Result<Json<RoomsBody>, Problem> {
-    let rooms = app.chat.rooms(signed_in.person.id).await?;
-    Ok(Json(RoomsBody { rooms: rooms.iter().map(RoomCard::from).collect() }))
+/// The rooms one sees. First all those one is a member of, by name, and some of the others, by name; then the others, page by
+/// page.
+#[utoipa::path(get, path = "/v1/rooms", params(RoomsParams), responses(
+    (status = 200, body = RoomsBody), (status = 400, body = Problem), (status = 401, body = Problem)))]
+async fn list(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    params: Result<Query<RoomsParams>, QueryRejection>,
+) -> Result<Json<RoomsBody>, Problem> {
+    let malformed = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "malformed", detail);
+    let Query(params) = params.map_err(|error| malformed(format!("{}.", error.body_text())))?;
+    let after = params.after.as_deref().map(|after| {
+        RoomId::parse(after)
+            .ok_or_else(|| malformed("after must be the id of a room, as the page before gave it.".into()))
+    });
+    let page = app.chat.rooms(signed_in.person.id, after.transpose()?, params.limit).await?;
+    Ok(Json(RoomsBody { rooms: page.rooms.iter().map(RoomCard::from).collect(), more: page.more }))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -49,7 +79,7 @@ struct NewRoomBody {
 /// Make a room and be its first member.
 #[utoipa::path(post, path = "/v1/rooms", request_body = NewRoomBody, responses(
     (status = 201, body = RoomSchema, headers(("location" = String))), (status = 401, body = Problem),
-    (status = 422, body = Problem), (status = 429, body = Problem)))]
+    (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 async fn create(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
@@ -85,11 +115,19 @@ struct MemberBody {
     name: String,
     /// `admin`, `creator` or `member`.
     role: &'static str,
+    /// Somebody else on this server has the same name, or one that looks alike: show more than the name. Left out when not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    same_name: bool,
 }
 
 impl From<Member> for MemberBody {
     fn from(member: Member) -> Self {
-        Self { id: member.id.to_string(), name: member.name.as_str().into(), role: member.role.as_str() }
+        Self {
+            id: member.id.to_string(),
+            name: member.name.as_str().into(),
+            role: member.role.as_str(),
+            same_name: member.same_name,
+        }
     }
 }
 
@@ -147,6 +185,10 @@ impl From<CreateRoomError> for Problem {
     fn from(error: CreateRoomError) -> Self {
         match error {
             CreateRoomError::TooManyRooms => Self::new(StatusCode::CONFLICT, "too_many_rooms", sentence(&error)),
+            CreateRoomError::TooManyOfPerson => {
+                Self::new(StatusCode::CONFLICT, "too_many_rooms_of_one_person", sentence(&error))
+            }
+            CreateRoomError::NameTaken => Self::conflict("name", "room_name_taken", sentence(&error)),
             CreateRoomError::TooMany(after) => Self::too_many(after.0),
             CreateRoomError::Unavailable(error) => error.into(),
         }

@@ -20,6 +20,8 @@ pub(super) struct RoomSchema {
     epoch: String,
     /// Milliseconds since the Unix epoch.
     created: i64,
+    /// Another room that one sees has the same name, or one that looks alike. Left out when not.
+    same_name: Option<bool>,
 }
 
 /// A person as others see them.
@@ -28,6 +30,8 @@ pub(super) struct RoomSchema {
 pub(super) struct WhoSchema {
     id: String,
     name: String,
+    /// Somebody else on this server has the same name, or one that looks alike: show more than the name. Left out when not.
+    same_name: Option<bool>,
 }
 
 #[derive(ToSchema)]

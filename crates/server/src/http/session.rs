@@ -3,7 +3,7 @@
 use super::bodies::PersonBody;
 use super::body::JsonBody;
 use super::caller::Caller;
-use super::cookie::session_cookie;
+use super::cookie::{entered_cookies, no_session};
 use super::problem::Problem;
 use super::signed_in::SignedIn;
 use crate::app::App;
@@ -32,7 +32,7 @@ struct SignedInBody {
     person: PersonBody,
 }
 
-/// Sign in. The answer to a wrong password and to an unknown address is the same.
+/// Sign in. The answer to a wrong password and to an unknown address is the same. The session whose cookie comes along ends.
 #[utoipa::path(post, path = "/v1/session", request_body = SignInBody, responses(
     (status = 201, body = SignedInBody), (status = 401, body = Problem), (status = 429, body = Problem)))]
 async fn sign_in(
@@ -40,16 +40,16 @@ async fn sign_in(
     caller: Caller,
     JsonBody(body): JsonBody<SignInBody>,
 ) -> Result<Response, Problem> {
-    let entered = app.chat.sign_in(&body.email, body.password, &caller.user_agent, caller.address).await?;
+    let entered = app.chat.sign_in(&body.email, body.password, &caller.browser).await?;
     let body = SignedInBody { person: PersonBody::from(&entered.person) };
-    Ok((StatusCode::CREATED, session_cookie(&app, Some(&entered.token)), Json(body)).into_response())
+    Ok((StatusCode::CREATED, entered_cookies(&app, &entered), Json(body)).into_response())
 }
 
 /// Sign out: the session ends, and its sockets are closed.
 #[utoipa::path(delete, path = "/v1/session", responses((status = 204), (status = 401, body = Problem)))]
 async fn sign_out(State(app): State<App>, SignedIn(signed_in): SignedIn) -> Result<Response, Problem> {
     app.chat.end_session(signed_in.person.id, signed_in.session.id).await?;
-    Ok((StatusCode::NO_CONTENT, session_cookie(&app, None)).into_response())
+    Ok((StatusCode::NO_CONTENT, no_session(&app)).into_response())
 }
 
 #[derive(Serialize, ToSchema)]

@@ -94,7 +94,7 @@ impl Exchange {
         let is_page = kind.starts_with("text/html");
         for name in INTERESTING.iter().chain(OF_PAGES.iter().filter(|_| is_page)) {
             for value in answer.headers.get_all(*name) {
-                let _ = writeln!(text, "{name}: {}", value.to_str().unwrap());
+                let _ = writeln!(text, "{name}: {}", without_device(value.to_str().unwrap()));
             }
         }
         let body = String::from_utf8_lossy(&answer.body);
@@ -109,6 +109,15 @@ impl Exchange {
             Err(_) => text.push_str(&shortened(&body)),
         }
         let _ = write!(out, "# {title}\n\n{}\n\n", names.apply(&text).trim_end());
+    }
+}
+
+/// A device cookie is another one each time.
+fn without_device(header: &str) -> String {
+    const DEVICE: &str = "tidings-device=";
+    match header.strip_prefix(DEVICE).and_then(|rest| rest.split_once(';')) {
+        Some((_, attributes)) => format!("{DEVICE}[device];{attributes}"),
+        None => header.to_owned(),
     }
 }
 
@@ -165,6 +174,7 @@ fn redacted_field(key: &str, value: &Value) -> Value {
         "uptime" | "cpu" if value.is_number() => json!("[seconds]"),
         "rss" if value.is_number() => json!("[bytes]"),
         "epoch" if is_text => json!("[epoch]"),
+        "request_id" if is_text => json!("[request id]"),
         "version" if value == env!("CARGO_PKG_VERSION") => json!("[version]"),
         _ => redacted(value),
     }

@@ -224,10 +224,17 @@ async fn rooms(story: &mut Story, Cast { ana, ben, general, .. }: &Cast) {
         ("making a room without a name", json!({"name": ""})),
         ("making a room with a long topic", json!({"name": "Shed", "topic": "x".repeat(251)})),
         ("making a room whose name is no text", json!({"name": 7})),
+        ("making a room with something invisible in its name", json!({"name": "Gar\u{200b}den"})),
+        ("making a room of a name that one sees", json!({"name": "GARDEN"})),
+        ("making a room of a name that looks like another's", json!({"name": "Genera1"})),
     ] {
         story.ask(NOUN, title, ana.post("/v1/rooms", &body)).await;
     }
     story.ask(NOUN, "all rooms, one's own first", ben.get("/v1/rooms")).await;
+    let page = story.ask(NOUN, "one's own rooms, and one of the others", ben.get("/v1/rooms?limit=1")).await;
+    let last = page.text("/rooms/1/id");
+    story.ask(NOUN, "the others behind that one", ben.get(&format!("/v1/rooms?after={last}"))).await;
+    story.ask(NOUN, "rooms behind what is no room", ben.get("/v1/rooms?after=garden")).await;
     story.ask(NOUN, "a room", ana.get(&format!("/v1/rooms/{general}"))).await;
     story.ask(NOUN, "a room one is not in", ben.get(&format!("/v1/rooms/{garden}"))).await;
     story.ask(NOUN, "an unknown room", ana.get("/v1/rooms/01890000-0000-7000-8000-000000000000")).await;
@@ -268,6 +275,7 @@ async fn invites(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
     story.names.name("invite of the den", first.as_str());
     let code = |code: &str| json!({"code": code});
     story.ask(NOUN, "the invite of a room one is not in", ben.get(&path)).await;
+    story.ask(NOUN, "seeing that the room has one that works", ana.put(&path)).await;
     story.ask(NOUN, "looking an invite up", stranger.post("/v1/invites/look-up", &code(&first))).await;
     story.ask(NOUN, "looking up an unknown invite", stranger.post("/v1/invites/look-up", &code("unknown"))).await;
     story.ask(NOUN, "accepting an invite", ben.post("/v1/invites/accept", &code(&first))).await;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 2] = ["
+const STEPS: [&str; 3] = ["
     CREATE TABLE people (
         id BLOB PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -103,6 +103,36 @@ const STEPS: [&str; 2] = ["
         commits INTEGER NOT NULL
     ) STRICT;
     INSERT INTO mark (one, mark, commits) VALUES (1, NULL, 0);
+    ", "
+    -- Secrets that the server keeps for itself.
+    CREATE TABLE keys (
+        name TEXT PRIMARY KEY NOT NULL,
+        key BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Since when the person may not sign in.
+    ALTER TABLE people ADD COLUMN deactivated INTEGER;
+    -- How names look and fold, by the rules of the program; NULL in rows of the version before until they are filled in.
+    ALTER TABLE people ADD COLUMN look TEXT;
+    CREATE INDEX people_by_look ON people (look);
+    ALTER TABLE rooms ADD COLUMN look TEXT;
+    CREATE INDEX rooms_by_look ON rooms (look);
+    ALTER TABLE rooms ADD COLUMN folded TEXT;
+    CREATE INDEX rooms_by_folded ON rooms (folded);
+
+    ALTER TABLE rooms ADD COLUMN is_open INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX rooms_by_name ON rooms (name COLLATE NOCASE, id);
+    CREATE INDEX rooms_of_a_creator ON rooms (creator);
+
+    -- How many memberships a room has, whoever writes them.
+    ALTER TABLE rooms ADD COLUMN members INTEGER NOT NULL DEFAULT 0;
+    UPDATE rooms SET members = (SELECT count(*) FROM memberships m WHERE m.room = rooms.id);
+    CREATE TRIGGER a_member_came AFTER INSERT ON memberships BEGIN
+        UPDATE rooms SET members = members + 1 WHERE id = new.room;
+    END;
+    CREATE TRIGGER a_member_went AFTER DELETE ON memberships BEGIN
+        UPDATE rooms SET members = members - 1 WHERE id = old.room;
+    END;
     "];
 
 /// What became of the schema.

@@ -6,6 +6,7 @@
 
 pub(crate) mod archive;
 mod commit;
+mod earlier;
 mod mark;
 mod migrations;
 mod reads;
@@ -41,7 +42,7 @@ use crate::{
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
         Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery, Person,
-        PersonId, Room, RoomId, SecretDigest, Session, SessionId, SignedIn, Time, Who,
+        PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SignedIn, Time, Who,
     },
 };
 
@@ -232,8 +233,16 @@ impl Store for Sqlite {
         self.read(move |db| reads::room_invite(db, room, person, now))
     }
 
-    fn rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
-        self.read(move |db| reads::rooms(db, person))
+    fn invite_is_revoked(&self, room: RoomId) -> Read<'_, bool> {
+        self.read(move |db| Ok(reads::invite_of(db, room)?.is_some_and(|stored| stored.revoked)))
+    }
+
+    fn own_rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
+        self.read(move |db| reads::own_rooms(db, person))
+    }
+
+    fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage> {
+        self.read(move |db| reads::other_rooms(db, person, after, limit))
     }
 
     fn room(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Room>> {
@@ -362,6 +371,9 @@ fn connect_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, Op
     let prepared = || {
         let mut connection = open_writer(path)?;
         let schema = migrations::migrate(&mut connection)?;
+        if schema == Schema::Newest {
+            earlier::complete(&mut connection)?;
+        }
         if let Some(pages_max) = options.pages_max {
             connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
         }
@@ -431,7 +443,7 @@ fn make_file(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::{
-        cell::RefCell,
+        cell::{Cell, RefCell},
         convert::Infallible,
         sync::atomic::{AtomicBool, Ordering::Relaxed},
     };
@@ -742,6 +754,45 @@ mod tests {
         let run = RUN.take();
         assert_eq!([&run[..2], &run[7..]].concat(), around);
         assert_eq!(run[2..7], ["SELECT", "SELECT", "UPDATE", "INSERT", "INSERT"]);
+    }
+
+    #[test]
+    fn the_list_of_rooms_costs_what_it_shows_however_many_rooms_and_members_there_are() {
+        thread_local!(static STEPS: Cell<u32> = const { Cell::new(0) });
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
+        let (set_up, _) = contract::set_up_and_first_post();
+        let ana = set_up.person.id;
+        apply(&mut writer, &mut [submit(set_up).0], Time::from_millis(0));
+        writer.pragma_update(None, "foreign_keys", false).unwrap();
+        let grow = |writer: &Connection, rooms: u32| {
+            // Each with 50 members, who are nobody here; names as different as names are.
+            let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look)
+                SELECT randomblob(16), t, '', randomblob(16), '', 0, 0, t, t FROM (SELECT hex(randomblob(8)) t FROM n)";
+            writer.execute(sql, [rooms]).unwrap();
+            let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+                INSERT INTO memberships (room, person, joined) SELECT r.id, randomblob(16), 0 FROM rooms r, n
+                WHERE r.members = 0";
+            writer.execute(sql, []).unwrap();
+        };
+        let steps_of_a_list = |writer: &mut Connection| {
+            STEPS.set(0);
+            let count = || {
+                STEPS.set(STEPS.get() + 1);
+                false
+            };
+            writer.progress_handler(10, Some(count)).unwrap();
+            assert_eq!(reads::own_rooms(writer, ana).unwrap().len(), 1);
+            assert_eq!(reads::other_rooms(writer, ana, None, 20).unwrap().rooms.len(), 20);
+            writer.progress_handler(0, None::<fn() -> bool>).unwrap();
+            STEPS.get()
+        };
+        grow(&writer, 30);
+        let few = steps_of_a_list(&mut writer);
+        grow(&writer, 1_000);
+        let many = steps_of_a_list(&mut writer);
+        assert!(few > 0 && many < 2 * few, "{few} steps with 30 rooms, {many} with 1,030");
     }
 
     #[tokio::test]

@@ -4,13 +4,13 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::values::{
-    EventColumns, INVITE, MESSAGE, PERSON, ROOM, SESSION, invite as invite_row, message, number, person, room,
-    session as session_row, signed, who,
+    AFTER_MESSAGE, EventColumns, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, ROOM, SESSION, WHO, invite as invite_row,
+    message, number, person, room, session as session_row, signed, who,
 };
 use crate::model::{
     Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message, MessageId,
-    MessagePage, Name, PageFrom, PageQuery, Person, PersonId, Room, RoomId, SecretDigest, Session, SessionId, SignedIn,
-    StoredHash, StoredInvite, Time, Who,
+    MessagePage, Name, PageFrom, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId,
+    SignedIn, StoredHash, StoredInvite, Time, Who,
 };
 
 pub(super) fn is_set_up(db: &Connection) -> rusqlite::Result<bool> {
@@ -29,7 +29,9 @@ pub(super) fn person_of(db: &Connection, id: PersonId) -> rusqlite::Result<Optio
 
 pub(super) fn credentials(db: &Connection, email: &Email) -> rusqlite::Result<Option<Credentials>> {
     db.prepare_cached(&format!("SELECT {PERSON}, p.password FROM people p WHERE p.email = ?1"))?
-        .query_row([email.as_str()], |row| Ok(Credentials { person: person(row)?, hash: StoredHash(row.get(4)?) }))
+        .query_row([email.as_str()], |row| {
+            Ok(Credentials { person: person(row)?, hash: StoredHash(row.get(PERSON_COLUMNS)?) })
+        })
         .optional()
 }
 
@@ -39,7 +41,7 @@ pub(super) fn session(db: &Connection, token: SecretDigest, now: Time) -> rusqli
             "SELECT {PERSON}, {SESSION} FROM sessions s JOIN people p ON p.id = s.person
             WHERE s.token = ?1 AND s.ended IS NULL"
         ))?
-        .query_row([token], |row| Ok(SignedIn { person: person(row)?, session: session_row(row, 4)? }))
+        .query_row([token], |row| Ok(SignedIn { person: person(row)?, session: session_row(row, PERSON_COLUMNS)? }))
         .optional()?;
     Ok(signed_in.filter(|who| who.session.is_fresh(now)))
 }
@@ -71,13 +73,10 @@ pub(super) fn sessions_ended(db: &Connection, since: Time) -> rusqlite::Result<V
 pub(super) fn invite_card(db: &Connection, code: SecretDigest, now: Time) -> rusqlite::Result<Option<InviteCard>> {
     let found = db
         .prepare_cached(&format!(
-            "SELECT {INVITE}, p.id, p.name, r.name FROM invites i
+            "SELECT {INVITE}, r.name, {WHO} FROM invites i
             JOIN people p ON p.id = i.inviter JOIN rooms r ON r.id = i.room WHERE i.digest = ?1"
         ))?
-        .query_row([code], |row| {
-            let inviter = Who { id: row.get(7)?, name: row.get(8)? };
-            Ok((invite_row(row)?, inviter, Name::stored(row.get(9)?)))
-        })
+        .query_row([code], |row| Ok((invite_row(row)?, who(row, 8)?, Name::stored(row.get(7)?))))
         .optional()?;
     Ok(found.filter(|(stored, ..)| stored.is_good(now)).map(|(stored, inviter, room_name)| InviteCard {
         inviter,
@@ -113,10 +112,37 @@ pub(super) fn room_invite(
     Ok(invite_of(db, room)?.and_then(|stored| stored.if_good(now)))
 }
 
-pub(super) fn rooms(db: &Connection, person: PersonId) -> rusqlite::Result<Vec<Room>> {
-    db.prepare_cached(&format!("SELECT {ROOM} FROM rooms r ORDER BY is_member DESC, r.name COLLATE NOCASE, r.id"))?
-        .query_map([person], room)?
-        .collect()
+pub(super) fn own_rooms(db: &Connection, person: PersonId) -> rusqlite::Result<Vec<Room>> {
+    db.prepare_cached(&format!(
+        "SELECT {ROOM} FROM memberships own JOIN rooms r ON r.id = own.room
+        WHERE own.person = ?1 ORDER BY r.name COLLATE NOCASE, r.id"
+    ))?
+    .query_map([person], room)?
+    .collect()
+}
+
+pub(super) fn other_rooms(
+    db: &Connection,
+    person: PersonId,
+    after: Option<RoomId>,
+    limit: u32,
+) -> rusqlite::Result<RoomPage> {
+    let from = match after {
+        // An unknown one has no name, and nothing comes after that.
+        Some(_) => "AND (r.name COLLATE NOCASE, r.id) > (SELECT a.name, a.id FROM rooms a WHERE a.id = ?3)",
+        None => "AND ?3 IS NULL",
+    };
+    let mut rooms: Vec<_> = db
+        .prepare_cached(&format!(
+            "SELECT {ROOM} FROM rooms r WHERE r.is_open
+            AND NOT EXISTS (SELECT 1 FROM memberships own WHERE own.room = r.id AND own.person = ?1) {from}
+            ORDER BY r.name COLLATE NOCASE, r.id LIMIT ?2"
+        ))?
+        .query_map(params![person, i64::from(limit) + 1, after], room)?
+        .collect::<Result<_, _>>()?;
+    let more = rooms.len() > limit as usize;
+    rooms.truncate(limit as usize);
+    Ok(RoomPage { rooms, more })
 }
 
 pub(super) fn room_of(db: &Connection, id: RoomId, person: PersonId) -> rusqlite::Result<Option<Room>> {
@@ -129,24 +155,24 @@ pub(super) fn members(db: &Connection, room: RoomId, reader: PersonId) -> rusqli
     if member(db, room, reader)?.is_none() {
         return Ok(None);
     }
-    db.prepare_cached(
-        "SELECT p.id, p.name, p.role, r.creator = p.id FROM memberships m
+    db.prepare_cached(&format!(
+        "SELECT {WHO}, p.role, r.creator = p.id FROM memberships m
         JOIN people p ON p.id = m.person JOIN rooms r ON r.id = m.room
         WHERE m.room = ?1 ORDER BY p.name COLLATE NOCASE, p.id",
-    )?
+    ))?
     .query_map([room], |row| {
-        let role = MemberRole::of(row.get(2)?, row.get(3)?);
-        Ok(Member { id: row.get(0)?, name: Name::stored(row.get(1)?), role })
+        let role = MemberRole::of(row.get(3)?, row.get(4)?);
+        Ok(Member { id: row.get(0)?, name: Name::stored(row.get(1)?), same_name: row.get(2)?, role })
     })?
     .collect::<Result<_, _>>()
     .map(Some)
 }
 
 pub(super) fn member(db: &Connection, room: RoomId, person: PersonId) -> rusqlite::Result<Option<Who>> {
-    db.prepare_cached(
-        "SELECT p.id, p.name FROM memberships m JOIN people p ON p.id = m.person WHERE m.room = ?1 AND m.person = ?2",
-    )?
-    .query_row(params![room, person], who)
+    db.prepare_cached(&format!(
+        "SELECT {WHO} FROM memberships m JOIN people p ON p.id = m.person WHERE m.room = ?1 AND m.person = ?2"
+    ))?
+    .query_row(params![room, person], |row| who(row, 0))
     .optional()
 }
 
@@ -210,7 +236,7 @@ pub(super) fn events(
     let bounds = Bounds::of(page);
     let rows = db
         .prepare_cached(&format!(
-            "SELECT {MESSAGE}, e.number, e.kind, e.time FROM room_events e
+            "SELECT {WHO}, {MESSAGE}, e.number, e.kind, e.time FROM room_events e
             JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message
             WHERE e.room = ?1 AND e.number > ?2 AND e.number < ?3 ORDER BY e.number {} LIMIT ?4",
             bounds.order()
@@ -222,8 +248,8 @@ pub(super) fn events(
 }
 
 fn event(row: &Row<'_>, room: RoomId) -> rusqlite::Result<Event> {
-    let kind = EventKind::read(row.get_ref(9)?.as_str()?, &EventColumns(row))?;
-    Ok(Event { room, number: number(row, 8)?, time: row.get(10)?, kind })
+    let kind = EventKind::read(row.get_ref(AFTER_MESSAGE + 1)?.as_str()?, &EventColumns(row))?;
+    Ok(Event { room, number: number(row, AFTER_MESSAGE)?, time: row.get(AFTER_MESSAGE + 2)?, kind })
 }
 
 pub(super) fn messages(
@@ -238,7 +264,7 @@ pub(super) fn messages(
     let bounds = Bounds::of(page);
     let rows = db
         .prepare_cached(&format!(
-            "SELECT {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
+            "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
             WHERE m.room = ?1 AND m.number > ?2 AND m.number < ?3 ORDER BY m.number {} LIMIT ?4",
             bounds.order()
         ))?
@@ -258,7 +284,7 @@ pub(super) fn message_of(
         return Ok(None);
     }
     db.prepare_cached(&format!(
-        "SELECT {MESSAGE} FROM messages m JOIN people p ON p.id = m.author WHERE m.id = ?1 AND m.room = ?2"
+        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author WHERE m.id = ?1 AND m.room = ?2"
     ))?
     .query_row(params![id, room], message)
     .optional()

@@ -44,10 +44,10 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn insert_person(&mut self, person: &NewPerson, role: Role, now: Time) -> StoreResult<bool> {
-        let sql = "INSERT INTO people (id, name, email, role, password, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT (email) DO NOTHING";
+        let sql = "INSERT INTO people (id, name, email, role, password, created, look)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (email) DO NOTHING";
         let NewPerson { id, name, email, hash } = person;
-        Ok(self.execute(sql, params![id, name.as_str(), email.as_str(), role, hash.0, now])? > 0)
+        Ok(self.execute(sql, params![id, name.as_str(), email.as_str(), role, hash.0, now, name.look()])? > 0)
     }
 
     fn password(&self, person: PersonId) -> StoreResult<Option<StoredHash>> {
@@ -62,10 +62,24 @@ impl Tables for SqliteTables<'_> {
         self.execute("UPDATE people SET password = ?2 WHERE id = ?1", params![person, hash.0]).map(drop)
     }
 
+    fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
+        self.execute("UPDATE people SET deactivated = ?2 WHERE id = ?1", params![person, since]).map(drop)
+    }
+
+    fn key(&self, name: &str) -> StoreResult<Option<[u8; 32]>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT key FROM keys WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+        })
+    }
+
+    fn insert_key(&mut self, name: &str, key: &[u8; 32]) -> StoreResult<()> {
+        self.execute("INSERT INTO keys (name, key) VALUES (?1, ?2)", params![name, key]).map(drop)
+    }
+
     fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
         let sql =
             "INSERT INTO sessions (id, person, token, user_agent, created, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
-        let NewSession { id, token, user_agent } = session;
+        let NewSession { id, token, user_agent, .. } = session;
         self.execute(sql, params![id, person, token, user_agent, now]).map(drop)
     }
 
@@ -73,6 +87,14 @@ impl Tables for SqliteTables<'_> {
         self.sql(|db| {
             db.prepare_cached("SELECT person FROM sessions WHERE id = ?1 AND ended IS NULL")?
                 .query_row([session], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    fn session_of_token(&self, token: SecretDigest) -> StoreResult<Option<SessionId>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT id FROM sessions WHERE token = ?1 AND ended IS NULL")?
+                .query_row([token], |row| row.get(0))
                 .optional()
         })
     }
@@ -112,15 +134,37 @@ impl Tables for SqliteTables<'_> {
         self.sql(|db| db.prepare_cached("SELECT count(*) FROM rooms")?.query_row([], |row| row.get(0)))
     }
 
+    fn count_rooms_of(&self, creator: PersonId) -> StoreResult<u32> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT count(*) FROM rooms WHERE creator = ?1")?.query_row([creator], |row| row.get(0))
+        })
+    }
+
+    fn has_room_named(&self, folded: &str, person: PersonId) -> StoreResult<bool> {
+        self.sql(|db| {
+            db.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM rooms r WHERE r.folded = ?1 AND (r.is_open
+                OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = ?2)))",
+            )?
+            .query_row(params![folded, person], |row| row.get(0))
+        })
+    }
+
     fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>> {
         self.sql(|db| reads::room_of(db, room, person))
     }
 
+    #[cfg(any(test, feature = "test-kit"))]
+    fn set_room_open(&mut self, room: RoomId, is_open: bool) -> StoreResult<()> {
+        self.execute("UPDATE rooms SET is_open = ?2 WHERE id = ?1", params![room, is_open]).map(drop)
+    }
+
     fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
-        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created)
-            VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)";
+        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look)
+            VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)";
         let NewRoom { id, name, topic, epoch } = room;
-        self.execute(sql, params![id, name.as_str(), topic.as_str(), creator, epoch, now]).map(drop)
+        let (folded, look) = (name.folded(), name.look());
+        self.execute(sql, params![id, name.as_str(), topic.as_str(), creator, epoch, now, folded, look]).map(drop)
     }
 
     fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
@@ -151,6 +195,11 @@ impl Tables for SqliteTables<'_> {
         let Invite { code, room, created, expires, uses_max, uses } = invite;
         self.execute(sql, params![code.digest(), code.reveal(), room, inviter, created, expires, uses_max, uses])
             .map(drop)
+    }
+
+    fn expire_invites_of(&mut self, inviter: PersonId, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE invites SET expires = min(expires, ?2) WHERE inviter = ?1";
+        self.execute(sql, params![inviter, now]).map(drop)
     }
 
     fn use_invite(&mut self, code: SecretDigest) -> StoreResult<()> {

@@ -119,17 +119,22 @@ pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 /// The columns that [`person`] reads, in its order.
-pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role";
+pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role, p.deactivated IS NULL,
+    EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
+/// How many these are.
+pub(super) const PERSON_COLUMNS: usize = 6;
 
 pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     let (name, email) = (Name::stored(row.get(1)?), Email::stored(row.get(2)?));
-    Ok(Person { id: row.get(0)?, name, email, role: row.get(3)? })
+    let (is_active, same_name) = (row.get(4)?, row.get(5)?);
+    Ok(Person { id: row.get(0)?, name, email, role: row.get(3)?, same_name, is_active })
 }
 
 /// The columns that [`room`] reads, for the person `?1`.
 pub(super) const ROOM: &str = "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
-    (SELECT count(*) FROM memberships m WHERE m.room = r.id),
-    EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = ?1) AS is_member";
+    r.members, EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = ?1) AS is_member, r.is_open,
+    EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND (o.is_open
+        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = ?1)))";
 
 pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
     Ok(Room {
@@ -142,11 +147,16 @@ pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
         created: row.get(6)?,
         members: row.get(7)?,
         is_member: row.get(8)?,
+        is_open: row.get(9)?,
+        same_name: row.get(10)?,
     })
 }
 
-pub(super) fn who(row: &Row<'_>) -> rusqlite::Result<Who> {
-    Ok(Who { id: row.get(0)?, name: row.get(1)? })
+/// The columns that [`who`] reads.
+pub(super) const WHO: &str = "p.id, p.name, EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
+
+pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {
+    Ok(Who { id: row.get(first)?, name: row.get(first + 1)?, same_name: row.get(first + 2)? })
 }
 
 /// The columns that [`session`] reads.
@@ -176,29 +186,31 @@ pub(super) fn invite(row: &Row<'_>) -> rusqlite::Result<StoredInvite> {
     Ok(StoredInvite { invite, revoked: row.get(6)? })
 }
 
-/// The columns that [`message`] reads.
-pub(super) const MESSAGE: &str = "p.id, p.name, m.id, m.room, m.number, m.client_id, m.body, m.time";
+/// The columns that [`message`] reads, after those of [`WHO`].
+pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id, m.body, m.time";
+/// The first column behind those.
+pub(super) const AFTER_MESSAGE: usize = 9;
 
 pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     Ok(Message {
-        author: who(row)?,
-        id: row.get(2)?,
-        room: row.get(3)?,
-        number: number(row, 4)?,
-        client_id: row.get(5)?,
-        body: row.get(6)?,
-        time: row.get(7)?,
+        author: who(row, 0)?,
+        id: row.get(3)?,
+        room: row.get(4)?,
+        number: number(row, 5)?,
+        client_id: row.get(6)?,
+        body: row.get(7)?,
+        time: row.get(8)?,
     })
 }
 
-/// A row of an event, joined with its subject and, if it has one, its message: [`MESSAGE`] comes first.
+/// A row of an event, joined with its subject and, if it has one, its message: [`WHO`] and [`MESSAGE`] come first.
 pub(super) struct EventColumns<'a>(pub(super) &'a Row<'a>);
 
 impl EventRow for EventColumns<'_> {
     type Error = rusqlite::Error;
 
     fn member(&self) -> rusqlite::Result<Who> {
-        who(self.0)
+        who(self.0, 0)
     }
 
     /// The subject of a posted message is its author.
