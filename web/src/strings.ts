@@ -137,8 +137,12 @@ export const strings = {
     historyFailed: "The history could not be loaded.",
     retry: "Try again",
     newLine: "New since you were here",
-    newBelow: (count: number) => plural(count, { one: "# new ↓", other: "# new ↓" }),
-    newBelowLabel: (count: number) => plural(count, { one: "# new message, go to the end", other: "# new messages, go to the end" }),
+    newer: "Loading newer messages…",
+    newBelow: (count: number, more: boolean) => (count > 0 ? `${numbers.format(count)}${more ? "+" : ""} new ↓` : "New ↓"),
+    newBelowLabel: (count: number, more: boolean) =>
+      count > 0
+        ? `${more ? "More than " : ""}${plural(count, { one: "# new message", other: "# new messages" })}, go to the end`
+        : "New messages, go to the end",
     newAbove: (count: number, more: boolean) => `${numbers.format(count)}${more ? "+" : ""} new ↑`,
     newAboveLabel: (count: number, more: boolean) =>
       `${more ? "More than " : ""}${plural(count, { one: "# new message", other: "# new messages" })}, go to the first`,

@@ -79,6 +79,7 @@ export class Chat {
       store: options.store,
       send: this.live.post,
       changed: (room) => this.outboxChanged(room),
+      reached: (room) => this.find(room)?.timeline.last ?? 0,
       after: (delay, task) => setTimeout(task, delay),
     });
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
@@ -253,6 +254,10 @@ export class Chat {
         setTimeout(() => void this.refreshRooms(), ENDED_REFRESH_MS);
       },
       nextFrame: (task) => frames.add(task),
+      after: (delay, task) => {
+        const timer = setTimeout(task, delay);
+        return () => clearTimeout(timer);
+      },
     });
   }
 
