@@ -72,7 +72,7 @@ test('who reads further up while more than a thousand messages are missed keeps 
   const before = await place(ui);
 
   proxy.cut();
-  const missed = counting('missed', 1_500);
+  const missed = counting('missed', 1_200);
   await say(room, missed);
   asked.length = 0;
   proxy.restore();
@@ -86,14 +86,15 @@ test('who reads further up while more than a thousand messages are missed keeps 
   await screenshot(page, 'long-absence-further-up');
 
   const told = (await ana.events(room)).filter((event) => event.type === 'message.posted').map((event) => event.message.body);
-  const seen = [];
+  const found = new Set();
   await until('all of it is reached by scrolling down', async () => {
-    for (const text of await ui.texts()) if (!seen.includes(text)) seen.push(text);
-    await ui.log.evaluate((log) => log.scrollBy(0, log.clientHeight));
-    return seen.includes('one more');
+    for (const text of await ui.texts()) found.add(text);
+    await ui.log.evaluate((log) => log.scrollBy(0, 2 * log.clientHeight));
+    return found.has('one more');
   }, { timeout: 90_000 });
+  const seen = [...found];
   assert.deepEqual(seen, told.slice(told.indexOf(seen[0])), 'every one, in order');
-  assert.ok(missed.every((text) => seen.includes(text)));
+  assert.ok(missed.every((text) => found.has(text)));
 });
 
 test('who reads further up after a long absence can go to the newest message at once', { timeout: 120_000 }, async (t) => {
@@ -119,6 +120,49 @@ test('who reads further up after a long absence can go to the newest message at 
   assert.ok(asked.filter((path) => path.includes('/events')).length <= 3, asked.join('\n'));
   await ui.say('and an answer');
   await ui.sees('and an answer');
+});
+
+test('a room whose numbers started anew is shown from its end, also to who read further up', { timeout: 60_000 }, async (t) => {
+  const room = await roomOf('Restored', counting('read', 160));
+  const told = await ana.events(room);
+  const { epoch } = (await ana.get('/v1/rooms')).json.rooms.find((one) => one.id === room);
+  const { proxy, page, ui } = await tab(t);
+  // As after a restoration from a backup of when there were fewer events: another epoch, other numbers.
+  const [kept, newEpoch] = [60, 'restored'];
+  let restored = false;
+  const fewer = (text) => text.split('\n').map((line) => {
+    const said = JSON.parse(line.replaceAll(epoch, newEpoch));
+    if (said.subscribe?.epoch === newEpoch) Object.assign(said.subscribe, { offset: kept, recovered: false, publications: [] });
+    return JSON.stringify(said);
+  }).join('\n');
+  await page.routeWebSocket(/\/connection\/websocket/, (socket) => {
+    const upstream = socket.connectToServer();
+    socket.onMessage((frame) => upstream.send(frame));
+    upstream.onMessage((frame) => socket.send(restored ? fewer(frame) : frame));
+  });
+  await page.route('**/v1/rooms/*/events?*', async (route) => {
+    const answer = await route.fetch().catch(() => null);
+    if (!answer) return route.abort();
+    const body = await answer.json();
+    if (!restored) return route.fulfill({ response: answer, json: body });
+    const { searchParams } = new URL(route.request().url());
+    const end = Math.min(kept, Number(searchParams.get('before') ?? Infinity) - 1);
+    const events = told.filter(({ number }) => number <= end).slice(-Number(searchParams.get('limit')));
+    return route.fulfill({ response: answer, json: { ...body, events, epoch: newEpoch, offset: kept } });
+  });
+  await page.goto(`${proxy.url}/rooms/${room}`);
+  await ui.signIn(ana);
+  await ui.sees('read 159');
+  await until('the reader is further up', async () => {
+    await ui.log.evaluate((log) => log.scrollBy(0, -300));
+    return (await place(ui)).text <= 'read 120';
+  });
+  proxy.cut();
+  restored = true;
+  proxy.restore();
+  await until('it shows the end', () => ui.log.evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2));
+  const texts = told.filter((event) => event.number <= kept && event.type === 'message.posted').map((event) => event.message.body);
+  await until('all of what there is now is there', async () => JSON.stringify(await ui.texts()) === JSON.stringify(texts));
 });
 
 test('what one tab sends after a cut is in the other once, however late that one reads what was left unsent', { timeout: 120_000 }, async (t) => {
@@ -181,4 +225,13 @@ test('after each connect the rooms are asked for once', { timeout: 60_000 }, asy
   await ui.sees('written meanwhile');
   t.diagnostic(`after a cut: ${rooms()}`);
   assert.equal(rooms(), 1, 'after a cut');
+});
+
+test('where no live connection comes about, the rooms and what was said in them are there nevertheless', { timeout: 60_000 }, async (t) => {
+  const { page, ui, proxy } = await tab(t);
+  await page.routeWebSocket(/\/connection\/websocket/, (socket) => socket.close());
+  await page.goto(proxy.url);
+  await ui.signIn(ana);
+  await ui.room('General').waitFor();
+  await ui.sees('written meanwhile');
 });

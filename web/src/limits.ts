@@ -24,8 +24,11 @@ export const WAITING_EVENTS_MAX = CATCH_UP_EVENTS_MAX;
 /** Milliseconds that reading from the API may take: a page of 512 KiB at 10 kB/s. A link that is dead says nothing by itself. */
 export const READ_TIMEOUT_MS = 60_000;
 
-/** Milliseconds that the first list of rooms waits for the connection, so that it is asked for once and misses nothing. */
-export const ROOMS_WITHOUT_CONNECTION_MS = 1_000;
+/**
+ * Milliseconds that the first list of rooms waits for a connection that neither comes nor fails, so that it is asked for
+ * once and misses nothing.
+ */
+export const ROOMS_WITHOUT_CONNECTION_MS = 3_000;
 
 /** Events one room keeps in memory while the reader is at the end (some 1 MB of texts). */
 export const TIMELINE_EVENTS_MAX = 2_000;

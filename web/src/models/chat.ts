@@ -77,7 +77,10 @@ export class Chat {
         this.wasLost = true;
         this.outbox.connected(false);
       },
-      doubt: options.doubt,
+      doubt: () => {
+        options.doubt();
+        if (!this.ready.peek()) this.refreshRoomsIn(0);
+      },
       rooms: () => void this.refreshRooms(),
     });
     this.outbox = new Outbox({
@@ -99,7 +102,7 @@ export class Chat {
   start(): Promise<void> {
     const listed = new Promise<void>((resolve) => (this.listed = resolve));
     // The rooms are asked for once the connection stands, so that nothing falls between the list and what is told of
-    // changes. A connection that does not come must not hide them.
+    // changes. A connection that fails, or does not come, must not hide them.
     this.refreshRoomsIn(ROOMS_WITHOUT_CONNECTION_MS);
     this.live.connect();
     void this.outbox.restore();
