@@ -60,6 +60,34 @@ test('no message, name, topic or server name becomes anything but text', async (
   await screenshot(page, 'text-is-text');
 });
 
+test('marks of direction turn nothing but their own text, and the host of a link is what it seems to be (S49)', async (t) => {
+  const page = await profile(t);
+  const ui = new Ui(page);
+  const bidi = await ana.createRoom('\u05d3\u05e0\u05d4'); // Hebrew
+  const texts = ['turned \u202e round https://bank.example/login behind it', '\u2067https://bank.example/login', 'https://g\u043e\u043egle.example/login', 'https://b\u00fccher.example/'];
+  for (const text of texts) assert.equal((await ana.say(bidi.id, text)).status, 201);
+  await page.goto(`${server.url}/rooms/${bidi.id}`);
+  await ui.signIn(ana);
+  await page.getByRole('link', { name: 'https://xn--ggle-55da.example/login' }).waitFor();
+  const links = await ui.log.getByRole('link').evaluateAll((all) => all.map((link) => {
+    const [first, last] = [0, link.textContent.length - 1].map((at) => {
+      const range = document.createRange();
+      range.setStart(link.firstChild, at);
+      range.setEnd(link.firstChild, at + 1);
+      return range.getBoundingClientRect().left;
+    });
+    return { text: link.textContent, href: link.href, leftToRight: first < last };
+  }));
+  assert.deepEqual(links, [
+    { text: 'https://bank.example/login', href: 'https://bank.example/login', leftToRight: true },
+    { text: 'https://bank.example/login', href: 'https://bank.example/login', leftToRight: true },
+    { text: 'https://xn--ggle-55da.example/login', href: 'https://xn--ggle-55da.example/login', leftToRight: true },
+    { text: 'https://b\u00fccher.example/', href: 'https://xn--bcher-kva.example/', leftToRight: true },
+  ]);
+  assert.equal(await page.title(), '\u2068\u05d3\u05e0\u05d4\u2069 \u00b7 "><script>globalThis.harmed=1</script>');
+  await screenshot(page, 'direction-and-hosts');
+});
+
 test('a page from elsewhere cannot frame this one', async (t) => {
   const page = await profile(t, { watch: false });
   await page.goto(`${server.url}/healthz`);

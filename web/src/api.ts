@@ -1,4 +1,5 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
+import { READ_TIMEOUT_MS } from "./limits.ts";
 import type { DeviceSession, EventsPage, Invite, InvitePreview, Member, Person, RoomInfo, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
@@ -33,7 +34,7 @@ export const api = {
   renewInvite: (room: string) => request<Invite>("POST", `/v1/rooms/${room}/invite`, {}),
 
   /** One's own rooms and some others; after a room, only others. */
-  rooms: (after?: string) => request<RoomsPage>("GET", after ? `/v1/rooms?after=${after}` : "/v1/rooms"),
+  rooms: (after?: string, signal?: AbortSignal) => request<RoomsPage>("GET", after ? `/v1/rooms?after=${after}` : "/v1/rooms", undefined, signal),
   room: (room: string) => request<RoomInfo>("GET", `/v1/rooms/${room}`),
   createRoom: (name: string, topic: string) => request<RoomInfo>("POST", "/v1/rooms", topic ? { name, topic } : { name }),
   join: (room: string) => request<RoomInfo>("PUT", `/v1/rooms/${room}/members/me`, {}),
@@ -41,35 +42,51 @@ export const api = {
   remove: (room: string, person: string) => request<null>("DELETE", `/v1/rooms/${room}/members/${person}`),
   members: (room: string) => request<{ members: Member[] }>("GET", `/v1/rooms/${room}/members`),
 
-  events: (room: string, at: { before?: number; after?: number }, limit: number) => {
+  events: (room: string, at: { before?: number; after?: number }, limit: number, signal?: AbortSignal) => {
     const query = new URLSearchParams({ limit: String(limit) });
     if (at.before !== undefined) query.set("before", String(at.before));
     if (at.after !== undefined) query.set("after", String(at.after));
-    return request<EventsPage>("GET", `/v1/rooms/${room}/events?${query.toString()}`);
+    return request<EventsPage>("GET", `/v1/rooms/${room}/events?${query.toString()}`, undefined, signal);
   },
 };
 
 export type Api = typeof api;
 
-async function request<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await answer(method, path, body);
-  if (response.status === 204) return null as T;
-  const content: unknown = await response.json().catch(() => null);
-  if (response.ok) return content as T;
-  throw problem(response.status, content);
+async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const given = new AbortController();
+  const stop = (): void => given.abort();
+  signal?.addEventListener("abort", stop);
+  // What was only read can be asked for again; a change that takes long may have been made.
+  const timer = method === "GET" ? setTimeout(stop, READ_TIMEOUT_MS) : undefined;
+  try {
+    const response = await answer(method, path, body, given.signal);
+    if (response.status === 204) return null as T;
+    const content: unknown = await response.json().catch(() => undefined);
+    if (!response.ok) throw problem(response.status, content);
+    if (content === undefined) throw unreachable(); // cut off in its middle
+    return content as T;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+  }
 }
 
-async function answer(method: string, path: string, body: unknown): Promise<Response> {
+async function answer(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
   try {
     return await fetch(path, {
       method,
       credentials: "same-origin",
       headers: { accept: "application/json", ...(method !== "GET" && { "content-type": "application/json" }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal,
     });
   } catch {
-    throw new ApiError(0, "unreachable", "");
+    throw unreachable();
   }
+}
+
+function unreachable(): ApiError {
+  return new ApiError(0, "unreachable", "");
 }
 
 /** Reads an RFC 9457 problem; whatever else came is an error without words. */

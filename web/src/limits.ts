@@ -12,8 +12,23 @@ export const BEFORE_NEW_EVENTS = 20;
 /** Events per page when catching up after an absence: the server's largest page. */
 export const CATCH_UP_PAGE_EVENTS = 200;
 
-/** Missed events worth reading one by one; after a longer absence the room restarts at its newest page. */
+/**
+ * Missed events worth reading at once. After a longer absence the room restarts at its newest page; for a reader who is
+ * further up it stays, and reads on as they come down.
+ */
 export const CATCH_UP_EVENTS_MAX = 1_000;
+
+/** Events kept that came before what lies between was read (as many as one catching up may bring). Later ones are read again. */
+export const WAITING_EVENTS_MAX = CATCH_UP_EVENTS_MAX;
+
+/** Milliseconds that reading from the API may take: a page of 512 KiB at 10 kB/s. A link that is dead says nothing by itself. */
+export const READ_TIMEOUT_MS = 60_000;
+
+/**
+ * Milliseconds that the first list of rooms waits for a connection that neither comes nor fails, so that it is asked for
+ * once and misses nothing.
+ */
+export const ROOMS_WITHOUT_CONNECTION_MS = 3_000;
 
 /** Events one room keeps in memory while the reader is at the end (some 1 MB of texts). */
 export const TIMELINE_EVENTS_MAX = 2_000;
@@ -56,9 +71,6 @@ export const ANNOUNCE_EVERY_MS = 1_000;
  * us ask without pause.
  */
 export const ENDED_REFRESH_MS = 1_000;
-
-/** Milliseconds that the first list of rooms waits for the live connection, so that it is asked for once. */
-export const FIRST_ROOMS_WAIT_MS = 1_000;
 
 /** Attempts to send one message over a working connection before it is called failed. */
 export const SEND_ATTEMPTS_MAX = 5;

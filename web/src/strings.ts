@@ -13,9 +13,21 @@ export function plural(count: number, forms: { one: string; other: string }): st
   return form.replace("#", numbers.format(count));
 }
 
+// Everything that is written from right to left, and the marks that change a direction.
+const TURNS = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+const MARKS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/**
+ * A name as it may stand inside of a sentence: whatever its direction, the words around it stay where they are. Without
+ * marks of direction of its own, which could end the isolation (U+2068 to U+2069).
+ */
+export function isolated(name: string): string {
+  return TURNS.test(name) ? `\u2068${name.replace(MARKS, "")}\u2069` : name;
+}
+
 /** "Ana", "Ana and Ben", "Ana, Ben and 3 others" */
 export function names(people: readonly PersonRef[], shown = 3): string {
-  const first = people.slice(0, people.length > shown ? shown - 1 : shown).map((person) => person.name);
+  const first = people.slice(0, people.length > shown ? shown - 1 : shown).map((person) => isolated(person.name));
   const rest = people.length - first.length;
   return lists.format(rest > 0 ? [...first, plural(rest, { one: "# other", other: "# others" })] : first);
 }
@@ -33,8 +45,8 @@ export const strings = {
   entry: {
     setUpTitle: (server: string) => `Welcome to ${server}`,
     setUpLead: "Make the first account. It looks after this server.",
-    inviteTitle: (inviter: string) => `${inviter} invited you`,
-    inviteLead: (room: string, server: string) => `Join ${room} on ${server}.`,
+    inviteTitle: (inviter: string) => `${isolated(inviter)} invited you`,
+    inviteLead: (room: string, server: string) => `Join ${isolated(room)} on ${isolated(server)}.`,
     signInTitle: (server: string) => `Sign in to ${server}`,
     signInLead: "Good to see you again.",
     notReadyTitle: (server: string) => `${server} is almost ready`,
@@ -53,7 +65,7 @@ export const strings = {
     hidePasswordLabel: "Hide password",
     start: "Start",
     signIn: "Sign in",
-    join: (room: string) => `Join ${room}`,
+    join: (room: string) => `Join ${isolated(room)}`,
     working: "One moment…",
     haveAccount: "I have an account",
     newHere: "I am new here",
@@ -67,7 +79,7 @@ export const strings = {
     goSignIn: "Go to sign-in",
     sessionEnded: "Your session has ended. Sign in again to go on; unsent messages are kept.",
     signedOut: "You are signed out.",
-    signedInAs: (name: string) => `You are signed in as ${name}.`,
+    signedInAs: (name: string) => `You are signed in as ${isolated(name)}.`,
     loading: "Loading…",
     unreachable: "The server does not answer. Check the connection and try again.",
     tryAgain: "Try again",
@@ -116,7 +128,7 @@ export const strings = {
     nothingToBrowse: "There are no rooms yet.",
     more: "Show more rooms",
     alike: "another room has a similar name",
-    notIn: (name: string) => `You are not in ${name}`,
+    notIn: (name: string) => `You are not in ${isolated(name)}`,
     notInHow: "Join it to read and write here.",
     missing: "That room is not here",
     missingHow: "It does not exist, or it is not open to you.",
@@ -130,17 +142,21 @@ export const strings = {
     menu: "Room menu",
     invite: "Invite people",
     leave: "Leave room",
-    leaveTitle: (name: string) => `Leave ${name}?`,
+    leaveTitle: (name: string) => `Leave ${isolated(name)}?`,
     leaveLead: "You can join again whenever you like. Your messages stay.",
     leaveButton: "Leave",
     messages: (name: string) => `Messages in ${name}`,
     older: "Loading older messages…",
-    beginning: (name: string) => `This is where ${name} begins.`,
+    beginning: (name: string) => `This is where ${isolated(name)} begins.`,
     historyFailed: "The history could not be loaded.",
     retry: "Try again",
     newLine: "New since you were here",
-    newBelow: (count: number) => plural(count, { one: "# new ↓", other: "# new ↓" }),
-    newBelowLabel: (count: number) => plural(count, { one: "# new message, go to the end", other: "# new messages, go to the end" }),
+    newer: "Loading newer messages…",
+    newBelow: (count: number, more: boolean) => (count > 0 ? `${numbers.format(count)}${more ? "+" : ""} new ↓` : "New ↓"),
+    newBelowLabel: (count: number, more: boolean) =>
+      count > 0
+        ? `${more ? "More than " : ""}${plural(count, { one: "# new message", other: "# new messages" })}, go to the end`
+        : "New messages, go to the end",
     newAbove: (count: number, more: boolean) => `${numbers.format(count)}${more ? "+" : ""} new ↑`,
     newAboveLabel: (count: number, more: boolean) =>
       `${more ? "More than " : ""}${plural(count, { one: "# new message", other: "# new messages" })}, go to the first`,
@@ -164,7 +180,7 @@ export const strings = {
   },
   composer: {
     label: "Message",
-    placeholder: (room: string) => `Message ${room}`,
+    placeholder: (room: string) => `Message ${isolated(room)}`,
     send: "Send",
     tooLong: (bytes: number, max: number) =>
       `${plural(bytes - max, { one: "# byte", other: "# bytes" })} too long. A message holds at most ${numbers.format(max)} bytes.`,
@@ -182,19 +198,19 @@ export const strings = {
     failed: "The list of members could not be loaded.",
     remove: "Remove",
     removeLabel: (name: string) => `Remove ${name} from the room`,
-    removeTitle: (name: string, room: string) => `Remove ${name} from ${room}?`,
+    removeTitle: (name: string, room: string) => `Remove ${isolated(name)} from ${isolated(room)}?`,
     removeLead: "From then on nothing that is said there reaches them.",
   },
   invite: {
-    title: (room: string) => `Invite people to ${room}`,
-    welcome: (room: string) => `${room} is yours. Bring somebody in`,
+    title: (room: string) => `Invite people to ${isolated(room)}`,
+    welcome: (room: string) => `${isolated(room)} is yours. Bring somebody in`,
     lead: "Whoever opens this link can make an account and lands in this room.",
     link: "Invite link",
     copy: "Copy",
     copied: "Copied",
     copyByHand: "Press Ctrl+C to copy",
     share: "Share",
-    shareText: (room: string, server: string) => `Join ${room} on ${server}`,
+    shareText: (room: string, server: string) => `Join ${isolated(room)} on ${isolated(server)}`,
     qr: "QR code of the invite link",
     onlyThisComputer: "Only this computer can open the link for now. To let others in, start the server with",
     onlyThisComputerOptions: (port: string) => [`--listen 0.0.0.0:${port}`, "--public-url"],

@@ -21,6 +21,17 @@ export class IndexedDbStore implements UnsentStore {
     await this.run("readwrite", (store) => store.put(unsent));
   }
 
+  async update(unsent: Unsent): Promise<void> {
+    await this.within("readwrite", (store, commit) => {
+      const found = store.getKey(unsent.client_id);
+      found.onsuccess = () => {
+        if (found.result !== undefined) store.put(unsent);
+        commit();
+      };
+      return found;
+    });
+  }
+
   async delete(clientId: string): Promise<void> {
     await this.run("readwrite", (store) => store.delete(clientId));
   }
@@ -29,17 +40,27 @@ export class IndexedDbStore implements UnsentStore {
     for (const unsent of await this.load(person)) await this.delete(unsent.client_id);
   }
 
-  private async run<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | null> {
+  // Committed at once: by itself it is committed after the page has heard of the request, and a page that is closed
+  // before that would take the text along.
+  private run<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | null> {
+    return this.within(mode, (store, commit) => {
+      const request = act(store);
+      commit();
+      return request;
+    });
+  }
+
+  private async within<T>(
+    mode: IDBTransactionMode,
+    act: (store: IDBObjectStore, commit: () => void) => IDBRequest<T>,
+  ): Promise<T | null> {
     const database = await this.database;
     if (!database) return null;
     return new Promise((resolve) => {
       try {
         // A crash of the machine right after a send must not lose the text: ask for the disk, not its cache.
         const transaction = database.transaction(STORE, mode, { durability: "strict" });
-        const request = act(transaction.objectStore(STORE));
-        // At once: by itself it is committed after the page has heard of the request, and a page that is closed before
-        // that would take the text along.
-        transaction.commit();
+        const request = act(transaction.objectStore(STORE), () => transaction.commit());
         transaction.oncomplete = () => resolve(request.result);
         transaction.onerror = () => resolve(null);
         transaction.onabort = () => resolve(null);

@@ -14,6 +14,8 @@ class Desk {
   readonly timers: (() => void)[] = [];
   readonly outbox: Outbox;
   answer: (unsent: Unsent) => SendResult | Promise<SendResult> = () => this.accept();
+  /** The last number on the screen. */
+  reached = 0;
   private number = 0;
 
   constructor(readonly store: UnsentStore = new MemoryStore()) {
@@ -25,6 +27,7 @@ class Desk {
         return this.answer(unsent);
       },
       changed: () => undefined,
+      reached: () => this.reached,
       after: (_delay, task) => void this.timers.push(task),
       random: () => 0.5,
     });
@@ -173,6 +176,58 @@ test("what another tab left unsent is sent by this one when it connects, and wha
   assert.deepEqual(open.sent, ["left behind"]);
 });
 
+test("what another tab sent does not come back with an older reading of the store", async () => {
+  const factory = new IDBFactory();
+  const [here, there] = [new Desk(new IndexedDbStore(factory)), new Desk(new IndexedDbStore(factory))];
+  const sent = there.outbox.add("r", "sent over there", 1);
+  await there.store.load("ana");
+  const reading = here.outbox.restore();
+  here.outbox.arrived(sent.client_id); // its event is quicker than this tab's disk
+  await reading;
+  assert.deepEqual(here.states(), []);
+});
+
+test("an answer for a message whose event was there before takes it away at once", async () => {
+  const desk = new Desk();
+  desk.reached = 1;
+  desk.outbox.connected(true);
+  desk.outbox.add("r", "one", 1);
+  await settled();
+  assert.deepEqual([desk.sent, desk.states()], [["one"], []]);
+});
+
+test("what was deleted in another tab is not stored again by this one", async () => {
+  const factory = new IDBFactory();
+  const [here, there] = [new Desk(new IndexedDbStore(factory)), new Desk(new IndexedDbStore(factory))];
+  const failed = there.outbox.add("r", "better not", 1);
+  await there.store.load("ana");
+  await here.outbox.restore();
+  assert.deepEqual(here.states(), ["pending"]);
+  there.outbox.delete(failed.client_id);
+  await there.store.load("ana");
+  here.answer = () => "later";
+  here.outbox.connected(true); // marks it as attempted
+  await here.outbox.restore();
+  assert.deepEqual(await new IndexedDbStore(factory).load("ana"), []);
+  assert.deepEqual(here.states(), []);
+});
+
+test("readings of the store are taken in their order", async () => {
+  const desk = new Desk();
+  const readings: ((stored: Unsent[]) => void)[] = [];
+  desk.store.load = () => new Promise((resolve) => readings.push(resolve));
+  const theirs: Unsent = { client_id: "c", person: "ana", room: "r", body: "theirs", created: 1, attempted: false, failure: null, posted: null };
+  const [older, newer] = [desk.outbox.restore(), desk.outbox.restore()];
+  await settled();
+  assert.equal(readings.length, 1);
+  readings[0]?.([]);
+  await older;
+  await settled();
+  readings[1]?.([theirs]);
+  await newer;
+  assert.deepEqual(desk.states(), ["pending"]);
+});
+
 test("another person on the same computer does not get what was left unsent", async () => {
   const factory = new IDBFactory();
   const ana = new Desk(new IndexedDbStore(factory));
@@ -188,6 +243,28 @@ test("signing out forgets what is stored", async () => {
   assert.equal((await ana.store.load("ana")).length, 1);
   await ana.outbox.clear();
   assert.deepEqual(await new IndexedDbStore(factory).load("ana"), []);
+});
+
+test("what was read before signing out does not come back after it", async () => {
+  const factory = new IDBFactory();
+  const ana = new Desk(new IndexedDbStore(factory));
+  const other = new Desk(new IndexedDbStore(factory));
+  other.outbox.add("r", "mine", 1);
+  await other.store.load("ana");
+  const reading = ana.outbox.restore();
+  await Promise.all([ana.outbox.clear(), reading]);
+  assert.deepEqual(ana.states(), []);
+});
+
+test("after a room was restored from a backup, what was answered and did not arrive is asked for again", async () => {
+  const desk = new Desk();
+  desk.outbox.connected(true);
+  desk.outbox.add("r", "one", 1);
+  await settled();
+  assert.deepEqual(desk.states(), ["sent"]);
+  desk.outbox.renewed("r");
+  await settled();
+  assert.deepEqual([desk.sent, desk.states()], [["one", "one"], ["sent"]]);
 });
 
 test("a browser without a database loses nothing but the memory of it", async () => {

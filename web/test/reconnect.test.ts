@@ -44,6 +44,126 @@ test("case 2: after an absence too long to read through, the newest page stands 
   assert.deepEqual(world.numbers(), counting(100, 4_904));
 });
 
+test("a message that arrives while the newest page is on its way is not lost", async () => {
+  const world = await inTheRoom();
+  world.cut();
+  for (let i = 0; i < 1_500; i++) world.server.post(BEN, `missed ${i}`);
+  let release = (): void => undefined;
+  world.hold = new Promise((resolve) => (release = resolve));
+  world.connect();
+  world.server.post(BEN, "while the page was on its way");
+  world.server.edit("m1500", "edited while the page was on its way");
+  release();
+  await settled();
+  assert.deepEqual(world.numbers().slice(-2), [1_504, 1_505]);
+  assert.deepEqual(world.texts(), world.server.texts().slice(-world.texts().length));
+});
+
+test("while requests fail there is one attempt at a time, later each time, and none for each live event", async () => {
+  const world = await inTheRoom();
+  world.cut();
+  for (let i = 0; i < 500; i++) world.server.post(BEN, `missed ${i}`);
+  world.failing = true;
+  world.asked.length = 0;
+  world.connect();
+  for (let i = 0; i < 30; i++) {
+    world.server.post(BEN, `live ${i}`);
+    await settled();
+  }
+  assert.deepEqual([world.asked.length, world.waiting], [1, 1]);
+  for (let i = 0; i < 5; i++) {
+    world.pass();
+    await settled();
+    assert.deepEqual([world.asked.length, world.waiting], [i + 2, 1]);
+  }
+  world.failing = false;
+  world.pass();
+  await settled();
+  assert.equal(world.waiting, 0);
+  assert.deepEqual(world.numbers(), counting(533));
+});
+
+test("a new connection does not wait for what is under way on the one before", async () => {
+  const world = await inTheRoom();
+  world.cut();
+  for (let i = 0; i < 500; i++) world.server.post(BEN, `missed ${i}`);
+  world.hold = new Promise(() => undefined);
+  world.connect();
+  await settled();
+  world.cut();
+  world.hold = null;
+  world.connect();
+  await settled();
+  assert.deepEqual(world.numbers(), counting(503));
+});
+
+test("who reads further up keeps what is before them after a long absence, and gets the rest on the way down", async () => {
+  const world = await inTheRoom(200);
+  world.room.hold({ from: 160, to: 180 });
+  world.cut();
+  world.server.delete("m170");
+  for (let i = 0; i < 3_000; i++) world.server.post(BEN, `missed ${i}`);
+  world.asked.length = 0;
+  world.connect();
+  await settled();
+  assert.equal(world.room.behind.value, true);
+  assert.deepEqual([world.numbers()[0], world.asked.length], [160, 1], "the place is read again, and no more");
+  assert.equal(world.texts()[170 - 160], "(deleted)", "what was deleted meanwhile is gone");
+  world.server.edit("m165", "edited live");
+  assert.equal(world.texts()[165 - 160], "edited live");
+  for (let i = 0; i < 2_000; i++) world.server.post(BEN, `and on ${i}`);
+  await settled();
+  assert.equal(world.asked.length, 1, "live events ask for nothing");
+
+  const { timeline } = world.room;
+  for (let last = 0; last < timeline.last; ) {
+    last = timeline.last;
+    world.room.readOn();
+    await settled();
+  }
+  const { length } = world.server.events;
+  assert.deepEqual(world.numbers(), counting(length - 159, 160));
+  assert.deepEqual(world.texts(), world.server.texts().slice(-world.texts().length));
+});
+
+test("who goes to the end after a long absence gets the newest page, and who goes up again before it comes keeps their place", async () => {
+  const world = await inTheRoom(200);
+  world.room.hold({ from: 160, to: 180 });
+  world.cut();
+  for (let i = 0; i < 3_000; i++) world.server.post(BEN, `missed ${i}`);
+  world.connect();
+  await settled();
+  let release = (): void => undefined;
+  world.hold = new Promise((resolve) => (release = resolve));
+  world.room.hold(null);
+  world.room.hold({ from: 170, to: 180 });
+  release();
+  await settled();
+  assert.ok(world.numbers().includes(175));
+  world.room.hold(null);
+  await settled();
+  assert.deepEqual(world.numbers(), counting(50, 3_151));
+});
+
+test("a page of the numbers before a restoration that comes late is not taken for one of the present ones", async () => {
+  const world = await inTheRoom(200);
+  let release = (): void => undefined;
+  world.hold = new Promise((resolve) => (release = resolve));
+  const late = world.room.loadOlder();
+  world.cut();
+  world.hold = null;
+  world.server.events = [];
+  world.server.epoch = "second";
+  for (let i = 0; i < 4; i++) world.server.post(BEN, `restored ${i}`);
+  world.connect();
+  await settled();
+  release();
+  await late;
+  await world.room.loadOlder();
+  assert.deepEqual(world.texts(), ["restored 0", "restored 1", "restored 2", "restored 3"]);
+  assert.equal(world.room.unread.value.count, 0);
+});
+
 test("case 3: two messages in the same millisecond both arrive, once", async () => {
   const world = await inTheRoom(0);
   world.server.post(BEN, "one", { time: 5 });

@@ -10,7 +10,7 @@ import { matching } from "../src/models/search.ts";
 import { Settings } from "../src/models/settings.ts";
 import { dayLabel } from "../src/models/times.ts";
 import { Typing } from "../src/models/typing.ts";
-import { names, plural, strings } from "../src/strings.ts";
+import { isolated, names, plural, strings } from "../src/strings.ts";
 import { ANA, BEN } from "./world.ts";
 
 const person = (name: string) => ({ id: name, name });
@@ -24,6 +24,14 @@ test("many names are shortened", () => {
   assert.equal(names([person("Ana")]), "Ana");
   assert.equal(names(["Ana", "Ben"].map(person)), "Ana and Ben");
   assert.equal(names(["Ana", "Ben", "Cho", "Ida", "Kai"].map(person)), "Ana, Ben, and 3 others");
+});
+
+test("a name of another direction, or with marks of one, does not turn the words around it (S49)", () => {
+  assert.equal(isolated("Ana"), "Ana");
+  assert.equal(isolated("דנה"), "\u2068דנה\u2069");
+  assert.equal(isolated("Ana\u2069\u202e"), "\u2068Ana\u2069");
+  assert.equal(names(["דנה", "Ben"].map(person)), "\u2068דנה\u2069 and Ben");
+  assert.equal(strings.room.joined([person("\u202eana")]), "\u2068ana\u2069 joined");
 });
 
 test("typing is told in words that fit the number", () => {

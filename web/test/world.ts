@@ -9,7 +9,7 @@ export const ANA = { id: "person-ana", name: "Ana" };
 export const BEN = { id: "person-ben", name: "Ben" };
 
 /** More missed publications than this are not recovered by the socket. */
-const RECOVERY_MAX = 300;
+export const RECOVERY_MAX = 300;
 
 /** The server's side: events in order, bodies as they are now. */
 export class ServerRoom {
@@ -58,9 +58,9 @@ export class ServerRoom {
     return event.message ? { ...event, message: { ...event.message, ...this.bodies.get(event.message.id) } } : event;
   }
 
-  /** The texts that a reader who saw everything would see. */
-  texts(): string[] {
-    return this.events.flatMap((event) => {
+  /** The texts that a reader who saw everything would see, of all events or of some. */
+  texts(from = 1, to = Infinity): string[] {
+    return this.events.slice(from - 1, to).flatMap((event) => {
       const now = event.type === "message.posted" && event.message ? this.bodies.get(event.message.id) : undefined;
       return now ? [now.deleted === undefined ? (now.body ?? "") : "(deleted)"] : [];
     });
@@ -91,6 +91,7 @@ export class World {
   /** What the page requests wait for, when a test holds them back. */
   hold: Promise<void> | null = null;
   failing = false;
+  private timers: { task: () => void }[] = [];
   private handlers: RoomHandlers | undefined;
   private position: { offset: number; epoch: string } | null = null;
   private connected = false;
@@ -102,6 +103,7 @@ export class World {
       store: new MemoryStore(),
       send: (unsent) => Promise.resolve(this.take(unsent)),
       changed: () => this.room.changed(),
+      reached: () => this.room.timeline.last,
       after: () => undefined,
     });
     this.server.announce = (event) => {
@@ -116,6 +118,11 @@ export class World {
       heard: (_room, event) => this.heard.push(event.message?.body ?? ""),
       ended: () => undefined,
       nextFrame: (task) => task(),
+      after: (_delay, task) => {
+        const timer = { task };
+        this.timers.push(timer);
+        return () => (this.timers = this.timers.filter((other) => other !== timer));
+      },
       outbox: this.outbox,
       api: {
         events: async (_room, at, limit) => {
@@ -152,6 +159,16 @@ export class World {
   cut(): void {
     this.connected = false;
     this.outbox.connected(false);
+  }
+
+  /** Attempts that wait for their time. */
+  get waiting(): number {
+    return this.timers.length;
+  }
+
+  /** Lets the time pass that they wait for. */
+  pass(): void {
+    for (const { task } of this.timers.splice(0)) task();
   }
 
   /** Delivers an event as the socket would, whatever came before. */
@@ -202,6 +219,10 @@ export class MemoryStore implements UnsentStore {
   put(unsent: Unsent): Promise<void> {
     this.kept.set(unsent.client_id, unsent);
     return Promise.resolve();
+  }
+
+  update(unsent: Unsent): Promise<void> {
+    return this.kept.has(unsent.client_id) ? this.put(unsent) : Promise.resolve();
   }
 
   delete(clientId: string): Promise<void> {

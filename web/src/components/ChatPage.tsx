@@ -2,7 +2,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import { Layout } from "../models/layout.ts";
-import { strings } from "../strings.ts";
+import { isolated, strings } from "../strings.ts";
 import { Announcer } from "./Announcer.tsx";
 import { ConnectionBar } from "./ConnectionBar.tsx";
 import { Dialogs } from "./Dialogs.tsx";
@@ -20,7 +20,8 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
   const unread = chat.unreadTotal.value;
 
   useEffect(() => {
-    const name = room ? `${room.info.value.name} · ${app.boot.server_name}` : app.boot.server_name;
+    const { server_name: server } = app.boot;
+    const name = room ? `${isolated(room.info.value.name)} · ${isolated(server)}` : server;
     document.title = unread > 0 ? `(${unread}) ${name}` : name;
   }, [app, room, room?.info.value.name, unread]);
 

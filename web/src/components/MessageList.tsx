@@ -34,13 +34,24 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
 
   const version = room.version.value;
   const { timeline } = room;
+  // Numbers of a room that started anew say nothing of where the reader was.
+  const renewals = room.renewals.value;
+  const renewalsSeen = useRef(renewals);
+  if (renewalsSeen.current !== renewals) {
+    renewalsSeen.current = renewals;
+    following.current = true;
+    farUp.current = false;
+    range.current = atEnd(timeline.last);
+  }
   range.current = grown(range.current, timeline.last, following.current);
   const { from, to } = range.current;
+  // Where the list stops before the newest message it says so, and what is not sent yet has no place there.
+  const behind = room.behind.value;
   const shown = rows({
     timeline,
     from,
     to,
-    unsent: chat.outbox.in(room.id),
+    unsent: behind ? [] : chat.outbox.in(room.id),
     me: chat.me,
     newAfter: room.newAfter.value,
   });
@@ -82,6 +93,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
       }
     }
     anchors.current = visible(list.current, element);
+    room.hold(following.current ? null : range.current);
     settledAt.current = { client: element.clientHeight, scroll: element.scrollHeight };
     if (following.current && document.visibilityState === "visible") room.markRead();
     lookForNew();
@@ -106,6 +118,8 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     } else if (below < PAGING_MARGIN_PX && range.current.to !== Infinity) {
       range.current = newer(range.current, timeline.last);
       redraw(0);
+    } else if (below < PAGING_MARGIN_PX) {
+      room.readOn();
     }
   }, [room, timeline]);
 
@@ -120,9 +134,10 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     }
     const below = element.scrollHeight - element.scrollTop - element.clientHeight;
     const [wasFollowing, wasFarUp] = [following.current, farUp.current];
-    following.current = below < FOLLOW_MARGIN_PX && range.current.to === Infinity;
+    following.current = below < FOLLOW_MARGIN_PX && range.current.to === Infinity && !room.behind.peek();
     farUp.current = range.current.to !== Infinity || below > element.clientHeight;
     anchors.current = visible(list.current, element);
+    room.hold(following.current ? null : range.current);
     if (following.current && document.visibilityState === "visible") room.markRead();
     if (wasFollowing !== following.current || wasFarUp !== farUp.current) redraw(0);
     lookForNew();
@@ -133,8 +148,9 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     following.current = true;
     farUp.current = false;
     range.current = atEnd(timeline.last);
+    room.hold(null);
     redraw(0);
-  }, [timeline]);
+  }, [room, timeline]);
 
   const toNew = useCallback(async () => {
     await room.loadNew();
@@ -166,8 +182,9 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
   }, [unsentCount]);
 
   useLayoutEffect(settle);
+  useEffect(() => () => room.hold(null), [room]);
   // A page shorter than the screen asks for the next one.
-  useEffect(page, [page, version, history]);
+  useEffect(page, [page, version, history, from, to, behind]);
 
   useEffect(() => {
     const element = scroller.current;
@@ -221,6 +238,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
           {shown.map((row) => (
             <RowView key={row.key} row={row} outbox={chat.outbox} delay={row.kind === "message" && row.unsent ? delayOf(chat, row.unsent) : null} />
           ))}
+          {behind && to >= timeline.last && <p class="list-bottom">{strings.room.newer}</p>}
         </div>
       </div>
       {fresh && fresh.count > 0 && (
@@ -228,17 +246,17 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
           {strings.room.newAbove(fresh.count, fresh.more)}
         </button>
       )}
-      {!following.current && (unread > 0 || farUp.current) && (
+      {!following.current && (unread > 0 || behind || farUp.current) && (
         <button
           type="button"
           class="to-end"
-          aria-label={unread > 0 ? strings.room.newBelowLabel(unread) : strings.room.toEnd}
+          aria-label={unread > 0 || behind ? strings.room.newBelowLabel(unread, behind) : strings.room.toEnd}
           onClick={() => {
             toEnd();
             focusComposer();
           }}
         >
-          {unread > 0 ? strings.room.newBelow(unread) : <Icon of={ArrowDown} />}
+          {unread > 0 || behind ? strings.room.newBelow(unread, behind) : <Icon of={ArrowDown} />}
         </button>
       )}
     </div>

@@ -99,15 +99,18 @@ function MessageView({ row, outbox, delay }: { row: MessageRow; outbox: Outbox; 
           <p class="message-deleted">{room.deleted}</p>
         ) : (
           <p class="message-body" dir="auto" data-testid="message-body">
-            {pieces(row.body).map((piece) =>
-              piece.href === undefined ? (
-                piece.text
-              ) : (
-                <a href={piece.href} target="_blank" rel="noopener noreferrer nofollow">
-                  {piece.text}
-                </a>
-              ),
-            )}
+            {/* Marks of direction in the text end with it, and do not reach into a link. */}
+            <span class="message-text">
+              {pieces(row.body).map((piece) =>
+                piece.href === undefined ? (
+                  piece.text
+                ) : (
+                  <a dir="ltr" href={piece.href} target="_blank" rel="noopener noreferrer nofollow">
+                    {piece.text}
+                  </a>
+                ),
+              )}
+            </span>
             {row.edited !== null && (
               <span class="message-edited" title={room.editedAt(fullTime(row.edited))}>
                 {" "}

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { ApiError, type Api, type Credentials } from "../api.ts";
 import type { Boot, Invite, Person, RoomInfo } from "../wire.ts";
-import { Chat } from "./chat.ts";
+import { Chat, type ChatOptions } from "./chat.ts";
 import type { UnsentStore } from "./outbox.ts";
 import { lastTheme, Settings, showTheme } from "./settings.ts";
 
@@ -26,6 +26,7 @@ export class App {
     readonly boot: Boot,
     readonly api: Api,
     private readonly store: UnsentStore,
+    private readonly makeChat: (options: ChatOptions) => Chat = (options) => new Chat(options),
   ) {}
 
   async start(): Promise<void> {
@@ -132,7 +133,7 @@ export class App {
     if (!this.chat) {
       const settings = new Settings(me.id);
       showTheme(settings.theme);
-      this.chat = new Chat({
+      this.chat = this.makeChat({
         me,
         api: this.api,
         websocketUrl: this.boot.websocket_url,
@@ -162,11 +163,13 @@ export class App {
   private async check(): Promise<void> {
     if (this.checking || !this.isSignedIn()) return;
     this.checking = true;
+    const { me } = this;
     try {
       await this.api.me();
     } catch (error) {
       const ended = error instanceof ApiError && error.status === 401;
-      if (ended && this.isSignedIn()) this.toSignIn("ended");
+      // Whoever signed in meanwhile is not the one whose session that was.
+      if (ended && this.isSignedIn() && this.me === me) this.toSignIn("ended");
     } finally {
       this.checking = false;
     }

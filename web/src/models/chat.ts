@@ -1,12 +1,12 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { ApiError, type Api } from "../api.ts";
-import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS, FIRST_ROOMS_WAIT_MS } from "../limits.ts";
+import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
 import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
-import { Outbox, type UnsentStore } from "./outbox.ts";
+import { Outbox, resendDelay, type UnsentStore } from "./outbox.ts";
 import { byName } from "./presence.ts";
 import { Room } from "./room.ts";
 import type { Settings } from "./settings.ts";
@@ -60,7 +60,12 @@ export class Chat {
   private wasLost = false;
   private refreshing: Promise<void> | null = null;
   private refreshAgain = false;
-  private firstConnected = (): void => undefined;
+  private readingRooms: AbortController | null = null;
+  /** The rooms are asked for when this runs out, unless something asks before. */
+  private roomsTimer: ReturnType<typeof setTimeout> | undefined;
+  private roomsFailures = 0;
+  private listed: () => void = () => undefined;
+  private closed = false;
   /** Counts what this page itself did to the rooms, so that an older list cannot undo it. */
   private ownChanges = 0;
 
@@ -74,7 +79,10 @@ export class Chat {
         this.wasLost = true;
         this.outbox.connected(false);
       },
-      doubt: options.doubt,
+      doubt: () => {
+        options.doubt();
+        if (!this.ready.peek()) this.refreshRoomsIn(0);
+      },
       rooms: () => void this.refreshRooms(),
     });
     this.outbox = new Outbox({
@@ -82,6 +90,7 @@ export class Chat {
       store: options.store,
       send: this.live.post,
       changed: (room) => this.outboxChanged(room),
+      reached: (room) => this.find(room)?.timeline.last ?? 0,
       after: (delay, task) => setTimeout(task, delay),
     });
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
@@ -91,18 +100,21 @@ export class Chat {
     this.unreadTotal = computed(() => this.joined.value.reduce((sum, room) => sum + room.unread.value.count, 0));
   }
 
-  async start(): Promise<void> {
-    const connected = new Promise<void>((resolve) => (this.firstConnected = resolve));
+  /** Connects; done when the first list of rooms has come. */
+  start(): Promise<void> {
+    const listed = new Promise<void>((resolve) => (this.listed = resolve));
+    // The rooms are asked for once the connection stands, so that nothing falls between the list and what is told of
+    // changes. A connection that fails, or does not come, must not hide them.
+    this.refreshRoomsIn(ROOMS_WITHOUT_CONNECTION_MS);
     this.live.connect();
     void this.outbox.restore();
-    // Once connected nothing that happens to the rooms is missed any more, so the list is asked for then; and without waiting
-    // for ever where there is no connection.
-    await Promise.race([connected, new Promise((resolve) => setTimeout(resolve, FIRST_ROOMS_WAIT_MS))]);
-    if (!this.ready.peek()) await (this.refreshing ?? this.refreshRooms());
+    return listed;
   }
 
   close(): void {
+    this.closed = true;
     clearTimeout(this.speakTimer);
+    clearTimeout(this.roomsTimer);
     for (const room of this.joined.peek()) room.close();
     this.live.close();
   }
@@ -173,6 +185,7 @@ export class Chat {
 
   /** Asks for the rooms. Requests that come together are answered together. */
   refreshRooms(): Promise<void> {
+    clearTimeout(this.roomsTimer);
     if (this.refreshing) {
       this.refreshAgain = true;
       return this.refreshing;
@@ -212,14 +225,16 @@ export class Chat {
     if (this.wasLost) this.say(strings.announce.reconnected);
     this.wasLost = false;
     this.outbox.connected(true);
+    // What was under way on the link before may never be answered.
+    this.readingRooms?.abort();
     void this.refreshRooms();
-    this.firstConnected();
   }
 
   private async readRooms(): Promise<void> {
     const ownChanges = this.ownChanges;
+    this.readingRooms = new AbortController();
     try {
-      const { rooms, more } = await this.api.rooms();
+      const { rooms, more } = await this.api.rooms(undefined, this.readingRooms.signal);
       if (ownChanges !== this.ownChanges) {
         this.refreshAgain = true;
         return;
@@ -229,10 +244,18 @@ export class Chat {
       this.setJoined(rooms.filter((room) => room.member));
       if (!this.ready.peek()) this.greetAgain();
       this.ready.value = true;
+      this.roomsFailures = 0;
+      this.listed();
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) return; // `doubt` looks after it
-      if (!this.ready.peek()) setTimeout(() => void this.refreshRooms(), 2_000);
+      this.roomsFailures += 1;
+      this.refreshRoomsIn(resendDelay(this.roomsFailures, Math.random()));
     }
+  }
+
+  private refreshRoomsIn(delay: number): void {
+    clearTimeout(this.roomsTimer);
+    if (!this.closed) this.roomsTimer = setTimeout(() => void this.refreshRooms(), delay);
   }
 
   private greetAgain(): void {
@@ -276,9 +299,13 @@ export class Chat {
       heard: (room, event) => this.hear(room, event),
       ended: (room) => {
         this.forget(room.id);
-        setTimeout(() => void this.refreshRooms(), ENDED_REFRESH_MS);
+        this.refreshRoomsIn(ENDED_REFRESH_MS);
       },
       nextFrame: (task) => frames.add(task),
+      after: (delay, task) => {
+        const timer = setTimeout(task, delay);
+        return () => clearTimeout(timer);
+      },
     });
   }
 

@@ -31,6 +31,8 @@ export type SendResult = { posted: Posted } | { failure: SendFailure } | "later"
 export interface UnsentStore {
   load(person: string): Promise<Unsent[]>;
   put(unsent: Unsent): Promise<void>;
+  /** Replaces what is stored; changes nothing where another tab has sent or deleted it meanwhile. */
+  update(unsent: Unsent): Promise<void>;
   delete(clientId: string): Promise<void>;
   clear(person: string): Promise<void>;
 }
@@ -41,6 +43,8 @@ export type OutboxOptions = {
   send: (unsent: Unsent) => Promise<SendResult>;
   /** Called after each change, with the room concerned. */
   changed: (room: string) => void;
+  /** The last number of a room that is on the screen: an answer up to there has its message there. */
+  reached: (room: string) => number;
   /** Runs `task` after a delay in milliseconds. */
   after: (delay: number, task: () => void) => void;
   random?: () => number;
@@ -52,8 +56,14 @@ export class Outbox {
   private readonly busy = new Set<string>();
   /** What an earlier visit or another tab of this person wrote, and this page only found. */
   private readonly found = new Set<string>();
-  /** What this page sent or deleted, which the store may still hold for a moment. */
+  /**
+   * What was sent or deleted, here or as an event tells, and is never to come back: what is read from the store was true
+   * when the reading began, and other tabs send and delete meanwhile.
+   */
   private readonly done = new Set<string>();
+  private restoring: Promise<void> = Promise.resolve();
+  /** Counts the clearings, so that what was read before one is not brought back. */
+  private clearings = 0;
   private online = false;
 
   constructor(private readonly options: OutboxOptions) {}
@@ -69,8 +79,16 @@ export class Outbox {
   }
 
   /** Brings back what an earlier visit or another tab left, and forgets what was sent or deleted there meanwhile. */
-  async restore(): Promise<void> {
+  restore(): Promise<void> {
+    // One after the other: an older reading that came last would take away what a newer one found.
+    const { clearings } = this;
+    this.restoring = this.restoring.then(() => this.readStore(clearings)).catch(() => undefined);
+    return this.restoring;
+  }
+
+  private async readStore(clearings: number): Promise<void> {
     const stored = await this.options.store.load(this.options.person);
+    if (clearings !== this.clearings) return;
     const kept = new Set(stored.map((unsent) => unsent.client_id));
     const known = new Set([...this.done, ...this.list.map((unsent) => unsent.client_id)]);
     const added = stored.filter((unsent) => !known.has(unsent.client_id));
@@ -123,16 +141,16 @@ export class Outbox {
   }
 
   delete(clientId: string): void {
+    this.done.add(clientId);
     const unsent = this.find(clientId);
     if (!unsent) return;
     this.list = this.list.filter((other) => other !== unsent);
     this.attempts.delete(clientId);
-    this.done.add(clientId);
     void this.options.store.delete(clientId);
     this.options.changed(unsent.room);
   }
 
-  /** My message is in the room, as an event that carries its client id: it is no longer unsent. */
+  /** A message of mine is in the room, as an event that carries its client id: it is no longer unsent, in no tab. */
   arrived(clientId: string): void {
     this.delete(clientId);
   }
@@ -144,8 +162,19 @@ export class Outbox {
     }
   }
 
+  /** The room was restored from a backup: an answer whose event did not come may be of what was lost, so ask again. */
+  renewed(room: string): void {
+    for (const unsent of this.in(room).filter((one) => one.posted)) {
+      this.change(unsent, { posted: null });
+      void this.options.store.put({ ...unsent, posted: null });
+    }
+    void this.flush(room);
+  }
+
   /** Forgets everything, also what is stored: the person signed out. */
   async clear(): Promise<void> {
+    this.clearings += 1;
+    for (const unsent of this.list) this.done.add(unsent.client_id);
     this.list = [];
     this.found.clear();
     await this.options.store.clear(this.options.person);
@@ -178,9 +207,13 @@ export class Outbox {
     if (result === "later") return false;
     if (result !== "again") {
       if ("posted" in result) {
-        this.change(current, { posted: result.posted });
-        this.done.add(current.client_id);
-        void this.options.store.delete(current.client_id);
+        if (result.posted.number <= this.options.reached(current.room)) {
+          this.delete(current.client_id);
+        } else {
+          this.change(current, { posted: result.posted });
+          this.done.add(current.client_id);
+          void this.options.store.delete(current.client_id);
+        }
       } else {
         this.change(current, { failure: result.failure });
       }
@@ -205,7 +238,7 @@ export class Outbox {
   private change(unsent: Unsent, change: Partial<Unsent>): void {
     const changed = { ...unsent, ...change };
     this.list = this.list.map((other) => (other.client_id === unsent.client_id ? changed : other));
-    if (!changed.posted) void this.options.store.put(changed);
+    if (!changed.posted) void this.options.store.update(changed);
     this.options.changed(unsent.room);
   }
 }

@@ -26,7 +26,7 @@ export type RoomContext = {
   me: PersonRef;
   api: Pick<Api, "events">;
   live: Pick<Live, "follow" | "presence">;
-  outbox: Pick<Outbox, "arrived" | "caughtUp" | "in">;
+  outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed">;
   /** The last number read at an earlier visit; null at the first. */
   lastRead: number | null;
   saveRead: (number: number) => void;
@@ -36,7 +36,12 @@ export type RoomContext = {
   ended: (room: Room) => void;
   /** Runs a task with the next frame, many requests at once. */
   nextFrame: (task: () => void) => void;
+  /** Runs a task after a delay in milliseconds, unless the returned function is called before. */
+  after: (delay: number, task: () => void) => () => void;
 };
+
+/** The numbers of the events that a reader has before them. */
+export type Place = { from: number; to: number };
 
 export class Room {
   readonly timeline = new Timeline();
@@ -56,13 +61,27 @@ export class Room {
   readonly company: ReadonlySignal<boolean>;
   /** What stands in the composer. */
   readonly draft = signal("");
+  /** Whether so much was missed that a reader who is further up gets it as they come down to it. */
+  readonly behind = signal(false);
+  /** Counts how often the room's numbers started anew. */
+  readonly renewals = signal(0);
 
   private readonly othersSeen = signal(false);
   private readonly typists = new Typing();
   private readonly presence = new Presence();
   private readonly unfollow: () => void;
   private typingTimer: ReturnType<typeof setTimeout> | undefined;
-  private catchingUp = false;
+  /** What a reader who is further up has before them, which must not move; null when the newest is wanted. */
+  private place: Place | null = null;
+  /** Events of the place that are to be read again, because what changed them was missed and not read. */
+  private stale: Place | null = null;
+  /** The reader who is behind wants to see what comes after this number. */
+  private wanted: number | null = null;
+  /** The reading of what was missed that is under way: at most one. */
+  private catchingUp: AbortController | null = null;
+  private readingOlder: AbortController | null = null;
+  private cancelRetry: (() => void) | null = null;
+  private failures = 0;
   /** Who is here is asked for only where somebody looks. */
   private entered = false;
   private changePending = false;
@@ -95,7 +114,25 @@ export class Room {
   close(): void {
     this.closed = true;
     clearTimeout(this.typingTimer);
+    this.stopCatchingUp();
+    this.readingOlder?.abort();
     this.unfollow();
+  }
+
+  /**
+   * The reader is further up and has this place before them, or is at the end (null) and wants what is newest.
+   */
+  hold(place: Place | null): void {
+    const wasHeld = this.place !== null;
+    this.place = place;
+    if (wasHeld !== (place !== null)) this.catchUp();
+  }
+
+  /** The reader who is behind has come to the last event held. */
+  readOn(): void {
+    if (!this.behind.peek()) return;
+    this.wanted = this.timeline.last;
+    this.catchUp();
   }
 
   /** The person looks at this room: its newest page is loaded, and what is new gets its line. */
@@ -132,15 +169,18 @@ export class Room {
     const { timeline } = this;
     if (this.history.peek() === "loading" || (timeline.positioned && !timeline.hasOlder)) return;
     this.history.value = "loading";
+    const { signal } = (this.readingOlder = new AbortController());
     try {
       const at = timeline.positioned ? { before: timeline.first } : {};
       // What is new comes along where it fits into a page, so that it can be counted.
       const wanted = this.newMissing > 0 ? this.newMissing + BEFORE_NEW_EVENTS : 0;
       const limit = Math.min(Math.max(wanted, HISTORY_PAGE_EVENTS), CATCH_UP_PAGE_EVENTS);
-      this.merge(await this.context.api.events(this.id, at, limit));
+      const page = await this.context.api.events(this.id, at, limit, signal);
+      if (signal.aborted) return;
+      this.merge(page);
       this.history.value = "idle";
     } catch {
-      this.history.value = "failed";
+      if (!signal.aborted) this.history.value = "failed";
     }
   }
 
@@ -184,52 +224,142 @@ export class Room {
   }
 
   private subscribed(offset: number, epoch: string): void {
+    const unheard = offset > this.timeline.newest;
     const renewed = this.timeline.subscribed(offset, epoch);
-    if (renewed) this.lastRead.value = offset;
+    if (renewed) this.startAnew(offset);
+    else if (unheard && this.behind.peek()) this.readPlaceAgain();
     // Messages of an earlier visit that were not read: read them, so that their number is known.
     const unreadBelow = this.timeline.first - 1 - this.lastRead.peek();
     if (renewed || (unreadBelow > 0 && this.timeline.events.length === 0)) void this.loadOlder();
-    void this.catchUp();
+    // What was under way on the link before may never be answered.
+    this.stopCatchingUp();
+    this.catchUp();
     if (this.entered) void this.refreshPresence();
     this.changed();
   }
 
   private event(event: RoomEvent): void {
     const isNew = this.timeline.live(event);
+    if (this.place === null && this.timeline.events.length > TIMELINE_EVENTS_MAX + CATCH_UP_PAGE_EVENTS) this.trim();
     this.afterEvents([event]);
-    if (this.timeline.gap) void this.catchUp();
+    this.catchUp();
     if (isNew && event.type === "message.posted" && event.message?.author.id !== this.context.me.id) {
       this.context.heard(this, event);
     }
   }
 
+  // One at a time: whoever finds that something is missing while it is being read, or while the next attempt waits for
+  // its time, has nothing to add.
+  private catchUp(): void {
+    this.lookBehind();
+    if (this.catchingUp || this.cancelRetry || this.closed || !this.nextMissing()) return;
+    const reading = new AbortController();
+    this.catchingUp = reading;
+    this.readMissing(reading.signal).then(
+      () => this.readingEnded(reading, false),
+      () => this.readingEnded(reading, true),
+    );
+  }
+
+  private readingEnded(reading: AbortController, failed: boolean): void {
+    if (this.catchingUp !== reading) return; // given up meanwhile
+    this.catchingUp = null;
+    this.failures = failed ? this.failures + 1 : 0;
+    if (!failed) {
+      this.catchUp();
+      return;
+    }
+    this.cancelRetry = this.context.after(resendDelay(this.failures, Math.random()), () => {
+      this.cancelRetry = null;
+      this.catchUp();
+    });
+  }
+
+  private stopCatchingUp(): void {
+    this.catchingUp?.abort();
+    this.catchingUp = null;
+    this.cancelRetry?.();
+    this.cancelRetry = null;
+  }
+
   // Reads what is missing, page by page, until the run reaches everything known to exist. A live event meanwhile
-  // waits in the timeline. After a very long absence the room starts again at its newest page instead: still no hole,
-  // because what lies before that page is read when scrolling up.
-  private async catchUp(attempt = 0): Promise<void> {
-    if (this.catchingUp) return;
-    this.catchingUp = true;
-    try {
-      for (let gap = this.timeline.gap; gap; gap = this.timeline.gap) {
-        const tooFar = gap.upTo - gap.after > CATCH_UP_EVENTS_MAX;
-        const page = tooFar
-          ? await this.context.api.events(this.id, {}, HISTORY_PAGE_EVENTS)
-          : await this.context.api.events(this.id, { after: gap.after }, CATCH_UP_PAGE_EVENTS);
-        if (tooFar) this.timeline.restart();
-        const before = this.timeline.last;
-        this.merge(page);
-        if (this.timeline.last === before) break;
+  // waits in the timeline. What to read is looked at anew before each page, because reader and link change it.
+  private async readMissing(signal: AbortSignal): Promise<void> {
+    for (let at = this.nextMissing(); at; at = this.nextMissing()) {
+      const page = await this.context.api.events(this.id, at.query, at.limit, signal);
+      if (signal.aborted) return;
+      const { last } = this.timeline;
+      if (at.what === "newest") {
+        if (this.nextMissing()?.what !== "newest") continue; // the reader went up meanwhile, or the gap is gone
+        this.timeline.restart();
       }
-    } catch {
-      if (!this.closed) setTimeout(() => void this.catchUp(attempt + 1), resendDelay(attempt, Math.random()));
-    } finally {
-      this.catchingUp = false;
+      this.merge(page);
+      if (at.what === "stale") this.refreshed(page);
+      else if (this.timeline.last === last) throw new Error("the server does not give what it announced");
     }
   }
 
+  /**
+   * The next page to read; null when nothing is missing, or nothing that the reader wants. After a very long absence the
+   * room starts again at its newest page: still no hole, because what lies before that page is read when scrolling up.
+   * A reader who is further up would lose their place: for them the run stays, and goes on when they come to its end.
+   */
+  private nextMissing(): { what: "stale" | "newest" | "next"; query: { after?: number }; limit: number } | null {
+    const { gap } = this.timeline;
+    if (this.stale) return { what: "stale", query: { after: this.stale.from - 1 }, limit: CATCH_UP_PAGE_EVENTS };
+    if (!gap) return null;
+    const next = { what: "next", query: { after: gap.after }, limit: CATCH_UP_PAGE_EVENTS } as const;
+    if (gap.upTo - gap.after <= CATCH_UP_EVENTS_MAX) return next;
+    if (!this.place) return { what: "newest", query: {}, limit: HISTORY_PAGE_EVENTS };
+    return this.wanted !== null && this.wanted >= gap.after ? next : null;
+  }
+
+  private lookBehind(): void {
+    const { gap } = this.timeline;
+    const behind = gap !== null && this.place !== null && gap.upTo - gap.after > CATCH_UP_EVENTS_MAX;
+    if (this.behind.peek() === behind) return;
+    this.stale = null;
+    this.wanted = null;
+    if (behind) this.readPlaceAgain();
+    this.behind.value = behind;
+    this.changed();
+  }
+
+  // An edit or a deletion of what the reader sees may be among what was missed and is not read: the place is read again,
+  // and what is held around it is dropped, to be read again as well when the reader comes to it.
+  private readPlaceAgain(): void {
+    if (!this.place) return;
+    this.timeline.keep(this.place.from, this.place.to);
+    this.stale = { from: this.timeline.first, to: this.timeline.last };
+  }
+
+  private refreshed(page: EventsPage): void {
+    const end = page.events.at(-1);
+    const { stale } = this;
+    this.stale = stale && end && end.number < stale.to ? { from: end.number + 1, to: stale.to } : null;
+  }
+
   private merge(page: EventsPage): void {
-    this.timeline.page(page);
+    const outcome = this.timeline.page(page);
+    if (outcome === "foreign") throw new Error("a page of other numbers than the subscription's");
+    if (outcome === "renewed") this.startAnew(page.offset);
     this.afterEvents(page.events);
+    this.catchUp();
+  }
+
+  // The room's numbers mean something else than before: it was restored from a backup.
+  private startAnew(offset: number): void {
+    this.readingOlder?.abort();
+    this.history.value = "idle";
+    this.stale = null;
+    this.wanted = null;
+    this.place = null;
+    this.newAfter.value = null;
+    this.lastRead.value = offset;
+    this.context.saveRead(offset);
+    this.context.outbox.renewed(this.id);
+    this.renewals.value += 1;
+    this.lookBehind();
   }
 
   private afterEvents(events: readonly RoomEvent[]): void {
@@ -289,6 +419,6 @@ export class Room {
       if (event?.type === "message.posted" && event.message?.author.id !== this.context.me.id) count += 1;
     }
     const from = timeline.positioned ? timeline.first : this.info.peek().offset + 1;
-    return { count, more: read < from - 1 };
+    return { count, more: read < from - 1 || this.behind.value };
   }
 }

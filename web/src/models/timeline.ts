@@ -4,6 +4,7 @@
  * Events arrive live, by recovery and by page, in any order and more than once; this merges them by number. An event
  * that does not join the run waits aside until what is missing was read (`gap`). Knows no network and no screen.
  */
+import { WAITING_EVENTS_MAX } from "../limits.ts";
 import type { EventsPage, Message, RoomEvent } from "../wire.ts";
 
 export type Gap = { after: number; upTo: number };
@@ -15,10 +16,11 @@ export class Timeline {
   private run: RoomEvent[] = [];
   /** Number before the run; null while the room's position is unknown. */
   private base: number | null = null;
-  /** Highest number known to exist. */
   private top = 0;
   private readonly waiting = new Map<number, RoomEvent>();
   private readonly messages = new Map<string, Seen>();
+  /** Whether the epoch is the subscription's, which knows best. */
+  private followed = false;
 
   /** The events held, ascending and without gaps. */
   get events(): readonly RoomEvent[] {
@@ -33,6 +35,11 @@ export class Timeline {
   /** Number of the last event held without a gap before it. */
   get last(): number {
     return (this.base ?? 0) + this.run.length;
+  }
+
+  /** Highest number known to exist. */
+  get newest(): number {
+    return this.top;
   }
 
   /** Whether the room's position is known, by subscription or by page. */
@@ -67,6 +74,7 @@ export class Timeline {
    */
   subscribed(offset: number, epoch: string): boolean {
     const renewed = this.adopt(epoch);
+    this.followed ||= epoch !== "";
     this.base ??= offset;
     this.top = Math.max(this.top, offset);
     this.join();
@@ -75,72 +83,94 @@ export class Timeline {
 
   /** An event came live or by recovery. Returns false when it was known already. */
   live(event: RoomEvent): boolean {
-    this.learn(event, event.number);
-    if (this.base !== null && event.number <= this.last) return false;
-    const isNew = !this.waiting.has(event.number);
-    this.waiting.set(event.number, event);
-    this.top = Math.max(this.top, event.number);
+    const held = this.base !== null && event.number <= this.last;
+    const isNew = !held && (event.number > this.top || !this.waiting.has(event.number));
+    this.add(event, event.number);
     this.join();
     return isNew;
   }
 
   /**
-   * A page was read. It joins the run at either end, or waits when it touches neither. Returns true when the room's
-   * numbers started anew.
+   * A page was read. It joins the run at either end, or waits when it touches neither; what is held already is seen
+   * anew. `renewed`: the room's numbers started anew. `foreign`: nothing was taken, because the page's numbers are not
+   * those of the subscription: it is from before the room was restored from a backup, or the link is from before.
    */
-  page(page: EventsPage): boolean {
+  page(page: EventsPage): "merged" | "renewed" | "foreign" {
+    if (this.followed && page.epoch !== this.epoch) return "foreign";
     const renewed = this.adopt(page.epoch);
-    for (const event of page.events) this.learn(event, Math.max(page.offset, event.number));
     const start = page.events[0];
     const end = page.events.at(-1);
-    if (!start || !end) {
-      this.base ??= page.offset;
-    } else if (this.base === null) {
+    if (this.base === null) {
+      this.base = start ? start.number - 1 : page.offset;
+      this.top = Math.max(this.top, page.offset);
+    } else if (start && end && start.number <= this.base && end.number >= this.base) {
+      const older = page.events.filter((event) => event.number < this.first);
       this.base = start.number - 1;
-      this.run = [...page.events];
-      this.top = Math.max(this.top, end.number);
-    } else {
-      if (start.number <= this.base && end.number >= this.base) {
-        const older = page.events.filter((event) => event.number < this.first);
-        this.base = start.number - 1;
-        this.run = [...older, ...this.run];
-      }
-      for (const event of page.events) {
-        if (event.number <= this.last) continue;
-        this.waiting.set(event.number, event);
-        this.top = Math.max(this.top, event.number);
-      }
+      this.run = [...older, ...this.run];
     }
+    // A page shows a message as it was when the page was read, an event as it was at that number.
+    for (const event of page.events) this.add(event, Math.max(page.offset, event.number));
     this.join();
-    return renewed;
+    return renewed ? "renewed" : "merged";
   }
 
-  /** Forgets everything held, so that the next page is the newest one. What is known to exist stays known. */
+  /**
+   * Forgets the run, so that the next page begins a new one. What is known to exist stays known, and what came live
+   * meanwhile goes on waiting: the page may have been read before it.
+   */
   restart(): void {
     this.base = null;
     this.run = [];
-    this.waiting.clear();
     this.messages.clear();
-    this.top = 0;
+    for (const event of this.waiting.values()) this.learn(event, event.number);
   }
 
   /** Drops the oldest events beyond `count`; they can be read again. */
   keepLast(count: number): void {
-    if (this.base === null || this.run.length <= count) return;
-    const dropped = this.run.splice(0, this.run.length - count);
-    this.base += dropped.length;
-    for (const event of dropped) if (event.message) this.messages.delete(event.message.id);
+    if (this.run.length > count) this.keep(this.last - count + 1, this.last);
+  }
+
+  /** Drops what is held outside of these numbers; it can be read again. */
+  keep(from: number, to: number): void {
+    if (this.base === null) return;
+    const start = Math.max(from, this.first);
+    const kept = this.run.slice(start - this.first, Math.max(start, to + 1) - this.first);
+    this.base = start - 1;
+    this.run = kept;
+    const ids = new Set([...kept, ...this.waiting.values()].map((event) => event.message?.id));
+    for (const id of this.messages.keys()) if (!ids.has(id)) this.messages.delete(id);
   }
 
   private adopt(epoch: string): boolean {
     const renewed = this.epoch !== null && this.epoch !== "" && epoch !== "" && this.epoch !== epoch;
-    if (renewed) this.restart();
+    if (renewed) {
+      this.waiting.clear();
+      this.top = 0;
+      this.restart();
+    }
     if (epoch !== "") this.epoch = epoch;
     return renewed;
   }
 
-  // A page shows a message as it was when the page was read, an event as it was at that number: the later view wins,
-  // in whatever order they arrive.
+  private add(event: RoomEvent, asOf: number): void {
+    this.top = Math.max(this.top, event.number);
+    if (this.base !== null && event.number === this.last + 1) {
+      this.run.push(event);
+    } else if (this.base === null || event.number > this.last) {
+      const full = this.waiting.size >= WAITING_EVENTS_MAX && !this.waiting.has(event.number);
+      if (!full) this.waiting.set(event.number, event);
+      else if (!this.knows(event)) return;
+    } else if (event.number < this.first && !this.knows(event)) {
+      return;
+    }
+    this.learn(event, asOf);
+  }
+
+  private knows(event: RoomEvent): boolean {
+    return event.message !== undefined && this.messages.has(event.message.id);
+  }
+
+  // The later view of a message wins, in whatever order they arrive.
   private learn(event: RoomEvent, asOf: number): void {
     if (!event.message) return;
     const seen = this.messages.get(event.message.id);
