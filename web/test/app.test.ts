@@ -135,3 +135,18 @@ test("a late answer about the session before does not end the next one", async (
   await answers.give("me", ENDED);
   assert.equal(notice(app), "chat");
 });
+
+test("a question about the session that got no answer is asked again until there is one", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { app, answers, doubt } = await signedIn();
+  await doubt();
+  for (let n = 0; n < 3; n++) {
+    await answers.give("me", new ApiError(503, "busy", ""));
+    assert.equal(answers.waiting.length, 0, "not at once");
+    t.mock.timers.tick(60_000);
+  }
+  await answers.give("me", ENDED);
+  assert.equal(notice(app), "ended");
+  t.mock.timers.tick(600_000);
+  assert.equal(answers.waiting.length, 0);
+});

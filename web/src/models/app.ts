@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { ApiError, type Api, type Credentials } from "../api.ts";
 import type { Boot, Invite, Person, RoomInfo } from "../wire.ts";
 import { Chat, type ChatOptions } from "./chat.ts";
-import type { UnsentStore } from "./outbox.ts";
+import { resendDelay, type UnsentStore } from "./outbox.ts";
 import { lastTheme, Settings, showTheme } from "./settings.ts";
 
 export type View =
@@ -20,6 +20,8 @@ export class App {
   private me: Person | null = null;
   private chat: Chat | null = null;
   private checking = false;
+  private checkTimer: ReturnType<typeof setTimeout> | undefined;
+  private checksFailed = 0;
   private signingOut = false;
 
   constructor(
@@ -164,15 +166,25 @@ export class App {
     if (this.checking || !this.isSignedIn()) return;
     this.checking = true;
     const { me } = this;
+    clearTimeout(this.checkTimer);
     try {
       await this.api.me();
+      this.checksFailed = 0;
     } catch (error) {
       const ended = error instanceof ApiError && error.status === 401;
       // Whoever signed in meanwhile is not the one whose session that was.
       if (ended && this.isSignedIn() && this.me === me) this.toSignIn("ended");
+      // A connection that the server refused does not come back by itself, so the question must not be forgotten.
+      if (!ended) this.checkAgain();
     } finally {
       this.checking = false;
     }
+  }
+
+  private checkAgain(): void {
+    this.checksFailed += 1;
+    clearTimeout(this.checkTimer);
+    this.checkTimer = setTimeout(() => void this.check(), resendDelay(this.checksFailed, Math.random()));
   }
 
   private isSignedIn(): boolean {
@@ -187,6 +199,7 @@ export class App {
   }
 
   private leaveChat(): void {
+    clearTimeout(this.checkTimer);
     this.chat?.close();
     this.chat = null;
   }
