@@ -253,7 +253,8 @@ test('the server API publishes, reads history and presence, and tells about itse
   assert.equal(history.result.epoch, published.result.epoch);
   assert.deepEqual((await api(server, 'presence', { channel: 'api' })).json.result.presence, {});
   assert.deepEqual((await api(server, 'presence_stats', { channel: 'api' })).json.result, { num_clients: 0, num_users: 0 });
-  const { json: info } = await api(server, 'info', {});
+  const { json: info, text } = await api(server, 'info', {});
+  assert.match(text, /"rss":\d+[,}]/, 'whole numbers are written as such');
   assert.equal(info.result.nodes.length, 1);
   assert.ok(info.result.nodes[0].version);
 });

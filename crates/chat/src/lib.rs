@@ -81,6 +81,7 @@ pub use open::Options;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
 pub use rooms::{CreateRoomError, ManageError, MembershipError};
+pub use rpc::METHODS as RPC_METHODS;
 pub use security::SECURITY_LOG;
 pub use sessions::{EndSessionError, SignInError};
 pub use store::{

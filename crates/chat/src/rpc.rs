@@ -14,6 +14,9 @@ use crate::{
 /// The table of methods: name, request, answer. A new one also gets its row in the matrix of rights (S34).
 macro_rules! methods {
     ($($name:literal: $method:ident($request:ty) -> $answer:ty;)*) => {
+        /// The names of all methods.
+        pub const METHODS: &[&str] = &[$($name,)*];
+
         /// Answers a call of somebody signed in.
         pub(crate) async fn call(
             chat: &Chat,

@@ -4,7 +4,10 @@
 //! in the order of numbers, drops what it has, holds back for a moment what came too early, and reads what is missing
 //! from the broker's stream. The one that stands ([`memory`]) serves one process, answers at once and does none of that.
 
+mod ledger;
 pub(crate) mod memory;
+mod reclaim;
+mod repeats;
 mod stream;
 
 use std::sync::{Arc, Weak};
@@ -12,7 +15,7 @@ use std::sync::{Arc, Weak};
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use tidings_protocol::{Publication, StreamPosition};
 
-use crate::{ChannelName, HistoryPage, HistoryQuery, Keep};
+use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep};
 
 /// An answer that is there already, or has to be waited for. Without a box where it is there.
 pub type Answer<'a, T> = Either<Ready<T>, BoxFuture<'a, T>>;
@@ -20,6 +23,19 @@ pub type Answer<'a, T> = Either<Ready<T>, BoxFuture<'a, T>>;
 /// An answer that is there already.
 pub fn at_once<'a, T>(answer: T) -> Answer<'a, T> {
     Either::Left(ready(answer))
+}
+
+/// How a publication is to be treated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// How much of the stream is kept; `None`: it gets no number and is not kept.
+    pub keep: Option<&'a Keep>,
+    /// On whose account it is kept; `None`: the server's own.
+    pub account: Option<&'a Arc<Account>>,
+    /// A publication in the same channel that had the same key not long ago was this one: it is answered as that was,
+    /// and nothing is done. Keys are remembered for [`IDEMPOTENCY_KEPT`](crate::limits::IDEMPOTENCY_KEPT), the newest
+    /// [`IDEMPOTENCY_KEYS_MAX`](crate::limits::IDEMPOTENCY_KEYS_MAX) of a channel.
+    pub idempotency_key: Option<&'a str>,
 }
 
 /// Numbers, keeps and distributes publications.
@@ -33,7 +49,7 @@ pub trait Broker: Send + Sync + 'static {
         &'a self,
         channel: &'a ChannelName,
         publication: Publication,
-        keep: Option<&'a Keep>,
+        terms: Terms<'a>,
     ) -> Answer<'a, Result<StreamPosition, BrokerError>>;
 
     /// Reads a part of the channel's stream together with where it stands; a limit of 0 asks for that alone. Makes
@@ -44,11 +60,13 @@ pub trait Broker: Send + Sync + 'static {
         query: HistoryQuery,
     ) -> Answer<'a, Result<HistoryPage, BrokerError>>;
 
-    /// Reads for somebody who subscribes: from here on the numbering goes on as long as a node has subscribers.
+    /// Reads for somebody who subscribes: from here on the numbering goes on as long as a node has subscribers. What it
+    /// takes is on `account`.
     fn begin<'a>(
         &'a self,
         channel: &'a ChannelName,
         query: HistoryQuery,
+        account: Option<&'a Arc<Account>>,
     ) -> Answer<'a, Result<HistoryPage, BrokerError>>;
 
     /// Forgets what has expired. Called every [`SWEEP_INTERVAL`](crate::limits::SWEEP_INTERVAL).
@@ -75,7 +93,7 @@ pub trait Node: Send + Sync + 'static {
 /// The broker could not.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// It keeps as many streams as it may.
+    /// It keeps as many streams as it may, in all or for this caller, and each of them is in use.
     #[error("at most {max} channels may have history")]
     TooManyStreams {
         /// [`Limits::channels_max`](crate::Limits::channels_max), for the one in memory.

@@ -5,9 +5,10 @@
 //! everything live, without a gap. Whoever is removed meanwhile is not admitted. All of it happens under the lock of
 //! the one channel.
 
+mod crowd;
 mod sequence;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::Arc;
 
@@ -17,12 +18,13 @@ use tidings_protocol::{
     Unsubscribe,
 };
 
+use self::crowd::{ByUser, Crowd};
 use self::sequence::{Arrival, Healing, Sequence};
 use crate::handle::Handle;
 use crate::outbox::Pushed;
 use crate::push::SharedPush;
 use crate::session::{Admission, Control};
-use crate::{ChannelName, ChannelOptions, HistoryPage, Limits};
+use crate::{ChannelName, ChannelOptions, HistoryPage, Limits, PresenceError};
 
 /// A channel that somebody on this node is subscribed to.
 pub(crate) struct Channel {
@@ -36,6 +38,7 @@ pub(crate) struct Channel {
     limits: Arc<Limits>,
     sequence: Sequence,
     subscribers: HashMap<u64, Subscriber>,
+    crowd: Crowd,
 }
 
 struct Subscriber {
@@ -57,6 +60,7 @@ struct Live {
     /// The last offset delivered; `None` for those who do not count.
     offset: Option<u64>,
     info: Option<Payload>,
+    user: ByUser,
     hears_join_leave: bool,
     says_join_leave: bool,
 }
@@ -70,14 +74,14 @@ pub(crate) struct Revoked;
 pub(crate) struct Effects {
     /// Messages put into outboxes.
     pub(crate) messages: usize,
-    /// Connections closed because they did not keep up.
-    pub(crate) slow: usize,
     /// Live subscriptions that ended.
     pub(crate) ended: usize,
     /// Publications that were delivered, to however many.
     pub(crate) delivered: usize,
     /// Something is missing, and nobody sees to it yet.
     pub(crate) gap: bool,
+    /// Who came and went is yet to be told, and nobody sees to it yet.
+    pub(crate) untold: bool,
 }
 
 impl Channel {
@@ -90,6 +94,7 @@ impl Channel {
             limits,
             sequence: Sequence::default(),
             subscribers: HashMap::new(),
+            crowd: Crowd::default(),
         }
     }
 
@@ -126,7 +131,10 @@ impl Channel {
             effects.gap |= self.sequence.note_top(*offset);
         }
         let Some(subscriber) = self.subscribers.get_mut(&handle.key) else { return Err(Revoked) };
-        let live = Live { offset: position.map(|p| p.offset), info: info.clone(), hears_join_leave, says_join_leave };
+        let user = ByUser(handle.identity());
+        self.crowd.add(user.clone(), hears_join_leave);
+        let offset = position.map(|p| p.offset);
+        let live = Live { offset, info: info.clone(), user, hears_join_leave, says_join_leave };
         let stage = mem::replace(&mut subscriber.stage, Stage::Live(live));
         if let Some(reply) = reply {
             effects.count(handle.outbox.reply(reply, &self.limits));
@@ -141,7 +149,7 @@ impl Channel {
         }
         if says_join_leave {
             let join = PushEvent::Join(Join { info: handle.peer().info(info) });
-            self.tell(join, &mut effects);
+            self.tell(handle, join, &mut effects);
         }
         Ok(effects)
     }
@@ -152,9 +160,10 @@ impl Channel {
         handle.left(&self.name);
         let mut effects = Effects::default();
         if let Stage::Live(live) = stage {
+            self.crowd.remove(&live.user, live.hears_join_leave);
             if live.says_join_leave {
                 let leave = PushEvent::Leave(Leave { info: handle.peer().info(live.info) });
-                self.tell(leave, &mut effects);
+                self.tell(&handle, leave, &mut effects);
             }
             effects.ended = 1;
         }
@@ -226,16 +235,24 @@ impl Channel {
         effects
     }
 
-    pub(crate) fn presence(&self) -> BTreeMap<String, ClientInfo> {
-        let info = |(subscriber, live): (&Subscriber, &Live)| subscriber.handle.peer().info(live.info.clone());
-        self.live().map(info).map(|info| (info.client.clone(), info)).collect()
+    /// Those who are live, to be [listed](list) without the channel's lock.
+    pub(crate) fn presence(&self, max: usize) -> Result<Present, PresenceError> {
+        if self.crowd.clients() > max {
+            return Err(PresenceError::TooMany { max });
+        }
+        Ok(self.live().map(|(subscriber, live)| (subscriber.handle.clone(), live.info.clone())).collect())
     }
 
     pub(crate) fn presence_stats(&self) -> PresenceStatsResult {
-        let users: HashSet<String> =
-            self.live().map(|(subscriber, _)| subscriber.handle.peer().user().to_owned()).collect();
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        PresenceStatsResult { num_clients: count(self.live().count()), num_users: count(users.len()) }
+        self.crowd.stats()
+    }
+
+    /// What others see of a live subscriber in this channel (`chan_info`).
+    pub(crate) fn info_of(&self, handle: &Handle) -> Option<Payload> {
+        match &self.subscribers.get(&handle.key)?.stage {
+            Stage::Live(live) => live.info.clone(),
+            Stage::Preparing { .. } => None,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -312,11 +329,36 @@ impl Channel {
         }
     }
 
-    /// Tells those who want to know who came or went, unless they are too many.
-    fn tell(&self, event: PushEvent, effects: &mut Effects) {
-        if self.subscribers.len() > self.options.join_leave_subscribers_max {
+    /// Tells those who want to know who came or went, unless they are too many; what is too much at once, later.
+    fn tell(&mut self, whom: &Handle, event: PushEvent, effects: &mut Effects) {
+        if self.is_large() {
             return;
         }
+        let was_late = self.crowd.is_late;
+        if let Some(event) = self.crowd.tell(whom.key, event, self.limits.join_leave_messages) {
+            self.tell_now(event, effects);
+        }
+        effects.untold |= !was_late && self.crowd.is_late;
+    }
+
+    /// Tells as much as there is room for of what was too much at once.
+    pub(crate) fn tell_rest(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        if self.is_large() {
+            self.crowd.forget_untold();
+        }
+        for event in self.crowd.take_untold(self.limits.join_leave_messages) {
+            self.tell_now(event, &mut effects);
+        }
+        effects.untold = self.crowd.is_late;
+        effects
+    }
+
+    fn is_large(&self) -> bool {
+        self.subscribers.len() > self.options.join_leave_subscribers_max
+    }
+
+    fn tell_now(&self, event: PushEvent, effects: &mut Effects) {
         let push = SharedPush::event(&self.name, event);
         for (subscriber, live) in self.live() {
             if live.hears_join_leave {
@@ -324,6 +366,15 @@ impl Channel {
             }
         }
     }
+}
+
+/// Live subscribers, with what others see of them in the channel.
+pub(crate) type Present = Vec<(Arc<Handle>, Option<Payload>)>;
+
+/// Who is present, by connection.
+pub(crate) fn list(present: Present) -> BTreeMap<String, ClientInfo> {
+    let info = |(handle, info): (Arc<Handle>, Option<Payload>)| handle.peer().info(info);
+    present.into_iter().map(info).map(|info| (info.client.clone(), info)).collect()
 }
 
 impl Subscriber {
@@ -368,19 +419,15 @@ impl Subscriber {
 
 impl Effects {
     fn count(&mut self, pushed: Pushed) {
-        match pushed {
-            Pushed::Queued => self.messages += 1,
-            Pushed::Overflowed => self.slow += 1,
-            Pushed::Closed => {}
-        }
+        self.messages += usize::from(pushed == Pushed::Queued);
     }
 
     fn add(&mut self, other: &Self) {
         self.messages += other.messages;
-        self.slow += other.slow;
         self.ended += other.ended;
         self.delivered += other.delivered;
         self.gap |= other.gap;
+        self.untold |= other.untold;
     }
 }
 

@@ -37,7 +37,7 @@
 //!             },
 //!         }
 //!     };
-//!     drop(connection); // leaves its channels before the peer answers the close
+//!     let _ = connection.end(&close); // leaves its channels before the peer answers the close
 //!     socket.close(close.code, &close.reason).await;
 //! }
 //! ```
@@ -73,6 +73,8 @@ pub struct Connection {
     timer: Option<Pin<Box<Sleep>>>,
     /// Set once the connection is closed: until when what is queued may still be written.
     closing_by: Option<Instant>,
+    /// It is counted among those that did not keep up.
+    counted_slow: bool,
 }
 
 /// What the transport shall do.
@@ -92,7 +94,7 @@ impl Connection {
             .emulated
             .then(|| Box::new(Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() }));
         let key = core.next_key.fetch_add(1, Ordering::Relaxed);
-        let handle = Arc::new(Handle::new(key, options));
+        let handle = Arc::new(Handle::new(key, options, &core.accounts));
         core.registry.add(&handle);
         Metrics::add(&core.metrics.connections_opened, 1);
         if core.shutting_down.load(Ordering::SeqCst) {
@@ -108,7 +110,7 @@ impl Connection {
             jitter: f64::from(handle.id.as_bytes()[0]) / 255.0,
         };
         let session = Session::new(setup, Instant::now().into_std());
-        Self { core, handle, session, operation: None, timer: None, closing_by: None }
+        Self { core, handle, session, operation: None, timer: None, closing_by: None, counted_slow: false }
     }
 
     /// The secret by which the requests of a transport with two separate directions find this connection again, when
@@ -118,9 +120,13 @@ impl Connection {
         self.session.emulation().map(|emulation| &*emulation.session)
     }
 
-    /// The last message on a transport that has no close codes, written and wrapped as all others.
+    /// Ends the connection before its peer answers the close: leaves its channels, and counts why, which may be that the
+    /// transport could not write. Returns the last message for a transport that has no close codes, written and wrapped
+    /// as all others.
     #[must_use]
-    pub fn farewell(&self, why: &Disconnect) -> Option<Bytes> {
+    pub fn end(mut self, why: &Disconnect) -> Option<Bytes> {
+        self.count_slow(why);
+        self.handle.outbox.close(why.clone());
         let push = Reply::push("", PushEvent::Disconnect(why.clone()));
         self.handle.format.encode(|encoding| encoding.encode_reply(&push))
     }
@@ -136,7 +142,8 @@ impl Connection {
         let metrics = &self.core.metrics;
         Metrics::add(&metrics.bytes_in, frame.len());
         self.apply_controls();
-        let commands = self.session.handle_frame(frame, Instant::now().into_std());
+        let account = self.handle.account();
+        let commands = self.session.handle_frame(frame, &*account, Instant::now().into_std());
         Metrics::add(&self.core.metrics.commands, commands);
         self.act();
     }
@@ -172,7 +179,7 @@ impl Connection {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         self.poll_background(cx);
-        self.handle.outbox.poll_take(cx).map(|taken| match taken {
+        self.handle.outbox.poll_take(cx, self.handle.format).map(|taken| match taken {
             Ok(frames) => {
                 Metrics::add(&self.core.metrics.bytes_out, frames.iter().map(Bytes::len).sum());
                 Step::Send(frames)
@@ -237,7 +244,17 @@ impl Connection {
             }
             self.session.handle_control(control, Instant::now().into_std());
         }
+        if let Some(why) = &closed {
+            self.count_slow(why);
+        }
         closed
+    }
+
+    /// Once, whether the outbox was full or the transport gave up.
+    fn count_slow(&mut self, why: &Disconnect) {
+        if *why == Disconnect::SLOW && !std::mem::replace(&mut self.counted_slow, true) {
+            Metrics::add(&self.core.metrics.slow_closed, 1);
+        }
     }
 
     fn act(&mut self) {
@@ -268,11 +285,11 @@ impl Connection {
     }
 
     fn admit(&mut self, channel: &ChannelName, admission: Admission, reply: Option<&Reply>) {
-        let frame = match reply.map(|reply| self.handle.encode(reply)) {
+        let message = match reply.map(|reply| self.handle.encode(reply)) {
             Some(None) => return,
             written => written.flatten(),
         };
-        let Err(Revoked) = self.core.admit(&self.handle, channel, admission, frame) else { return };
+        let Err(Revoked) = self.core.admit(&self.handle, channel, admission, message) else { return };
         self.session.revoked(channel);
         match reply {
             Some(Reply::Answer { id, .. }) => self.send(&Reply::error(*id, Error::PERMISSION_DENIED)),

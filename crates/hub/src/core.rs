@@ -13,15 +13,16 @@ use futures_util::StreamExt;
 use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use tidings_protocol::{
-    ClientInfo, Disconnect, PresenceStatsResult, Publication, StreamPosition, SubscribeRequest, Unsubscribe,
+    ClientInfo, Disconnect, Payload, PresenceStatsResult, Publication, StreamPosition, SubscribeRequest, Unsubscribe,
 };
 use tokio::time::{Instant, timeout};
 
-use crate::channel::{Channel, Effects, Revoked, tell_unsubscribed};
+use crate::account::Accounts;
+use crate::channel::{self, Channel, Effects, Revoked, tell_unsubscribed};
 use crate::channels::Channels;
 use crate::gaps::Gaps;
 use crate::handle::Handle;
-use crate::limits::GAP_RETRY;
+use crate::limits::{GAP_RETRY, IDEMPOTENCY_KEY_BYTES_MAX, JOIN_LEAVE_PAUSE};
 use crate::metrics::Metrics;
 use crate::publish::{NewPublication, PublishError};
 use crate::read::ReadError;
@@ -30,8 +31,8 @@ use crate::registry::Registry;
 use crate::session::{Admission, Control};
 use crate::sharded::lock;
 use crate::{
-    Act, Answer, Application, Broker, BrokerError, ChannelName, ChannelOptions, HistoryError, HistoryPage,
-    HistoryQuery, Identity, Limits, Node, Order, Policy, Source,
+    Account, Act, Answer, Application, Broker, BrokerError, ChannelName, ChannelOptions, HistoryError, HistoryPage,
+    HistoryQuery, Identity, Limits, Node, Order, Policy, PresenceError, Source, Terms,
 };
 
 /// Gaps that are read at once: one that hangs must not hold up the others, and a store has a few connections for reads.
@@ -54,7 +55,10 @@ pub(crate) struct Core {
     pub(crate) on_delivered: Option<OnDelivered>,
     pub(crate) channels: Channels,
     pub(crate) registry: Registry,
+    pub(crate) accounts: Accounts,
     pub(crate) gaps: Gaps,
+    /// Channels in which somebody came or went, and was not told of yet.
+    pub(crate) untold: Gaps,
     pub(crate) next_key: AtomicU64,
     pub(crate) shutting_down: AtomicBool,
 }
@@ -72,6 +76,7 @@ impl Core {
             return Err(Disconnect::CONNECTION_LIMIT);
         }
         self.registry.identify(handle, identity);
+        handle.charge_to(&self.accounts);
         Ok(())
     }
 
@@ -114,9 +119,14 @@ impl Core {
         &self,
         channel: &ChannelName,
         publication: NewPublication,
+        account: Option<&Arc<Account>>,
     ) -> Result<StreamPosition, PublishError> {
         let started = Instant::now();
-        let NewPublication { data, info, tags, ephemeral } = publication;
+        let NewPublication { data, info, tags, ephemeral, idempotency_key } = publication;
+        let idempotency_key = idempotency_key.as_deref();
+        if idempotency_key.is_some_and(|key| key.len() > IDEMPOTENCY_KEY_BYTES_MAX) {
+            return Err(PublishError::KeyTooLong);
+        }
         let publication = Publication { data: Some(data), info, tags, ..Publication::default() };
         let options = self.options(channel);
         let keep = match &options.history {
@@ -124,7 +134,8 @@ impl Core {
             Source::Memory(keep) if !ephemeral => Some(keep),
             _ => None,
         };
-        let position = self.answered(self.broker.publish(channel, publication, keep)).await?;
+        let terms = Terms { keep, account, idempotency_key };
+        let position = self.answered(self.broker.publish(channel, publication, terms)).await?;
         self.account_publications(1, started);
         Ok(position)
     }
@@ -155,17 +166,27 @@ impl Core {
     /// Counts what followed from a change of a channel, and has somebody see to a gap. May run under a stream's lock, so
     /// nobody outside is called from here.
     fn account(&self, channel: &ChannelName, effects: &Effects) {
-        let Effects { messages, slow, ended, gap, .. } = *effects;
+        let Effects { messages, ended, gap, untold, .. } = *effects;
         let metrics = &self.metrics;
         Metrics::add(&metrics.messages_out, messages);
-        if slow > 0 {
-            Metrics::add(&metrics.slow_closed, slow);
-        }
         if ended > 0 {
             Metrics::add(&metrics.subscriptions_closed, ended);
         }
         if gap {
             self.gaps.notice(channel.clone(), self.limits.reorder_wait);
+        }
+        if untold {
+            self.untold.notice(channel.clone(), JOIN_LEAVE_PAUSE);
+        }
+    }
+
+    /// Tells who came and went where it was too much at once, for ever.
+    pub(crate) async fn tell_rest(&self) {
+        loop {
+            let channel = self.untold.due().await;
+            if let Some(effects) = self.channels.with_existing(&channel, Channel::tell_rest) {
+                self.account(&channel, &effects);
+            }
         }
     }
 
@@ -220,6 +241,7 @@ impl Core {
         channel: &ChannelName,
         options: &ChannelOptions,
         request: &SubscribeRequest,
+        account: Option<&Arc<Account>>,
     ) -> Result<Option<Start>, ReadError> {
         if !options.recovery {
             return Ok(None);
@@ -228,7 +250,7 @@ impl Core {
         let query = HistoryQuery { since: Some(request.offset), limit, reverse: false };
         let page = match &options.history {
             Source::None => return Ok(None),
-            Source::Memory(_) => self.answered(self.broker.begin(channel, query)).await?,
+            Source::Memory(_) => self.answered(self.broker.begin(channel, query, account)).await?,
             Source::External(_) => self.read(channel, query).await?,
         };
         if !request.recover {
@@ -314,13 +336,23 @@ impl Core {
     // Presence: of this node's connections, at once; where there are more nodes, the others are asked here.
 
     #[expect(clippy::unused_async, reason = "the others are asked here")]
-    pub(crate) async fn presence(&self, channel: &ChannelName) -> BTreeMap<String, ClientInfo> {
-        self.channels.with_existing(channel, |channel| channel.presence()).unwrap_or_default()
+    pub(crate) async fn presence(
+        &self,
+        channel: &ChannelName,
+        max: usize,
+    ) -> Result<BTreeMap<String, ClientInfo>, PresenceError> {
+        let present = self.channels.with_existing(channel, |channel| channel.presence(max));
+        Ok(channel::list(present.transpose()?.unwrap_or_default()))
     }
 
     #[expect(clippy::unused_async, reason = "the others are asked here")]
     pub(crate) async fn presence_stats(&self, channel: &ChannelName) -> PresenceStatsResult {
         self.channels.with_existing(channel, |channel| channel.presence_stats()).unwrap_or_default()
+    }
+
+    /// What others see of a subscriber in a channel (`chan_info`).
+    pub(crate) fn info_in(&self, handle: &Handle, channel: &ChannelName) -> Option<Payload> {
+        self.channels.with_existing(channel, |channel| channel.info_of(handle)).flatten()
     }
 
     // Orders.

@@ -34,6 +34,12 @@ impl Format {
         write(self.encoding).ok().map(self.framing.wrap)
     }
 
+    /// Wraps messages that are already written as one.
+    pub(crate) fn join(self, messages: &[Bytes]) -> Bytes {
+        let joined = if let [message] = messages { message.clone() } else { self.encoding.join(messages) };
+        (self.framing.wrap)(joined)
+    }
+
     pub(crate) fn is(self, other: Self) -> bool {
         self.encoding == other.encoding && self.framing.name == other.framing.name
     }

@@ -9,10 +9,11 @@ use tidings_protocol::{Disconnect, Encoding, Reply};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::account::Accounts;
 use crate::format::{Format, Framing};
 use crate::outbox::{Outbox, Pushed};
 use crate::sharded::lock;
-use crate::{ChannelName, Identity, Limits, Peer, Remote};
+use crate::{Account, ChannelName, Identity, Limits, Peer, Remote};
 
 /// How a transport wants its connection.
 #[derive(Clone, Debug)]
@@ -80,22 +81,25 @@ pub(crate) struct Handle {
     /// The application was told that it is connected.
     pub(crate) connected: AtomicBool,
     peer: Mutex<Peer>,
+    account: Mutex<Arc<Account>>,
     channels: Mutex<Vec<ChannelName>>,
     revocations: AtomicU64,
     opened: Instant,
 }
 
 impl Handle {
-    pub(crate) fn new(key: u64, options: ConnectionOptions) -> Self {
+    pub(crate) fn new(key: u64, options: ConnectionOptions, accounts: &Accounts) -> Self {
         let ConnectionOptions { identity, remote, encoding, framing, .. } = options;
         let id = Uuid::new_v4();
+        let peer = Peer::new(id.to_string(), identity, remote);
         Self {
             key,
             id,
             format: Format { encoding, framing },
             outbox: Outbox::default(),
             connected: AtomicBool::new(false),
-            peer: Mutex::new(Peer::new(id.to_string(), identity, remote)),
+            account: Mutex::new(accounts.of(peer.identity(), peer.address())),
+            peer: Mutex::new(peer),
             channels: Mutex::default(),
             revocations: AtomicU64::new(0),
             opened: Instant::now(),
@@ -104,6 +108,17 @@ impl Handle {
 
     pub(crate) fn peer(&self) -> Peer {
         lock(&self.peer).clone()
+    }
+
+    /// On whose account it asks and keeps.
+    pub(crate) fn account(&self) -> Arc<Account> {
+        lock(&self.account).clone()
+    }
+
+    /// Looks up whose it is now.
+    pub(crate) fn charge_to(&self, accounts: &Accounts) {
+        let peer = self.peer();
+        *lock(&self.account) = accounts.of(peer.identity(), peer.address());
     }
 
     /// The peer for a question to the policy, which may look at the subscriptions.
@@ -125,18 +140,18 @@ impl Handle {
         lock(&self.peer).identity().is_some_and(|identity| identity.tag.is_some())
     }
 
-    /// Writes and wraps a reply for this connection alone; `None` when its encoding cannot carry it, which closes it
-    /// (3506).
+    /// Writes a reply for this connection alone, to be wrapped together with others; `None` when its encoding cannot carry
+    /// it, which closes it (3506).
     pub(crate) fn encode(&self, reply: &Reply) -> Option<Bytes> {
-        let frame = self.format.encode(|encoding| encoding.encode_reply(reply));
-        if frame.is_none() {
+        let message = self.format.encoding.encode_reply(reply).ok();
+        if message.is_none() {
             self.refuse_encoding();
         }
-        frame
+        message
     }
 
     pub(crate) fn reply(&self, reply: &Reply, limits: &Limits) -> Pushed {
-        self.encode(reply).map_or(Pushed::Closed, |frame| self.outbox.reply(frame, limits))
+        self.encode(reply).map_or(Pushed::Closed, |message| self.outbox.reply(message, limits))
     }
 
     pub(crate) fn refuse_encoding(&self) -> Pushed {

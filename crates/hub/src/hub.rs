@@ -9,6 +9,7 @@ use std::time::Duration;
 use tidings_protocol::{ClientInfo, Disconnect, PresenceStatsResult, Publication, StreamPosition};
 use tokio::time::Instant;
 
+use crate::account::Accounts;
 use crate::broker::memory::MemoryBroker;
 use crate::channel::Channel;
 use crate::channels::Channels;
@@ -21,7 +22,7 @@ use crate::registry::Registry;
 use crate::sharded::lock;
 use crate::{
     Application, Broker, ChannelName, ConnectionOptions, ConnectionOverview, HistoryPage, HistoryQuery, Limits,
-    NewPublication, Order, Policy, PublishError, ReadError, Target,
+    NewPublication, Order, Policy, PresenceError, PublishError, ReadError, Target,
 };
 
 /// Connections closed at a time during a shutdown: their clients come back together.
@@ -103,8 +104,9 @@ impl HubBuilder {
         let core = Arc::new(Core {
             policy: self.policy,
             application: self.application,
-            broker: self.broker.unwrap_or_else(|| Arc::new(MemoryBroker::new(limits.clone()))),
+            broker: self.broker.unwrap_or_else(|| Arc::new(MemoryBroker::new(&limits))),
             channels: Channels::new(limits.clone()),
+            accounts: Accounts::new(limits.clone()),
             limits,
             version: self.version.into(),
             node: self.node,
@@ -112,6 +114,7 @@ impl HubBuilder {
             on_delivered: self.on_delivered,
             registry: Registry::new(),
             gaps: Gaps::default(),
+            untold: Gaps::default(),
             next_key: AtomicU64::new(0),
             shutting_down: AtomicBool::new(false),
         });
@@ -142,8 +145,8 @@ impl Hub {
         Connection::open(self.core.clone(), options)
     }
 
-    /// Publishes in a channel and returns where its stream stands then; offset 0 when it has none, or when the
-    /// publication is ephemeral.
+    /// Publishes in a channel, on the server's own account, and returns where its stream stands then; offset 0 when it has
+    /// none, or when the publication is ephemeral.
     ///
     /// # Errors
     /// [`PublishError`] when nobody received anything.
@@ -152,7 +155,7 @@ impl Hub {
         channel: &ChannelName,
         publication: NewPublication,
     ) -> Result<StreamPosition, PublishError> {
-        self.core.publish(channel, publication).await
+        self.core.publish(channel, publication, None).await
     }
 
     /// Announces what the application has stored; its offset is the channel's next number. It may be called again for
@@ -177,8 +180,11 @@ impl Hub {
     }
 
     /// Who is in a channel, by connection.
-    pub async fn presence(&self, channel: &ChannelName) -> BTreeMap<String, ClientInfo> {
-        self.core.presence(channel).await
+    ///
+    /// # Errors
+    /// [`PresenceError`] when they are more than [`Limits::presence_clients_max`].
+    pub async fn presence(&self, channel: &ChannelName) -> Result<BTreeMap<String, ClientInfo>, PresenceError> {
+        self.core.presence(channel, self.core.limits.presence_clients_max).await
     }
 
     /// How many are in a channel.
@@ -263,7 +269,7 @@ impl Hub {
                 }
             }
         };
-        tokio::join!(healing, sweeping);
+        tokio::join!(healing, sweeping, self.core.tell_rest());
     }
 
     /// Delivers what is missing where a gap was noticed, and returns when there is none. [`maintain`](Self::maintain)
@@ -275,6 +281,7 @@ impl Hub {
     /// Drops expired publications, and streams that nobody can expect to go on.
     pub async fn sweep(&self) {
         self.core.broker.sweep().await;
+        self.core.accounts.sweep();
     }
 
     /// Compares every channel in which somebody counts with its stream, and notices what was never delivered.

@@ -16,6 +16,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
+mod account;
 mod application;
 mod broker;
 mod channel;
@@ -44,14 +45,15 @@ mod registry;
 pub mod session;
 mod sharded;
 
+pub use account::Account;
 pub use application::Application;
-pub use broker::{Answer, Broker, BrokerError, Node, at_once};
+pub use broker::{Answer, Broker, BrokerError, Node, Terms, at_once};
 pub use connection::{Connection, Step};
 pub use format::Framing;
 pub use handle::{ConnectionOptions, ConnectionOverview, Heartbeat};
 pub use history::{History, HistoryError, HistoryPage, HistoryQuery};
 pub use hub::{ChannelOverview, Hub, HubBuilder};
-pub use limits::Limits;
+pub use limits::{Allowance, Limits, Rate};
 pub use metrics::Snapshot;
 pub use name::{ChannelName, ChannelNameError};
 pub use options::{ChannelOptions, JoinLeave, Keep, Source};
@@ -59,4 +61,4 @@ pub use order::{Act, Order, Target};
 pub use peer::{Identity, Peer, Remote, network_of};
 pub use policy::{Accepted, Expiry, Grant, Policy, PublishGrant, Refusal};
 pub use publish::{NewPublication, PublishError};
-pub use read::ReadError;
+pub use read::{PresenceError, ReadError};

@@ -14,6 +14,10 @@ pub const EMPTY_STREAM_KEPT: Duration = Duration::from_secs(60);
 /// How long the numbering of a stream outlives its last publication, so that clients who missed nothing can resume.
 pub const STREAM_KEPT: Duration = Duration::from_secs(3600);
 
+/// Bytes up to which replies that are ready together leave as one message: a reconnect's answers, and no more than
+/// clients take as one message anyway.
+pub const JOINED_BYTES_MAX: usize = 64 << 10;
+
 /// How often expired publications and forgotten streams are swept.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -23,14 +27,91 @@ pub const GAP_RETRY: Duration = Duration::from_secs(1);
 /// Bytes that the history of one channel keeps in memory unless its options say otherwise.
 pub const HISTORY_BYTES: usize = 1 << 20;
 
-/// Clients that a presence reply lists unless the channel's options say otherwise: some megabytes.
-pub const PRESENCE_CLIENTS: usize = 10_000;
+/// Clients that a presence reply lists unless the channel's options say otherwise: as many as are told who comes and
+/// goes, because above that a list is out of date when it arrives. Each of ten thousand that return would ask for a
+/// megabyte.
+pub const PRESENCE_CLIENTS: usize = 1_000;
 
 /// Subscribers up to which a channel tells who comes and goes unless its options say otherwise.
 pub const JOIN_LEAVE_SUBSCRIBERS: usize = 1_000;
 
+/// How long what was above [`Limits::join_leave_messages`] waits, so that who comes and goes all the time is told of once.
+pub const JOIN_LEAVE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Connections of a channel of which others have yet to be told; what comes on top is not told.
+pub const JOIN_LEAVE_UNTOLD_MAX: usize = 4_096;
+
+/// Bytes that one entry of a presence reply counts as read.
+pub const PRESENCE_ENTRY_BYTES: usize = 128;
+
 /// Bytes that are kept of each header of a connection: enough for what limits and logs tell apart.
 pub const PEER_HEADER_BYTES_MAX: usize = 256;
+
+/// How many users the token users of one network count as, together, where what they hold in memory is compared with
+/// what others hold: an office behind one address, and whoever makes up names there.
+pub const ADDRESS_USERS: usize = 10;
+
+/// Users and networks whose allowances are known apart, some 200 bytes each. More than can ask for anything within the
+/// minutes that an allowance takes to fill; whoever comes on top shares one.
+pub const CALLERS_MAX: usize = 200_000;
+
+/// Part of the streams, and of the bytes of all histories, that is freed at once where they are used up: whoever holds
+/// most is looked for among all, which takes milliseconds.
+pub const RECLAIMED_PART: usize = 16;
+
+/// How long the key of a publication is remembered: a caller who had no answer asks again within minutes.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(300);
+
+/// Keys that are remembered of one channel, the newest; three a second for as long as they are kept.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 1_000;
+
+/// Bytes of such a key: a UUID has 36.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Channels of which keys are remembered, the last used.
+pub const IDEMPOTENCY_CHANNELS_MAX: usize = 10_000;
+
+/// Something that may be had steadily, and at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: u32,
+    /// At once, after a pause.
+    pub burst: u32,
+}
+
+/// What one caller may ask for, whichever and however many of its connections ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Connections that introduce themselves; more is error 111.
+    pub connects: Rate,
+    /// Commands; more is error 111.
+    pub commands: Rate,
+    /// Of those, `subscribe`, `presence` and `presence_stats`; more is error 111.
+    pub channels: Rate,
+    /// Bytes of what history, recovery and presence read, paid for afterwards; who has a debt gets error 111.
+    pub read_bytes: Rate,
+}
+
+impl Allowance {
+    /// No bound.
+    pub const UNLIMITED: Self = {
+        let unlimited = Rate { per_second: u32::MAX, burst: u32::MAX };
+        Self { connects: unlimited, commands: unlimited, channels: unlimited, read_bytes: unlimited }
+    };
+
+    /// At least so much that as many connections as come from one place can be there at once: each introduces itself,
+    /// subscribes to 32 channels, and asks for 64 things at once.
+    #[must_use]
+    pub fn at_least_for(mut self, connections: usize) -> Self {
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+        let raise = |rate: &mut Rate, each: u32| rate.burst = rate.burst.max(connections.saturating_mul(each));
+        raise(&mut self.connects, 2);
+        raise(&mut self.channels, 32);
+        raise(&mut self.commands, 64);
+        self
+    }
+}
 
 /// What one connection, one channel and the whole hub may take.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +125,16 @@ pub struct Limits {
     /// Channels with history in memory that exist at once, by subscribers or by what they remember; more is error 106.
     /// Bounds what clients can create by making up names, some kilobytes each. Others exist only while somebody is in
     /// them, which the connections bound: whoever makes up names shuts nobody out of those.
+    ///
+    /// Where they are used up, those go that nobody is subscribed to and that were made by whoever holds most, the
+    /// longest unused first.
     pub channels_max: usize,
+    /// Of [`channels_max`](Self::channels_max), those that no client makes: the server's own.
+    pub channels_reserved: usize,
+    /// Of [`channels_max`](Self::channels_max), those that one user may have made, by subscribing or publishing, and
+    /// [`ADDRESS_USERS`] times as many the token users of one address; more is error 106. Sixteen connections full of
+    /// them.
+    pub channels_per_user_max: usize,
 
     /// Bytes waiting for one connection before it counts as slow (close 3008): some seconds of a mobile link.
     pub outbox_bytes_max: usize,
@@ -65,8 +155,24 @@ pub struct Limits {
     /// Of those, how many may come at once: a client that reconnects subscribes to all its channels and may ask who is
     /// in each.
     pub subscribes_burst: u32,
+    /// What one user may ask for, whichever connection asks: as much as ten pages that come back at once.
+    pub user: Allowance,
+    /// What the token users of one address may ask for together, and the nameless there: an office comes back at once.
+    /// Persons are counted by themselves. Never below what as many connections need as the transport lets in from one
+    /// address; see [`Allowance::at_least_for`].
+    pub address: Allowance,
+    /// Bytes that every read costs at least: looking for nothing is work too.
+    pub read_cost_bytes_min: usize,
     /// Commands refused by a rate limit, without a real pause between them, before the connection is closed with 3013.
     pub commands_refused_max: u32,
+
+    /// Clients that the server's own question for presence lists; more is refused, and the stats still count them.
+    pub presence_clients_max: usize,
+
+    /// Messages about who comes and goes that one channel sends to all who hear of it: six hundred that return together
+    /// tell each other at once. Beyond it each connection's last coming or going is told once a second as long as there
+    /// are any.
+    pub join_leave_messages: Rate,
 
     /// Time between pings; proxies commonly cut connections that are silent for 60 s.
     pub ping_interval: Duration,
@@ -91,9 +197,13 @@ pub struct Limits {
     /// fit the outbox as a recovery must.
     pub history_reply_bytes_max: usize,
 
-    /// Bytes that all histories together keep in memory. Where they are used up, a publication replaces older ones of
-    /// its own channel, and where there are none it is numbered and delivered but not kept: nobody can resume over it.
+    /// Bytes that all histories together keep in memory, each on the account of its publisher. Where they are used up,
+    /// whoever holds most loses the oldest; what is larger than all that is numbered and delivered but not kept: nobody
+    /// can resume over it.
     pub history_bytes_max: usize,
+    /// Of [`history_bytes_max`](Self::history_bytes_max), those that clients never take from the server's own, nor the
+    /// server from them.
+    pub history_bytes_reserved: usize,
     /// How long a publication that came ahead of its turn is held back for those before it, before they are read: other
     /// nodes' publications overtake each other by a few milliseconds.
     pub reorder_wait: Duration,
@@ -109,6 +219,8 @@ impl Default for Limits {
             channels_per_connection_max: 128,
             connections_per_user_max: 300,
             channels_max: 100_000,
+            channels_reserved: 10_000,
+            channels_per_user_max: 2_048,
             outbox_bytes_max: 4 << 20,
             outbox_messages_max: 8_192,
             publications_held_max: 1_024,
@@ -117,7 +229,22 @@ impl Default for Limits {
             commands_burst: 1_000,
             subscribes_per_second: 5,
             subscribes_burst: 256,
+            user: Allowance {
+                connects: Rate { per_second: 10, burst: 300 },
+                commands: Rate { per_second: 500, burst: 10_000 },
+                channels: Rate { per_second: 20, burst: 2_560 },
+                read_bytes: Rate { per_second: 4 << 20, burst: 64 << 20 },
+            },
+            address: Allowance {
+                connects: Rate { per_second: 100, burst: 2_048 },
+                commands: Rate { per_second: 10_000, burst: 100_000 },
+                channels: Rate { per_second: 500, burst: 32_768 },
+                read_bytes: Rate { per_second: 64 << 20, burst: 1 << 30 },
+            },
+            read_cost_bytes_min: 4 << 10,
             commands_refused_max: 500,
+            presence_clients_max: 10_000,
+            join_leave_messages: Rate { per_second: 20_000, burst: 200_000 },
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(8),
             connect_timeout: Duration::from_secs(10),
@@ -128,6 +255,7 @@ impl Default for Limits {
             history_publications_max: 300,
             history_reply_bytes_max: 2 << 20,
             history_bytes_max: 256 << 20,
+            history_bytes_reserved: 32 << 20,
             reorder_wait: Duration::from_millis(20),
             reorder_publications_max: 64,
             position_check_interval: Duration::from_secs(40),

@@ -1,5 +1,6 @@
 //! What a session wants done: asks the policy, then the core, and tells what came of it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,13 +9,16 @@ use tidings_protocol::{
     ConnectRequest, Disconnect, Error, HistoryRequest, HistoryResult, Payload, PresenceResult, PublishResult, Response,
     RpcRequest, RpcResult, SubscribeRequest, SubscribeResult,
 };
+use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::handle::Handle;
+use crate::history::bytes_of;
+use crate::limits::PRESENCE_ENTRY_BYTES;
 use crate::session::{Admission, Connected, Operation, Outcome, Prepared};
 use crate::{
     Accepted, BrokerError, ChannelName, ChannelOptions, Grant, HistoryError, HistoryQuery, JoinLeave, NewPublication,
-    Peer, PublishError, PublishGrant, ReadError, Refusal, Source,
+    Peer, PresenceError, PublishError, PublishGrant, ReadError, Refusal, Source,
 };
 
 /// Runs one operation of one connection.
@@ -66,6 +70,12 @@ impl Task {
     }
 
     async fn connect(mut self, request: &ConnectRequest) -> Result<Outcome, Refusal> {
+        // By the address, before anybody looks at a token; then, when it is known, by the user. Loopback speaks for many.
+        let before = self.handle.account();
+        let is_nobody_yet = self.peer.identity().is_none() && self.peer.address().is_none_or(|from| from.is_loopback());
+        if !is_nobody_yet && !before.may_connect() {
+            return Err(Error::TOO_MANY_REQUESTS.into());
+        }
         let accepted = self.core.policy.connect(&self.peer, request).await?;
         let Accepted { identity, expiry, data, subscriptions } = accepted;
         if subscriptions.len() > self.core.limits.channels_per_connection_max {
@@ -73,9 +83,21 @@ impl Task {
         }
         self.core.identify(&self.handle, identity)?;
         self.peer = self.handle.asking();
+        let account = self.handle.account();
+        let resumes = request.subs.values().any(|resume| resume.recover);
+        let is_counted = account.is_caller(&before) && !is_nobody_yet;
+        let may_come = is_counted || account.may_connect_by_name();
+        if !may_come || (resumes && !account.may_read(Instant::now().into_std())) {
+            return Err(Error::TOO_MANY_REQUESTS.into());
+        }
         let revocations = self.handle.revocations();
         let mut connected = Connected { expiry, data, subscriptions: Vec::with_capacity(subscriptions.len()) };
+        let mut given = HashSet::with_capacity(subscriptions.len());
         for (channel, grant) in subscriptions {
+            // Named twice, it is entered once.
+            if !given.insert(channel.clone()) {
+                continue;
+            }
             let options = self.core.enter(&self.handle, &channel, true);
             let resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
             let prepared = self.prepare(&channel, &options, grant, &resume).await?;
@@ -101,8 +123,14 @@ impl Task {
         request: &SubscribeRequest,
     ) -> Result<Prepared, Refusal> {
         // It has entered, so what is published from here on is held back for it: nothing falls between.
-        let start = self.core.start(channel, options, request).await.map_err(|error| refuse(channel, error))?;
-        let Grant { info, data, expires_in } = grant;
+        let account = self.handle.account();
+        let start = self.core.start(channel, options, request, Some(&account)).await;
+        let start = start.map_err(|error| refuse(channel, error))?;
+        if request.recover {
+            let read = start.iter().flat_map(|start| &start.publications).map(bytes_of).sum();
+            account.pay_for_read(read);
+        }
+        let Grant { info, data, expires_in, hears_join_leave } = grant;
         let mut prepared = Prepared {
             result: SubscribeResult { data, ..SubscribeResult::default() },
             admission: Admission {
@@ -110,7 +138,7 @@ impl Task {
                 info,
                 hears_join_leave: match options.join_leave {
                     JoinLeave::Off => false,
-                    JoinLeave::OnRequest => request.join_leave,
+                    JoinLeave::OnRequest => request.join_leave || hears_join_leave,
                     JoinLeave::Always => true,
                 },
                 says_join_leave: options.join_leave != JoinLeave::Off,
@@ -131,32 +159,46 @@ impl Task {
     }
 
     async fn publish(&self, channel: &ChannelName, data: Payload) -> Result<(), Refusal> {
-        let info = Some(self.peer.info(None));
-        match self.core.publish(channel, NewPublication { info, ..NewPublication::new(data) }).await {
+        let info = Some(self.peer.info(self.core.info_in(&self.handle, channel)));
+        let publication = NewPublication { info, ..NewPublication::new(data) };
+        match self.core.publish(channel, publication, Some(&self.handle.account())).await {
             Ok(_) => Ok(()),
+            Err(PublishError::KeyTooLong) => Err(Error::BAD_REQUEST.into()),
             Err(PublishError::KeptElsewhere) => Err(Error::NOT_AVAILABLE.into()),
             Err(PublishError::Broker(error)) => Err(refuse_broker(channel, error)),
         }
     }
 
     async fn presence(&self, channel: &ChannelName) -> Result<Response, Refusal> {
+        let revocations = self.handle.revocations();
         let options = self.may_see_presence(channel).await?;
-        let number = self.core.presence_stats(channel).await.num_clients;
-        if usize::try_from(number).unwrap_or(usize::MAX) > options.presence_clients_max {
-            return Err(Error::LIMIT_EXCEEDED.into());
-        }
-        Ok(Response::Presence(PresenceResult { presence: self.core.presence(channel).await }))
+        let presence = self.core.presence(channel, options.presence_clients_max).await;
+        let presence = presence.map_err(|PresenceError::TooMany { .. }| Error::LIMIT_EXCEEDED)?;
+        self.handle.account().pay_for_read(presence.len() * PRESENCE_ENTRY_BYTES);
+        self.still_may_see_presence(channel, revocations).await?;
+        Ok(Response::Presence(PresenceResult { presence }))
     }
 
     async fn presence_stats(&self, channel: &ChannelName) -> Result<Response, Refusal> {
+        let revocations = self.handle.revocations();
         self.may_see_presence(channel).await?;
-        Ok(Response::PresenceStats(self.core.presence_stats(channel).await))
+        let stats = self.core.presence_stats(channel).await;
+        self.still_may_see_presence(channel, revocations).await?;
+        Ok(Response::PresenceStats(stats))
     }
 
     async fn may_see_presence(&self, channel: &ChannelName) -> Result<Arc<ChannelOptions>, Refusal> {
         self.core.policy.presence(&self.peer, channel).await?;
         let options = self.core.options(channel);
         if options.presence { Ok(options) } else { Err(Error::NOT_AVAILABLE.into()) }
+    }
+
+    /// What was prepared while a right was taken away must not leave (promise G5).
+    async fn still_may_see_presence(&self, channel: &ChannelName, revocations: u64) -> Result<(), Refusal> {
+        if self.handle.revocations() == revocations {
+            return Ok(());
+        }
+        self.core.policy.presence(&self.peer, channel).await
     }
 
     async fn history(&self, channel: &ChannelName, request: HistoryRequest) -> Result<Response, Refusal> {
@@ -170,6 +212,7 @@ impl Task {
         let epoch = request.since.unwrap_or_default().epoch;
         let mut page = self.core.history(channel, query, &epoch).await.map_err(|error| refuse(channel, error))?;
         page.cut(self.core.limits.history_reply_bytes_max);
+        self.handle.account().pay_for_read(page.publications.iter().map(bytes_of).sum());
         // What was read after a right was taken away must not leave (promise G5).
         if self.handle.revocations() != revocations {
             policy.history(&self.peer, channel).await?;

@@ -20,6 +20,7 @@ use tidings_protocol::Disconnect;
 use self::feed::Feed;
 use self::private::Private;
 use crate::Limits;
+use crate::format::Format;
 use crate::session::Control;
 use crate::sharded::lock;
 
@@ -38,10 +39,8 @@ struct Queues {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
     Queued,
-    /// The connection is closed already.
+    /// The connection is closed already, or by this very push, because its reader did not keep up.
     Closed,
-    /// The reader did not keep up and is closed by this very push.
-    Overflowed,
 }
 
 impl Outbox {
@@ -50,9 +49,9 @@ impl Outbox {
         self.put(limits, |queues| queues.feed.push(frame))
     }
 
-    /// Takes what concerns this connection alone; it follows what the feed holds now.
-    pub(crate) fn reply(&self, frame: Bytes, limits: &Limits) -> Pushed {
-        self.put(limits, |queues| queues.private.push(frame, queues.feed.len()))
+    /// Takes a message that concerns this connection alone, not wrapped yet; it follows what the feed holds now.
+    pub(crate) fn reply(&self, message: Bytes, limits: &Limits) -> Pushed {
+        self.put(limits, |queues| queues.private.push(message, queues.feed.len()))
     }
 
     /// Lets the session know what the server wants or did.
@@ -80,14 +79,16 @@ impl Outbox {
     }
 
     /// Everything that is queued, or the reason of the end once nothing is.
-    pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Result<Vec<Bytes>, Disconnect>> {
+    ///
+    /// Messages for this connection alone that stand side by side leave as one frame.
+    pub(crate) fn poll_take(&self, cx: &Context<'_>, format: Format) -> Poll<Result<Vec<Bytes>, Disconnect>> {
         let mut queues = self.lock();
         if !queues.private.controls.is_empty() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         if queues.messages() > 0 {
-            return Poll::Ready(Ok(queues.take()));
+            return Poll::Ready(Ok(queues.take(format)));
         }
         if let Some(disconnect) = &queues.closed {
             return Poll::Ready(Err(disconnect.clone()));
@@ -115,7 +116,7 @@ impl Outbox {
         let pushed = if queues.bytes() >= limits.outbox_bytes_max || queues.messages() >= limits.outbox_messages_max {
             queues.closed = Some(Disconnect::SLOW);
             (queues.feed, queues.private.replies) = (Feed::default(), private::Replies::default());
-            Pushed::Overflowed
+            Pushed::Closed
         } else {
             put(&mut queues);
             Pushed::Queued
@@ -138,9 +139,9 @@ impl Queues {
         self.feed.len() + self.private.replies.len()
     }
 
-    fn take(&mut self) -> Vec<Bytes> {
+    fn take(&mut self, format: Format) -> Vec<Bytes> {
         let feed = self.feed.take();
-        if self.private.replies.len() == 0 { feed } else { self.private.replies.take_into(feed) }
+        if self.private.replies.len() == 0 { feed } else { self.private.replies.take_into(feed, format) }
     }
 }
 
@@ -164,10 +165,15 @@ fn wake(mut queues: MutexGuard<'_, Queues>) {
 mod tests {
     use futures_util::FutureExt;
 
+    use tidings_protocol::Encoding;
+
     use super::*;
+    use crate::Framing;
+    use crate::limits::JOINED_BYTES_MAX;
 
     fn taken(outbox: &Outbox) -> Vec<Bytes> {
-        std::future::poll_fn(|cx| outbox.poll_take(cx)).now_or_never().unwrap().unwrap()
+        let format = Format { encoding: Encoding::Json, framing: Framing::NONE };
+        std::future::poll_fn(|cx| outbox.poll_take(cx, format)).now_or_never().unwrap().unwrap()
     }
 
     #[test]
@@ -182,11 +188,22 @@ mod tests {
             reply("4");
             reply("5");
             feed("6");
-            assert_eq!(taken(&outbox).concat(), b"123456", "round {round}");
+            assert_eq!(taken(&outbox), ["1", "2", "3", "4\n5", "6"], "round {round}");
         }
         feed("7");
         assert_eq!(taken(&outbox).concat(), b"7");
         reply("8");
         assert_eq!(taken(&outbox).concat(), b"8");
+    }
+
+    #[test]
+    fn replies_that_are_ready_together_leave_in_one_frame_unless_it_gets_too_large() {
+        let (outbox, limits) = (Outbox::default(), Limits::default());
+        let large = Bytes::from(vec![b'x'; JOINED_BYTES_MAX]);
+        for reply in [Bytes::from_static(b"1"), Bytes::from_static(b"2"), large, Bytes::from_static(b"3")] {
+            outbox.reply(reply, &limits);
+        }
+        let sizes: Vec<_> = taken(&outbox).iter().map(Bytes::len).collect();
+        assert_eq!(sizes, [3, JOINED_BYTES_MAX, 1]);
     }
 }

@@ -125,6 +125,9 @@ pub struct Grant {
     pub data: Option<Payload>,
     /// When the subscription ends unless it is refreshed.
     pub expires_in: Option<Duration>,
+    /// The client is told who comes and goes without having asked, where the channel tells those who ask: whom the server
+    /// subscribes cannot ask.
+    pub hears_join_leave: bool,
 }
 
 /// The publication is allowed.

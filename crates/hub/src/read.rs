@@ -18,3 +18,14 @@ pub enum ReadError {
     #[error(transparent)]
     Broker(#[from] BrokerError),
 }
+
+/// Who is in a channel is not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PresenceError {
+    /// The stats still count them.
+    #[error("more than {max} are in this channel")]
+    TooMany {
+        /// How many may be listed.
+        max: usize,
+    },
+}

@@ -115,13 +115,19 @@ mod tests {
 
     use super::*;
     use crate::ConnectionOptions;
+    use crate::account::Accounts;
 
     fn identity(user: &str, tag: &str) -> Identity {
         Identity { user: user.into(), tag: Some(tag.into()), ..Identity::default() }
     }
 
     fn handle(identity: Identity) -> Arc<Handle> {
-        Arc::new(Handle::new(1, ConnectionOptions { identity: Some(identity), ..ConnectionOptions::default() }))
+        let accounts = Accounts::new(Arc::default());
+        Arc::new(Handle::new(
+            1,
+            ConnectionOptions { identity: Some(identity), ..ConnectionOptions::default() },
+            &accounts,
+        ))
     }
 
     #[test]

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidings_protocol::{
-    Command, ConnectRequest, Disconnect, Encoding, Error, HistoryRequest, Payload, PublishRequest, Reply, Request,
-    Response, RpcRequest, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult, subscribe_flag,
+    Command, ConnectRequest, DecodeError, Disconnect, Encoding, Error, HistoryRequest, Payload, PublishRequest, Reply,
+    Request, Response, RpcRequest, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult, subscribe_flag,
 };
 
 pub use self::admission::{Admission, Control};
@@ -97,6 +97,23 @@ pub enum Action {
     },
     /// End the connection.
     Close(Disconnect),
+}
+
+/// What a session asks before it takes a command: whether the connections of the same caller have left enough.
+pub trait Meter {
+    /// Takes it from what is left, unless there is not enough.
+    fn allows(&self, cost: Cost, now: Instant) -> bool;
+}
+
+/// What a command takes of its caller's allowance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Every command.
+    Command,
+    /// Those that make the hub tell or ask all who are in a channel.
+    Channel,
+    /// Those that read what was published. What they cost is known, and paid, afterwards.
+    Read,
 }
 
 /// What needs the application or the hub.
@@ -192,6 +209,8 @@ struct Subscription {
 
 enum Work {
     Command(Command),
+    /// A command whose payload readers could not read.
+    Unreadable(u32),
     Subscribe(ChannelName),
     /// The client broke the protocol after the commands before this.
     Close(Disconnect),
@@ -237,8 +256,8 @@ impl Session {
         self.setup.emulation.as_deref()
     }
 
-    /// Takes one frame of the transport; returns how many commands were in it.
-    pub fn handle_frame(&mut self, frame: &[u8], now: Instant) -> usize {
+    /// Takes one frame of the transport; returns how many commands were in it. `meter` is that of the caller.
+    pub fn handle_frame(&mut self, frame: &[u8], meter: &dyn Meter, now: Instant) -> usize {
         if self.phase == Phase::Closed {
             return 0;
         }
@@ -247,7 +266,14 @@ impl Session {
             commands += 1;
             match command {
                 Ok(Command { id: 0, request: None }) => self.handle_pong(),
-                Ok(command) => self.take_in(command, now),
+                Ok(command) => {
+                    let costs = costs(&command);
+                    self.take_in(command.id, costs, Work::Command(command), meter, now);
+                }
+                // Nobody could read what it carries; the connection has done nothing wrong otherwise.
+                Err(DecodeError::Unreadable { id }) => {
+                    self.take_in(id, &[Cost::Command], Work::Unreadable(id), meter, now);
+                }
                 Err(_) => self.waiting.push_back(Work::Close(Disconnect::BAD_REQUEST)),
             }
         }
@@ -281,13 +307,7 @@ impl Session {
         match (what, outcome) {
             (_, Outcome::Refused(Refusal::Disconnect(disconnect))) => self.close(disconnect),
             (Pending::Connect, Outcome::Connected(connected)) => self.welcome(id, *connected, now),
-            (Pending::Connect, Outcome::Refused(Refusal::Error(error))) => {
-                self.phase = Phase::Refused;
-                self.connect_by = self.connect_by.min(now + self.setup.limits.connect_timeout);
-                // What came with the connect was meant for a connection that there is not.
-                self.waiting = VecDeque::new();
-                self.send(Reply::error(id, error));
-            }
+            (Pending::Connect, Outcome::Refused(Refusal::Error(error))) => self.refuse_connect(id, error, now),
             (Pending::Subscribe { channel, server_side, reject_unrecovered }, outcome) => match outcome {
                 Outcome::Subscribed(prepared) => {
                     let unrecovered = prepared.result.was_recovering && !prepared.result.recovered;
@@ -391,12 +411,11 @@ impl Session {
     // Commands.
 
     /// Lets a command wait for its turn, unless there are too many.
-    fn take_in(&mut self, command: Command, now: Instant) {
-        let costs_a_channel =
-            matches!(command.request, Some(Request::Subscribe(_) | Request::Presence(_) | Request::PresenceStats(_)));
-        match self.rate.check(costs_a_channel, &self.setup.limits, now) {
-            Verdict::Fine => self.waiting.push_back(Work::Command(command)),
-            Verdict::TooMany if command.id > 0 => self.send(Reply::error(command.id, Error::TOO_MANY_REQUESTS)),
+    fn take_in(&mut self, id: u32, costs: &[Cost], work: Work, meter: &dyn Meter, now: Instant) {
+        let shared = || costs.iter().all(|cost| meter.allows(*cost, now));
+        match self.rate.check(costs.contains(&Cost::Channel), shared, &self.setup.limits, now) {
+            Verdict::Fine => self.waiting.push_back(work),
+            Verdict::TooMany if id > 0 => self.send(Reply::error(id, Error::TOO_MANY_REQUESTS)),
             Verdict::TooMany => {}
             Verdict::Abuse => self.close(Disconnect::TOO_MANY_REQUESTS),
         }
@@ -411,6 +430,7 @@ impl Session {
                         self.close(disconnect);
                     }
                 }
+                Some(Work::Unreadable(id)) => self.refuse_unreadable(id, now),
                 Some(Work::Subscribe(channel)) => self.start_server_side(channel, now),
                 Some(Work::Close(disconnect)) => self.close(disconnect),
                 None => break,
@@ -418,6 +438,15 @@ impl Session {
         }
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
+        }
+    }
+
+    fn refuse_unreadable(&mut self, id: u32, now: Instant) {
+        match self.phase {
+            Phase::Fresh => self.refuse_connect(id, Error::BAD_REQUEST, now),
+            Phase::Open if id == 0 => {}
+            Phase::Open => self.send(Reply::error(id, Error::BAD_REQUEST)),
+            _ => self.close(Disconnect::BAD_REQUEST),
         }
     }
 
@@ -507,7 +536,7 @@ impl Session {
         if request.kind != 0 {
             return Err(Error::PERMISSION_DENIED.into());
         }
-        if request.tf.is_some() {
+        if request.tf.as_ref().is_some_and(|filter| filter.as_bytes() != b"null") {
             return Err(Error::BAD_REQUEST.into());
         }
         if self.subscriptions.contains_key(&channel) {
@@ -572,6 +601,18 @@ impl Session {
         if !self.pulse.pong() {
             self.close(Disconnect::BAD_REQUEST);
         }
+    }
+}
+
+fn costs(command: &Command) -> &'static [Cost] {
+    match &command.request {
+        Some(Request::Subscribe(request)) if request.recover => &[Cost::Command, Cost::Channel, Cost::Read],
+        Some(Request::Subscribe(_)) => &[Cost::Command, Cost::Channel],
+        Some(Request::Presence(_) | Request::PresenceStats(_)) => &[Cost::Command, Cost::Channel, Cost::Read],
+        Some(Request::History(_)) => &[Cost::Command, Cost::Read],
+        // Who may come in is asked when it is known who it is.
+        Some(Request::Connect(_)) => &[],
+        _ => &[Cost::Command],
     }
 }
 

@@ -13,6 +13,13 @@ pub enum DecodeError {
     /// An object of it is malformed, or a field has the wrong type.
     #[error("malformed message: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// A payload of a well-formed command is [more than every reader can read](crate::is_unreadable): the command is
+    /// answered with [`Error::BAD_REQUEST`](crate::Error::BAD_REQUEST), and the commands behind it are read.
+    #[error("the payload of command {id} is nested too deep, or has too long a number")]
+    Unreadable {
+        /// The number of the command; 0 when it is not answered.
+        id: u32,
+    },
 }
 
 /// The message carries binary data, which JSON text cannot: close with

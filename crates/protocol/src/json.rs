@@ -12,7 +12,7 @@ use serde_json::{Deserializer, StreamDeserializer};
 use crate::codec::{DecodeError, EncodeError};
 use crate::codes::{Disconnect, Error, Unsubscribe};
 use crate::reply::{Connect, Join, Leave, Message, Publication, Push, PushEvent, Refresh, Reply, Response, Subscribe};
-use crate::{Command, Request};
+use crate::{Command, Request, is_unreadable};
 
 /// The commands of one frame, in order; reading stops at the first malformed one.
 #[must_use]
@@ -103,7 +103,29 @@ impl Iterator for Commands<'_> {
     type Item = Result<Command, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.0.next()?.map(Command::from))
+        let rest = self.0.rest();
+        match self.0.next()? {
+            Ok(command) => Some(Ok(command.into())),
+            Err(error) => Some(Err(self.skip_unreadable(rest).unwrap_or(error))),
+        }
+    }
+}
+
+impl Commands<'_> {
+    /// Goes on behind a command that is well-formed but for a payload that readers could not read.
+    fn skip_unreadable(&mut self, rest: &[u8]) -> Option<DecodeError> {
+        #[derive(Deserialize)]
+        struct Numbered {
+            id: Option<u32>,
+        }
+        let mut commands = Deserializer::from_slice(rest).into_iter::<Numbered>();
+        let id = commands.next()?.ok()?.id.unwrap_or_default();
+        let (command, behind) = rest.split_at(commands.byte_offset());
+        if !is_unreadable(command) {
+            return None;
+        }
+        self.0 = objects(&self.0.frame[self.0.frame.len() - behind.len()..]);
+        Some(DecodeError::Unreadable { id })
     }
 }
 
@@ -118,6 +140,13 @@ fn objects<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Objects<'a, T> {
     Objects { frame, failed: false, stream: Deserializer::from_slice(frame).into_iter() }
 }
 
+impl<'a, T: Deserialize<'a>> Objects<'a, T> {
+    /// What was not read yet.
+    fn rest(&self) -> &'a [u8] {
+        &self.frame[self.stream.byte_offset()..]
+    }
+}
+
 impl<'a, T: Deserialize<'a>> Iterator for Objects<'a, T> {
     type Item = Result<T, DecodeError>;
 
@@ -126,7 +155,7 @@ impl<'a, T: Deserialize<'a>> Iterator for Objects<'a, T> {
             return None;
         }
         // Serde would also read a struct from an array, field by field.
-        let first = self.frame[self.stream.byte_offset()..].trim_ascii_start().first();
+        let first = self.rest().trim_ascii_start().first();
         let object = if first.is_some_and(|&byte| byte != b'{') {
             Err(DecodeError::NotAnObject)
         } else {

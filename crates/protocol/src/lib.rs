@@ -27,7 +27,7 @@ pub use command::{
     Request, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest, UnsubscribeRequest, subscribe_flag,
 };
 pub use encoding::Encoding;
-pub use payload::{InvalidJson, PAYLOAD_DEPTH_MAX, Payload};
+pub use payload::{InvalidJson, PAYLOAD_DEPTH_MAX, PAYLOAD_NUMBER_CHARS_MAX, Payload, is_unreadable};
 pub use reply::{
     ClientInfo, Connect, ConnectResult, HistoryResult, Join, Leave, Message, PresenceResult, PresenceStatsResult,
     Publication, PublishResult, Push, PushEvent, Refresh, RefreshResult, Reply, Response, RpcResult, StreamPosition,

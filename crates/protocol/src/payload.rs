@@ -12,9 +12,16 @@ use serde_json::value::RawValue;
 /// subscriber off again and again, because recovery would bring it back.
 pub const PAYLOAD_DEPTH_MAX: usize = 128;
 
+/// Characters of one number in a payload.
+///
+/// Readers give up here too: Python's `int()` at 4,300 digits, which an operator may lower to 640, and that ends its
+/// client for good as depth does. The largest double written out has 309 digits.
+pub const PAYLOAD_NUMBER_CHARS_MAX: usize = 512;
+
 /// One valid JSON value, or bytes of the application's own form, and it says which. Cheap to clone.
 ///
-/// JSON is kept as its text, at most [`PAYLOAD_DEPTH_MAX`] deep. Line breaks between tokens are removed on the way in,
+/// JSON is kept as its text, at most [`PAYLOAD_DEPTH_MAX`] deep and with numbers of at most
+/// [`PAYLOAD_NUMBER_CHARS_MAX`] characters. Line breaks between tokens are removed on the way in,
 /// because messages in a frame are separated by them. Bytes reach only those whose encoding can carry them.
 #[derive(Clone)]
 pub struct Payload(Form);
@@ -25,7 +32,7 @@ enum Form {
     Bytes(Arc<[u8]>),
 }
 
-/// These bytes are not exactly one JSON value in UTF-8, or one that is nested too deep.
+/// These bytes are not exactly one JSON value in UTF-8, or one that its readers could not read.
 #[derive(Debug, thiserror::Error)]
 #[error("not one valid JSON value: {0}")]
 pub struct InvalidJson(#[from] serde_json::Error);
@@ -80,8 +87,10 @@ impl Payload {
     }
 
     fn from_raw(raw: Box<RawValue>) -> Result<Self, serde_json::Error> {
-        if is_too_deep(raw.get().as_bytes()) {
-            return Err(serde::de::Error::custom(format_args!("nested deeper than {PAYLOAD_DEPTH_MAX}")));
+        if is_unreadable(raw.get().as_bytes()) {
+            return Err(serde::de::Error::custom(format_args!(
+                "nested deeper than {PAYLOAD_DEPTH_MAX}, or with a number longer than {PAYLOAD_NUMBER_CHARS_MAX}"
+            )));
         }
         // A valid JSON string holds no raw control character, so a line break can only stand between tokens.
         let line_break = |c: char| c == '\n' || c == '\r';
@@ -93,14 +102,36 @@ impl Payload {
     }
 }
 
-/// Counts brackets outside of strings; most payloads have so few of them that the first look is enough.
-fn is_too_deep(json: &[u8]) -> bool {
-    let opens = |byte: &u8| matches!(byte, b'[' | b'{');
-    if json.iter().filter(|byte| opens(byte)).count() <= PAYLOAD_DEPTH_MAX {
-        return false;
-    }
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+/// Whether JSON text is more than every reader can read: deeper than [`PAYLOAD_DEPTH_MAX`], or with a number longer than
+/// [`PAYLOAD_NUMBER_CHARS_MAX`]. Of a whole request it says why a payload in it was refused.
+#[must_use]
+pub fn is_unreadable(json: &[u8]) -> bool {
+    // Most payloads have so few brackets, and no such run of digits, that the first look is enough.
+    (has_many_brackets(json) || has_long_run(json)) && is_deep_or_long(json)
+}
+
+fn has_many_brackets(json: &[u8]) -> bool {
+    json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > PAYLOAD_DEPTH_MAX
+}
+
+/// Looks at every so manieth byte only: a longer number cannot pass between two of them.
+fn has_long_run(json: &[u8]) -> bool {
+    let stride = PAYLOAD_NUMBER_CHARS_MAX + 1;
+    let run = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| is_of_number(**byte)).take(stride).count();
+    (0..json.len())
+        .step_by(stride)
+        .any(|at| run(&mut json[..at].iter().rev()) + run(&mut json[at..].iter()) > PAYLOAD_NUMBER_CHARS_MAX)
+}
+
+fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
+}
+
+/// Counts brackets and characters of numbers outside of strings.
+fn is_deep_or_long(json: &[u8]) -> bool {
+    let (mut depth, mut number, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
     for byte in json {
+        number = if !in_string && is_of_number(*byte) { number + 1 } else { 0 };
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
@@ -110,7 +141,7 @@ fn is_too_deep(json: &[u8]) -> bool {
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > PAYLOAD_DEPTH_MAX {
+        if depth > PAYLOAD_DEPTH_MAX || number > PAYLOAD_NUMBER_CHARS_MAX {
             return true;
         }
     }

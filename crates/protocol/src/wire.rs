@@ -1,9 +1,12 @@
-//! How every message is written in JSON: zero values are left out, `null` means absent, unknown fields are ignored.
+//! How every message is written in JSON: zero values are left out, `null` means absent (of a payload it is a value), unknown fields are ignored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+
+use crate::Payload;
 
 /// A value that proto3 leaves out because it is what the reader assumes anyway.
 pub(crate) trait Zero {
@@ -66,7 +69,42 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Declares messages whose every field is left out when zero and may be missing or `null`.
+/// How a field reads `null`: it means absent, but for a payload, of which it is one value among others.
+pub(crate) trait Field: Sized {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+}
+
+impl Field for Option<Payload> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Payload::deserialize(deserializer).map(Some)
+    }
+}
+
+macro_rules! null_is_absent_in {
+    ($($type:ty),* $(,)?) => {$(
+        impl Field for $type {
+            fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                null_is_absent(deserializer)
+            }
+        }
+    )*};
+}
+null_is_absent_in!(bool, u16, u32, u64, i32, i64, String, Cow<'static, str>, crate::ClientInfo);
+null_is_absent_in!(Option<crate::ClientInfo>, Option<crate::StreamPosition>);
+
+impl<T: DeserializeOwned> Field for Vec<T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        null_is_absent(deserializer)
+    }
+}
+
+impl<T: DeserializeOwned> Field for BTreeMap<String, T> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        null_is_absent(deserializer)
+    }
+}
+
+/// Declares messages whose every field is left out when zero and may be missing or, but for payloads, `null`.
 macro_rules! messages {
     ($(
         $(#[$meta:meta])*
@@ -80,7 +118,7 @@ macro_rules! messages {
                 $(#[$field_meta])*
                 #[serde(
                     skip_serializing_if = "crate::wire::Zero::is_zero",
-                    deserialize_with = "crate::wire::null_is_absent"
+                    deserialize_with = "crate::wire::Field::read"
                 )]
                 pub $field: $type,
             )*

@@ -20,10 +20,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use tidings_chat::Chat;
-use tidings_hub::{BrokerError, ChannelName, HistoryQuery, NewPublication, PublishError, ReadError};
+use tidings_hub::{BrokerError, ChannelName, HistoryQuery, NewPublication, PresenceError, PublishError, ReadError};
 use tidings_protocol::{
     Error, HistoryRequest, HistoryResult, Payload, PresenceRequest, PresenceResult, PresenceStatsRequest,
-    PresenceStatsResult, StreamPosition,
+    PresenceStatsResult, StreamPosition, is_unreadable,
 };
 
 pub(crate) fn routes(app: &App) -> Router<App> {
@@ -89,6 +89,9 @@ async fn answer<Q: DeserializeOwned, A: Serialize>(
     }
     match serde_json::from_slice(body) {
         Ok(request) => Json(method(request).await.map_or_else(Answer::Error, Answer::Result)).into_response(),
+        Err(_) if is_unreadable(body) => {
+            Json(Answer::<A>::Error(bad_request("nested too deep, or with too long a number"))).into_response()
+        }
         Err(error) => {
             (StatusCode::BAD_REQUEST, format!("The body is not what this method takes: {error}.\n")).into_response()
         }
@@ -118,6 +121,9 @@ struct PublishRequest {
     tags: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "null_is_absent")]
     skip_history: bool,
+    /// A repeat with the same key, within five minutes, is answered as the first was and publishes nothing.
+    #[serde(default)]
+    idempotency_key: Option<String>,
 }
 
 /// Where the channel's stream stands; both left out for what is not kept.
@@ -137,12 +143,13 @@ fn is_zero(offset: &u64) -> bool {
 async fn publish(app: &App, request: PublishRequest) -> Result<PublishResult, Error> {
     let channel = application_channel(&request.channel)?;
     let data = request.data.ok_or_else(|| bad_request("data is missing: it is the JSON value to publish"))?;
-    let publication =
-        NewPublication { tags: request.tags, ephemeral: request.skip_history, ..NewPublication::new(data) };
+    let PublishRequest { tags, skip_history: ephemeral, idempotency_key, .. } = request;
+    let publication = NewPublication { tags, ephemeral, idempotency_key, ..NewPublication::new(data) };
     let StreamPosition { offset, epoch } = app.hub.publish(&channel, publication).await.map_err(|error| {
         tracing::warn!(%error, %channel, "a publication was refused");
         match error {
             PublishError::KeptElsewhere => Error::NOT_AVAILABLE,
+            PublishError::KeyTooLong => bad_request(&PublishError::KeyTooLong.to_string()),
             PublishError::Broker(BrokerError::TooManyStreams { .. }) => Error::LIMIT_EXCEEDED,
             PublishError::Broker(BrokerError::Unavailable(_)) => Error::INTERNAL,
         }
@@ -160,6 +167,9 @@ struct BroadcastRequest {
     tags: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "null_is_absent")]
     skip_history: bool,
+    /// A repeat with the same key, within five minutes, is answered as the first was and publishes nothing.
+    #[serde(default)]
+    idempotency_key: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -175,11 +185,14 @@ enum BroadcastResponse {
 }
 
 async fn broadcast(app: &App, request: BroadcastRequest) -> Result<BroadcastResult, Error> {
-    let BroadcastRequest { channels, data, tags, skip_history } = request;
+    let BroadcastRequest { channels, data, tags, skip_history, idempotency_key } = request;
     if channels.is_empty() {
         return Err(bad_request("channels is missing: it lists the channels to publish in"));
     }
-    let one = |channel| PublishRequest { channel, data: data.clone(), tags: tags.clone(), skip_history };
+    let one = |channel| {
+        let (data, tags, idempotency_key) = (data.clone(), tags.clone(), idempotency_key.clone());
+        PublishRequest { channel, data, tags, skip_history, idempotency_key }
+    };
     let mut responses = Vec::with_capacity(channels.len());
     for channel in channels {
         let published = publish(app, one(channel)).await;
@@ -207,7 +220,8 @@ async fn history(app: &App, request: HistoryRequest) -> Result<HistoryResult, Er
 }
 
 async fn presence(app: &App, request: &PresenceRequest) -> Result<PresenceResult, Error> {
-    Ok(PresenceResult { presence: app.hub.presence(&application_channel(&request.channel)?).await })
+    let presence = app.hub.presence(&application_channel(&request.channel)?).await;
+    Ok(PresenceResult { presence: presence.map_err(|PresenceError::TooMany { .. }| Error::LIMIT_EXCEEDED)? })
 }
 
 async fn presence_stats(app: &App, request: &PresenceStatsRequest) -> Result<PresenceStatsResult, Error> {
@@ -283,9 +297,10 @@ struct ProcessInfo {
     /// Seconds on a processor since the start.
     cpu: f64,
     /// Bytes of resident memory.
-    rss: f64,
+    rss: u64,
 }
 
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of pages")]
 fn info(app: &App) -> InfoResult {
     let figures = app.hub.metrics();
     let node = NodeInfo {
@@ -297,7 +312,8 @@ fn info(app: &App) -> InfoResult {
         num_channels: figures.channels,
         num_subs: figures.subscriptions,
         uptime: crate::process::started().elapsed().as_secs(),
-        process: Figures::read().map(|process| ProcessInfo { cpu: process.cpu_seconds, rss: process.resident_bytes }),
+        process: Figures::read()
+            .map(|process| ProcessInfo { cpu: process.cpu_seconds, rss: process.resident_bytes as u64 }),
     };
     InfoResult { nodes: vec![node] }
 }

@@ -65,11 +65,7 @@ pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
     let metrics = Arc::new(Metrics::new());
     let tokens = TokenPolicy::new(tokens, config.settings.anonymous_tokens);
     let policy = Arc::new(LivePolicy::new(chat.clone(), tokens, metrics.clone()));
-    let limits = tidings_hub::Limits {
-        ping_interval: config.ping_interval,
-        pong_timeout: config.pong_timeout,
-        ..tidings_hub::Limits::default()
-    };
+    let limits = hub_limits(&config);
     let send_latency = metrics.send_latency.clone();
     // A name of this run of the server, new at each start.
     let node = uuid::Uuid::new_v4().to_string();
@@ -109,6 +105,20 @@ pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
         handle: OnceLock::new(),
         config,
     }))
+}
+
+fn hub_limits(config: &Config) -> tidings_hub::Limits {
+    let mut limits = tidings_hub::Limits {
+        ping_interval: config.ping_interval,
+        pong_timeout: config.pong_timeout,
+        ..tidings_hub::Limits::default()
+    };
+    // Whoever is let in from one address can be there at once.
+    limits.address = limits.address.at_least_for(tidings_serve::Limits::default().connections_per_address_max);
+    if !config.settings.rate_limits {
+        (limits.user, limits.address) = (tidings_hub::Allowance::UNLIMITED, tidings_hub::Allowance::UNLIMITED);
+    }
+    limits
 }
 
 pub(crate) fn clock() -> Clock {

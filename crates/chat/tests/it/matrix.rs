@@ -5,42 +5,57 @@ use tidings_chat::{ClientId, InviteError, ManageError, PageFrom, PageQuery, Read
 
 use crate::world::{Browser, Somebody, World, channel};
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Operation {
-    SeeTheCard,
-    Subscribe,
-    Presence,
-    PresenceStats,
-    History,
-    Publish,
-    RpcPost,
-    RpcTyping,
-    Post,
-    Typing,
-    Events,
-    Messages,
-    Message,
-    Members,
-    Invite,
-    InviteAfterRevoking,
-    RenewInvite,
-    RevokeInvite,
-    RemoveMember,
-    RemoveAdmin,
-    Leave,
-    Join,
+/// An enum with the list of all its values, so that none is left out of the matrix.
+macro_rules! all {
+    ($(#[$meta:meta])* enum $name:ident as $list:ident { $($(#[$value_meta:meta])* $value:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        enum $name {
+            $($(#[$value_meta])* $value,)*
+        }
+
+        const $list: &[$name] = &[$($name::$value,)*];
+    };
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Role {
-    Outsider,
-    Removed,
-    Member,
-    Creator,
-    /// The creator, removed by the administrator.
-    CreatorOutside,
-    AdminOutside,
-    AdminInside,
+all! {
+    enum Operation as OPERATIONS {
+        SeeTheCard,
+        Subscribe,
+        Presence,
+        PresenceStats,
+        History,
+        Publish,
+        RpcPost,
+        RpcTyping,
+        Post,
+        Typing,
+        Events,
+        Messages,
+        Message,
+        Members,
+        Invite,
+        InviteAfterRevoking,
+        RenewInvite,
+        RevokeInvite,
+        RemoveMember,
+        RemoveAdmin,
+        Leave,
+        Join,
+    }
+}
+
+all! {
+    enum Role as ROLES {
+        Outsider,
+        Removed,
+        Member,
+        Creator,
+        /// The creator, removed by the administrator.
+        CreatorOutside,
+        AdminOutside,
+        AdminInside,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,40 +66,25 @@ enum Answer {
     NotAllowed,
 }
 
-const OPERATIONS: [Operation; 22] = [
-    Operation::SeeTheCard,
-    Operation::Subscribe,
-    Operation::Presence,
-    Operation::PresenceStats,
-    Operation::History,
-    Operation::Publish,
-    Operation::RpcPost,
-    Operation::RpcTyping,
-    Operation::Post,
-    Operation::Typing,
-    Operation::Events,
-    Operation::Messages,
-    Operation::Message,
-    Operation::Members,
-    Operation::Invite,
-    Operation::InviteAfterRevoking,
-    Operation::RenewInvite,
-    Operation::RevokeInvite,
-    Operation::RemoveMember,
-    Operation::RemoveAdmin,
-    Operation::Leave,
-    Operation::Join,
-];
+/// The rows of what a live connection can ask the hub for, so that a new operation does not compile without one.
+const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operation| {
+    use tidings_hub::session::Operation as Asked;
+    match operation {
+        Asked::Subscribe { .. } => &[Operation::Subscribe],
+        Asked::Publish(..) => &[Operation::Publish],
+        Asked::Presence(_) => &[Operation::Presence],
+        Asked::PresenceStats(_) => &[Operation::PresenceStats],
+        Asked::History(..) => &[Operation::History],
+        Asked::Rpc(_) => &[Operation::RpcPost, Operation::RpcTyping],
+        // They concern no room.
+        Asked::Connect(_) | Asked::Send(_) | Asked::Refresh(_) | Asked::SubRefresh(..) => &[],
+    }
+};
 
-const ROLES: [Role; 7] = [
-    Role::Outsider,
-    Role::Removed,
-    Role::Member,
-    Role::Creator,
-    Role::CreatorOutside,
-    Role::AdminOutside,
-    Role::AdminInside,
-];
+#[test]
+fn s34_every_method_of_rpc_has_its_row() {
+    assert_eq!(tidings_chat::RPC_METHODS, ["post", "typing"], "give a new one its row: RpcPost, RpcTyping, ...");
+}
 
 fn expected(operation: Operation, role: Role) -> Answer {
     let inside = matches!(role, Role::Member | Role::Creator | Role::AdminInside);
@@ -140,7 +140,7 @@ async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
     let outsider = world.invited("Outsider", &invite).await;
     let removed = world.invited("Removed", &invite).await;
     let victim = world.invited("Victim", &invite).await;
-    for role in ROLES {
+    for role in ROLES.iter().copied() {
         // One for each role: one person makes so many rooms and no more.
         let creator = world.invited(&format!("Creator{role:?}"), &invite).await;
         let who = match role {
@@ -150,7 +150,7 @@ async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
             Role::Creator | Role::CreatorOutside => &creator,
             Role::AdminOutside | Role::AdminInside => &admin,
         };
-        for operation in OPERATIONS {
+        for operation in OPERATIONS.iter().copied() {
             let room = world.room(&creator, &format!("{role:?} {operation:?}")).await;
             for inside in [&member, &removed, &victim] {
                 world.chat.join_room(inside.id, room).await.unwrap();

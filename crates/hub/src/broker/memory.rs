@@ -1,35 +1,42 @@
 //! The broker of one process: streams in memory, and one node, which is told under the stream's lock.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Instant as StdInstant;
 
 use tidings_protocol::{Publication, StreamPosition};
 use tokio::time::Instant;
 
-use super::stream::{Epochs, Stream};
-use super::{Answer, Broker, BrokerError, Node, at_once};
+use super::ledger::Ledger;
+use super::reclaim;
+use super::repeats::Repeats;
+use super::stream::{Epochs, Stream, cost_of};
+use super::{Answer, Broker, BrokerError, Node, Terms, at_once};
+use crate::limits::RECLAIMED_PART;
 use crate::sharded::{Sharded, lock};
-use crate::{ChannelName, HistoryPage, HistoryQuery, Keep, Limits};
+use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep, Limits};
 
 /// See the [module](self).
 pub(crate) struct MemoryBroker {
     node: OnceLock<Weak<dyn Node>>,
-    limits: Arc<Limits>,
     streams: Sharded<ChannelName, Arc<Mutex<Stream>>>,
-    number: AtomicUsize,
-    bytes: Arc<AtomicUsize>,
+    number: Ledger,
+    bytes: Arc<Ledger>,
+    repeats: Repeats,
     epochs: Epochs,
+    /// One looks for room at a time; others who need it find what it has freed.
+    reclaiming: Mutex<()>,
 }
 
 impl MemoryBroker {
-    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             node: OnceLock::new(),
-            limits,
             streams: Sharded::new(),
-            number: AtomicUsize::new(0),
-            bytes: Arc::default(),
+            number: Ledger::of_streams(limits),
+            bytes: Arc::new(Ledger::of_bytes(limits)),
+            repeats: Repeats::new(),
             epochs: Epochs::default(),
+            reclaiming: Mutex::default(),
         }
     }
 
@@ -37,15 +44,30 @@ impl MemoryBroker {
         self.node.get()?.upgrade()
     }
 
+    fn publish_now(
+        &self,
+        channel: &ChannelName,
+        publication: Publication,
+        keep: Option<&Keep>,
+        account: Option<&Arc<Account>>,
+    ) -> Result<StreamPosition, BrokerError> {
+        match keep {
+            Some(keep) => self.append(channel, publication, keep, account),
+            None => Ok(self.pass(channel, publication)),
+        }
+    }
+
     fn append(
         &self,
         channel: &ChannelName,
         publication: Publication,
         keep: &Keep,
+        account: Option<&Arc<Account>>,
     ) -> Result<StreamPosition, BrokerError> {
         let now = Instant::now().into_std();
-        self.with_stream(channel, |stream| {
-            let kept = stream.append(publication, keep, self.limits.history_bytes_max, now);
+        self.make_room_for_bytes(cost_of(&publication), account);
+        self.with_stream(channel, account, |stream| {
+            let kept = stream.append(publication, keep, account, now);
             // Told under the stream's lock, so that a node hears the numbers in their order: here nothing ever has to
             // be held back or read again.
             if let Some(node) = self.node() {
@@ -75,9 +97,14 @@ impl MemoryBroker {
     }
 
     /// Runs `f` on a stream, which exists from then on.
-    fn with_stream<T>(&self, channel: &ChannelName, f: impl FnOnce(&mut Stream) -> T) -> Result<T, BrokerError> {
+    fn with_stream<T>(
+        &self,
+        channel: &ChannelName,
+        account: Option<&Arc<Account>>,
+        f: impl FnOnce(&mut Stream) -> T,
+    ) -> Result<T, BrokerError> {
         loop {
-            let stream = self.find_or_make(channel)?;
+            let stream = self.find_or_make(channel, account)?;
             let mut stream = lock(&stream);
             if !stream.gone {
                 return Ok(f(&mut stream));
@@ -85,35 +112,90 @@ impl MemoryBroker {
         }
     }
 
-    fn find_or_make(&self, channel: &ChannelName) -> Result<Arc<Mutex<Stream>>, BrokerError> {
-        let mut shard = self.streams.shard(channel);
-        if let Some(stream) = shard.get(channel) {
+    fn find_or_make(
+        &self,
+        channel: &ChannelName,
+        account: Option<&Arc<Account>>,
+    ) -> Result<Arc<Mutex<Stream>>, BrokerError> {
+        if let Some(stream) = self.streams.shard(channel).get(channel) {
             return Ok(stream.clone());
         }
-        let max = self.limits.channels_max;
-        let one_more = |number| (number < max).then_some(number + 1);
-        self.number
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
-            .map_err(|_| BrokerError::TooManyStreams { max })?;
-        let stream = Stream::new(self.epochs.of(channel), self.bytes.clone(), Instant::now().into_std());
-        let stream = Arc::new(Mutex::new(stream));
-        shard.insert(channel.clone(), stream.clone());
-        Ok(stream)
+        self.make_room_for_stream(account)?;
+        let mut shard = self.streams.shard(channel);
+        let make = || {
+            self.number.hold(1, account);
+            let now = Instant::now().into_std();
+            let stream = Stream::new(self.epochs.of(channel), self.bytes.clone(), account.cloned(), now);
+            Arc::new(Mutex::new(stream))
+        };
+        Ok(shard.entry(channel.clone()).or_insert_with(make).clone())
     }
 
-    fn sweep_stream(&self, channel: &ChannelName, stream: &Mutex<Stream>, in_use: bool) {
-        let now = Instant::now().into_std();
+    /// Between this and what it is for others may take the room: so many more than the bound as there are threads.
+    fn make_room_for_stream(&self, account: Option<&Arc<Account>>) -> Result<(), BrokerError> {
+        let may = || account.is_none_or(|account| account.may_hold_stream());
+        if may() && self.number.has_room(1, account) {
+            return Ok(());
+        }
+        let _one = lock(&self.reclaiming);
+        if !may() {
+            self.reclaim_streams(account.map(|account| &**account), account);
+        }
+        if !self.number.has_room(1, account) {
+            self.reclaim_streams(None, account);
+        }
+        let full = BrokerError::TooManyStreams { max: self.number.max() };
+        if may() && self.number.has_room(1, account) { Ok(()) } else { Err(full) }
+    }
+
+    fn reclaim_streams(&self, only: Option<&Account>, account: Option<&Arc<Account>>) {
+        let Some(node) = self.node() else { return };
+        let held = if only.is_some() { account.map_or(0, |account| account.streams()) } else { self.number.max() };
+        let wanted = (held / RECLAIMED_PART).max(1);
+        let is_idle = |channel: &ChannelName| !node.has_subscribers(channel);
+        // Asked again under the stream's lock: whoever subscribes enters the channel first, and then reads the stream.
+        let end = |channel: &ChannelName, stream: &Mutex<Stream>| {
+            let mut stream = lock(stream);
+            is_idle(channel) && self.end(channel, &mut stream)
+        };
+        reclaim::streams(&self.all(), &self.number, wanted, only, account.is_some(), is_idle, end);
+    }
+
+    fn make_room_for_bytes(&self, bytes: usize, account: Option<&Arc<Account>>) {
+        if self.bytes.has_room(bytes, account) || bytes > self.bytes.max() {
+            return;
+        }
+        let _one = lock(&self.reclaiming);
+        if !self.bytes.has_room(bytes, account) {
+            let wanted = bytes.max(self.bytes.max() / RECLAIMED_PART);
+            reclaim::bytes(&self.all(), &self.bytes, wanted, account.is_some());
+        }
+    }
+
+    fn all(&self) -> reclaim::Streams {
+        (0..self.streams.pieces()).flat_map(|piece| self.streams.copy(piece)).collect()
+    }
+
+    /// Forgets a stream. Locks go from a stream to its shard, never the other way round.
+    fn end(&self, channel: &ChannelName, stream: &mut Stream) -> bool {
+        if stream.gone {
+            return false;
+        }
+        self.epochs.forget(stream);
+        stream.end();
+        self.streams.shard(channel).remove(channel);
+        self.number.release(1, stream.account());
+        true
+    }
+
+    fn sweep_stream(&self, channel: &ChannelName, stream: &Mutex<Stream>, in_use: bool, now: StdInstant) {
         let mut stream = lock(stream);
         stream.expire(now);
         if in_use {
             stream.touch(now);
         }
-        // Locks go from a stream to its shard, never the other way round.
-        if !stream.gone && stream.is_forgotten(now) {
-            self.epochs.forget(&stream);
-            stream.gone = true;
-            self.streams.shard(channel).remove(channel);
-            self.number.fetch_sub(1, Ordering::Relaxed);
+        if stream.is_forgotten(now) {
+            self.end(channel, &mut stream);
         }
     }
 }
@@ -127,11 +209,13 @@ impl Broker for MemoryBroker {
         &'a self,
         channel: &'a ChannelName,
         publication: Publication,
-        keep: Option<&'a Keep>,
+        terms: Terms<'a>,
     ) -> Answer<'a, Result<StreamPosition, BrokerError>> {
-        at_once(match keep {
-            Some(keep) => self.append(channel, publication, keep),
-            None => Ok(self.pass(channel, publication)),
+        let Terms { keep, account, idempotency_key } = terms;
+        let publish = || self.publish_now(channel, publication, keep, account);
+        at_once(match idempotency_key {
+            Some(key) => self.repeats.once(channel, key, Instant::now().into_std(), publish),
+            None => publish(),
         })
     }
 
@@ -147,8 +231,9 @@ impl Broker for MemoryBroker {
         &'a self,
         channel: &'a ChannelName,
         query: HistoryQuery,
+        account: Option<&'a Arc<Account>>,
     ) -> Answer<'a, Result<HistoryPage, BrokerError>> {
-        at_once(self.with_stream(channel, |stream| {
+        at_once(self.with_stream(channel, account, |stream| {
             let now = Instant::now().into_std();
             stream.touch(now);
             stream.read(query, now)
@@ -158,17 +243,19 @@ impl Broker for MemoryBroker {
     fn sweep(&self) -> Answer<'_, ()> {
         futures_util::future::Either::Right(Box::pin(async move {
             let Some(node) = self.node() else { return };
+            let now = Instant::now().into_std();
+            self.repeats.sweep(now);
             for index in 0..self.streams.pieces() {
                 // A shard at a time, and other tasks in between: a hundred thousand would hold them up.
                 tokio::task::yield_now().await;
                 for (channel, stream) in self.streams.copy(index) {
-                    self.sweep_stream(&channel, &stream, node.has_subscribers(&channel));
+                    self.sweep_stream(&channel, &stream, node.has_subscribers(&channel), now);
                 }
             }
         }))
     }
 
     fn streams(&self) -> usize {
-        self.number.load(Ordering::Relaxed)
+        self.number.total()
     }
 }

@@ -5,14 +5,15 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tidings_protocol::{Publication, StreamPosition};
 
+use super::ledger::Ledger;
 use crate::history::bytes_of;
 use crate::limits::{EMPTY_STREAM_KEPT, STREAM_KEPT};
-use crate::{ChannelName, HistoryPage, HistoryQuery, Keep};
+use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep};
 
 /// What one publication costs beside what is written in it, roughly.
 const OVERHEAD_BYTES: usize = 200;
@@ -25,13 +26,18 @@ pub(crate) struct Stream {
     kept: VecDeque<Kept>,
     bytes: usize,
     /// What all streams of the broker keep together.
-    total: Arc<AtomicUsize>,
+    ledger: Arc<Ledger>,
+    /// Who made it, when that was a client.
+    account: Option<Arc<Account>>,
     touched: Instant,
 }
 
 struct Kept {
     publication: Arc<Publication>,
     bytes: usize,
+    /// Who published it, when that was a client.
+    account: Option<Arc<Account>>,
+    since: Instant,
     /// `None` when the clock does not reach so far.
     until: Option<Instant>,
 }
@@ -59,8 +65,41 @@ impl Epochs {
 }
 
 impl Stream {
-    pub(crate) fn new(epoch: String, total: Arc<AtomicUsize>, now: Instant) -> Self {
-        Self { gone: false, epoch, top: 0, kept: VecDeque::new(), bytes: 0, total, touched: now }
+    pub(super) fn new(epoch: String, ledger: Arc<Ledger>, account: Option<Arc<Account>>, now: Instant) -> Self {
+        if let Some(account) = &account {
+            account.hold_stream();
+        }
+        Self { gone: false, epoch, top: 0, kept: VecDeque::new(), bytes: 0, ledger, account, touched: now }
+    }
+
+    /// Who made it, when that was a client.
+    pub(super) fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
+    }
+
+    pub(super) fn touched(&self) -> Instant {
+        self.touched
+    }
+
+    /// Since when each account has something in here.
+    pub(super) fn held_since(&self) -> Vec<(Option<Arc<Account>>, Instant)> {
+        let mut held: Vec<(Option<Arc<Account>>, Instant)> = Vec::new();
+        for Kept { account, since, .. } in &self.kept {
+            if !held.iter().any(|(known, _)| same(known.as_ref(), account.as_ref())) {
+                held.push((account.clone(), *since));
+            }
+        }
+        held
+    }
+
+    /// Takes the oldest of what an account has in here, with what is older, so that what is kept has no gap. Returns the
+    /// bytes that were freed, and since when the account's next has been here.
+    pub(super) fn take_oldest_of(&mut self, account: Option<&Arc<Account>>) -> (usize, Option<Instant>) {
+        let before = self.bytes;
+        let is_its = |kept: &Kept| same(kept.account.as_ref(), account);
+        let oldest = self.kept.iter().position(is_its).map_or(0, |index| index + 1);
+        (0..oldest).for_each(|_| self.drop_oldest());
+        (before - self.bytes, self.kept.iter().find(|kept| is_its(kept)).map(|kept| kept.since))
     }
 
     pub(crate) fn epoch(&self) -> &str {
@@ -77,19 +116,23 @@ impl Stream {
         &mut self,
         mut publication: Publication,
         keep: &Keep,
-        total_bytes_max: usize,
+        account: Option<&Arc<Account>>,
         now: Instant,
     ) -> Arc<Publication> {
         self.top += 1;
         publication.offset = self.top;
+        let bytes = cost_of(&publication);
         let publication = Arc::new(publication);
-        let bytes = OVERHEAD_BYTES + bytes_of(&publication);
-        self.kept.push_back(Kept { publication: publication.clone(), bytes, until: now.checked_add(keep.ttl) });
+        let (account, until) = (account.cloned(), now.checked_add(keep.ttl));
         self.bytes += bytes;
-        self.total.fetch_add(bytes, Ordering::Relaxed);
+        self.ledger.hold(bytes, account.as_ref());
+        if let Some(account) = &account {
+            account.hold_bytes(bytes);
+        }
+        self.kept.push_back(Kept { publication: publication.clone(), bytes, account, since: now, until });
         self.touched = now;
         self.expire(now);
-        while !self.kept.is_empty() && self.is_above(keep, total_bytes_max) {
+        while self.kept.back().is_some_and(|newest| self.is_above(keep, newest)) {
             self.drop_oldest();
         }
         publication
@@ -124,22 +167,43 @@ impl Stream {
         self.touched = self.touched.max(now);
     }
 
-    fn is_above(&self, keep: &Keep, total_bytes_max: usize) -> bool {
+    fn is_above(&self, keep: &Keep, newest: &Kept) -> bool {
         self.kept.len() > keep.size.get()
             || (self.bytes > keep.bytes_max && self.kept.len() > 1)
-            || self.total.load(Ordering::Relaxed) > total_bytes_max
+            || !self.ledger.has_room(0, newest.account.as_ref())
+    }
+
+    /// Lets go of everything: it was taken out of the broker's map.
+    pub(super) fn end(&mut self) {
+        self.gone = true;
+        while !self.kept.is_empty() {
+            self.drop_oldest();
+        }
+        if let Some(account) = &self.account {
+            account.release_stream();
+        }
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.kept.pop_front() {
-            self.bytes -= oldest.bytes;
-            self.total.fetch_sub(oldest.bytes, Ordering::Relaxed);
+        if let Some(Kept { bytes, account, .. }) = self.kept.pop_front() {
+            self.bytes -= bytes;
+            self.ledger.release(bytes, account.as_ref());
+            if let Some(account) = account {
+                account.release_bytes(bytes);
+            }
         }
     }
 }
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+/// What it takes to keep a publication, in bytes.
+pub(super) fn cost_of(publication: &Publication) -> usize {
+    OVERHEAD_BYTES + bytes_of(publication)
+}
+
+fn same(one: Option<&Arc<Account>>, other: Option<&Arc<Account>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
     }
 }

@@ -1,5 +1,6 @@
 //! What the session does with the outcome of an operation.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tidings_protocol::{
@@ -44,6 +45,14 @@ impl Session {
         }
         self.send(Reply::ok(id, Response::Connect(Box::new(result))));
         self.actions.extend(admissions);
+    }
+
+    pub(super) fn refuse_connect(&mut self, id: u32, error: Error, now: Instant) {
+        self.phase = Phase::Refused;
+        self.connect_by = self.connect_by.min(now + self.setup.limits.connect_timeout);
+        // What came with the connect was meant for a connection that there is not.
+        self.waiting = VecDeque::new();
+        self.send(Reply::error(id, error));
     }
 
     pub(super) fn subscribed(

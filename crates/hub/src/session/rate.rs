@@ -1,4 +1,4 @@
-//! How many commands a client may send: buckets that fill steadily and hold a burst.
+//! How many commands one connection may send: buckets that fill steadily and hold a burst.
 
 use std::time::Instant;
 
@@ -36,12 +36,19 @@ impl CommandRate {
         }
     }
 
-    pub(super) fn check(&mut self, costs_a_channel: bool, limits: &Limits, now: Instant) -> Verdict {
+    /// `shared` says whether the caller's other connections have left enough, and is asked last.
+    pub(super) fn check(
+        &mut self,
+        costs_a_channel: bool,
+        shared: impl FnOnce() -> bool,
+        limits: &Limits,
+        now: Instant,
+    ) -> Verdict {
         let seconds = now.saturating_duration_since(self.counted_at).as_secs_f64();
         self.counted_at = now;
         self.commands.earn(seconds * f64::from(limits.commands_per_second), limits.commands_burst);
         self.subscribes.earn(seconds * f64::from(limits.subscribes_per_second), limits.subscribes_burst);
-        if self.commands.take() && (!costs_a_channel || self.subscribes.take()) {
+        if self.commands.take() && (!costs_a_channel || self.subscribes.take()) && shared() {
             // Who waits long enough to earn a real pause is forgiven; a trickle between refusals is not a pause.
             if self.commands.allowance * 2.0 >= f64::from(limits.commands_burst) {
                 self.refused = 0;

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use crate::world::{World, name, text};
 use bytes::Bytes;
-use tidings_hub::{Connection, ConnectionOptions, Framing, Hub, Identity, Limits, NewPublication, Order, Step, Target};
-use tidings_protocol::{Disconnect, Error, PushEvent, Reply, Unsubscribe, json};
+use tidings_hub::{
+    Allowance, Connection, ConnectionOptions, Framing, Hub, Identity, Limits, NewPublication, Order, Step, Target,
+};
+use tidings_protocol::{Disconnect, Error, PresenceStatsResult, PushEvent, Reply, Unsubscribe, json};
+use tokio::sync::oneshot;
 
 /// Capability 4.29, S14.
 #[tokio::test(start_paused = true)]
@@ -30,7 +33,6 @@ async fn g7_a_client_that_never_reads_is_closed_with_3008_and_a_thousand_others_
     }
     assert!(most <= limits.outbox_bytes_max + 2_000, "memory is bounded: {most}");
     assert_eq!(world.hub.connections(&Target::Client(id.clone()))[0].queued_bytes, 0, "and freed when it overflows");
-    assert_eq!(world.hub.metrics().slow_closed, 1);
     for reader in &readers {
         let heard = world.heard(*reader, "news");
         assert_eq!(heard.len(), 40);
@@ -42,6 +44,32 @@ async fn g7_a_client_that_never_reads_is_closed_with_3008_and_a_thousand_others_
     assert_eq!(closed.map_err(|disconnect| disconnect.code), Err(3008));
     // Nothing of what was queued is kept for it.
     assert_eq!(world.connection(slow).next().await, Step::Close(Disconnect::SLOW));
+    world.cut(slow);
+    assert_eq!(world.hub.metrics().slow_closed, 1, "counted once");
+}
+
+/// However it comes to it: a full outbox at a push, at a reply, or a transport that could not write.
+#[tokio::test(start_paused = true)]
+async fn every_connection_that_is_closed_with_3008_is_counted_once() {
+    let mut world = World::with(Limits { outbox_messages_max: 2, ..Limits::default() });
+    let [replies, ordered, stuck, fine] = ["replies", "ordered", "stuck", "fine"].map(|user| world.connect(user));
+    world.stop_reading(replies);
+    world.say(
+        replies,
+        &(3..9).map(|id| format!(r#"{{"id":{id},"unsubscribe":{{"channel":"a"}}}}"#)).collect::<Vec<_>>().join("\n"),
+    );
+    for channel in ["a", "b", "c"] {
+        world.subscribe(ordered, channel);
+    }
+    world.stop_reading(ordered);
+    world.order(Order::unsubscribe(Target::User("ordered".into()), None, Unsubscribe::SERVER));
+    let _ = world.take(stuck).end(&Disconnect::SLOW);
+    let _ = world.take(fine).end(&Disconnect::SHUTDOWN);
+    for who in [replies, ordered] {
+        assert_eq!(world.connection(who).next().await, Step::Close(Disconnect::SLOW));
+        let _ = world.take(who).end(&Disconnect::SLOW);
+    }
+    assert_eq!(world.hub.metrics().slow_closed, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +79,7 @@ async fn small_messages_count_too() {
     world.subscribe(slow, "plain:x");
     world.stop_reading(slow);
     world.publish("plain:x", ["x"; 11]);
-    assert_eq!(world.hub.metrics().slow_closed, 1);
+    assert_eq!(world.connection(slow).next().await, Step::Close(Disconnect::SLOW));
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,68 +146,89 @@ async fn a_publication_is_written_and_framed_once_for_all() {
     assert!(shared.iter().all(|frame| frame.as_ptr() == shared[0].as_ptr()));
 }
 
-/// Drives a connection on the multi-threaded runtime until `stop`, checking what it hears.
-async fn listen(hub: Hub, user: usize, stop: Arc<AtomicBool>) -> usize {
+/// How many times each listener of the crowd comes and goes.
+const ROUNDS: usize = 20;
+
+#[tokio::test(start_paused = true)]
+async fn the_answers_of_a_reconnect_leave_in_one_frame() {
+    let mut world = World::new();
+    let ana = world.open(ConnectionOptions::default());
+    let subscribes = (2..20).map(|id| format!(r#"{{"id":{id},"subscribe":{{"channel":"plain:{id}"}}}}"#));
+    let commands: Vec<_> = [r#"{"id":1,"connect":{"token":"ana"}}"#.to_owned()].into_iter().chain(subscribes).collect();
+    let connection = world.connection(ana);
+    connection.receive(commands.join("\n").as_bytes());
+    let Step::Send(frames) = connection.next().await else { panic!() };
+    assert_eq!((frames.len(), json::decode_replies(&frames[0]).unwrap().len()), (1, 19));
+}
+
+/// Comes and goes on the multi-threaded runtime, checking what it hears.
+async fn listen(hub: Hub, user: usize) -> usize {
     let mut heard = 0;
-    while !stop.load(Ordering::Relaxed) {
+    for _ in 0..ROUNDS {
         let mut connection = hub.connect(ConnectionOptions::default());
         connection.receive(
             format!("{{\"id\":1,\"connect\":{{\"token\":\"user{user}\"}}}}\n{{\"id\":2,\"subscribe\":{{\"channel\":\"news\"}}}}")
                 .as_bytes(),
         );
-        heard += hear(&mut connection, user).await;
+        let hearing = tokio::time::timeout(Duration::from_secs(60), hear(&mut connection, user));
+        heard += hearing.await.expect("those who publish do not stop");
+        if user.is_multiple_of(2) {
+            connection.receive(br#"{"id":3,"unsubscribe":{"channel":"news"}}"#);
+        }
     }
     heard
 }
 
-/// Hears some publications, then goes: half of the time politely.
+/// Hears five publications, or less when it is thrown out.
 async fn hear(connection: &mut Connection, user: usize) -> usize {
     let (mut next, mut heard) = (None, 0);
-    let until = tokio::time::Instant::now() + Duration::from_millis(20);
-    while let Ok(Step::Send(frames)) = tokio::time::timeout_at(until, connection.next()).await {
+    while heard < 5 {
+        let Step::Send(frames) = connection.next().await else { return heard };
         for reply in frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()) {
             match reply {
                 Reply::Answer { id: 2, result: Ok(tidings_protocol::Response::Subscribe(result)) } => {
                     next = Some(result.offset + 1);
                 }
                 // Only user3 is unsubscribed from outside, perhaps while it subscribes.
-                Reply::Answer { id: 2, result } => assert_eq!((user, result), (3, Err(Error::PERMISSION_DENIED))),
-                Reply::Push(push) => {
-                    let PushEvent::Pub(publication) = push.event else { continue };
-                    assert_eq!(Some(publication.offset), next, "without gap and duplicate, after the reply");
-                    next = Some(publication.offset + 1);
-                    heard += 1;
+                Reply::Answer { id: 2, result } => {
+                    assert_eq!((user, result), (3, Err(Error::PERMISSION_DENIED)));
+                    return heard;
                 }
+                Reply::Push(push) => match push.event {
+                    PushEvent::Pub(publication) => {
+                        assert_eq!(Some(publication.offset), next, "without gap and duplicate, after the reply");
+                        next = Some(publication.offset + 1);
+                        heard += 1;
+                    }
+                    PushEvent::Unsubscribe(_) => return heard,
+                    _ => {}
+                },
                 _ => {}
             }
         }
     }
-    if user.is_multiple_of(2) {
-        connection.receive(br#"{"id":3,"unsubscribe":{"channel":"news"}}"#);
-    }
     heard
+}
+
+/// Publishes until `stop`, and says how often.
+async fn publish_on(hub: Hub, stop: Arc<AtomicBool>) -> u64 {
+    let mut published = 0;
+    while !stop.load(Ordering::Relaxed) {
+        hub.publish(&name("news"), NewPublication::new(text("x"))).await.unwrap();
+        published += 1;
+        tokio::task::yield_now().await;
+    }
+    published
 }
 
 /// Capability 3.8; G3: everybody sees one order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothing_behind() {
-    let hub = World::new().hub;
+    // They come and go as no caller may.
+    let unlimited = Limits { user: Allowance::UNLIMITED, address: Allowance::UNLIMITED, ..Limits::default() };
+    let hub = World::with(unlimited).hub;
     let stop = Arc::new(AtomicBool::new(false));
-    let listeners: Vec<_> = (0..16).map(|user| tokio::spawn(listen(hub.clone(), user, stop.clone()))).collect();
-    let publishers: Vec<_> = (0..4)
-        .map(|_| {
-            let (hub, stop) = (hub.clone(), stop.clone());
-            tokio::spawn(async move {
-                let mut published = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    hub.publish(&name("news"), NewPublication::new(text("x"))).await.unwrap();
-                    published += 1;
-                    tokio::task::yield_now().await;
-                }
-                published
-            })
-        })
-        .collect();
+    let publishers: Vec<_> = (0..4).map(|_| tokio::spawn(publish_on(hub.clone(), stop.clone()))).collect();
     let meddler = tokio::spawn({
         let (hub, stop) = (hub.clone(), stop.clone());
         async move {
@@ -187,29 +236,63 @@ async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothin
                 hub.order(Order::unsubscribe(Target::User("user3".into()), Some(name("news")), Unsubscribe::SERVER))
                     .await;
                 hub.order(Order::disconnect(Target::User("user5".into()), Disconnect::FORCE_RECONNECT)).await;
-                let _ = hub.presence(&name("news")).await;
+                hub.presence(&name("news")).await.unwrap();
                 hub.sweep().await;
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::task::yield_now().await;
             }
         }
     });
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    stop.store(true, Ordering::Relaxed);
+    let listeners: Vec<_> = (0..16).map(|user| tokio::spawn(listen(hub.clone(), user))).collect();
     let mut heard = 0;
-    for listener in listeners {
-        heard += listener.await.unwrap();
+    for (user, listener) in listeners.into_iter().enumerate() {
+        let its = listener.await.unwrap();
+        assert!(its >= 5 * ROUNDS || user == 3 || user == 5, "user{user} heard {its}");
+        heard += its;
     }
+    stop.store(true, Ordering::Relaxed);
     let mut published = 0;
     for publisher in publishers {
         published += publisher.await.unwrap();
     }
     meddler.await.unwrap();
-    assert!(heard > 0 && published > 0);
+    assert!(heard >= 14 * 5 * ROUNDS);
     assert_eq!(hub.position(&name("news")).await.unwrap().offset, published);
     let counted = hub.metrics();
     assert_eq!((counted.connections, counted.subscriptions), (0, 0));
-    assert!(hub.presence(&name("news")).await.is_empty() && hub.connections(&Target::All).is_empty());
+    assert!(hub.presence(&name("news")).await.unwrap().is_empty() && hub.connections(&Target::All).is_empty());
+    assert_eq!(hub.presence_stats(&name("news")).await, PresenceStatsResult::default());
     assert_eq!(hub.num_users(), 0);
+}
+
+/// Hears everything until it is told that the revocation is over, and then what was on its way to it: up to the answer
+/// to a command that it sends then. Returns the highest number that it heard.
+async fn hear_all(mut connection: Connection, mut over: oneshot::Receiver<()>) -> u64 {
+    const LAST: u32 = 9;
+    let (mut last, mut asked) = (0, false);
+    loop {
+        let frames = tokio::select! {
+            _ = &mut over, if !asked => {
+                asked = true;
+                connection.receive(format!(r#"{{"id":{LAST},"rpc":{{"method":"echo"}}}}"#).as_bytes());
+                continue;
+            }
+            step = connection.next() => match step {
+                Step::Send(frames) => frames,
+                Step::Close(why) => panic!("closed with {}", why.code),
+            },
+        };
+        for reply in frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()) {
+            match reply {
+                Reply::Push(push) => {
+                    if let PushEvent::Pub(publication) = push.event {
+                        last = last.max(publication.offset);
+                    }
+                }
+                Reply::Answer { id: LAST, .. } => return last,
+                _ => {}
+            }
+        }
+    }
 }
 
 /// G5 under load: the highest number at the moment when the revocation returned is the last that may arrive.
@@ -217,47 +300,35 @@ async fn g3_joining_leaving_and_publishing_at_once_keeps_order_and_leaves_nothin
 async fn g5_nothing_published_after_a_revocation_arrives_while_many_publish() {
     let World { hub, rules, .. } = World::new();
     let stop = Arc::new(AtomicBool::new(false));
-    let publishers: Vec<_> = (0..2)
-        .map(|_| {
-            let (hub, stop) = (hub.clone(), stop.clone());
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    hub.publish(&name("news"), NewPublication::new(text("x"))).await.unwrap();
-                    tokio::task::yield_now().await;
-                }
-            })
-        })
-        .collect();
+    let publishers: Vec<_> = (0..2).map(|_| tokio::spawn(publish_on(hub.clone(), stop.clone()))).collect();
+    let (mut before, mut during) = (0, 0);
     for round in 0..200 {
         let user = format!("user{round}");
         let mut connection = hub.connect(ConnectionOptions::default());
         let frame = format!(
             "{{\"id\":1,\"connect\":{{\"token\":\"{user}\"}}}}\n{{\"id\":2,\"subscribe\":{{\"channel\":\"news\"}}}}"
         );
-        let listener = tokio::spawn(async move {
-            connection.receive(frame.as_bytes());
-            let mut last = 0;
-            while let Ok(Step::Send(frames)) = tokio::time::timeout(Duration::from_millis(10), connection.next()).await
-            {
-                for reply in frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()) {
-                    if let Reply::Push(push) = reply {
-                        match push.event {
-                            PushEvent::Pub(publication) => last = publication.offset,
-                            PushEvent::Unsubscribe(_) => return last,
-                            _ => {}
-                        }
-                    }
-                }
-            }
-            last
-        });
-        tokio::time::sleep(Duration::from_micros(round * 10)).await;
+        connection.receive(frame.as_bytes());
+        let (tell, over) = oneshot::channel();
+        let listener = tokio::spawn(hear_all(connection, over));
+        // At another moment each time: while it subscribes, and when it has long been hearing.
+        for _ in 0..round * 2 {
+            tokio::task::yield_now().await;
+        }
         rules.ban(&user, "news");
-        hub.order(Order::unsubscribe(Target::User(user.clone()), Some(name("news")), Unsubscribe::SERVER)).await;
+        let ended =
+            hub.order(Order::unsubscribe(Target::User(user.clone()), Some(name("news")), Unsubscribe::SERVER)).await;
         let top = hub.position(&name("news")).await.unwrap().offset;
+        // It would hear these.
+        while hub.position(&name("news")).await.unwrap().offset < top + 5 {
+            tokio::task::yield_now().await;
+        }
+        tell.send(()).unwrap();
         let last = listener.await.unwrap();
         assert!(last <= top, "number {last} arrived, and {top} was the newest when the revocation had returned");
+        if ended == 0 { before += 1 } else { during += 1 }
     }
+    assert!(during > 0, "no subscription was live when it was taken away: {before} of 200 were not");
     stop.store(true, Ordering::Relaxed);
     for publisher in publishers {
         publisher.await.unwrap();

@@ -91,6 +91,22 @@ async fn g5_history_that_was_being_read_does_not_leave() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn g5_presence_that_was_being_prepared_does_not_leave() {
+    for method in ["presence", "presence_stats"] {
+        let mut world = World::new();
+        let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+        world.subscribe(ben, "room:1");
+        let asking = world.rules.hold_answers();
+        let id = world.ask(ana, &format!(r#""{method}":{{"channel":"room:1"}}"#));
+        // The policy has said yes, and its answer is on the way.
+        remove(&world, "ana", "room:1");
+        asking.add_permits(9);
+        world.settle();
+        assert_eq!(world.try_answer(ana, id), Some(Err(Error::PERMISSION_DENIED)), "{method}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn g5_a_server_side_subscription_that_was_being_prepared_is_not_in_the_connect_reply() {
     let mut world = World::new();
     world.rules.given.lock().unwrap().push((name("room:1"), tidings_hub::Grant::default()));

@@ -1,10 +1,13 @@
 //! The session in virtual time: commands and moments go in, actions come out. Section numbers are those of
 //! `crates/protocol/PROTOCOL.md`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidings_hub::session::{Action, Admission, Connected, Control, Operation, Outcome, Prepared, Session, Setup};
+use tidings_hub::session::{
+    Action, Admission, Connected, Control, Cost, Meter, Operation, Outcome, Prepared, Session, Setup,
+};
 use tidings_hub::{ChannelName, Expiry, Limits, Refusal};
 use tidings_protocol::{
     Disconnect, Encoding, Error, Payload, Reply, Response, RpcResult, StreamPosition, SubscribeResult, Unsubscribe,
@@ -16,7 +19,23 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A session and a clock that only the test moves.
 struct World {
     session: Session,
+    /// What the caller's other connections have left.
+    left: Left,
     now: Instant,
+}
+
+/// As many of a kind as are set, and no end of the others.
+#[derive(Default)]
+struct Left(RefCell<Vec<(Cost, usize)>>);
+
+impl Meter for Left {
+    fn allows(&self, cost: Cost, _: Instant) -> bool {
+        let mut left = self.0.borrow_mut();
+        let Some((_, left)) = left.iter_mut().find(|(kind, _)| *kind == cost) else { return true };
+        let enough = *left > 0;
+        *left = left.saturating_sub(1);
+        enough
+    }
 }
 
 impl World {
@@ -35,7 +54,7 @@ impl World {
             pings: true,
             jitter,
         };
-        Self { session: Session::new(setup, now), now }
+        Self { session: Session::new(setup, now), left: Left::default(), now }
     }
 
     /// Connected, with nothing left to do.
@@ -59,7 +78,7 @@ impl World {
     }
 
     fn client_says(&mut self, frame: &str) -> Vec<String> {
-        self.session.handle_frame(frame.as_bytes(), self.now);
+        self.session.handle_frame(frame.as_bytes(), &self.left, self.now);
         self.actions()
     }
 
@@ -197,6 +216,34 @@ fn after_an_error_reply_to_connect_the_next_command_breaks_the_protocol() {
     assert_eq!(world.client_says(r#"{"id":2,"connect":{}}"#), ["close 3501"]);
 }
 
+/// What nobody could read is error 107 of its command; the connection lives, in whatever method it came.
+#[test]
+fn a_payload_that_readers_could_not_read_is_an_error_of_its_command_alone() {
+    let number = "9".repeat(5_000);
+    let refused = r#"{"id":2,"error":{"code":107,"message":"bad request"}}"#;
+    for method in ["publish", "rpc", "subscribe"] {
+        let command = format!(r#"{{"id":2,"{method}":{{"channel":"a","data":{number}}}}}"#);
+        let mut world = World::connected();
+        assert_eq!(world.client_says(&command), [refused], "{method}");
+        assert_eq!(world.client_says(r#"{"id":3,"rpc":{"method":"m"}}"#), ["perform rpc m"]);
+    }
+    assert!(World::connected().client_says(&format!(r#"{{"send":{{"data":{number}}}}}"#)).is_empty());
+    // Of a connect too, and as after every refused connect the client opens another connection.
+    let mut world = World::new();
+    let frame = format!("{{\"id\":2,\"connect\":{{\"data\":{number}}}}}\n{{\"id\":3,\"rpc\":{{\"method\":\"m\"}}}}");
+    assert_eq!(world.client_says(&frame), [refused]);
+    assert_eq!(world.client_says(r#"{"id":4,"connect":{}}"#), ["close 3501"]);
+}
+
+#[test]
+fn commands_in_the_frame_of_a_connect_that_failed_are_ignored_and_later_ones_break_the_protocol() {
+    let mut world = World::new();
+    let frame = "{\"id\":1,\"connect\":{\"token\":\"old\"}}\n{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}";
+    world.client_says(frame);
+    assert_eq!(world.policy_says(no(Error::TOKEN_EXPIRED)).len(), 1);
+    assert_eq!(world.client_says(r#"{"id":3,"subscribe":{"channel":"a"}}"#), ["close 3501"]);
+}
+
 #[test]
 fn an_empty_channel_breaks_the_protocol_and_a_bad_one_is_an_error() {
     for method in ["subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "sub_refresh"] {
@@ -288,6 +335,28 @@ fn commands_above_the_rate_are_refused_and_a_pause_makes_good() {
     assert_eq!((0..3).map(|_| world.client_says(unsubscribe).remove(0)).collect::<Vec<_>>(), [done, done, refused]);
     world.wait(2 * SECOND);
     assert_eq!(world.client_says(unsubscribe), [done]);
+}
+
+/// S63: what other connections of the same caller have used up is refused here too.
+#[test]
+fn what_the_callers_other_connections_have_used_up_is_refused() {
+    let refused =
+        |id: u32| format!(r#"{{"id":{id},"error":{{"code":111,"message":"too many requests","temporary":true}}}}"#);
+    for (cost, command) in [
+        (Cost::Command, r#""rpc":{"method":"m"}"#),
+        (Cost::Channel, r#""subscribe":{"channel":"a"}"#),
+        (Cost::Channel, r#""presence":{"channel":"a"}"#),
+        (Cost::Channel, r#""presence_stats":{"channel":"a"}"#),
+        (Cost::Read, r#""history":{"channel":"a"}"#),
+        (Cost::Read, r#""subscribe":{"channel":"a","recover":true}"#),
+        (Cost::Read, r#""presence":{"channel":"a"}"#),
+    ] {
+        let mut world = World::connected();
+        world.left = Left(vec![(cost, 1)].into());
+        assert!(world.client_says(&format!(r#"{{"id":2,{command}}}"#))[0].starts_with("perform"), "{command}");
+        world.policy_says(no(Error::INTERNAL));
+        assert_eq!(world.client_says(&format!(r#"{{"id":3,{command}}}"#)), [refused(3)], "{command}");
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use tidings_protocol::json;
 use tidings_protocol::{
-    ClientInfo, Command, ConnectResult, DecodeError, Disconnect, Encoding, Error, PAYLOAD_DEPTH_MAX, Payload,
-    Publication, Push, PushEvent, Reply, Request, Response, Unsubscribe,
+    ClientInfo, Command, ConnectResult, DecodeError, Disconnect, Encoding, Error, PAYLOAD_DEPTH_MAX,
+    PAYLOAD_NUMBER_CHARS_MAX, Payload, Publication, Push, PushEvent, Reply, Request, Response, Unsubscribe,
 };
 
 const COMMANDS: &str = include_str!("../golden/commands.jsonl");
@@ -56,7 +56,7 @@ fn reading_is_lenient_about_white_space_unknown_fields_and_null() {
         "{\"id\":2,\"subscribe\":{\"channel\":\"a\"}}\n",
         "{\"id\":2,\n \"subscribe\": {\"channel\": \"a\"}\n}",
         r#"{"id":2,"subscribe":{"channel":"a","new":[{}]},"newer":{"x":null}}"#,
-        r#"{"id":2,"connect":null,"subscribe":{"channel":"a","token":null,"recover":null,"offset":null,"data":null}}"#,
+        r#"{"id":2,"connect":null,"subscribe":{"channel":"a","token":null,"recover":null,"offset":null}}"#,
     ] {
         let commands = json::decode_commands(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(json::encode_commands(&commands).unwrap(), r#"{"id":2,"subscribe":{"channel":"a"}}"#);
@@ -169,8 +169,48 @@ fn a_payload_that_readers_could_not_read_is_refused() {
     assert!(Payload::parse(nested(PAYLOAD_DEPTH_MAX).as_bytes()).is_ok());
     assert!(Payload::parse(nested(PAYLOAD_DEPTH_MAX + 1).as_bytes()).is_err());
     assert!(json::decode_commands(format!(r#"{{"send":{{"data":{}}}}}"#, nested(30_000)).as_bytes()).is_err());
+    let number = |digits: usize| format!(r#"{{"n":{}}}"#, "9".repeat(digits));
+    assert!(Payload::parse(number(PAYLOAD_NUMBER_CHARS_MAX).as_bytes()).is_ok());
+    for before in 0..3 {
+        let long = number(PAYLOAD_NUMBER_CHARS_MAX + 1);
+        assert!(Payload::parse(format!("{}{long}", " ".repeat(before * 200)).as_bytes()).is_err());
+        assert!(Payload::parse(format!(r#"["{}",{long}]"#, "x".repeat(before * 200)).as_bytes()).is_err());
+    }
+    let exponent = format!("1e{}", "0".repeat(PAYLOAD_NUMBER_CHARS_MAX));
+    assert!(Payload::parse(exponent.as_bytes()).is_err());
+    let text = format!(r#"["{}\"{}"]"#, "1".repeat(5_000), "2".repeat(5_000));
+    assert!(Payload::parse(text.as_bytes()).is_ok(), "digits in a text are no number");
     let flat = format!("[{}1]", r#"[],{"a":"[[\"{{\\"},"#.repeat(1_000));
     assert!(Payload::parse(flat.as_bytes()).is_ok(), "many brackets are not deep");
+}
+
+#[test]
+fn a_command_with_such_a_payload_is_named_and_the_commands_behind_it_are_read() {
+    for payload in ["9".repeat(5_000), format!("{}{}", "[".repeat(200), "]".repeat(200))] {
+        let frame = format!(
+            "{{\"id\":1,\"rpc\":{{\"data\":1}}}}\n{{\"id\":2,\"publish\":{{\"channel\":\"a\",\"data\":{payload}}}}}\n{{\"send\":{{\"data\":{payload}}}}}\n{{\"id\":3,\"rpc\":{{}}}}"
+        );
+        let read: Vec<_> = json::commands(frame.as_bytes()).collect();
+        assert!(matches!(
+            &*read,
+            [
+                Ok(Command { id: 1, .. }),
+                Err(DecodeError::Unreadable { id: 2 }),
+                Err(DecodeError::Unreadable { id: 0 }),
+                Ok(Command { id: 3, .. })
+            ]
+        ));
+    }
+}
+
+#[test]
+fn null_is_a_value_of_a_payload_and_absent_elsewhere() {
+    let written = r#"{"id":2,"publish":{"channel":"a","data":null}}"#;
+    let commands = json::decode_commands(written.as_bytes()).unwrap();
+    assert_eq!(json::encode_commands(&commands).unwrap(), written);
+    let written = r#"{"push":{"channel":"a","pub":{"data":null,"offset":1}}}"#;
+    let replies = json::decode_replies(written.as_bytes()).unwrap();
+    assert_eq!(json::encode_reply(&replies[0]).unwrap(), written);
 }
 
 #[test]

@@ -50,8 +50,7 @@ pub(crate) async fn drive<T: Transport>(mut connection: Connection, mut transpor
         }
     };
     tracing::debug!(client = connection.id(), code = why.code, reason = %why.reason, "closing a connection");
-    let farewell = connection.farewell(&why);
-    drop(connection); // leaves its channels before the peer answers the close
+    let farewell = connection.end(&why); // leaves its channels before the peer answers the close
     transport.close(&why, farewell).await;
 }
 

@@ -6,6 +6,7 @@
 
 mod answers;
 mod exchange;
+mod repeats;
 mod server;
 mod story;
 mod tokens;

@@ -129,20 +129,23 @@ async fn memory_for_history_is_bounded_in_bytes_for_a_channel_and_for_all() {
 
     let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
     world.publish("a", [&*large; 4]);
+    world.wait(SECOND).await;
     world.publish("b", [&*large; 4]);
-    assert_eq!((kept(&world, "a").await, kept(&world, "b").await), (4, 0), "it has no older ones to replace");
+    assert_eq!((kept(&world, "a").await, kept(&world, "b").await), (0, 4), "the oldest make room");
     world.publish("a", [&*large]);
-    assert_eq!((kept(&world, "a").await, world.hub.position(&name("a")).await.unwrap().offset), (4, 5));
+    assert_eq!((kept(&world, "a").await, world.hub.position(&name("a")).await.unwrap().offset), (1, 5));
 }
 
 #[tokio::test(start_paused = true)]
 async fn many_fresh_channels_keep_no_more_than_one() {
     let large = "x".repeat(1_000);
     let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
-    let mut kept = 0;
-    for number in 0..100 {
-        let channel = name(&format!("made up {number}"));
+    let channels: Vec<_> = (0..100).map(|number| name(&format!("made up {number}"))).collect();
+    for channel in &channels {
         world.publish(channel.as_str(), [&*large]);
+    }
+    let mut kept = 0;
+    for channel in channels {
         kept += world
             .hub
             .history(&channel, HistoryQuery { limit: 9, ..HistoryQuery::default() }, "")
@@ -157,10 +160,9 @@ async fn many_fresh_channels_keep_no_more_than_one() {
 #[tokio::test(start_paused = true)]
 async fn who_missed_what_was_not_kept_is_told() {
     let mut world = World::with(Limits { history_bytes_max: 5_000, ..Limits::default() });
-    world.publish("full", [&*"x".repeat(1_000); 4]);
     let ana = world.connect("ana");
     let before = world.subscribe(ana, "news");
-    world.publish("news", [&*"y".repeat(1_000)]);
+    world.publish("news", [&*"y".repeat(6_000)]);
     assert_eq!(world.heard(ana, "news").len(), 1, "it is delivered");
     world.cut(ana);
     let ana = world.connect("ana");
@@ -168,6 +170,57 @@ async fn who_missed_what_was_not_kept_is_told() {
     assert_eq!((resumed.recovered, resumed.offset, resumed.publications.len()), (false, 1, 0));
     let ben = world.connect("ben");
     assert!(world.resume(ben, "news", 1, &before.epoch).recovered, "who missed nothing still resumes");
+}
+
+/// S17: whoever publishes most loses the oldest of it, and others resume.
+#[tokio::test(start_paused = true)]
+async fn who_fills_the_history_loses_its_own_and_others_recover() {
+    let limits = Limits { history_bytes_max: 100_000, history_bytes_reserved: 10_000, ..Limits::default() };
+    let mut world = World::with(limits);
+    let [ana, mallory] = ["ana", "mallory"].map(|user| world.connect(user));
+    let (of_ana, of_the_backend) = (world.subscribe(ana, "of ana"), world.subscribe(ana, "of the backend"));
+    world.cut(ana);
+    let ana = world.connect("ana");
+    world.ask(ana, r#""publish":{"channel":"of ana","data":"quiet"}"#);
+    world.publish("of the backend", ["quiet"]);
+    let large = "x".repeat(1_000);
+    for number in 0..500 {
+        world.ask(mallory, &format!(r#""publish":{{"channel":"mallory {}","data":"{large}"}}"#, number % 50));
+        world.wait(Duration::from_millis(10)).await;
+        world.received(mallory);
+    }
+    for (channel, before) in [("of ana", of_ana), ("of the backend", of_the_backend)] {
+        let resumed = world.resume(ana, channel, before.offset, &before.epoch);
+        assert_eq!((resumed.recovered, texts(resumed.publications)), (true, vec!["quiet".to_owned()]), "{channel}");
+    }
+    let newest = world.hub.history(&name("mallory 49"), HistoryQuery { limit: 9, ..HistoryQuery::default() }, "").await;
+    assert!(!newest.unwrap().publications.is_empty(), "its newest are kept");
+    let oldest = world.hub.history(&name("mallory 0"), HistoryQuery { limit: 99, ..HistoryQuery::default() }, "").await;
+    assert!(oldest.unwrap().publications.len() < 10, "its oldest went");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_costs_by_what_was_read_and_who_read_too_much_waits() {
+    let limits = Limits::default();
+    let read_bytes = Rate { per_second: 64_000, burst: 1_000_000 };
+    let user = Allowance { read_bytes, ..limits.user };
+    let mut world = World::with(Limits { user, read_cost_bytes_min: 100, ..limits });
+    let large = "x".repeat(1_000);
+    world.publish("news", [&*large; 16]);
+    let read = |world: &mut World| {
+        let ana = world.connect("ana");
+        let answers = (0..3).map(|_| {
+            let id = world.ask(ana, r#""history":{"channel":"news","limit":-1}"#);
+            world.answer(ana, id).is_ok()
+        });
+        let answers = answers.filter(|answered| *answered).count();
+        world.cut(ana);
+        answers
+    };
+    let answered: usize = (0..40).map(|_| read(&mut world)).sum();
+    assert!((60..80).contains(&answered), "a burst of a million, 16,000 each, over forty connections: {answered}");
+    world.wait(SECOND).await;
+    assert_eq!(read(&mut world), 3, "and what time has brought");
 }
 
 #[tokio::test(start_paused = true)]

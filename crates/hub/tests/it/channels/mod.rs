@@ -12,10 +12,10 @@ mod who;
 
 use std::time::Duration;
 
-use crate::world::{HISTORY_SIZE, HISTORY_TTL, World, memory, name, text, texts};
+use crate::world::{HISTORY_SIZE, HISTORY_TTL, Who, World, memory, name, text, texts};
 use tidings_hub::{
-    BrokerError, ChannelOptions, ConnectionOptions, Expiry, Grant, Heartbeat, HistoryQuery, Identity, JoinLeave, Keep,
-    Limits, NewPublication, Order, PublishError, ReadError, Source, Target,
+    Allowance, ChannelOptions, ConnectionOptions, Expiry, Grant, Heartbeat, HistoryQuery, Identity, JoinLeave, Keep,
+    Limits, NewPublication, Order, PresenceError, PublishError, Rate, ReadError, Remote, Source, Target,
 };
 use tidings_protocol::{ClientInfo, Disconnect, Error, Publication, PushEvent, Response, Unsubscribe};
 

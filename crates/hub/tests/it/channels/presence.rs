@@ -43,6 +43,96 @@ async fn a_presence_reply_has_a_limit_and_stats_still_count() {
     assert_eq!(world.hub.presence_stats(&name("news")).await.num_clients, 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_servers_own_question_has_a_limit_too() {
+    let mut world = World::with(Limits { presence_clients_max: 1, ..Limits::default() });
+    for user in ["ana", "ben"] {
+        let who = world.connect(user);
+        world.subscribe(who, "plain:x");
+    }
+    assert_eq!(world.hub.presence(&name("plain:x")).await, Err(PresenceError::TooMany { max: 1 }));
+    let stats = world.hub.presence_stats(&name("plain:x")).await;
+    assert_eq!((stats.num_clients, stats.num_users), (2, 2));
+}
+
+/// S63: two that come and go all day are told of once a second each, and in the end as it is.
+#[tokio::test(start_paused = true)]
+async fn who_comes_and_goes_all_the_time_is_told_of_now_and_then_and_then_as_it_is() {
+    let mut world = World::with(Limits {
+        subscribes_burst: 100_000,
+        commands_burst: 100_000,
+        user: Allowance::UNLIMITED,
+        join_leave_messages: Rate { per_second: 400, burst: 4_000 },
+        ..Limits::default()
+    });
+    let listeners: Vec<_> = (0..20).map(|number| world.connect(&format!("listener {number}"))).collect();
+    for listener in &listeners {
+        world.ask(*listener, r#""subscribe":{"channel":"news","join_leave":true}"#);
+    }
+    let mallory = world.connect("mallory");
+    let upkeep = tokio::spawn({
+        let hub = world.hub.clone();
+        async move { hub.maintain().await }
+    });
+    let (mut told, mut last) = (0, Vec::new());
+    let mut count = |world: &mut World| {
+        for listener in &listeners {
+            told += world.received(*listener).len();
+        }
+        told
+    };
+    for _ in 0..1_000 {
+        world.ask(mallory, r#""subscribe":{"channel":"news"}"#);
+        world.ask(mallory, r#""unsubscribe":{"channel":"news"}"#);
+        world.received(mallory);
+        count(&mut world);
+    }
+    let at_once = count(&mut world);
+    assert!((3_000..5_000).contains(&at_once), "of 40,000: {at_once}");
+    for _ in 0..10 {
+        for _ in 0..100 {
+            world.ask(mallory, r#""subscribe":{"channel":"news"}"#);
+            world.ask(mallory, r#""unsubscribe":{"channel":"news"}"#);
+            world.received(mallory);
+        }
+        world.wait(SECOND).await;
+        tokio::task::yield_now().await;
+    }
+    let in_ten_seconds = count(&mut world) - at_once;
+    assert!((20..=10 * 20).contains(&in_ten_seconds), "of 40,000, one a second for each: {in_ten_seconds}");
+    world.ask(mallory, r#""subscribe":{"channel":"news"}"#);
+    for _ in 0..3 {
+        world.wait(SECOND).await;
+        tokio::task::yield_now().await;
+        last.extend(world.pushes(listeners[0], "news", joins_and_leaves));
+    }
+    assert!(matches!(last.last(), Some(PushEvent::Join(join)) if join.info.user == "mallory"), "{last:?}");
+    upkeep.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_the_server_subscribes_can_hear_who_comes_and_goes() {
+    let mut world = World::new();
+    world.rules.given.lock().unwrap().push((name("news"), Grant { hears_join_leave: true, ..Grant::default() }));
+    let ana = world.connect("ana");
+    world.rules.given.lock().unwrap().clear();
+    let ben = world.connect("ben");
+    world.subscribe(ben, "news");
+    let heard = world.pushes(ana, "news", joins_and_leaves);
+    assert!(matches!(&*heard, [PushEvent::Join(_), PushEvent::Join(ben)] if ben.info.user == "ben"), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_is_given_twice_is_entered_once() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        world.rules.given.lock().unwrap().push((name("news"), Grant { hears_join_leave: true, ..Grant::default() }));
+    }
+    let ana = world.connect("ana");
+    assert_eq!(world.pushes(ana, "news", joins_and_leaves).len(), 1);
+    assert_eq!((world.hub.metrics().subscriptions, world.presence("news").len()), (1, 1));
+}
+
 /// Section 3: the subscribe reply, then the own join.
 #[tokio::test(start_paused = true)]
 async fn subscribers_of_a_room_hear_who_comes_and_goes_themselves_included() {

@@ -1,6 +1,8 @@
 //! Publishing (capabilities 4.1, 4.14, 4.16)
 
 use super::*;
+use tidings_hub::limits::{IDEMPOTENCY_KEPT, IDEMPOTENCY_KEYS_MAX};
+use tidings_protocol::Payload;
 
 #[tokio::test(start_paused = true)]
 async fn what_is_published_reaches_every_subscriber_of_the_channel_and_nobody_else() {
@@ -75,6 +77,52 @@ async fn an_ephemeral_publication_passes_through_and_moves_nothing() {
     world.cut(ana);
     let ana = world.connect("ana");
     assert_eq!(texts(world.resume(ana, "room:1", start.offset, &start.epoch).publications), ["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_with_the_key_of_an_earlier_one_is_answered_as_that_was_and_not_made() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    world.subscribe(ana, "news");
+    world.subscribe(ana, "plain:x");
+    let keyed =
+        |data: &str, key: &str| NewPublication { idempotency_key: Some(key.into()), ..NewPublication::new(text(data)) };
+    for channel in ["news", "plain:x"] {
+        let first = world.try_publish(channel, keyed("one", "a")).unwrap();
+        assert_eq!(world.try_publish(channel, keyed("one", "a")).unwrap(), first);
+        world.try_publish(channel, keyed("two", "b")).unwrap();
+        assert_eq!(world.try_publish(channel, keyed("another", "a")).unwrap(), first, "whatever it says");
+        assert_eq!(world.heard(ana, channel), ["one", "two"]);
+    }
+    world.wait(IDEMPOTENCY_KEPT).await;
+    world.try_publish("news", keyed("later", "a")).unwrap();
+    assert_eq!(world.heard(ana, "news"), ["later"], "and forgotten after five minutes");
+    let long = keyed("x", &"k".repeat(129));
+    assert!(matches!(world.try_publish("news", long), Err(PublishError::KeyTooLong)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_channel_the_newest_thousand_keys_are_remembered() {
+    let mut world = World::new();
+    let keyed =
+        |key: usize| NewPublication { idempotency_key: Some(key.to_string()), ..NewPublication::new(text("x")) };
+    for key in 0..=IDEMPOTENCY_KEYS_MAX {
+        world.try_publish("news", keyed(key)).unwrap();
+    }
+    assert_eq!(world.try_publish("news", keyed(1)).unwrap().offset, 2);
+    assert_eq!(world.try_publish("news", keyed(0)).unwrap().offset, IDEMPOTENCY_KEYS_MAX as u64 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_see_what_the_publisher_is_in_the_channel() {
+    let mut world = World::new();
+    world.rules.given.lock().unwrap().push((name("news"), Grant { info: Some(text("moderator")), ..Grant::default() }));
+    let ana = world.connect("ana");
+    world.ask(ana, r#""publish":{"channel":"news","data":null}"#);
+    let heard = world.pushes(ana, "news", is_pub);
+    let [PushEvent::Pub(publication)] = &*heard else { panic!("{heard:?}") };
+    assert_eq!(publication.info.as_ref().unwrap().chan_info, Some(text("moderator")));
+    assert_eq!(publication.data.as_ref().map(Payload::as_bytes), Some(&b"null"[..]), "null is a value");
 }
 
 #[tokio::test(start_paused = true)]

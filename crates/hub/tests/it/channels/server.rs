@@ -111,16 +111,100 @@ async fn nameless_connections_are_not_counted_together() {
     }
 }
 
+/// Subscribes to made-up channels and leaves them again; how many of them were refused.
+fn make_up(world: &mut World, who: Who, names: impl IntoIterator<Item = String>) -> usize {
+    let mut refused = 0;
+    for channel in names {
+        let id = world.ask(who, &format!(r#""subscribe":{{"channel":"{channel}"}}"#));
+        match world.answer(who, id) {
+            Ok(_) => drop(world.ask(who, &format!(r#""unsubscribe":{{"channel":"{channel}"}}"#))),
+            Err(error) => {
+                assert_eq!(error, Error::LIMIT_EXCEEDED);
+                refused += 1;
+            }
+        }
+        world.received(who);
+    }
+    refused
+}
+
+fn of_mallory(number: usize) -> String {
+    format!("mallory {number}")
+}
+
+fn generous() -> Limits {
+    let rate = Rate { per_second: 1_000_000, burst: 1_000_000 };
+    Limits {
+        commands_per_second: 1_000_000,
+        commands_burst: 1_000_000,
+        subscribes_per_second: 1_000_000,
+        subscribes_burst: 1_000_000,
+        user: Allowance { connects: rate, commands: rate, channels: rate, read_bytes: rate },
+        ..Limits::default()
+    }
+}
+
+/// S17: whoever makes up most channels loses them, and quiet ones of others stay.
 #[tokio::test(start_paused = true)]
-async fn made_up_channels_cannot_fill_the_memory() {
-    let mut world = World::with(Limits { channels_max: 2, ..Limits::default() });
-    let ana = world.connect("ana");
-    world.publish("a", ["x"]);
-    world.publish("b", ["x"]);
-    let id = world.ask(ana, r#""subscribe":{"channel":"c"}"#);
-    assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED));
-    let refused = world.try_publish("c", NewPublication::new(text("x")));
-    assert!(matches!(refused, Err(PublishError::Broker(BrokerError::TooManyStreams { max: 2 }))));
+async fn who_makes_up_most_channels_loses_its_own_and_quiet_ones_stay() {
+    let mut world =
+        World::with(Limits { channels_max: 100, channels_reserved: 20, channels_per_user_max: 1_000, ..generous() });
+    let [ana, mallory] = ["ana", "mallory"].map(|user| world.connect(user));
+    world.ask(ana, r#""publish":{"channel":"quiet","data":1}"#);
+    world.publish("of the backend", ["x"]);
+    let before = world.hub.position(&name("quiet")).await.unwrap();
+    assert_eq!(make_up(&mut world, mallory, (0..1_000).map(of_mallory)), 0);
+    assert!(world.hub.metrics().channels <= 100, "{}", world.hub.metrics().channels);
+    assert_eq!(world.hub.position(&name("quiet")).await.unwrap(), before);
+    assert_eq!(world.hub.position(&name("of the backend")).await.unwrap().offset, 1);
+    // Whom somebody is subscribed to goes on too, whoever made it.
+    let shared = world.subscribe(mallory, "shared");
+    world.subscribe(ana, "shared");
+    world.ask(mallory, r#""unsubscribe":{"channel":"shared"}"#);
+    make_up(&mut world, mallory, (1_000..2_000).map(of_mallory));
+    assert_eq!(world.hub.position(&name("shared")).await.unwrap().epoch, shared.epoch);
+    world.publish("shared", ["still here"]);
+    assert_eq!(world.heard(ana, "shared"), ["still here"]);
+}
+
+/// The reserve: clients in use of all that they may have keep the backend from nothing.
+#[tokio::test(start_paused = true)]
+async fn clients_who_use_all_their_channels_leave_the_reserve_to_the_server() {
+    let mut world = World::with(Limits { channels_max: 20, channels_reserved: 5, ..generous() });
+    let mallory = world.connect("mallory");
+    for number in 0..15 {
+        world.subscribe(mallory, &of_mallory(number));
+    }
+    assert_eq!(make_up(&mut world, mallory, ["one more".into()]), 1);
+    for number in 0..50 {
+        world.publish(&format!("of the backend {number}"), ["x"]);
+    }
+    assert_eq!(world.hub.metrics().channels, 20, "of its own the oldest are forgotten");
+    assert_eq!(world.hub.position(&name("of the backend 49")).await.unwrap().offset, 1);
+}
+
+/// The quota holds across reconnects, and where names cost nothing, for the address.
+#[tokio::test(start_paused = true)]
+async fn one_user_has_so_many_channels_and_the_users_of_one_address_ten_times_as_many() {
+    let mut world = World::with(Limits { channels_per_user_max: 10, channels_per_connection_max: 8, ..generous() });
+    let at = |address: &str| {
+        let remote = Remote { address: Some(address.parse().unwrap()), ..Remote::default() };
+        ConnectionOptions { remote, ..ConnectionOptions::default() }
+    };
+    let come = |world: &mut World, user: &str, address: &str, channels: usize| {
+        let who = world.open(at(address));
+        world.ask(who, &format!(r#""connect":{{"token":"{user}"}}"#));
+        let asked = (0..channels).map(|_| {
+            let id = world.ask(who, &format!(r#""subscribe":{{"channel":"{}"}}"#, world.hub.metrics().channels));
+            world.answer(who, id)
+        });
+        asked.filter(Result::is_err).count()
+    };
+    assert_eq!(come(&mut world, "mallory", "192.0.2.1", 8), 0);
+    assert_eq!(come(&mut world, "mallory", "192.0.2.1", 8), 6, "in use, and two are left");
+    let refused: usize = (0..20).map(|user| come(&mut world, &user.to_string(), "192.0.2.1", 8)).sum();
+    assert_eq!(20 * 8 - refused, 90, "a fresh name for each visitor");
+    assert_eq!(come(&mut world, "ana", "192.0.2.2", 8), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,8 +225,6 @@ async fn made_up_channels_shut_nobody_out_of_channels_that_remember_nothing_here
     let id = world.ask(ana, r#""subscribe":{"channel":"more"}"#);
     assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED), "they do not count either");
     world.cut(ana);
-    world.wait(61 * SECOND).await;
-    world.hub.sweep().await;
     let ana = world.connect("ana");
     world.subscribe(ana, "more");
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, Weak};
 
 use futures_util::FutureExt;
-use tidings_hub::{Answer, Broker, BrokerError, ChannelName, HistoryPage, HistoryQuery, Keep, Node, at_once};
+use tidings_hub::{Account, Answer, Broker, BrokerError, ChannelName, HistoryPage, HistoryQuery, Node, Terms, at_once};
 use tidings_protocol::{Publication, StreamPosition};
 
 const EPOCH: &str = "faulty-1";
@@ -89,12 +89,12 @@ impl Broker for FaultyBroker {
         &'a self,
         channel: &'a ChannelName,
         mut publication: Publication,
-        keep: Option<&'a Keep>,
+        terms: Terms<'a>,
     ) -> Answer<'a, Result<StreamPosition, BrokerError>> {
         let mut position = StreamPosition::default();
         {
             let mut state = self.state.lock().unwrap();
-            if keep.is_some() {
+            if terms.keep.is_some() {
                 let stream = state.streams.entry(channel.clone()).or_default();
                 publication.offset = stream.len() as u64 + 1;
                 stream.push(publication.clone());
@@ -127,6 +127,7 @@ impl Broker for FaultyBroker {
         &'a self,
         channel: &'a ChannelName,
         query: HistoryQuery,
+        _: Option<&'a Arc<Account>>,
     ) -> Answer<'a, Result<HistoryPage, BrokerError>> {
         self.read(channel, query)
     }

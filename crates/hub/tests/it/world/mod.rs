@@ -33,7 +33,7 @@ pub struct Rules {
     /// Channels to which connect subscribes.
     pub given: Mutex<Vec<(ChannelName, Grant)>>,
     pub expiry: Mutex<Option<Expiry>>,
-    /// While set, answers about subscriptions wait for a permit.
+    /// While set, answers about subscriptions and presence wait for a permit.
     gate: Mutex<Option<Arc<Semaphore>>>,
     /// How channels in the hub's memory work.
     pub memory: Mutex<Arc<ChannelOptions>>,
@@ -196,7 +196,12 @@ impl Policy for Rules {
     }
 
     fn presence<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
-        async move { self.allows(client, channel) }.boxed()
+        async move {
+            let allowed = self.allows(client, channel);
+            pass(&self.gate).await;
+            allowed
+        }
+        .boxed()
     }
 
     fn history<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
@@ -503,8 +508,13 @@ impl World {
         self.peers[peer.0].connection.as_mut().unwrap()
     }
 
+    /// Takes a connection out of the world, as its transport has it.
+    pub fn take(&mut self, peer: Who) -> Connection {
+        self.peers[peer.0].connection.take().unwrap()
+    }
+
     pub fn presence(&self, channel: &str) -> Vec<String> {
-        let by_client: BTreeMap<_, _> = self.hub.presence(&name(channel)).now_or_never().unwrap();
+        let by_client: BTreeMap<_, _> = self.hub.presence(&name(channel)).now_or_never().unwrap().unwrap();
         let mut users: Vec<_> = by_client.into_values().map(|info| info.user).collect();
         users.sort();
         users

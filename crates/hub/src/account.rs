@@ -1,0 +1,322 @@
+//! On whose account things happen: what each user and each network of addresses may still ask for, and what a broker
+//! keeps for them in memory, across all their connections.
+//!
+//! A new connection finds what the ones before it have left. Whoever has neither asked for anything lately nor holds
+//! anything is forgotten, so a caller takes memory only while it counts.
+
+mod bucket;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use self::bucket::Bucket;
+use crate::limits::{ADDRESS_USERS, Allowance, CALLERS_MAX};
+use crate::session::{Cost, Meter};
+use crate::sharded::Sharded;
+use crate::{Identity, Limits};
+
+/// Whose account: a user and the network that it comes from, or, where nobody is authenticated, the network alone. What
+/// is done on nobody's account is the server's own. Cheap to clone inside its [`Arc`].
+#[derive(Debug)]
+pub struct Account {
+    caller: Arc<Caller>,
+    /// Above the users of tokens, since a backend may give every visitor a fresh name.
+    network: Option<Arc<Caller>>,
+    limits: Arc<Limits>,
+    /// The moment from which times are counted.
+    began: Instant,
+}
+
+/// One user, or one network.
+#[derive(Debug)]
+struct Caller {
+    /// How many users it counts as.
+    users: usize,
+    streams: AtomicUsize,
+    history_bytes: AtomicUsize,
+    commands: Bucket,
+    channels: Bucket,
+    reads: Bucket,
+    connects: Bucket,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Name {
+    /// Whom a tag proves and who only claims a name in a token are two, as everywhere.
+    User {
+        user: String,
+        tagged: bool,
+    },
+    Network(IpAddr),
+    /// Whoever comes from nowhere, and whoever is one too many to be known by name.
+    Crowd,
+}
+
+/// All callers that count.
+pub(crate) struct Accounts {
+    limits: Arc<Limits>,
+    callers: Sharded<Name, Arc<Caller>>,
+    began: Instant,
+}
+
+impl Accounts {
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, callers: Sharded::new(), began: tokio::time::Instant::now().into_std() }
+    }
+
+    /// The account of a connection; `address` is the one to count by.
+    pub(crate) fn of(&self, identity: Option<&Identity>, address: Option<IpAddr>) -> Arc<Account> {
+        let (caller, network) = match identity.filter(|identity| !identity.user.is_empty()) {
+            Some(Identity { user, tag, .. }) => {
+                let tagged = tag.is_some();
+                // Behind loopback is a proxy that nobody trusts, or a test: whoever has a name is counted by it alone.
+                let network = address.filter(|address| !tagged && !address.is_loopback());
+                (Name::User { user: user.clone(), tagged }, network.map(Name::Network))
+            }
+            None => (address.map_or(Name::Crowd, Name::Network), None),
+        };
+        Arc::new(Account {
+            caller: self.caller(caller),
+            network: network.map(|network| self.caller(network)),
+            limits: self.limits.clone(),
+            began: self.began,
+        })
+    }
+
+    fn caller(&self, name: Name) -> Arc<Caller> {
+        let mut callers = self.callers.shard(&name);
+        if let Some(caller) = callers.get(&name) {
+            return caller.clone();
+        }
+        if callers.len() >= CALLERS_MAX / self.callers.pieces() && name != Name::Crowd {
+            // The next sweep makes room.
+            drop(callers);
+            return self.caller(Name::Crowd);
+        }
+        let caller = Arc::new(Caller::new(if matches!(name, Name::User { .. }) { 1 } else { ADDRESS_USERS }));
+        callers.insert(name, caller.clone());
+        caller
+    }
+
+    /// Forgets whoever holds nothing, has nothing open and may ask for as much as a stranger.
+    pub(crate) fn sweep(&self) {
+        let now = self.now();
+        for mut callers in self.callers.all() {
+            callers.retain(|_, caller| caller.counts(now));
+            if callers.capacity() > callers.len() * 4 {
+                callers.shrink_to_fit();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.callers.all().map(|callers| callers.len()).sum()
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.began, tokio::time::Instant::now().into_std())
+    }
+}
+
+impl Account {
+    /// Whether one more connection may introduce itself.
+    pub(crate) fn may_connect(&self) -> bool {
+        let now = tokio::time::Instant::now().into_std();
+        self.takes(now, |caller, allowance, now| caller.connects.take(1, allowance.connects, now))
+    }
+
+    /// Whether its caller may, whose network was asked before anybody knew who it is.
+    pub(crate) fn may_connect_by_name(&self) -> bool {
+        let now = self.nanos(tokio::time::Instant::now().into_std());
+        self.callers().next().is_some_and(|(caller, allowance)| caller.connects.take(1, allowance.connects, now))
+    }
+
+    /// Whether the other is on the same caller's account.
+    pub(crate) fn is_caller(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.caller, &other.caller)
+    }
+
+    fn nanos(&self, moment: Instant) -> u64 {
+        nanos(self.began, moment)
+    }
+
+    /// Pays for what was read, which nobody knew before: then the next one has to wait.
+    pub(crate) fn pay_for_read(&self, bytes: usize) {
+        let cost = (bytes + self.limits.read_cost_bytes_min) as u64;
+        let now = self.nanos(tokio::time::Instant::now().into_std());
+        for (caller, allowance) in self.callers() {
+            caller.reads.charge(cost, allowance.read_bytes, now);
+        }
+    }
+
+    /// Whether a read may begin.
+    pub(crate) fn may_read(&self, now: Instant) -> bool {
+        let now = self.nanos(now);
+        self.callers().all(|(caller, allowance)| caller.reads.has_some(allowance.read_bytes, now))
+    }
+
+    /// The user, and then the network above it, each by its own allowance.
+    fn callers(&self) -> impl Iterator<Item = (&Caller, &Allowance)> {
+        let allowance = |caller: &Caller| if caller.users == 1 { &self.limits.user } else { &self.limits.address };
+        [Some(&self.caller), self.network.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(move |caller| (&**caller, allowance(caller)))
+    }
+
+    fn takes(&self, now: Instant, take: impl Fn(&Caller, &Allowance, u64) -> bool) -> bool {
+        let now = self.nanos(now);
+        self.callers().all(|(caller, allowance)| take(caller, allowance, now))
+    }
+
+    // What a broker keeps for it.
+
+    /// Whether it may have one stream more.
+    pub(crate) fn may_hold_stream(&self) -> bool {
+        let max = |caller: &Caller| self.limits.channels_per_user_max.saturating_mul(caller.users);
+        self.callers().all(|(caller, _)| caller.streams.load(Ordering::Relaxed) < max(caller))
+    }
+
+    pub(crate) fn hold_stream(&self) {
+        for (caller, _) in self.callers() {
+            caller.streams.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn release_stream(&self) {
+        for (caller, _) in self.callers() {
+            caller.streams.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn hold_bytes(&self, bytes: usize) {
+        for (caller, _) in self.callers() {
+            caller.history_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn release_bytes(&self, bytes: usize) {
+        for (caller, _) in self.callers() {
+            caller.history_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// How much it holds, to be compared with others': the user, or the network for each of the users that it counts as.
+    pub(crate) fn streams(&self) -> usize {
+        self.share(|caller| &caller.streams)
+    }
+
+    /// As [`streams`](Self::streams), of bytes.
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.share(|caller| &caller.history_bytes)
+    }
+
+    fn share(&self, held: impl Fn(&Caller) -> &AtomicUsize) -> usize {
+        let share = |caller: &Caller| held(caller).load(Ordering::Relaxed).div_ceil(caller.users);
+        self.callers().map(|(caller, _)| share(caller)).max().unwrap_or(0)
+    }
+
+    /// Whether both are the same user, or the same network.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let networks = self.network.as_ref().zip(other.network.as_ref());
+        Arc::ptr_eq(&self.caller, &other.caller) || networks.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    }
+}
+
+impl Meter for Account {
+    fn allows(&self, cost: Cost, now: Instant) -> bool {
+        let commands = |caller: &Caller, allowance: &Allowance, now| caller.commands.take(1, allowance.commands, now);
+        let channels = |caller: &Caller, allowance: &Allowance, now| caller.channels.take(1, allowance.channels, now);
+        match cost {
+            Cost::Command => self.takes(now, commands),
+            Cost::Channel => self.takes(now, channels),
+            Cost::Read => self.may_read(now),
+        }
+    }
+}
+
+impl Caller {
+    fn new(users: usize) -> Self {
+        Self {
+            users,
+            streams: AtomicUsize::new(0),
+            history_bytes: AtomicUsize::new(0),
+            commands: Bucket::default(),
+            channels: Bucket::default(),
+            reads: Bucket::default(),
+            connects: Bucket::default(),
+        }
+    }
+}
+
+trait Counts {
+    fn counts(&self, now: u64) -> bool;
+}
+
+impl Counts for Arc<Caller> {
+    /// Somebody has its account, or its allowance is not full again.
+    fn counts(&self, now: u64) -> bool {
+        let buckets = [&self.commands, &self.channels, &self.reads, &self.connects];
+        Arc::strong_count(self) > 1 || !buckets.iter().all(|bucket| bucket.is_full(now))
+    }
+}
+
+fn nanos(began: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(began).as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        Accounts::new(Arc::new(Limits::default()))
+    }
+
+    fn user(name: &str) -> Identity {
+        Identity { user: name.into(), ..Identity::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_finds_what_the_ones_before_it_have_left() {
+        let accounts = accounts();
+        let now = tokio::time::Instant::now().into_std();
+        let burst = Limits::default().user.channels.burst;
+        let spent = (0..burst).all(|_| accounts.of(Some(&user("ana")), None).allows(Cost::Channel, now));
+        assert!(spent && !accounts.of(Some(&user("ana")), None).allows(Cost::Channel, now));
+        assert!(accounts.of(Some(&user("bea")), None).allows(Cost::Channel, now), "others have their own");
+        accounts.sweep();
+        assert!(!accounts.of(Some(&user("ana")), None).allows(Cost::Channel, now), "nobody is forgotten too early");
+        tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
+        accounts.sweep();
+        assert_eq!(accounts.len(), 0, "and nobody is remembered for ever");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_token_users_of_one_address_share_a_wide_allowance_and_persons_do_not() {
+        let accounts = accounts();
+        let now = tokio::time::Instant::now().into_std();
+        let here: IpAddr = "192.0.2.1".parse().unwrap();
+        let burst = Limits::default().address.channels.burst;
+        let fresh = |number: u32| accounts.of(Some(&user(&format!("visitor {number}"))), Some(here));
+        assert_eq!((0..=burst).filter(|number| fresh(*number).allows(Cost::Channel, now)).count(), burst as usize);
+        let person = Identity { tag: Some("session".into()), ..user("visitor 1") };
+        assert!(accounts.of(Some(&person), Some(here)).allows(Cost::Channel, now));
+        let elsewhere: IpAddr = "192.0.2.2".parse().unwrap();
+        assert!(accounts.of(None, Some(elsewhere)).allows(Cost::Channel, now));
+        assert!(!accounts.of(None, Some(here)).allows(Cost::Channel, now), "the nameless are the address");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn as_many_callers_are_known_as_there_is_room_for_and_the_rest_are_one() {
+        let accounts = accounts();
+        let now = tokio::time::Instant::now().into_std();
+        for number in 0..CALLERS_MAX + CALLERS_MAX / 10 {
+            accounts.of(Some(&user(&number.to_string())), None).allows(Cost::Command, now);
+        }
+        assert!(accounts.len() <= CALLERS_MAX + 1, "{}", accounts.len());
+    }
+}
