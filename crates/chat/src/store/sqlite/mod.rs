@@ -760,10 +760,10 @@ mod tests {
     fn the_list_of_rooms_costs_what_it_shows_however_many_rooms_and_members_there_are() {
         thread_local!(static STEPS: Cell<u32> = const { Cell::new(0) });
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
         let (set_up, _) = contract::set_up_and_first_post();
         let ana = set_up.person.id;
-        apply(&mut writer, &mut [submit(set_up).0], Time::from_millis(0));
+        committer(dir.path(), |_| {}).apply(&mut [submit(set_up).0], Time::from_millis(0));
+        let mut writer = connect_writer(&dir.path().join(FILE), &SqliteOptions::default()).unwrap();
         writer.pragma_update(None, "foreign_keys", false).unwrap();
         let grow = |writer: &Connection, rooms: u32| {
             // Each with 50 members, who are nobody here; names as different as names are.
