@@ -73,6 +73,19 @@ impl Outbox {
         self.lock().bytes()
     }
 
+    /// Bytes of what was asked for by the connection itself.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.lock().private.replies.bytes()
+    }
+
+    /// Ends the connection; true when nothing had ended it before.
+    pub(crate) fn close_first(&self, disconnect: Disconnect) -> bool {
+        let mut queues = self.lock();
+        let first = queues.closed.is_none();
+        queues.closed.get_or_insert(disconnect);
+        first
+    }
+
     /// What the server wants or did meanwhile, and whether the connection has ended.
     pub(crate) fn take_controls(&self) -> (Vec<Control>, Option<Disconnect>) {
         let mut queues = self.lock();
