@@ -1,11 +1,12 @@
 //! Every route of the server, and what all of them go through.
 
 use crate::app::App;
+use crate::http::deadline::answer_in_time;
 use crate::http::problem::Problem;
 use crate::http::{headers, health, invites, messages, origin, people, rooms, session, shell};
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -31,9 +32,9 @@ pub(crate) fn router(app: App) -> Router {
         .split_for_parts();
     let rest =
         rest.layer(from_fn_with_state(app.clone(), origin::require_same_origin)).layer(map_response(never_cached));
+    let answered = Router::new().merge(rest).merge(api::routes(&app)).layer(from_fn(answer_in_time));
     Router::new()
-        .merge(rest)
-        .merge(api::routes(&app))
+        .merge(answered)
         .route("/openapi.json", get(move || std::future::ready(Json(description.clone()))))
         .route("/connection/websocket", any(live::upgrade))
         .route("/healthz", get(health::healthz))
