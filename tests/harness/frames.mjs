@@ -71,10 +71,10 @@ export class Frames {
   }
 
   /** The next reply or push, or `{closed: code}`. */
-  next(what = 'the next frame') {
+  next(what = 'the next frame', timeout = SOON) {
     if (this.#lines.length > 0) return Promise.resolve(this.#lines.shift());
     if (this.code !== undefined) return Promise.resolve({ closed: this.code });
-    return within(SOON, what, new Promise((resolve) => this.#waiting.push(resolve)));
+    return within(timeout, what, new Promise((resolve) => this.#waiting.push(resolve)));
   }
 
   /** Sends a command and returns its reply, or `{closed: code}`; pushes that came before it stay to be read. */

@@ -10,6 +10,7 @@ export class Proxy {
   #silent = false;
   #paused = false;
   #mute = false;
+  #rate = Infinity;
 
   constructor(port) {
     this.target = port;
@@ -36,6 +37,7 @@ export class Proxy {
     for (const [from, to] of [[client, server], [server, client]]) {
       from.on('data', (bytes) => {
         if (this.#silent || (this.#mute && from === server)) return;
+        if (from === server && this.#rate !== Infinity) return this.#drip(from, to, bytes);
         // What is not read at one end waits in the other's kernel, as on a real line.
         if (!to.write(bytes)) {
           from.pause();
@@ -49,6 +51,23 @@ export class Proxy {
         if (to.destroyed) this.#pairs.delete(pair);
       });
     }
+  }
+
+  /** Passes on so much every twentieth of a second, and reads no more before that is done. */
+  #drip(from, to, bytes) {
+    from.pause();
+    const piece = Math.max(1, Math.floor(this.#rate / 20));
+    to.write(bytes.subarray(0, piece));
+    setTimeout(() => {
+      if (to.destroyed) return;
+      if (bytes.length > piece) this.#drip(from, to, bytes.subarray(piece));
+      else this.#paused || from.resume();
+    }, 50);
+  }
+
+  /** What comes from the server passes at so many bytes a second from now on, and waits in the server's kernel. */
+  throttle(bytesPerSecond) {
+    this.#rate = bytesPerSecond;
   }
 
   /** Connections open right now. */

@@ -41,6 +41,12 @@ export function inGroup(folder, program, args) {
   return ['/bin/sh', ['-c', 'echo $$ > "$0/cgroup.procs" && exec "$@"', folder, program, ...args]];
 }
 
+/** The command line that starts a program which may open only so many files, hard limit and soft limit alike. */
+export function withFiles(files, program, args) {
+  if (files === undefined) return [program, args];
+  return ['/bin/sh', ['-c', 'ulimit -n "$0" && exec "$@"', String(files), program, ...args]];
+}
+
 const field = (pid, name) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(new RegExp(`^${name}:\\s+(\\d+)`, 'm'))[1]);
 
 /** Resident memory now, in MiB. */

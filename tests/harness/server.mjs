@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { cpuSeconds, inGroup, memoryGroup, peakMiB, residentMiB } from './resources.mjs';
+import { cpuSeconds, inGroup, memoryGroup, peakMiB, residentMiB, withFiles } from './resources.mjs';
 import { within } from './wait.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -49,7 +49,7 @@ export function running(args, env = {}) {
 
 /**
  * One server: the same data directory, the same port and the same options through every restart. With `memory`, in MiB,
- * it is killed when it needs more.
+ * it is killed when it needs more; with `files`, it cannot open more than so many.
  */
 export class Server {
   #child;
@@ -57,12 +57,12 @@ export class Server {
   #options;
   #group;
 
-  constructor({ args = [], env = {}, config, dataDir = temporaryFolder(), memory } = {}) {
+  constructor({ args = [], env = {}, config, dataDir = temporaryFolder(), memory, files } = {}) {
     this.dataDir = dataDir;
     this.port = 0;
     this.memory = memory;
     if (memory !== undefined) this.#group = memoryGroup(memory);
-    this.#options = { args, env: { RUST_BACKTRACE: '1', ...env } };
+    this.#options = { args, env: { RUST_BACKTRACE: '1', ...env }, files };
     if (config !== undefined) {
       this.configFile = join(temporaryFolder(), 'tidings.toml');
       writeFileSync(this.configFile, config);
@@ -80,7 +80,7 @@ export class Server {
     this.stdout = '';
     this.stderr = '';
     const args = ['serve', '--listen', `127.0.0.1:${this.port}`, ...this.#common(), ...this.#options.args];
-    const child = spawn(...inGroup(this.#group, TIDINGS, args), {
+    const child = spawn(...inGroup(this.#group, ...withFiles(this.#options.files, TIDINGS, args)), {
       env: { ...process.env, ...this.#options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -81,6 +81,8 @@ pub(crate) struct Io {
     readers_behind: FuturesUnordered<Promise<(String, u64)>>,
     readers: HashMap<String, Reader>,
     paused: HashSet<String>,
+    /// Bytes that had arrived when the last message was complete, or when a deadline last passed.
+    bytes_read: u64,
     answers: HashMap<u64, oneshot::Sender<Result<Response, RequestError>>>,
     closing: Vec<oneshot::Sender<()>>,
     last_number: u64,
@@ -106,8 +108,9 @@ impl Driver {
                 break;
             }
             let timeout = self.machine.next_timeout();
+            let backed_up = self.io.socket.as_ref().is_some_and(Socket::is_backed_up);
             tokio::select! {
-                order = self.orders.recv() => match order {
+                order = self.orders.recv(), if !backed_up => match order {
                     Some(order) => self.handle_order(order),
                     // The last handle is gone.
                     None => self.machine.close(),
@@ -116,7 +119,7 @@ impl Driver {
                 dialled = dialled(&mut self.io.dialling) => self.handle_dialled(dialled),
                 Some((wanted, token)) = self.io.tokens.next() => self.machine.handle_token(wanted, token, now()),
                 Some((channel, number)) = self.io.readers_behind.next() => self.handle_reader_ready(&channel, number),
-                () = sleep(timeout) => self.machine.handle_timeout(now()),
+                () = sleep(timeout) => self.handle_timeout(),
             }
         }
         self.refuse_orders().await;
@@ -135,8 +138,8 @@ impl Driver {
             Action::Send(frame) => {
                 let Some(socket) = &mut self.io.socket else { return };
                 self.counters.messages_out.fetch_add(1, Relaxed);
-                // A server that does not read for so long is as good as gone.
-                if !matches!(timeout(limits::REPLY_TIME, socket.send(frame)).await, Ok(Ok(()))) {
+                // Written while we listen; a server that does not read for long ends the listening.
+                if socket.feed(frame).is_err() {
                     self.io.socket = None;
                     self.machine.handle_closed(None, "sending failed", now());
                 }
@@ -273,7 +276,19 @@ impl Driver {
         self.io.last_number
     }
 
+    /// What is due, unless a long message is on its way: on a slow line it takes longer than any deadline, and the server
+    /// is alive all the while.
+    fn handle_timeout(&mut self) {
+        let bytes_read = self.io.socket.as_ref().map_or(0, Socket::bytes_read);
+        if bytes_read > self.io.bytes_read {
+            self.machine.handle_arriving(now());
+        }
+        self.io.bytes_read = bytes_read;
+        self.machine.handle_timeout(now());
+    }
+
     fn handle_heard(&mut self, heard: Heard) {
+        self.io.bytes_read = self.io.socket.as_ref().map_or(0, Socket::bytes_read);
         match heard {
             Heard::Message(message) => {
                 self.counters.messages_in.fetch_add(1, Relaxed);
@@ -291,6 +306,7 @@ impl Driver {
         match dialled {
             Ok(socket) => {
                 self.counters.sockets_opened.fetch_add(1, Relaxed);
+                self.io.bytes_read = socket.bytes_read();
                 self.io.socket = Some(socket);
                 self.machine.handle_opened(now());
             }

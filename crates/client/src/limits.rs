@@ -22,6 +22,10 @@ pub const BATCH_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of one message from the server. Large enough for a recovery of 300 publications of 16 KiB.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Bytes of commands that wait to be written; above twice [`BATCH_BYTES_MAX`] no new orders are taken, so that what comes on
+/// top is what a reconnect makes by itself: the subscriptions, with their tokens.
+pub const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Bytes of one answer of the HTTP API, which is at most one page of history.
 pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -31,7 +35,8 @@ pub const DIAL_TIME: Duration = Duration::from_secs(10);
 /// How long a close handshake may take that nobody needs the result of.
 pub const CLOSE_TIME: Duration = Duration::from_secs(1);
 
-/// How long the server may take to answer a request, and a request may wait for a connection.
+/// How long the server may take to answer a request, and a request may wait for a connection; and how long it may take to
+/// read 16 KiB. While a message is arriving that is not complete, no answer is late: it may be in it, or behind it.
 pub const REPLY_TIME: Duration = Duration::from_secs(5);
 
 /// Silence allowed beyond the server's ping interval before the connection counts as dead.

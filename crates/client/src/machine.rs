@@ -314,6 +314,14 @@ impl Machine {
         self.retry(why, pause, now);
     }
 
+    /// A message is arriving that is not complete yet: neither silence nor a late answer.
+    pub(crate) fn handle_arriving(&mut self, now: Instant) {
+        if let Link::Up(up) = &mut self.link {
+            up.heard = now;
+        }
+        self.requests.put_off(now + limits::REPLY_TIME);
+    }
+
     /// One message of the server.
     pub(crate) fn handle_message(&mut self, message: &[u8], now: Instant) {
         if let Link::Up(up) = &mut self.link {

@@ -30,6 +30,7 @@ impl Target {
         }
         let bounds = Limits::client()
             .message_bytes_max(limits::MESSAGE_BYTES_MAX)
+            .queue_bytes_max(limits::QUEUE_BYTES_MAX)
             .write_timeout(limits::REPLY_TIME)
             .close_timeout(limits::CLOSE_TIME);
         let mut options = ConnectOptions::new().limits(bounds).timeout(limits::DIAL_TIME);
@@ -76,9 +77,21 @@ impl Socket {
         }
     }
 
-    pub(crate) async fn send(&mut self, frame: Bytes) -> Result<(), SendError> {
+    /// Queues a frame, which is written while somebody waits in [`receive`](Self::receive): neither direction of a slow
+    /// line holds up the other.
+    pub(crate) fn feed(&mut self, frame: Bytes) -> Result<(), SendError> {
         let text = Utf8Bytes::try_from(frame).expect("commands are written as JSON, which is UTF-8");
-        self.0.send(Message::Text(text)).await
+        self.0.feed(Message::Text(text))
+    }
+
+    /// Whether so much waits to be written that nothing more should be made.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        self.0.queued_bytes() > 2 * limits::BATCH_BYTES_MAX
+    }
+
+    /// Bytes that have arrived, those of unfinished messages included.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.0.bytes_read()
     }
 
     /// Closes in order, within the limits of the socket.

@@ -57,7 +57,7 @@ use uuid::Uuid;
 use crate::channel::Revoked;
 use crate::core::Core;
 use crate::handle::Handle;
-use crate::limits::CLOSING_MAX;
+use crate::limits::{CLOSING_MAX, REPLIES_WHILE_WRITING_MAX};
 use crate::metrics::Metrics;
 use crate::operations;
 use crate::outbox::Pushed;
@@ -154,13 +154,22 @@ impl Connection {
         self.session.wants_input()
     }
 
+    /// As [`wants_input`](Self::wants_input), while something is being written: the answer to a ping must not wait for
+    /// the end of a long write, and what a client asks for meanwhile must not fill its queue.
+    #[must_use]
+    pub fn wants_input_while_writing(&self) -> bool {
+        self.wants_input() && self.handle.outbox.reply_bytes() < REPLIES_WHILE_WRITING_MAX
+    }
+
     /// What to do next. Cancel-safe.
     pub async fn next(&mut self) -> Step {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// Runs `write` while the connection goes on working; gives up when it is closed and `write` does not come to an
-    /// end. This is what closes a reader who does not read.
+    /// end. This is what closes a reader who does not read. A transport that can read while it writes lets `write` end
+    /// early with what it read, as long as [`wants_input_while_writing`](Self::wants_input_while_writing): the answers to
+    /// pings are in it.
     ///
     /// # Errors
     /// The reason to close, with `write` dropped halfway.
@@ -181,7 +190,9 @@ impl Connection {
         self.poll_background(cx);
         self.handle.outbox.poll_take(cx, self.handle.format).map(|taken| match taken {
             Ok(frames) => {
-                Metrics::add(&self.core.metrics.bytes_out, frames.iter().map(Bytes::len).sum());
+                let bytes = frames.iter().map(Bytes::len).sum();
+                Metrics::add(&self.core.metrics.bytes_out, bytes);
+                self.session.wrote(bytes, Instant::now().into_std());
                 Step::Send(frames)
             }
             Err(disconnect) => Step::Close(disconnect),

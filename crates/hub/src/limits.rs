@@ -18,6 +18,10 @@ pub const STREAM_KEPT: Duration = Duration::from_secs(3600);
 /// clients take as one message anyway.
 pub const JOINED_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of replies that wait for one connection beyond which it is not read while it is written to: whoever asks for more
+/// before it has read the last answers has to wait, and is not closed for what it asked itself.
+pub const REPLIES_WHILE_WRITING_MAX: usize = 256 << 10;
+
 /// How often expired publications and forgotten streams are swept.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -176,8 +180,14 @@ pub struct Limits {
 
     /// Time between pings; proxies commonly cut connections that are silent for 60 s.
     pub ping_interval: Duration,
-    /// Time that a client has to answer a ping (close 3012).
+    /// Time that a client has to answer a ping (close 3012), beside what it needs to read what was written before it.
     pub pong_timeout: Duration,
+    /// Bytes a second that the slowest client reads: the time for an answer begins when what was written before has been
+    /// read at this rate. The same as the slowest transport may take, 16 KiB in 10 s.
+    pub read_rate_min: u32,
+    /// The longest that a client may take for an answer, whatever it has to read: one that takes bytes and never answers
+    /// is closed then. Five minutes are 8 MiB at 28 kB/s.
+    pub pong_timeout_max: Duration,
     /// Time that a client has to connect successfully (close 3502).
     pub connect_timeout: Duration,
     /// Time that the policy and the application have for one command, and broker and history for one answer; then it is
@@ -247,6 +257,8 @@ impl Default for Limits {
             join_leave_messages: Rate { per_second: 20_000, burst: 200_000 },
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(8),
+            read_rate_min: 1_638,
+            pong_timeout_max: Duration::from_secs(300),
             connect_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(10),
             expiry_grace: Duration::from_secs(25),

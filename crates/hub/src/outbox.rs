@@ -72,6 +72,11 @@ impl Outbox {
         self.lock().bytes()
     }
 
+    /// Bytes of what was asked for by the connection itself.
+    pub(crate) fn reply_bytes(&self) -> usize {
+        self.lock().private.replies.bytes()
+    }
+
     /// What the server wants or did meanwhile, and whether the connection has ended.
     pub(crate) fn take_controls(&self) -> (Vec<Control>, Option<Disconnect>) {
         let mut queues = self.lock();

@@ -374,9 +374,14 @@ impl Session {
             Phase::Fresh | Phase::Connecting | Phase::Refused => running.into_iter().chain([self.connect_by]).min(),
             Phase::Open => {
                 let ends = self.subscription_ends.into_iter().chain(self.ends);
-                ends.chain(self.pulse.next()).chain(running).min()
+                ends.chain(self.pulse.next(&self.setup.limits)).chain(running).min()
             }
         }
+    }
+
+    /// Takes note that the transport was given so many bytes to write: they buy time for the next answer to a ping.
+    pub fn wrote(&mut self, bytes: usize, now: Instant) {
+        self.pulse.wrote(bytes, &self.setup.limits, now);
     }
 
     /// The next thing to do.

@@ -16,11 +16,13 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::limits::{DRAIN_SILENCE, DRAIN_TIME};
+use crate::limits::{DRAIN_SILENCE, DRAIN_TIME, STREAM_PIECE_BYTES_MAX};
+use crate::pace::Pace;
 use crate::panics;
 use crate::phase::Phase;
 use crate::request_id::RequestId;
 use crate::stats::count;
+use crate::underway::{NoRoom, Room};
 use crate::watch::Watch;
 
 /// Any error, as tower and hyper pass them on.
@@ -225,16 +227,23 @@ impl Drop for Ticket {
 }
 
 /// A piece of a response that hyper holds until it is written. Every byte that leaves is a note to the connection's
-/// watch.
+/// watch, and to the stream's pace.
 pub(crate) struct Chunk {
     bytes: Bytes,
-    watch: Arc<Watch>,
+    to: Arc<Watch>,
+    pace: Option<Arc<Pace>>,
+    /// Of a piece that was not announced by its response's size.
+    #[expect(dead_code, reason = "held, not read: dropping it gives the room back")]
+    room: Option<Room>,
 }
 
 impl Chunk {
-    fn hand_over(bytes: Bytes, watch: &Arc<Watch>) -> Self {
-        watch.chunk_handed_over();
-        Self { bytes, watch: watch.clone() }
+    fn hand_over(bytes: Bytes, to: &Arc<Watch>, pace: Option<&Arc<Pace>>, room: Option<Room>) -> Self {
+        to.chunk_handed_over();
+        if let Some(pace) = pace {
+            pace.piece_handed_over();
+        }
+        Self { bytes, to: to.clone(), pace: pace.cloned(), room }
     }
 }
 
@@ -248,14 +257,20 @@ impl Buf for Chunk {
     }
 
     fn advance(&mut self, count: usize) {
-        self.watch.moves_on();
+        self.to.wrote(count);
+        if let Some(pace) = &self.pace {
+            pace.wrote(count);
+        }
         self.bytes.advance(count);
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        self.watch.chunk_gone();
+        if let Some(pace) = &self.pace {
+            pace.piece_gone();
+        }
+        self.to.chunk_gone();
     }
 }
 
@@ -267,7 +282,17 @@ pin_project! {
         body: Option<B>,
         // Our own answer.
         text: Option<Bytes>,
+        // What the body gave and a stream of HTTP/2 has not been handed yet.
+        rest: Bytes,
         ticket: Ticket,
+        // Whether a piece of `rest` has been handed over already.
+        in_pieces: bool,
+        // On HTTP/2.
+        pace: Option<Arc<Pace>>,
+        // For what the body announced, or for `rest`.
+        room: Option<Room>,
+        // Bytes that the body announced and has not given.
+        announced: usize,
         failure: Option<BoxError>,
         closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     }
@@ -279,14 +304,71 @@ pin_project! {
 struct BodyPanicked;
 
 impl<B> ResponseBody<B> {
-    pub(crate) fn of_handler(body: B, is_event_stream: bool, ticket: Ticket) -> Self {
-        let closing = is_event_stream.then(|| Box::pin(ticket.watch.closing.clone().cancelled_owned()));
-        Self { body: Some(body), text: None, ticket, failure: None, closing }
-    }
-
     pub(crate) fn of_server(text: Bytes, ticket: Ticket) -> Self {
-        Self { body: None, text: Some(text), ticket, failure: None, closing: None }
+        Self {
+            body: None,
+            text: Some(text),
+            rest: Bytes::new(),
+            in_pieces: false,
+            ticket,
+            pace: None,
+            room: None,
+            announced: 0,
+            failure: None,
+            closing: None,
+        }
     }
+}
+
+impl<B: Body> ResponseBody<B> {
+    /// The ticket comes back when there is no room for the answer.
+    pub(crate) fn of_handler(body: B, is_event_stream: bool, ticket: Ticket) -> Result<Self, Ticket> {
+        let watch = &ticket.watch;
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX / 2);
+        let room = match Room::is_needed(announced).then(|| watch.shared.under_way.room(watch, announced)) {
+            None => None,
+            Some(Ok(room)) => Some(room),
+            Some(Err(NoRoom)) => return Err(ticket),
+        };
+        let closing = is_event_stream.then(|| Box::pin(watch.closing.clone().cancelled_owned()));
+        let pace = watch.http2.load(Relaxed).then(|| Pace::begin(watch));
+        Ok(Self {
+            body: Some(body),
+            text: None,
+            rest: Bytes::new(),
+            in_pieces: false,
+            ticket,
+            pace,
+            room,
+            announced,
+            failure: None,
+            closing,
+        })
+    }
+}
+
+/// Cuts the next piece off what is to be handed to a stream of HTTP/2; with the `last` one goes the room. What is left in
+/// the connection's buffer must not keep the whole, so the end of what was cut is copied.
+fn next_piece(
+    rest: &mut Bytes,
+    in_pieces: &mut bool,
+    last: bool,
+    room: &mut Option<Room>,
+    watch: &Arc<Watch>,
+    pace: Option<&Arc<Pace>>,
+) -> Chunk {
+    if rest.len() > STREAM_PIECE_BYTES_MAX {
+        *in_pieces = true;
+        return Chunk::hand_over(rest.split_to(STREAM_PIECE_BYTES_MAX), watch, pace, None);
+    }
+    let mut piece = std::mem::take(rest);
+    if std::mem::take(in_pieces) {
+        piece = Bytes::copy_from_slice(&piece);
+        if last {
+            *room = Some(Room::unannounced(watch, piece.len()));
+        }
+    }
+    Chunk::hand_over(piece, watch, pace, if last { room.take() } else { None })
 }
 
 /// Fails at the next poll: on an error hyper drops what it has not written yet, and while it waits it writes. So the
@@ -305,7 +387,12 @@ impl<B: ResponseData> Body for ResponseBody<B> {
         let mut this = self.project();
         let watch = &this.ticket.watch;
         if let Some(text) = this.text.take() {
-            return Poll::Ready(Some(Ok(Frame::data(Chunk::hand_over(text, watch)))));
+            return Poll::Ready(Some(Ok(Frame::data(Chunk::hand_over(text, watch, None, None)))));
+        }
+        if !this.rest.is_empty() {
+            let last = *this.announced == 0;
+            let chunk = next_piece(this.rest, this.in_pieces, last, this.room, watch, this.pace.as_ref());
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
         if let Some(failure) = this.failure.take() {
             return Poll::Ready(Some(Err(failure)));
@@ -320,9 +407,18 @@ impl<B: ResponseData> Body for ResponseBody<B> {
         match panics::catch(|| body.poll_frame(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(None)) => Poll::Ready(None),
-            Ok(Poll::Ready(Some(Ok(frame)))) => {
-                Poll::Ready(Some(Ok(frame.map_data(|bytes| Chunk::hand_over(bytes, watch)))))
-            }
+            Ok(Poll::Ready(Some(Ok(frame)))) => Poll::Ready(Some(Ok(frame.map_data(|bytes| {
+                if this.room.is_none() && *this.announced == 0 && Room::is_needed(bytes.len()) {
+                    *this.room = Some(Room::unannounced(watch, bytes.len()));
+                }
+                *this.announced = this.announced.saturating_sub(bytes.len());
+                let last = *this.announced == 0;
+                if this.pace.is_none() {
+                    return Chunk::hand_over(bytes, watch, None, if last { this.room.take() } else { None });
+                }
+                *this.rest = bytes;
+                next_piece(this.rest, this.in_pieces, last, this.room, watch, this.pace.as_ref())
+            })))),
             Ok(Poll::Ready(Some(Err(error)))) => {
                 this.body.set(None);
                 after_flush(this.failure, error.into(), cx)
@@ -344,7 +440,10 @@ impl<B: ResponseData> Body for ResponseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.text.is_none() && self.failure.is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.text.is_none()
+            && self.rest.is_empty()
+            && self.failure.is_none()
+            && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

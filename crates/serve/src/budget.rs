@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::limits::{Limits, connections_for_this_process};
+use crate::limits::{Limits, connections_for_this_process, turned_away_for_this_process};
 use crate::peer::Peer;
 use crate::proxies::TrustedProxies;
 
@@ -19,6 +19,8 @@ pub(crate) struct Budget {
     per_address_interval: u64,
     exempt: TrustedProxies,
     held: Arc<Held>,
+    /// How many may be told at once to come back later.
+    pub(crate) turned_away_max: usize,
     /// How many connections are being told to come back later.
     pub(crate) turned_away: Arc<AtomicUsize>,
 }
@@ -98,6 +100,7 @@ impl Budget {
             per_address_interval: 1000 / u64::from(limits.connection_rate_per_address_max.clamp(1, 1000)),
             exempt,
             held: Arc::default(),
+            turned_away_max: turned_away_for_this_process(),
             turned_away: Arc::default(),
         }
     }

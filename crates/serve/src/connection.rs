@@ -7,17 +7,19 @@ use std::future::{Future as _, poll_fn};
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 
+use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::body::ResponseData;
-use crate::budget::Permit;
+use crate::budget::{OverBudget, Permit};
 use crate::limits::GOAWAY_TIME;
+use crate::pace::Patience;
 use crate::peer::Peer;
 use crate::phase::Phase;
 use crate::service::Guarded;
@@ -75,7 +77,7 @@ async fn handshake(stream: BoxIo, acceptor: &Acceptor, peer: Peer, shared: &Shar
 }
 
 /// A connection's place in the budget and in the counts, kept for as long as its socket is open.
-struct Seat {
+pub(crate) struct Seat {
     shared: Arc<Shared>,
     #[expect(dead_code, reason = "held, not read: dropping it gives the place back")]
     permit: Permit,
@@ -87,14 +89,53 @@ impl Drop for Seat {
     }
 }
 
+/// A seat for a socket that shares its connection with others, so that two hundred sockets through one connection are two
+/// hundred; or the answer for the client when there is none.
+pub(crate) fn seat_for_socket(watch: &Watch) -> Result<Seat, StatusCode> {
+    let shared = &watch.shared;
+    match shared.budget.admit(watch.peer, shared.now()) {
+        Ok(permit) => {
+            shared.counters.connections.fetch_add(1, Relaxed);
+            Ok(Seat { shared: shared.clone(), permit })
+        }
+        Err(over) => {
+            count(refused(over, shared));
+            Err(StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+/// Keeps the seat of such a socket until its task ends; `tracker` is the socket's own.
+pub(crate) fn keep_for_socket(tracker: TaskTracker, seat: Seat, watch: &Watch) {
+    // Its connection is not idle meanwhile.
+    let token = watch.sockets.token();
+    watch.shared.tasks.spawn(async move {
+        outlive(tracker, seat).await;
+        drop(token);
+    });
+}
+
+/// The counter of those for whom there is no place.
+pub(crate) fn refused(over: OverBudget, shared: &Shared) -> &AtomicU64 {
+    match over {
+        OverBudget::Full => &shared.counters.refused_full,
+        OverBudget::Address => &shared.counters.refused_address,
+    }
+}
+
 /// A task's place among those to wake; left when dropped.
 struct Listed<'a> {
     shared: &'a Shared,
     place: Option<Place>,
+    /// Who else knows the place.
+    watch: Option<&'a Watch>,
 }
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
+        if let Some(watch) = self.watch {
+            watch.set_listed(None);
+        }
         if let Some(place) = self.place {
             self.shared.wakers.remove(place);
         }
@@ -124,18 +165,23 @@ where
     let service = Guarded { app, watch: watch.clone(), body: PhantomData };
     let mut http = pin!(shared.http.serve_connection_with_upgrades(io, service));
     let mut alarm = pin!(tokio::time::sleep(shared.limits.head_time));
-    let mut listed = Listed { shared, place: None };
+    let mut listed = Listed { shared, place: None, watch: Some(watch) };
     let mut phase = Phase::Running;
     let mut head = NextHead::default();
-    let mut moved = Moved { steps: watch.steps(), at: Instant::now() };
+    let mut moved = Moved { steps: watch.steps(), at: Instant::now(), reading: None };
     let mut leaving = false;
     poll_fn(|cx| {
         let mut by_us = false;
         if listed.place.is_none() {
             by_us = true;
-            listed.place = Some(shared.wakers.add(cx.waker().clone()));
+            let place = shared.wakers.add(cx.waker().clone());
+            listed.place = Some(place);
+            watch.set_listed(Some(place));
             // Registers this task's waker, which stays the same; from here on looking at the clock costs one load.
             let _ = alarm.as_mut().poll(cx);
+        }
+        if watch.is_cut() {
+            return Poll::Ready(());
         }
         let is_http2 = watch.http2.load(Relaxed);
         let now = shared.wakers.phase();
@@ -164,7 +210,8 @@ where
         }
         loop {
             let now = Instant::now();
-            let due = if leaving { Due::Idle } else { watch.due(now, moved.at, head.began, &shared.limits) };
+            let reading = moved.reading.map(|patience| patience.until());
+            let due = if leaving { Due::Idle } else { watch.due(now, moved.at, reading, head.began, &shared.limits) };
             let next = match due {
                 Due::Later(at) => at,
                 Due::Idle if is_http2 && !leaving => {
@@ -206,15 +253,25 @@ fn given_up(due: Due, watch: &Watch, shared: &Shared) {
 struct Moved {
     steps: u32,
     at: Instant,
+    /// While responses wait for their reader: until when.
+    reading: Option<Patience>,
 }
 
 impl Moved {
     /// Whatever moves a connection on wakes its task or happens within it, so looking at every poll misses nothing.
     fn look(&mut self, watch: &Watch) {
         let steps = watch.steps();
-        if steps != self.steps {
-            *self = Self { steps, at: Instant::now() };
+        if steps == self.steps {
+            return;
         }
+        let now = Instant::now();
+        (self.steps, self.at) = (steps, now);
+        let (written, limits) = (watch.written(), &watch.shared.limits);
+        self.reading = watch.is_writing().then(|| {
+            let mut patience = self.reading.unwrap_or_else(|| Patience::new(written, now, limits));
+            patience.look(written, now, limits);
+            patience
+        });
     }
 }
 
@@ -255,7 +312,7 @@ async fn outlive(sockets: TaskTracker, seat: Seat) {
     shared.counters.sockets.fetch_add(1, Relaxed);
     sockets.close();
     let mut ended = pin!(sockets.wait());
-    let mut listed = Listed { shared, place: None };
+    let mut listed = Listed { shared, place: None, watch: None };
     poll_fn(|cx| {
         if listed.place.is_none() {
             listed.place = Some(shared.wakers.add(cx.waker().clone()));

@@ -75,7 +75,7 @@ impl Handle {
     /// What the server holds now and what happened since it started.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared.counters.snapshot()
+        self.shared.counters.snapshot(self.shared.under_way.bytes())
     }
 
     /// Whether the server wants traffic.

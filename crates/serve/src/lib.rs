@@ -29,7 +29,8 @@
 //! | the listener breaks | errors are logged and retried for ever | lack of files or memory: pauses and resumes; anything else: `wait()` says so, once |
 //! | a client sends half a request head | it is held for ever | it is closed after 10 s |
 //! | a request body drips | it is read for ever | reading fails once it is slower than 500 B/s |
-//! | a reader stops reading | the connection is held for ever | it is closed 30 s after the last byte that left |
+//! | a reader stops reading | the connection is held for ever | it is closed, or its HTTP/2 stream reset, after 30 s and once it is slower than 500 B/s |
+//! | a reader asks for more than it reads | all of it is held | 8 MiB a connection, 96 MiB in all; then 503, and the one who holds most is cut |
 //! | a connection is idle | it is held for ever | it is closed after 75 s; HTTP/2 peers are pinged |
 //! | a head is too large | 431 beyond about 400 KiB or 100 fields | 431 beyond 16 KiB or 100 fields |
 //! | there are too many connections | descriptors run out | 503 with `Retry-After`, in all and per address |
@@ -76,6 +77,7 @@ mod handle;
 mod limits;
 mod listen;
 mod listener;
+mod pace;
 mod panics;
 mod peer;
 mod phase;
@@ -93,6 +95,7 @@ mod stream;
 pub mod test_kit;
 mod tls;
 mod turn_away;
+mod underway;
 mod wakers;
 mod watch;
 

@@ -48,22 +48,48 @@ pub struct Limits {
     /// 500 B/s: a byte every few seconds keeps a connection for hours at no cost to the sender; 500 B/s is slower than
     /// any link that people use (Apache's `MinRate` has the same value).
     pub request_body_rate_min: u32,
-    /// How long a connection's responses may wait for their reader without a byte leaving. Past it the connection
-    /// closes.
+    /// How long a response waits for its reader in all, before its reader has to keep pace with
+    /// [`response_rate_min`](Self::response_rate_min). Past it a stream of HTTP/2 is reset; the connection closes when
+    /// that is true of all that it has to write together.
     ///
     /// 30 s: a reader who takes nothing for that long is gone or hostile, and what was written for them is our memory.
     pub response_stall: Duration,
+    /// Bytes per second that the reader of a response must take on average, beyond the first
+    /// [`response_stall`](Self::response_stall).
+    ///
+    /// 500 B/s: a window of a byte every few seconds keeps an answer in memory for ever at no cost to the reader; a link
+    /// of 10 kB/s with twenty streams at once still gives each of them 500.
+    pub response_rate_min: u32,
+    /// Bytes of responses that one connection may have under way: made by a handler and not yet taken by their reader.
+    /// A further answer is replaced by 503 with `Retry-After`; a connection with none under way gets one of any size.
+    ///
+    /// 8 MiB: sixteen answers of 512 KiB at once; a page in a browser needs a tenth.
+    pub response_bytes_per_connection_max: usize,
+    /// The same of all connections together. Beyond it the connection that holds most is cut; where nobody holds more
+    /// than the one who asks, the answer is 503.
+    ///
+    /// 96 MiB: some thousand pages that are on their way at the same moment to readers who are slower than we, in a
+    /// server that lives in 512 MiB. The buffers behind answers can be twice as large as what is in them.
+    pub response_bytes_max: usize,
     /// How long the kernel keeps data that the peer does not acknowledge (`TCP_USER_TIMEOUT`) before the connection is
     /// dead; covers sockets after their upgrade too.
     ///
-    /// 60 s: the kernel's own answer is about 15 minutes; a minute outlasts a tunnel on a train.
+    /// 20 s: the kernel's own answer is about 15 minutes. It outlasts a change of network, and together with a heartbeat
+    /// every 25 s it finds a dead peer within two of those, however much was written to it before.
     pub unacknowledged_time: Duration,
+    /// Bytes that the kernel takes for a connection beyond what is on its way to the peer (`TCP_NOTSENT_LOWAT`); `None`
+    /// leaves it to the system, which takes megabytes.
+    ///
+    /// 32 KiB: whoever writes learns within so many bytes that the peer has stopped to read, or goes on reading slowly,
+    /// and a ping does not wait behind megabytes. What is on its way is not limited by it, so neither is the speed.
+    pub unsent_bytes_max: Option<u32>,
     /// How long a TLS handshake may take. Past it the connection closes.
     ///
     /// 10 s: two round trips; the same allowance as for a request's head.
     pub tls_handshake_time: Duration,
-    /// Connections in all, open sockets included; `None` means: as many as the process may open files, less a reserve
-    /// of one in eight (at least 32) for the application's own files and connections. Over it: 503 with `Retry-After`.
+    /// Connections in all, open sockets included; `None` means: as many as the process may open files, less those that
+    /// it has open when the server starts, and less a reserve of one in eight (at least 32, the open ones among them, and
+    /// 16 beside them) for the application's own files and connections. Over it: 503 with `Retry-After`.
     ///
     /// Derived, because every other default is wrong on half of all machines, and running out of files hurts more than
     /// this server alone.
@@ -112,7 +138,11 @@ impl Default for Limits {
             request_body_stall: Duration::from_secs(10),
             request_body_rate_min: 500,
             response_stall: Duration::from_secs(30),
-            unacknowledged_time: Duration::from_secs(60),
+            response_rate_min: 500,
+            response_bytes_per_connection_max: 8 * 1024 * 1024,
+            response_bytes_max: 96 * 1024 * 1024,
+            unacknowledged_time: Duration::from_secs(20),
+            unsent_bytes_max: Some(32 * 1024),
             tls_handshake_time: Duration::from_secs(10),
             connections_max: None,
             connections_per_address_max: 1024,
@@ -130,6 +160,16 @@ impl Default for Limits {
 /// uploads faster.
 pub(crate) const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a response that are not counted against [`Limits::response_bytes_max`]. 2 KiB: less than what the stream
+/// itself costs.
+pub(crate) const RESPONSE_BYTES_UNCOUNTED: usize = 2 * 1024;
+/// Bytes under way from which on a connection is among those that are cut when there are too many in all. 256 KiB: some
+/// hundred such connections hold what all may hold, and are looked through at once.
+pub(crate) const RESPONSE_BYTES_WATCHED: usize = 256 * 1024;
+/// Bytes of a response that are handed to an HTTP/2 connection at a time. 16 KiB: the largest frame that every peer
+/// takes; what has been handed over cannot be taken back by resetting one stream.
+pub(crate) const STREAM_PIECE_BYTES_MAX: usize = 16 * 1024;
+
 /// How long the rest of a request's body is read and thrown away after its handler has answered without it, so that the
 /// client gets to the answer. 10 s, and no longer than 500 ms of silence: a client that has seen the answer stops.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
@@ -145,12 +185,17 @@ pub(crate) const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);
 pub(crate) const HTTP2_PING_TIME: Duration = Duration::from_secs(20);
 
 /// Connections over the budget that are told so (503) at the same time; the rest is closed without a word.
-/// 64: each costs a descriptor from the reserve for at most [`TURN_AWAY_TIME`].
+/// 64: each costs a descriptor from the reserve for at most [`TURN_AWAY_TIME`]; where files are few it is one in sixteen
+/// of them.
 pub(crate) const TURNED_AWAY_MAX: usize = 64;
 /// How long turning one connection away may take. 1 s: read one packet, write one packet.
 pub(crate) const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
 /// Seconds that a client over the budget is asked to wait (`Retry-After`). 5 s: connections free up within a page load.
 pub(crate) const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// How long a background task that panicked rests before it is started again. 1 s: one that panics at once and always must
+/// not fill the log.
+pub(crate) const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// Groups in which sockets are closed during a shutdown. 64: over 2 s that is a group every 31 ms, below what one
 /// notices and above what a timer costs.
@@ -161,22 +206,42 @@ pub(crate) const SOCKET_CLOSE_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The connections that fit this process when [`Limits::connections_max`] is `None`.
 pub(crate) fn connections_for_this_process() -> usize {
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    connections_for(files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX)))
+    connections_for(files_of_this_process(), open_files())
 }
 
-fn connections_for(files: usize) -> usize {
-    files.saturating_sub((files / 8).max(32)).max(1)
+/// How many of those for whom there is no place may be told so at the same time.
+pub(crate) fn turned_away_for_this_process() -> usize {
+    turned_away_for(files_of_this_process())
+}
+
+fn files_of_this_process() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
+}
+
+/// Linux says; elsewhere the reserve must do.
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+fn connections_for(files: usize, open: usize) -> usize {
+    files.saturating_sub((files / 8).max(32).max(open + 16)).max(1)
+}
+
+fn turned_away_for(files: usize) -> usize {
+    (files / 16).clamp(1, TURNED_AWAY_MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::connections_for;
+    use super::{connections_for, turned_away_for};
 
     #[test]
     fn s17_the_budget_leaves_a_reserve_of_files_to_the_application() {
-        assert_eq!(connections_for(20_000), 17_500);
-        assert_eq!(connections_for(256), 224);
-        assert_eq!(connections_for(16), 1);
+        assert_eq!(connections_for(20_000, 20), 17_500);
+        assert_eq!(connections_for(256, 10), 224);
+        assert_eq!(connections_for(64, 20), 28, "those that are open already are no room");
+        assert_eq!(connections_for(16, 20), 1);
+        assert_eq!((turned_away_for(20_000), turned_away_for(64), turned_away_for(8)), (64, 4, 1));
     }
 }

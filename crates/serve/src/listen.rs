@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
+use crate::limits::Limits;
 use crate::listener::{Accept, DynAccept, Listener};
 use crate::tls::Tls;
 
@@ -220,9 +221,9 @@ impl fmt::Display for Target {
 }
 
 /// Binds and listens. When this returns, connections are being queued by the kernel.
-pub(crate) async fn bind(target: Target, options: &SocketOptions, unacknowledged: Duration) -> io::Result<Listener> {
+pub(crate) async fn bind(target: Target, options: &SocketOptions, limits: &Limits) -> io::Result<Listener> {
     match target {
-        Target::Address(address) => bind_tcp(address, options, unacknowledged),
+        Target::Address(address) => bind_tcp(address, options, limits),
         Target::Name(name) => {
             let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address of the wanted IP version");
             for address in tokio::net::lookup_host(&name).await? {
@@ -230,7 +231,7 @@ pub(crate) async fn bind(target: Target, options: &SocketOptions, unacknowledged
                     (Network::V4, SocketAddr::V6(_)) | (Network::V6, SocketAddr::V4(_)) => continue,
                     _ => {}
                 }
-                match bind_tcp(address, options, unacknowledged) {
+                match bind_tcp(address, options, limits) {
                     Ok(listener) => return Ok(listener),
                     Err(error) => last = error,
                 }
@@ -240,7 +241,7 @@ pub(crate) async fn bind(target: Target, options: &SocketOptions, unacknowledged
         Target::Unix(path) => bind_unix(path),
         Target::Tcp(listener) => {
             let socket = Socket::from(listener);
-            tune(&socket, options, unacknowledged)?;
+            tune(&socket, options, limits)?;
             from_socket(socket, options)
         }
         Target::UnixListener(listener) => {
@@ -251,7 +252,7 @@ pub(crate) async fn bind(target: Target, options: &SocketOptions, unacknowledged
     }
 }
 
-fn bind_tcp(address: SocketAddr, options: &SocketOptions, unacknowledged: Duration) -> io::Result<Listener> {
+fn bind_tcp(address: SocketAddr, options: &SocketOptions, limits: &Limits) -> io::Result<Listener> {
     let mismatch = match options.network {
         Network::V4 => address.is_ipv6(),
         Network::V6 => address.is_ipv4(),
@@ -267,21 +268,26 @@ fn bind_tcp(address: SocketAddr, options: &SocketOptions, unacknowledged: Durati
     // Lets a restarted server bind while connections of the old one linger in TIME_WAIT; two listeners still clash.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(options.reuse_port)?;
-    tune(&socket, options, unacknowledged)?;
+    tune(&socket, options, limits)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     from_socket(socket, options)
 }
 
 /// Sets on the listener what every accepted connection inherits from it on Linux, without a system call each.
-fn tune(socket: &Socket, options: &SocketOptions, unacknowledged: Duration) -> io::Result<()> {
+fn tune(socket: &Socket, options: &SocketOptions, limits: &Limits) -> io::Result<()> {
     socket.set_tcp_nodelay(options.nodelay)?;
     socket.set_keepalive(options.keepalive.is_some())?;
     if let Some(silence) = options.keepalive {
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(silence).with_interval(Duration::from_secs(15)))?;
     }
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(unacknowledged))?;
+    {
+        socket.set_tcp_user_timeout(Some(limits.unacknowledged_time))?;
+        if let Some(bytes) = limits.unsent_bytes_max {
+            socket.set_tcp_notsent_lowat(bytes)?;
+        }
+    }
     Ok(())
 }
 
@@ -333,7 +339,7 @@ mod tests {
 
     async fn accepted(options: SocketOptions) -> tokio::net::TcpStream {
         let address = Target::Address(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let mut listener = bind(address, &options, Duration::from_secs(60)).await.unwrap();
+        let mut listener = bind(address, &options, &Limits::default()).await.unwrap();
         let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let Listener::Tcp(listener) = &mut listener else { panic!("a TCP listener") };
         listener.accept().await.unwrap().0
@@ -346,7 +352,8 @@ mod tests {
         assert!(socket.tcp_nodelay().unwrap());
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(180));
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(60)));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(20)));
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), 32 * 1024);
         assert!(!socket.reuse_port().unwrap());
     }
 
@@ -375,7 +382,7 @@ mod tests {
         let before = passive();
         let options = SocketOptions { fast_open: true, ..Default::default() };
         let address = Target::Address(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let listener = bind(address, &options, Duration::from_secs(60)).await.unwrap();
+        let listener = bind(address, &options, &Limits::default()).await.unwrap();
         let Listener::Tcp(listener) = &listener else { panic!("a TCP listener") };
         for _ in 0..2 {
             let mut client = tokio_tfo::TfoStream::connect(listener.local_addr().unwrap()).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use crate::failure::{OnFailure, ServeError};
 use crate::handle::Handle;
 use crate::limits::{self, Limits};
 use crate::listen::{self, Listen};
+use crate::pace::Streams;
 use crate::phase::Phase;
 use crate::proxies::TrustedProxies;
 use crate::readiness::Readiness;
@@ -27,6 +28,7 @@ use crate::shared::Shared;
 use crate::shutdown;
 use crate::stats::Counters;
 use crate::tls::{CertificateError, Tls};
+use crate::underway::UnderWay;
 use crate::wakers::Wakers;
 
 /// A server that is being set up; [`serve`](Server::serve) starts it.
@@ -162,7 +164,7 @@ impl Server {
         for listen in self.listens {
             let address = listen.target.to_string();
             let acceptor = listen.tls.map(Tls::load).transpose()?;
-            let listener = listen::bind(listen.target, &listen.options, self.limits.unacknowledged_time)
+            let listener = listen::bind(listen.target, &listen.options, &self.limits)
                 .await
                 .map_err(|source| StartError::Bind { address, source })?;
             certificates.extend(acceptor.clone());
@@ -173,6 +175,7 @@ impl Server {
         let shared = Arc::new(Shared {
             http: http(&self.limits),
             budget: Budget::new(&self.limits, self.trusted_proxies.clone()),
+            under_way: UnderWay::new(&self.limits),
             limits: self.limits,
             announce: self.announce,
             socket_close_spread: self.socket_close_spread,
@@ -212,8 +215,8 @@ impl Server {
     }
 }
 
-fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http(limits: &Limits) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams);
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -14,13 +14,15 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tower::util::Oneshot;
 
 use crate::app::App;
 use crate::body::{BodyEnd, BodyStalled, BoxError, RequestBody, ResponseBody, ResponseData, Ticket, drain};
 use crate::caller::Connection;
-use crate::limits::Limits;
+use crate::connection::{self, Seat};
+use crate::limits::{Limits, RETRY_AFTER_SECONDS};
 use crate::panics;
 use crate::phase::Phase;
 use crate::stats::count;
@@ -54,7 +56,15 @@ where
             target: request.uri().path_and_query().cloned(),
             http1: request.version() < Version::HTTP_2,
         };
-        let head = match Head::read(&request, &self.watch.shared.limits) {
+        let head = Head::read(&request, &self.watch.shared.limits).and_then(|head| {
+            if self.watch.shared.under_way.is_full(&self.watch) {
+                count(&self.watch.shared.counters.responses_refused);
+                return Err(StatusCode::SERVICE_UNAVAILABLE);
+            }
+            let seat = if head.asks_for_socket { Some(connection::seat_for_socket(&self.watch)?) } else { None };
+            Ok((head, seat))
+        });
+        let (head, seat) = match head {
             Ok(head) => head,
             Err(status) => {
                 let end = BodyEnd::of(request.body());
@@ -63,7 +73,8 @@ where
                     drain(request.into_body(), &self.watch);
                 }
                 let ticket = Some(ticket);
-                return Exchange { run: None, refusal: Some(status), ticket, about, end, body: PhantomData };
+                let (run, refusal, socket) = (None, Some(status), None);
+                return Exchange { run, refusal, ticket, about, socket, end, body: PhantomData };
             }
         };
         let mut end = None;
@@ -73,17 +84,20 @@ where
             body
         });
         let extensions = request.extensions_mut();
+        // A socket on HTTP/2 has a tracker of its own: it holds its place for as long as it lives, not its connection.
+        let socket = seat.map(|seat| (TaskTracker::new(), seat));
         // Sockets begin with one of these; all others can ask their `Connection`.
         if head.asks_for_upgrade {
             extensions.insert(self.watch.closing.clone());
-            extensions.insert(self.watch.sockets.clone());
+            extensions
+                .insert(socket.as_ref().map_or_else(|| self.watch.sockets.clone(), |(tracker, _)| tracker.clone()));
         }
         #[cfg(feature = "axum")]
         extensions.insert(axum::extract::ConnectInfo(self.watch.peer.address_or_unspecified()));
         extensions.insert(Connection { watch: self.watch.clone(), request: ticket.id });
         let run = Some(self.app.clone().oneshot(request));
         let end = end.expect("the request has a body, be it empty");
-        Exchange { run, refusal: None, ticket: Some(ticket), about, end, body: PhantomData }
+        Exchange { run, refusal: None, ticket: Some(ticket), about, socket, end, body: PhantomData }
     }
 }
 
@@ -104,6 +118,8 @@ impl About {
 /// What one look at a request's head tells.
 struct Head {
     asks_for_upgrade: bool,
+    /// On a connection that it shares with others.
+    asks_for_socket: bool,
     expects_continue: bool,
 }
 
@@ -127,9 +143,10 @@ impl Head {
         if request.version() == Version::HTTP_11 && hosts != 1 {
             return Err(StatusCode::BAD_REQUEST);
         }
+        let asks_for_socket = request.version() == Version::HTTP_2 && request.method() == Method::CONNECT;
         match limits.request_body_bytes_max {
             Some(max) if request.body().size_hint().lower() > max => Err(StatusCode::PAYLOAD_TOO_LARGE),
-            _ => Ok(Self { asks_for_upgrade, expects_continue }),
+            _ => Ok(Self { asks_for_upgrade, asks_for_socket, expects_continue }),
         }
     }
 }
@@ -146,6 +163,7 @@ pin_project! {
         refusal: Option<StatusCode>,
         ticket: Option<Ticket>,
         about: About,
+        socket: Option<(TaskTracker, Seat)>,
         end: BodyEnd,
         body: PhantomData<fn() -> B>,
     }
@@ -190,9 +208,20 @@ where
         let closing = http1 && ticket.watch.shared.wakers.phase() >= Phase::Announced;
         let mut response = match outcome {
             Ok(response) => {
+                if let Some((tracker, seat)) = this.socket.take()
+                    && response.status().is_success()
+                {
+                    connection::keep_for_socket(tracker, seat, &ticket.watch);
+                }
                 let (parts, body) = response.into_parts();
                 let is_event_stream = is_event_stream(&parts.headers);
-                Response::from_parts(parts, ResponseBody::of_handler(body, is_event_stream, ticket))
+                match ResponseBody::of_handler(body, is_event_stream, ticket) {
+                    Ok(body) => Response::from_parts(parts, body),
+                    Err(ticket) => {
+                        count(&ticket.watch.shared.counters.responses_refused);
+                        answer(StatusCode::SERVICE_UNAVAILABLE, http1 && !this.end.is_reached(), ticket)
+                    }
+                }
             }
             Err(status) => answer(status, http1 && !this.end.is_reached(), ticket),
         };
@@ -234,6 +263,9 @@ fn answer<B>(status: StatusCode, close: bool, ticket: Ticket) -> Response<Respon
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
     headers.insert(REQUEST_ID, HeaderValue::from_str(&id).expect("hexadecimal digits and a dash"));
     if close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -16,15 +15,17 @@ use tokio_util::task::TaskTracker;
 use crate::budget::Budget;
 use crate::failure::{OnFailure, ServeError};
 use crate::limits::Limits;
+use crate::pace::Streams;
 use crate::phase::Phase;
 use crate::proxies::TrustedProxies;
 use crate::readiness::Readiness;
 use crate::stats::Counters;
+use crate::underway::UnderWay;
 use crate::wakers::Wakers;
 
 /// Knows neither the application nor its types, so that all connections of all applications are the same to `shutdown`.
 pub(crate) struct Shared {
-    pub(crate) http: auto::Builder<TokioExecutor>,
+    pub(crate) http: auto::Builder<Streams>,
     pub(crate) limits: Limits,
     pub(crate) announce: Duration,
     pub(crate) socket_close_spread: Duration,
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     pub(crate) counters: Counters,
     pub(crate) budget: Budget,
+    pub(crate) under_way: UnderWay,
     pub(crate) phase: watch::Sender<Phase>,
     /// The connections' tasks, to be woken when the phase changes.
     pub(crate) wakers: Wakers,

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 pub struct Stats {
     /// Connections open now, upgraded sockets included.
     pub connections: usize,
-    /// Of these, the HTTP/1.1 connections that became sockets.
+    /// Of these, the HTTP/1.1 connections that became sockets; and the sockets on HTTP/2, which count as connections,
+    /// too.
     pub sockets: usize,
     /// Requests whose response is not complete yet.
     pub requests_in_flight: usize,
@@ -34,8 +35,14 @@ pub struct Stats {
     pub idle_timeouts: u64,
     /// Request bodies that stalled.
     pub body_stalls: u64,
-    /// Connections closed because their reader took nothing.
+    /// Connections closed and streams of HTTP/2 reset because their reader took too little.
     pub response_stalls: u64,
+    /// Responses replaced by 503 because too much was under way.
+    pub responses_refused: u64,
+    /// Connections cut because they held most of what responses may hold.
+    pub responses_cut: u64,
+    /// Bytes of responses that are under way now.
+    pub response_bytes: usize,
 }
 
 #[derive(Default)]
@@ -55,10 +62,12 @@ pub(crate) struct Counters {
     pub(crate) idle_timeouts: AtomicU64,
     pub(crate) body_stalls: AtomicU64,
     pub(crate) response_stalls: AtomicU64,
+    pub(crate) responses_refused: AtomicU64,
+    pub(crate) responses_cut: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn snapshot(&self) -> Stats {
+    pub(crate) fn snapshot(&self, response_bytes: usize) -> Stats {
         Stats {
             connections: self.connections.load(Relaxed),
             sockets: self.sockets.load(Relaxed),
@@ -75,6 +84,9 @@ impl Counters {
             idle_timeouts: self.idle_timeouts.load(Relaxed),
             body_stalls: self.body_stalls.load(Relaxed),
             response_stalls: self.response_stalls.load(Relaxed),
+            responses_refused: self.responses_refused.load(Relaxed),
+            responses_cut: self.responses_cut.load(Relaxed),
+            response_bytes,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::ring;
@@ -15,6 +15,7 @@ use rustls::{ServerConfig, version};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::limits::RESTART_PAUSE;
 use crate::phase::Phase;
 
 /// How often certificate files are looked at. 30 s: a renewal comes days before the old certificate ends.
@@ -178,15 +179,18 @@ impl Acceptor {
             return;
         }
         if let Some(interval) = certificates.watch {
-            tokio::spawn(watch_files(Arc::downgrade(certificates), interval, phase.subscribe()));
+            let (certificates, phase) = (Arc::downgrade(certificates), phase.subscribe());
+            keep("watching certificates", move || watch_files(certificates.clone(), interval, phase.clone()));
         }
         if certificates.reload_on_hangup {
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
-                Ok(hangups) => {
-                    tokio::spawn(reload_on(hangups, Arc::downgrade(certificates), phase.subscribe()));
-                }
-                Err(error) => tracing::warn!(%error, "cannot listen for SIGHUP; certificates are still watched"),
-            }
+            let hang_ups = || tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+            let (certificates, phase) = (Arc::downgrade(certificates), phase.subscribe());
+            // Listens at once: the signal ends a program that does not.
+            let first = Mutex::new(Some(hang_ups()));
+            keep("reading certificates on SIGHUP", move || {
+                let hang_ups = first.lock().expect("no panic while the lock is held").take().unwrap_or_else(hang_ups);
+                reload_on_hangup(hang_ups, certificates.clone(), phase.clone())
+            });
         }
     }
 }
@@ -208,11 +212,25 @@ async fn watch_files(certificates: Weak<Certificates>, interval: Duration, mut p
     }
 }
 
-async fn reload_on(
-    mut hangups: tokio::signal::unix::Signal,
+/// Runs a task that is started again when it panics, so that certificates do not grow old unseen.
+fn keep<F: Future<Output = ()> + Send + 'static>(name: &'static str, start: impl Fn() -> F + Send + 'static) {
+    tokio::spawn(async move {
+        while tokio::spawn(start()).await.is_err_and(|end| end.is_panic()) {
+            tracing::error!(task = name, "a background task panicked; it is started again");
+            tokio::time::sleep(RESTART_PAUSE).await;
+        }
+    });
+}
+
+async fn reload_on_hangup(
+    hangups: io::Result<tokio::signal::unix::Signal>,
     certificates: Weak<Certificates>,
     mut phase: watch::Receiver<Phase>,
 ) {
+    let mut hangups = match hangups {
+        Ok(hangups) => hangups,
+        Err(error) => return tracing::warn!(%error, "cannot listen for SIGHUP; certificates are still watched"),
+    };
     loop {
         tokio::select! {
             _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::budget::OverBudget;
-use crate::limits::{RETRY_AFTER_SECONDS, TURN_AWAY_TIME, TURNED_AWAY_MAX};
+use crate::connection::refused;
+use crate::limits::{RETRY_AFTER_SECONDS, TURN_AWAY_TIME};
 use crate::shared::Shared;
 use crate::stats::count;
 use crate::stream::{BoxIo, Stream};
@@ -15,12 +16,9 @@ use crate::stream::{BoxIo, Stream};
 ///
 /// A TLS client is closed without a word: a handshake costs more than the request it would refuse.
 pub(crate) fn turn_away(stream: Stream, over: OverBudget, tls: bool, shared: &Arc<Shared>) {
-    count(match over {
-        OverBudget::Full => &shared.counters.refused_full,
-        OverBudget::Address => &shared.counters.refused_address,
-    });
+    count(refused(over, shared));
     let turned_away = shared.budget.turned_away.clone();
-    if tls || turned_away.fetch_add(1, Relaxed) >= TURNED_AWAY_MAX {
+    if tls || turned_away.fetch_add(1, Relaxed) >= shared.budget.turned_away_max {
         if !tls {
             turned_away.fetch_sub(1, Relaxed);
         }

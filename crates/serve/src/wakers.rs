@@ -64,6 +64,14 @@ impl Wakers {
         Place { shard, index }
     }
 
+    /// Wakes one task.
+    pub(crate) fn wake(&self, place: Place) {
+        let entries = self.shards[place.shard].lock().expect("no panic while the lock is held");
+        if let Some(waker) = &entries.entries[place.index] {
+            waker.wake_by_ref();
+        }
+    }
+
     pub(crate) fn remove(&self, place: Place) {
         let mut entries = self.shards[place.shard].lock().expect("no panic while the lock is held");
         entries.entries[place.index] = None;

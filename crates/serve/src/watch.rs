@@ -4,8 +4,8 @@
 //! progress with the time, and asks [`Watch::due`] when its alarm goes off. Nothing here awaits.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::shared::Shared;
+use crate::wakers::Place;
 
 pub(crate) struct Watch {
     pub(crate) shared: Arc<Shared>,
@@ -31,6 +32,15 @@ pub(crate) struct Watch {
     unwritten: AtomicU32,
     /// Goes up whenever the connection moves on.
     steps: AtomicU32,
+    /// Bytes of responses that have left, wrapping.
+    written: AtomicU32,
+    /// Bytes of responses that have been made and have not left; see `underway`.
+    pub(crate) under_way: AtomicUsize,
+    /// What it held when the last one of these was refused.
+    pub(crate) refused_at: AtomicUsize,
+    cut: AtomicBool,
+    /// Where the connection's task is to be woken while it lives.
+    listed: Mutex<Option<Place>>,
 }
 
 /// What the connection has waited for too long.
@@ -57,6 +67,11 @@ impl Watch {
             in_flight: AtomicU32::new(0),
             unwritten: AtomicU32::new(0),
             steps: AtomicU32::new(0),
+            written: AtomicU32::new(0),
+            under_way: AtomicUsize::new(0),
+            refused_at: AtomicUsize::new(usize::MAX),
+            cut: AtomicBool::new(false),
+            listed: Mutex::new(None),
         })
     }
 
@@ -86,6 +101,37 @@ impl Watch {
         self.steps.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(u32::try_from(bytes).unwrap_or(u32::MAX), Relaxed);
+        self.moves_on();
+    }
+
+    pub(crate) fn written(&self) -> u32 {
+        self.written.load(Relaxed)
+    }
+
+    /// Whether a response waits for its reader.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.unwritten.load(Relaxed) > 0
+    }
+
+    pub(crate) fn set_listed(&self, place: Option<Place>) {
+        *self.listed.lock().expect("no panic while the lock is held") = place;
+    }
+
+    /// Ends the connection from outside.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Relaxed);
+        let listed = self.listed.lock().expect("no panic while the lock is held");
+        if let Some(place) = *listed {
+            self.shared.wakers.wake(place);
+        }
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Relaxed)
+    }
+
     pub(crate) fn steps(&self) -> u32 {
         self.steps.load(Relaxed)
     }
@@ -98,17 +144,24 @@ impl Watch {
         self.in_flight.load(Relaxed) == 0 && self.unwritten.load(Relaxed) == 0 && self.sockets.is_empty()
     }
 
-    /// What is due at `now`, when the connection last moved on at `moved`, and the next request's head began to arrive at
-    /// `head_began`, if it has.
-    pub(crate) fn due(&self, now: Instant, moved: Instant, head_began: Option<Instant>, limits: &Limits) -> Due {
+    /// What is due at `now`, when the connection last moved on at `moved`, its readers have until `reading_until` where
+    /// it is writing, and the next request's head began to arrive at `head_began`, if it has.
+    pub(crate) fn due(
+        &self,
+        now: Instant,
+        moved: Instant,
+        reading_until: Option<Instant>,
+        head_began: Option<Instant>,
+        limits: &Limits,
+    ) -> Due {
         let (since, allowed, due) = if self.is_idle() {
             match head_began {
                 _ if self.requests() == 0 => (moved, limits.head_time, Due::Head),
                 Some(began) => (began, limits.head_time, Due::Head),
                 None => (moved, limits.idle_time, Due::Idle),
             }
-        } else if self.unwritten.load(Relaxed) > 0 {
-            (moved, limits.response_stall, Due::Response)
+        } else if let Some(until) = reading_until {
+            return if now >= until { Due::Response } else { Due::Later(until) };
         } else {
             // Nothing is due while a handler works; and whatever begins after now is due no sooner than the shortest limit.
             return Due::Later(now + limits.head_time.min(limits.idle_time).min(limits.response_stall));

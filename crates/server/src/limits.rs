@@ -19,6 +19,18 @@ pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// closed with a code that lets them resume.
 pub(crate) const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time that a request of the REST or server API has for its answer, its body included; then it is 503. More than the hub
+/// and the chat's own deadlines (10 s), and than a body of 64 KiB takes on the slowest line that people use.
+pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Time that the session of a handshake's cookie may take to be looked up; then the upgrade is 503. The same as the hub gives
+/// the policy for any question.
+pub(crate) const ADMISSION_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Time in which a draining server still accepts, so that a load balancer which asks `/readyz` sees 503 and not a closed
+/// port: small beside [`DRAIN_MAX`].
+pub(crate) const ANNOUNCE: Duration = Duration::from_millis(500);
+
 /// Time from SIGTERM to exit at most: service managers kill after 10 s.
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(8);
 

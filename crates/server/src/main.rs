@@ -21,6 +21,7 @@ mod process;
 mod router;
 mod secrets;
 mod serve;
+mod tasks;
 mod tokens;
 
 use anyhow::Context;
@@ -63,6 +64,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 fn start_server(sources: &Sources<Settings>) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
     logs::start(&config.settings.log, config.settings.log_format)?;
+    process::raise_file_limit();
     block_on(serve::run(config))
 }
 

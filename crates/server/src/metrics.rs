@@ -8,13 +8,14 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::Error;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock};
 use tidings_chat::Chat;
 use tidings_hub::Hub;
 use tidings_serve::Handle;
 
 pub(crate) struct Metrics {
-    registry: Mutex<Registry>,
+    /// Written at the start alone, so that scrapes do not wait for one another.
+    registry: RwLock<Registry>,
     /// From the moment a publication reaches the hub until it is in every subscriber's outbox.
     pub(crate) send_latency: Histogram,
     /// From a chat message's arrival until it is durable and announced.
@@ -40,22 +41,20 @@ impl Metrics {
             post_latency.clone(),
         );
         registry.register_collector(Box::new(Watched(of_process)));
-        Self { registry: Mutex::new(registry), send_latency, post_latency }
+        Self { registry: RwLock::new(registry), send_latency, post_latency }
     }
 
     /// Adds figures that are read at every scrape.
     pub(crate) fn watch(&self, read: impl Fn() -> Vec<Figure> + Send + Sync + 'static) {
-        self.registry().register_collector(Box::new(Watched(read)));
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(Watched(read)));
     }
 
     pub(crate) fn render(&self) -> Result<String, Error> {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry())?;
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(text)
-    }
-
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -133,6 +132,21 @@ pub(crate) fn of_server(handle: &Handle) -> Vec<Figure> {
             "http_refused",
             "Connections turned away at a limit",
             count(stats.refused_full + stats.refused_address),
+        ),
+        Gauge(
+            "http_response_bytes",
+            "Bytes of answers that their readers have not taken yet",
+            count(stats.response_bytes as u64),
+        ),
+        Counter(
+            "http_responses_refused",
+            "Answers replaced by 503 because too much was under way",
+            count(stats.responses_refused),
+        ),
+        Counter(
+            "http_stalled",
+            "Connections cut and streams reset because their reader took too little, or hoarded",
+            count(stats.response_stalls + stats.responses_cut),
         ),
         Counter("accept_pauses", "Times that accepting failed for want of files or memory", count(stats.accept_pauses)),
         Counter("tls_failures", "TLS handshakes that failed", count(stats.tls_failures)),

@@ -1,12 +1,13 @@
 //! Every route of the server, and what all of them go through.
 
 use crate::app::App;
+use crate::http::deadline::answer_in_time;
 use crate::http::problem::Problem;
 use crate::http::{headers, health, invites, messages, origin, people, rooms, session, shell};
 use crate::{api, live};
 use axum::Router;
 use axum::http::{Method, StatusCode, header};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
@@ -38,12 +39,12 @@ pub(crate) fn router(app: App) -> Router {
     let (rest, description) = rest();
     let rest =
         rest.layer(from_fn_with_state(app.clone(), origin::require_same_origin)).layer(map_response(never_cached));
+    let answered = Router::new().merge(rest).merge(api::routes(&app)).layer(from_fn(answer_in_time));
     // What does not change while the server runs is written once.
     let description = Bytes::from(description.to_json().expect("a description can be written"));
     let description = move || ready(([(header::CONTENT_TYPE, "application/json")], description.clone()));
     Router::new()
-        .merge(rest)
-        .merge(api::routes(&app))
+        .merge(answered)
         .route("/openapi.json", get(description))
         .route("/connection/websocket", any(live::upgrade))
         .route("/healthz", get(health::healthz))

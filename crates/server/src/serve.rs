@@ -6,10 +6,11 @@
 use crate::api_key::KeyUses;
 use crate::app::{App, Shared};
 use crate::config::{Config, PublicUrl};
-use crate::limits::{CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
+use crate::limits::{ANNOUNCE, CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
 use crate::live::{LivePolicy, TokenPolicy};
 use crate::metrics::{self, Metrics};
 use crate::secrets::Secrets;
+use crate::tasks::Tasks;
 use crate::tokens::Tokens;
 use crate::{process, router};
 use anyhow::Context;
@@ -27,24 +28,25 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
     let app = open(config).await?;
-    let mut upkeep = tokio::spawn({
+    let mut tasks = Tasks::default();
+    // Without it nothing that was lost would ever be noticed.
+    tasks.spawn("upkeep of the hub", {
         let hub = app.hub.clone();
         async move { hub.maintain().await }
     });
+    tasks.spawn("hang-ups", hang_ups(signal(SignalKind::hangup())?, app.config.tls.is_some()));
     let handle = listen(&app).await?;
     announce_start(&app).await?;
     let ended = tokio::select! {
         () = stop.requested() => Ok(()),
         failed = handle.wait() => failed.context("the server stopped by itself"),
-        // Without it nothing that was lost would ever be noticed.
-        ended = &mut upkeep => Err(anyhow::anyhow!("the hub's upkeep ended: {ended:?}")),
+        ended = tasks.ended() => Err(ended.into()),
         why = app.chat.failed() => Err(anyhow::anyhow!("the chat cannot go on: {why}")),
     };
     tokio::select! {
         () = drain(&app, &handle) => {}
         () = stop.requested() => tracing::warn!("stopped at once, by a second signal"),
     }
-    upkeep.abort();
     ended
 }
 
@@ -135,6 +137,7 @@ async fn listen(app: &App) -> anyhow::Result<Handle> {
         listen = listen.tls(Tls::files(certificate, key).reload_on_hangup());
     }
     let server = Server::bind(listen)
+        .announce(ANNOUNCE)
         .readiness(app.readiness.clone())
         .trusted_proxies(config.trusted_proxies.clone())
         .serve(router::router(app.clone()))
@@ -198,7 +201,11 @@ async fn drain(app: &App, handle: &Handle) {
     tracing::info!(max_s = DRAIN_MAX.as_secs(), "draining");
     // Together: the server waits for its sockets to end, and it is the hub that tells them to, in the protocol's words. The
     // database comes last, so that what they still sent is in it.
-    let (report, ()) = tokio::join!(handle.shutdown(DRAIN_MAX - CLOSE_MAX), app.hub.shutdown(DISCONNECT_SPREAD));
+    let closing = async {
+        tokio::time::sleep(ANNOUNCE).await;
+        app.hub.shutdown(DISCONNECT_SPREAD).await;
+    };
+    let (report, ()) = tokio::join!(handle.shutdown(DRAIN_MAX - CLOSE_MAX), closing);
     if tokio::time::timeout(CLOSE_MAX, app.chat.close()).await.is_err() {
         tracing::warn!("the database did not close in time; what was acknowledged is safe all the same");
     }
@@ -208,6 +215,16 @@ async fn drain(app: &App, handle: &Handle) {
         cut = report.connections_cut,
         "stopped"
     );
+}
+
+/// SIGHUP asks for certificates to be read again, which the server does where it has any. It never ends the program: a
+/// terminal that closes and a habit from other servers are no reason to hang up on everybody.
+async fn hang_ups(mut hang_ups: tokio::signal::unix::Signal, tls: bool) {
+    while hang_ups.recv().await.is_some() {
+        if !tls {
+            tracing::info!("SIGHUP: there are no certificates to read again, and nothing else is read anew; going on");
+        }
+    }
 }
 
 /// Ctrl-C or SIGTERM.

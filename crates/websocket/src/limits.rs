@@ -33,6 +33,10 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// and a peer that reads a byte now and then is: half a kilobyte a second by default.
 pub const WRITE_PROGRESS_BYTES: usize = 16 * 1024;
 
+/// The longest that a peer may take to answer a heartbeat's ping, however much was written before it. 5 minutes: some
+/// megabytes on the slowest line.
+pub const HEARTBEAT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+
 /// How long we wait for the peer's half of the closing handshake, and for it to take what we wrote last.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 

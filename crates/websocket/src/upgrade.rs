@@ -40,6 +40,7 @@ pub struct Upgrade {
     shutdown_close: Option<CloseFrame>,
     tracker: Option<TaskTracker>,
     heartbeat: Option<Duration>,
+    heartbeat_timeout: Option<Duration>,
 }
 
 impl Upgrade {
@@ -58,6 +59,7 @@ impl Upgrade {
             shutdown_close: Some(CloseCode::GOING_AWAY.into()),
             tracker: parts.extensions.get::<TaskTracker>().cloned(),
             heartbeat: None,
+            heartbeat_timeout: None,
         })
     }
 
@@ -105,6 +107,13 @@ impl Upgrade {
         self
     }
 
+    /// How long the peer may take to answer a heartbeat's ping, as [`WebSocket::set_heartbeat_timeout`]: a whole interval
+    /// unless said otherwise.
+    pub fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.heartbeat_timeout = Some(timeout);
+        self
+    }
+
     /// What the socket closes with when the server shuts down: 1001 unless said otherwise. `None` leaves it to the
     /// handler, as [`WebSocket::set_shutdown_close`].
     pub fn shutdown_close(mut self, frame: Option<CloseFrame>) -> Self {
@@ -146,7 +155,8 @@ impl Upgrade {
         F: FnOnce(WebSocket<Upgraded>) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
-        let Upgrade { request, on_upgrade, limits, shutdown, shutdown_close, tracker, heartbeat } = self;
+        let Upgrade { request, on_upgrade, limits, shutdown, shutdown_close, tracker, heartbeat, heartbeat_timeout } =
+            self;
         let accepted = request.accept()?;
         let machine = accepted.machine(&limits);
         let Accepted { response, protocol, .. } = accepted;
@@ -162,6 +172,9 @@ impl Upgrade {
             drop(read_ahead);
             socket.set_protocol(protocol);
             socket.set_heartbeat(heartbeat);
+            if let Some(timeout) = heartbeat_timeout {
+                socket.set_heartbeat_timeout(timeout);
+            }
             if let Some(token) = shutdown {
                 socket.close_on(token, shutdown_close);
             }

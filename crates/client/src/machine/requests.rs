@@ -61,6 +61,13 @@ impl Requests {
         in_flight.into_iter().chain(waiting).min()
     }
 
+    /// Gives what is in flight time until then at least.
+    pub(super) fn put_off(&mut self, until: Instant) {
+        for (_, deadline) in self.in_flight.values_mut() {
+            *deadline = until.max(*deadline);
+        }
+    }
+
     /// The next command whose reply is overdue.
     pub(super) fn take_overdue(&mut self, now: Instant) -> Option<Purpose> {
         let entry = self.in_flight.first_entry().filter(|entry| entry.get().1 <= now)?;

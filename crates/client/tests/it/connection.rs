@@ -298,3 +298,27 @@ async fn only_websocket_addresses_are_dialled() {
         assert!(Client::connect(url, options()).is_err(), "{url}");
     }
 }
+
+#[tokio::test]
+async fn a_client_reads_while_it_writes() {
+    let mut server = Server::start().await;
+    let client = Client::connect(&server.url(), options()).unwrap();
+    let mut peer = server.welcome().await;
+    let mut news = client.subscribe("news", SubscribeOptions::new()).await.unwrap();
+    peer.subscribe(stream(0)).await;
+    assert!(matches!(next(&mut news).await, Event::Subscribed(_)));
+    // The server does not read, and what the client has to say is more than the kernels take.
+    let long = payload(&format!("\"{}\"", "x".repeat(30_000)));
+    for _ in 0..1_000 {
+        let (client, long) = (client.clone(), long.clone());
+        tokio::spawn(async move { client.publish("news", long).await });
+    }
+    let mut written = 0;
+    while written < client.statistics().messages_out {
+        written = client.statistics().messages_out;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    peer.publish("news", 1).await;
+    let heard = timeout(Duration::from_secs(2), next(&mut news)).await.expect("heard while it writes");
+    assert!(matches!(heard, Event::Publication(publication) if publication.offset == 1));
+}

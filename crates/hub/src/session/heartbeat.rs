@@ -1,6 +1,10 @@
 //! Pings at a steady interval, and a deadline for each answer.
+//!
+//! The ping waits behind whatever was written before it, and so does its answer: on a slow line that is minutes, and the
+//! peer is alive all the while. So the time for an answer begins when the slowest reader there may be would have read what
+//! was written, up to a cap. A peer that takes nothing at all is the transport's to find.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Limits;
 
@@ -8,7 +12,10 @@ use crate::Limits;
 #[derive(Default)]
 pub(super) struct Pulse {
     ping_at: Option<Instant>,
-    pong_by: Option<Instant>,
+    /// Since when an answer is waited for.
+    asked: Option<Instant>,
+    /// When the slowest reader has read what was written since the last answer.
+    read_by: Option<Instant>,
 }
 
 /// What is due.
@@ -24,28 +31,41 @@ impl Pulse {
     /// pinged together.
     pub(super) fn begin(limits: &Limits, jitter: f64, now: Instant) -> Self {
         let first = limits.ping_interval.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
-        Self { ping_at: Some(now + first), pong_by: None }
+        Self { ping_at: Some(now + first), asked: None, read_by: None }
     }
 
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.ping_at.into_iter().chain(self.pong_by).min()
+    /// Notes that the transport was given so many bytes.
+    pub(super) fn wrote(&mut self, bytes: usize, limits: &Limits, now: Instant) {
+        let takes = Duration::from_millis(bytes as u64 * 1000 / u64::from(limits.read_rate_min.max(1)));
+        let begins = self.read_by.map_or(now, |before| before.max(now));
+        self.read_by = Some((begins + takes).min(now + limits.pong_timeout_max));
+    }
+
+    pub(super) fn next(&self, limits: &Limits) -> Option<Instant> {
+        self.ping_at.into_iter().chain(self.pong_by(limits)).min()
+    }
+
+    fn pong_by(&self, limits: &Limits) -> Option<Instant> {
+        let asked = self.asked?;
+        let reached = self.read_by.map_or(asked, |read_by| read_by.max(asked));
+        Some((reached + limits.pong_timeout).min(asked + limits.pong_timeout_max.max(limits.pong_timeout)))
     }
 
     /// `listening` is false while we do not read, so that the pong may lie unread.
     pub(super) fn beat(&mut self, limits: &Limits, listening: bool, now: Instant) -> Beat {
-        if self.pong_by.is_some_and(|by| now >= by) {
+        if self.pong_by(limits).is_some_and(|by| now >= by) {
             if listening {
                 return Beat::Dead;
             }
-            self.pong_by = Some(now + limits.pong_timeout);
+            self.asked = Some(now);
         }
         match self.ping_at {
             Some(at) if now >= at => {
                 self.ping_at = Some(now + limits.ping_interval);
-                if self.pong_by.is_some() {
+                if self.asked.is_some() {
                     return Beat::Nothing;
                 }
-                self.pong_by = (!limits.pong_timeout.is_zero()).then(|| now + limits.pong_timeout);
+                self.asked = (!limits.pong_timeout.is_zero()).then_some(now);
                 Beat::Ping
             }
             _ => Beat::Nothing,
@@ -54,6 +74,7 @@ impl Pulse {
 
     /// Takes the answer to a ping; `false` when none was asked for.
     pub(super) fn pong(&mut self) -> bool {
-        self.pong_by.take().is_some()
+        self.read_by = None;
+        self.asked.take().is_some()
     }
 }

@@ -520,6 +520,51 @@ fn without_a_pong_the_client_is_gone_after_8_seconds() {
 }
 
 #[test]
+fn s16_what_was_written_before_a_ping_buys_time_for_its_answer() {
+    let mut world = World::connected();
+    // 64 KiB are read in 40 s at 16 KiB in 10 s, and from then on there are 8 s.
+    world.session.wrote(64 << 10, world.now);
+    assert_eq!(world.wait(12_500 * SECOND / 1000), ["{}"]);
+    assert!(world.wait(35 * SECOND).is_empty());
+    // And so it is with what is written while the answer is waited for.
+    world.session.wrote(16 << 10, world.now);
+    assert!(world.wait(17_900 * SECOND / 1000).is_empty());
+    assert_eq!(world.wait(SECOND), ["close 3012"]);
+}
+
+#[test]
+fn s16_what_was_written_long_before_a_ping_buys_no_time() {
+    let mut world = World::connected();
+    world.session.wrote(16 << 10, world.now);
+    assert_eq!(world.wait(12_500 * SECOND / 1000), ["{}"]);
+    assert_eq!(world.wait(8 * SECOND), ["close 3012"]);
+}
+
+#[test]
+fn s16_an_answer_ends_the_time_that_was_bought() {
+    let mut world = World::connected();
+    world.session.wrote(2 << 20, world.now);
+    assert_eq!(world.wait(12_500 * SECOND / 1000), ["{}"]);
+    assert!(world.wait(200 * SECOND).is_empty(), "two megabytes take a slow line minutes");
+    assert!(world.client_says("{}").is_empty());
+    assert_eq!(world.wait(25 * SECOND), ["{}"]);
+    assert_eq!(world.wait(8 * SECOND), ["close 3012"]);
+}
+
+#[test]
+fn s16_a_peer_that_takes_whatever_it_is_given_and_never_answers_is_closed_after_five_minutes() {
+    let mut world = World::connected();
+    assert_eq!(world.wait(12_500 * SECOND / 1000), ["{}"]);
+    let mut seconds = 0;
+    while world.wait(SECOND).is_empty() {
+        world.session.wrote(100_000, world.now);
+        seconds += 1;
+        assert!(seconds < 1000);
+    }
+    assert_eq!(seconds, 299);
+}
+
+#[test]
 fn a_pong_that_nobody_asked_for_breaks_the_protocol() {
     assert_eq!(World::connected().client_says("{}"), ["close 3501"]);
     let mut world = World::connected();

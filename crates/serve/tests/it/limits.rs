@@ -207,18 +207,119 @@ async fn a_slow_reader_of_a_large_response_is_served() {
     assert_eq!(server.handle().stats().response_stalls, 0);
 }
 
+/// The preface, and SETTINGS with INITIAL_WINDOW_SIZE 0.
+const NO_WINDOW: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+
+/// GET /large on a stream of HTTP/2: ":path" is a literal, the rest is in the static table.
+fn get_large(stream: u8) -> Vec<u8> {
+    [b"\0\0\x10\x01\x05\0\0\0".as_slice(), &[stream], b"\x82\x86\x41\x04test\x04\x06/large"].concat()
+}
+
+/// WINDOW_UPDATE.
+fn window(stream: u8, bytes: u16) -> Vec<u8> {
+    let [high, low] = bytes.to_be_bytes();
+    vec![0, 0, 4, 8, 0, 0, 0, 0, stream, 0, 0, high, low]
+}
+
 #[tokio::test(start_paused = true)]
-async fn an_http2_reader_who_opens_no_window_is_cut_after_30_seconds() {
+async fn s14_an_http2_reader_who_opens_no_window_is_cut_after_30_seconds() {
     let server = server().await;
     let mut wire = Wire::over(server.connect().await);
-    // The preface, and SETTINGS with INITIAL_WINDOW_SIZE 0; then GET /large (":path" is a literal, the rest is in the
-    // static table).
-    wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0").await;
-    wire.send(b"\0\0\x10\x01\x05\0\0\0\x01\x82\x86\x41\x04test\x04\x06/large").await;
+    wire.send(NO_WINDOW).await;
+    wire.send(get_large(1)).await;
     let began = Instant::now();
-    wire.read_to_end().await;
+    while server.handle().stats().response_stalls == 0 {
+        sleep(SECOND).await;
+    }
     seconds(30..=31, began);
-    assert_eq!(server.handle().stats().requests_total, 1);
+    assert_eq!((server.handle().stats().requests_total, server.handle().stats().response_bytes), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s14_a_window_of_a_byte_now_and_then_holds_no_stream_and_its_sibling_goes_on() {
+    let server = server().await;
+    let mut wire = Wire::over(server.connect().await);
+    wire.send(NO_WINDOW).await;
+    wire.send(get_large(1)).await;
+    wire.send(get_large(3)).await;
+    let began = Instant::now();
+    // One byte every five seconds on the first, 5,000 on the second, so that the connection itself moves on.
+    let mut reset_after = None;
+    for _ in 0..40 {
+        sleep(5 * SECOND).await;
+        wire.send([window(1, 1), window(3, 5000), window(0, 5001)].concat()).await;
+        // RST_STREAM on the first, with CANCEL.
+        let seen = wire.some().await;
+        // A sign of life, when it is asked for.
+        if let Some(ping) = seen.windows(17).find(|frame| frame.starts_with(b"\0\0\x08\x06\0\0\0\0\0")) {
+            wire.send([b"\0\0\x08\x06\x01\0\0\0\0", &ping[9..]].concat()).await;
+        }
+        if seen.windows(13).any(|frame| frame == b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08") {
+            reset_after.get_or_insert(began.elapsed().as_secs());
+        }
+    }
+    assert!(reset_after.is_some_and(|after| (30..=40).contains(&after)), "{reset_after:?}");
+    let stats = server.handle().stats();
+    assert_eq!((stats.requests_in_flight, stats.response_stalls, stats.connections), (1, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s14_a_reader_who_takes_a_byte_now_and_then_is_cut() {
+    let server = server().await;
+    let mut wire = Wire::over(server.connect().await);
+    wire.send("GET /large HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let began = Instant::now();
+    while server.handle().stats().response_stalls == 0 {
+        sleep(5 * SECOND).await;
+        wire.byte().await;
+        assert!(began.elapsed() < 60 * SECOND);
+    }
+    assert_eq!((server.handle().stats().response_stalls, server.handle().stats().response_bytes), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s14_a_connection_has_so_many_bytes_of_responses_under_way_and_gets_503_beyond() {
+    let limits = Limits { response_bytes_per_connection_max: 3 << 20, ..Default::default() };
+    let server = TestServer::in_memory_with(|server| server.limits(limits), app()).await;
+    let mut wire = Wire::over(server.connect().await);
+    wire.send(NO_WINDOW).await;
+    for stream in 0..20 {
+        wire.send(get_large(2 * stream + 1)).await;
+    }
+    while server.handle().stats().requests_total < 20 || server.handle().stats().responses_refused < 17 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(server.handle().stats().response_bytes, 3 << 20);
+    // Another connection is not concerned, and what is given up is given back.
+    assert_eq!(server.get("/large").await.body().len(), 1 << 20);
+    drop(wire);
+    while server.handle().stats().response_bytes > 0 {
+        sleep(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s14_where_all_hold_too_much_the_one_who_holds_most_is_cut() {
+    let limits = Limits { response_bytes_max: 5 << 20, ..Default::default() };
+    let server = TestServer::in_memory_with(|server| server.limits(limits), app()).await;
+    let holding = async |answers: u8| {
+        let mut wire = Wire::over(server.connect().await);
+        wire.send(NO_WINDOW).await;
+        let before = server.handle().stats().response_bytes;
+        for stream in 0..answers {
+            wire.send(get_large(2 * stream + 1)).await;
+        }
+        while server.handle().stats().response_bytes < before + (usize::from(answers) << 20) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        wire
+    };
+    let (few, mut most) = (holding(1).await, holding(4).await);
+    assert_eq!(server.get("/large").await.body().len(), 1 << 20);
+    most.read_to_end().await;
+    let stats = server.handle().stats();
+    assert_eq!((stats.responses_cut, stats.response_bytes, stats.responses_refused), (1, 1 << 20, 0));
+    drop(few);
 }
 
 #[tokio::test]

@@ -135,6 +135,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         !more && self.buffer.is_empty()
     }
 
+    /// One byte of whatever comes next, if anything does.
+    pub(crate) async fn byte(&mut self) {
+        let _ = self.stream.read_u8().await;
+    }
+
     /// A chunk of whatever comes next.
     pub(crate) async fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {

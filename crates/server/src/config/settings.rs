@@ -75,7 +75,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SECONDS", env = "TIDINGS_PING_INTERVAL", default_value_t = 25)]
     pub(crate) ping_interval: u32,
 
-    /// Seconds a client has to answer a ping
+    /// Seconds a client has to answer a ping, beside the time that a slow line needs for what was written before it
     #[arg(long, value_name = "SECONDS", env = "TIDINGS_PONG_TIMEOUT", default_value_t = 8)]
     pub(crate) pong_timeout: u32,
 

@@ -8,6 +8,7 @@ mod bodies;
 pub(crate) mod body;
 mod caller;
 pub(crate) mod cookie;
+pub(crate) mod deadline;
 pub(crate) mod headers;
 pub(crate) mod health;
 mod ids;

@@ -2,9 +2,10 @@
 
 use crate::app::App;
 use crate::http::cookie::session_token;
+use crate::http::deadline::within;
 use crate::http::origin::{Place, is_own};
 use crate::http::problem::Problem;
-use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
+use crate::limits::{ADMISSION_TIME_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -69,7 +70,12 @@ impl Handshake {
             Some(origin) if app.allowed_origins.allows(origin, None) => false,
             Some(_) => return Err(NotAdmitted::Origin),
         };
-        let identity = if is_own { self.identify(app).await.map_err(NotAdmitted::Problem)? } else { None };
+        let identity = if is_own {
+            let identified = within(ADMISSION_TIME_MAX, "upgrade", self.identify(app)).await;
+            identified.and_then(|identity| identity).map_err(NotAdmitted::Problem)?
+        } else {
+            None
+        };
         let header = |name: &'static str| Some((name, self.headers.get(name)?.to_str().ok()?.to_owned()));
         let headers = REMOTE_HEADERS.into_iter().filter_map(header);
         let remote = Remote { address: self.address, headers: headers.collect(), transport };

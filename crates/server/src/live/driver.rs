@@ -21,11 +21,23 @@ pub(crate) trait Transport: Send {
     /// Takes a message that is wrapped in the transport's framing; it need not be written before the next flush.
     fn feed(&mut self, frame: Bytes) -> Result<(), Disconnect>;
 
-    /// Writes what was fed, with as few writes as possible.
-    fn flush(&mut self) -> impl Future<Output = Result<(), Disconnect>> + Send;
+    /// Writes what was fed, with as few writes as possible. While it does, and where `reading`, a message of the client
+    /// ends it early; what is left goes on in the next call. Cancel-safe.
+    fn write(&mut self, reading: bool) -> impl Future<Output = Written<Self::Message>> + Send;
 
     /// Ends it: by a close code, or, where there is none, with `farewell` as the last message.
     fn close(&mut self, why: &Disconnect, farewell: Option<Bytes>) -> impl Future<Output = ()> + Send;
+}
+
+/// How far a write got.
+pub(crate) enum Written<M> {
+    All,
+    /// A message of the client came meanwhile.
+    Received(M),
+    /// The client is gone.
+    Gone(String),
+    /// The transport gives up on the client.
+    Failed(Disconnect),
 }
 
 /// Carries messages until either side ends.
@@ -41,8 +53,10 @@ pub(crate) async fn drive<T: Transport>(mut connection: Connection, mut transpor
             },
             step = connection.next() => match step {
                 Step::Send(frames) => {
-                    if let Err(why) = write(&mut connection, &mut transport, frames).await {
-                        break why;
+                    match write(&mut connection, &mut transport, frames).await {
+                        Ok(()) => {}
+                        Err(End::Close(why)) => break why,
+                        Err(End::Gone(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
                     }
                 }
                 Step::Close(why) => break why,
@@ -54,16 +68,26 @@ pub(crate) async fn drive<T: Transport>(mut connection: Connection, mut transpor
     transport.close(&why, farewell).await;
 }
 
-/// Writes a batch, while the connection keeps its deadlines.
-async fn write<T: Transport>(
-    connection: &mut Connection,
-    transport: &mut T,
-    frames: Vec<Bytes>,
-) -> Result<(), Disconnect> {
+enum End {
+    Close(Disconnect),
+    Gone(String),
+}
+
+/// Writes a batch, while the connection keeps its deadlines and the client is heard: on a slow line a batch takes minutes,
+/// and its answers to pings must not lie unread.
+async fn write<T: Transport>(connection: &mut Connection, transport: &mut T, frames: Vec<Bytes>) -> Result<(), End> {
     for frame in frames {
-        transport.feed(frame)?;
+        transport.feed(frame).map_err(End::Close)?;
     }
-    connection.during(transport.flush()).await?
+    loop {
+        let reading = connection.wants_input_while_writing();
+        match connection.during(transport.write(reading)).await.map_err(End::Close)? {
+            Written::All => return Ok(()),
+            Written::Received(message) => connection.receive(message.as_ref()),
+            Written::Gone(error) => return Err(End::Gone(error)),
+            Written::Failed(why) => return Err(End::Close(why)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -136,14 +160,17 @@ mod tests {
             Ok(())
         }
 
-        async fn flush(&mut self) -> Result<(), Disconnect> {
-            self.down.send(std::mem::take(&mut self.fed)).map_err(|_| Disconnect::WRITE_ERROR)
+        async fn write(&mut self, _: bool) -> Written<&'static str> {
+            match self.down.send(std::mem::take(&mut self.fed)) {
+                Ok(()) => Written::All,
+                Err(_) => Written::Failed(Disconnect::WRITE_ERROR),
+            }
         }
 
         async fn close(&mut self, _: &Disconnect, farewell: Option<Bytes>) {
             if let Some(farewell) = farewell {
                 self.feed(farewell).unwrap();
-                self.flush().await.unwrap();
+                assert!(matches!(self.write(false).await, Written::All));
             }
         }
     }

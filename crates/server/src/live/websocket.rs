@@ -1,13 +1,15 @@
 //! The WebSocket transport: `/connection/websocket`.
 
 use super::admission::{Handshake, NotAdmitted};
-use super::driver::{Transport, drive};
+use super::driver::{Transport, Written, drive};
 use crate::app::App;
 use crate::http::problem::Problem;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use std::future::poll_fn;
+use std::task::Poll;
 use tidings_hub::{ConnectionOptions, Framing, Heartbeat};
 use tidings_protocol::Disconnect;
 use tidings_websocket::{
@@ -52,7 +54,7 @@ pub(crate) async fn upgrade(
         .limits(limits)
         .shutdown_close(None); // the hub closes with the protocol's own code
     let heartbeat = if asks("cf_ws_frame_ping_pong=true") {
-        upgrade = upgrade.heartbeat(app.config.ping_interval);
+        upgrade = upgrade.heartbeat(app.config.ping_interval).heartbeat_timeout(app.config.pong_timeout);
         Heartbeat::Transport
     } else {
         Heartbeat::Protocol
@@ -80,12 +82,24 @@ impl Transport for WebSocket<Upgraded> {
         WebSocket::feed(self, prepared).map_err(|_| Disconnect::SLOW)
     }
 
-    async fn flush(&mut self) -> Result<(), Disconnect> {
-        match WebSocket::flush(self).await {
-            Ok(()) => Ok(()),
-            Err(SendError::TimedOut) => Err(Disconnect::SLOW),
-            Err(_) => Err(Disconnect::WRITE_ERROR),
-        }
+    async fn write(&mut self, reading: bool) -> Written<Message> {
+        poll_fn(|cx| {
+            match self.poll_flush(cx) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Written::All),
+                Poll::Ready(Err(SendError::TimedOut)) => return Poll::Ready(Written::Failed(Disconnect::SLOW)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Written::Failed(Disconnect::WRITE_ERROR)),
+                Poll::Pending if !reading => return Poll::Pending,
+                Poll::Pending => {}
+            }
+            self.poll_receive(cx).map(|received| match received {
+                Some(Ok(message)) => Written::Received(message),
+                Some(Err(ReceiveError::WriteTimedOut)) => Written::Failed(Disconnect::SLOW),
+                Some(Err(ReceiveError::Silent)) => Written::Failed(Disconnect::NO_PONG),
+                Some(Err(error)) => Written::Gone(error.to_string()),
+                None => Written::Gone("closed by the client".to_owned()),
+            })
+        })
+        .await
     }
 
     async fn close(&mut self, why: &Disconnect, _: Option<Bytes>) {

@@ -3,7 +3,7 @@
 use super::{ReceiveError, Rescue, SendError, Sender, queue::WriteQueue, sender::Shared};
 use crate::{
     CloseFrame, Event, Frame, Kind, Limits, Machine, Outgoing, Role, Step,
-    limits::{BYTES_BEFORE_DIRECT, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES, WRITE_PROGRESS_BYTES},
+    limits::{BYTES_BEFORE_DIRECT, HEARTBEAT_TIMEOUT_MAX, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES, WRITE_PROGRESS_BYTES},
 };
 use bytes::{Bytes, buf::Limit};
 use std::{
@@ -51,6 +51,8 @@ pub(crate) struct Inner<S> {
     input: Vec<u8>,
     input_at: usize,
     unflushed: bool,
+    /// Bytes read from the transport.
+    pub(super) bytes_read: u64,
     /// Bytes written since the write deadline last began.
     written: usize,
     write_deadline: Option<Pin<Box<Sleep>>>,
@@ -86,11 +88,38 @@ enum LastStep {
 
 struct Heartbeat {
     interval: Duration,
-    next: Pin<Box<Sleep>>,
-    heard: bool,
-    asked: bool,
+    /// How long an answer may take.
+    timeout: Duration,
+    ping_at: Instant,
+    /// Since when an answer is waited for: anything that is heard.
+    asked: Option<Instant>,
+    /// Bytes written since something was heard.
+    unanswered: usize,
+    /// Rings at the next ping, or when the answer is overdue.
+    alarm: Pin<Box<Sleep>>,
     /// Nothing has been heard in time, unless it waits to be read.
     overdue: bool,
+}
+
+impl Heartbeat {
+    fn new(interval: Duration) -> Self {
+        let ping_at = Instant::now() + interval;
+        let alarm = Box::pin(sleep(interval));
+        Self { interval, timeout: interval, ping_at, asked: None, unanswered: 0, alarm, overdue: false }
+    }
+
+    fn heard(&mut self) {
+        self.asked = None;
+        self.unanswered = 0;
+        self.overdue = false;
+    }
+
+    /// When the answer is overdue: what was written before the ping takes its time.
+    fn answer_by(&self, limits: &Limits) -> Option<Instant> {
+        let steps = u32::try_from(self.unanswered / WRITE_PROGRESS_BYTES).unwrap_or(u32::MAX);
+        let allowed = self.timeout.saturating_add(limits.write_timeout.saturating_mul(steps));
+        Some(self.asked? + allowed.min(HEARTBEAT_TIMEOUT_MAX.max(self.timeout)))
+    }
 }
 
 struct Shutdown {
@@ -117,6 +146,7 @@ impl<S> Inner<S> {
             input: Vec::new(),
             input_at: 0,
             unflushed: false,
+            bytes_read: 0,
             written: 0,
             write_deadline: None,
             close_deadline: None,
@@ -192,9 +222,13 @@ impl<S> Inner<S> {
     }
 
     pub(super) fn set_heartbeat(&mut self, interval: Option<Duration>) {
-        self.heartbeat = interval.map(|interval| {
-            Box::new(Heartbeat { interval, next: Box::pin(sleep(interval)), heard: true, asked: false, overdue: false })
-        });
+        self.heartbeat = interval.map(|interval| Box::new(Heartbeat::new(interval)));
+    }
+
+    pub(super) fn set_heartbeat_timeout(&mut self, timeout: Duration) {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.timeout = timeout;
+        }
     }
 
     pub(super) fn close_on(&mut self, token: CancellationToken, close: Option<CloseFrame>) {
@@ -329,6 +363,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
                 Poll::Ready(Ok(bytes)) => {
                     self.written += bytes;
+                    if let Some(heartbeat) = &mut self.heartbeat {
+                        heartbeat.unanswered = heartbeat.unanswered.saturating_add(bytes);
+                    }
                     if self.written >= WRITE_PROGRESS_BYTES || self.queue.is_empty() {
                         self.written = 0;
                         self.write_deadline = None;
@@ -395,9 +432,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if bytes == 0 {
             return Err(ReceiveError::Disconnected);
         }
+        self.bytes_read += bytes as u64;
         if let Some(heartbeat) = &mut self.heartbeat {
-            heartbeat.heard = true;
-            heartbeat.overdue = false;
+            heartbeat.heard();
         }
         Ok(())
     }
@@ -477,17 +514,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             return deadline.as_mut().poll(cx).is_ready().then_some(ReceiveError::CloseTimedOut);
         }
         while let Some(heartbeat) = &mut self.heartbeat
-            && heartbeat.next.as_mut().poll(cx).is_ready()
+            && heartbeat.alarm.as_mut().poll(cx).is_ready()
         {
-            if heartbeat.asked && !heartbeat.heard {
-                // The owner may have been busy for longer than the interval: the answer may be here.
-                heartbeat.overdue = true;
-                break;
+            let now = Instant::now();
+            match heartbeat.answer_by(&self.limits) {
+                Some(by) if now >= by => {
+                    // The owner may have been busy for longer than that: the answer may be here.
+                    heartbeat.overdue = true;
+                    break;
+                }
+                // Asked already. Once it is answered, the next ping must not wait for an alarm that is far away.
+                Some(by) => {
+                    heartbeat.alarm.as_mut().reset(by.min(now + heartbeat.interval));
+                    continue;
+                }
+                None if now < heartbeat.ping_at => {
+                    heartbeat.alarm.as_mut().reset(heartbeat.ping_at);
+                    continue;
+                }
+                None => {}
             }
-            heartbeat.asked = true;
-            heartbeat.heard = false;
-            let next = Instant::now() + heartbeat.interval;
-            heartbeat.next.as_mut().reset(next);
+            heartbeat.asked = Some(now);
+            heartbeat.ping_at = now + heartbeat.interval;
+            let next = heartbeat.answer_by(&self.limits).map_or(heartbeat.ping_at, |by| by.min(heartbeat.ping_at));
+            heartbeat.alarm.as_mut().reset(next);
             if let Ok(frame) = self.machine.send(Outgoing::Ping(Bytes::new())) {
                 self.push(frame);
             }

@@ -188,8 +188,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`ReceiveError::Silent`] when nothing at all has arrived for a whole interval after a ping. So a dead peer is
     /// noticed within two intervals of its last sign of life. An owner that is busy for longer than that reads what has
     /// arrived meanwhile before it gives up.
+    ///
+    /// What was written since the peer's last sign of life buys it time, since a ping waits behind it:
+    /// [`Limits::write_timeout`] for each [`WRITE_PROGRESS_BYTES`](crate::limits::WRITE_PROGRESS_BYTES), up to
+    /// [`HEARTBEAT_TIMEOUT_MAX`](crate::limits::HEARTBEAT_TIMEOUT_MAX).
     pub fn set_heartbeat(&mut self, interval: Option<Duration>) {
         self.inner_mut().set_heartbeat(interval);
+    }
+
+    /// How long the peer may take to answer a ping of [`set_heartbeat`](Self::set_heartbeat), which must come first: a whole
+    /// interval unless said otherwise.
+    pub fn set_heartbeat_timeout(&mut self, timeout: Duration) {
+        self.inner_mut().set_heartbeat_timeout(timeout);
     }
 
     /// What [`receive`](Self::receive) closes with when the server shuts down: 1001 without a reason unless said
@@ -243,6 +253,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.inner().machine.statistics()
+    }
+
+    /// Bytes read from the stream so far, frames' heads and unfinished messages included: whether something is arriving
+    /// at all.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.inner().bytes_read
     }
 
     /// The byte stream underneath, for example to ask its addresses.
@@ -347,7 +364,7 @@ pub enum ReceiveError {
     /// The connection ended without a close frame (1006).
     #[error("the connection ended without a close frame")]
     Disconnected,
-    /// No sign of life for a whole heartbeat interval.
+    /// No sign of life for a heartbeat's time.
     #[error("the peer has gone silent")]
     Silent,
     /// The peer took nothing for [`Limits::write_timeout`].

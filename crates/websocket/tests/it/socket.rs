@@ -180,6 +180,51 @@ async fn a_dead_peer_is_noticed_within_two_intervals_s16() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_may_be_wanted_sooner_than_the_next_ping_s16() {
+    let (mut server, mut peer) = server(1000, Limits::server());
+    server.set_heartbeat(Some(Duration::from_secs(25)));
+    server.set_heartbeat_timeout(Duration::from_secs(8));
+    let start = Instant::now();
+    let answers_once = async {
+        peer.read_exact(&mut [0; 2]).await.unwrap();
+        peer.write_all(b"\x8a\x80\0\0\0\0").await.unwrap();
+    };
+    let (event, ()) = tokio::join!(server.receive(), answers_once);
+    assert!(matches!(event, Some(Err(ReceiveError::Silent))), "{event:?}");
+    assert_eq!(start.elapsed().as_secs(), 25 + 25 + 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_has_time_for_what_was_written_before_a_ping_s16() {
+    let (mut server, mut peer) = server(1000, Limits::server());
+    server.set_heartbeat(Some(Duration::from_secs(5)));
+    server.set_heartbeat_timeout(Duration::from_secs(5));
+    server.feed(Message::binary(vec![0; 200_000])).unwrap();
+    // It reads 2,000 bytes a second, and answers what it gets to.
+    let reads_slowly = async {
+        let mut unread = 200_010;
+        while unread > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let bytes = unread.min(2000);
+            peer.read_exact(&mut vec![0; bytes]).await.unwrap();
+            unread -= bytes;
+        }
+        let mut ping = [0; 2];
+        peer.read_exact(&mut ping).await.unwrap();
+        assert_eq!(&ping, b"\x89\0");
+        peer.write_all(b"\x81\x80\0\0\0\0").await.unwrap();
+    };
+    let start = Instant::now();
+    let (event, ()) = tokio::join!(server.receive(), reads_slowly);
+    assert_eq!(event.unwrap().unwrap(), Message::text(""));
+    assert!(start.elapsed() >= Duration::from_secs(100), "{:?}", start.elapsed());
+    // With the answer its credit is spent.
+    let start = Instant::now();
+    assert!(matches!(server.receive().await, Some(Err(ReceiveError::Silent))));
+    assert!(start.elapsed() <= Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_owner_that_was_busy_hears_what_came_meanwhile() {
     let (mut server, mut peer) = server(1000, Limits::server());
     server.set_heartbeat(Some(Duration::from_secs(10)));

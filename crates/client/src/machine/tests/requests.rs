@@ -53,3 +53,25 @@ fn requests_do_not_pile_up_without_end() {
     world.run();
     assert_eq!(world.answers, [(4096, Err(RequestError::TooMany { max: 4096 }))]);
 }
+
+#[test]
+fn nothing_is_late_while_a_long_message_is_arriving() {
+    let mut world = World::connected();
+    world.subscribe("news", recoverable());
+    let began = world.now;
+    // On a slow line its answer takes a minute, and no message is complete before.
+    while world.now < began + 60 * SECOND {
+        world.now = world.machine.next_timeout().unwrap();
+        world.machine.handle_arriving(world.now);
+        world.machine.handle_timeout(world.now);
+        world.run();
+    }
+    assert_eq!((world.hung_up, &*world.told), (0, &[][..]));
+    world.reply_to_last("subscribe", stream(0));
+    assert_eq!(world.take_told(), ["news: subscribed"]);
+    // And then there is silence.
+    world.pass(34 * SECOND);
+    assert_eq!(world.hung_up, 0);
+    world.pass(2 * SECOND);
+    assert_eq!(world.hung_up, 1);
+}

@@ -1,0 +1,111 @@
+// S14, S16 and G6: who reads slowly is alive and gets everything; who reads nothing, or vanished, is found in a stated time.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Frames } from '../harness/frames.mjs';
+import { Person, api, request } from '../harness/http.mjs';
+import { Proxy } from '../harness/proxy.mjs';
+import { client } from '../harness/sdk.mjs';
+import { Server } from '../harness/server.mjs';
+import { SECRETS, tokenFor } from '../harness/tokens.mjs';
+import { until, within } from '../harness/wait.mjs';
+
+const IMPATIENT = ['--ping-interval', '1', '--pong-timeout', '1', '--rate-limits', 'false'];
+const MESSAGES = 115;
+const BODY = 'x'.repeat(16_000);
+
+async function impatient(t) {
+  const server = await Server.start({ args: IMPATIENT, env: SECRETS });
+  t.after(() => server.kill());
+  const proxy = await Proxy.to(server.port);
+  t.after(() => proxy.close());
+  return { server, proxy };
+}
+
+const metric = async (server, name) => {
+  const { text } = await request(`${server.url}/metrics`, { headers: { 'x-api-key': server.apiKey } });
+  return Number(text.match(new RegExp(`^tidings_${name} (\\S+)$`, 'm'))[1]);
+};
+
+test('s16_a_recovery_of_2_mb_through_a_slow_line_arrives_whole_and_in_order', { timeout: 60_000 }, async (t) => {
+  const { server, proxy } = await impatient(t);
+  const ana = await Person.setUp(server);
+  const channel = `room:${ana.room.id}`;
+  const before = await Frames.person(ana);
+  const { subscribe: position } = await before.subscribe(channel, { recoverable: true });
+  before.close();
+  const posts = Array.from({ length: MESSAGES }, () => ana.say(ana.room.id, BODY));
+  for (const { status, text } of await Promise.all(posts)) assert.equal(status, 201, text);
+
+  const slow = await Frames.person(ana, { url: proxy.websocketUrl });
+  proxy.throttle(250_000);
+  const began = Date.now();
+  slow.send({ id: 7, subscribe: { channel, recover: true, recoverable: true, offset: position.offset, epoch: position.epoch } });
+  // Live ones behind it, as they come.
+  for (let n = 0; n < 10; n += 1) await ana.say(ana.room.id, `live ${n} ${BODY}`.slice(0, 16_000));
+  const offsets = [];
+  let pings = slow.pings ?? 0;
+  while (offsets.length < MESSAGES + 10) {
+    const line = await slow.next('the rest', 30_000);
+    assert.equal(line.closed, undefined, `closed with ${line.closed} after ${Date.now() - began} ms and ${offsets.length} events`);
+    if (line.id === 7) {
+      assert.equal(line.subscribe?.recovered, true, JSON.stringify(line).slice(0, 200));
+      offsets.push(...line.subscribe.publications.map((publication) => publication.offset));
+      pings = slow.pings ?? 0;
+    } else if (line.push?.pub?.offset) offsets.push(line.push.pub.offset);
+  }
+  t.diagnostic(`${(MESSAGES + 10) * BODY.length} bytes in ${Date.now() - began} ms at 250 kB/s, ping 1 s, pong timeout 1 s`);
+  assert.deepEqual(offsets, offsets.map((_, index) => position.offset + 1 + index));
+  // It answers as ever, and its pings are answered.
+  await until('a ping comes and is answered', () => (slow.pings ?? 0) > pings);
+  assert.equal((await slow.ask({ presence_stats: { channel } })).presence_stats.num_clients, 1);
+  slow.close();
+});
+
+test('s16_the_stock_sdk_recovers_2_mb_through_a_slow_line', { timeout: 60_000 }, async (t) => {
+  const { server, proxy } = await impatient(t);
+  for (let n = 0; n < 60; n += 1) await api(server, 'publish', { channel: 'stream', data: { n, BODY } });
+  const { epoch } = (await api(server, 'history', { channel: 'stream', limit: 0 })).json.result;
+  const centrifuge = client(t, proxy.websocketUrl, { token: tokenFor('ana') });
+  const ends = [];
+  centrifuge.on('connecting', ({ code, reason }) => code !== 0 && ends.push(`${code} ${reason}`));
+  centrifuge.on('disconnected', ({ code, reason }) => ends.push(`${code} ${reason}`));
+  centrifuge.connect();
+  await centrifuge.ready(10_000);
+  proxy.throttle(250_000);
+  const subscription = centrifuge.newSubscription('stream', { since: { offset: 0, epoch } });
+  const seen = [];
+  subscription.on('publication', ({ data }) => seen.push(data.n));
+  subscription.subscribe();
+  await until('everything arrived', () => seen.length === 60 || ends.length > 0, { timeout: 30_000 });
+  assert.deepEqual(ends, []);
+  assert.deepEqual(seen, Array.from({ length: 60 }, (_, n) => n));
+});
+
+test('s14_a_peer_that_reads_nothing_is_closed_in_a_stated_time_and_counted', { timeout: 60_000 }, async (t) => {
+  const { server } = await impatient(t);
+  const deaf = await Frames.connect(server.websocketUrl, { token: tokenFor('deaf') });
+  await deaf.subscribe('stream');
+  deaf.socket._socket.pause();
+  const began = Date.now();
+  for (let n = 0; n < 150; n += 1) await api(server, 'publish', { channel: 'stream', data: BODY });
+  await until('it is gone', async () => (await api(server, 'presence_stats', { channel: 'stream' })).json.result.num_clients === 0, { timeout: 40_000 });
+  const took = Date.now() - began;
+  t.diagnostic(`closed after ${took} ms`);
+  assert.ok(took < 20_000, `${took} ms`);
+  assert.equal(await metric(server, 'slow_closed_total'), 1);
+});
+
+test('g6_transport_pings_keep_the_bound_too', { timeout: 60_000 }, async (t) => {
+  const { server, proxy } = await impatient(t);
+  const url = `${proxy.websocketUrl}?cf_ws_frame_ping_pong=true`;
+  const gone = await Frames.connect(url, { token: tokenFor('ana') });
+  await gone.subscribe('stream');
+  await new Promise((resolve) => gone.socket.once('ping', resolve));
+  proxy.blackHole();
+  const began = Date.now();
+  await until('it is gone', async () => (await api(server, 'presence_stats', { channel: 'stream' })).json.result.num_clients === 0, { timeout: 15_000 });
+  t.diagnostic(`gone after ${Date.now() - began} ms`);
+  assert.ok(Date.now() - began < 1_000 + 1_000 + 1_000);
+});
