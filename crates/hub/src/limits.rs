@@ -201,6 +201,9 @@ pub struct Limits {
     pub recovery_publications_max: usize,
     /// Bytes that a recovery may bring: must fit the outbox with room for what comes meanwhile.
     pub recovery_bytes_max: usize,
+    /// Bytes of it that come with the reply, but always one publication; the rest follows as pushes. SDKs wait 5 s for a
+    /// reply, and a line of 30 kB/s carries no more in that time.
+    pub recovery_reply_bytes_max: usize,
     /// Publications that one history reply may bring.
     pub history_publications_max: usize,
     /// Bytes that one history reply may bring, but always one publication; the client asks on from the last one. Must
@@ -264,8 +267,9 @@ impl Default for Limits {
             expiry_grace: Duration::from_secs(25),
             recovery_publications_max: 300,
             recovery_bytes_max: 2 << 20,
+            recovery_reply_bytes_max: 128 << 10,
             history_publications_max: 300,
-            history_reply_bytes_max: 2 << 20,
+            history_reply_bytes_max: 512 << 10,
             history_bytes_max: 256 << 20,
             history_bytes_reserved: 32 << 20,
             reorder_wait: Duration::from_millis(20),

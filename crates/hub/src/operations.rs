@@ -135,6 +135,7 @@ impl Task {
             result: SubscribeResult { data, ..SubscribeResult::default() },
             admission: Admission {
                 position: None,
+                behind: Vec::new(),
                 info,
                 hears_join_leave: match options.join_leave {
                     JoinLeave::Off => false,
@@ -145,7 +146,8 @@ impl Task {
             },
             expires_in,
         };
-        if let Some(start) = start {
+        if let Some(mut start) = start {
+            prepared.admission.behind = start.split_off_behind(self.core.limits.recovery_reply_bytes_max);
             let result = &mut prepared.result;
             let mut position = start.told.clone();
             position.offset = start.offset;

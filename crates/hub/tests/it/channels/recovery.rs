@@ -92,6 +92,31 @@ async fn more_bytes_than_a_recovery_may_bring_are_not_recovered() {
     assert!(world.resume(ana, "news", 1, "").recovered);
 }
 
+/// A line of 30 kB/s carries no more than 128 KiB in the time that SDKs wait for a reply.
+#[tokio::test(start_paused = true)]
+async fn what_the_reply_to_a_recovery_does_not_hold_follows_it_before_what_is_live() {
+    let mut world = World::new();
+    for number in 0..20 {
+        world.post("room:1", &format!("{number}{}", "x".repeat(16 << 10))).await;
+    }
+    let ana = world.connect("ana");
+    let reading = world.rules.hold_reads();
+    let id = world.ask(ana, r#""subscribe":{"channel":"room:1","recover":true,"offset":0,"epoch":"store-1"}"#);
+    world.post("room:1", "held back").await;
+    reading.add_permits(1);
+    world.settle();
+    let reply = world.subscribed(ana, id);
+    let bytes: usize = reply.publications.iter().map(|p| p.data.as_ref().unwrap().as_bytes().len()).sum();
+    assert!(reply.recovered && reply.offset == 0 && (100 << 10..=128 << 10).contains(&bytes), "{bytes}");
+    world.post("room:1", "live").await;
+    let mut offsets: Vec<_> = reply.publications.iter().map(|publication| publication.offset).collect();
+    for event in world.pushes(ana, "room:1", |event| matches!(event, PushEvent::Pub(_))) {
+        let PushEvent::Pub(publication) = event else { unreachable!() };
+        offsets.push(publication.offset);
+    }
+    assert_eq!(offsets, (1..=22).collect::<Vec<_>>());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_channel_without_positions_recovers_nothing_and_does_not_claim_to() {
     let mut world = World::new();
