@@ -134,7 +134,7 @@ async function attacked(t, attack) {
 
 test('rapid reset: requests that are cancelled as soon as they are sent end the connection (CVE-2023-44487)', { skip }, async (t) => {
   const raw = await attacked(t, (raw) => raw.flood(100_000, (n) => [frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 1, get('/v1/rooms')), frame(RST_STREAM, 0, 2 * n + 1, Buffer.from([0, 0, 0, 8]))]));
-  assert.equal(raw.goaway, ENHANCE_YOUR_CALM, 'such a peer is sent away');
+  assert.ok([ENHANCE_YOUR_CALM, undefined].includes(raw.goaway) && raw.socket.destroyed, 'such a peer is sent away');
 });
 
 test('a head without an end: CONTINUATION frames are bounded (CVE-2024-27316)', { skip }, async (t) => {
@@ -158,7 +158,8 @@ test('an HPACK bomb: a large field that is referred to thousands of times is ref
     await until('the field is understood, once', () => raw.answered.has(1) && raw.answered.has(3));
     await raw.flood(200, (n) => frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 5, Buffer.concat([get('/healthz'), Buffer.alloc(12_000, 0x80 | 62)])));
   });
-  assert.ok(raw.goaway !== undefined || raw.reset.size > 0 || raw.answered.size > 2, 'each of them was refused');
+  // Its last word may be lost when it closes on what it has not read.
+  assert.ok(raw.socket.destroyed || raw.reset.size > 0 || raw.answered.size > 2, 'each of them was refused');
 });
 
 for (const [what, make] of [

@@ -269,7 +269,7 @@ impl Default for Limits {
             recovery_bytes_max: 2 << 20,
             recovery_reply_bytes_max: 128 << 10,
             history_publications_max: 300,
-            history_reply_bytes_max: 512 << 10,
+            history_reply_bytes_max: 2 << 20,
             history_bytes_max: 256 << 20,
             history_bytes_reserved: 32 << 20,
             reorder_wait: Duration::from_millis(20),

@@ -44,7 +44,7 @@ async fn a_history_reply_has_a_limit_in_bytes_and_the_client_asks_on() {
                 world.ask(ana, &format!(r#""history":{{"channel":"room:1","limit":-1,"reverse":{reverse}{rest}}}"#));
             let Ok(Response::History(page)) = world.answer(ana, id) else { panic!() };
             let bytes: usize = page.publications.iter().map(|p| p.data.as_ref().unwrap().as_bytes().len()).sum();
-            assert!(bytes <= 512 << 10 && page.offset == 50, "{bytes}");
+            assert!(bytes <= 2 << 20 && page.offset == 50, "{bytes}");
             read.extend(page.publications.iter().map(|publication| publication.offset));
             rest = format!(r#","since":{{"offset":{},"epoch":"{}"}}"#, read.last().unwrap(), page.epoch);
         }
