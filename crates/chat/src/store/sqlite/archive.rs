@@ -366,8 +366,12 @@ mod tests {
         make_file(&dir.path().join(FILE)).unwrap();
         let (db, _) = hold(dir.path(), &SqliteOptions::default(), None).unwrap();
         let id = [1; 16];
-        db.execute("INSERT INTO people VALUES (?1, 'Ana', 'ana@example.com', 'admin', 'x', 0)", [id]).unwrap();
-        db.execute("INSERT INTO rooms VALUES (?1, 'General', '', ?1, 'the first epoch', 0, 0)", [id]).unwrap();
+        let person = "INSERT INTO people (id, name, email, role, password, created)
+            VALUES (?1, 'Ana', 'ana@example.com', 'admin', 'x', 0)";
+        db.execute(person, [id]).unwrap();
+        let room = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created)
+            VALUES (?1, 'General', '', ?1, 'the first epoch', 0, 0)";
+        db.execute(room, [id]).unwrap();
         dir
     }
 

@@ -527,8 +527,11 @@ mod tests {
 
     fn add_room(db: &Connection) {
         let id = [1; 16];
-        db.execute("INSERT INTO people VALUES (?1, 'Ana', 'ana@example.com', 'admin', 'x', 0)", [id]).unwrap();
-        let room = "INSERT INTO rooms VALUES (?1, 'General', '', ?1, 'the first epoch', 0, 0)";
+        let person = "INSERT INTO people (id, name, email, role, password, created)
+            VALUES (?1, 'Ana', 'ana@example.com', 'admin', 'x', 0)";
+        db.execute(person, [id]).unwrap();
+        let room = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created)
+            VALUES (?1, 'General', '', ?1, 'the first epoch', 0, 0)";
         db.execute(room, params![id]).unwrap();
     }
 
