@@ -125,12 +125,11 @@ impl Channel {
             return Err(Revoked);
         }
         let mut effects = Effects::default();
-        let Admission { position, behind, info, hears_join_leave, says_join_leave } = admission;
+        let Admission { position, info, hears_join_leave, says_join_leave, .. } = admission;
         if let Some(StreamPosition { offset, epoch }) = &position {
             self.renew(epoch, *offset, &mut effects);
             effects.gap |= self.sequence.note_top(*offset);
         }
-        let behind: Vec<_> = behind.into_iter().map(|publication| self.push_of(Arc::new(publication))).collect();
         let Some(subscriber) = self.subscribers.get_mut(&handle.key) else { return Err(Revoked) };
         let user = ByUser(handle.identity());
         self.crowd.add(user.clone(), hears_join_leave);
@@ -139,9 +138,6 @@ impl Channel {
         let stage = mem::replace(&mut subscriber.stage, Stage::Live(live));
         if let Some(reply) = reply {
             effects.count(handle.outbox.reply(reply, &self.limits));
-        }
-        for push in behind {
-            effects.count(subscriber.push(&push, &self.limits));
         }
         if let Stage::Preparing { held, lost } = stage {
             let complete = !lost && held.iter().all(|push| subscriber.deliver(push, &self.limits, &mut effects));
@@ -273,7 +269,7 @@ impl Channel {
     /// Sends a publication to all. Who cannot take it without a gap is told to recover.
     fn deliver(&mut self, publication: Arc<Publication>, effects: &mut Effects) {
         effects.delivered += 1;
-        let push = Arc::new(self.push_of(publication));
+        let push = Arc::new(SharedPush::publication(&self.name, self.with_epoch(publication)));
         let mut behind = Vec::new();
         for subscriber in self.subscribers.values_mut() {
             if !subscriber.deliver(&push, &self.limits, effects) {
@@ -283,10 +279,6 @@ impl Channel {
         for handle in behind {
             self.resync(&handle, effects);
         }
-    }
-
-    fn push_of(&self, publication: Arc<Publication>) -> SharedPush {
-        SharedPush::publication(&self.name, self.with_epoch(publication))
     }
 
     /// Sends those whose turn has come of what was held back.

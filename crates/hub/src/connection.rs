@@ -42,6 +42,7 @@
 //! }
 //! ```
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -50,14 +51,14 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tidings_protocol::{Disconnect, Error, PushEvent, Reply, Unsubscribe};
+use tidings_protocol::{Disconnect, Error, Publication, PushEvent, Reply, Unsubscribe};
 use tokio::time::{Instant, Sleep, sleep_until};
 use uuid::Uuid;
 
 use crate::channel::Revoked;
 use crate::core::Core;
 use crate::handle::Handle;
-use crate::limits::{CLOSING_MAX, REPLIES_WHILE_WRITING_MAX};
+use crate::limits::{CATCH_UP_BYTES, CLOSING_MAX, REPLIES_WHILE_WRITING_MAX};
 use crate::metrics::Metrics;
 use crate::operations;
 use crate::outbox::Pushed;
@@ -75,6 +76,19 @@ pub struct Connection {
     closing_by: Option<Instant>,
     /// It is counted among those that did not keep up.
     counted_slow: bool,
+    /// Bytes of answers that the transport is writing.
+    writing: usize,
+    /// The session was told to begin nothing.
+    paused: bool,
+    /// Subscriptions whose reply has left and that get what they missed, a piece at a time, before they go live.
+    catching_up: VecDeque<CatchingUp>,
+}
+
+/// A subscription on its way from its reply to the live publications, which the channel holds back for it.
+struct CatchingUp {
+    channel: ChannelName,
+    behind: VecDeque<Publication>,
+    admission: Admission,
 }
 
 /// What the transport shall do.
@@ -110,7 +124,18 @@ impl Connection {
             jitter: f64::from(handle.id.as_bytes()[0]) / 255.0,
         };
         let session = Session::new(setup, Instant::now().into_std());
-        Self { core, handle, session, operation: None, timer: None, closing_by: None, counted_slow: false }
+        Self {
+            core,
+            handle,
+            session,
+            operation: None,
+            timer: None,
+            closing_by: None,
+            counted_slow: false,
+            writing: 0,
+            paused: false,
+            catching_up: VecDeque::new(),
+        }
     }
 
     /// The secret by which the requests of a transport with two separate directions find this connection again, when
@@ -187,7 +212,11 @@ impl Connection {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        // Whoever asks for the next step has written the last one.
+        self.writing = 0;
         self.poll_background(cx);
+        self.catch_up();
+        self.writing = self.handle.outbox.reply_bytes();
         self.handle.outbox.poll_take(cx, self.handle.format).map(|taken| match taken {
             Ok(frames) => {
                 let bytes = frames.iter().map(Bytes::len).sum();
@@ -208,17 +237,20 @@ impl Connection {
                 self.closing_by.get_or_insert_with(|| Instant::now() + CLOSING_MAX);
             }
             self.act();
+            self.pace();
             if let Some(operation) = &mut self.operation
                 && let Poll::Ready(outcome) = operation.as_mut().poll(cx)
             {
                 self.operation = None;
-                self.session.complete(outcome, Instant::now().into_std());
+                let account = self.handle.account();
+                self.session.complete(outcome, &*account, Instant::now().into_std());
                 continue;
             }
             if self.poll_timer(cx).is_pending() {
                 return;
             }
-            self.session.handle_timeout(Instant::now().into_std());
+            let account = self.handle.account();
+            self.session.handle_timeout(&*account, Instant::now().into_std());
             if self.closing_by.is_some_and(|by| Instant::now() >= by) {
                 return;
             }
@@ -252,8 +284,10 @@ impl Connection {
         for control in controls {
             if let Control::Unsubscribed(channel, why) = &control {
                 self.tell_application(channel, why);
+                self.catching_up.retain(|one| one.channel != *channel);
             }
-            self.session.handle_control(control, Instant::now().into_std());
+            let account = self.handle.account();
+            self.session.handle_control(control, &*account, Instant::now().into_std());
         }
         if let Some(why) = &closed {
             self.count_slow(why);
@@ -271,7 +305,9 @@ impl Connection {
     fn act(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Send(reply) => self.send(&reply),
+                Action::Send(reply) => {
+                    self.send(&reply);
+                }
                 Action::Perform(operation) => {
                     let operation = operations::perform(self.core.clone(), self.handle.clone(), operation);
                     self.operation = Some(operation);
@@ -283,6 +319,7 @@ impl Connection {
                 }
                 Action::Admit { channel, admission, reply } => self.admit(&channel, admission, reply.as_ref()),
                 Action::Leave { channel, why } => {
+                    self.catching_up.retain(|one| one.channel != channel);
                     if self.core.leave(&self.handle, &channel) == Some(true) {
                         self.tell_application(&channel, why.as_ref().unwrap_or(&Unsubscribe::CLIENT));
                     }
@@ -295,19 +332,69 @@ impl Connection {
         }
     }
 
-    fn admit(&mut self, channel: &ChannelName, admission: Admission, reply: Option<&Reply>) {
+    /// Begins no command while the client has not read the answers to those before: one frame can ask for much.
+    fn pace(&mut self) {
+        let paused = self.writing + self.handle.outbox.reply_bytes() >= REPLIES_WHILE_WRITING_MAX;
+        if paused || self.paused {
+            self.paused = paused;
+            let account = self.handle.account();
+            self.session.pause(paused, &*account, Instant::now().into_std());
+            self.act();
+        }
+    }
+
+    fn admit(&mut self, channel: &ChannelName, mut admission: Admission, reply: Option<&Reply>) {
         let message = match reply.map(|reply| self.handle.encode(reply)) {
             Some(None) => return,
             written => written.flatten(),
         };
-        let Err(Revoked) = self.core.admit(&self.handle, channel, admission, message) else { return };
+        let behind = VecDeque::from(std::mem::take(&mut admission.behind));
+        let admitted = if behind.is_empty() {
+            self.core.admit(&self.handle, channel, admission, message)
+        } else if self.handle.is_in(channel) {
+            if let Some(message) = message {
+                let pushed = self.handle.outbox.reply(message, &self.core.limits);
+                Metrics::add(&self.core.metrics.messages_out, usize::from(pushed == Pushed::Queued));
+            }
+            self.catching_up.push_back(CatchingUp { channel: channel.clone(), behind, admission });
+            Ok(())
+        } else {
+            Err(Revoked)
+        };
+        if admitted.is_ok() {
+            return;
+        }
         self.session.revoked(channel);
         match reply {
-            Some(Reply::Answer { id, .. }) => self.send(&Reply::error(*id, Error::PERMISSION_DENIED)),
+            Some(Reply::Answer { id, .. }) => {
+                self.send(&Reply::error(*id, Error::PERMISSION_DENIED));
+            }
             // Wanted by the server, and not told to the client yet.
             Some(_) => {}
             // The connect reply has told it already.
             None => self.tell_unsubscribed(channel, Unsubscribe::SERVER),
+        }
+    }
+
+    /// Queues the next piece of what was missed, once nothing else waits: so the replies to all subscribes of a frame
+    /// leave before it, in the time that clients wait for them, and no queue holds more than a piece.
+    fn catch_up(&mut self) {
+        while self.handle.outbox.queued_bytes() < CATCH_UP_BYTES {
+            let Some(first) = self.catching_up.front_mut() else { return };
+            let is_in = self.handle.is_in(&first.channel);
+            if is_in && let Some(publication) = first.behind.pop_front() {
+                let push = Reply::push(first.channel.as_str(), PushEvent::Pub(publication));
+                if self.send(&push) == Pushed::Closed {
+                    return;
+                }
+                continue;
+            }
+            let Some(CatchingUp { channel, admission, .. }) = self.catching_up.pop_front() else { return };
+            // Taken away meanwhile: its reply has said that it is subscribed.
+            if !is_in || self.core.admit(&self.handle, &channel, admission, None).is_err() {
+                self.session.revoked(&channel);
+                self.tell_unsubscribed(&channel, Unsubscribe::SERVER);
+            }
         }
     }
 
@@ -320,9 +407,10 @@ impl Connection {
         self.send(&Reply::push(channel.as_str(), PushEvent::Unsubscribe(why)));
     }
 
-    fn send(&self, reply: &Reply) {
+    fn send(&self, reply: &Reply) -> Pushed {
         let pushed = self.handle.reply(reply, &self.core.limits);
         Metrics::add(&self.core.metrics.messages_out, usize::from(pushed == Pushed::Queued));
+        pushed
     }
 }
 

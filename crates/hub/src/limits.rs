@@ -18,9 +18,14 @@ pub const STREAM_KEPT: Duration = Duration::from_secs(3600);
 /// clients take as one message anyway.
 pub const JOINED_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes of replies that wait for one connection beyond which it is not read while it is written to: whoever asks for more
-/// before it has read the last answers has to wait, and is not closed for what it asked itself.
+/// Bytes of replies that wait for one connection beyond which it is not read while it is written to, and none of its
+/// commands is begun: whoever asks for more before it has read the last answers has to wait, and is not closed for what it
+/// asked itself.
 pub const REPLIES_WHILE_WRITING_MAX: usize = 256 << 10;
+
+/// Bytes of one piece of what a returning subscriber missed: half a second of a line of 30 kB/s, so that other answers get
+/// their turn in between.
+pub const CATCH_UP_BYTES: usize = 16 << 10;
 
 /// How often expired publications and forgotten streams are swept.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -201,8 +206,8 @@ pub struct Limits {
     pub recovery_publications_max: usize,
     /// Bytes that a recovery may bring: must fit the outbox with room for what comes meanwhile.
     pub recovery_bytes_max: usize,
-    /// Bytes of it that come with the reply, but always one publication; the rest follows as pushes. SDKs wait 5 s for a
-    /// reply, and a line of 30 kB/s carries no more in that time.
+    /// Bytes of it that come with the reply; what is above follows as pushes, a piece at a time, behind the replies to the
+    /// other subscribes. SDKs wait 5 s for a reply, and the slowest reader takes no more in that time.
     pub recovery_reply_bytes_max: usize,
     /// Publications that one history reply may bring.
     pub history_publications_max: usize,
@@ -267,7 +272,7 @@ impl Default for Limits {
             expiry_grace: Duration::from_secs(25),
             recovery_publications_max: 300,
             recovery_bytes_max: 2 << 20,
-            recovery_reply_bytes_max: 128 << 10,
+            recovery_reply_bytes_max: 8 << 10,
             history_publications_max: 300,
             history_reply_bytes_max: 2 << 20,
             history_bytes_max: 256 << 20,

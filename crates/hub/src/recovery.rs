@@ -29,16 +29,14 @@ impl Start {
         Self { offset: top.offset, told: top, ..Self::default() }
     }
 
-    /// Takes off what the reply does not hold: whatever is above so many bytes, but not the first publication.
+    /// Takes off what the reply does not hold: whatever is above so many bytes.
     pub fn split_off_behind(&mut self, bytes_max: usize) -> Vec<Publication> {
         let mut bytes = 0;
-        let above = |publication: &Publication| {
+        let held = self.publications.iter().take_while(|publication| {
             bytes += bytes_of(publication);
-            bytes > bytes_max
-        };
-        let number = self.publications.len();
-        let held = self.publications.iter().position(above).unwrap_or(number).max(1);
-        self.publications.split_off(held.min(number))
+            bytes <= bytes_max
+        });
+        self.publications.split_off(held.count())
     }
 
     /// A subscription that wanted more than can be given.

@@ -30,6 +30,8 @@ pub struct Session {
     subscriptions: HashMap<ChannelName, Subscription>,
     waiting: VecDeque<Work>,
     running: Option<Running>,
+    /// No command is begun: the client has not read the answers to those before.
+    paused: bool,
     actions: VecDeque<Action>,
     pulse: Pulse,
     rate: CommandRate,
@@ -209,6 +211,8 @@ struct Subscription {
 
 enum Work {
     Command(Command),
+    /// A command that came before it was known who asks: it is paid for when its turn comes.
+    Early(Command),
     /// A command whose payload readers could not read.
     Unreadable(u32),
     Subscribe(ChannelName),
@@ -240,6 +244,7 @@ impl Session {
             subscriptions: HashMap::new(),
             waiting: VecDeque::new(),
             running: None,
+            paused: false,
             actions: VecDeque::new(),
             pulse: Pulse::default(),
             rate: CommandRate::new(&setup.limits, now),
@@ -268,7 +273,11 @@ impl Session {
                 Ok(Command { id: 0, request: None }) => self.handle_pong(),
                 Ok(command) => {
                     let costs = costs(&command);
-                    self.take_in(command.id, costs, Work::Command(command), meter, now);
+                    if self.phase == Phase::Open {
+                        self.take_in(command.id, costs, Work::Command(command), meter, now);
+                    } else {
+                        self.take_in_early(costs, command, now);
+                    }
                 }
                 // Nobody could read what it carries; the connection has done nothing wrong otherwise.
                 Err(DecodeError::Unreadable { id }) => {
@@ -280,17 +289,24 @@ impl Session {
         if commands == 0 {
             self.waiting.push_back(Work::Close(Disconnect::BAD_REQUEST));
         }
-        self.work(now);
+        self.work(meter, now);
         commands
     }
 
+    /// Begins no command, or goes on: the driver knows how much of what was asked for waits to be read.
+    pub fn pause(&mut self, paused: bool, meter: &dyn Meter, now: Instant) {
+        if std::mem::replace(&mut self.paused, paused) && !paused {
+            self.work(meter, now);
+        }
+    }
+
     /// Takes note of what the hub did.
-    pub fn handle_control(&mut self, control: Control, now: Instant) {
+    pub fn handle_control(&mut self, control: Control, meter: &dyn Meter, now: Instant) {
         match control {
             Control::Unsubscribed(channel, _) => self.forget(&channel),
             Control::Subscribe(channel) => {
                 self.waiting.push_back(Work::Subscribe(channel));
-                self.work(now);
+                self.work(meter, now);
             }
             Control::Refresh(expiry) if self.phase == Phase::Open => self.refreshed_by_the_server(expiry, now),
             // Who is not welcome yet gets its time with the welcome.
@@ -298,8 +314,8 @@ impl Session {
         }
     }
 
-    /// Takes the outcome of the operation that was performed last.
-    pub fn complete(&mut self, outcome: Outcome, now: Instant) {
+    /// Takes the outcome of the operation that was performed last. `meter` is that of the caller, as it is known by now.
+    pub fn complete(&mut self, outcome: Outcome, meter: &dyn Meter, now: Instant) {
         let Some(Running { id, what, .. }) = self.running.take() else { return };
         if self.phase == Phase::Closed {
             return;
@@ -337,7 +353,7 @@ impl Session {
             (_, Outcome::Refused(Refusal::Error(error))) => self.send(Reply::error(id, error)),
             _ => self.close(Disconnect::SERVER_ERROR),
         }
-        self.work(now);
+        self.work(meter, now);
     }
 
     /// Takes note that a subscription was taken away before it went live.
@@ -346,10 +362,10 @@ impl Session {
     }
 
     /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, meter: &dyn Meter, now: Instant) {
         if self.running.as_ref().is_some_and(|running| now >= running.by) {
             self.actions.push_back(Action::Abandon);
-            self.complete(Outcome::Refused(Error::INTERNAL.into()), now);
+            self.complete(Outcome::Refused(Error::INTERNAL.into()), meter, now);
         }
         match self.phase {
             Phase::Closed => {}
@@ -426,11 +442,26 @@ impl Session {
         }
     }
 
+    /// As [`take_in`](Self::take_in), of somebody who has not said yet who it is.
+    fn take_in_early(&mut self, costs: &[Cost], command: Command, now: Instant) {
+        match self.rate.check(costs.contains(&Cost::Channel), || true, &self.setup.limits, now) {
+            Verdict::Fine => self.waiting.push_back(Work::Early(command)),
+            Verdict::TooMany if command.id > 0 => self.send(Reply::error(command.id, Error::TOO_MANY_REQUESTS)),
+            Verdict::TooMany => {}
+            Verdict::Abuse => self.close(Disconnect::TOO_MANY_REQUESTS),
+        }
+    }
+
     /// Works off what waits, up to the next operation.
-    fn work(&mut self, now: Instant) {
-        while self.running.is_none() {
+    fn work(&mut self, meter: &dyn Meter, now: Instant) {
+        while self.running.is_none() && !self.paused {
             match self.waiting.pop_front() {
-                Some(Work::Command(command)) => {
+                Some(Work::Early(command)) if !costs(&command).iter().all(|cost| meter.allows(*cost, now)) => {
+                    if command.id > 0 {
+                        self.send(Reply::error(command.id, Error::TOO_MANY_REQUESTS));
+                    }
+                }
+                Some(Work::Command(command) | Work::Early(command)) => {
                     if let Err(disconnect) = self.start(command, now) {
                         self.close(disconnect);
                     }

@@ -9,7 +9,7 @@ use crate::{ChannelName, Expiry};
 pub struct Admission {
     /// Where the client stands after its reply and what is [behind](Self::behind) it, when delivery is positioned.
     pub position: Option<StreamPosition>,
-    /// What it missed and its reply does not hold, oldest first: it follows the reply at once.
+    /// What it missed and its reply does not hold, oldest first: it gets that before it goes live.
     pub behind: Vec<Publication>,
     /// What others see (`chan_info`).
     pub info: Option<Payload>,

@@ -83,7 +83,7 @@ impl World {
     }
 
     fn policy_says(&mut self, outcome: Outcome) -> Vec<String> {
-        self.session.complete(outcome, self.now);
+        self.session.complete(outcome, &self.left, self.now);
         self.actions()
     }
 
@@ -93,7 +93,7 @@ impl World {
         let mut actions = Vec::new();
         while let Some(due) = self.session.next_timeout().filter(|due| *due <= until) {
             self.now = due;
-            self.session.handle_timeout(due);
+            self.session.handle_timeout(&self.left, due);
             actions.extend(self.actions());
         }
         self.now = until;
@@ -664,7 +664,7 @@ fn flag_2_turns_an_unrecovered_subscription_into_error_112() {
 fn the_server_subscribes_with_a_push_and_in_turn() {
     let mut world = World::connected();
     world.client_says(r#"{"id":2,"rpc":{"method":"slow"}}"#);
-    world.session.handle_control(Control::Subscribe(channel("user:1")), world.now);
+    world.session.handle_control(Control::Subscribe(channel("user:1")), &world.left, world.now);
     assert!(world.actions().is_empty(), "one operation at a time");
     assert_eq!(world.policy_says(answer())[1..], ["perform subscribe user:1 for the server"]);
     let result =
@@ -679,7 +679,7 @@ fn the_server_subscribes_with_a_push_and_in_turn() {
 #[test]
 fn a_subscription_that_the_server_ended_can_be_made_again() {
     let mut world = World::subscribed("a");
-    world.session.handle_control(Control::Unsubscribed(channel("a"), Unsubscribe::SERVER), world.now);
+    world.session.handle_control(Control::Unsubscribed(channel("a"), Unsubscribe::SERVER), &world.left, world.now);
     assert_eq!(world.client_says(r#"{"id":3,"subscribe":{"channel":"a"}}"#), ["perform subscribe a"]);
 }
 

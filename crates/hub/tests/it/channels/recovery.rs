@@ -92,7 +92,7 @@ async fn more_bytes_than_a_recovery_may_bring_are_not_recovered() {
     assert!(world.resume(ana, "news", 1, "").recovered);
 }
 
-/// A line of 30 kB/s carries no more than 128 KiB in the time that SDKs wait for a reply.
+/// The slowest reader takes no more than 8 KiB in the time that SDKs wait for a reply.
 #[tokio::test(start_paused = true)]
 async fn what_the_reply_to_a_recovery_does_not_hold_follows_it_before_what_is_live() {
     let mut world = World::new();
@@ -106,8 +106,7 @@ async fn what_the_reply_to_a_recovery_does_not_hold_follows_it_before_what_is_li
     reading.add_permits(1);
     world.settle();
     let reply = world.subscribed(ana, id);
-    let bytes: usize = reply.publications.iter().map(|p| p.data.as_ref().unwrap().as_bytes().len()).sum();
-    assert!(reply.recovered && reply.offset == 0 && (100 << 10..=128 << 10).contains(&bytes), "{bytes}");
+    assert!(reply.recovered && reply.offset == 0 && reply.publications.is_empty(), "each is above what a reply holds");
     world.post("room:1", "live").await;
     let mut offsets: Vec<_> = reply.publications.iter().map(|publication| publication.offset).collect();
     for event in world.pushes(ana, "room:1", |event| matches!(event, PushEvent::Pub(_))) {
