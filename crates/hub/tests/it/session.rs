@@ -360,6 +360,20 @@ fn what_the_callers_other_connections_have_used_up_is_refused() {
 }
 
 #[test]
+fn what_comes_before_it_is_known_who_asks_is_paid_for_by_who_it_was() {
+    let mut world = World::new();
+    let history = |id: u32| format!(r#"{{"id":{id},"history":{{"channel":"a"}}}}"#);
+    let frame = [r#"{"id":1,"connect":{}}"#.to_owned(), history(2), history(3)].join("\n");
+    // Nobody has anything left yet.
+    world.left = Left(vec![(Cost::Read, 0)].into());
+    assert_eq!(world.client_says(&frame), ["perform connect"]);
+    world.left = Left(vec![(Cost::Read, 1)].into());
+    assert_eq!(world.policy_says(welcome())[1..], ["perform history a"]);
+    let answers = world.policy_says(no(Error::INTERNAL));
+    assert_eq!(answers[1..], [r#"{"id":3,"error":{"code":111,"message":"too many requests","temporary":true}}"#]);
+}
+
+#[test]
 fn who_never_slows_down_is_closed_with_too_many_requests() {
     let limits = Limits { commands_burst: 2, commands_per_second: 1, commands_refused_max: 3, ..Limits::default() };
     let mut world = World::connected_with(limits);

@@ -1,6 +1,7 @@
 //! Recovery (section 6, promise G4)
 
 use super::*;
+use futures_util::FutureExt;
 
 #[tokio::test(start_paused = true)]
 async fn a_reconnecting_subscriber_receives_exactly_what_it_missed_and_then_goes_on() {
@@ -187,4 +188,82 @@ async fn server_side_subscriptions_recover_in_the_connect_reply() {
     assert_eq!((sub.offset, texts(sub.publications)), (1, vec!["two".to_owned()]));
     world.publish("user:ana", ["three"]);
     assert_eq!(world.heard(ana, "user:ana"), ["three"]);
+}
+
+/// Clients wait 5 s for each reply, and send all their subscribes in one frame.
+#[tokio::test(start_paused = true)]
+async fn the_replies_of_many_channels_come_before_what_was_missed_in_them_and_nothing_is_too_much() {
+    let mut world = World::new();
+    let large = "x".repeat(16 << 10);
+    let rooms: Vec<_> = (1..=6).map(|number| format!("room:{number}")).collect();
+    for room in &rooms {
+        for _ in 0..60 {
+            world.post(room, &large).await;
+        }
+    }
+    let ana = world.connect("ana");
+    let subscribe = |(index, room): (usize, &String)| {
+        format!(
+            r#"{{"id":{},"subscribe":{{"channel":"{room}","recover":true,"offset":0,"epoch":"store-1"}}}}"#,
+            10 + index
+        )
+    };
+    world.say(ana, &rooms.iter().enumerate().map(subscribe).collect::<Vec<_>>().join("\n"));
+    world.settle();
+    assert_eq!(world.closed(ana), None, "6 MiB through a queue of 4");
+    let received = world.received(ana);
+    let first_push = received.iter().position(|line| line.contains(r#""pub""#)).unwrap();
+    let replies = received[..first_push].iter().filter(|line| line.contains(r#""recovered":true"#)).count();
+    assert_eq!(replies, 6, "all of them");
+    for room in &rooms {
+        let of_room = received.iter().filter(|line| line.contains(&format!(r#""channel":"{room}""#)));
+        let offsets: Vec<_> =
+            of_room.filter_map(|line| line.rsplit_once(r#""offset":"#)).map(|(_, rest)| rest).collect();
+        let number = |rest: &&str| rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u64>();
+        assert_eq!(offsets.iter().map(number).collect::<Result<Vec<_>, _>>().unwrap(), (1..=60).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g5_who_is_removed_while_catching_up_gets_no_more_of_it() {
+    let mut world = World::new();
+    for _ in 0..60 {
+        world.post("room:1", &"x".repeat(16 << 10)).await;
+    }
+    let ana = world.connect("ana");
+    let subscribe = r#"{"id":7,"subscribe":{"channel":"room:1","recover":true,"offset":0,"epoch":"store-1"}}"#;
+    world.connection(ana).receive(subscribe.as_bytes());
+    for _ in 0..5 {
+        world.connection(ana).next().now_or_never().unwrap();
+    }
+    world.rules.ban("ana", "room:1");
+    let room = Some(name("room:1"));
+    world.order(Order::unsubscribe(Target::User("ana".into()), room, Unsubscribe::SERVER));
+    world.post("room:1", "a secret").await;
+    world.settle();
+    let received = world.received(ana);
+    assert!(received.iter().any(|line| line.contains(r#""unsubscribe""#)), "it is told");
+    assert!(received.len() < 5 && !received.concat().contains("secret"), "{} more", received.len());
+    let again = world.ask(ana, r#""subscribe":{"channel":"room:1"}"#);
+    assert_eq!(world.answer(ana, again).unwrap_err().code, Error::PERMISSION_DENIED.code);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s14_one_frame_that_asks_for_much_waits_for_its_reader() {
+    let mut world = World::new();
+    for _ in 0..60 {
+        world.post("room:1", &"x".repeat(16 << 10)).await;
+    }
+    let ana = world.connect("ana");
+    world.subscribe(ana, "room:1");
+    world.stop_reading(ana);
+    let ask = |id: usize| format!(r#"{{"id":{},"history":{{"channel":"room:1","limit":-1}}}}"#, 100 + id);
+    world.connection(ana).receive((0..30).map(ask).collect::<Vec<_>>().join("\n").as_bytes());
+    let step = world.connection(ana).next().now_or_never();
+    assert!(step.is_some(), "the first is being written");
+    // What a transport does while it writes.
+    let writing = futures_util::future::pending::<()>();
+    assert!(world.connection(ana).during(writing).now_or_never().is_none());
+    let queued = world.hub.connections(&Target::All)[0].queued_bytes;
+    assert!(queued < 1 << 20, "{queued} bytes wait");
 }
