@@ -78,9 +78,16 @@ test("a problem of the server stands at its field, and otherwise above the butto
   assert.equal(formProblems(problem(422, { code: "password_common" }), []).fields.password, strings.errors.passwordCommon);
 });
 
+test("where the server says how long to wait, the page says so", () => {
+  const detail = "Too many tries. Wait 1 s and try again.";
+  assert.equal(describe(problem(429, { code: "too_many_requests", detail })), detail);
+  assert.deepEqual(formProblems(problem(429, { code: "too_many_requests", detail }), ["name"]), { fields: {}, form: detail });
+});
+
 test("no answer, too many attempts and nonsense are told in words too", () => {
   assert.equal(describe(new ApiError(0, "unreachable", "")), strings.errors.unreachable);
   assert.equal(describe(problem(429, null)), strings.errors.tooMany);
+  assert.equal(describe(problem(429, { title: "Too Many Requests" })), strings.errors.tooMany);
   assert.equal(describe(problem(500, "<html>")), strings.errors.unknown);
 });
 
