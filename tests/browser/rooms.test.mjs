@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { Ui, profile } from '../harness/browser.mjs';
+import { Ui, profile, screenshot } from '../harness/browser.mjs';
 import { Person } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
 
@@ -50,4 +50,23 @@ test('people whose names are the same are told apart beside what they say', asyn
   await page.goto(server.url);
   await ui.signIn(ben);
   for (const person of [one, other]) await page.getByText(`#${person.id.slice(-4)}`).first().waitFor();
+});
+
+test('a member who opens the invite of a room whose link was revoked is told who can make another', async (t) => {
+  const room = await ana.createRoom('Workshop');
+  await ben.put(`/v1/rooms/${room.id}/members/me`, {});
+  assert.equal((await ana.delete(`/v1/rooms/${room.id}/invite`)).status, 204);
+  const page = await profile(t);
+  const ui = new Ui(page);
+  await page.goto(`${server.url}/rooms/${room.id}`);
+  await ui.signIn(ben);
+  await ui.choose('Room menu', 'Invite people');
+  await ui.inviteCard.getByText('The invite link of this room was revoked. The one who made the room or an administrator can make a new one.').waitFor();
+  assert.equal(await ui.inviteCard.getByRole('button', { name: 'Try again' }).count(), 0);
+  await screenshot(page, 'invite-revoked');
+
+  assert.equal((await ana.post(`/v1/rooms/${room.id}/invite`, {})).status, 201);
+  await ui.choose('Room menu', 'Invite people');
+  await ui.inviteCard.getByRole('textbox', { name: 'Invite link' }).waitFor();
+  assert.equal(await ui.inviteCard.getByText('was revoked').count(), 0);
 });

@@ -222,6 +222,7 @@ export const strings = {
     and: "and",
     dismiss: "Dismiss",
     failed: "The invite link could not be loaded.",
+    revoked: "The invite link of this room was revoked. The one who made the room or an administrator can make a new one.",
   },
   me: {
     menu: (name: string) => `${name}: your menu`,
