@@ -26,6 +26,14 @@ test("many names are shortened", () => {
   assert.equal(names(["Ana", "Ben", "Cho", "Ida", "Kai"].map(person)), "Ana, Ben, and 3 others");
 });
 
+test("a name that somebody else has too, or a similar one, is told apart in sentences as well", () => {
+  const anna = { id: "0199-1a2b", name: "Anna", same_name: true };
+  assert.equal(strings.room.joined([anna, BEN]), "Anna #1a2b and Ben joined");
+  assert.equal(strings.room.typing([anna]), "Anna #1a2b is typing…");
+  assert.equal(strings.entry.inviteTitle(anna), "Anna #1a2b invited you");
+  assert.equal(strings.entry.inviteTitle(BEN), "Ben invited you");
+});
+
 test("a name of another direction, or with marks of one, does not turn the words around it (S49)", () => {
   assert.equal(isolated("Ana"), "Ana");
   assert.equal(isolated("דנה"), "\u2068דנה\u2069");
