@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { Ui, profile } from '../harness/browser.mjs';
+import { Ui, profile, screenshot } from '../harness/browser.mjs';
 import { Person } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
 
@@ -50,4 +50,63 @@ test('people whose names are the same are told apart beside what they say', asyn
   await page.goto(server.url);
   await ui.signIn(ben);
   for (const person of [one, other]) await page.getByText(`#${person.id.slice(-4)}`).first().waitFor();
+});
+
+test('rooms whose names look alike are told apart wherever they are named, and people in the quiet lines too', async (t) => {
+  const [one, other] = [await ana.createRoom('Kitchen'), await ana.createRoom('\u041aitchen')]; // Cyrillic
+  const [oneMark, otherMark] = [one, other].map(({ id }) => `#${id.slice(-4)}`);
+  for (const room of [one, other]) await ben.put(`/v1/rooms/${room.id}/members/me`, {});
+  const page = await profile(t);
+  const ui = new Ui(page);
+  await page.goto(`${server.url}/rooms/${other.id}`);
+  await ui.signIn(ben);
+  await ui.room('\u041aitchen').waitFor();
+  await page.locator('.room-header').getByText(otherMark).waitFor();
+  for (const mark of [oneMark, otherMark]) await ui.roomLink(mark).waitFor();
+  assert.doesNotMatch(await ui.roomLink('General').textContent(), /#/);
+
+  const emma = await Person.invited(ana, { name: 'Emma', room: other.id });
+  const alike = await Person.invited(ana, { name: '\u0415mma', room: other.id }); // Cyrillic
+  await ui.log.getByText(`\u0415mma #${alike.id.slice(-4)} joined`).waitFor();
+  await page.reload();
+  await ui.log.getByText(`Emma #${emma.id.slice(-4)}, and \u0415mma #${alike.id.slice(-4)} joined`).waitFor();
+  await screenshot(page, 'rooms-alike');
+
+  await page.keyboard.press('Control+K');
+  const dialog = page.getByRole('dialog');
+  for (const mark of [oneMark, otherMark]) await dialog.getByRole('option', { name: mark }).waitFor();
+  await screenshot(page, 'rooms-alike-switcher');
+  await page.keyboard.press('Escape');
+  await ui.choose('Create or join a room', 'Browse rooms');
+  for (const mark of [oneMark, otherMark]) await dialog.getByText(`${mark}, another room has a similar name`).waitFor();
+  await screenshot(page, 'rooms-alike-browse');
+});
+
+test('who invites is told apart from somebody of the same name', async (t) => {
+  const olga = await Person.invited(ana, { name: 'Olga' });
+  await Person.invited(ana, { name: '\u041elga' }); // Cyrillic
+  const room = await olga.createRoom('Orchard');
+  const { json: invite } = await olga.get(`/v1/rooms/${room.id}/invite`);
+  const page = await profile(t);
+  await page.goto(`${server.url}/invite#${invite.code}`);
+  await page.getByRole('heading', { name: `Olga #${olga.id.slice(-4)} invited you` }).waitFor();
+});
+
+test('a member who opens the invite of a room whose link was revoked is told who can make another', async (t) => {
+  const room = await ana.createRoom('Workshop');
+  await ben.put(`/v1/rooms/${room.id}/members/me`, {});
+  assert.equal((await ana.delete(`/v1/rooms/${room.id}/invite`)).status, 204);
+  const page = await profile(t);
+  const ui = new Ui(page);
+  await page.goto(`${server.url}/rooms/${room.id}`);
+  await ui.signIn(ben);
+  await ui.choose('Room menu', 'Invite people');
+  await ui.inviteCard.getByText('The invite link of this room was revoked. The one who made the room or an administrator can make a new one.').waitFor();
+  assert.equal(await ui.inviteCard.getByRole('button', { name: 'Try again' }).count(), 0);
+  await screenshot(page, 'invite-revoked');
+
+  assert.equal((await ana.post(`/v1/rooms/${room.id}/invite`, {})).status, 201);
+  await ui.choose('Room menu', 'Invite people');
+  await ui.inviteCard.getByRole('textbox', { name: 'Invite link' }).waitFor();
+  assert.equal(await ui.inviteCard.getByText('was revoked').count(), 0);
 });

@@ -25,9 +25,19 @@ export function isolated(name: string): string {
   return TURNS.test(name) ? `\u2068${name.replace(MARKS, "")}\u2069` : name;
 }
 
+/** Tells somebody, or a room, apart from others whose name is the same or looks alike: "#1a2b", which stays theirs. */
+export function mark({ id, same_name: shared }: { id: string; same_name?: boolean }): string {
+  return shared ? `#${id.slice(-4)}` : "";
+}
+
+/** A person's name inside of a sentence, with their mark where they need one. */
+export function named(person: PersonRef): string {
+  return person.same_name ? `${isolated(person.name)} ${mark(person)}` : isolated(person.name);
+}
+
 /** "Ana", "Ana and Ben", "Ana, Ben and 3 others" */
 export function names(people: readonly PersonRef[], shown = 3): string {
-  const first = people.slice(0, people.length > shown ? shown - 1 : shown).map((person) => isolated(person.name));
+  const first = people.slice(0, people.length > shown ? shown - 1 : shown).map(named);
   const rest = people.length - first.length;
   return lists.format(rest > 0 ? [...first, plural(rest, { one: "# other", other: "# others" })] : first);
 }
@@ -45,7 +55,7 @@ export const strings = {
   entry: {
     setUpTitle: (server: string) => `Welcome to ${server}`,
     setUpLead: "Make the first account. It looks after this server.",
-    inviteTitle: (inviter: string) => `${isolated(inviter)} invited you`,
+    inviteTitle: (inviter: PersonRef) => `${named(inviter)} invited you`,
     inviteLead: (room: string, server: string) => `Join ${isolated(room)} on ${isolated(server)}.`,
     signInTitle: (server: string) => `Sign in to ${server}`,
     signInLead: "Good to see you again.",
@@ -128,6 +138,7 @@ export const strings = {
     nothingToBrowse: "There are no rooms yet.",
     more: "Show more rooms",
     alike: "another room has a similar name",
+    alikeTitle: "Another room has the same name, or a similar one",
     notIn: (name: string) => `You are not in ${isolated(name)}`,
     notInHow: "Join it to read and write here.",
     missing: "That room is not here",
@@ -222,6 +233,7 @@ export const strings = {
     and: "and",
     dismiss: "Dismiss",
     failed: "The invite link could not be loaded.",
+    revoked: "The invite link of this room was revoked. The one who made the room or an administrator can make a new one.",
   },
   me: {
     menu: (name: string) => `${name}: your menu`,

@@ -60,6 +60,19 @@ test("who joined in a row stands on one quiet line", () => {
   assert.deepEqual(note?.kind === "note" && note.people.map((person) => person.id), ["a", "b"]);
 });
 
+test("a row is drawn again when its person turns out to share a name", () => {
+  const server = new ServerRoom();
+  server.post(ANA, "hi", { time: NOON });
+  const timeline = new Timeline();
+  timeline.page(server.page({}, 50));
+  const [message] = rows({ timeline, from: 1, to: Infinity, unsent: [], me: ANA, newAfter: null }).filter((row) => row.kind === "message");
+  assert.equal(sameRow(message!, { ...message!, author: { ...ANA } }), true);
+  assert.equal(sameRow(message!, { ...message!, author: { ...ANA, same_name: true } }), false);
+  const note: Row = { kind: "note", key: "n-1", note: "joined", people: [ANA], time: NOON, number: 1 };
+  assert.equal(sameRow(note, { ...note, people: [{ ...ANA }] }), true);
+  assert.equal(sameRow(note, { ...note, people: [{ ...ANA, same_name: true }] }), false);
+});
+
 test("what is unsent stands at the end, and an old failure opens no day of its own", () => {
   const server = new ServerRoom();
   server.post(BEN, "today", { time: NOON });

@@ -26,6 +26,14 @@ test("many names are shortened", () => {
   assert.equal(names(["Ana", "Ben", "Cho", "Ida", "Kai"].map(person)), "Ana, Ben, and 3 others");
 });
 
+test("a name that somebody else has too, or a similar one, is told apart in sentences as well", () => {
+  const anna = { id: "0199-1a2b", name: "Anna", same_name: true };
+  assert.equal(strings.room.joined([anna, BEN]), "Anna #1a2b and Ben joined");
+  assert.equal(strings.room.typing([anna]), "Anna #1a2b is typing…");
+  assert.equal(strings.entry.inviteTitle(anna), "Anna #1a2b invited you");
+  assert.equal(strings.entry.inviteTitle(BEN), "Ben invited you");
+});
+
 test("a name of another direction, or with marks of one, does not turn the words around it (S49)", () => {
   assert.equal(isolated("Ana"), "Ana");
   assert.equal(isolated("דנה"), "\u2068דנה\u2069");
@@ -78,9 +86,16 @@ test("a problem of the server stands at its field, and otherwise above the butto
   assert.equal(formProblems(problem(422, { code: "password_common" }), []).fields.password, strings.errors.passwordCommon);
 });
 
+test("where the server says how long to wait, the page says so", () => {
+  const detail = "Too many tries. Wait 1 s and try again.";
+  assert.equal(describe(problem(429, { code: "too_many_requests", detail })), detail);
+  assert.deepEqual(formProblems(problem(429, { code: "too_many_requests", detail }), ["name"]), { fields: {}, form: detail });
+});
+
 test("no answer, too many attempts and nonsense are told in words too", () => {
   assert.equal(describe(new ApiError(0, "unreachable", "")), strings.errors.unreachable);
   assert.equal(describe(problem(429, null)), strings.errors.tooMany);
+  assert.equal(describe(problem(429, { title: "Too Many Requests" })), strings.errors.tooMany);
   assert.equal(describe(problem(500, "<html>")), strings.errors.unknown);
 });
 

@@ -4,7 +4,7 @@ import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import { describe } from "../models/problems.ts";
 import { matching } from "../models/search.ts";
-import { strings } from "../strings.ts";
+import { mark, strings } from "../strings.ts";
 import { Dialog } from "./Dialog.tsx";
 import { Icon } from "./Icon.tsx";
 
@@ -48,7 +48,7 @@ export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onCl
               <strong>
                 <bdi>{room.name}</bdi>
               </strong>
-              {room.same_name && <span class="person-note"> {strings.rooms.alike}</span>}
+              {room.same_name && <span class="person-note">{` ${mark(room)}, ${strings.rooms.alike}`}</span>}
               {room.topic && <p>{room.topic}</p>}
               <p class="browse-count">{strings.rooms.members(room.members)}</p>
             </div>

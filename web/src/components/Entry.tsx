@@ -114,7 +114,7 @@ export function Invited({ app, code, me }: { app: App; code: string; me: Person 
   }
   const { inviter, room, server } = looked.preview;
   return (
-    <EntryCard title={entry.inviteTitle(inviter.name)} lead={entry.inviteLead(room.name, server.name)}>
+    <EntryCard title={entry.inviteTitle(inviter)} lead={entry.inviteLead(room.name, server.name)}>
       {me ? (
         <Accept app={app} code={code} room={room.name} me={me} />
       ) : (

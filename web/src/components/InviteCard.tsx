@@ -1,5 +1,6 @@
 import { Check, Copy, Share2, X } from "lucide";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { ApiError } from "../api.ts";
 import type { App } from "../models/app.ts";
 import type { Chat, Welcome } from "../models/chat.ts";
 import { describe } from "../models/problems.ts";
@@ -31,8 +32,11 @@ export function InviteCard({ app, chat, room, welcome }: Props) {
   useEffect(() => {
     if (invite) return;
     app.api.invite(room.id).then(
-      (found) => (chat.welcome.value = { ...welcome, invite: found }),
-      (error: unknown) => setProblem(describe(error)),
+      (found) => {
+        chat.welcome.value = { ...welcome, invite: found };
+        setProblem(null);
+      },
+      (error: unknown) => setProblem(error instanceof ApiError && error.status === 403 ? strings.invite.revoked : describe(error)),
     );
   }, [app, chat, room, welcome, invite, attempt]);
 
@@ -118,7 +122,7 @@ export function InviteCard({ app, chat, room, welcome }: Props) {
       {problem && (
         <p class="problem" role="alert">
           {problem}{" "}
-          {!invite && (
+          {!invite && problem !== strings.invite.revoked && (
             <button
               type="button"
               class="link-button"

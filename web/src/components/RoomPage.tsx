@@ -9,6 +9,7 @@ import { Icon } from "./Icon.tsx";
 import { InviteCard } from "./InviteCard.tsx";
 import { Menu } from "./Menu.tsx";
 import { MessageList } from "./MessageList.tsx";
+import { RoomNote } from "./NameNote.tsx";
 import { TypingLine } from "./TypingLine.tsx";
 
 type Props = { app: App; chat: Chat; room: Room; layout: Layout };
@@ -39,6 +40,7 @@ function RoomHeader({ chat, room, layout }: Props) {
       <h1 class="room-name">
         <bdi>{name}</bdi>
       </h1>
+      <RoomNote room={room.info.value} />
       {topic && (
         <p class="room-topic" title={topic}>
           <bdi>{topic}</bdi>

@@ -4,7 +4,7 @@ import type { Outbox } from "../models/outbox.ts";
 import { pieces } from "../models/links.ts";
 import { sameRow, type MessageRow, type Row } from "../models/rows.ts";
 import { clockTime, dayLabel, fullTime, machineTime, shortClockTime } from "../models/times.ts";
-import { strings } from "../strings.ts";
+import { named, strings } from "../strings.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { focusComposer } from "./keyboard.ts";
@@ -81,7 +81,7 @@ function MessageView({ row, outbox, delay }: { row: MessageRow; outbox: Outbox; 
       data-testid="message"
       data-state={row.state}
       data-number={row.number ?? undefined}
-      aria-label={room.messageLabel(row.author.name, time, body, stands)}
+      aria-label={room.messageLabel(named(row.author), time, body, stands)}
       tabIndex={-1}
     >
       <div class="message-gutter">{row.head ? <Avatar person={row.author} /> : stamp}</div>

@@ -10,6 +10,7 @@ import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { Logo } from "./Logo.tsx";
 import { Menu } from "./Menu.tsx";
+import { RoomNote } from "./NameNote.tsx";
 import { focusComposer } from "./keyboard.ts";
 import { commandKey } from "./platform.ts";
 import { RoomLink } from "./RoomLink.tsx";
@@ -87,6 +88,7 @@ function RoomEntry({ app, room, current, onOpened }: { app: App; room: Room; cur
       <span class="room-link-name">
         <bdi>{name}</bdi>
       </span>
+      <RoomNote room={room.info.value} />
       {some && (
         <>
           {count > 0 ? (

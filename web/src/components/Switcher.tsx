@@ -6,6 +6,7 @@ import { matching } from "../models/search.ts";
 import { strings } from "../strings.ts";
 import { Dialog } from "./Dialog.tsx";
 import { Icon } from "./Icon.tsx";
+import { RoomNote } from "./NameNote.tsx";
 
 /** Type a few letters of a room's name, press Enter, be there. */
 export function Switcher({ app, chat, onClose }: { app: App; chat: Chat; onClose: () => void }) {
@@ -65,6 +66,7 @@ export function Switcher({ app, chat, onClose }: { app: App; chat: Chat; onClose
           >
             <Icon of={Hash} size={16} />
             <bdi>{room.name}</bdi>
+            <RoomNote room={room} />
             {!room.member && <span class="switcher-note">{strings.switcher.notJoined}</span>}
           </li>
         ))}

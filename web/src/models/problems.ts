@@ -14,7 +14,8 @@ const BY_CODE: Record<string, string> = {
 export function describe(error: unknown): string {
   if (!(error instanceof ApiError)) return strings.errors.unknown;
   if (error.status === 0 || error.status >= 502) return strings.errors.unreachable;
-  if (error.status === 429) return strings.errors.tooMany;
+  // The server says how long to wait; whoever stands before it may not.
+  if (error.status === 429) return error.code ? error.detail || strings.errors.tooMany : strings.errors.tooMany;
   return BY_CODE[error.code] ?? (error.status === 403 ? error.detail || strings.errors.forbidden : error.detail || strings.errors.unknown);
 }
 

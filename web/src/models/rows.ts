@@ -144,8 +144,13 @@ export function sameRow(a: Row, b: Row): boolean {
   return Object.keys(left).every((name) => {
     const [was, is] = [left[name], right[name]];
     if (was === is) return true;
-    if (name === "author") return (was as PersonRef).id === (is as PersonRef).id && (was as PersonRef).name === (is as PersonRef).name;
-    if (name === "people") return (was as PersonRef[]).map((person) => person.id).join() === (is as PersonRef[]).map((person) => person.id).join();
+    if (name === "author") return (was as PersonRef).name === (is as PersonRef).name && whoIs(was as PersonRef) === whoIs(is as PersonRef);
+    if (name === "people") return (was as PersonRef[]).map(whoIs).join() === (is as PersonRef[]).map(whoIs).join();
     return false;
   });
+}
+
+// Who it is, and whether a mark tells them apart.
+function whoIs(person: PersonRef): string {
+  return person.same_name ? `${person.id}#` : person.id;
 }
