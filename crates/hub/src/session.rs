@@ -265,7 +265,7 @@ impl Session {
         for command in self.setup.encoding.commands(frame) {
             commands += 1;
             match command {
-                Ok(Command { id: 0, request: None }) => self.handle_pong(),
+                Ok(Command { id: 0, request: None }) => self.handle_pong(now),
                 Ok(command) => {
                     let costs = costs(&command);
                     self.take_in(command.id, costs, Work::Command(command), meter, now);
@@ -602,8 +602,8 @@ impl Session {
         }
     }
 
-    fn handle_pong(&mut self) {
-        if !self.pulse.pong() {
+    fn handle_pong(&mut self, now: Instant) {
+        if !self.pulse.pong(now) {
             self.close(Disconnect::BAD_REQUEST);
         }
     }
