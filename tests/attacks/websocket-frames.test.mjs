@@ -14,7 +14,7 @@ import { within } from '../harness/wait.mjs';
 
 const [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] = [0, 1, 2, 8, 9, 10];
 /** MiB that the server may take on top of what it had after all of it together. */
-const GROWTH_MIB_MAX = 32;
+const GROWTH_MIB_MAX = 64;
 
 /** A frame of RFC 6455 §5.2, right unless told otherwise; `claimed` is a length that the payload does not have. */
 function frame(opcode, payload = '', { fin = true, mask = true, reserved = 0, claimed, longForm = false } = {}) {

@@ -155,7 +155,10 @@ test('what is wrong with a handshake is said by its status (4.7, S04)', async ()
   const version = await handshake({ 'Sec-WebSocket-Version': '8' });
   assert.equal(version.status, 426);
   assert.equal(version.headers['sec-websocket-version'], '13');
-  assert.equal((await handshake({ 'Sec-WebSocket-Key': null })).status, 400);
+  assert.match(version.headers['x-request-id'], /^[0-9a-f]{32}$/);
+  const key = await handshake({ 'Sec-WebSocket-Key': null });
+  assert.equal(key.status, 400);
+  assert.match(key.headers['x-request-id'], /^[0-9a-f]{32}$/);
   assert.equal((await handshake({ 'Sec-WebSocket-Key': 'short' })).status, 400);
   const post = await handshake({ 'Content-Length': '0' }, { method: 'POST' });
   assert.equal(post.status, 405);

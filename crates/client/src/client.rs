@@ -11,7 +11,7 @@ use tidings_protocol::{
     ClientInfo, Disconnect, HistoryRequest, HistoryResult, Payload, PresenceRequest, PresenceStatsRequest,
     PresenceStatsResult, PublishRequest, Request, Response, RpcRequest, StreamPosition,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::driver::{Counters, Driver, Inbox, Io, Order};
 use crate::event::{AddressError, Event, RequestError, ServerEvent, State, SubscribeError, local};
@@ -28,6 +28,8 @@ use crate::socket::Target;
 #[derive(Debug, Clone)]
 pub struct Client {
     orders: mpsc::Sender<Order>,
+    /// Has the orders taken, those before the close included, although what was said before waits to be written.
+    closing: Arc<Notify>,
     state: watch::Receiver<State>,
     server_events: Arc<Mutex<Option<mpsc::Receiver<ServerEvent>>>>,
     counters: Arc<Counters>,
@@ -68,6 +70,7 @@ impl Client {
             seed: getrandom::u64().unwrap_or(Arc::as_ptr(&target) as usize as u64),
         });
         let (orders, orders_inbox) = mpsc::channel(limits::ORDERS_MAX);
+        let closing = Arc::new(Notify::new());
         let (state_sender, state) = watch::channel(State::Connecting { attempt: 0, why: None });
         let (server_events, server_events_inbox) = mpsc::channel(limits::SERVER_EVENTS_MAX);
         let counters = Arc::new(Counters::default());
@@ -76,13 +79,14 @@ impl Client {
             target,
             provider: options.token.provider,
             orders: orders_inbox,
+            closing: Arc::clone(&closing),
             state: state_sender,
             server_events,
             counters: Arc::clone(&counters),
             io: Io::default(),
         };
         tokio::spawn(driver.run());
-        Ok(Client { orders, state, server_events: Arc::new(Mutex::new(Some(server_events_inbox))), counters })
+        Ok(Client { orders, closing, state, server_events: Arc::new(Mutex::new(Some(server_events_inbox))), counters })
     }
 
     /// Waits until it is connected.
@@ -216,6 +220,7 @@ impl Client {
     /// Ends the connection and every subscription, for all clones.
     pub async fn close(&self) {
         let (closed, done) = oneshot::channel();
+        self.closing.notify_one();
         if self.orders.send(Order::Close { closed }).await.is_ok() {
             let _ = done.await;
         }

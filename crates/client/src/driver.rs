@@ -12,7 +12,7 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tidings_protocol::{Request, Response};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
 use crate::event::{Event, RequestError, ServerEvent, State, SubscribeError};
@@ -66,6 +66,8 @@ pub(crate) struct Driver {
     pub(crate) target: Arc<Target>,
     pub(crate) provider: Option<Provider>,
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// An order to close is coming, which waits for nothing that is to be written.
+    pub(crate) closing: Arc<Notify>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) server_events: mpsc::Sender<ServerEvent>,
     pub(crate) counters: Arc<Counters>,
@@ -99,6 +101,7 @@ struct Reader {
 
 impl Driver {
     pub(crate) async fn run(mut self) {
+        let mut closing = false;
         loop {
             while let Some(action) = self.machine.poll_action() {
                 self.perform(action).await;
@@ -110,7 +113,8 @@ impl Driver {
             let timeout = self.machine.next_timeout();
             let backed_up = self.io.socket.as_ref().is_some_and(Socket::is_backed_up);
             tokio::select! {
-                order = self.orders.recv(), if !backed_up => match order {
+                () = self.closing.notified(), if backed_up && !closing => closing = true,
+                order = self.orders.recv(), if !backed_up || closing => match order {
                     Some(order) => self.handle_order(order),
                     // The last handle is gone.
                     None => self.machine.close(),

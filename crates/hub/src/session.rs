@@ -270,7 +270,7 @@ impl Session {
         for command in self.setup.encoding.commands(frame) {
             commands += 1;
             match command {
-                Ok(Command { id: 0, request: None }) => self.handle_pong(),
+                Ok(Command { id: 0, request: None }) => self.handle_pong(now),
                 Ok(command) => {
                     let costs = costs(&command);
                     if self.phase == Phase::Open {
@@ -633,8 +633,8 @@ impl Session {
         }
     }
 
-    fn handle_pong(&mut self) {
-        if !self.pulse.pong() {
+    fn handle_pong(&mut self, now: Instant) {
+        if !self.pulse.pong(now) {
             self.close(Disconnect::BAD_REQUEST);
         }
     }

@@ -7,7 +7,7 @@
 use crate::api_key::has_key;
 use crate::app::App;
 use crate::http::body::read_body;
-use crate::http::problem::{REQUEST_ID, RequestId};
+use crate::http::problem::{RequestId, named};
 use crate::limits::{API_BODY_BYTES_MAX, PAGE_BYTES_MAX};
 use crate::process::Figures;
 use axum::extract::{Path, Request, State};
@@ -45,16 +45,6 @@ async fn require_key(State(app): State<App>, request: Request, next: Next) -> Re
     let detail =
         "The server API needs its key in the header X-API-Key; it is in the data folder, in the file api-key.\n";
     (StatusCode::UNAUTHORIZED, [id.header()], detail).into_response()
-}
-
-/// Names each answer that is no success.
-async fn named(mut response: Response) -> Response {
-    if !response.status().is_success() && !response.headers().contains_key(REQUEST_ID) {
-        let id = RequestId::fresh();
-        tracing::debug!(request_id = %id, status = response.status().as_u16(), "a call of the server API was refused");
-        response.headers_mut().extend([id.header()]);
-    }
-    response
 }
 
 /// `POST /api/{method}`: the body is JSON whatever its Content-Type says, since the key protects it.

@@ -19,8 +19,8 @@ pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// closed with a code that lets them resume.
 pub(crate) const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time that a request of the REST or server API has for its answer, its body included; then it is 503. More than the hub
-/// and the chat's own deadlines (10 s), and than a body of 64 KiB takes on the slowest line that people use.
+/// Time that a request of the REST or server API has for its answer; then it is 503. The time in which it waits for its body
+/// is not counted: `serve` bounds that (500 B/s). More than the hub's and the chat's own deadlines (10 s).
 pub(crate) const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Time that the session of a handshake's cookie may take to be looked up; then the upgrade is 503. The same as the hub gives

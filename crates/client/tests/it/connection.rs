@@ -307,7 +307,25 @@ async fn a_client_reads_while_it_writes() {
     let mut news = client.subscribe("news", SubscribeOptions::new()).await.unwrap();
     peer.subscribe(stream(0)).await;
     assert!(matches!(next(&mut news).await, Event::Subscribed(_)));
-    // The server does not read, and what the client has to say is more than the kernels take.
+    says_more_than_is_taken(&client).await;
+    peer.publish("news", 1).await;
+    let heard = timeout(Duration::from_secs(2), next(&mut news)).await.expect("heard while it writes");
+    assert!(matches!(heard, Event::Publication(publication) if publication.offset == 1));
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_what_is_to_be_written() {
+    let mut server = Server::start().await;
+    let client = Client::connect(&server.url(), options()).unwrap();
+    let _peer = server.welcome().await;
+    says_more_than_is_taken(&client).await;
+    // The close handshake has a second; a write would have five, and then the client would connect again.
+    timeout(Duration::from_secs(4), client.close()).await.expect("closes at once");
+    assert!(matches!(client.state(), State::Disconnected(why) if why.code == local::CLOSED));
+}
+
+/// The server does not read, and what the client has to say is more than the kernels take.
+async fn says_more_than_is_taken(client: &Client) {
     let long = payload(&format!("\"{}\"", "x".repeat(30_000)));
     for _ in 0..1_000 {
         let (client, long) = (client.clone(), long.clone());
@@ -318,7 +336,4 @@ async fn a_client_reads_while_it_writes() {
         written = client.statistics().messages_out;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    peer.publish("news", 1).await;
-    let heard = timeout(Duration::from_secs(2), next(&mut news)).await.expect("heard while it writes");
-    assert!(matches!(heard, Event::Publication(publication) if publication.offset == 1));
 }

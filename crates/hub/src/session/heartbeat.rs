@@ -14,8 +14,10 @@ pub(super) struct Pulse {
     ping_at: Option<Instant>,
     /// Since when an answer is waited for.
     asked: Option<Instant>,
-    /// When the slowest reader has read what was written since the last answer.
+    /// When the slowest reader has read what no answer has settled yet.
     read_by: Option<Instant>,
+    /// What the slowest reader needs for what was written since the ping that waits for its answer, which says nothing of it.
+    behind_ping: Duration,
 }
 
 /// What is due.
@@ -31,7 +33,7 @@ impl Pulse {
     /// pinged together.
     pub(super) fn begin(limits: &Limits, jitter: f64, now: Instant) -> Self {
         let first = limits.ping_interval.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
-        Self { ping_at: Some(now + first), asked: None, read_by: None }
+        Self { ping_at: Some(now + first), ..Self::default() }
     }
 
     /// Notes that the transport was given so many bytes.
@@ -39,6 +41,9 @@ impl Pulse {
         let takes = Duration::from_millis(bytes as u64 * 1000 / u64::from(limits.read_rate_min.max(1)));
         let begins = self.read_by.map_or(now, |before| before.max(now));
         self.read_by = Some((begins + takes).min(now + limits.pong_timeout_max));
+        if self.asked.is_some() {
+            self.behind_ping = (self.behind_ping + takes).min(limits.pong_timeout_max);
+        }
     }
 
     pub(super) fn next(&self, limits: &Limits) -> Option<Instant> {
@@ -66,15 +71,17 @@ impl Pulse {
                     return Beat::Nothing;
                 }
                 self.asked = (!limits.pong_timeout.is_zero()).then_some(now);
+                self.behind_ping = Duration::ZERO;
                 Beat::Ping
             }
             _ => Beat::Nothing,
         }
     }
 
-    /// Takes the answer to a ping; `false` when none was asked for.
-    pub(super) fn pong(&mut self) -> bool {
-        self.read_by = None;
+    /// Takes the answer to a ping; `false` when none was asked for. What was written before the ping has been read, and the
+    /// reading of what was written behind it has begun.
+    pub(super) fn pong(&mut self, now: Instant) -> bool {
+        self.read_by = Some(now + self.behind_ping);
         self.asked.take().is_some()
     }
 }

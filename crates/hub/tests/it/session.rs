@@ -566,6 +566,33 @@ fn s16_an_answer_ends_the_time_that_was_bought() {
 }
 
 #[test]
+fn s16_what_was_written_behind_a_ping_keeps_the_time_that_it_bought() {
+    let mut world = World::connected();
+    // It asks, hears the ping, is sent 64 KiB, and only then is its answer to the ping here.
+    assert_eq!(world.wait(12_500 * SECOND / 1000), ["{}"]);
+    world.session.wrote(64 << 10, world.now);
+    world.wait(5 * SECOND);
+    assert!(world.client_says("{}").is_empty());
+    // 40 s from the answer on, as it may have begun to read only then; and 8 s to answer the second ping, behind it.
+    assert_eq!(world.wait(20 * SECOND), ["{}"]);
+    assert!(world.wait(27_900 * SECOND / 1000).is_empty());
+    assert_eq!(world.wait(SECOND), ["close 3012"]);
+}
+
+#[test]
+fn s16_what_one_answer_left_the_next_one_settles() {
+    let mut world = World::connected();
+    assert_eq!(world.wait(12_500 * SECOND / 1000), ["{}"]);
+    world.session.wrote(2 << 20, world.now);
+    assert!(world.client_says("{}").is_empty());
+    assert_eq!(world.wait(25 * SECOND), ["{}"]);
+    assert!(world.wait(200 * SECOND).is_empty());
+    assert!(world.client_says("{}").is_empty());
+    assert_eq!(world.wait(25 * SECOND), ["{}"]);
+    assert_eq!(world.wait(8 * SECOND), ["close 3012"]);
+}
+
+#[test]
 fn s16_a_peer_that_takes_whatever_it_is_given_and_never_answers_is_closed_after_five_minutes() {
     let mut world = World::connected();
     assert_eq!(world.wait(12_500 * SECOND / 1000), ["{}"]);

@@ -127,7 +127,18 @@ impl Problem {
 }
 
 /// The header that names an answer which is an error.
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names each answer that is an error and has no name yet: those of a protocol that has its own form of errors.
+pub(crate) async fn named(mut response: Response) -> Response {
+    let status = response.status();
+    if (status.is_client_error() || status.is_server_error()) && !response.headers().contains_key(REQUEST_ID) {
+        let id = RequestId::fresh();
+        tracing::debug!(request_id = %id, status = status.as_u16(), "a request was refused");
+        response.headers_mut().extend([id.header()]);
+    }
+    response
+}
 
 /// Names an answer that is an error, for whoever got it and in the log: 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy)]

@@ -93,8 +93,10 @@ struct Heartbeat {
     ping_at: Instant,
     /// Since when an answer is waited for: anything that is heard.
     asked: Option<Instant>,
-    /// Bytes written since something was heard.
+    /// Bytes written that no pong has told to be read.
     unanswered: usize,
+    /// Of these, together with what waited to be written, those before the first ping that no pong has come for.
+    before_ping: Option<usize>,
     /// Rings at the next ping, or when the answer is overdue.
     alarm: Pin<Box<Sleep>>,
     /// Nothing has been heard in time, unless it waits to be read.
@@ -105,19 +107,36 @@ impl Heartbeat {
     fn new(interval: Duration) -> Self {
         let ping_at = Instant::now() + interval;
         let alarm = Box::pin(sleep(interval));
-        Self { interval, timeout: interval, ping_at, asked: None, unanswered: 0, alarm, overdue: false }
+        Self {
+            interval,
+            timeout: interval,
+            ping_at,
+            asked: None,
+            unanswered: 0,
+            before_ping: None,
+            alarm,
+            overdue: false,
+        }
     }
 
+    /// Whatever is heard shows that the peer lives. What it has read, only a pong does.
     fn heard(&mut self) {
         self.asked = None;
-        self.unanswered = 0;
         self.overdue = false;
     }
 
-    /// When the answer is overdue: what was written before the ping takes its time.
-    fn answer_by(&self, limits: &Limits) -> Option<Instant> {
-        let steps = u32::try_from(self.unanswered / WRITE_PROGRESS_BYTES).unwrap_or(u32::MAX);
-        let allowed = self.timeout.saturating_add(limits.write_timeout.saturating_mul(steps));
+    /// What was written before the ping has been read; what was written behind it is still on its way.
+    fn answered(&mut self) {
+        if let Some(read) = self.before_ping.take() {
+            self.unanswered = self.unanswered.saturating_sub(read);
+        }
+    }
+
+    /// When the answer is overdue: what no pong has settled yet, `waiting` bytes of it still with us, takes its time.
+    fn answer_by(&self, limits: &Limits, waiting: usize) -> Option<Instant> {
+        let kib = |bytes: usize| u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        let takes = limits.write_timeout.saturating_mul(kib(self.unanswered.saturating_add(waiting)));
+        let allowed = self.timeout.saturating_add(takes / kib(WRITE_PROGRESS_BYTES));
         Some(self.asked? + allowed.min(HEARTBEAT_TIMEOUT_MAX.max(self.timeout)))
     }
 }
@@ -326,6 +345,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                 self.push(reply);
                 self.replies += 1;
             }
+            if let Some(Ok(Event::Pong(_))) = &step.event
+                && let Some(heartbeat) = &mut self.heartbeat
+            {
+                heartbeat.answered();
+            }
             match step.event {
                 None => {}
                 Some(Ok(Event::Close(frame))) => {
@@ -517,7 +541,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             && heartbeat.alarm.as_mut().poll(cx).is_ready()
         {
             let now = Instant::now();
-            match heartbeat.answer_by(&self.limits) {
+            match heartbeat.answer_by(&self.limits, self.queue.bytes()) {
                 Some(by) if now >= by => {
                     // The owner may have been busy for longer than that: the answer may be here.
                     heartbeat.overdue = true;
@@ -535,8 +559,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                 None => {}
             }
             heartbeat.asked = Some(now);
+            heartbeat.before_ping.get_or_insert(heartbeat.unanswered.saturating_add(self.queue.bytes()));
             heartbeat.ping_at = now + heartbeat.interval;
-            let next = heartbeat.answer_by(&self.limits).map_or(heartbeat.ping_at, |by| by.min(heartbeat.ping_at));
+            let next = heartbeat
+                .answer_by(&self.limits, self.queue.bytes())
+                .map_or(heartbeat.ping_at, |by| by.min(heartbeat.ping_at));
             heartbeat.alarm.as_mut().reset(next);
             if let Ok(frame) = self.machine.send(Outgoing::Ping(Bytes::new())) {
                 self.push(frame);

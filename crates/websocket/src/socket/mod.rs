@@ -189,8 +189,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// noticed within two intervals of its last sign of life. An owner that is busy for longer than that reads what has
     /// arrived meanwhile before it gives up.
     ///
-    /// What was written since the peer's last sign of life buys it time, since a ping waits behind it:
-    /// [`Limits::write_timeout`] for each [`WRITE_PROGRESS_BYTES`](crate::limits::WRITE_PROGRESS_BYTES), up to
+    /// What was written before a ping buys the peer time, since the ping waits behind it, until a pong shows that it has
+    /// been read: [`Limits::write_timeout`] for each [`WRITE_PROGRESS_BYTES`](crate::limits::WRITE_PROGRESS_BYTES), up to
     /// [`HEARTBEAT_TIMEOUT_MAX`](crate::limits::HEARTBEAT_TIMEOUT_MAX).
     pub fn set_heartbeat(&mut self, interval: Option<Duration>) {
         self.inner_mut().set_heartbeat(interval);

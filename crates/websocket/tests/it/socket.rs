@@ -212,7 +212,7 @@ async fn a_slow_reader_has_time_for_what_was_written_before_a_ping_s16() {
         let mut ping = [0; 2];
         peer.read_exact(&mut ping).await.unwrap();
         assert_eq!(&ping, b"\x89\0");
-        peer.write_all(b"\x81\x80\0\0\0\0").await.unwrap();
+        peer.write_all(b"\x8a\x80\0\0\0\0\x81\x80\0\0\0\0").await.unwrap();
     };
     let start = Instant::now();
     let (event, ()) = tokio::join!(server.receive(), reads_slowly);
@@ -222,6 +222,45 @@ async fn a_slow_reader_has_time_for_what_was_written_before_a_ping_s16() {
     let start = Instant::now();
     assert!(matches!(server.receive().await, Some(Err(ReceiveError::Silent))));
     assert!(start.elapsed() <= Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_slow_reader_says_takes_no_time_from_what_it_has_yet_to_read_s16() {
+    const BYTES: usize = 200_000;
+    let (mut server, mut peer) = server(1000, Limits::server());
+    server.set_heartbeat(Some(Duration::from_secs(5)));
+    server.set_heartbeat_timeout(Duration::from_secs(5));
+    // It asks for much when it hears the first ping, then answers that, and reads 1,000 bytes a second.
+    let reads_slowly = async {
+        peer.read_exact(&mut [0; 2]).await.unwrap();
+        peer.write_all(b"\x81\x80\0\0\0\0").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        peer.write_all(b"\x8a\x80\0\0\0\0").await.unwrap();
+        let mut read = 0;
+        while read < BYTES {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            read += peer.read(&mut [0; 1000]).await.unwrap();
+            // And now and then it says something else.
+            if read % 20_000 == 0 {
+                peer.write_all(b"\x81\x80\0\0\0\0").await.unwrap();
+            }
+        }
+        peer.write_all(b"\x82\x80\0\0\0\0").await.unwrap();
+    };
+    let serves = async {
+        assert_eq!(server.receive().await.unwrap().unwrap(), Message::text(""));
+        server.feed(Message::binary(vec![0; BYTES])).unwrap();
+        loop {
+            let message = server.receive().await.unwrap().unwrap();
+            if message == Message::binary(vec![]) {
+                return;
+            }
+            assert_eq!(message, Message::text(""));
+        }
+    };
+    let start = Instant::now();
+    tokio::join!(serves, reads_slowly);
+    assert!(start.elapsed() >= Duration::from_secs(100), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
