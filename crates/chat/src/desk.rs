@@ -25,12 +25,12 @@ pub struct Desk {
     store: Arc<dyn Store>,
     clock: Clock,
     /// Held while no server does.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Desk {
     /// Opens the database that a server with these options uses; makes none. While no server is running, nobody else can
-    /// open it until this is dropped.
+    /// open it until this is closed.
     ///
     /// # Errors
     /// When there is none, or it cannot be opened, or the running server is of another version.
@@ -41,7 +41,14 @@ impl Desk {
             Err(error) => return Err(error),
         };
         let store = options.database.open(&options.data_dir, opener).await?;
-        Ok(Self { store, clock: options.clock, _lock: lock })
+        Ok(Self { store, clock: options.clock, lock })
+    }
+
+    /// Closes the database, and only then lets another program have it. Without this what was written stays in the log
+    /// beside it, as after a kill.
+    pub async fn close(self) {
+        self.store.close().await;
+        drop(self.lock);
     }
 
     /// Writes all of the chat, as it is at one moment, into a new file. A running server goes on.

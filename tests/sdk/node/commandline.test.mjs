@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -93,6 +93,28 @@ test('`tidings user list` and `tidings user password` help the one who forgot it
   const unknown = await run(TIDINGS, ['user', 'password', 'nobody@example.org', '--data-dir', server.dataDir], { input });
   assert.notEqual(unknown.code, 0);
   assert.match(unknown.stderr, /nobody@example\.org/);
+});
+
+test('`tidings user` without a server leaves the database whole, in one file without a log, also when it fails', async (t) => {
+  const other = await Server.start();
+  t.after(() => other.kill());
+  await Person.setUp(other);
+  await other.stop();
+  const password = 'a new pass phrase';
+  for (const [code, args, input] of [
+    [0, ['list']],
+    [0, ['password', 'ana@example.org'], password],
+    [1, ['password', 'ana@example.org'], 'short'],
+    [1, ['password', 'nobody@example.org'], password],
+    [1, ['deactivate', 'no address']],
+    [0, ['deactivate', 'ana@example.org']],
+    [0, ['activate', 'ana@example.org']],
+  ]) {
+    const ended = await other.cliWithInput(`${input ?? ''}\n`, 'user', ...args);
+    assert.equal(ended.code, code, ended.stderr);
+    const left = readdirSync(other.dataDir).filter((name) => name.startsWith('tidings.db'));
+    assert.deepEqual(left, ['tidings.db'], args.join(' '));
+  }
 });
 
 test('`tidings config` prints what is in effect and no secret (S66)', async () => {

@@ -80,12 +80,12 @@ pub enum OpenError {
          begin anew, move the other files of this folder away"
     )]
     Emptied(PathBuf),
-    /// The database is older than the log that lies beside it: opened together, they would be a mixture.
+    /// The log that lies beside the database belongs to another one: opened together, they would be a mixture.
     #[error(
-        "{0} is an older copy, and the log beside it ({0}-wal) belongs to a newer one; put the copy in its place with \
-         'tidings restore --replace COPY'"
+        "{0} is a backup or an older copy, and the log beside it ({0}-wal) belongs to the database that was there before; \
+         put the copy in its place with 'tidings restore --replace COPY', which moves the log away"
     )]
-    OldBesideLog(PathBuf),
+    AnothersLog(PathBuf),
     /// The database is not the one that the running server has opened.
     #[error("the database is not the one that the running server has opened; restart the server")]
     NotTheServers,

@@ -13,19 +13,28 @@ use tidings_chat::{Desk, Email, NewPassword, Options, Person, SECURITY_LOG};
 pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     // What is done here belongs into the security log of whoever runs it.
     logs::start(&format!("{SECURITY_LOG}=info"), None)?;
-    match args.command {
-        UserCommand::List { common } => list(&Config::load_data_dir(&common)?).await,
-        UserCommand::Password { common, email } => set_password(&Config::load_data_dir(&common)?, &email).await,
-        UserCommand::Deactivate { common, email } => set_active(&Config::load_data_dir(&common)?, &email, false).await,
-        UserCommand::Activate { common, email } => set_active(&Config::load_data_dir(&common)?, &email, true).await,
-    }
+    let (UserCommand::List { common }
+    | UserCommand::Password { common, .. }
+    | UserCommand::Deactivate { common, .. }
+    | UserCommand::Activate { common, .. }) = &args.command;
+    at_the_desk(&Config::load_data_dir(common)?, async |desk| match &args.command {
+        UserCommand::List { .. } => list(desk).await,
+        UserCommand::Password { email, .. } => set_password(desk, email).await,
+        UserCommand::Deactivate { email, .. } => set_active(desk, email, false).await,
+        UserCommand::Activate { email, .. } => set_active(desk, email, true).await,
+    })
+    .await
 }
 
-async fn desk(data_dir: &DataDir) -> anyhow::Result<Desk> {
+/// Does this at the desk, and closes it whatever comes of it.
+async fn at_the_desk(data_dir: &DataDir, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<()>) -> anyhow::Result<()> {
     data_dir.ensure_there()?;
-    Desk::open(Options::new(data_dir.path(), clock()))
+    let desk = Desk::open(Options::new(data_dir.path(), clock()))
         .await
-        .with_context(|| format!("cannot open the data folder {data_dir}"))
+        .with_context(|| format!("cannot open the data folder {data_dir}"))?;
+    let done = work(&desk).await;
+    desk.close().await;
+    done
 }
 
 async fn find(desk: &Desk, email: &str) -> anyhow::Result<Person> {
@@ -36,8 +45,8 @@ async fn find(desk: &Desk, email: &str) -> anyhow::Result<Person> {
 }
 
 /// A line each: address, role, name, id (by which the security log names people), and `deactivated` where it is so.
-async fn list(data_dir: &DataDir) -> anyhow::Result<()> {
-    for person in desk(data_dir).await?.people().await? {
+async fn list(desk: &Desk) -> anyhow::Result<()> {
+    for person in desk.people().await? {
         let state = if person.is_active { "" } else { "\tdeactivated" };
         let Person { email, role, name, id, .. } = person;
         println!("{}\t{}\t{}\t{id}{state}", email.as_str(), role.as_str(), name.as_str());
@@ -45,19 +54,17 @@ async fn list(data_dir: &DataDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn set_password(data_dir: &DataDir, email: &str) -> anyhow::Result<()> {
-    let desk = desk(data_dir).await?;
+async fn set_password(desk: &Desk, email: &str) -> anyhow::Result<()> {
     // First, so that nobody thinks of a password for an account that is not there.
-    let person = find(&desk, email).await?;
+    let person = find(desk, email).await?;
     let password = NewPassword::parse(&ask()?, &person.email).context("this password cannot be used")?;
     desk.set_password(&person, password).await?;
     println!("{} has a new password and is signed out everywhere.", person.name.as_str());
     Ok(())
 }
 
-async fn set_active(data_dir: &DataDir, email: &str, is_active: bool) -> anyhow::Result<()> {
-    let desk = desk(data_dir).await?;
-    let person = find(&desk, email).await?;
+async fn set_active(desk: &Desk, email: &str, is_active: bool) -> anyhow::Result<()> {
+    let person = find(desk, email).await?;
     desk.set_active(&person, is_active).await?;
     let name = person.name.as_str();
     if is_active {

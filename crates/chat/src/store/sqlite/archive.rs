@@ -116,6 +116,9 @@ pub(crate) fn back_up(data_dir: &Path, to: &Path) -> Result<Contents, ArchiveErr
         return Err(ArchiveError::Exists(to.into()));
     }
     let source = data_dir.join(FILE);
+    if mark::has_the_log_of_another(data_dir) {
+        return Err(ArchiveError::Open { source: OpenError::AnothersLog(source.clone()), path: source });
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(&source, flags).map_err(database(&source))?;
     db.busy_timeout(crate::limits::DATABASE_BUSY).map_err(database(&source))?;
@@ -163,7 +166,7 @@ pub(crate) fn restore(data_dir: &Path, from: &Path, replace: bool, now: Time) ->
         other => other,
     })?;
     File::open(&draft.0).and_then(|file| file.sync_all()).map_err(files(&draft.0))?;
-    let kept = if is_there { Some(keep(&path, now)?) } else { None };
+    let kept = if is_there { Some(keep(data_dir, now)?) } else { None };
     // A log that were left here would be brought into the backup.
     remove_log(&path).map_err(files(&path))?;
     fs::rename(&draft.0, &path).map_err(files(&path))?;
@@ -269,7 +272,7 @@ fn sum(path: &Path, bytes: Option<u64>) -> io::Result<String> {
 }
 
 /// Looks whether the database is ours and whole, brings its schema up to date, and gives it a mark that nobody knows.
-fn check(path: &Path) -> Result<Contents, ArchiveError> {
+pub(super) fn check(path: &Path) -> Result<Contents, ArchiveError> {
     let mut db = connect(path).map_err(database(path))?;
     db.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(())).map_err(database(path))?;
     match migrations::look(&db).map_err(database(path))? {
@@ -294,7 +297,7 @@ fn check(path: &Path) -> Result<Contents, ArchiveError> {
     if orphans > 0 {
         return Err(damaged(format!("{orphans} rows of {} belong to nothing", table.unwrap_or_default())));
     }
-    mark::set_mark(&db, &mark::fresh()).map_err(database(path))?;
+    mark::disown(&db).map_err(database(path))?;
     let contents =
         "SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM rooms), count(*), max(time) FROM messages";
     db.query_row(contents, [], |row| {
@@ -304,12 +307,15 @@ fn check(path: &Path) -> Result<Contents, ArchiveError> {
 }
 
 /// Gives the database another name, with its log if it cannot be closed properly.
-fn keep(path: &Path, now: Time) -> Result<PathBuf, ArchiveError> {
-    // Brings the log into it, unless it is broken; then they stay together.
-    drop(connect(path).and_then(|db| db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))));
-    let kept = beside(path, &format!(".replaced-{}", stamp(now)));
-    fs::hard_link(path, &kept).or_else(|_| fs::copy(path, &kept).map(drop)).map_err(files(&kept))?;
-    let log = beside(path, "-wal");
+fn keep(data_dir: &Path, now: Time) -> Result<PathBuf, ArchiveError> {
+    let path = data_dir.join(FILE);
+    // Brings the log into it, unless it is broken, or another's; then they stay together as they are.
+    if !mark::has_the_log_of_another(data_dir) {
+        drop(connect(&path).and_then(|db| db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))));
+    }
+    let kept = beside(&path, &format!(".replaced-{}", stamp(now)));
+    fs::hard_link(&path, &kept).or_else(|_| fs::copy(&path, &kept).map(drop)).map_err(files(&kept))?;
+    let log = beside(&path, "-wal");
     if log.exists() {
         let to = beside(&kept, "-wal");
         fs::rename(&log, &to).map_err(files(&to))?;

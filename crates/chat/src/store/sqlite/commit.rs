@@ -259,3 +259,73 @@ fn touch(db: &mut Connection) -> rusqlite::Result<u64> {
     transaction.commit()?;
     Ok(commits)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::{
+        super::{FILE, SqliteOptions, hold, make_file, reserve::RESERVE_FILE},
+        *,
+    };
+    use crate::{
+        changes::Post,
+        limits::{RESERVE_BYTES, RESERVE_PIECE_BYTES},
+        store::{Change, ChangeResult, Tables, contract, submit},
+    };
+
+    /// A change that takes rights away, and fits into the database once so many pieces of the reserve were given.
+    struct Urgent {
+        reserve: PathBuf,
+        pieces: u64,
+        too_large: Post,
+        fits: Post,
+    }
+
+    impl Change for Urgent {
+        type Answer = <Post as Change>::Answer;
+        type Refusal = <Post as Change>::Refusal;
+
+        fn is_urgent(&self) -> bool {
+            true
+        }
+
+        fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
+            let given = RESERVE_BYTES - fs::metadata(&self.reserve).unwrap().len();
+            let has_room = given >= self.pieces * RESERVE_PIECE_BYTES;
+            if has_room { &self.fits } else { &self.too_large }.apply(tables, now)
+        }
+    }
+
+    #[test]
+    fn g5_when_the_database_is_full_the_reserve_is_given_for_what_takes_rights_away_and_for_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let reserve = dir.path().join(RESERVE_FILE);
+        make_file(&dir.path().join(FILE)).unwrap();
+        let (db, keeper) = hold(dir.path(), &SqliteOptions { pages_max: Some(120) }, None).unwrap();
+        let state = watch::Sender::new(State::default());
+        let mut writer = Committer::new(db, keeper, Reserve::at(dir.path()), state);
+        let (set_up, fits) = contract::set_up_and_first_post();
+        let mut too_large = fits.clone();
+        too_large.0.body = "x".repeat(1 << 20);
+        let apply = |writer: &mut Committer, change: Box<dyn Submission>| {
+            let mut batch = [change];
+            writer.apply(&mut batch, Time::from_millis(0));
+            batch[0].failure().cloned()
+        };
+        let given = || (RESERVE_BYTES - fs::metadata(&reserve).unwrap().len()) / RESERVE_PIECE_BYTES;
+        let full = Some(StoreError::Full);
+        assert_eq!(apply(&mut writer, submit(set_up).0), None);
+        assert_eq!((apply(&mut writer, submit(too_large.clone()).0), given()), (full.clone(), 0), "not for a post");
+
+        let urgent = Urgent { reserve: reserve.clone(), pieces: 3, too_large, fits: fits.clone() };
+        assert_eq!((apply(&mut writer, submit(urgent).0), given()), (None, 3));
+        assert_eq!((apply(&mut writer, submit(fits.clone()).0), given()), (full.clone(), 3), "not though it would fit");
+        assert_eq!(writer.check(), full);
+
+        writer.looked = Instant::now().checked_sub(UPKEEP_INTERVAL).unwrap();
+        writer.look_after();
+        assert_eq!((writer.check(), given()), (None, 0), "taken back as soon as there is room");
+        assert_eq!(apply(&mut writer, submit(fits).0), None);
+    }
+}

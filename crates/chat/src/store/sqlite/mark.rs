@@ -24,7 +24,7 @@
 //! | before | A | A | |
 //! | 1. the file is written and synced | A and B | A | A is known: not renewed |
 //! | 2. the database commits B | A and B | B | B is known: not renewed |
-//! | 3. the file is written and synced | B | B | as before |
+//! | 3. the log is brought into the database's own file; the file is written and synced | B | B | as before |
 //!
 //! When the epochs are to be renewed, the file of step 1 knows B alone, and step 2 renews in its transaction: crashed before
 //! that, the next start finds the same reason again; crashed after it, B is known. At the first start of the version that
@@ -38,13 +38,23 @@
 //! # A log that belongs to another database
 //!
 //! Copied over `tidings.db` of a killed server whose log `tidings.db-wal` is left there, an older copy gets the pages of
-//! that log, and is then neither the one nor the other. The file says up to which commit everything was in the database's
-//! own file; when that, read without its log, is older, the database is not opened at all.
+//! that log, and is then neither the one nor the other. So a database beside a log is not opened at all when its own file,
+//! read without the log,
+//!
+//! 1. says in its head that it has none: so does a backup, and whatever else `VACUUM` made, which lays the pages out anew;
+//! 2. has fewer commits than the file says are *saved* there; or
+//! 3. has a mark that the file does not know, though something is saved there.
+//!
+//! What is saved is written down when it is synced, and only while the mark there is the run's, or, until the run has
+//! begun, that of the one before. For the time in which more cannot be said it is 0: while somebody reads, and the log
+//! cannot be brought in at the start, and when a database without a log is another one than before. That is set before it
+//! is opened, since from then on the log is its own, however the start ends.
 //!
 //! # What cannot be noticed
 //!
-//! A snapshot of the disk, or the whole folder overwritten in place: then file and database are of one moment. That is what
-//! `tidings restore --in-place` is for.
+//! A snapshot of the disk, or the whole folder overwritten in place: then file and database are of one moment. So are they,
+//! as far as can be seen, in a folder that was copied before the version that brought the mark: put back whole, it has
+//! neither a file nor a mark, as at that version's first start. That is what `tidings restore --in-place` is for.
 
 use std::{
     fs::{self, File},
@@ -121,7 +131,8 @@ struct Page {
     before: Before,
     mark: String,
     commits: u64,
-    /// Of the commits, those that are known to be in the database's own file and not only in its log.
+    /// Of the commits, those that are known to be in the database's own file and not only in its log, with a mark that is
+    /// known. 0 when nothing is.
     saved: u64,
     identity: Identity,
 }
@@ -140,6 +151,11 @@ impl Page {
             (Some(mark), Before::Mark(before)) => mark == before || mark == self.mark,
             (Some(mark), Before::Nothing | Before::Unmarked) => mark == self.mark,
         }
+    }
+
+    /// Whether the database's own file may be the one whose commits were saved.
+    fn has_saved(&self, own: &Row) -> bool {
+        self.saved == 0 || own.commits >= self.saved && self.knows(own.mark.as_deref())
     }
 
     fn text(&self) -> String {
@@ -223,16 +239,42 @@ pub(super) fn is_in(data_dir: &Path) -> bool {
     data_dir.join(MARK_FILE).exists()
 }
 
-/// Whether the log that lies beside the database belongs to a newer one, so that the two must not be opened together.
-/// Asked before SQLite opens them, by who holds the data directory.
-pub(super) fn is_older_than_its_log(data_dir: &Path) -> bool {
-    let log = fs::metadata(data_dir.join(format!("{FILE}-wal"))).map_or(0, |log| log.len());
-    let Ok(Found::Page(page)) = Found::at(&data_dir.join(MARK_FILE)) else { return false };
-    log > 0 && saved(&data_dir.join(FILE)).is_some_and(|saved| saved < page.saved)
+/// Whether the log that lies beside the database belongs to another one, so that the two must not be opened together.
+pub(super) fn has_the_log_of_another(data_dir: &Path) -> bool {
+    // First, because what a server saves meanwhile is in the database before it is in the file.
+    let page = Found::at(&data_dir.join(MARK_FILE));
+    let database = data_dir.join(FILE);
+    has_log(data_dir)
+        && (says_that_it_has_no_log(&database)
+            || matches!(page, Ok(Found::Page(page)) if own(&database).is_some_and(|own| !page.has_saved(&own))))
 }
 
-/// The commits that are in the database's own file, read as if there were no log; `None` when that cannot be said.
-fn saved(database: &Path) -> Option<u64> {
+/// Before a database without a log is opened: what comes into its log from then on belongs to it, also when it is not the
+/// one whose commits were saved.
+pub(super) fn forget_what_another_saved(data_dir: &Path) -> io::Result<()> {
+    let path = data_dir.join(MARK_FILE);
+    let Found::Page(page) = Found::at(&path)? else { return Ok(()) };
+    if has_log(data_dir) || own(&data_dir.join(FILE)).is_none_or(|own| page.has_saved(&own)) {
+        return Ok(());
+    }
+    let file = File::options().write(true).open(path)?;
+    file.write_all_at(Page { saved: 0, ..page }.text().as_bytes(), 0)?;
+    file.sync_all()
+}
+
+fn has_log(data_dir: &Path) -> bool {
+    fs::metadata(data_dir.join(format!("{FILE}-wal"))).is_ok_and(|log| log.len() > 0)
+}
+
+/// A server's database says in its head, from before it has a log, that it has one (`sqlite.org/fileformat2.html` §1.3.3).
+fn says_that_it_has_no_log(database: &Path) -> bool {
+    let mut versions = [0; 2];
+    let read = File::open(database).and_then(|file| file.read_exact_at(&mut versions, 18));
+    read.is_ok() && versions == [1, 1]
+}
+
+/// What the database's own file says, read as if there were no log; `None` when it cannot be read.
+fn own(database: &Path) -> Option<Row> {
     let mut uri = String::from("file:");
     for byte in database.to_str()?.bytes() {
         match byte {
@@ -245,9 +287,19 @@ fn saved(database: &Path) -> Option<u64> {
     let db = Connection::open_with_flags(uri, flags).ok()?;
     let is_marked = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'mark')";
     if !db.query_row(is_marked, [], |row| row.get::<_, bool>(0)).ok()? {
-        return Some(0);
+        return Some(Row { mark: None, commits: 0 });
     }
-    Row::read(&db).ok().map(|row| row.commits)
+    Row::read(&db).ok()
+}
+
+/// Brings the log into the database's own file, as far as nobody reads from it just now. Answers whether all of it is there
+/// and synced.
+fn bring_in_the_log(db: &Connection) -> bool {
+    let number = |row: &rusqlite::Row<'_>, index| row.get::<_, i64>(index);
+    let moved = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok(number(row, 0)? == 0 && number(row, 1)? == number(row, 2)?)
+    });
+    moved.unwrap_or(false)
 }
 
 /// One start, in its steps.
@@ -260,8 +312,8 @@ struct Start {
 }
 
 impl Start {
-    /// Looks, and changes nothing.
-    fn of(data_dir: &Path, db: &Connection, asked: Option<Reason>) -> io::Result<Self> {
+    /// Looks, and changes nothing. `is_whole` says that the database's own file needs no log.
+    fn of(data_dir: &Path, db: &Connection, is_whole: bool, asked: Option<Reason>) -> io::Result<Self> {
         let (path, database) = (data_dir.join(MARK_FILE), data_dir.join(FILE));
         let identity = Identity::of(&fs::metadata(&database)?);
         let row = Row::read(db).map_err(io::Error::other)?;
@@ -273,7 +325,7 @@ impl Start {
             (None, Some(mark)) => Before::Mark(mark.clone()),
         };
         let saved = match (reason, &found) {
-            (None, Found::Page(page)) => page.saved,
+            (None, Found::Page(page)) if is_whole => page.saved,
             _ => 0,
         };
         let page = Page { before, mark: fresh(), commits: row.commits, saved, identity };
@@ -311,10 +363,10 @@ impl Start {
     }
 
     /// Step 3: the mark before is forgotten.
-    fn finish(self, file: File, commits: u64) -> io::Result<Keeper> {
+    fn finish(self, file: File, db: &Connection, commits: u64) -> io::Result<Keeper> {
         let mut keeper =
             Keeper { file, database: self.database, identity: self.page.identity, saved_at: None, is_late: false };
-        let saved = saved(&keeper.database).unwrap_or(0);
+        let saved = if bring_in_the_log(db) { commits } else { 0 };
         keeper.file.lock()?;
         let text = Page { before: Before::Nothing, commits, saved, ..self.page }.text();
         keeper.file.write_all_at(text.as_bytes(), 0)?;
@@ -330,8 +382,13 @@ fn renew_epochs(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute("UPDATE rooms SET epoch = lower(hex(randomblob(16)))", []).map(drop)
 }
 
-pub(super) fn set_mark(db: &Connection, mark: &str) -> rusqlite::Result<()> {
+fn set_mark(db: &Connection, mark: &str) -> rusqlite::Result<()> {
     db.execute("UPDATE mark SET mark = ?1", [mark]).map(drop)
+}
+
+/// Gives the database a mark that no file knows, and a count that begins anew: it is nobody's.
+pub(super) fn disown(db: &Connection) -> rusqlite::Result<()> {
+    db.execute("UPDATE mark SET mark = ?1, commits = 0", [fresh()]).map(drop)
 }
 
 /// Counts the transaction that it is in. Answers its number.
@@ -340,7 +397,7 @@ pub(super) fn count(db: &Connection) -> rusqlite::Result<u64> {
 }
 
 /// A mark that no file knows.
-pub(super) fn fresh() -> String {
+fn fresh() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
@@ -378,20 +435,21 @@ pub(super) struct Keeper {
 impl Keeper {
     /// The start of a program that holds the data directory. Renews the epochs when they have to be, or when it is `asked`.
     pub(super) fn start(data_dir: &Path, db: &mut Connection, asked: Option<Reason>) -> Result<Self, MarkError> {
-        let start = Start::of(data_dir, db, asked)?;
+        let is_whole = bring_in_the_log(db);
+        let start = Start::of(data_dir, db, is_whole, asked)?;
         let has_rooms = db.query_row("SELECT 1 FROM rooms", [], |_| Ok(())).optional()?.is_some();
         if let Some(reason) = start.reason.filter(|_| has_rooms) {
             tracing::warn!(reason, "the rooms get new epochs: whoever was connected before reads them anew (G4)");
         }
         let file = start.announce()?;
         let commits = start.commit(db)?;
-        Ok(start.finish(file, commits)?)
+        Ok(start.finish(file, db, commits)?)
     }
 
     /// Beside the program that holds the data directory and has started. `None` when the database is not the one that it
     /// has: it may be starting just now, or the database was put in its place meanwhile.
     pub(super) fn join(data_dir: &Path, db: &Connection) -> Result<Option<Self>, MarkError> {
-        let Start { path, database, row, page, reason } = Start::of(data_dir, db, None)?;
+        let Start { path, database, row, page, reason } = Start::of(data_dir, db, false, None)?;
         if reason.is_some() || row.mark.is_none() {
             return Ok(None);
         }
@@ -448,7 +506,8 @@ impl Keeper {
         let saved_at = fs::metadata(&self.database)?.modified().ok();
         if saved_at != self.saved_at {
             // The log was brought into the file.
-            page.saved = saved(&self.database).map_or(page.saved, |saved| saved.max(page.saved));
+            let own = own(&self.database).filter(|own| own.mark.as_ref() == Some(&page.mark));
+            page.saved = own.map_or(page.saved, |own| own.commits.max(page.saved));
             self.saved_at = saved_at;
         }
         self.file.write_all_at(page.text().as_bytes(), 0)
@@ -459,10 +518,10 @@ impl Keeper {
 mod tests {
     use std::time::Duration;
 
-    use rusqlite::params;
+    use rusqlite::{config::DbConfig, params};
 
     use super::{
-        super::{SqliteOptions, hold, make_file, visit},
+        super::{SqliteOptions, archive, bring_up_to_date, hold, make_file, migrations, open_writer, visit},
         *,
     };
     use crate::store::OpenError;
@@ -496,16 +555,48 @@ mod tests {
             drop(self.start());
         }
 
-        /// The start of a program that is killed after so many steps.
+        /// The start of a program that is killed after so many steps: its log stays.
         fn start_that_ends_after(&self, steps: usize) {
-            let mut db = super::super::connect_writer(&self.file(FILE), &SqliteOptions::default()).unwrap();
-            let start = Start::of(self.path(), &db, None).unwrap();
+            let mut db = super::super::open_held(self.path(), &SqliteOptions::default()).unwrap();
+            leave_the_log(&db);
+            let is_whole = bring_in_the_log(&db);
+            let start = Start::of(self.path(), &db, is_whole, None).unwrap();
             if steps >= 1 {
                 start.announce().unwrap();
             }
             if steps >= 2 {
                 start.commit(&mut db).unwrap();
             }
+            if steps >= 3 {
+                assert!(bring_in_the_log(&db));
+            }
+        }
+
+        /// The start of a program that is killed after so many transactions that bring the schema up to date.
+        fn migration_that_ends_after(&self, transactions: usize) {
+            assert!(!has_the_log_of_another(self.path()));
+            forget_what_another_saved(self.path()).unwrap();
+            let mut db = open_writer(&self.file(FILE)).unwrap();
+            leave_the_log(&db);
+            let mut left = transactions;
+            let is_killed = move || {
+                let is_killed = left == 0;
+                left = left.saturating_sub(1);
+                is_killed
+            };
+            db.commit_hook(Some(is_killed)).unwrap();
+            bring_up_to_date(db, &SqliteOptions::default()).map(drop).ok();
+        }
+
+        /// Neither the database nor the log is touched.
+        fn is_refused(&self) {
+            let files = || (self.read(FILE), self.read("tidings.db-wal"));
+            let before = files();
+            let refused = hold(self.path(), &SqliteOptions::default(), None).map(drop);
+            assert!(matches!(refused, Err(OpenError::AnothersLog(_))), "{refused:?}");
+            let refused = archive::back_up(self.path(), &self.file("another backup"));
+            assert!(refused.is_err(), "{refused:?}");
+            assert!(files() == before, "nothing was touched");
         }
 
         fn epoch(&self) -> String {
@@ -513,6 +604,10 @@ mod tests {
                 .unwrap()
                 .query_row("SELECT epoch FROM rooms", [], |row| row.get(0))
                 .unwrap()
+        }
+
+        fn said(&self) -> Page {
+            Page::parse(std::str::from_utf8(&self.read(MARK_FILE)).unwrap()).unwrap()
         }
 
         fn read(&self, name: &str) -> Vec<u8> {
@@ -535,6 +630,11 @@ mod tests {
         db.execute(room, params![id]).unwrap();
     }
 
+    /// As if the program were killed: closing the database does not bring the log into it.
+    fn leave_the_log(db: &Connection) {
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    }
+
     fn commit((db, keeper): &mut (Connection, Keeper)) {
         let transaction = db.transaction().unwrap();
         let commits = count(&transaction).unwrap();
@@ -553,8 +653,8 @@ mod tests {
 
     #[test]
     fn g4_a_start_that_is_killed_at_any_step_renews_nothing() {
-        for steps in 0..=2 {
-            for next in 0..=2 {
+        for steps in 0..=3 {
+            for next in 0..=3 {
                 let folder = Folder::new();
                 folder.start_that_ends_after(steps);
                 folder.start_that_ends_after(next);
@@ -566,7 +666,7 @@ mod tests {
 
     #[test]
     fn g4_the_first_start_of_a_version_with_a_mark_renews_nothing_wherever_it_is_killed() {
-        for steps in 0..=2 {
+        for steps in 0..=3 {
             let folder = Folder(tempfile::tempdir().unwrap());
             make_file(&folder.file(FILE)).unwrap();
             let db = super::super::connect_writer(&folder.file(FILE), &SqliteOptions::default()).unwrap();
@@ -581,14 +681,14 @@ mod tests {
 
     #[test]
     fn g4_a_renewal_that_is_killed_at_any_step_happens_all_the_same_and_once() {
-        for steps in 0..=2 {
+        for steps in 0..=3 {
             let folder = Folder::new();
             let old = folder.read(FILE);
             folder.restart();
             folder.overwrite(&old);
             folder.start_that_ends_after(steps);
             let after = folder.epoch();
-            assert_eq!(after != "the first epoch", steps == 2, "after {steps} steps");
+            assert_eq!(after != "the first epoch", steps >= 2, "after {steps} steps");
             folder.restart();
             let renewed = folder.epoch();
             assert_ne!(renewed, "the first epoch", "killed after {steps} steps");
@@ -674,10 +774,9 @@ mod tests {
         let folder = Folder::new();
         let old = folder.read(FILE);
         let mut running = folder.start();
-        let said = || Page::parse(std::str::from_utf8(&folder.read(MARK_FILE)).unwrap()).unwrap();
-        let before = said().saved;
+        let before = folder.said().saved;
         // More than once, because the clock of a file system may be coarse.
-        while said().saved == before {
+        while folder.said().saved == before {
             running.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
             commit(&mut running);
         }
@@ -687,12 +786,134 @@ mod tests {
         folder.overwrite(&old);
         fs::write(folder.file("tidings.db-wal"), &log).unwrap();
         let refused = hold(folder.path(), &SqliteOptions::default(), None).map(drop);
-        assert!(matches!(refused, Err(OpenError::OldBesideLog(_))), "{refused:?}");
+        assert!(matches!(refused, Err(OpenError::AnothersLog(_))), "{refused:?}");
         assert_eq!((folder.read(FILE), folder.read("tidings.db-wal")), (old, log), "nothing was touched");
 
         folder.overwrite(&newest);
         folder.restart();
         assert_eq!(folder.epoch(), "the first epoch", "with the database that it belongs to, it is");
+    }
+
+    #[test]
+    fn what_was_laid_out_anew_is_not_opened_with_a_log_whatever_it_counts() {
+        for is_saved in [true, false] {
+            let folder = Folder::new();
+            let backup = folder.file("backup");
+            let mut running = folder.start();
+            leave_the_log(&running.0);
+            commit(&mut running);
+            if !is_saved {
+                let page = Page { saved: 0, ..folder.said() };
+                fs::write(folder.file(MARK_FILE), page.text()).unwrap();
+            }
+            archive::back_up(folder.path(), &backup).unwrap();
+            commit(&mut running);
+            drop(running);
+            fs::copy(&backup, folder.file(FILE)).unwrap();
+            folder.is_refused();
+        }
+    }
+
+    #[test]
+    fn the_database_of_another_server_is_not_opened_with_a_log_that_was_left() {
+        let (folder, other) = (Folder::new(), Folder::new());
+        (0..10).for_each(|_| other.restart());
+        let mut running = folder.start();
+        leave_the_log(&running.0);
+        commit(&mut running);
+        drop(running);
+        fs::copy(other.file(FILE), folder.file(FILE)).unwrap();
+        folder.is_refused();
+    }
+
+    #[test]
+    fn a_log_that_could_not_be_brought_in_at_the_start_is_the_databases_own() {
+        for reads_in in [0..1, 0..2, 0..3, 1..2, 1..3, 2..3] {
+            let folder = Folder::new();
+            let reader = Connection::open(folder.file(FILE)).unwrap();
+            let count = "SELECT count(*) FROM rooms";
+            for run in 0..3 {
+                if run == reads_in.start {
+                    reader.execute_batch("BEGIN").unwrap();
+                    reader.query_row(count, [], |_| Ok(())).unwrap();
+                }
+                let mut running = folder.start();
+                leave_the_log(&running.0);
+                commit(&mut running);
+                if run + 1 == reads_in.end {
+                    reader.execute_batch("COMMIT").unwrap();
+                }
+            }
+            leave_the_log(&reader);
+            drop(reader);
+            assert!(has_log(folder.path()));
+            folder.restart();
+            assert_eq!(folder.epoch(), "the first epoch", "{reads_in:?}");
+        }
+    }
+
+    #[test]
+    fn g4_a_database_of_a_version_before_is_migrated_wherever_that_is_killed() {
+        // Two steps of the schema, and what SQL cannot make; after all three the start is killed before it says that it has
+        // begun.
+        for transactions in 0..=3 {
+            for is_put_back in [false, true] {
+                let folder = if is_put_back { Folder::new() } else { Folder(tempfile::tempdir().unwrap()) };
+                (0..3).filter(|_| is_put_back).for_each(|_| folder.restart());
+                fs::remove_file(folder.file(FILE)).ok();
+                let db = Connection::open(folder.file(FILE)).unwrap();
+                migrations::migrate_to(&db, 1);
+                add_room(&db);
+                drop(db);
+                folder.migration_that_ends_after(transactions);
+                folder.restart();
+                let epoch = folder.epoch();
+                assert_eq!(epoch != "the first epoch", is_put_back, "killed after {transactions} transactions");
+                folder.restart();
+                assert_eq!(folder.epoch(), epoch, "once");
+            }
+        }
+    }
+
+    #[test]
+    fn g4_what_a_released_version_left_is_migrated_wherever_that_is_killed_and_renews_nothing() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+        let epochs = |folder: &Folder| -> Vec<String> {
+            let db = Connection::open(folder.file(FILE)).unwrap();
+            let mut rooms = db.prepare("SELECT epoch FROM rooms ORDER BY id").unwrap();
+            rooms.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        for version in ["0.1.0-first", "0.1.0-second"] {
+            for transactions in 0..=4 {
+                let folder = Folder(tempfile::tempdir().unwrap());
+                fs::copy(fixtures.join(version).join("data").join(FILE), folder.file(FILE)).unwrap();
+                let before = epochs(&folder);
+                assert!(!before.is_empty());
+                folder.migration_that_ends_after(transactions);
+                folder.start_that_ends_after(1);
+                (0..2).for_each(|_| folder.restart());
+                assert_eq!(epochs(&folder), before, "{version}, killed after {transactions} transactions");
+            }
+        }
+    }
+
+    #[test]
+    fn g4_a_backup_of_a_version_before_is_restored_wherever_that_is_killed() {
+        for transactions in 0..=1 {
+            let (folder, old) = (Folder::new(), tempfile::tempdir().unwrap());
+            (0..3).for_each(|_| folder.restart());
+            let old = old.path().join("old");
+            let db = Connection::open(&old).unwrap();
+            migrations::migrate_to(&db, 1);
+            add_room(&db);
+            drop(db);
+            // What `restore` does, until it opens the database as every start does.
+            archive::check(&old).unwrap();
+            fs::rename(&old, folder.file(FILE)).unwrap();
+            folder.migration_that_ends_after(transactions);
+            folder.restart();
+            assert_ne!(folder.epoch(), "the first epoch", "killed after {transactions} transactions");
+        }
     }
 
     #[test]

@@ -308,13 +308,19 @@ fn hold(
     options: &SqliteOptions,
     renew: Option<mark::Reason>,
 ) -> Result<(Connection, Keeper), OpenError> {
-    let path = data_dir.join(FILE);
-    if mark::is_older_than_its_log(data_dir) {
-        return Err(OpenError::OldBesideLog(path));
-    }
-    let mut writer = connect_writer(&path, options)?;
+    let mut writer = open_held(data_dir, options)?;
     let keeper = Keeper::start(data_dir, &mut writer, renew).map_err(|error| unmarked(data_dir, error))?;
     Ok((writer, keeper))
+}
+
+/// What comes before the run: nothing is opened that would become a mixture, and the schema is brought up to date.
+fn open_held(data_dir: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
+    let path = data_dir.join(FILE);
+    if mark::has_the_log_of_another(data_dir) {
+        return Err(OpenError::AnothersLog(path));
+    }
+    mark::forget_what_another_saved(data_dir).map_err(|error| unmarked(data_dir, error.into()))?;
+    connect_writer(&path, options)
 }
 
 /// As [`hold`]; on a full disk by the room that is kept, since who cannot start cannot take rights away either.
@@ -368,21 +374,19 @@ fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn connect_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
-    let prepared = || {
-        let mut connection = open_writer(path)?;
-        let schema = migrations::migrate(&mut connection)?;
-        if schema == Schema::Newest {
-            earlier::complete(&mut connection)?;
-        }
-        if let Some(pages_max) = options.pages_max {
-            connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
-        }
-        Ok((connection, schema))
-    };
-    match prepared().map_err(broken)? {
-        (connection, Schema::Newest) => Ok(connection),
-        (_, other) => Err(refusal(&other)),
+    bring_up_to_date(open_writer(path).map_err(broken)?, options)
+}
+
+fn bring_up_to_date(mut connection: Connection, options: &SqliteOptions) -> Result<Connection, OpenError> {
+    match migrations::migrate(&mut connection).map_err(broken)? {
+        Schema::Newest => {}
+        other => return Err(refusal(&other)),
     }
+    earlier::complete(&mut connection).map_err(broken)?;
+    if let Some(pages_max) = options.pages_max {
+        connection.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(())).map_err(broken)?;
+    }
+    Ok(connection)
 }
 
 /// Why a database with this schema is not opened.
