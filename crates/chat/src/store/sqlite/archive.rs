@@ -307,14 +307,38 @@ fn check(path: &Path) -> Result<Contents, ArchiveError> {
 fn keep(path: &Path, now: Time) -> Result<PathBuf, ArchiveError> {
     // Brings the log into it, unless it is broken; then they stay together.
     drop(connect(path).and_then(|db| db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))));
-    let kept = beside(path, &format!(".replaced-{}", stamp(now)));
-    fs::hard_link(path, &kept).or_else(|_| fs::copy(path, &kept).map(drop)).map_err(files(&kept))?;
+    let kept = keep_under(path, &format!(".replaced-{}", stamp(now)))?;
     let log = beside(path, "-wal");
     if log.exists() {
         let to = beside(&kept, "-wal");
         fs::rename(&log, &to).map_err(files(&to))?;
     }
     Ok(kept)
+}
+
+/// Gives the file a second name that no other file has: with a number behind it, if there was a restore in the same second.
+fn keep_under(path: &Path, more: &str) -> Result<PathBuf, ArchiveError> {
+    let mut number = 1_u32;
+    loop {
+        let kept = beside(path, &if number == 1 { more.to_owned() } else { format!("{more}-{number}") });
+        let made = match fs::hard_link(path, &kept) {
+            // Not every file system has links.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => copy_to_new(path, &kept),
+            made => made,
+        };
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            made => return made.map(|()| kept.clone()).map_err(files(&kept)),
+        }
+    }
+}
+
+/// Copies a file whole, or leaves nothing.
+fn copy_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(to)?;
+    let copied = io::copy(&mut source, &mut file).and_then(|_| file.sync_all());
+    copied.inspect_err(|_| drop(fs::remove_file(to)))
 }
 
 /// A moment as part of a file's name, in UTC.
@@ -437,6 +461,20 @@ mod tests {
         fs::copy(&to, by_hand.path().join(FILE)).unwrap();
         drop(hold(by_hand.path(), &SqliteOptions::default(), None).unwrap());
         assert_ne!(room(by_hand.path()).1, "the first epoch");
+    }
+
+    #[test]
+    fn two_restores_in_one_second_keep_both_databases_that_were_there() {
+        let dir = folder();
+        let to = dir.path().join("backup");
+        back_up(dir.path(), &to).unwrap();
+        rename_room(dir.path(), "Later");
+        let kept: Vec<_> = (0..3).map(|_| restore(dir.path(), &to, true, NOW).unwrap().kept.unwrap()).collect();
+        let names: Vec<_> = kept.iter().map(|kept| kept.file_name().unwrap().to_str().unwrap()).collect();
+        let first = "tidings.db.replaced-20251120-091320";
+        assert_eq!(names, [first, &format!("{first}-2"), &format!("{first}-3")]);
+        let first = Connection::open(&kept[0]).unwrap();
+        assert_eq!(first.query_row("SELECT name FROM rooms", [], |row| row.get::<_, String>(0)).unwrap(), "Later");
     }
 
     #[test]
