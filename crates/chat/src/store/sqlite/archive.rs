@@ -8,7 +8,7 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -35,12 +35,18 @@ const LINE_BYTES: usize = LABEL.len() + 64 + 1;
 /// The copy that is checked before it takes the database's place.
 const RESTORING: &str = "tidings.db.restoring";
 
-/// Why there is no backup, or it was not put back. Nothing was changed.
+/// Why there is no backup, or it was not put back. The database that was there is in its place, as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A backup overwrites nothing.
     #[error("{0} exists already; choose another name")]
     Exists(PathBuf),
+    /// It is the file that a restore works in, and that it begins by removing.
+    #[error("{0} is what a restore that was interrupted has left; copy it to another place if you need it")]
+    Draft(PathBuf),
+    /// Beside the database, the name would be taken for a file of its own.
+    #[error("{0} would be taken for a part of the database; choose another name")]
+    Reserved(PathBuf),
     /// There is a database where the backup would go.
     #[error("{0} exists already; with --replace it is kept under another name and the backup takes its place")]
     WouldReplace(PathBuf),
@@ -98,6 +104,8 @@ pub struct Restored {
     pub kept: Option<PathBuf>,
     /// Whether the file had a checksum; a plain copy of a database has none.
     pub had_checksum: bool,
+    /// Why the rooms have no new epochs yet, although the backup is in its place. The next start of a server gives them.
+    pub unfinished: Option<String>,
 }
 
 fn files(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError + use<> {
@@ -114,6 +122,10 @@ fn database(path: &Path) -> impl FnOnce(rusqlite::Error) -> ArchiveError + use<>
 pub(crate) fn back_up(data_dir: &Path, to: &Path) -> Result<Contents, ArchiveError> {
     if to.symlink_metadata().is_ok() {
         return Err(ArchiveError::Exists(to.into()));
+    }
+    let is_named_as_ours = to.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(FILE.as_bytes()));
+    if is_named_as_ours && is_same_file(folder_of(to), data_dir) {
+        return Err(ArchiveError::Reserved(to.into()));
     }
     let source = data_dir.join(FILE);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -153,6 +165,9 @@ pub(crate) fn restore(data_dir: &Path, from: &Path, replace: bool, now: Time) ->
         return Err(ArchiveError::WouldReplace(path));
     }
     let draft = data_dir.join(RESTORING);
+    if is_same_file(from, &draft) {
+        return Err(ArchiveError::Draft(from.into()));
+    }
     remove_with_log(&draft).map_err(files(&draft))?;
     let draft = Draft::make(draft)?;
     give_to_the_owner_of(data_dir, &draft.0);
@@ -167,10 +182,10 @@ pub(crate) fn restore(data_dir: &Path, from: &Path, replace: bool, now: Time) ->
     // A log that were left here would be brought into the backup.
     remove_log(&path).map_err(files(&path))?;
     fs::rename(&draft.0, &path).map_err(files(&path))?;
-    sync_folder_of(&path).map_err(files(&path))?;
-    // What every start does: the mark is another one, so the epochs are renewed.
-    renew(data_dir, None)?;
-    Ok(Restored { contents, kept, had_checksum })
+    // What every start does: the mark is another one, so the epochs are renewed. The backup is in its place by now, so what
+    // fails here (a disk that is full) is no failure of the restore.
+    let finished = sync_folder_of(&path).map_err(files(&path)).and_then(|()| renew(data_dir, None));
+    Ok(Restored { contents, kept, had_checksum, unfinished: finished.err().map(|error| in_full(&error)) })
 }
 
 /// Gives the rooms of the database that is there new epochs: the operator says that it was put back. For who holds the
@@ -186,6 +201,12 @@ fn renew(data_dir: &Path, asked: Option<mark::Reason>) -> Result<(), ArchiveErro
             .map_err(|source| ArchiveError::Open { path: path.clone(), source })
     });
     opened.map(drop)
+}
+
+/// An error with all its causes.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A file that is gone again unless it becomes something else.
@@ -294,6 +315,9 @@ fn check(path: &Path) -> Result<Contents, ArchiveError> {
     if orphans > 0 {
         return Err(damaged(format!("{orphans} rows of {} belong to nothing", table.unwrap_or_default())));
     }
+    if let Some(difference) = migrations::difference(&db).map_err(database(path))? {
+        return Err(damaged(difference));
+    }
     mark::set_mark(&db, &mark::fresh()).map_err(database(path))?;
     let contents =
         "SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM rooms), count(*), max(time) FROM messages";
@@ -370,9 +394,18 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// Whether two paths lead to one file or folder.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let which = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((which(one), which(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]
@@ -475,6 +508,78 @@ mod tests {
         assert_eq!(names, [first, &format!("{first}-2"), &format!("{first}-3")]);
         let first = Connection::open(&kept[0]).unwrap();
         assert_eq!(first.query_row("SELECT name FROM rooms", [], |row| row.get::<_, String>(0)).unwrap(), "Later");
+    }
+
+    #[test]
+    fn g4_a_restore_that_cannot_renew_the_epochs_has_put_the_backup_in_its_place_and_says_so() {
+        let dir = folder();
+        let to = dir.path().join("backup");
+        back_up(dir.path(), &to).unwrap();
+        rename_room(dir.path(), "Later");
+        // Nothing can be written there.
+        let mark = dir.path().join(mark::MARK_FILE);
+        fs::remove_file(&mark).unwrap();
+        fs::create_dir(&mark).unwrap();
+        let restored = restore(dir.path(), &to, true, NOW).unwrap();
+        assert!(restored.unfinished.unwrap().contains(mark::MARK_FILE));
+        assert!(restored.kept.unwrap().exists());
+        assert_eq!(room(dir.path()), ("General".into(), "the first epoch".into()));
+        fs::remove_dir(&mark).unwrap();
+        drop(hold(dir.path(), &SqliteOptions::default(), None).unwrap());
+        assert_ne!(room(dir.path()).1, "the first epoch", "the next start does it");
+    }
+
+    #[test]
+    fn a_backup_whose_schema_is_not_ours_is_damaged() {
+        let dir = folder();
+        let other = tempfile::tempdir().unwrap();
+        let to = other.path().join("backup");
+        let restored = |change: &str| {
+            fs::copy(dir.path().join(FILE), &to).unwrap();
+            Connection::open(&to).unwrap().execute_batch(change).unwrap();
+            restore(dir.path(), &to, true, NOW)
+        };
+        for (change, name) in [
+            ("DROP TABLE invites", "invites"),
+            ("DROP INDEX sessions_ended", "sessions_ended"),
+            ("DROP TRIGGER a_member_went", "a_member_went"),
+            ("CREATE TRIGGER theirs AFTER INSERT ON messages BEGIN DELETE FROM messages; END", "theirs"),
+            ("CREATE VIEW theirs AS SELECT 1", "theirs"),
+            ("ALTER TABLE people ADD COLUMN theirs TEXT", "people"),
+            ("DELETE FROM mark", "mark"),
+        ] {
+            let refused = restored(change);
+            let Err(ArchiveError::Damaged { what, .. }) = refused else { panic!("{change}: {refused:?}") };
+            assert!(what.contains(name), "{change}: {what}");
+        }
+        // What an administrator of databases leaves is no harm.
+        restored("CREATE INDEX theirs ON messages (time); ANALYZE").unwrap();
+    }
+
+    #[test]
+    fn the_file_that_a_restore_works_in_is_not_one_to_restore_from() {
+        let dir = folder();
+        let draft = dir.path().join(RESTORING);
+        back_up(dir.path(), &dir.path().join("backup")).unwrap();
+        fs::rename(dir.path().join("backup"), &draft).unwrap();
+        let before = fs::read(&draft).unwrap();
+        let linked = dir.path().join("linked");
+        std::os::unix::fs::symlink(&draft, &linked).unwrap();
+        for from in [&draft, &linked] {
+            assert!(matches!(restore(dir.path(), from, true, NOW), Err(ArchiveError::Draft(_))));
+            assert_eq!(fs::read(&draft).unwrap(), before);
+        }
+    }
+
+    #[test]
+    fn a_backup_is_not_named_as_a_part_of_the_database_beside_it() {
+        let dir = folder();
+        for name in ["tidings.db-journal", "tidings.db-wal", "tidings.db.restoring"] {
+            let refused = back_up(dir.path(), &dir.path().join(name));
+            assert!(matches!(refused, Err(ArchiveError::Reserved(_))), "{name}: {refused:?}");
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        back_up(dir.path(), &elsewhere.path().join("tidings.db-of-today")).unwrap();
     }
 
     #[test]
