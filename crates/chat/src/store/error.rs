@@ -42,7 +42,7 @@ impl From<PoolError> for StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The data directory or a file in it could not be made or read.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}")]
     Files {
         /// Which one.
         path: PathBuf,

@@ -12,11 +12,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sha2::{Digest, Sha256};
 
 use super::{
-    FILE, broken, connect, hold,
+    FILE, connect, hold,
     mark::{self, ASKED},
     migrations::{self, Schema},
     refusal,
@@ -54,7 +54,7 @@ pub enum ArchiveError {
     #[error("{0} is damaged: its content is not what its checksum says; use another backup")]
     Checksum(PathBuf),
     /// The database in it is broken.
-    #[error("{path} is damaged: {what}; use another backup")]
+    #[error("{path} is damaged: {what}; use an earlier backup")]
     Damaged {
         /// The backup.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum ArchiveError {
         what: String,
     },
     /// What is in the file, or the database that is there, cannot be opened.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be used")]
     Open {
         /// Which of them.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum ArchiveError {
         source: OpenError,
     },
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be read or written")]
     Files {
         /// Which one.
         path: PathBuf,
@@ -115,7 +115,20 @@ fn files(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError + use<> {
 
 fn database(path: &Path) -> impl FnOnce(rusqlite::Error) -> ArchiveError + use<> {
     let path = path.to_owned();
-    move |error| ArchiveError::Open { path, source: broken(error) }
+    // The path says which one.
+    let open = |error| OpenError::Database { name: "it".into(), source: Box::new(error) };
+    move |error| ArchiveError::Open { path, source: open(error) }
+}
+
+/// The same of the file that the operator knows, and not of a draft.
+fn named(error: ArchiveError, path: &Path) -> ArchiveError {
+    let path = path.to_owned();
+    match error {
+        ArchiveError::Open { source, .. } => ArchiveError::Open { path, source },
+        ArchiveError::Damaged { what, .. } => ArchiveError::Damaged { path, what },
+        ArchiveError::Files { source, .. } => ArchiveError::Files { path, source },
+        other => other,
+    }
 }
 
 /// Writes the database as it is at one moment into a new file. Beside a running server, too.
@@ -137,15 +150,22 @@ pub(crate) fn back_up(data_dir: &Path, to: &Path) -> Result<Contents, ArchiveErr
     }
     let mut draft = to.as_os_str().to_owned();
     draft.push(format!(".{}.part", std::process::id()));
-    let draft = Draft::make(PathBuf::from(draft))?;
+    let draft = Draft::make(PathBuf::from(draft)).map_err(|error| named(error, to))?;
     let path = draft.0.to_str().ok_or_else(|| files(to)(io::Error::other("the name is not UTF-8")))?;
-    db.execute("VACUUM INTO ?1", [path]).map_err(database(&draft.0))?;
+    db.execute("VACUUM INTO ?1", [path]).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            ArchiveError::Damaged { path: source.clone(), what: error.to_string() }
+        }
+        // The disk where the backup goes is full, or gone.
+        _ => files(to)(io::Error::other(error)),
+    })?;
     drop(db);
-    let contents = check(&draft.0)?;
-    let digest = sum(&draft.0, None).map_err(files(&draft.0))?;
-    let mut file = File::options().append(true).open(&draft.0).map_err(files(&draft.0))?;
+    // What is wrong in the copy is wrong in the database.
+    let contents = check(&draft.0).map_err(|error| named(error, &source))?;
+    let digest = sum(&draft.0, None).map_err(files(to))?;
+    let mut file = File::options().append(true).open(&draft.0).map_err(files(to))?;
     let written = file.write_all(format!("{LABEL}{digest}\n").as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(files(&draft.0))?;
+    written.map_err(files(to))?;
     // A link, and not a new name, since that would take the place of a file that came into being meanwhile.
     match fs::hard_link(&draft.0, to) {
         Ok(()) => {}
@@ -172,11 +192,7 @@ pub(crate) fn restore(data_dir: &Path, from: &Path, replace: bool, now: Time) ->
     let draft = Draft::make(draft)?;
     give_to_the_owner_of(data_dir, &draft.0);
     let had_checksum = copy(from, &draft.0)?;
-    let contents = check(&draft.0).map_err(|error| match error {
-        ArchiveError::Open { source, .. } => ArchiveError::Open { path: from.into(), source },
-        ArchiveError::Damaged { what, .. } => ArchiveError::Damaged { path: from.into(), what },
-        other => other,
-    })?;
+    let contents = check(&draft.0).map_err(|error| named(error, from))?;
     File::open(&draft.0).and_then(|file| file.sync_all()).map_err(files(&draft.0))?;
     let kept = if is_there { Some(keep(&path, now)?) } else { None };
     // A log that were left here would be brought into the backup.
@@ -554,6 +570,23 @@ mod tests {
         }
         // What an administrator of databases leaves is no harm.
         restored("CREATE INDEX theirs ON messages (time); ANALYZE").unwrap();
+    }
+
+    #[test]
+    fn what_goes_wrong_is_said_once_and_of_the_file_that_the_operator_named() {
+        let dir = folder();
+        let (no_database, nowhere) = (dir.path().join("notes"), dir.path().join("nowhere/backup"));
+        fs::write(&no_database, [b'x'; 8_192]).unwrap();
+        for (said, path) in [
+            (in_full(&restore(dir.path(), &no_database, true, NOW).unwrap_err()), &no_database),
+            (in_full(&restore(dir.path(), &nowhere, true, NOW).unwrap_err()), &nowhere),
+            (in_full(&back_up(dir.path(), &nowhere).unwrap_err()), &nowhere),
+        ] {
+            assert!(said.starts_with(path.to_str().unwrap()), "{said}");
+            assert!(!said.contains(".part") && !said.contains(FILE), "{said}");
+            let parts: Vec<_> = said.split(": ").collect();
+            assert!(parts.iter().enumerate().all(|(at, part)| !parts[..at].contains(part)), "{said}");
+        }
     }
 
     #[test]
