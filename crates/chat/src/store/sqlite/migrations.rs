@@ -210,7 +210,8 @@ pub(super) fn difference(db: &Connection) -> rusqlite::Result<Option<String>> {
 /// The kind and the definition of everything that the schema names.
 fn parts(db: &Connection) -> rusqlite::Result<BTreeMap<String, (String, String)>> {
     // Without what SQLite makes for itself.
-    let sql = "SELECT name, type, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let sql =
+        "SELECT name, type, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
     db.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.collect()
 }
 
