@@ -49,8 +49,8 @@ pub enum OpenError {
         /// Why.
         source: std::io::Error,
     },
-    /// Another server is using the data directory.
-    #[error("another server is using {0}")]
+    /// Another program is using the data directory: a server, or the command line.
+    #[error("another program is using {0}: a server, or a 'tidings' command")]
     InUse(PathBuf),
     /// A newer version of the program has written it. Use that one.
     #[error("the database has version {found}, and this program knows {known} and earlier; use a newer one")]

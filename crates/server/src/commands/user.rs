@@ -46,10 +46,13 @@ async fn list(data_dir: &DataDir) -> anyhow::Result<()> {
 }
 
 async fn set_password(data_dir: &DataDir, email: &str) -> anyhow::Result<()> {
+    // First, so that nobody thinks of a password for an account that is not there. And not held while somebody thinks of
+    // one: a server could not start meanwhile.
+    find(&desk(data_dir).await?, email).await?;
+    let password = ask()?;
     let desk = desk(data_dir).await?;
-    // First, so that nobody thinks of a password for an account that is not there.
     let person = find(&desk, email).await?;
-    let password = NewPassword::parse(&ask()?, &person.email).context("this password cannot be used")?;
+    let password = NewPassword::parse(&password, &person.email).context("this password cannot be used")?;
     desk.set_password(&person, password).await?;
     println!("{} has a new password and is signed out everywhere.", person.name.as_str());
     Ok(())

@@ -397,11 +397,11 @@ impl Keeper {
     /// The start of a program that holds the data directory. Renews the epochs when they have to be, or when it is `asked`.
     pub(super) fn start(data_dir: &Path, db: &mut Connection, asked: Option<Reason>) -> Result<Self, MarkError> {
         let start = Start::of(data_dir, db, asked)?;
-        if start.reason == Some(OLDER) {
-            // Also without rooms: what was acknowledged is missing.
+        if let Some(reason @ (OLDER | OTHER_RUN)) = start.reason {
+            // Also without rooms: what was acknowledged is missing. The mark itself may have been in the log.
             tracing::warn!(
-                commits = start.row.commits,
-                "the database lacks commits that the last run made: it is an older copy, or its log (tidings.db-wal) is gone"
+                reason,
+                "what the last run wrote is missing in the database; unless you put it there, its log (tidings.db-wal) is gone"
             );
         }
         let has_rooms = db.query_row("SELECT 1 FROM rooms", [], |_| Ok(())).optional()?.is_some();
