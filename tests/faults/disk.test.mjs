@@ -112,3 +112,28 @@ test('g5_on_a_full_disk_posts_are_refused_and_rights_are_taken_away_all_the_same
   const events = await ana.events(room);
   assert.deepEqual(events.map((event) => event.number), events.map((_, index) => index + 1));
 });
+
+test('g5_on_a_disk_that_another_program_keeps_full_the_reserve_lasts_for_many_revocations', { timeout: 60_000 }, async (t) => {
+  const dataDir = smallDisk(t, 24);
+  if (!dataDir) return t.skip('a small disk needs root and mount');
+  const server = await Server.start({ dataDir, config: 'rate_limits = false\n' });
+  t.after(() => server.kill());
+  const ana = await Person.setUp(server);
+  const people = [];
+  for (let n = 0; n < 20; n += 1) people.push(await Person.invited(ana));
+  fill(dataDir);
+  let status;
+  for (let n = 0; status !== 507; n += 1) {
+    assert.ok(n < 1_000, 'the disk never fills up');
+    ({ status } = await ana.say(ana.room.id, 'x'.repeat(4_000)));
+  }
+  for (const person of people) {
+    assert.equal((await person.delete('/v1/session')).status, 204);
+    fill(dataDir);
+    assert.equal((await ana.delete(`/v1/rooms/${ana.room.id}/members/${person.id}`)).status, 204);
+    fill(dataDir);
+  }
+  const left = statSync(join(dataDir, 'reserve')).size;
+  t.diagnostic(`${people.length * 2} revocations took ${((8 * MIB - left) / 1024).toFixed(0)} KiB of the reserve`);
+  assert.ok(left > 4 * MIB, `${left} bytes are left`);
+});

@@ -345,3 +345,60 @@ test('a database that is removed under a running server ends it with a clear wor
   assert.equal((await request(`${world.server.url}/readyz`)).status, 200);
   assert.ok(!existsSync(`${world.database}.restoring`));
 });
+
+test('g1_a_log_that_is_removed_under_a_running_server_ends_it, and what was in it is kept', async (t) => {
+  const world = await World.start(t);
+  await world.say('one', 'two');
+  const ended = new Promise((resolve) => world.server.child.on('close', resolve));
+  rmSync(`${world.database}-wal`);
+  assert.equal(await ended, 1);
+  assert.match(world.server.stderr, /removed or replaced while the server was running/);
+  const rescued = readdirSync(world.server.dataDir).find((name) => name.includes('.rescued-'));
+  const { code, stderr } = await world.server.cli('restore', join(world.server.dataDir, rescued), '--replace');
+  assert.equal(code, 0, stderr);
+  await world.server.start();
+  assert.deepEqual(bodies(await world.ana.events(world.room)), ['one', 'two']);
+});
+
+test('commits that are missing at a start are said', async (t) => {
+  const world = await World.start(t);
+  await world.server.restart();
+  await world.say('one');
+  await world.server.kill();
+  world.withoutLog();
+  await world.server.start();
+  await until('a warning', () => /what the last run wrote is missing/.test(world.server.stderr));
+});
+
+test('tidings.mark and reserve, removed under a running server, are made anew', async (t) => {
+  const world = await World.start(t);
+  await world.say('one');
+  const epoch = await world.epoch();
+  for (const name of ['tidings.mark', 'reserve']) {
+    const file = join(world.server.dataDir, name);
+    const { size } = statSync(file);
+    rmSync(file);
+    await until(`${name} is back`, () => existsSync(file) && statSync(file).size === size);
+    await until('a warning', () => new RegExp(`${name} was removed or replaced`).test(world.server.stderr));
+  }
+  const { code, stderr } = await world.server.cli('user', 'deactivate', world.ana.email);
+  assert.equal(code, 0, stderr);
+  await world.server.cli('user', 'activate', world.ana.email);
+  await world.server.kill();
+  await world.server.start();
+  assert.equal((await world.ana.signIn()).status, 201);
+  assert.equal(await world.epoch(), epoch);
+});
+
+test('two restores in one second keep the database that was there', async (t) => {
+  const world = await World.start(t);
+  await world.say('one');
+  const file = join(temporaryFolder(), 'chat.backup');
+  await world.server.cli('backup', file);
+  await world.say('after the backup');
+  await world.server.stop();
+  for (let n = 0; n < 4; n += 1) assert.equal((await world.server.cli('restore', file, '--replace')).code, 0);
+  const kept = readdirSync(world.server.dataDir).filter((name) => name.includes('.replaced-'));
+  assert.equal(kept.length, 4);
+  assert.ok(kept.some((name) => readFileSync(join(world.server.dataDir, name)).includes('after the backup')));
+});

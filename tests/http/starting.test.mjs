@@ -225,6 +225,35 @@ test('secrets and a database that others may read are warned about at the start 
   for (const file of ['api-key', 'token-secret', 'tidings.db']) {
     await until(`a warning about ${file}`, () => new RegExp(`others on this machine.*${file}`).test(server.stderr));
   }
+  await server.stop();
+  chmodSync(server.dataDir, 0o777);
+  await server.start();
+  await until('a warning about the folder', () => /others on this machine may replace files in the data folder/.test(server.stderr));
+});
+
+test('a server starts while somebody is asked for a new password on the command line', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill().catch(() => {}));
+  const ana = await Person.setUp(server);
+  await server.stop();
+  const lock = join(server.dataDir, 'tidings.lock');
+  rmSync(lock);
+  const asking = spawn(TIDINGS, ['user', 'password', ana.email, '--data-dir', server.dataDir], { stdio: ['pipe', 'ignore', 'ignore'] });
+  t.after(() => asking.kill('SIGKILL'));
+  const ended = once(asking, 'close');
+  await until('the command is at work', () => readdirSync(server.dataDir).includes('tidings.lock'));
+  await server.start();
+  asking.stdin.end('correct horse battery 2\n');
+  assert.deepEqual(await ended, [0, null]);
+  assert.equal((await ana.signIn({ password: 'correct horse battery 2' })).status, 201);
+});
+
+test('a second server is kept out though the lock was removed', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill().catch(() => {}));
+  rmSync(join(server.dataDir, 'tidings.lock'));
+  await until('it is held anew', () => /tidings.lock was removed or replaced/.test(server.stderr));
+  assert.match(await refuses(['--listen', '127.0.0.1:0', '--data-dir', server.dataDir]), /another program is using/);
 });
 
 test('a program that does not hold the data folder neither migrates nor replaces the database', async (t) => {
@@ -243,7 +272,7 @@ test('a program that does not hold the data folder neither migrates nor replaces
   const said = (...args) => run(TIDINGS, [...args, ...common], { input: 'correct horse battery 2\n' });
   assert.equal((await said('backup', backup)).code, 0, 'a backup changes nothing');
   await Promise.all([
-    [['serve', '--listen', '127.0.0.1:0'], /another server is using/],
+    [['serve', '--listen', '127.0.0.1:0'], /another program is using/],
     [['user', 'list'], /use the same version/],
     [['user', 'password', 'ana@example.org'], /use the same version/],
     [['restore', backup, '--replace'], /stop the server first/],

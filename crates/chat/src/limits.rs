@@ -99,8 +99,12 @@ pub const DATA_DIR_BUSY: Duration = Duration::from_secs(3);
 /// Room kept on the disk for what takes rights away (signing out, removing somebody, a new password), in bytes: two logs of
 /// the size at which SQLite begins anew, so hundreds of such changes on a disk that is full.
 pub const RESERVE_BYTES: u64 = 8 << 20;
-/// What is given back of it at a time, in bytes: other programs on the same disk may take it before we do.
-pub const RESERVE_PIECE_BYTES: u64 = 1 << 20;
+/// What is given back of it at a time, in bytes: other programs on the same disk may take what is left of each piece, and
+/// one is enough for a change of some ten pages. A change that needs more gets another piece.
+pub const RESERVE_PIECE_BYTES: u64 = 64 << 10;
+/// What must be free beside the whole reserve before anything else is written again, in bytes: with less, the next posts
+/// would find the disk full.
+pub const RESERVE_SPARE_BYTES: u64 = 1 << 20;
 /// How often commits that failed are tried again, and a database at rest is looked for on the disk.
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two lines in the log that say that writes fail: a full disk fails thousands a second, and the log may lie

@@ -1,7 +1,9 @@
 //! How the chat is opened, wired, swept and closed. Stands above all that it puts together.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{File, Metadata, TryLockError},
+    io::ErrorKind,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool},
     thread,
@@ -77,7 +79,7 @@ impl Chat {
     }
 
     fn start(store: Arc<dyn Store>, options: Options, lock: File) -> Self {
-        let Options { clock, rates, sweep_interval, .. } = options;
+        let Options { clock, rates, sweep_interval, data_dir, .. } = options;
         let announcer = Arc::new(Announcer::default());
         let failures = Failures::new();
         let writer = Writer::start(store.clone(), announcer.clone(), clock.clone(), &failures);
@@ -99,7 +101,9 @@ impl Chat {
             failures,
         });
         let swept = Arc::downgrade(&parts);
-        spawn_again("the sweep of sessions", sweep_interval, move || sweep(swept.clone(), sweep_interval));
+        spawn_again("the sweep of sessions", sweep_interval, move || {
+            sweep(swept.clone(), data_dir.clone(), sweep_interval)
+        });
         Self(parts)
     }
 
@@ -163,15 +167,54 @@ pub(crate) fn lock(data_dir: &Path) -> Result<File, OpenError> {
     let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
     give_to_the_owner_of(data_dir, &path);
     match file.try_lock() {
+        // Removed or replaced meanwhile, it keeps nobody out.
+        Ok(()) if !is_at(&file, &path) => Err(OpenError::InUse(data_dir.into())),
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.into())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
+/// Whether this is the file that the path leads to. What cannot be looked at (a network drive that hangs) is not gone.
+fn is_at(file: &File, path: &Path) -> bool {
+    let which = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    match path.metadata() {
+        Ok(there) => file.metadata().is_ok_and(|ours| which(ours) == which(there)),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
+/// Holds the data directory again when somebody has removed the lock's file under us. Answers why we must end: another
+/// program holds the directory by now.
+fn hold_on(data_dir: &Path, held: &Mutex<Option<File>>) -> Option<String> {
+    let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+    // Given back: we are closing.
+    let file = held.as_ref()?;
+    if is_at(file, &data_dir.join(LOCK_FILE)) {
+        return None;
+    }
+    match lock(data_dir) {
+        Ok(file) => {
+            tracing::warn!(
+                "{LOCK_FILE} was removed or replaced; it is held anew. Leave it: it keeps a second server out"
+            );
+            *held = Some(file);
+            None
+        }
+        Err(OpenError::InUse(_)) => Some(format!(
+            "{LOCK_FILE} was removed or replaced while the server was running, and another program holds the data folder now"
+        )),
+        // Tried again at the next look.
+        Err(error) => {
+            tracing::warn!(%error, "{LOCK_FILE} was removed, and cannot be made anew");
+            None
+        }
+    }
+}
+
 /// Ends what has expired, and closes the sockets of sessions that ended here or in another process, such as the command
 /// line's change of a password.
-async fn sweep(parts: Weak<Parts>, interval: Duration) {
+async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     let mut expiry_in = 0;
     let Some(mut since) = parts.upgrade().map(|parts| parts.clock.now()) else { return };
@@ -186,6 +229,10 @@ async fn sweep(parts: Weak<Parts>, interval: Duration) {
         }
         expiry_in -= 1;
         parts.store.look_after();
+        let (holder, folder) = (parts.clone(), data_dir.clone());
+        if let Ok(Some(why)) = spawn_blocking(move || hold_on(&folder, &holder.lock)).await {
+            parts.failures.fail(why);
+        }
         let now = parts.clock.now();
         // Each look reaches back over the last ones: another process takes the time when it begins to write and commits
         // later, so an end may come to light after a look that was made after its time. Ending a session twice does
@@ -204,7 +251,49 @@ async fn sweep(parts: Weak<Parts>, interval: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn a_lock_whose_file_was_removed_is_taken_again_unless_another_has_it() {
+        for remove in [
+            |path: &Path| fs::remove_file(path).unwrap(),
+            |path: &Path| {
+                fs::write(path.with_extension("new"), "").unwrap();
+                fs::rename(path.with_extension("new"), path).unwrap();
+            },
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let held = Mutex::new(Some(lock(dir.path()).unwrap()));
+            assert_eq!(hold_on(dir.path(), &held), None);
+
+            remove(&dir.path().join(LOCK_FILE));
+            assert_eq!(hold_on(dir.path(), &held), None);
+            assert!(matches!(lock(dir.path()), Err(OpenError::InUse(_))), "it is held anew");
+
+            remove(&dir.path().join(LOCK_FILE));
+            let other = lock(dir.path()).unwrap();
+            assert!(hold_on(dir.path(), &held).unwrap().contains("another program"));
+            drop(other);
+            assert_eq!(hold_on(dir.path(), &Mutex::new(None)), None, "who is closing holds nothing");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chat_ends_when_another_program_has_taken_the_data_directory_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::new(|| crate::model::Time::from_millis(0));
+        let options = Options { sweep_interval: Duration::from_millis(5), ..Options::new(dir.path(), clock) };
+        let chat = Chat::open(options).await.unwrap();
+        // Under another name first, so that the chat cannot be the one that makes it anew.
+        let theirs = dir.path().join("theirs");
+        let file = File::create(&theirs).unwrap();
+        file.lock().unwrap();
+        fs::rename(&theirs, dir.path().join(LOCK_FILE)).unwrap();
+        assert!(chat.failed().await.contains(LOCK_FILE));
+        assert!(chat.check().await.is_err());
+    }
 
     #[test]
     fn a_data_directory_that_is_not_there_is_named_in_the_error() {

@@ -25,6 +25,11 @@ impl Failures {
         });
     }
 
+    /// Says why the chat cannot go on.
+    pub(crate) fn fail(&self, why: String) {
+        self.0.send_replace(Some(why));
+    }
+
     /// The reason, as soon as there is one.
     pub(crate) async fn first(&self) -> String {
         let mut failures = self.0.subscribe();

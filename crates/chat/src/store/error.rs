@@ -42,15 +42,15 @@ impl From<PoolError> for StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The data directory or a file in it could not be made or read.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}")]
     Files {
         /// Which one.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// Another server is using the data directory.
-    #[error("another server is using {0}")]
+    /// Another program is using the data directory: a server, or the command line.
+    #[error("another program is using {0}: a server, or a 'tidings' command")]
     InUse(PathBuf),
     /// A newer version of the program has written it. Use that one.
     #[error("the database has version {found}, and this program knows {known} and earlier; use a newer one")]

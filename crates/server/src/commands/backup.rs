@@ -4,6 +4,8 @@ use crate::cli::BackupArgs;
 use crate::config::Config;
 use crate::serve::clock;
 use anyhow::Context;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use tidings_chat::{Contents, Desk, Options};
 
 pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
@@ -12,8 +14,24 @@ pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
     let backed_up = Desk::back_up(Options::new(data_dir.path(), clock()), args.file.clone()).await;
     let contents = backed_up.with_context(|| format!("cannot back up the data folder {data_dir}"))?;
     println!("{}: {}.", args.file.display(), describe(&contents));
+    for left in drafts_of(&args.file) {
+        println!("{} was left by a backup that was killed; remove it, unless another one is running.", left.display());
+    }
     println!("Not in it: the secrets (api-key, token-secret). Keep a copy of them apart from it.");
     Ok(())
+}
+
+/// The `FILE.PID.part` of backups that have not ended; ours is gone.
+fn drafts_of(file: &Path) -> Vec<PathBuf> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = file.file_name().and_then(OsStr::to_str) else { return Vec::new() };
+    let is_draft = |path: &PathBuf| {
+        let other = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let process = other.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".part"));
+        process.is_some_and(|process| process.parse::<u32>().is_ok())
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(is_draft).collect()
 }
 
 pub(super) fn describe(contents: &Contents) -> String {

@@ -31,6 +31,11 @@ async fn restore(data_dir: &DataDir, file: PathBuf, replace: bool) -> anyhow::Re
     if !restored.had_checksum {
         println!("The file had no checksum, as those of 'tidings backup' have; the database in it is in order.");
     }
+    if let Some(why) = restored.unfinished {
+        println!(
+            "Not done yet, because it failed ({why}): new epochs for the rooms. The server does it at its next start."
+        );
+    }
     println!("Accounts, passwords, sessions, members and invites are again what they were then.");
     Ok(())
 }

@@ -17,13 +17,17 @@ pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     | UserCommand::Password { common, .. }
     | UserCommand::Deactivate { common, .. }
     | UserCommand::Activate { common, .. }) = &args.command;
-    at_the_desk(&Config::load_data_dir(common)?, async |desk| match &args.command {
-        UserCommand::List { .. } => list(desk).await,
-        UserCommand::Password { email, .. } => set_password(desk, email).await,
-        UserCommand::Deactivate { email, .. } => set_active(desk, email, false).await,
-        UserCommand::Activate { email, .. } => set_active(desk, email, true).await,
-    })
-    .await
+    let data_dir = Config::load_data_dir(common)?;
+    match &args.command {
+        UserCommand::List { .. } => at_the_desk(&data_dir, list).await,
+        UserCommand::Password { email, .. } => set_password(&data_dir, email).await,
+        UserCommand::Deactivate { email, .. } => {
+            at_the_desk(&data_dir, async |desk| set_active(desk, email, false).await).await
+        }
+        UserCommand::Activate { email, .. } => {
+            at_the_desk(&data_dir, async |desk| set_active(desk, email, true).await).await
+        }
+    }
 }
 
 /// Does this at the desk, and closes it whatever comes of it.
@@ -54,10 +58,17 @@ async fn list(desk: &Desk) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn set_password(desk: &Desk, email: &str) -> anyhow::Result<()> {
-    // First, so that nobody thinks of a password for an account that is not there.
+async fn set_password(data_dir: &DataDir, email: &str) -> anyhow::Result<()> {
+    // First, so that nobody thinks of a password for an account that is not there. And the folder is not held while
+    // somebody thinks of one: a server could not start meanwhile.
+    at_the_desk(data_dir, async |desk| find(desk, email).await.map(drop)).await?;
+    let password = ask()?;
+    at_the_desk(data_dir, async |desk| give_password(desk, email, &password).await).await
+}
+
+async fn give_password(desk: &Desk, email: &str, password: &str) -> anyhow::Result<()> {
     let person = find(desk, email).await?;
-    let password = NewPassword::parse(&ask()?, &person.email).context("this password cannot be used")?;
+    let password = NewPassword::parse(password, &person.email).context("this password cannot be used")?;
     desk.set_password(&person, password).await?;
     println!("{} has a new password and is signed out everywhere.", person.name.as_str());
     Ok(())

@@ -8,15 +8,15 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sha2::{Digest, Sha256};
 
 use super::{
-    FILE, broken, connect, hold,
+    FILE, connect, hold,
     mark::{self, ASKED},
     migrations::{self, Schema},
     refusal,
@@ -35,12 +35,18 @@ const LINE_BYTES: usize = LABEL.len() + 64 + 1;
 /// The copy that is checked before it takes the database's place.
 const RESTORING: &str = "tidings.db.restoring";
 
-/// Why there is no backup, or it was not put back. Nothing was changed.
+/// Why there is no backup, or it was not put back. The database that was there is in its place, as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A backup overwrites nothing.
     #[error("{0} exists already; choose another name")]
     Exists(PathBuf),
+    /// It is the file that a restore works in, and that it begins by removing.
+    #[error("{0} is what a restore that was interrupted has left; copy it to another place if you need it")]
+    Draft(PathBuf),
+    /// Beside the database, the name would be taken for a file of its own.
+    #[error("{0} would be taken for a part of the database; choose another name")]
+    Reserved(PathBuf),
     /// There is a database where the backup would go.
     #[error("{0} exists already; with --replace it is kept under another name and the backup takes its place")]
     WouldReplace(PathBuf),
@@ -48,7 +54,7 @@ pub enum ArchiveError {
     #[error("{0} is damaged: its content is not what its checksum says; use another backup")]
     Checksum(PathBuf),
     /// The database in it is broken.
-    #[error("{path} is damaged: {what}; use another backup")]
+    #[error("{path} is damaged: {what}; use an earlier backup")]
     Damaged {
         /// The backup.
         path: PathBuf,
@@ -56,7 +62,7 @@ pub enum ArchiveError {
         what: String,
     },
     /// What is in the file, or the database that is there, cannot be opened.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be used")]
     Open {
         /// Which of them.
         path: PathBuf,
@@ -64,7 +70,7 @@ pub enum ArchiveError {
         source: OpenError,
     },
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be read or written")]
     Files {
         /// Which one.
         path: PathBuf,
@@ -98,6 +104,8 @@ pub struct Restored {
     pub kept: Option<PathBuf>,
     /// Whether the file had a checksum; a plain copy of a database has none.
     pub had_checksum: bool,
+    /// Why the rooms have no new epochs yet, although the backup is in its place. The next start of a server gives them.
+    pub unfinished: Option<String>,
 }
 
 fn files(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError + use<> {
@@ -107,13 +115,30 @@ fn files(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError + use<> {
 
 fn database(path: &Path) -> impl FnOnce(rusqlite::Error) -> ArchiveError + use<> {
     let path = path.to_owned();
-    move |error| ArchiveError::Open { path, source: broken(error) }
+    // The path says which one.
+    let open = |error| OpenError::Database { name: "it".into(), source: Box::new(error) };
+    move |error| ArchiveError::Open { path, source: open(error) }
+}
+
+/// The same of the file that the operator knows, and not of a draft.
+fn named(error: ArchiveError, path: &Path) -> ArchiveError {
+    let path = path.to_owned();
+    match error {
+        ArchiveError::Open { source, .. } => ArchiveError::Open { path, source },
+        ArchiveError::Damaged { what, .. } => ArchiveError::Damaged { path, what },
+        ArchiveError::Files { source, .. } => ArchiveError::Files { path, source },
+        other => other,
+    }
 }
 
 /// Writes the database as it is at one moment into a new file. Beside a running server, too.
 pub(crate) fn back_up(data_dir: &Path, to: &Path) -> Result<Contents, ArchiveError> {
     if to.symlink_metadata().is_ok() {
         return Err(ArchiveError::Exists(to.into()));
+    }
+    let is_named_as_ours = to.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(FILE.as_bytes()));
+    if is_named_as_ours && is_same_file(folder_of(to), data_dir) {
+        return Err(ArchiveError::Reserved(to.into()));
     }
     let source = data_dir.join(FILE);
     if mark::has_the_log_of_another(data_dir) {
@@ -128,15 +153,22 @@ pub(crate) fn back_up(data_dir: &Path, to: &Path) -> Result<Contents, ArchiveErr
     }
     let mut draft = to.as_os_str().to_owned();
     draft.push(format!(".{}.part", std::process::id()));
-    let draft = Draft::make(PathBuf::from(draft))?;
+    let draft = Draft::make(PathBuf::from(draft)).map_err(|error| named(error, to))?;
     let path = draft.0.to_str().ok_or_else(|| files(to)(io::Error::other("the name is not UTF-8")))?;
-    db.execute("VACUUM INTO ?1", [path]).map_err(database(&draft.0))?;
+    db.execute("VACUUM INTO ?1", [path]).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            ArchiveError::Damaged { path: source.clone(), what: error.to_string() }
+        }
+        // The disk where the backup goes is full, or gone.
+        _ => files(to)(io::Error::other(error)),
+    })?;
     drop(db);
-    let contents = check(&draft.0)?;
-    let digest = sum(&draft.0, None).map_err(files(&draft.0))?;
-    let mut file = File::options().append(true).open(&draft.0).map_err(files(&draft.0))?;
+    // What is wrong in the copy is wrong in the database.
+    let contents = check(&draft.0).map_err(|error| named(error, &source))?;
+    let digest = sum(&draft.0, None).map_err(files(to))?;
+    let mut file = File::options().append(true).open(&draft.0).map_err(files(to))?;
     let written = file.write_all(format!("{LABEL}{digest}\n").as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(files(&draft.0))?;
+    written.map_err(files(to))?;
     // A link, and not a new name, since that would take the place of a file that came into being meanwhile.
     match fs::hard_link(&draft.0, to) {
         Ok(()) => {}
@@ -156,24 +188,23 @@ pub(crate) fn restore(data_dir: &Path, from: &Path, replace: bool, now: Time) ->
         return Err(ArchiveError::WouldReplace(path));
     }
     let draft = data_dir.join(RESTORING);
+    if is_same_file(from, &draft) {
+        return Err(ArchiveError::Draft(from.into()));
+    }
     remove_with_log(&draft).map_err(files(&draft))?;
     let draft = Draft::make(draft)?;
     give_to_the_owner_of(data_dir, &draft.0);
     let had_checksum = copy(from, &draft.0)?;
-    let contents = check(&draft.0).map_err(|error| match error {
-        ArchiveError::Open { source, .. } => ArchiveError::Open { path: from.into(), source },
-        ArchiveError::Damaged { what, .. } => ArchiveError::Damaged { path: from.into(), what },
-        other => other,
-    })?;
+    let contents = check(&draft.0).map_err(|error| named(error, from))?;
     File::open(&draft.0).and_then(|file| file.sync_all()).map_err(files(&draft.0))?;
     let kept = if is_there { Some(keep(data_dir, now)?) } else { None };
     // A log that were left here would be brought into the backup.
     remove_log(&path).map_err(files(&path))?;
     fs::rename(&draft.0, &path).map_err(files(&path))?;
-    sync_folder_of(&path).map_err(files(&path))?;
-    // What every start does: the mark is another one, so the epochs are renewed.
-    renew(data_dir, None)?;
-    Ok(Restored { contents, kept, had_checksum })
+    // What every start does: the mark is another one, so the epochs are renewed. The backup is in its place by now, so what
+    // fails here (a disk that is full) is no failure of the restore.
+    let finished = sync_folder_of(&path).map_err(files(&path)).and_then(|()| renew(data_dir, None));
+    Ok(Restored { contents, kept, had_checksum, unfinished: finished.err().map(|error| in_full(&error)) })
 }
 
 /// Gives the rooms of the database that is there new epochs: the operator says that it was put back. For who holds the
@@ -189,6 +220,12 @@ fn renew(data_dir: &Path, asked: Option<mark::Reason>) -> Result<(), ArchiveErro
             .map_err(|source| ArchiveError::Open { path: path.clone(), source })
     });
     opened.map(drop)
+}
+
+/// An error with all its causes.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A file that is gone again unless it becomes something else.
@@ -297,6 +334,9 @@ pub(super) fn check(path: &Path) -> Result<Contents, ArchiveError> {
     if orphans > 0 {
         return Err(damaged(format!("{orphans} rows of {} belong to nothing", table.unwrap_or_default())));
     }
+    if let Some(difference) = migrations::difference(&db).map_err(database(path))? {
+        return Err(damaged(difference));
+    }
     mark::disown(&db).map_err(database(path))?;
     let contents =
         "SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM rooms), count(*), max(time) FROM messages";
@@ -313,14 +353,38 @@ fn keep(data_dir: &Path, now: Time) -> Result<PathBuf, ArchiveError> {
     if !mark::has_the_log_of_another(data_dir) {
         drop(connect(&path).and_then(|db| db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))));
     }
-    let kept = beside(&path, &format!(".replaced-{}", stamp(now)));
-    fs::hard_link(&path, &kept).or_else(|_| fs::copy(&path, &kept).map(drop)).map_err(files(&kept))?;
+    let kept = keep_under(&path, &format!(".replaced-{}", stamp(now)))?;
     let log = beside(&path, "-wal");
     if log.exists() {
         let to = beside(&kept, "-wal");
         fs::rename(&log, &to).map_err(files(&to))?;
     }
     Ok(kept)
+}
+
+/// Gives the file a second name that no other file has: with a number behind it, if there was a restore in the same second.
+fn keep_under(path: &Path, more: &str) -> Result<PathBuf, ArchiveError> {
+    let mut number = 1_u32;
+    loop {
+        let kept = beside(path, &if number == 1 { more.to_owned() } else { format!("{more}-{number}") });
+        let made = match fs::hard_link(path, &kept) {
+            // Not every file system has links.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => copy_to_new(path, &kept),
+            made => made,
+        };
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            made => return made.map(|()| kept.clone()).map_err(files(&kept)),
+        }
+    }
+}
+
+/// Copies a file whole, or leaves nothing.
+fn copy_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(to)?;
+    let copied = io::copy(&mut source, &mut file).and_then(|_| file.sync_all());
+    copied.inspect_err(|_| drop(fs::remove_file(to)))
 }
 
 /// A moment as part of a file's name, in UTC.
@@ -352,9 +416,18 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// Whether two paths lead to one file or folder.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let which = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((which(one), which(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]
@@ -443,6 +516,109 @@ mod tests {
         fs::copy(&to, by_hand.path().join(FILE)).unwrap();
         drop(hold(by_hand.path(), &SqliteOptions::default(), None).unwrap());
         assert_ne!(room(by_hand.path()).1, "the first epoch");
+    }
+
+    #[test]
+    fn two_restores_in_one_second_keep_both_databases_that_were_there() {
+        let dir = folder();
+        let to = dir.path().join("backup");
+        back_up(dir.path(), &to).unwrap();
+        rename_room(dir.path(), "Later");
+        let kept: Vec<_> = (0..3).map(|_| restore(dir.path(), &to, true, NOW).unwrap().kept.unwrap()).collect();
+        let names: Vec<_> = kept.iter().map(|kept| kept.file_name().unwrap().to_str().unwrap()).collect();
+        let first = "tidings.db.replaced-20251120-091320";
+        assert_eq!(names, [first, &format!("{first}-2"), &format!("{first}-3")]);
+        let first = Connection::open(&kept[0]).unwrap();
+        assert_eq!(first.query_row("SELECT name FROM rooms", [], |row| row.get::<_, String>(0)).unwrap(), "Later");
+    }
+
+    #[test]
+    fn g4_a_restore_that_cannot_renew_the_epochs_has_put_the_backup_in_its_place_and_says_so() {
+        let dir = folder();
+        let to = dir.path().join("backup");
+        back_up(dir.path(), &to).unwrap();
+        rename_room(dir.path(), "Later");
+        // Nothing can be written there.
+        let mark = dir.path().join(mark::MARK_FILE);
+        fs::remove_file(&mark).unwrap();
+        fs::create_dir(&mark).unwrap();
+        let restored = restore(dir.path(), &to, true, NOW).unwrap();
+        assert!(restored.unfinished.unwrap().contains(mark::MARK_FILE));
+        assert!(restored.kept.unwrap().exists());
+        assert_eq!(room(dir.path()), ("General".into(), "the first epoch".into()));
+        fs::remove_dir(&mark).unwrap();
+        drop(hold(dir.path(), &SqliteOptions::default(), None).unwrap());
+        assert_ne!(room(dir.path()).1, "the first epoch", "the next start does it");
+    }
+
+    #[test]
+    fn a_backup_whose_schema_is_not_ours_is_damaged() {
+        let dir = folder();
+        let other = tempfile::tempdir().unwrap();
+        let to = other.path().join("backup");
+        let restored = |change: &str| {
+            fs::copy(dir.path().join(FILE), &to).unwrap();
+            Connection::open(&to).unwrap().execute_batch(change).unwrap();
+            restore(dir.path(), &to, true, NOW)
+        };
+        for (change, name) in [
+            ("DROP TABLE invites", "invites"),
+            ("DROP INDEX sessions_ended", "sessions_ended"),
+            ("DROP TRIGGER a_member_went", "a_member_went"),
+            ("CREATE TRIGGER theirs AFTER INSERT ON messages BEGIN DELETE FROM messages; END", "theirs"),
+            ("CREATE VIEW theirs AS SELECT 1", "theirs"),
+            ("ALTER TABLE people ADD COLUMN theirs TEXT", "people"),
+            ("DELETE FROM mark", "mark"),
+        ] {
+            let refused = restored(change);
+            let Err(ArchiveError::Damaged { what, .. }) = refused else { panic!("{change}: {refused:?}") };
+            assert!(what.contains(name), "{change}: {what}");
+        }
+        // What an administrator of databases leaves is no harm.
+        restored("CREATE INDEX theirs ON messages (time); ANALYZE").unwrap();
+    }
+
+    #[test]
+    fn what_goes_wrong_is_said_once_and_of_the_file_that_the_operator_named() {
+        let dir = folder();
+        let (no_database, nowhere) = (dir.path().join("notes"), dir.path().join("nowhere/backup"));
+        fs::write(&no_database, [b'x'; 8_192]).unwrap();
+        for (said, path) in [
+            (in_full(&restore(dir.path(), &no_database, true, NOW).unwrap_err()), &no_database),
+            (in_full(&restore(dir.path(), &nowhere, true, NOW).unwrap_err()), &nowhere),
+            (in_full(&back_up(dir.path(), &nowhere).unwrap_err()), &nowhere),
+        ] {
+            assert!(said.starts_with(path.to_str().unwrap()), "{said}");
+            assert!(!said.contains(".part") && !said.contains(FILE), "{said}");
+            let parts: Vec<_> = said.split(": ").collect();
+            assert!(parts.iter().enumerate().all(|(at, part)| !parts[..at].contains(part)), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_file_that_a_restore_works_in_is_not_one_to_restore_from() {
+        let dir = folder();
+        let draft = dir.path().join(RESTORING);
+        back_up(dir.path(), &dir.path().join("backup")).unwrap();
+        fs::rename(dir.path().join("backup"), &draft).unwrap();
+        let before = fs::read(&draft).unwrap();
+        let linked = dir.path().join("linked");
+        std::os::unix::fs::symlink(&draft, &linked).unwrap();
+        for from in [&draft, &linked] {
+            assert!(matches!(restore(dir.path(), from, true, NOW), Err(ArchiveError::Draft(_))));
+            assert_eq!(fs::read(&draft).unwrap(), before);
+        }
+    }
+
+    #[test]
+    fn a_backup_is_not_named_as_a_part_of_the_database_beside_it() {
+        let dir = folder();
+        for name in ["tidings.db-journal", "tidings.db-wal", "tidings.db.restoring"] {
+            let refused = back_up(dir.path(), &dir.path().join(name));
+            assert!(matches!(refused, Err(ArchiveError::Reserved(_))), "{name}: {refused:?}");
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        back_up(dir.path(), &elsewhere.path().join("tidings.db-of-today")).unwrap();
     }
 
     #[test]

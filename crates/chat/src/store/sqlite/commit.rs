@@ -180,8 +180,9 @@ impl Committer {
                     Ok(path) => format!("what was in it is now in {}, for 'tidings restore'", path.display()),
                     Err(error) => format!("what was in it could not be saved: {error}"),
                 };
-                let why =
-                    format!("the database's file was removed or replaced while the server was running; {rescued}");
+                let why = format!(
+                    "the database's file, or its log, was removed or replaced while the server was running; {rescued}"
+                );
                 self.note(|state| state.lost = Some(why.clone()));
                 Some(why)
             }
@@ -192,6 +193,7 @@ impl Committer {
 
     fn look_after(&mut self) {
         if self.lost().is_none() {
+            self.keeper.look_after();
             self.reserve.look();
             self.look_for_room();
         }

@@ -364,9 +364,10 @@ impl Start {
 
     /// Step 3: the mark before is forgotten.
     fn finish(self, file: File, db: &Connection, commits: u64) -> io::Result<Keeper> {
-        let mut keeper =
-            Keeper { file, database: self.database, identity: self.page.identity, saved_at: None, is_late: false };
         let saved = if bring_in_the_log(db) { commits } else { 0 };
+        let beside = beside(&self.database);
+        let identity = self.page.identity;
+        let mut keeper = Keeper { file, database: self.database, identity, beside, saved_at: None, is_late: false };
         keeper.file.lock()?;
         let text = Page { before: Before::Nothing, commits, saved, ..self.page }.text();
         keeper.file.write_all_at(text.as_bytes(), 0)?;
@@ -420,12 +421,29 @@ impl From<rusqlite::Error> for MarkError {
     }
 }
 
+/// What SQLite has open beside the database, where it is there.
+fn beside(database: &Path) -> [Option<Identity>; 2] {
+    let identity = |suffix| fs::metadata(database.with_file_name(format!("{FILE}{suffix}"))).ok();
+    ["-wal", "-shm"].map(|suffix| identity(suffix).as_ref().map(Identity::of))
+}
+
+/// Whether this is the file that the path leads to.
+fn leads_to(path: &Path, identity: &Identity) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Identity::of(&metadata).is(identity)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Keeps the file while a program commits.
 #[derive(Debug)]
 pub(super) struct Keeper {
     file: File,
     database: PathBuf,
     identity: Identity,
+    /// The files that SQLite has open beside it, which stay the same until the last connection is closed.
+    beside: [Option<Identity>; 2],
     /// When the database's own file was last written, as it was when it was last looked into.
     saved_at: Option<SystemTime>,
     /// Whether the file could not be written, which is said once.
@@ -437,6 +455,13 @@ impl Keeper {
     pub(super) fn start(data_dir: &Path, db: &mut Connection, asked: Option<Reason>) -> Result<Self, MarkError> {
         let is_whole = bring_in_the_log(db);
         let start = Start::of(data_dir, db, is_whole, asked)?;
+        if let Some(reason @ (OLDER | OTHER_RUN)) = start.reason {
+            // Also without rooms: what was acknowledged is missing. The mark itself may have been in the log.
+            tracing::warn!(
+                reason,
+                "what the last run wrote is missing in the database; unless you put it there, its log (tidings.db-wal) is gone"
+            );
+        }
         let has_rooms = db.query_row("SELECT 1 FROM rooms", [], |_| Ok(())).optional()?.is_some();
         if let Some(reason) = start.reason.filter(|_| has_rooms) {
             tracing::warn!(reason, "the rooms get new epochs: whoever was connected before reads them anew (G4)");
@@ -454,16 +479,58 @@ impl Keeper {
             return Ok(None);
         }
         let file = File::options().read(true).write(true).open(path)?;
-        Ok(Some(Self { file, database, identity: page.identity, saved_at: None, is_late: false }))
+        let beside = beside(&database);
+        Ok(Some(Self { file, database, identity: page.identity, beside, saved_at: None, is_late: false }))
     }
 
-    /// Whether the database that is open is still the one in the data directory.
+    /// Whether the database that is open is still the one in the data directory, with its log: what is written into a log
+    /// that has no name any more is lost when the program is killed.
     pub(super) fn is_in_place(&self) -> io::Result<bool> {
-        match fs::metadata(&self.database) {
-            Ok(metadata) => Ok(Identity::of(&metadata).is(&self.identity)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+        let [log, shared] = &self.beside;
+        let expected = [("", Some(&self.identity)), ("-wal", log.as_ref()), ("-shm", shared.as_ref())];
+        for (suffix, identity) in expected {
+            if let Some(identity) = identity
+                && !leads_to(&self.database.with_file_name(format!("{FILE}{suffix}")), identity)?
+            {
+                return Ok(false);
+            }
         }
+        Ok(true)
+    }
+
+    /// Makes the file anew if it was removed or replaced under us. Without it `tidings user` cannot work beside us, and the
+    /// next start would take the database for a copy.
+    pub(super) fn look_after(&mut self) {
+        match self.put_back() {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("{MARK_FILE} was removed or replaced; it is made anew. Leave it where it is"),
+            Err(error) if !self.is_late => {
+                self.is_late = true;
+                tracing::warn!(%error, "{MARK_FILE} was removed or replaced, and cannot be made anew");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn put_back(&mut self) -> io::Result<bool> {
+        let folder = self.database.parent().unwrap_or(Path::new("."));
+        let path = folder.join(MARK_FILE);
+        if leads_to(&path, &Identity::of(&self.file.metadata()?))? {
+            return Ok(false);
+        }
+        let mut bytes = [0; FILE_BYTES];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        // Under another name first, so that nobody reads half of it.
+        let draft = folder.join(format!("{MARK_FILE}.new"));
+        let mut options = File::options();
+        let file = options.create(true).truncate(true).read(true).write(true).mode(0o600).open(&draft)?;
+        give_to_the_owner_of(folder, &draft);
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)?;
+        File::open(folder)?.sync_all()?;
+        self.file = file;
+        Ok(true)
     }
 
     /// Writes what is in a database whose file is gone, but still open, into another one beside it.
@@ -928,6 +995,32 @@ mod tests {
         // Written late, an earlier number takes nothing back.
         server.1.committed(1);
         assert_eq!(Page::parse(std::str::from_utf8(&folder.read(MARK_FILE)).unwrap()), Some(said));
+    }
+
+    #[test]
+    fn a_file_that_is_removed_or_replaced_under_a_program_is_made_anew() {
+        for spoil in [
+            |path: &Path| fs::remove_file(path).unwrap(),
+            |path: &Path| {
+                fs::copy(path, path.with_extension("copy")).unwrap();
+                fs::rename(path.with_extension("copy"), path).unwrap();
+            },
+        ] {
+            let folder = Folder::new();
+            let mut server = folder.start();
+            commit(&mut server);
+            let said = folder.read(MARK_FILE);
+            spoil(&folder.file(MARK_FILE));
+            server.1.look_after();
+            assert_eq!(folder.read(MARK_FILE), said);
+            commit(&mut visit(folder.path(), Duration::ZERO).unwrap());
+            commit(&mut server);
+            let said = Page::parse(std::str::from_utf8(&folder.read(MARK_FILE)).unwrap()).unwrap();
+            assert_eq!(said.commits, Row::read(&server.0).unwrap().commits, "and kept");
+            drop(server);
+            folder.restart();
+            assert_eq!(folder.epoch(), "the first epoch");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The SQLite schema and its versions. A version, once released, is never edited: a change is a new one at the end.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -182,6 +182,37 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Schema> {
         transaction.pragma_update(None, "user_version", version + 1)?;
         transaction.commit()?;
     }
+}
+
+/// What is not in this database as the newest version makes it, in words; such a database is damaged, or somebody has added
+/// to it what acts on its own. Tables and indexes of others are no harm.
+pub(super) fn difference(db: &Connection) -> rusqlite::Result<Option<String>> {
+    let mut fresh = Connection::open_in_memory()?;
+    migrate(&mut fresh)?;
+    let (found, expected) = (parts(db)?, parts(&fresh)?);
+    for (name, (kind, sql)) in &expected {
+        match found.get(name) {
+            Some((_, found)) if found == sql => {}
+            Some(_) => return Ok(Some(format!("the {kind} {name} is not what this version makes"))),
+            None => return Ok(Some(format!("the {kind} {name} is missing"))),
+        }
+    }
+    let acts = |(name, (kind, _)): &(&String, &(String, String))| {
+        matches!(kind.as_str(), "trigger" | "view") && !expected.contains_key(*name)
+    };
+    if let Some((name, (kind, _))) = found.iter().find(acts) {
+        return Ok(Some(format!("the {kind} {name} is not ours")));
+    }
+    let marks: u32 = db.query_row("SELECT count(*) FROM mark", [], |row| row.get(0))?;
+    Ok((marks != 1).then(|| "the table mark has no row".to_owned()))
+}
+
+/// The kind and the definition of everything that the schema names.
+fn parts(db: &Connection) -> rusqlite::Result<BTreeMap<String, (String, String)>> {
+    // Without what SQLite makes for itself.
+    let sql =
+        "SELECT name, type, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    db.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.collect()
 }
 
 /// Makes a database of an earlier version.

@@ -595,6 +595,8 @@ mod tests {
                 fs::copy(path, path.with_extension("copy")).unwrap();
                 fs::rename(path.with_extension("copy"), path).unwrap();
             },
+            |path: &Path| fs::remove_file(path.with_extension("db-wal")).unwrap(),
+            |path: &Path| fs::remove_file(path.with_extension("db-shm")).unwrap(),
         ] {
             let dir = tempfile::tempdir().unwrap();
             let store = open(dir.path()).await.unwrap();

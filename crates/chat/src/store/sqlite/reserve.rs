@@ -6,13 +6,13 @@
 use std::{
     fs::File,
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-use crate::limits::{RESERVE_BYTES, RESERVE_PIECE_BYTES};
+use crate::limits::{RESERVE_BYTES, RESERVE_PIECE_BYTES, RESERVE_SPARE_BYTES};
 
 /// The name of the file inside the data directory.
 pub(super) const RESERVE_FILE: &str = "reserve";
@@ -73,10 +73,25 @@ impl Reserve {
         Self { path: None, file: None, bytes: 0 }
     }
 
-    /// Looks whether the command line has given some of it away.
+    /// Looks whether the command line has given some of it away, or somebody has removed it.
     pub(super) fn look(&mut self) {
+        if self.path.is_some() && self.file.is_some() && self.is_removed() {
+            tracing::warn!("{RESERVE_FILE} was removed or replaced; it is made anew. Leave it: it is for a full disk");
+            // With its last descriptor its blocks are free.
+            (self.file, self.bytes) = (None, 0);
+            self.refill();
+        }
         if let Some(Ok(metadata)) = self.file.as_ref().map(File::metadata) {
             self.bytes = self.bytes.min(metadata.len());
+        }
+    }
+
+    fn is_removed(&self) -> bool {
+        let (Some(path), Some(file)) = (&self.path, &self.file) else { return false };
+        match (path.metadata(), file.metadata()) {
+            (Ok(there), Ok(ours)) => (there.dev(), there.ino()) != (ours.dev(), ours.ino()),
+            (Err(error), _) => error.kind() == io::ErrorKind::NotFound,
+            (Ok(_), Err(_)) => false,
         }
     }
 
@@ -106,9 +121,9 @@ impl Reserve {
         !self.is_open()
     }
 
-    /// Whether a piece more would fit on the disk.
+    /// Whether there is room on the disk beside it.
     pub(super) fn has_room(&self) -> bool {
-        !self.is_open() && self.grow(RESERVE_BYTES + RESERVE_PIECE_BYTES).is_ok() && self.shrink().is_ok()
+        !self.is_open() && self.grow(RESERVE_BYTES + RESERVE_SPARE_BYTES).is_ok() && self.shrink().is_ok()
     }
 
     /// All or nothing: what does not fit is not kept in part, or the disk would be full by our own doing.
@@ -168,6 +183,23 @@ mod tests {
         assert_eq!((pieces * RESERVE_PIECE_BYTES, bytes(), reserve.is_open()), (RESERVE_BYTES, 0, true));
         assert!(reserve.refill());
         assert_eq!((bytes(), reserve.is_open()), (RESERVE_BYTES, false));
+    }
+
+    #[test]
+    fn it_lasts_for_a_hundred_changes_though_another_program_takes_what_each_piece_leaves() {
+        assert!(RESERVE_BYTES / RESERVE_PIECE_BYTES >= 100);
+    }
+
+    #[test]
+    fn a_reserve_that_is_removed_under_a_server_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(RESERVE_FILE);
+        let mut reserve = Reserve::at(dir.path());
+        std::fs::remove_file(&path).unwrap();
+        reserve.look();
+        assert_eq!((std::fs::metadata(&path).unwrap().len(), reserve.is_open()), (RESERVE_BYTES, false));
+        assert!(reserve.give() && reserve.is_open());
+        assert!(std::fs::metadata(&path).unwrap().len() < RESERVE_BYTES, "it gives of that one");
     }
 
     #[test]
