@@ -8,11 +8,11 @@ mod bucket;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use self::bucket::Bucket;
-use crate::limits::{ADDRESS_USERS, Allowance, CALLERS_MAX};
+use crate::limits::{ADDRESS_USERS, Allowance, CALLERS_MAX, LOOKED_IN_VAIN};
 use crate::session::{Cost, Meter};
 use crate::sharded::Sharded;
 use crate::{Identity, Limits};
@@ -36,6 +36,8 @@ struct Caller {
     users: usize,
     streams: AtomicUsize,
     history_bytes: AtomicUsize,
+    /// Until when nobody looks again for streams of its own that could be freed, in nanoseconds.
+    looked_until: AtomicU64,
     commands: Bucket,
     channels: Bucket,
     reads: Bucket,
@@ -176,8 +178,31 @@ impl Account {
 
     /// Whether it may have one stream more.
     pub(crate) fn may_hold_stream(&self) -> bool {
+        self.full().is_none()
+    }
+
+    /// The user or else the network that has as many streams as it may.
+    fn full(&self) -> Option<&Caller> {
         let max = |caller: &Caller| self.limits.channels_per_user_max.saturating_mul(caller.users);
-        self.callers().all(|(caller, _)| caller.streams.load(Ordering::Relaxed) < max(caller))
+        let is_full = |caller: &&Caller| caller.streams.load(Ordering::Relaxed) >= max(caller);
+        self.callers().map(|(caller, _)| caller).find(is_full)
+    }
+
+    /// Whether one stream of this account less would let the other, which may hold no more, have one.
+    pub(crate) fn makes_way_for(&self, other: &Self) -> bool {
+        other.full().is_some_and(|full| self.callers().any(|(caller, _)| std::ptr::eq(caller, full)))
+    }
+
+    /// Takes note that it has too little that could be freed for it.
+    pub(crate) fn looked_in_vain(&self, now: Instant) {
+        if let Some(full) = self.full() {
+            full.looked_until.store(self.nanos(now + LOOKED_IN_VAIN), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether that was found out just now.
+    pub(crate) fn was_looked_for(&self, now: Instant) -> bool {
+        self.full().is_some_and(|full| self.nanos(now) < full.looked_until.load(Ordering::Relaxed))
     }
 
     pub(crate) fn hold_stream(&self) {
@@ -218,12 +243,6 @@ impl Account {
         let share = |caller: &Caller| held(caller).load(Ordering::Relaxed).div_ceil(caller.users);
         self.callers().map(|(caller, _)| share(caller)).max().unwrap_or(0)
     }
-
-    /// Whether both are the same user, or the same network.
-    pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        let networks = self.network.as_ref().zip(other.network.as_ref());
-        Arc::ptr_eq(&self.caller, &other.caller) || networks.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
-    }
 }
 
 impl Meter for Account {
@@ -244,6 +263,7 @@ impl Caller {
             users,
             streams: AtomicUsize::new(0),
             history_bytes: AtomicUsize::new(0),
+            looked_until: AtomicU64::new(0),
             commands: Bucket::default(),
             channels: Bucket::default(),
             reads: Bucket::default(),

@@ -5,6 +5,7 @@
 //! from the broker's stream. The one that stands ([`memory`]) serves one process, answers at once and does none of that.
 
 mod ledger;
+mod looks;
 pub(crate) mod memory;
 mod reclaim;
 mod repeats;
@@ -99,6 +100,9 @@ pub enum BrokerError {
         /// [`Limits::channels_max`](crate::Limits::channels_max), for the one in memory.
         max: usize,
     },
+    /// Its caller makes streams too fast; asking again later helps.
+    #[error("too many channels in a short time")]
+    TooManyRequests,
     /// It failed; asking again later may help.
     #[error("the broker is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

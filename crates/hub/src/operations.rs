@@ -243,6 +243,7 @@ fn refuse(channel: &ChannelName, error: ReadError) -> Refusal {
 fn refuse_broker(channel: &ChannelName, error: BrokerError) -> Refusal {
     match error {
         BrokerError::TooManyStreams { .. } => Error::LIMIT_EXCEEDED.into(),
+        BrokerError::TooManyRequests => Error::TOO_MANY_REQUESTS.into(),
         BrokerError::Unavailable(error) => {
             tracing::error!(%channel, %error, "the broker is not available");
             Error::INTERNAL.into()

@@ -91,17 +91,16 @@ pub(super) fn bytes(streams: &Streams, ledger: &Ledger, wanted: usize, for_clien
     holders.take(wanted, |account, number| lock(&streams[number].1).take_oldest_of(account));
 }
 
-/// Ends streams that nobody is subscribed to; of one account's alone when `only` is given. `end` says whether it did.
+/// Ends streams that nobody is subscribed to, of the makers that count. `end` says whether it did. Returns how many.
 pub(super) fn streams(
     streams: &Streams,
     ledger: &Ledger,
     wanted: usize,
-    only: Option<&Account>,
+    counts: impl Fn(Option<&Arc<Account>>) -> bool,
     for_client: bool,
     is_idle: impl Fn(&ChannelName) -> bool,
     end: impl Fn(&ChannelName, &Mutex<Stream>) -> bool,
-) {
-    let spares_server = for_client && !ledger.clients_have_little();
+) -> usize {
     let held = |account: Option<&Arc<Account>>| {
         account.map_or_else(|| ledger.servers(for_client), |account| account.streams())
     };
@@ -111,18 +110,12 @@ pub(super) fn streams(
             let stream = lock(stream);
             (stream.account().cloned(), stream.touched())
         };
-        let wanted = match (&account, only) {
-            (Some(account), Some(only)) => account.is_alike(only),
-            (None, Some(_)) => false,
-            (None, None) => !spares_server,
-            (Some(_), None) => true,
-        };
-        if wanted && is_idle(channel) {
+        if counts(account.as_ref()) && is_idle(channel) {
             holders.add(account.as_ref(), touched, number);
         }
     }
     holders.take(wanted, |_, number| {
         let (channel, stream) = &streams[number];
         (usize::from(end(channel, stream)), None)
-    });
+    })
 }
