@@ -35,7 +35,8 @@ pub struct Terms<'a> {
     pub account: Option<&'a Arc<Account>>,
     /// A publication in the same channel that had the same key not long ago was this one: it is answered as that was,
     /// and nothing is done. Keys are remembered for [`IDEMPOTENCY_KEPT`](crate::limits::IDEMPOTENCY_KEPT), the newest
-    /// [`IDEMPOTENCY_KEYS_MAX`](crate::limits::IDEMPOTENCY_KEYS_MAX) of a channel.
+    /// [`IDEMPOTENCY_KEYS_MAX`](crate::limits::IDEMPOTENCY_KEYS_MAX) of a channel and
+    /// [`IDEMPOTENCY_BYTES_MAX`](crate::limits::IDEMPOTENCY_BYTES_MAX) of all.
     pub idempotency_key: Option<&'a str>,
 }
 

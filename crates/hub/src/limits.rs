@@ -83,6 +83,10 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// Channels of which keys are remembered, the last used.
 pub const IDEMPOTENCY_CHANNELS_MAX: usize = 10_000;
 
+/// Bytes that all remembered keys take, with their channels and answers; beyond it the oldest are forgotten first. Four
+/// hundred UUIDs a second for as long as they are kept.
+pub const IDEMPOTENCY_BYTES_MAX: usize = 32 << 20;
+
 /// Something that may be had steadily, and at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
