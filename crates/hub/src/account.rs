@@ -136,6 +136,11 @@ impl Account {
         self.callers().next().is_some_and(|(caller, allowance)| caller.connects.take(1, allowance.connects, now))
     }
 
+    /// Tells callers apart: each of a caller's connections has an account of its own.
+    pub(crate) fn caller(&self) -> usize {
+        Arc::as_ptr(&self.caller).addr()
+    }
+
     /// Whether the other is on the same caller's account.
     pub(crate) fn is_caller(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.caller, &other.caller)

@@ -347,6 +347,17 @@ mod tests {
             self.accounts.of(Some(&Identity { user: user.into(), ..Identity::default() }), None)
         }
 
+        /// Makes a stream that nobody is subscribed to.
+        fn pass_through(&self, channel: &str, account: &Arc<Account>) {
+            assert!(self.begin(channel, Some(account)));
+            self.leave(channel);
+        }
+
+        fn has(&self, channel: &str) -> bool {
+            let channel = ChannelName::parse(channel).unwrap();
+            self.broker.streams.shard(&channel).contains_key(&channel)
+        }
+
         fn begin(&self, channel: &str, account: Option<&Arc<Account>>) -> bool {
             let channel = ChannelName::parse(channel).unwrap();
             lock(&self.node.subscribed).insert(channel.clone());
@@ -380,6 +391,19 @@ mod tests {
         setting.leave("7");
         tokio::time::advance(LOOKED_IN_VAIN).await;
         assert!(setting.begin("one more", Some(&mallory)), "what is idle later is found");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_most_loses_the_oldest_first_whichever_of_its_connections_made_it() {
+        let setting = Setting::new(Limits { channels_per_user_max: 64, ..Limits::default() });
+        let connections: Vec<_> = (0..8).map(|_| setting.account("mallory")).collect();
+        for number in 0..64 {
+            setting.pass_through(&number.to_string(), &connections[number / 8]);
+            tokio::time::advance(LOOKED_IN_VAIN).await;
+        }
+        setting.pass_through("one more", &setting.account("mallory"));
+        let gone: Vec<_> = (0..64).filter(|number| !setting.has(&number.to_string())).collect();
+        assert_eq!(gone, [0, 1, 2, 3]);
     }
 
     #[tokio::test(start_paused = true)]

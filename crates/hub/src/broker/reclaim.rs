@@ -15,13 +15,14 @@ use crate::{Account, ChannelName};
 
 pub(super) type Streams = Vec<(ChannelName, Arc<Mutex<Stream>>)>;
 
-/// Streams in which an account holds something, and since when.
+/// Streams in which a caller holds something, and since when.
 type Oldest = BinaryHeap<Reverse<(Instant, usize)>>;
 
 /// Those who hold something, and what each could lose, the oldest first.
 struct Holders<'a> {
-    /// How much an account holds, to be compared.
+    /// How much a caller holds, to be compared.
     held: &'a dyn Fn(Option<&Arc<Account>>) -> usize,
+    /// Each caller, by one of the accounts of its connections.
     accounts: Vec<(Option<Arc<Account>>, Oldest)>,
     numbers: HashMap<Option<usize>, usize>,
 }
@@ -32,7 +33,7 @@ impl<'a> Holders<'a> {
     }
 
     fn add(&mut self, account: Option<&Arc<Account>>, since: Instant, stream: usize) {
-        let name = account.map(|account| Arc::as_ptr(account).addr());
+        let name = account.map(|account| account.caller());
         let number = *self.numbers.entry(name).or_insert_with(|| {
             self.accounts.push((account.cloned(), Oldest::new()));
             self.accounts.len() - 1
@@ -41,7 +42,7 @@ impl<'a> Holders<'a> {
     }
 
     /// Takes from whoever holds most at that moment, until `wanted` is there. `take` says what it freed, and since when
-    /// the same stream has had the next of that account.
+    /// the same stream has had the next of that caller.
     fn take(
         mut self,
         wanted: usize,
