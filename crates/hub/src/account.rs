@@ -15,7 +15,7 @@ use self::bucket::Bucket;
 use crate::limits::{ADDRESS_USERS, Allowance, CALLERS_MAX, LOOKED_IN_VAIN};
 use crate::session::{Cost, Meter};
 use crate::sharded::Sharded;
-use crate::{Identity, Limits};
+use crate::{Identity, Limits, Peer};
 
 /// Whose account: a user and the network that it comes from, or, where nobody is authenticated, the network alone. What
 /// is done on nobody's account is the server's own. Cheap to clone inside its [`Arc`].
@@ -68,14 +68,23 @@ impl Accounts {
         Self { limits, callers: Sharded::new(), began: tokio::time::Instant::now().into_std() }
     }
 
-    /// The account of a connection; `address` is the one to count by.
+    /// The account of a connection.
+    pub(crate) fn of_peer(&self, peer: &Peer) -> Arc<Account> {
+        self.of_one(peer.identity(), peer.address(), peer.network())
+    }
+
+    #[cfg(test)]
     pub(crate) fn of(&self, identity: Option<&Identity>, address: Option<IpAddr>) -> Arc<Account> {
+        self.of_one(identity, address, address)
+    }
+
+    /// `address` is the one to count by where nobody has a name; `network` that which is above the users of tokens.
+    fn of_one(&self, identity: Option<&Identity>, address: Option<IpAddr>, network: Option<IpAddr>) -> Arc<Account> {
         let (caller, network) = match identity.filter(|identity| !identity.user.is_empty()) {
             Some(Identity { user, tag, .. }) => {
                 let tagged = tag.is_some();
-                // Behind loopback is a proxy that nobody trusts, or a test: whoever has a name is counted by it alone.
-                let network = address.filter(|address| !tagged && !address.is_loopback());
-                (Name::User { user: user.clone(), tagged }, network.map(Name::Network))
+                let network = network.filter(|_| !tagged).map(Name::Network);
+                (Name::User { user: user.clone(), tagged }, network)
             }
             None => (address.map_or(Name::Crowd, Name::Network), None),
         };

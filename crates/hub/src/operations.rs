@@ -73,7 +73,7 @@ impl Task {
     async fn connect(mut self, request: &ConnectRequest) -> Result<Outcome, Refusal> {
         // By the address, before anybody looks at a token; then, when it is known, by the user. Loopback speaks for many.
         let before = self.handle.account();
-        let is_nobody_yet = self.peer.identity().is_none() && self.peer.address().is_none_or(|from| from.is_loopback());
+        let is_nobody_yet = self.peer.identity().is_none() && self.peer.network().is_none();
         if !is_nobody_yet && !before.may_connect() {
             return Err(Error::TOO_MANY_REQUESTS.into());
         }

@@ -207,6 +207,25 @@ async fn one_user_has_so_many_channels_and_the_users_of_one_address_ten_times_as
     assert_eq!(come(&mut world, "ana", "192.0.2.2", 8), 0);
 }
 
+/// Whoever comes from this machine may be a backend for many; a proxy in front that nobody believes is none.
+#[tokio::test(start_paused = true)]
+async fn the_token_users_behind_a_proxy_on_this_machine_count_together_although_nobody_believes_it() {
+    let limits = Limits { channels_per_user_max: 3, ..generous() };
+    let made = |is_proxy: bool, address: &str| {
+        let mut world = World::with(limits.clone());
+        for user in 0..100 {
+            let remote = Remote { address: Some(address.parse().unwrap()), is_proxy, ..Remote::default() };
+            let who = world.open(ConnectionOptions { remote, ..ConnectionOptions::default() });
+            world.ask(who, &format!(r#""connect":{{"token":"visitor {user}"}}"#));
+            world.ask(who, &format!(r#""subscribe":{{"channel":"{user}"}}"#));
+        }
+        world.hub.metrics().channels
+    };
+    for address in ["127.0.0.1", "::1"] {
+        assert_eq!((made(false, address), made(true, address)), (100, 30), "{address}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn made_up_channels_shut_nobody_out_of_channels_that_remember_nothing_here() {
     let mut world = World::with(Limits { channels_max: 2, ..Limits::default() });
