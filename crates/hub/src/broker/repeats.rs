@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn keys_take_so_many_bytes_in_all_and_the_oldest_are_forgotten_first() {
         let repeats = Repeats::new();
-        let began = Instant::now();
+        let began = tokio::time::Instant::now().into_std();
         let (channels, times) = (5_000, 24);
         let key = |time: u64| format!("{time:0>120}");
         for time in 0..times {
