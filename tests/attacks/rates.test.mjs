@@ -7,6 +7,7 @@ import { Frames } from '../harness/frames.mjs';
 import { api } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
 import { SECRETS, tokenFor } from '../harness/tokens.mjs';
+import { until } from '../harness/wait.mjs';
 
 const ATTACK_MS = 6_000;
 const BEHIND_A_PROXY = { env: SECRETS, args: ['--trusted-proxies', '127.0.0.1/32'] };
@@ -83,6 +84,21 @@ test('S63: twenty sockets that ask for history do not take the machine', async (
   const ana = await Frames.connect(server.websocketUrl, { token: tokenFor('ana') });
   assert.equal((await ana.ask({ history: { channel: 'news', limit: -1 } })).history.publications.length, 100);
   ana.close();
+});
+
+test('S15: a proxy on this machine that nobody believes is said so, once, and its clients come in', async (t) => {
+  const server = await Server.start({ env: SECRETS });
+  t.after(() => server.stop());
+  const local = await Frames.connect(server.websocketUrl, { token: tokenFor('backend') });
+  assert.doesNotMatch(server.output, /trusted_proxies/);
+  for (const name of ['ana', 'bea']) {
+    const frames = await Frames.connect(server.websocketUrl, { token: tokenFor(name) }, from('198.51.100.7'));
+    assert.ok((await frames.subscribe('news')).subscribe);
+    frames.close();
+  }
+  await until('the warning', () => server.output.includes('trusted_proxies'));
+  assert.equal(server.output.split('not in trusted_proxies').length, 2);
+  local.close();
 });
 
 test('S15: who connects again and again is refused by name, and the fresh names of one address together', async (t) => {

@@ -8,14 +8,14 @@ mod bucket;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use self::bucket::Bucket;
-use crate::limits::{ADDRESS_USERS, Allowance, CALLERS_MAX};
+use crate::limits::{ADDRESS_USERS, Allowance, CALLERS_MAX, LOOKED_IN_VAIN};
 use crate::session::{Cost, Meter};
 use crate::sharded::Sharded;
-use crate::{Identity, Limits};
+use crate::{Identity, Limits, Peer};
 
 /// Whose account: a user and the network that it comes from, or, where nobody is authenticated, the network alone. What
 /// is done on nobody's account is the server's own. Cheap to clone inside its [`Arc`].
@@ -36,6 +36,8 @@ struct Caller {
     users: usize,
     streams: AtomicUsize,
     history_bytes: AtomicUsize,
+    /// Until when nobody looks again for streams of its own that could be freed, in nanoseconds.
+    looked_until: AtomicU64,
     commands: Bucket,
     channels: Bucket,
     reads: Bucket,
@@ -66,14 +68,23 @@ impl Accounts {
         Self { limits, callers: Sharded::new(), began: tokio::time::Instant::now().into_std() }
     }
 
-    /// The account of a connection; `address` is the one to count by.
+    /// The account of a connection.
+    pub(crate) fn of_peer(&self, peer: &Peer) -> Arc<Account> {
+        self.of_one(peer.identity(), peer.address(), peer.network())
+    }
+
+    #[cfg(test)]
     pub(crate) fn of(&self, identity: Option<&Identity>, address: Option<IpAddr>) -> Arc<Account> {
+        self.of_one(identity, address, address)
+    }
+
+    /// `address` is the one to count by where nobody has a name; `network` that which is above the users of tokens.
+    fn of_one(&self, identity: Option<&Identity>, address: Option<IpAddr>, network: Option<IpAddr>) -> Arc<Account> {
         let (caller, network) = match identity.filter(|identity| !identity.user.is_empty()) {
             Some(Identity { user, tag, .. }) => {
                 let tagged = tag.is_some();
-                // Behind loopback is a proxy that nobody trusts, or a test: whoever has a name is counted by it alone.
-                let network = address.filter(|address| !tagged && !address.is_loopback());
-                (Name::User { user: user.clone(), tagged }, network.map(Name::Network))
+                let network = network.filter(|_| !tagged).map(Name::Network);
+                (Name::User { user: user.clone(), tagged }, network)
             }
             None => (address.map_or(Name::Crowd, Name::Network), None),
         };
@@ -134,6 +145,11 @@ impl Account {
         self.callers().next().is_some_and(|(caller, allowance)| caller.connects.take(1, allowance.connects, now))
     }
 
+    /// Tells callers apart: each of a caller's connections has an account of its own.
+    pub(crate) fn caller(&self) -> usize {
+        Arc::as_ptr(&self.caller).addr()
+    }
+
     /// Whether the other is on the same caller's account.
     pub(crate) fn is_caller(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.caller, &other.caller)
@@ -176,8 +192,31 @@ impl Account {
 
     /// Whether it may have one stream more.
     pub(crate) fn may_hold_stream(&self) -> bool {
+        self.full().is_none()
+    }
+
+    /// The user or else the network that has as many streams as it may.
+    fn full(&self) -> Option<&Caller> {
         let max = |caller: &Caller| self.limits.channels_per_user_max.saturating_mul(caller.users);
-        self.callers().all(|(caller, _)| caller.streams.load(Ordering::Relaxed) < max(caller))
+        let is_full = |caller: &&Caller| caller.streams.load(Ordering::Relaxed) >= max(caller);
+        self.callers().map(|(caller, _)| caller).find(is_full)
+    }
+
+    /// Whether one stream of this account less would let the other, which may hold no more, have one.
+    pub(crate) fn makes_way_for(&self, other: &Self) -> bool {
+        other.full().is_some_and(|full| self.callers().any(|(caller, _)| std::ptr::eq(caller, full)))
+    }
+
+    /// Takes note that it has too little that could be freed for it.
+    pub(crate) fn looked_in_vain(&self, now: Instant) {
+        if let Some(full) = self.full() {
+            full.looked_until.store(self.nanos(now + LOOKED_IN_VAIN), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether that was found out just now.
+    pub(crate) fn was_looked_for(&self, now: Instant) -> bool {
+        self.full().is_some_and(|full| self.nanos(now) < full.looked_until.load(Ordering::Relaxed))
     }
 
     pub(crate) fn hold_stream(&self) {
@@ -218,12 +257,6 @@ impl Account {
         let share = |caller: &Caller| held(caller).load(Ordering::Relaxed).div_ceil(caller.users);
         self.callers().map(|(caller, _)| share(caller)).max().unwrap_or(0)
     }
-
-    /// Whether both are the same user, or the same network.
-    pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        let networks = self.network.as_ref().zip(other.network.as_ref());
-        Arc::ptr_eq(&self.caller, &other.caller) || networks.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
-    }
 }
 
 impl Meter for Account {
@@ -244,6 +277,7 @@ impl Caller {
             users,
             streams: AtomicUsize::new(0),
             history_bytes: AtomicUsize::new(0),
+            looked_until: AtomicU64::new(0),
             commands: Bucket::default(),
             channels: Bucket::default(),
             reads: Bucket::default(),

@@ -5,6 +5,7 @@
 //! from the broker's stream. The one that stands ([`memory`]) serves one process, answers at once and does none of that.
 
 mod ledger;
+mod looks;
 pub(crate) mod memory;
 mod reclaim;
 mod repeats;
@@ -34,7 +35,8 @@ pub struct Terms<'a> {
     pub account: Option<&'a Arc<Account>>,
     /// A publication in the same channel that had the same key not long ago was this one: it is answered as that was,
     /// and nothing is done. Keys are remembered for [`IDEMPOTENCY_KEPT`](crate::limits::IDEMPOTENCY_KEPT), the newest
-    /// [`IDEMPOTENCY_KEYS_MAX`](crate::limits::IDEMPOTENCY_KEYS_MAX) of a channel.
+    /// [`IDEMPOTENCY_KEYS_MAX`](crate::limits::IDEMPOTENCY_KEYS_MAX) of a channel and
+    /// [`IDEMPOTENCY_BYTES_MAX`](crate::limits::IDEMPOTENCY_BYTES_MAX) of all.
     pub idempotency_key: Option<&'a str>,
 }
 
@@ -99,6 +101,9 @@ pub enum BrokerError {
         /// [`Limits::channels_max`](crate::Limits::channels_max), for the one in memory.
         max: usize,
     },
+    /// Its caller makes streams too fast; asking again later helps.
+    #[error("too many channels in a short time")]
+    TooManyRequests,
     /// It failed; asking again later may help.
     #[error("the broker is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),

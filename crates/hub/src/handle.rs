@@ -98,7 +98,7 @@ impl Handle {
             format: Format { encoding, framing },
             outbox: Outbox::default(),
             connected: AtomicBool::new(false),
-            account: Mutex::new(accounts.of(peer.identity(), peer.address())),
+            account: Mutex::new(accounts.of_peer(&peer)),
             peer: Mutex::new(peer),
             channels: Mutex::default(),
             revocations: AtomicU64::new(0),
@@ -117,8 +117,7 @@ impl Handle {
 
     /// Looks up whose it is now.
     pub(crate) fn charge_to(&self, accounts: &Accounts) {
-        let peer = self.peer();
-        *lock(&self.account) = accounts.of(peer.identity(), peer.address());
+        *lock(&self.account) = accounts.of_peer(&self.peer());
     }
 
     /// The peer for a question to the policy, which may look at the subscriptions.

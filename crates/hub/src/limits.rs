@@ -68,6 +68,14 @@ pub const CALLERS_MAX: usize = 200_000;
 /// most is looked for among all, which takes milliseconds.
 pub const RECLAIMED_PART: usize = 16;
 
+/// How long nobody looks again for streams to free where less than that part was found: meanwhile whoever needs one more
+/// is refused at once, so that refusals cost nothing.
+pub const LOOKED_IN_VAIN: Duration = Duration::from_secs(1);
+
+/// Part of the time that looking among all streams for those of one user or network may take while it finds too little,
+/// whoever needs one.
+pub const LOOKING_PART: u32 = 20;
+
 /// How long the key of a publication is remembered: a caller who had no answer asks again within minutes.
 pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(300);
 
@@ -79,6 +87,10 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 
 /// Channels of which keys are remembered, the last used.
 pub const IDEMPOTENCY_CHANNELS_MAX: usize = 10_000;
+
+/// Bytes that all remembered keys take, with their channels and answers; beyond it the oldest are forgotten first. Four
+/// hundred UUIDs a second for as long as they are kept.
+pub const IDEMPOTENCY_BYTES_MAX: usize = 32 << 20;
 
 /// Something that may be had steadily, and at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +108,8 @@ pub struct Allowance {
     pub connects: Rate,
     /// Commands; more is error 111.
     pub commands: Rate,
-    /// Of those, `subscribe`, `presence` and `presence_stats`; more is error 111.
+    /// Of those, `subscribe`, `presence` and `presence_stats`, and what is published in channels that had nothing to
+    /// remember before; more is error 111.
     pub channels: Rate,
     /// Bytes of what history, recovery and presence read, paid for afterwards; who has a debt gets error 111.
     pub read_bytes: Rate,

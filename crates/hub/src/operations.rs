@@ -15,6 +15,7 @@ use crate::core::Core;
 use crate::handle::Handle;
 use crate::history::bytes_of;
 use crate::limits::PRESENCE_ENTRY_BYTES;
+use crate::metrics::Metrics;
 use crate::session::{Admission, Connected, Operation, Outcome, Prepared};
 use crate::{
     Accepted, BrokerError, ChannelName, ChannelOptions, Grant, HistoryError, HistoryQuery, JoinLeave, NewPublication,
@@ -72,7 +73,7 @@ impl Task {
     async fn connect(mut self, request: &ConnectRequest) -> Result<Outcome, Refusal> {
         // By the address, before anybody looks at a token; then, when it is known, by the user. Loopback speaks for many.
         let before = self.handle.account();
-        let is_nobody_yet = self.peer.identity().is_none() && self.peer.address().is_none_or(|from| from.is_loopback());
+        let is_nobody_yet = self.peer.identity().is_none() && self.peer.network().is_none();
         if !is_nobody_yet && !before.may_connect() {
             return Err(Error::TOO_MANY_REQUESTS.into());
         }
@@ -99,8 +100,15 @@ impl Task {
                 continue;
             }
             let options = self.core.enter(&self.handle, &channel, true);
-            let resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
-            let prepared = self.prepare(&channel, &options, grant, &resume).await?;
+            let mut resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
+            // To refuse all of it for what one channel has missed would bring the client back to the same, again and again.
+            let reads_too_much = resume.recover && self.may_read().is_err();
+            resume.recover &= !reads_too_much;
+            let mut prepared = self.prepare(&channel, &options, grant, &resume).await?;
+            if reads_too_much && prepared.result.recoverable {
+                prepared.result.was_recovering = true;
+                Metrics::add(&self.core.metrics.unrecovered, 1);
+            }
             connected.subscriptions.push((channel, prepared));
         }
         // What was read after a right was taken away must not leave with the reply (promise G5). Who is in a channel now
@@ -124,6 +132,9 @@ impl Task {
     ) -> Result<Prepared, Refusal> {
         // It has entered, so what is published from here on is held back for it: nothing falls between.
         let account = self.handle.account();
+        if request.recover {
+            self.may_read()?;
+        }
         let start = self.core.start(channel, options, request, Some(&account)).await;
         let start = start.map_err(|error| refuse(channel, error))?;
         if request.recover {
@@ -174,6 +185,7 @@ impl Task {
     async fn presence(&self, channel: &ChannelName) -> Result<Response, Refusal> {
         let revocations = self.handle.revocations();
         let options = self.may_see_presence(channel).await?;
+        self.may_read()?;
         let presence = self.core.presence(channel, options.presence_clients_max).await;
         let presence = presence.map_err(|PresenceError::TooMany { .. }| Error::LIMIT_EXCEEDED)?;
         self.handle.account().pay_for_read(presence.len() * PRESENCE_ENTRY_BYTES);
@@ -187,6 +199,13 @@ impl Task {
         let stats = self.core.presence_stats(channel).await;
         self.still_may_see_presence(channel, revocations).await?;
         Ok(Response::PresenceStats(stats))
+    }
+
+    /// Asked right before reading, as well as when the command came: many may have come in one frame, and each of them is
+    /// paid for when it has been answered.
+    fn may_read(&self) -> Result<(), Refusal> {
+        let may = self.handle.account().may_read(Instant::now().into_std());
+        if may { Ok(()) } else { Err(Error::TOO_MANY_REQUESTS.into()) }
     }
 
     async fn may_see_presence(&self, channel: &ChannelName) -> Result<Arc<ChannelOptions>, Refusal> {
@@ -210,6 +229,7 @@ impl Task {
         if matches!(self.core.options(channel).history, Source::None) {
             return Err(Error::NOT_AVAILABLE.into());
         }
+        self.may_read()?;
         let query = HistoryQuery::of(&request, self.core.limits.history_publications_max);
         let epoch = request.since.unwrap_or_default().epoch;
         let mut page = self.core.history(channel, query, &epoch).await.map_err(|error| refuse(channel, error))?;
@@ -243,6 +263,7 @@ fn refuse(channel: &ChannelName, error: ReadError) -> Refusal {
 fn refuse_broker(channel: &ChannelName, error: BrokerError) -> Refusal {
     match error {
         BrokerError::TooManyStreams { .. } => Error::LIMIT_EXCEEDED.into(),
+        BrokerError::TooManyRequests => Error::TOO_MANY_REQUESTS.into(),
         BrokerError::Unavailable(error) => {
             tracing::error!(%channel, %error, "the broker is not available");
             Error::INTERNAL.into()

@@ -43,6 +43,9 @@ impl fmt::Debug for Identity {
 pub struct Remote {
     /// The address that limits count by, when there is one.
     pub address: Option<IpAddr>,
+    /// The address is that of a proxy whose word is not believed: its clients count together, also where it is on this
+    /// machine. Whoever comes from this machine itself may be a backend for many, and is counted by name alone.
+    pub is_proxy: bool,
     /// A chosen few headers of the handshake, names in lower case.
     pub headers: Vec<(&'static str, String)>,
     /// The kind of transport, such as `websocket`.
@@ -55,6 +58,7 @@ pub struct Peer {
     pub(crate) id: Arc<str>,
     pub(crate) identity: Option<Arc<Identity>>,
     address: Option<IpAddr>,
+    is_proxy: bool,
     transport: &'static str,
     /// `None` when there are none: there are many connections, and most of them idle.
     headers: Option<Arc<[(&'static str, String)]>>,
@@ -75,9 +79,10 @@ impl Peer {
                 *value = value[..kept].to_owned();
             }
         }
-        let Remote { address, headers, transport } = remote;
+        let Remote { address, is_proxy, headers, transport } = remote;
         let headers = (!headers.is_empty()).then(|| headers.into());
-        Self { id: id.into(), identity: identity.map(Arc::new), address, transport, headers, handle: Weak::new() }
+        let identity = identity.map(Arc::new);
+        Self { id: id.into(), identity, address, is_proxy, transport, headers, handle: Weak::new() }
     }
 
     /// The connection's id, a random UUID.
@@ -117,6 +122,11 @@ impl Peer {
         self.address
     }
 
+    /// The network whose token users are counted together.
+    pub(crate) fn network(&self) -> Option<IpAddr> {
+        self.address.filter(|address| self.is_proxy || !address.is_loopback())
+    }
+
     /// A header of the handshake, if the transport kept it; `name` in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -144,6 +154,7 @@ impl Peer {
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
+        address if address.is_loopback() => address,
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }

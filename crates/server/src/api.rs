@@ -141,6 +141,7 @@ async fn publish(app: &App, request: PublishRequest) -> Result<PublishResult, Er
             PublishError::KeptElsewhere => Error::NOT_AVAILABLE,
             PublishError::KeyTooLong => bad_request(&PublishError::KeyTooLong.to_string()),
             PublishError::Broker(BrokerError::TooManyStreams { .. }) => Error::LIMIT_EXCEEDED,
+            PublishError::Broker(BrokerError::TooManyRequests) => Error::TOO_MANY_REQUESTS,
             PublishError::Broker(BrokerError::Unavailable(_)) => Error::INTERNAL,
         }
     })?;

@@ -52,6 +52,8 @@ pub(crate) struct Claims {
 pub(crate) struct Given {
     pub(crate) info: Option<Payload>,
     pub(crate) data: Option<Payload>,
+    /// It is told who comes and goes.
+    pub(crate) join_leave: bool,
 }
 
 /// Why a token is refused.
@@ -95,6 +97,7 @@ struct WrittenGiven {
     b64info: Option<String>,
     data: Option<Payload>,
     b64data: Option<String>,
+    join_leave: Option<bool>,
 }
 
 /// Seconds since the Unix epoch, perhaps with a fraction (RFC 7519 §2).
@@ -227,8 +230,12 @@ impl Written {
         let mut channels: BTreeMap<String, Given> =
             self.channels.into_iter().flatten().map(|name| (name, Given::default())).collect();
         for (name, given) in self.subs.into_iter().flatten() {
-            let WrittenGiven { info, b64info, data, b64data } = given.unwrap_or_default();
-            let given = Given { info: json("b64info", b64info, info)?, data: json("b64data", b64data, data)? };
+            let WrittenGiven { info, b64info, data, b64data, join_leave } = given.unwrap_or_default();
+            let given = Given {
+                info: json("b64info", b64info, info)?,
+                data: json("b64data", b64data, data)?,
+                join_leave: join_leave.unwrap_or_default(),
+            };
             channels.insert(name, given);
         }
         Ok(Claims {
@@ -403,7 +410,7 @@ mod tests {
         let claims = claims.unwrap();
         assert_eq!(claims.info, json(r#"{"name":"Ana"}"#));
         assert_eq!(claims.channels.keys().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
-        assert_eq!(claims.channels["b"], Given { info: json(r#"{"n":1}"#), data: json("[2]") });
+        assert_eq!(claims.channels["b"], Given { info: json(r#"{"n":1}"#), data: json("[2]"), join_leave: false });
         assert_eq!(claims.channels["c"].info, json("3"));
         for claims in [
             json!({"b64info": "no base 64"}),

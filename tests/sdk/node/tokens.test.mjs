@@ -209,12 +209,26 @@ suite('a connection token', () => {
     ana.close();
   });
 
+  test('lets a server-side subscription hear who comes and goes', async () => {
+    const ana = await connect({ subs: { told: { join_leave: true }, untold: {} } });
+    const bea = await Frames.connect(server.websocketUrl, { token: tokenFor('bea') });
+    await bea.subscribe('untold');
+    await bea.subscribe('told');
+    const joined = await ana.until('the join', ({ push }) => (push?.join?.info.user === 'bea' ? push : undefined));
+    assert.equal(joined.channel, 'told');
+    bea.close();
+    const left = await ana.until('the leave', ({ push }) => (push?.leave ? push : undefined));
+    assert.deepEqual([left.channel, left.leave.info.user], ['told', 'bea']);
+    ana.close();
+  });
+
   test('with a claim that cannot be honoured is close 3500 and not half obeyed', async () => {
     for (const claims of [
       { b64info: 'not base 64' },
       { b64info: base64('not JSON') },
       { subs: { a: { override: { presence: { value: false } } } } },
       { subs: { a: { unknown: 1 } } },
+      { subs: { a: { join_leave: 'yes' } } },
       { subs: ['a'] },
     ]) {
       assert.equal(await outcome(tokenFor('ana', claims)), 3500, JSON.stringify(claims));

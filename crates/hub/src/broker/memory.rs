@@ -7,11 +7,13 @@ use tidings_protocol::{Publication, StreamPosition};
 use tokio::time::Instant;
 
 use super::ledger::Ledger;
+use super::looks::Looks;
 use super::reclaim;
 use super::repeats::Repeats;
 use super::stream::{Epochs, Stream, cost_of};
 use super::{Answer, Broker, BrokerError, Node, Terms, at_once};
 use crate::limits::RECLAIMED_PART;
+use crate::session::{Cost, Meter};
 use crate::sharded::{Sharded, lock};
 use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep, Limits};
 
@@ -25,6 +27,7 @@ pub(crate) struct MemoryBroker {
     epochs: Epochs,
     /// One looks for room at a time; others who need it find what it has freed.
     reclaiming: Mutex<()>,
+    looks: Looks,
 }
 
 impl MemoryBroker {
@@ -37,6 +40,7 @@ impl MemoryBroker {
             repeats: Repeats::new(),
             epochs: Epochs::default(),
             reclaiming: Mutex::default(),
+            looks: Looks::default(),
         }
     }
 
@@ -65,6 +69,11 @@ impl MemoryBroker {
         account: Option<&Arc<Account>>,
     ) -> Result<StreamPosition, BrokerError> {
         let now = Instant::now().into_std();
+        // Who subscribes to it has paid with the command.
+        let is_new = |_: &&Arc<Account>| !self.streams.shard(channel).contains_key(channel);
+        if account.filter(is_new).is_some_and(|account| !account.allows(Cost::Channel, now)) {
+            return Err(BrokerError::TooManyRequests);
+        }
         self.make_room_for_bytes(cost_of(&publication), account);
         self.with_stream(channel, account, |stream| {
             let kept = stream.append(publication, keep, account, now);
@@ -134,31 +143,64 @@ impl MemoryBroker {
     /// Between this and what it is for others may take the room: so many more than the bound as there are threads.
     fn make_room_for_stream(&self, account: Option<&Arc<Account>>) -> Result<(), BrokerError> {
         let may = || account.is_none_or(|account| account.may_hold_stream());
-        if may() && self.number.has_room(1, account) {
-            return Ok(());
+        let is_full = || !may() || !self.number.has_room(1, account);
+        let now = Instant::now().into_std();
+        if is_full() && self.may_look(account, now) {
+            let _one = lock(&self.reclaiming);
+            // Whoever was first has found room for all, or none.
+            if !may() && self.may_look(account, now) {
+                self.reclaim_own(account, now);
+            }
+            if !self.number.has_room(1, account) && self.may_look(account, now) {
+                self.reclaim_any(account.is_some(), now);
+            }
         }
-        let _one = lock(&self.reclaiming);
-        if !may() {
-            self.reclaim_streams(account.map(|account| &**account), account);
-        }
-        if !self.number.has_room(1, account) {
-            self.reclaim_streams(None, account);
-        }
-        let full = BrokerError::TooManyStreams { max: self.number.max() };
-        if may() && self.number.has_room(1, account) { Ok(()) } else { Err(full) }
+        if is_full() { Err(BrokerError::TooManyStreams { max: self.number.max() }) } else { Ok(()) }
     }
 
-    fn reclaim_streams(&self, only: Option<&Account>, account: Option<&Arc<Account>>) {
-        let Some(node) = self.node() else { return };
-        let held = if only.is_some() { account.map_or(0, |account| account.streams()) } else { self.number.max() };
-        let wanted = (held / RECLAIMED_PART).max(1);
+    /// Whether it is worth looking for what stands in the way of another stream.
+    fn may_look(&self, account: Option<&Arc<Account>>, now: StdInstant) -> bool {
+        match account.filter(|account| !account.may_hold_stream()) {
+            Some(account) => self.looks.may_look_for(account, now),
+            None => self.looks.may_look(account.is_some(), now),
+        }
+    }
+
+    /// Frees streams of the user or network that has as many as it may.
+    fn reclaim_own(&self, account: Option<&Arc<Account>>, now: StdInstant) {
+        let Some(account) = account else { return };
+        let began = Instant::now();
+        let wanted = (account.streams() / RECLAIMED_PART).max(1);
+        let counts = |maker: Option<&Arc<Account>>| maker.is_some_and(|maker| maker.makes_way_for(account));
+        if self.reclaim_streams(wanted, counts, true) < wanted {
+            self.looks.found_too_little_for(account, began.elapsed(), now);
+        }
+    }
+
+    fn reclaim_any(&self, for_client: bool, now: StdInstant) {
+        let wanted = (self.number.max() / RECLAIMED_PART).max(1);
+        let spares_server = for_client && !self.number.clients_have_little();
+        let counts = |maker: Option<&Arc<Account>>| maker.is_some() || !spares_server;
+        if self.reclaim_streams(wanted, counts, for_client) < wanted {
+            self.looks.found_too_little(for_client, now);
+        }
+    }
+
+    /// Ends streams of those makers that count, and says how many.
+    fn reclaim_streams(
+        &self,
+        wanted: usize,
+        counts: impl Fn(Option<&Arc<Account>>) -> bool,
+        for_client: bool,
+    ) -> usize {
+        let Some(node) = self.node() else { return 0 };
         let is_idle = |channel: &ChannelName| !node.has_subscribers(channel);
         // Asked again under the stream's lock: whoever subscribes enters the channel first, and then reads the stream.
         let end = |channel: &ChannelName, stream: &Mutex<Stream>| {
             let mut stream = lock(stream);
             is_idle(channel) && self.end(channel, &mut stream)
         };
-        reclaim::streams(&self.all(), &self.number, wanted, only, account.is_some(), is_idle, end);
+        reclaim::streams(&self.all(), &self.number, wanted, counts, for_client, is_idle, end)
     }
 
     fn make_room_for_bytes(&self, bytes: usize, account: Option<&Arc<Account>>) {
@@ -257,5 +299,122 @@ impl Broker for MemoryBroker {
 
     fn streams(&self) -> usize {
         self.number.total()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::account::Accounts;
+    use crate::limits::LOOKED_IN_VAIN;
+    use crate::{ChannelName, Identity};
+
+    /// A node that counts how often it is asked who is in a channel.
+    #[derive(Default)]
+    struct Asked {
+        subscribed: Mutex<HashSet<ChannelName>>,
+        times: AtomicUsize,
+    }
+
+    impl Node for Asked {
+        fn receive(&self, _: &ChannelName, _: Arc<Publication>, _: &str) {}
+
+        fn has_subscribers(&self, channel: &ChannelName) -> bool {
+            self.times.fetch_add(1, Ordering::Relaxed);
+            lock(&self.subscribed).contains(channel)
+        }
+    }
+
+    struct Setting {
+        broker: MemoryBroker,
+        node: Arc<Asked>,
+        accounts: Accounts,
+    }
+
+    impl Setting {
+        fn new(limits: Limits) -> Self {
+            let node = Arc::new(Asked::default());
+            let broker = MemoryBroker::new(&limits);
+            let weak: Weak<Asked> = Arc::downgrade(&node);
+            broker.attach(weak);
+            Self { broker, node, accounts: Accounts::new(Arc::new(limits)) }
+        }
+
+        fn account(&self, user: &str) -> Arc<Account> {
+            self.accounts.of(Some(&Identity { user: user.into(), ..Identity::default() }), None)
+        }
+
+        /// Makes a stream that nobody is subscribed to.
+        fn pass_through(&self, channel: &str, account: &Arc<Account>) {
+            assert!(self.begin(channel, Some(account)));
+            self.leave(channel);
+        }
+
+        fn has(&self, channel: &str) -> bool {
+            let channel = ChannelName::parse(channel).unwrap();
+            self.broker.streams.shard(&channel).contains_key(&channel)
+        }
+
+        fn begin(&self, channel: &str, account: Option<&Arc<Account>>) -> bool {
+            let channel = ChannelName::parse(channel).unwrap();
+            lock(&self.node.subscribed).insert(channel.clone());
+            let made = self.broker.with_stream(&channel, account, |_| ()).is_ok();
+            if !made {
+                lock(&self.node.subscribed).remove(&channel);
+            }
+            made
+        }
+
+        fn leave(&self, channel: &str) {
+            lock(&self.node.subscribed).remove(&ChannelName::parse(channel).unwrap());
+        }
+
+        /// How often the node was asked while so many tried to make a stream, and were refused.
+        fn asked_for_refusals(&self, number: usize, account: Option<&Arc<Account>>) -> usize {
+            let before = self.node.times.load(Ordering::Relaxed);
+            assert!((0..number).all(|_| !self.begin("one more", account)));
+            self.node.times.load(Ordering::Relaxed) - before
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_as_many_streams_as_it_may_all_in_use_is_refused_without_looking_each_time() {
+        let setting = Setting::new(Limits { channels_per_user_max: 100, ..Limits::default() });
+        let mallory = setting.account("mallory");
+        assert!((0..100).all(|number| setting.begin(&number.to_string(), Some(&mallory))));
+        let asked = setting.asked_for_refusals(1_000, Some(&mallory));
+        assert!(asked <= 100, "asked {asked} times about 100 streams");
+        assert!(setting.begin("of ana", Some(&setting.account("ana"))), "others are not concerned");
+        setting.leave("7");
+        tokio::time::advance(LOOKED_IN_VAIN).await;
+        assert!(setting.begin("one more", Some(&mallory)), "what is idle later is found");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_most_loses_the_oldest_first_whichever_of_its_connections_made_it() {
+        let setting = Setting::new(Limits { channels_per_user_max: 64, ..Limits::default() });
+        let connections: Vec<_> = (0..8).map(|_| setting.account("mallory")).collect();
+        for number in 0..64 {
+            setting.pass_through(&number.to_string(), &connections[number / 8]);
+            tokio::time::advance(LOOKED_IN_VAIN).await;
+        }
+        setting.pass_through("one more", &setting.account("mallory"));
+        let gone: Vec<_> = (0..64).filter(|number| !setting.has(&number.to_string())).collect();
+        assert_eq!(gone, [0, 1, 2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_streams_are_in_use_refusals_cost_nothing_and_the_server_looks_for_itself() {
+        let setting = Setting::new(Limits { channels_max: 100, channels_reserved: 20, ..Limits::default() });
+        let accounts: Vec<_> = (0..80).map(|number| setting.account(&number.to_string())).collect();
+        assert!(accounts.iter().enumerate().all(|(number, of)| setting.begin(&number.to_string(), Some(of))));
+        let asked: usize = accounts.iter().map(|of| setting.asked_for_refusals(10, Some(of))).sum();
+        assert!(asked <= 80, "asked {asked} times about 80 streams");
+        assert!((0..20).all(|number| setting.begin(&format!("of the server {number}"), None)));
+        setting.leave("of the server 3");
+        assert!(setting.begin("of the server", None), "a client's look says nothing about the server's");
     }
 }

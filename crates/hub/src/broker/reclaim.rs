@@ -15,13 +15,14 @@ use crate::{Account, ChannelName};
 
 pub(super) type Streams = Vec<(ChannelName, Arc<Mutex<Stream>>)>;
 
-/// Streams in which an account holds something, and since when.
+/// Streams in which a caller holds something, and since when.
 type Oldest = BinaryHeap<Reverse<(Instant, usize)>>;
 
 /// Those who hold something, and what each could lose, the oldest first.
 struct Holders<'a> {
-    /// How much an account holds, to be compared.
+    /// How much a caller holds, to be compared.
     held: &'a dyn Fn(Option<&Arc<Account>>) -> usize,
+    /// Each caller, by one of the accounts of its connections.
     accounts: Vec<(Option<Arc<Account>>, Oldest)>,
     numbers: HashMap<Option<usize>, usize>,
 }
@@ -32,7 +33,7 @@ impl<'a> Holders<'a> {
     }
 
     fn add(&mut self, account: Option<&Arc<Account>>, since: Instant, stream: usize) {
-        let name = account.map(|account| Arc::as_ptr(account).addr());
+        let name = account.map(|account| account.caller());
         let number = *self.numbers.entry(name).or_insert_with(|| {
             self.accounts.push((account.cloned(), Oldest::new()));
             self.accounts.len() - 1
@@ -41,7 +42,7 @@ impl<'a> Holders<'a> {
     }
 
     /// Takes from whoever holds most at that moment, until `wanted` is there. `take` says what it freed, and since when
-    /// the same stream has had the next of that account.
+    /// the same stream has had the next of that caller.
     fn take(
         mut self,
         wanted: usize,
@@ -91,17 +92,16 @@ pub(super) fn bytes(streams: &Streams, ledger: &Ledger, wanted: usize, for_clien
     holders.take(wanted, |account, number| lock(&streams[number].1).take_oldest_of(account));
 }
 
-/// Ends streams that nobody is subscribed to; of one account's alone when `only` is given. `end` says whether it did.
+/// Ends streams that nobody is subscribed to, of the makers that count. `end` says whether it did. Returns how many.
 pub(super) fn streams(
     streams: &Streams,
     ledger: &Ledger,
     wanted: usize,
-    only: Option<&Account>,
+    counts: impl Fn(Option<&Arc<Account>>) -> bool,
     for_client: bool,
     is_idle: impl Fn(&ChannelName) -> bool,
     end: impl Fn(&ChannelName, &Mutex<Stream>) -> bool,
-) {
-    let spares_server = for_client && !ledger.clients_have_little();
+) -> usize {
     let held = |account: Option<&Arc<Account>>| {
         account.map_or_else(|| ledger.servers(for_client), |account| account.streams())
     };
@@ -111,18 +111,12 @@ pub(super) fn streams(
             let stream = lock(stream);
             (stream.account().cloned(), stream.touched())
         };
-        let wanted = match (&account, only) {
-            (Some(account), Some(only)) => account.is_alike(only),
-            (None, Some(_)) => false,
-            (None, None) => !spares_server,
-            (Some(_), None) => true,
-        };
-        if wanted && is_idle(channel) {
+        if counts(account.as_ref()) && is_idle(channel) {
             holders.add(account.as_ref(), touched, number);
         }
     }
     holders.take(wanted, |_, number| {
         let (channel, stream) = &streams[number];
         (usize::from(end(channel, stream)), None)
-    });
+    })
 }

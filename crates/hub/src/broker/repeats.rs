@@ -1,27 +1,41 @@
 //! Publications that were made with a key, for a while: a repeat is answered as the first was.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tidings_protocol::StreamPosition;
 
 use crate::ChannelName;
-use crate::limits::{IDEMPOTENCY_CHANNELS_MAX, IDEMPOTENCY_KEPT, IDEMPOTENCY_KEYS_MAX};
+use crate::limits::{IDEMPOTENCY_BYTES_MAX, IDEMPOTENCY_CHANNELS_MAX, IDEMPOTENCY_KEPT, IDEMPOTENCY_KEYS_MAX};
 use crate::sharded::Sharded;
 
+/// What a key takes beside its letters, roughly: the answer with its epoch, and its places in the map and in the order.
+const KEY_OVERHEAD_BYTES: usize = 200;
+
+/// What a channel takes beside its name and keys, roughly.
+const CHANNEL_OVERHEAD_BYTES: usize = 200;
+
 /// What was published under which key in each channel.
-pub(super) struct Repeats(Sharded<ChannelName, Keys>);
+pub(super) struct Repeats {
+    channels: Sharded<ChannelName, Keys>,
+    /// What all of them take.
+    bytes: AtomicUsize,
+}
 
 #[derive(Default)]
 struct Keys {
-    answers: HashMap<String, StreamPosition>,
+    answers: HashMap<Arc<str>, StreamPosition>,
     /// The oldest first.
-    order: VecDeque<(Instant, String)>,
+    order: VecDeque<(Instant, Arc<str>)>,
 }
+
+type Channels = HashMap<ChannelName, Keys>;
 
 impl Repeats {
     pub(super) fn new() -> Self {
-        Self(Sharded::new())
+        Self { channels: Sharded::new(), bytes: AtomicUsize::new(0) }
     }
 
     /// Publishes by `publish`, unless the key was used: under its lock, so that of two at once one is the repeat.
@@ -32,53 +46,144 @@ impl Repeats {
         now: Instant,
         publish: impl FnOnce() -> Result<StreamPosition, E>,
     ) -> Result<StreamPosition, E> {
-        let mut channels = self.0.shard(channel);
+        let mut channels = self.channels.shard(channel);
         if let Some(keys) = channels.get_mut(channel) {
-            keys.expire(now);
+            self.expire(keys, now);
             if let Some(answer) = keys.answers.get(key) {
                 return Ok(answer.clone());
             }
         }
         let answer = publish()?;
-        if channels.len() >= IDEMPOTENCY_CHANNELS_MAX / self.0.pieces() && !channels.contains_key(channel) {
+        if channels.len() >= IDEMPOTENCY_CHANNELS_MAX / self.channels.pieces() && !channels.contains_key(channel) {
             // The longest unused; there are some hundreds in a shard.
             let oldest = channels.iter().min_by_key(|(_, keys)| keys.order.back().map(|(used, _)| *used));
             if let Some(oldest) = oldest.map(|(channel, _)| channel.clone()) {
-                channels.remove(&oldest);
+                self.forget_channel(&mut channels, &oldest);
             }
         }
-        channels.entry(channel.clone()).or_default().remember(key, answer.clone(), now);
+        self.remember(&mut channels, channel, key, answer.clone(), now);
         Ok(answer)
     }
 
     pub(super) fn sweep(&self, now: Instant) {
-        for mut channels in self.0.all() {
-            channels.retain(|_, keys| {
-                keys.expire(now);
-                !keys.order.is_empty()
+        for mut channels in self.channels.all() {
+            channels.retain(|channel, keys| {
+                self.expire(keys, now);
+                let is_used = !keys.order.is_empty();
+                if !is_used {
+                    self.release(cost_of_channel(channel));
+                }
+                is_used
             });
         }
     }
+
+    fn remember(
+        &self,
+        channels: &mut Channels,
+        channel: &ChannelName,
+        key: &str,
+        answer: StreamPosition,
+        now: Instant,
+    ) {
+        let keys = channels.entry(channel.clone()).or_insert_with(|| {
+            self.hold(cost_of_channel(channel));
+            Keys::default()
+        });
+        let key: Arc<str> = key.into();
+        self.hold(cost_of_key(&key));
+        keys.answers.insert(key.clone(), answer);
+        keys.order.push_back((now, key));
+        if keys.order.len() > IDEMPOTENCY_KEYS_MAX {
+            self.forget_oldest(keys);
+        }
+        // In this shard alone, over which channels are spread evenly: each of them makes the room that it needs.
+        let is_alone = |channels: &Channels| channels.len() == 1 && channels.values().all(|keys| keys.order.len() == 1);
+        while self.bytes.load(Ordering::Relaxed) > IDEMPOTENCY_BYTES_MAX && !is_alone(channels) {
+            self.forget_oldest_of_all(channels);
+        }
+    }
+
+    /// Forgets the oldest key in a shard; there are some hundreds of channels in it.
+    fn forget_oldest_of_all(&self, channels: &mut Channels) {
+        let oldest = channels.iter().min_by_key(|(_, keys)| keys.order.front().map(|(used, _)| *used));
+        let Some(oldest) = oldest.map(|(channel, _)| channel.clone()) else { return };
+        let Some(keys) = channels.get_mut(&oldest) else { return };
+        self.forget_oldest(keys);
+        if keys.order.is_empty() {
+            self.forget_channel(channels, &oldest);
+        }
+    }
+
+    fn forget_channel(&self, channels: &mut Channels, channel: &ChannelName) {
+        if let Some(mut keys) = channels.remove(channel) {
+            while !keys.order.is_empty() {
+                self.forget_oldest(&mut keys);
+            }
+            self.release(cost_of_channel(channel));
+        }
+    }
+
+    fn expire(&self, keys: &mut Keys, now: Instant) {
+        while keys.order.front().is_some_and(|(used, _)| now.saturating_duration_since(*used) >= IDEMPOTENCY_KEPT) {
+            self.forget_oldest(keys);
+        }
+    }
+
+    fn forget_oldest(&self, keys: &mut Keys) {
+        if let Some((_, key)) = keys.order.pop_front() {
+            keys.answers.remove(&key);
+            self.release(cost_of_key(&key));
+        }
+    }
+
+    fn hold(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
-impl Keys {
-    fn remember(&mut self, key: &str, answer: StreamPosition, now: Instant) {
-        self.answers.insert(key.to_owned(), answer);
-        self.order.push_back((now, key.to_owned()));
-        if self.order.len() > IDEMPOTENCY_KEYS_MAX {
-            self.forget_oldest();
-        }
+fn cost_of_key(key: &str) -> usize {
+    KEY_OVERHEAD_BYTES + key.len()
+}
+
+fn cost_of_channel(channel: &ChannelName) -> usize {
+    CHANNEL_OVERHEAD_BYTES + channel.as_str().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn publish(repeats: &Repeats, channel: usize, key: &str, offset: u64, now: Instant) -> u64 {
+        let channel = ChannelName::parse(&format!("news:{channel}")).unwrap();
+        let answer = || Ok::<_, Infallible>(StreamPosition { offset, epoch: "epoch".into() });
+        repeats.once(&channel, key, now, answer).unwrap().offset
     }
 
-    fn expire(&mut self, now: Instant) {
-        while self.order.front().is_some_and(|(used, _)| now.saturating_duration_since(*used) >= IDEMPOTENCY_KEPT) {
-            self.forget_oldest();
+    #[test]
+    fn keys_take_so_many_bytes_in_all_and_the_oldest_are_forgotten_first() {
+        let repeats = Repeats::new();
+        let began = tokio::time::Instant::now().into_std();
+        let (channels, times) = (5_000, 24);
+        let key = |time: u64| format!("{time:0>120}");
+        for time in 0..times {
+            let now = began + Duration::from_secs(time);
+            assert!((0..channels).all(|channel| publish(&repeats, channel, &key(time), 1, now) == 1));
         }
-    }
-
-    fn forget_oldest(&mut self) {
-        if let Some((_, key)) = self.order.pop_front() {
-            self.answers.remove(&key);
-        }
+        let now = began + Duration::from_secs(times);
+        let bytes = repeats.bytes.load(Ordering::Relaxed);
+        assert!((IDEMPOTENCY_BYTES_MAX - 1_000..=IDEMPOTENCY_BYTES_MAX).contains(&bytes), "{bytes} bytes");
+        let newest = key(times - 1);
+        assert!((0..channels).all(|channel| publish(&repeats, channel, &newest, 2, now) == 1), "the newest are known");
+        assert_eq!(publish(&repeats, 0, &key(0), 2, now), 2, "the oldest are not");
+        repeats.sweep(now + IDEMPOTENCY_KEPT);
+        assert_eq!(repeats.bytes.load(Ordering::Relaxed), 0, "and all of it is given back");
     }
 }

@@ -81,7 +81,7 @@ impl Stream {
         self.touched
     }
 
-    /// Since when each account has something in here.
+    /// Since when each caller has something in here.
     pub(super) fn held_since(&self) -> Vec<(Option<Arc<Account>>, Instant)> {
         let mut held: Vec<(Option<Arc<Account>>, Instant)> = Vec::new();
         for Kept { account, since, .. } in &self.kept {
@@ -92,8 +92,8 @@ impl Stream {
         held
     }
 
-    /// Takes the oldest of what an account has in here, with what is older, so that what is kept has no gap. Returns the
-    /// bytes that were freed, and since when the account's next has been here.
+    /// Takes the oldest of what a caller has in here, with what is older, so that what is kept has no gap. Returns the
+    /// bytes that were freed, and since when the caller's next has been here.
     pub(super) fn take_oldest_of(&mut self, account: Option<&Arc<Account>>) -> (usize, Option<Instant>) {
         let before = self.bytes;
         let is_its = |kept: &Kept| same(kept.account.as_ref(), account);
@@ -202,7 +202,7 @@ pub(super) fn cost_of(publication: &Publication) -> usize {
 
 fn same(one: Option<&Arc<Account>>, other: Option<&Arc<Account>>) -> bool {
     match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (Some(one), Some(other)) => one.is_caller(other),
         (None, None) => true,
         _ => false,
     }

@@ -65,6 +65,7 @@ async fn the_application_learns_where_a_client_comes_from() {
     let mut world = World::new();
     let remote = Remote {
         address: Some("2001:db8::1:2:3:4".parse().unwrap()),
+        is_proxy: false,
         headers: vec![("user-agent", "a browser".into())],
         transport: "paper",
     };

@@ -22,7 +22,7 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let address = tidings_serve::Caller::of(parts).and_then(|caller| caller.address);
-        warn_of_untrusted_proxy(app, parts);
+        is_untrusted_proxy(app, parts);
         Ok(Self {
             // Who comes through a Unix socket is on this machine.
             browser: Browser {
@@ -36,19 +36,26 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
-/// Says once that a proxy is in front which the configuration does not name: without it all clients are one address, and
-/// share its limits.
-fn warn_of_untrusted_proxy(app: &App, parts: &Parts) {
+/// Whether the peer is a proxy that the configuration does not name, as far as that shows; says so once. Without it all
+/// its clients are one address, and share its limits.
+pub(crate) fn is_untrusted_proxy(app: &App, parts: &Parts) -> bool {
     static SAID: Once = Once::new();
     let forwarded = ["forwarded", "x-forwarded-for"].into_iter().any(|name| parts.headers.contains_key(name));
-    if forwarded && app.config.settings.trusted_proxies.is_empty() {
+    let peer = parts.extensions.get::<tidings_serve::Connection>().and_then(|connection| connection.peer().address());
+    let Some(peer) = peer.map(|peer| peer.ip().to_canonical()) else { return false };
+    let trusted = &app.config.trusted_proxies;
+    // Anybody far away may write such a header. Who is near and does is a proxy.
+    let is_proxy = forwarded && !trusted.contains(peer);
+    if is_proxy && (peer.is_loopback() || app.config.settings.trusted_proxies.is_empty()) {
         SAID.call_once(|| {
             tracing::warn!(
+                %peer,
                 "a request came through a proxy that is not in trusted_proxies: all its clients count as one address; \
                  start with --trusted-proxies ADDRESS, such as 127.0.0.1 for a proxy on this machine"
             );
         });
     }
+    is_proxy
 }
 
 /// The base of the links that a request's page should use, such as `http://127.0.0.1:8000`: the configured public

@@ -6,7 +6,7 @@
 
 mod bodies;
 pub(crate) mod body;
-mod caller;
+pub(crate) mod caller;
 pub(crate) mod cookie;
 pub(crate) mod deadline;
 pub(crate) mod headers;

@@ -1,6 +1,7 @@
 //! Who may open a live connection, whatever the transport: origin, identity, address, limits, in one place.
 
 use crate::app::App;
+use crate::http::caller::is_untrusted_proxy;
 use crate::http::cookie::session_token;
 use crate::http::deadline::within;
 use crate::http::origin::{Place, is_own};
@@ -21,6 +22,7 @@ const REMOTE_HEADERS: [&str; 2] = ["origin", "user-agent"];
 pub(crate) struct Handshake {
     place: Place,
     address: Option<IpAddr>,
+    is_proxy: bool,
     headers: HeaderMap,
 }
 
@@ -53,9 +55,10 @@ pub(crate) enum NotAdmitted {
 impl FromRequestParts<App> for Handshake {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let address = tidings_serve::Caller::of(parts).and_then(|caller| caller.address);
-        Ok(Self { place: Place::of(parts), address, headers: parts.headers.clone() })
+        let is_proxy = is_untrusted_proxy(app, parts);
+        Ok(Self { place: Place::of(parts), address, is_proxy, headers: parts.headers.clone() })
     }
 }
 
@@ -78,7 +81,7 @@ impl Handshake {
         };
         let header = |name: &'static str| Some((name, self.headers.get(name)?.to_str().ok()?.to_owned()));
         let headers = REMOTE_HEADERS.into_iter().filter_map(header);
-        let remote = Remote { address: self.address, headers: headers.collect(), transport };
+        let remote = Remote { address: self.address, is_proxy: self.is_proxy, headers: headers.collect(), transport };
         let limits = TransportLimits {
             message_bytes_max: SOCKET_MESSAGE_BYTES_MAX,
             queue_bytes_max: app.hub.limits().outbox_bytes_max * 2,

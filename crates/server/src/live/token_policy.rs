@@ -120,9 +120,9 @@ impl TokenPolicy {
 
 /// The channels of a connection token that it can give: the chat's are not the application's to give.
 fn given(channels: BTreeMap<String, Given>) -> impl Iterator<Item = (ChannelName, Grant)> {
-    channels.into_iter().filter_map(|(name, Given { info, data })| {
+    channels.into_iter().filter_map(|(name, Given { info, data, join_leave })| {
         let channel = ChannelName::parse(&name).ok().filter(|channel| !Chat::owns(channel))?;
-        Some((channel, Grant { info, data, ..Grant::default() }))
+        Some((channel, Grant { info, data, hears_join_leave: join_leave, ..Grant::default() }))
     })
 }
 

@@ -223,6 +223,59 @@ async fn reading_costs_by_what_was_read_and_who_read_too_much_waits() {
     assert_eq!(read(&mut world), 3, "and what time has brought");
 }
 
+/// So much read at once, and then nothing for an hour.
+fn reads_at_once(bytes: u32) -> Limits {
+    let limits = Limits::default();
+    let user = Allowance { read_bytes: Rate { per_second: 1, burst: bytes }, ..limits.user };
+    Limits { user, read_cost_bytes_min: 100, ..limits }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_one_frame_is_paid_for_one_after_another() {
+    let mut world = World::with(reads_at_once(100_000));
+    let large = "x".repeat(1_000);
+    let start = world.hub.position(&name("news")).await.unwrap();
+    world.publish("news", [&*large; 16]);
+    world.publish("other", ["x"]);
+    let ana = world.connect("ana");
+    world.subscribe(ana, "who");
+    let histories = (100..200).map(|id| format!(r#"{{"id":{id},"history":{{"channel":"news","limit":-1}}}}"#));
+    let frame: Vec<_> = histories
+        .chain([r#"{"id":200,"presence":{"channel":"who"}}"#.to_owned()])
+        .chain([format!(
+            r#"{{"id":201,"subscribe":{{"channel":"news","recover":true,"offset":0,"epoch":"{}"}}}}"#,
+            start.epoch
+        )])
+        .collect();
+    world.say(ana, &frame.join("\n"));
+    let answers: Vec<_> = (100..=201).map(|id| world.answer(ana, id)).collect();
+    let read = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!((6..=8).contains(&read), "16,000 each of 100,000: {read}");
+    assert!(answers[10..].iter().all(|answer| *answer == Err(Error::TOO_MANY_REQUESTS)));
+}
+
+/// It would come back to the same for ever.
+#[tokio::test(start_paused = true)]
+async fn who_has_missed_more_than_it_may_read_comes_in_and_is_told_so() {
+    let mut world = World::with(reads_at_once(30_000));
+    let large = "x".repeat(1_000);
+    let channels = ["a", "b", "c", "d"];
+    *world.rules.given.lock().unwrap() = channels.map(|channel| (name(channel), Grant::default())).into();
+    let start = world.hub.position(&name("a")).await.unwrap();
+    let mut subs = Vec::new();
+    for channel in channels {
+        let epoch = world.hub.position(&name(channel)).await.unwrap().epoch;
+        subs.push(format!(r#""{channel}":{{"recover":true,"offset":{},"epoch":"{epoch}"}}"#, start.offset));
+        world.publish(channel, [&*large; 16]);
+    }
+    let ana = world.open(ConnectionOptions::default());
+    let id = world.ask(ana, &format!(r#""connect":{{"token":"ana","subs":{{{}}}}}"#, subs.join(",")));
+    let Ok(Response::Connect(result)) = world.answer(ana, id) else { panic!("not connected") };
+    let told = channels.map(|channel| (result.subs[channel].was_recovering, result.subs[channel].recovered));
+    assert_eq!(told, [(true, true), (true, true), (true, false), (true, false)]);
+    assert_eq!((result.subs["d"].offset, result.subs["d"].publications.len()), (16, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn tags_and_what_is_said_about_the_publisher_count_as_bytes_too() {
     let mut world = World::new();

@@ -207,6 +207,25 @@ async fn one_user_has_so_many_channels_and_the_users_of_one_address_ten_times_as
     assert_eq!(come(&mut world, "ana", "192.0.2.2", 8), 0);
 }
 
+/// Whoever comes from this machine may be a backend for many; a proxy in front that nobody believes is none.
+#[tokio::test(start_paused = true)]
+async fn the_token_users_behind_a_proxy_on_this_machine_count_together_although_nobody_believes_it() {
+    let limits = Limits { channels_per_user_max: 3, ..generous() };
+    let made = |is_proxy: bool, address: &str| {
+        let mut world = World::with(limits.clone());
+        for user in 0..100 {
+            let remote = Remote { address: Some(address.parse().unwrap()), is_proxy, ..Remote::default() };
+            let who = world.open(ConnectionOptions { remote, ..ConnectionOptions::default() });
+            world.ask(who, &format!(r#""connect":{{"token":"visitor {user}"}}"#));
+            world.ask(who, &format!(r#""subscribe":{{"channel":"{user}"}}"#));
+        }
+        world.hub.metrics().channels
+    };
+    for address in ["127.0.0.1", "::1"] {
+        assert_eq!((made(false, address), made(true, address)), (100, 30), "{address}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn made_up_channels_shut_nobody_out_of_channels_that_remember_nothing_here() {
     let mut world = World::with(Limits { channels_max: 2, ..Limits::default() });
@@ -225,8 +244,28 @@ async fn made_up_channels_shut_nobody_out_of_channels_that_remember_nothing_here
     let id = world.ask(ana, r#""subscribe":{"channel":"more"}"#);
     assert_eq!(world.answer(ana, id), Err(Error::LIMIT_EXCEEDED), "they do not count either");
     world.cut(ana);
+    world.wait(tidings_hub::limits::LOOKED_IN_VAIN).await;
     let ana = world.connect("ana");
     world.subscribe(ana, "more");
+}
+
+/// S17: a publication that makes a channel costs what a subscription costs.
+#[tokio::test(start_paused = true)]
+async fn publishing_to_fresh_names_is_counted_as_subscribing_to_them() {
+    let channels = Rate { per_second: 1, burst: 5 };
+    let limits = generous();
+    let mut world = World::with(Limits { user: Allowance { channels, ..limits.user }, ..limits });
+    let mallory = world.connect("mallory");
+    let publish = |world: &mut World, channel: &str| {
+        let id = world.ask(mallory, &format!(r#""publish":{{"channel":"{channel}","data":1}}"#));
+        world.answer(mallory, id).map(|_| ())
+    };
+    let refused = (0..20).filter(|number| publish(&mut world, &of_mallory(*number)).is_err()).count();
+    assert_eq!((refused, world.hub.metrics().channels), (15, 5));
+    assert_eq!(publish(&mut world, "more"), Err(Error::TOO_MANY_REQUESTS));
+    assert!((0..100).all(|_| publish(&mut world, &of_mallory(0)).is_ok()), "those that are there cost nothing");
+    world.wait(SECOND).await;
+    assert_eq!(publish(&mut world, "more"), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
