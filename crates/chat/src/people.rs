@@ -64,7 +64,7 @@ pub enum ChangePasswordError {
     /// The present password is another one.
     #[error("the present password is another one")]
     WrongPassword,
-    /// Too many failed attempts.
+    /// Too many failed attempts, or changes.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
     /// The store could not; nothing was changed.
@@ -148,6 +148,7 @@ impl Chat {
         let person = who.person.id;
         // Not counted with the sign-ins, where a stranger could use it up; another session of the person still can.
         self.0.limiters.password_changes.attempt(person, self.0.clock.now())?;
+        self.0.limiters.turns_ahead.take(person, self.0.clock.now())?;
         let stored = self.0.store.credentials(who.person.email.clone()).await?;
         let (hash, asker) = (stored.map(|stored| stored.hash), Asker::Known(person));
         let checked = self.0.hasher.check(present, hash, asker).await.map_err(StoreError::from)?;
