@@ -8,6 +8,9 @@ use std::time::Duration;
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// A person's or a room's name, in characters: fits one line of a narrow screen twice.
 pub const NAME_CHARS_MAX: usize = 80;
+/// Marks above and below one letter of a name, in marks: Unicode Technical Standard 39 (§5.4) allows four, which is more than
+/// any language has; a heap of them covers the lines around it.
+pub const NAME_MARKS_MAX: usize = 4;
 /// A room's topic, in characters.
 pub const TOPIC_CHARS_MAX: usize = 250;
 /// An e-mail address, in bytes (RFC 5321 §4.5.3.1.3).
