@@ -96,7 +96,7 @@ impl Desk {
     /// # Errors
     /// When the store cannot be read.
     pub async fn find(&self, email: &Email) -> Result<Option<Person>, StoreError> {
-        Ok(self.store.credentials(email.clone()).await?.map(|found| found.person))
+        Ok(self.store.credentials_as_typed(email).await?.map(|found| found.person))
     }
 
     /// Sets a person's password; all their sessions end, and a running server closes their sockets within about a second.

@@ -78,8 +78,8 @@ impl Chat {
             return Err(wait.into());
         }
 
-        let stored = match email {
-            Some(email) => self.0.store.credentials(email).await?,
+        let stored = match &email {
+            Some(email) => self.0.store.credentials_as_typed(email).await?,
             None => None,
         };
         let tried = stored.as_ref().map(|stored| stored.person.id);
@@ -125,7 +125,7 @@ impl Chat {
         let Some(key) = self.device_key().await else { return Ok(None) };
         // Before anything is read: a forged one costs no more than none.
         let Some(device) = key.read(cookie) else { return Ok(None) };
-        let stored = self.0.store.credentials(email.clone()).await?;
+        let stored = self.0.store.credentials_as_typed(email).await?;
         let known =
             stored.filter(|Credentials { person, hash }| person.is_active && key.knows(&device, person.id, hash));
         Ok(known.map(|stored| (device, stored.person.id)))
@@ -202,7 +202,8 @@ enum Counted {
 
 impl Counted {
     fn stranger(email: Option<&Email>, browser: &Browser) -> Self {
-        let account = digest(email.map_or("", Email::as_str));
+        // Composed: other ways to type one address are no further tries.
+        let account = digest(email.map(Email::composed).as_ref().map_or("", Email::as_str));
         Self::Stranger { account, network: network_of(browser.address) }
     }
 

@@ -232,6 +232,34 @@ async fn s21_a_handshake_made_before_signing_out_connects_nobody_afterwards() {
 }
 
 #[tokio::test]
+async fn s26_an_address_is_one_account_however_its_accents_are_typed() {
+    let world = World::new().await;
+    let (_, _, code) = world.set_up().await;
+    let (typed, composed) = ("rene\u{301}@example.com", "ren\u{e9}@example.com");
+    let account = |email: &str| tidings_chat::NewAccount {
+        email: tidings_chat::Email::parse(email).unwrap(),
+        ..account_form(&code, "Ren")
+    };
+    world.chat.create_account(account(typed)).await.unwrap();
+    let again = world.chat.create_account(account(composed)).await;
+    assert!(matches!(again, Err(CreateAccountError::AccountExists)), "{again:?}");
+    for email in [typed, composed] {
+        sign_in(&world, email, PASSWORD).await.unwrap();
+    }
+    // Nor are other ways to type it further tries.
+    let stranger = browser_at(IpAddr::from([192, 0, 2, 1]));
+    for n in 0..SIGN_INS_FREE_PER_ACCOUNT {
+        let email = if n % 2 == 0 { typed } else { composed };
+        let failed = world.chat.sign_in(email, "wrong".into(), &stranger).await.err();
+        assert!(matches!(failed, Some(SignInError::Failed)), "{failed:?}");
+    }
+    for email in [typed, composed] {
+        let held_up = world.chat.sign_in(email, "wrong".into(), &stranger).await.err();
+        assert!(matches!(held_up, Some(SignInError::TooMany(_))), "{held_up:?}");
+    }
+}
+
+#[tokio::test]
 async fn s21_a_new_password_ends_the_other_sessions_and_keeps_this_one() {
     let world = World::new().await;
     let (ana, ..) = world.set_up().await;
