@@ -5,8 +5,8 @@ use std::{collections::HashSet, net::IpAddr, time::Duration};
 use futures_util::future::join_all;
 use serde_json::json;
 use tidings_chat::{
-    Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword, OpenError, Options, Role,
-    SetUpError, SignInError,
+    ChangePasswordError, Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword,
+    OpenError, Options, Role, SetUpError, SignInError,
     limits::{
         INVITE_LIFETIME, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS,
         SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
@@ -274,6 +274,21 @@ async fn s21_a_new_password_ends_the_other_sessions_and_keeps_this_one() {
     assert!(here.rpc("no such method", json!({})).await["error"].is_object(), "still connected");
     assert!(matches!(sign_in(&world, "ana@example.com", PASSWORD).await, Err(SignInError::Failed)));
     sign_in(&world, "ana@example.com", "another long password").await.unwrap();
+}
+
+#[tokio::test]
+async fn s22_a_session_that_has_ended_sets_no_password() {
+    let world = World::new().await;
+    let (ana, ..) = world.set_up().await;
+    let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+    // Its request was let in, and waits for its hashes.
+    let stolen = world.signed_in(&phone).await.unwrap();
+    world.chat.end_session(ana.id, stolen.session.id).await.unwrap();
+    let new = NewPassword::parse("another long password", &email("Ana")).unwrap();
+    let refused = world.chat.change_password(&stolen, PASSWORD.into(), new).await;
+    assert!(matches!(refused, Err(ChangePasswordError::WrongPassword)), "{refused:?}");
+    assert!(world.signed_in(&ana).await.is_some(), "the other session goes on");
+    sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
