@@ -5,7 +5,7 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    changes::{NoSuchPerson, SetActive, SetPassword},
+    changes::{SetActive, SetPassword},
     hashing::{Asker, Hasher},
     model::{Clock, Email, NewPassword, Person},
     open::{Options, hold, lock},
@@ -103,7 +103,7 @@ impl Desk {
     /// # Errors
     /// When the store cannot be read.
     pub async fn find(&self, email: &Email) -> Result<Option<Person>, StoreError> {
-        Ok(self.store.credentials(email.clone()).await?.map(|found| found.person))
+        Ok(self.store.credentials_as_typed(email).await?.map(|found| found.person))
     }
 
     /// Sets a person's password; all their sessions end, and a running server closes their sockets within about a second.
@@ -112,7 +112,7 @@ impl Desk {
     /// When the store cannot be read or written.
     pub async fn set_password(&self, person: &Person, password: NewPassword) -> Result<(), StoreError> {
         let hash = Hasher::new(1).hash(password, Asker::Operator).await?;
-        self.change(SetPassword { person: person.id, hash, keep: None }).await?;
+        self.change(SetPassword { person: person.id, hash, checked: None, keep: None }).await?;
         tracing::info!(target: SECURITY_LOG, person = %person.id, "a password was set on the command line");
         Ok(())
     }
@@ -129,13 +129,14 @@ impl Desk {
         Ok(())
     }
 
-    async fn change<C: Change<Refusal = NoSuchPerson>>(&self, change: C) -> Result<C::Answer, StoreError> {
+    async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         let (submission, outcome) = submit(change);
         let batch = self.store.apply(vec![submission], self.clock.now()).await?;
         batch.into_iter().for_each(Submission::answer);
         match outcome.await {
             Ok(applied) => Ok(applied.answer),
-            Err(ChangeError::Refused(NoSuchPerson)) => Err(StoreError::Failed("the account is gone".into())),
+            // All that these are refused for.
+            Err(ChangeError::Refused(_)) => Err(StoreError::Failed("the account is gone".into())),
             Err(ChangeError::Store(error)) => Err(error),
         }
     }

@@ -47,7 +47,8 @@ pub(crate) enum Checked {
 pub(crate) enum Asker {
     /// Somebody at this network. Networks take turns.
     Network(IpAddr),
-    /// Somebody who is signed in, or whose device is known. They go first, and are held to a few tries each.
+    /// Somebody who is signed in, or whose device is known. They go first, two turns of three, and are held to a
+    /// few such turns each.
     Known(PersonId),
     /// The operator, on the command line.
     Operator,

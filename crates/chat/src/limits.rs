@@ -8,6 +8,9 @@ use std::time::Duration;
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// A person's or a room's name, in characters: fits one line of a narrow screen twice.
 pub const NAME_CHARS_MAX: usize = 80;
+/// Marks above and below one letter of a name, in marks: Unicode Technical Standard 39 (§5.4) allows four, which is more than
+/// any language has; a heap of them covers the lines around it.
+pub const NAME_MARKS_MAX: usize = 4;
 /// A room's topic, in characters.
 pub const TOPIC_CHARS_MAX: usize = 250;
 /// An e-mail address, in bytes (RFC 5321 §4.5.3.1.3).
@@ -198,8 +201,13 @@ pub const SIGN_INS_PER_ACCOUNT: Rate = Rate { burst: 100, per_second: 1.0 / 6.0 
 /// account's sake count too.
 pub const SIGN_INS_FREE_PER_ADDRESS: u32 = 30;
 /// Failed sign-ins from a device on which the account's owner has signed in before each further one must wait: the only ones
-/// that are counted there, and nowhere else.
+/// that are counted there, and nowhere else. Whoever has a copy of a device's cookie can use them up; its owner then signs in
+/// where they have no such cookie (a private window), and each sign-in gives the device another number with a new count.
 pub const SIGN_INS_FREE_PER_DEVICE: u32 = 5;
+/// Passwords of one person that are hashed before those of strangers, from devices where they have signed in and in changes
+/// of the password, right ones too: more than anybody needs. What goes beyond waits in turns with everybody's, so that a
+/// member keeps nobody waiting.
+pub const TURNS_AHEAD_PER_PERSON: Rate = Rate { burst: 10, per_second: 1.0 / 6.0 };
 /// A device is remembered, by its cookie, for so long after the last sign-in.
 pub const DEVICE_REMEMBERED: Duration = Duration::from_hours(400 * 24);
 /// Lines of the security log about what strangers failed at: a flood is told of, not written down try by try. How many were

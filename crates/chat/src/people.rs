@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::{
-    changes::{AlreadySetUp, NoSuchPerson, SetPassword, SetUpServer},
+    changes::{AlreadySetUp, PasswordChanged, SetPassword, SetUpServer},
     chat::Chat,
     hashing::{Asker, Checked},
     model::{
@@ -61,10 +61,10 @@ pub enum SetUpError {
 /// Why a password was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangePasswordError {
-    /// The present password is another one.
+    /// The present password is another one, perhaps since a moment ago, or the session has ended meanwhile.
     #[error("the present password is another one")]
     WrongPassword,
-    /// Too many failed attempts.
+    /// Too many failed attempts, or changes.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
     /// The store could not; nothing was changed.
@@ -148,16 +148,18 @@ impl Chat {
         let person = who.person.id;
         // Not counted with the sign-ins, where a stranger could use it up; another session of the person still can.
         self.0.limiters.password_changes.attempt(person, self.0.clock.now())?;
+        self.0.limiters.turns_ahead.take(person, self.0.clock.now())?;
         let stored = self.0.store.credentials(who.person.email.clone()).await?;
-        let (hash, asker) = (stored.map(|stored| stored.hash), Asker::Known(person));
-        let checked = self.0.hasher.check(present, hash, asker).await.map_err(StoreError::from)?;
+        let (stored, asker) = (stored.map(|stored| stored.hash), Asker::Known(person));
+        let checked = self.0.hasher.check(present, stored.clone(), asker).await.map_err(StoreError::from)?;
         if checked == Checked::Wrong {
             tracing::warn!(target: SECURITY_LOG, %person, session = %who.session.id, "a change of password failed");
             return Err(ChangePasswordError::WrongPassword);
         }
         self.0.limiters.password_changes.forget(&person);
         let hash = self.0.hasher.hash(new, asker).await.map_err(StoreError::from)?;
-        self.write::<_, ChangePasswordError>(SetPassword { person, hash, keep: Some(who.session.id) }).await?;
+        let set = SetPassword { person, hash, checked: stored, keep: Some(who.session.id) };
+        self.write::<_, ChangePasswordError>(set).await?;
         tracing::info!(target: SECURITY_LOG, %person, "a password was changed; the person's other sessions ended");
         Ok(())
     }
@@ -169,8 +171,8 @@ impl From<AlreadySetUp> for SetUpError {
     }
 }
 
-impl From<NoSuchPerson> for ChangePasswordError {
-    fn from(NoSuchPerson: NoSuchPerson) -> Self {
+impl From<PasswordChanged> for ChangePasswordError {
+    fn from(PasswordChanged: PasswordChanged) -> Self {
         Self::WrongPassword
     }
 }

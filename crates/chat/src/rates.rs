@@ -18,7 +18,7 @@ use crate::{
     device::Device,
     limits::{
         RATE_KEYS_MAX, Rate, Rates, SIGN_IN_FORGET, SIGN_IN_WAIT_FIRST, SIGN_IN_WAIT_MAX, SIGN_INS_FREE_PER_ACCOUNT,
-        SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
+        SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT, TURNS_AHEAD_PER_PERSON,
     },
     model::{PersonId, RoomId, SecretDigest, Time},
 };
@@ -48,6 +48,8 @@ pub(crate) struct Limiters {
     pub(crate) addresses: Backoff<IpAddr>,
     /// Of devices that are known for the account; nothing else counts for them.
     pub(crate) devices: Backoff<Device>,
+    /// Of sign-ins from known devices and changes of the password, right ones too: they are hashed before those of others.
+    pub(crate) turns_ahead: Buckets<PersonId>,
 }
 
 impl Limiters {
@@ -67,6 +69,7 @@ impl Limiters {
             password_changes: Backoff::new(SIGN_INS_FREE_PER_ACCOUNT),
             addresses: Backoff::new(SIGN_INS_FREE_PER_ADDRESS),
             devices: Backoff::new(SIGN_INS_FREE_PER_DEVICE),
+            turns_ahead: Buckets::new(TURNS_AHEAD_PER_PERSON),
         }
     }
 }

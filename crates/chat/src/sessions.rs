@@ -56,14 +56,21 @@ impl Chat {
     pub async fn sign_in(&self, email: &str, password: String, browser: &Browser) -> Result<Entered, SignInError> {
         let email = Email::of_account(email).ok();
         let known = self.known_device(email.as_ref(), browser).await?;
-        let counted = match known {
+        let mut counted = match known {
             Some((device, person)) => Counted::Device(device, person),
-            None => {
-                let account = digest(email.as_ref().map_or("", Email::as_str));
-                Counted::Stranger { account, network: network_of(browser.address) }
-            }
+            None => Counted::stranger(email.as_ref(), browser),
         };
-        if let Err(wait) = counted.begin(&self.0.limiters, self.0.clock.now()) {
+        let (limiters, now) = (&self.0.limiters, self.0.clock.now());
+        let mut begun = counted.begin(limiters, now);
+        if let (Ok(()), Counted::Device(_, person)) = (&begun, &counted)
+            && limiters.turns_ahead.take(*person, now).is_err()
+        {
+            // Who signs in more often than anybody needs waits their turn as everybody does.
+            counted.take_back(limiters);
+            counted = Counted::stranger(email.as_ref(), browser);
+            begun = counted.begin(limiters, now);
+        }
+        if let Err(wait) = begun {
             self.tell_of_failure(|left_out| {
                 tracing::warn!(target: SECURITY_LOG, address = %browser.address, known_device = counted.is_known(),
                     wait_s = wait.0.as_secs(), left_out, "a sign-in was held up after too many failures");
@@ -71,8 +78,8 @@ impl Chat {
             return Err(wait.into());
         }
 
-        let stored = match email {
-            Some(email) => self.0.store.credentials(email).await?,
+        let stored = match &email {
+            Some(email) => self.0.store.credentials_as_typed(email).await?,
             None => None,
         };
         let tried = stored.as_ref().map(|stored| stored.person.id);
@@ -118,7 +125,7 @@ impl Chat {
         let Some(key) = self.device_key().await else { return Ok(None) };
         // Before anything is read: a forged one costs no more than none.
         let Some(device) = key.read(cookie) else { return Ok(None) };
-        let stored = self.0.store.credentials(email.clone()).await?;
+        let stored = self.0.store.credentials_as_typed(email).await?;
         let known =
             stored.filter(|Credentials { person, hash }| person.is_active && key.knows(&device, person.id, hash));
         Ok(known.map(|stored| (device, stored.person.id)))
@@ -194,6 +201,12 @@ enum Counted {
 }
 
 impl Counted {
+    fn stranger(email: Option<&Email>, browser: &Browser) -> Self {
+        // Composed: other ways to type one address are no further tries.
+        let account = digest(email.map(Email::composed).as_ref().map_or("", Email::as_str));
+        Self::Stranger { account, network: network_of(browser.address) }
+    }
+
     fn begin(&self, limiters: &Limiters, now: Time) -> Result<(), RetryAfter> {
         match *self {
             Self::Device(device, _) => limiters.devices.attempt(device, now),

@@ -11,9 +11,10 @@ mod sessions;
 
 pub(crate) use invites::{AcceptInvite, EnsureInvite, InviteInvalid, RenewInvite, RevokeInvite};
 pub(crate) use messages::{Post, PostRefusal};
+#[cfg(test)]
+pub(crate) use people::NoSuchPerson;
 pub(crate) use people::{
-    AlreadySetUp, CreateAccount, CreateAccountRefusal, NoSuchPerson, Rehash, SetActive, SetPassword, SetUpServer,
-    TakeDeviceKey,
+    AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetPassword, SetUpServer, TakeDeviceKey,
 };
 #[cfg(any(test, feature = "test-kit"))]
 pub(crate) use rooms::SetOpen;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use super::{
     invites::invited_to,
     rooms::{enter, make_room, unknown_person},
-    sessions::{end_all, open_session},
+    sessions::{PasswordChanged, end_all, open_session},
 };
 use crate::{
     device::DeviceKey,
@@ -106,25 +106,33 @@ impl Change for CreateAccount {
     }
 }
 
-/// Another password; ends the person's sessions but `keep`.
+/// Another password; ends the person's sessions but `keep`. Whoever lost the right to set one while it was being hashed
+/// gets no further: what took it away stays.
 #[derive(Debug, Clone)]
 pub(crate) struct SetPassword {
     pub(crate) person: PersonId,
     pub(crate) hash: StoredHash,
-    /// The session in which the password was changed.
+    /// The hash that the present password was checked against, which must still be theirs; the operator gives none.
+    pub(crate) checked: Option<StoredHash>,
+    /// The session in which the password was changed, which must go on.
     pub(crate) keep: Option<SessionId>,
 }
 
 impl Change for SetPassword {
     type Answer = ();
-    type Refusal = NoSuchPerson;
+    type Refusal = PasswordChanged;
 
     fn revokes(&self) -> bool {
         true
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        tables.password(self.person)?.ok_or(Refused(NoSuchPerson))?;
+        let present = tables.password(self.person)?.ok_or(Refused(PasswordChanged))?;
+        let is_same = self.checked.as_ref().is_none_or(|checked| *checked == present);
+        let owner = self.keep.map(|session| tables.session_owner(session)).transpose()?;
+        if !is_same || owner.is_some_and(|owner| owner != Some(self.person)) {
+            return Err(Refused(PasswordChanged));
+        }
         tables.set_password(self.person, &self.hash)?;
         let mut ended = tables.sessions_of(self.person)?;
         ended.retain(|session| Some(*session) != self.keep);

@@ -8,7 +8,7 @@ use crate::{
     store::{Applied, Change, ChangeError::Refused, ChangeResult, StoreError, Tables},
 };
 
-/// The password was changed while it was being checked, or the person was deactivated.
+/// The password was changed while it was being checked, or the person was deactivated, or their session has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the password has changed")]
 pub(crate) struct PasswordChanged;

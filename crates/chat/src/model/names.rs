@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::looks::{self, is_blank};
-use crate::limits::{EMAIL_BYTES_MAX, NAME_CHARS_MAX, TOPIC_CHARS_MAX};
+use crate::limits::{EMAIL_BYTES_MAX, NAME_CHARS_MAX, NAME_MARKS_MAX, TOPIC_CHARS_MAX};
 
 /// A person's or a room's name: 1 to 80 characters that can be seen, trimmed, with white space of any kind as one space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +15,8 @@ pub struct Name(String);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topic(String);
 
-/// An e-mail address in the one form in which it identifies an account: trimmed and in lower case.
+/// An e-mail address in the one form in which it identifies an account: trimmed and in lower case; that of a new account
+/// also with its letters and their marks composed (NFC), which keyboards differ in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
@@ -36,6 +39,12 @@ pub enum NameError {
     /// A character that takes no room on the screen, or is blank: two names that differ look the same.
     #[error("must not contain invisible or blank characters")]
     Invisible,
+    /// A mark without a letter of its own script, or too many on one: it covers what stands around it.
+    #[error("must not have a mark without its letter, or more than {max} marks on one")]
+    Marks {
+        /// How many are allowed.
+        max: usize,
+    },
 }
 
 /// The text is not an e-mail address.
@@ -47,14 +56,17 @@ impl Name {
     /// Reads a name.
     ///
     /// # Errors
-    /// When it is empty, longer than [`NAME_CHARS_MAX`] characters, or has control characters or invisible ones. Those
-    /// that a script or an emoji needs in their place are no error.
+    /// When it is empty, longer than [`NAME_CHARS_MAX`] characters, or has control characters, invisible ones, or stray
+    /// marks. Those that a script or an emoji needs in their place are no error.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         let name = line(text, NAME_CHARS_MAX)?.split_whitespace().collect::<Vec<_>>().join(" ");
         if name.chars().all(is_blank) {
             return Err(NameError::Empty);
         }
-        if looks::has_invisible(&name) { Err(NameError::Invisible) } else { Ok(Self(name)) }
+        if looks::has_invisible(&name) {
+            return Err(NameError::Invisible);
+        }
+        if looks::has_stray_mark(&name) { Err(NameError::Marks { max: NAME_MARKS_MAX }) } else { Ok(Self(name)) }
     }
 
     /// The same for names that differ only in case, width, or what cannot be seen.
@@ -105,12 +117,12 @@ impl Email {
     /// # Errors
     /// When it is not one.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        let email = Self::of_account(text)?;
+        let email = Self::of_account(text)?.composed();
         if email.0.chars().any(is_blank) { Err(EmailError) } else { Ok(email) }
     }
 
     /// Reads the address of an account that there may be: also one that a version before let in, though it has
-    /// characters that cannot be seen.
+    /// characters that cannot be seen, or is not composed.
     ///
     /// # Errors
     /// When there can be no such account.
@@ -120,6 +132,11 @@ impl Email {
         let plain = !email.chars().any(|c| c.is_whitespace() || misleads(c));
         let valid = plain && !mailbox.is_empty() && !host.is_empty() && email.len() <= EMAIL_BYTES_MAX;
         if valid { Ok(Self(email)) } else { Err(EmailError) }
+    }
+
+    /// As an account that is new would have it, though it may have been typed in another way.
+    pub(crate) fn composed(&self) -> Self {
+        Self(self.0.nfc().collect())
     }
 
     /// In the one form that identifies the account.
@@ -203,8 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn a_name_has_no_heap_of_marks() {
+        let heap = format!("a{}", "\u{301}".repeat(79));
+        for name in ["\u{338}\u{338}", "\u{301}Ana", &heap] {
+            assert_eq!(Name::parse(name), Err(NameError::Marks { max: 4 }), "{name:?}");
+        }
+        for name in ["\u{e000}", "Ana\u{fdd0}", "Ana 1\u{200d}2"] {
+            assert_eq!(Name::parse(name), Err(NameError::Invisible), "{name:?}");
+        }
+        assert_eq!(Name::stored(heap.clone()).as_str(), heap, "a name that is there stays");
+    }
+
+    #[test]
     fn an_email_is_the_same_account_in_any_spelling() {
         assert_eq!(Email::parse(" Ana@Example.COM "), Email::parse("ana@example.com"));
+        assert_eq!(Email::parse("Rene\u{301}@example.com"), Email::parse("RENÉ@example.com"));
+        let typed = Email::of_account("rene\u{301}@example.com").unwrap();
+        assert_eq!(typed.as_str(), "rene\u{301}@example.com", "an account that is there is found");
+        assert_eq!(typed.composed(), Email::parse("rené@example.com").unwrap());
         for text in ["", "ana", "@example.com", "ana@", "a b@example.com", "ana@exa\nmple.com"] {
             assert_eq!(Email::parse(text), Err(EmailError), "{text:?}");
         }

@@ -52,6 +52,7 @@ macro_rules! runs_the_contract {
             s22_sessions_expire_by_idleness_and_by_age,
             s21_a_new_password_ends_the_other_sessions,
             a_sign_in_checked_against_an_old_password_is_refused,
+            s22_a_password_is_not_set_by_who_lost_the_right_to_meanwhile,
             a_person_has_a_bounded_number_of_sessions,
             g1_what_was_answered_is_there_after_opening_again,
             g2_a_send_is_stored_once_for_ever,
@@ -366,9 +367,9 @@ pub(super) async fn s21_a_new_password_ends_the_other_sessions(fixture: &impl Fi
     let checked = StoredHash("a hash".into());
     world.done(OpenSession { person: world.ana, checked, session }).await;
     let hash = StoredHash("another hash".into());
-    let set = SetPassword { person: world.ana, hash: hash.clone(), keep: Some(second) };
+    let set = SetPassword { person: world.ana, hash: hash.clone(), checked: None, keep: Some(second) };
     assert_eq!(world.done(set).await.announcements.ended, [first]);
-    let set = SetPassword { person: world.ana, hash, keep: None };
+    let set = SetPassword { person: world.ana, hash, checked: None, keep: None };
     assert_eq!(world.done(set).await.announcements.ended, [second]);
 }
 
@@ -376,12 +377,28 @@ pub(super) async fn a_sign_in_checked_against_an_old_password_is_refused(fixture
     let world = World::new(fixture).await;
     let old = StoredHash("a hash".into());
     let new = StoredHash("another hash".into());
-    world.done(SetPassword { person: world.ana, hash: new.clone(), keep: None }).await;
+    world.done(SetPassword { person: world.ana, hash: new.clone(), checked: None, keep: None }).await;
     let session = new_session(Token::fresh().digest());
     let sign_in = OpenSession { person: world.ana, checked: old.clone(), session };
     assert_eq!(world.refused(sign_in).await, PasswordChanged);
     // Nor does a hash renewed meanwhile bring the old password back.
     world.done(Rehash { person: world.ana, old, new: StoredHash("renewed".into()) }).await;
+    let credentials = world.store.credentials(Email::parse("ana@example.com").unwrap()).await.unwrap().unwrap();
+    assert_eq!(credentials.hash, new);
+}
+
+pub(super) async fn s22_a_password_is_not_set_by_who_lost_the_right_to_meanwhile(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let first = world.store.session(world.token, START).await.unwrap().unwrap().session.id;
+    let [old, new, late] = ["a hash", "another hash", "a late hash"].map(|hash| StoredHash(hash.into()));
+    let set = SetPassword { person: world.ana, hash: late, checked: Some(old), keep: Some(first) };
+    // The operator set another password, and the person signed in with it.
+    world.done(SetPassword { person: world.ana, hash: new.clone(), checked: None, keep: Some(first) }).await;
+    assert_eq!(world.refused(set.clone()).await, PasswordChanged);
+    let set = SetPassword { checked: Some(new.clone()), ..set };
+    world.done(EndSession { person: world.ana, session: first }).await;
+    assert_eq!(world.refused(set.clone()).await, PasswordChanged);
+    assert_eq!(world.refused(SetPassword { person: PersonId::fresh(), ..set }).await, PasswordChanged);
     let credentials = world.store.credentials(Email::parse("ana@example.com").unwrap()).await.unwrap().unwrap();
     assert_eq!(credentials.hash, new);
 }

@@ -64,6 +64,14 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>>;
     /// Who signs in with this address, and the hash of their password.
     fn credentials(&self, email: Email) -> Read<'_, Option<Credentials>>;
+    /// The same for an address that was typed in: first as it is, then as an account that is new would have it.
+    fn credentials_as_typed<'a>(&'a self, email: &Email) -> Read<'a, Option<Credentials>> {
+        let (typed, composed) = (email.clone(), email.composed());
+        Box::pin(async move {
+            let found = self.credentials(typed.clone()).await?;
+            if found.is_some() || composed == typed { Ok(found) } else { self.credentials(composed).await }
+        })
+    }
 
     /// The session of this token, with its person, unless it has ended or expired at `now`.
     fn session(&self, token: SecretDigest, now: Time) -> Read<'_, Option<SignedIn>>;

@@ -5,8 +5,8 @@ use std::{collections::HashSet, net::IpAddr, time::Duration};
 use futures_util::future::join_all;
 use serde_json::json;
 use tidings_chat::{
-    Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword, OpenError, Options, Role,
-    SetUpError, SignInError,
+    ChangePasswordError, Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword,
+    OpenError, Options, Role, SetUpError, SignInError,
     limits::{
         INVITE_LIFETIME, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS,
         SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
@@ -232,6 +232,34 @@ async fn s21_a_handshake_made_before_signing_out_connects_nobody_afterwards() {
 }
 
 #[tokio::test]
+async fn s26_an_address_is_one_account_however_its_accents_are_typed() {
+    let world = World::new().await;
+    let (_, _, code) = world.set_up().await;
+    let (typed, composed) = ("rene\u{301}@example.com", "ren\u{e9}@example.com");
+    let account = |email: &str| tidings_chat::NewAccount {
+        email: tidings_chat::Email::parse(email).unwrap(),
+        ..account_form(&code, "Ren")
+    };
+    world.chat.create_account(account(typed)).await.unwrap();
+    let again = world.chat.create_account(account(composed)).await;
+    assert!(matches!(again, Err(CreateAccountError::AccountExists)), "{again:?}");
+    for email in [typed, composed] {
+        sign_in(&world, email, PASSWORD).await.unwrap();
+    }
+    // Nor are other ways to type it further tries.
+    let stranger = browser_at(IpAddr::from([192, 0, 2, 1]));
+    for n in 0..SIGN_INS_FREE_PER_ACCOUNT {
+        let email = if n % 2 == 0 { typed } else { composed };
+        let failed = world.chat.sign_in(email, "wrong".into(), &stranger).await.err();
+        assert!(matches!(failed, Some(SignInError::Failed)), "{failed:?}");
+    }
+    for email in [typed, composed] {
+        let held_up = world.chat.sign_in(email, "wrong".into(), &stranger).await.err();
+        assert!(matches!(held_up, Some(SignInError::TooMany(_))), "{held_up:?}");
+    }
+}
+
+#[tokio::test]
 async fn s21_a_new_password_ends_the_other_sessions_and_keeps_this_one() {
     let world = World::new().await;
     let (ana, ..) = world.set_up().await;
@@ -246,6 +274,21 @@ async fn s21_a_new_password_ends_the_other_sessions_and_keeps_this_one() {
     assert!(here.rpc("no such method", json!({})).await["error"].is_object(), "still connected");
     assert!(matches!(sign_in(&world, "ana@example.com", PASSWORD).await, Err(SignInError::Failed)));
     sign_in(&world, "ana@example.com", "another long password").await.unwrap();
+}
+
+#[tokio::test]
+async fn s22_a_session_that_has_ended_sets_no_password() {
+    let world = World::new().await;
+    let (ana, ..) = world.set_up().await;
+    let phone = sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+    // Its request was let in, and waits for its hashes.
+    let stolen = world.signed_in(&phone).await.unwrap();
+    world.chat.end_session(ana.id, stolen.session.id).await.unwrap();
+    let new = NewPassword::parse("another long password", &email("Ana")).unwrap();
+    let refused = world.chat.change_password(&stolen, PASSWORD.into(), new).await;
+    assert!(matches!(refused, Err(ChangePasswordError::WrongPassword)), "{refused:?}");
+    assert!(world.signed_in(&ana).await.is_some(), "the other session goes on");
+    sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
 }
 
 #[tokio::test]

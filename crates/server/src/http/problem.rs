@@ -113,6 +113,7 @@ impl Problem {
             NameError::TooLong { .. } => "name_too_long",
             NameError::Control => "name_control_character",
             NameError::Invisible => "name_invisible_character",
+            NameError::Marks { .. } => "name_stray_mark",
         };
         Self::field(field, code, sentence(error))
     }
