@@ -165,7 +165,7 @@ impl Task {
         let publication = NewPublication { info, ..NewPublication::new(data) };
         match self.core.publish(channel, publication, Some(&self.handle.account())).await {
             Ok(_) => Ok(()),
-            Err(PublishError::KeyTooLong) => Err(Error::BAD_REQUEST.into()),
+            Err(PublishError::KeyTooLong | PublishError::TooManyTags) => Err(Error::BAD_REQUEST.into()),
             Err(PublishError::KeptElsewhere) => Err(Error::NOT_AVAILABLE.into()),
             Err(PublishError::Broker(error)) => Err(refuse_broker(channel, error)),
         }
