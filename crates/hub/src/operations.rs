@@ -70,10 +70,11 @@ impl Task {
     }
 
     async fn connect(mut self, request: &ConnectRequest) -> Result<Outcome, Refusal> {
-        // By the address, before anybody looks at a token; then, when it is known, by the user. Loopback speaks for many.
+        // Whom the handshake proved pays before the policy is asked. Nobody else does: whoever comes in vain, which costs
+        // little beside the handshake, must not use up what those behind the same address come in with.
         let before = self.handle.account();
-        let is_nobody_yet = self.peer.identity().is_none() && self.peer.address().is_none_or(|from| from.is_loopback());
-        if !is_nobody_yet && !before.may_connect() {
+        let is_known = self.peer.identity().is_some();
+        if is_known && !before.may_connect() {
             return Err(Error::TOO_MANY_REQUESTS.into());
         }
         let accepted = self.core.policy.connect(&self.peer, request).await?;
@@ -85,8 +86,7 @@ impl Task {
         self.peer = self.handle.asking();
         let account = self.handle.account();
         let resumes = request.subs.values().any(|resume| resume.recover);
-        let is_counted = account.is_caller(&before) && !is_nobody_yet;
-        let may_come = is_counted || account.may_connect_by_name();
+        let may_come = (is_known && account.is_caller(&before)) || account.may_connect();
         if !may_come || (resumes && !account.may_read(Instant::now().into_std())) {
             return Err(Error::TOO_MANY_REQUESTS.into());
         }
