@@ -288,6 +288,30 @@ test('in the server API a member that is null is absent, but for data, and a mis
   }
 });
 
+test('what a pattern and tags of the server API may hold is bounded, and more is 107', async () => {
+  const code = async (method, params) => (await api(server, method, params)).json.error?.code;
+  const tags = (number, value = '') => Object.fromEntries(Array.from({ length: number }, (_, n) => [`t${n}`, value]));
+  assert.equal(await code('channels', { pattern: '*'.repeat(255) }), undefined);
+  assert.equal(await code('channels', { pattern: '*'.repeat(256) }), 107);
+  assert.equal(await code('publish', { channel: 'tagged', data: 1, tags: tags(64) }), undefined);
+  assert.equal(await code('publish', { channel: 'tagged', data: 1, tags: tags(65) }), 107);
+  assert.equal(await code('publish', { channel: 'tagged', data: 1, tags: tags(5, 'x'.repeat(1_000)) }), 107);
+  assert.equal(await code('broadcast', { channels: ['tagged'], data: 1, tags: tags(65) }), 107);
+  assert.equal((await api(server, 'history', { channel: 'tagged', limit: 9 })).json.result.publications.length, 1);
+});
+
+test('tags of the server API that are null are absent, an empty idempotency key is none, and a list is no object', async () => {
+  const { json } = await api(server, 'publish', { channel: 'absent', data: 1, tags: { a: null, b: 'c' }, idempotency_key: '' });
+  assert.equal(json.result.offset, 1);
+  assert.equal((await api(server, 'publish', { channel: 'absent', data: 2, idempotency_key: '' })).json.result.offset, 2);
+  const { publications } = (await api(server, 'history', { channel: 'absent', limit: 9 })).json.result;
+  assert.deepEqual(publications.map(({ data, tags }) => [data, tags]), [[1, { b: 'c' }], [2, undefined]]);
+  for (const [method, body] of [['info', []], ['publish', ['absent', 1]], ['history', ['absent', 1]]]) {
+    const answer = await api(server, method, body);
+    assert.deepEqual([answer.status, /must be an object/.test(answer.text)], [400, true], method);
+  }
+});
+
 test('a body of the server API may have 1 MiB, and its history is cut at 512 KiB, to be asked on from there', async () => {
   const MIB = 1024 * 1024;
   const call = (bytes) => api(server, 'publish', { channel: `large-${bytes}`, data: 'x'.repeat(bytes) });

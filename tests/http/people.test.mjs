@@ -47,6 +47,21 @@ test('S21 deactivate ends sessions and sockets within about a second, and sign-i
   assert.match(late.stderr, /nobody has an account/, 'who is meant is asked before the password');
 });
 
+test('deactivating the last administrator is warned of, and what is so already is told and not done again', async (t) => {
+  const own = await Server.start();
+  t.after(() => own.kill());
+  const { email } = await Person.setUp(own);
+  const cli = async (...args) => Object.values(await own.cli('user', ...args, email)).join('\n');
+  assert.match(await cli('activate'), /Ana is active already; nothing was changed/);
+  const gone = await cli('deactivate');
+  assert.match(gone, /No administrator is left who can sign in\. 'tidings user activate/);
+  assert.match(gone, /was deactivated on the command line/);
+  const again = await cli('deactivate');
+  assert.match(again, /Ana is deactivated already; nothing was changed/);
+  assert.doesNotMatch(again, /command line|No administrator/);
+  assert.match(await cli('activate'), /Ana can sign in again/);
+});
+
 test('S20 signing in ends the session whose cookie came along, and its sockets', async () => {
   const before = ana.cookie;
   const socket = await Frames.person(ana);

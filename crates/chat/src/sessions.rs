@@ -73,7 +73,7 @@ impl Chat {
         if let Err(wait) = begun {
             self.tell_of_failure(|left_out| {
                 tracing::warn!(target: SECURITY_LOG, address = %browser.address, known_device = counted.is_known(),
-                    wait_s = wait.0.as_secs(), left_out, "a sign-in was held up after too many failures");
+                    wait_s = wait.0.as_secs() + u64::from(wait.0.subsec_nanos() > 0), left_out, "a sign-in was held up after too many failures");
             });
             return Err(wait.into());
         }

@@ -133,16 +133,11 @@ impl Accounts {
 }
 
 impl Account {
-    /// Whether one more connection may introduce itself.
+    /// Whether one more connection may come in: the user is asked first, so whoever has used up its own costs the network
+    /// nothing.
     pub(crate) fn may_connect(&self) -> bool {
         let now = tokio::time::Instant::now().into_std();
         self.takes(now, |caller, allowance, now| caller.connects.take(1, allowance.connects, now))
-    }
-
-    /// Whether its caller may, whose network was asked before anybody knew who it is.
-    pub(crate) fn may_connect_by_name(&self) -> bool {
-        let now = self.nanos(tokio::time::Instant::now().into_std());
-        self.callers().next().is_some_and(|(caller, allowance)| caller.connects.take(1, allowance.connects, now))
     }
 
     /// Tells callers apart: each of a caller's connections has an account of its own.

@@ -22,7 +22,7 @@ use crate::channel::{self, Channel, Effects, Revoked, tell_unsubscribed};
 use crate::channels::Channels;
 use crate::gaps::Gaps;
 use crate::handle::Handle;
-use crate::limits::{GAP_RETRY, IDEMPOTENCY_KEY_BYTES_MAX, JOIN_LEAVE_PAUSE};
+use crate::limits::{GAP_RETRY, JOIN_LEAVE_PAUSE};
 use crate::metrics::Metrics;
 use crate::publish::{NewPublication, PublishError};
 use crate::read::ReadError;
@@ -122,11 +122,9 @@ impl Core {
         account: Option<&Arc<Account>>,
     ) -> Result<StreamPosition, PublishError> {
         let started = Instant::now();
+        publication.check()?;
         let NewPublication { data, info, tags, ephemeral, idempotency_key } = publication;
         let idempotency_key = idempotency_key.as_deref();
-        if idempotency_key.is_some_and(|key| key.len() > IDEMPOTENCY_KEY_BYTES_MAX) {
-            return Err(PublishError::KeyTooLong);
-        }
         let publication = Publication { data: Some(data), info, tags, ..Publication::default() };
         let options = self.options(channel);
         let keep = match &options.history {

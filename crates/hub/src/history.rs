@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use tidings_protocol::{HistoryRequest, Payload, Publication, StreamPosition};
 
 use crate::ChannelName;
+use crate::limits::TAG_OVERHEAD_BYTES;
 
 /// A keeper of publications outside the hub, in which a channel's publications are numbered from 1 without gaps.
 ///
@@ -79,12 +80,12 @@ pub enum HistoryError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// What is written in a publication.
+/// What is written in a publication, with what its tags cost beside their letters.
 pub(crate) fn bytes_of(publication: &Publication) -> usize {
     let Publication { data, info, tags, .. } = publication;
     let payload = |payload: &Option<Payload>| payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
     let info = info
         .as_ref()
         .map_or(0, |info| info.user.len() + info.client.len() + payload(&info.conn_info) + payload(&info.chan_info));
-    payload(data) + info + tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    payload(data) + info + tags.iter().map(|(name, value)| TAG_OVERHEAD_BYTES + name.len() + value.len()).sum::<usize>()
 }

@@ -85,6 +85,15 @@ pub const IDEMPOTENCY_KEYS_MAX: usize = 1_000;
 /// Bytes of such a key: a UUID has 36.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 
+/// Tags of one publication: what a filter asks for, and no second body.
+pub const TAGS_MAX: usize = 64;
+
+/// Bytes of the names and values of a publication's tags together.
+pub const TAGS_BYTES_MAX: usize = 4 * 1024;
+
+/// What one tag costs in memory beside its letters, roughly: two strings and their place in the map.
+pub const TAG_OVERHEAD_BYTES: usize = 100;
+
 /// Channels of which keys are remembered, the last used.
 pub const IDEMPOTENCY_CHANNELS_MAX: usize = 10_000;
 

@@ -71,10 +71,11 @@ impl Task {
     }
 
     async fn connect(mut self, request: &ConnectRequest) -> Result<Outcome, Refusal> {
-        // By the address, before anybody looks at a token; then, when it is known, by the user. Loopback speaks for many.
+        // Whom the handshake proved pays before the policy is asked. Nobody else does: whoever comes in vain, which costs
+        // little beside the handshake, must not use up what those behind the same address come in with.
         let before = self.handle.account();
-        let is_nobody_yet = self.peer.identity().is_none() && self.peer.network().is_none();
-        if !is_nobody_yet && !before.may_connect() {
+        let is_known = self.peer.identity().is_some();
+        if is_known && !before.may_connect() {
             return Err(Error::TOO_MANY_REQUESTS.into());
         }
         let accepted = self.core.policy.connect(&self.peer, request).await?;
@@ -86,8 +87,7 @@ impl Task {
         self.peer = self.handle.asking();
         let account = self.handle.account();
         let resumes = request.subs.values().any(|resume| resume.recover);
-        let is_counted = account.is_caller(&before) && !is_nobody_yet;
-        let may_come = is_counted || account.may_connect_by_name();
+        let may_come = (is_known && account.is_caller(&before)) || account.may_connect();
         if !may_come || (resumes && !account.may_read(Instant::now().into_std())) {
             return Err(Error::TOO_MANY_REQUESTS.into());
         }
@@ -176,7 +176,7 @@ impl Task {
         let publication = NewPublication { info, ..NewPublication::new(data) };
         match self.core.publish(channel, publication, Some(&self.handle.account())).await {
             Ok(_) => Ok(()),
-            Err(PublishError::KeyTooLong) => Err(Error::BAD_REQUEST.into()),
+            Err(PublishError::KeyTooLong | PublishError::TooManyTags) => Err(Error::BAD_REQUEST.into()),
             Err(PublishError::KeptElsewhere) => Err(Error::NOT_AVAILABLE.into()),
             Err(PublishError::Broker(error)) => Err(refuse_broker(channel, error)),
         }

@@ -553,11 +553,11 @@ impl Session {
                 self.perform(id, Pending::Refresh, Operation::Refresh(token), now);
             }
             Request::SubRefresh(request) => {
-                let channel = channel(&request.channel)?;
+                let (channel, token) = (channel(&request.channel)?, token(request.token)?);
                 if !self.subscriptions.contains_key(&channel) {
                     return Err(Error::PERMISSION_DENIED.into());
                 }
-                let operation = Operation::SubRefresh(channel.clone(), token(request.token)?);
+                let operation = Operation::SubRefresh(channel.clone(), token);
                 self.perform(id, Pending::SubRefresh(channel), operation, now);
             }
         }

@@ -8,7 +8,7 @@ use crate::api_key::has_key;
 use crate::app::App;
 use crate::http::body::read_body;
 use crate::http::problem::{RequestId, named};
-use crate::limits::{API_BODY_BYTES_MAX, PAGE_BYTES_MAX};
+use crate::limits::{API_BODY_BYTES_MAX, API_PATTERN_BYTES_MAX, BROADCAST_AT_ONCE, PAGE_BYTES_MAX};
 use crate::process::Figures;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -60,7 +60,7 @@ async fn call(State(app): State<App>, Path(method): Path<String>, request: Reque
         "history" => answer(&body, async |request| history(app, request).await).await,
         "presence" => answer(&body, async |request| presence(app, &request).await).await,
         "presence_stats" => answer(&body, async |request| presence_stats(app, &request).await).await,
-        "channels" => answer(&body, async |request| Ok(channels(app, &request))).await,
+        "channels" => answer(&body, async |request| channels(app, &request)).await,
         "info" => answer(&body, async |_: Nothing| Ok(info(app))).await,
         _ => (StatusCode::NOT_FOUND, "There is no such method in the server API.\n").into_response(),
     }
@@ -76,6 +76,11 @@ async fn answer<Q: DeserializeOwned, A: Serialize>(
     enum Answer<A> {
         Result(A),
         Error(Error),
+    }
+    // A list of the members without their names would be read as well.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return (StatusCode::BAD_REQUEST, "The body is not what this method takes: it must be an object.\n")
+            .into_response();
     }
     match serde_json::from_slice(body) {
         Ok(request) => Json(method(request).await.map_or_else(Answer::Error, Answer::Result)).into_response(),
@@ -96,6 +101,17 @@ fn null_is_absent<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
+/// Tags that are `null` are absent like other members.
+fn tags<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let tags: Option<BTreeMap<String, Option<String>>> = Option::deserialize(from)?;
+    Ok(tags.into_iter().flatten().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
+/// An empty key is none: whoever has nothing to tell two publications apart by means both.
+fn key<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(from)?.filter(|key: &String| !key.is_empty()))
+}
+
 /// `null` is JSON like any other, and can be published.
 fn null_is_a_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Payload>, D::Error> {
     Payload::deserialize(from).map(Some)
@@ -107,12 +123,12 @@ struct PublishRequest {
     channel: String,
     #[serde(default, deserialize_with = "null_is_a_value")]
     data: Option<Payload>,
-    #[serde(default, deserialize_with = "null_is_absent")]
+    #[serde(default, deserialize_with = "tags")]
     tags: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "null_is_absent")]
     skip_history: bool,
     /// A repeat with the same key, within five minutes, is answered as the first was and publishes nothing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "key")]
     idempotency_key: Option<String>,
 }
 
@@ -135,11 +151,15 @@ async fn publish(app: &App, request: PublishRequest) -> Result<PublishResult, Er
     let data = request.data.ok_or_else(|| bad_request("data is missing: it is the JSON value to publish"))?;
     let PublishRequest { tags, skip_history: ephemeral, idempotency_key, .. } = request;
     let publication = NewPublication { tags, ephemeral, idempotency_key, ..NewPublication::new(data) };
-    let StreamPosition { offset, epoch } = app.hub.publish(&channel, publication).await.map_err(|error| {
+    publish_one(app, &channel, publication).await
+}
+
+async fn publish_one(app: &App, channel: &ChannelName, publication: NewPublication) -> Result<PublishResult, Error> {
+    let StreamPosition { offset, epoch } = app.hub.publish(channel, publication).await.map_err(|error| {
         tracing::warn!(%error, %channel, "a publication was refused");
         match error {
             PublishError::KeptElsewhere => Error::NOT_AVAILABLE,
-            PublishError::KeyTooLong => bad_request(&PublishError::KeyTooLong.to_string()),
+            PublishError::KeyTooLong | PublishError::TooManyTags => bad_request(&error.to_string()),
             PublishError::Broker(BrokerError::TooManyStreams { .. }) => Error::LIMIT_EXCEEDED,
             PublishError::Broker(BrokerError::TooManyRequests) => Error::TOO_MANY_REQUESTS,
             PublishError::Broker(BrokerError::Unavailable(_)) => Error::INTERNAL,
@@ -154,12 +174,12 @@ struct BroadcastRequest {
     channels: Vec<String>,
     #[serde(default, deserialize_with = "null_is_a_value")]
     data: Option<Payload>,
-    #[serde(default, deserialize_with = "null_is_absent")]
+    #[serde(default, deserialize_with = "tags")]
     tags: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "null_is_absent")]
     skip_history: bool,
     /// A repeat with the same key, within five minutes, is answered as the first was and publishes nothing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "key")]
     idempotency_key: Option<String>,
 }
 
@@ -176,17 +196,24 @@ enum BroadcastResponse {
 }
 
 async fn broadcast(app: &App, request: BroadcastRequest) -> Result<BroadcastResult, Error> {
-    let BroadcastRequest { channels, data, tags, skip_history, idempotency_key } = request;
+    let BroadcastRequest { channels, data, tags, skip_history: ephemeral, idempotency_key } = request;
     if channels.is_empty() {
         return Err(bad_request("channels is missing: it lists the channels to publish in"));
     }
-    let one = |channel| {
-        let (data, tags, idempotency_key) = (data.clone(), tags.clone(), idempotency_key.clone());
-        PublishRequest { channel, data, tags, skip_history, idempotency_key }
-    };
+    let data = data.ok_or_else(|| bad_request("data is missing: it is the JSON value to publish"))?;
+    let publication = NewPublication { tags, ephemeral, idempotency_key, ..NewPublication::new(data) };
+    // Once for all, before it is copied for each.
+    publication.check().map_err(|error| bad_request(&error.to_string()))?;
     let mut responses = Vec::with_capacity(channels.len());
-    for channel in channels {
-        let published = publish(app, one(channel)).await;
+    for (number, channel) in channels.iter().enumerate() {
+        // Where nobody is subscribed nothing here ever waits, and a body names a hundred thousand channels.
+        if number % BROADCAST_AT_ONCE == BROADCAST_AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
+        let published = match application_channel(channel) {
+            Ok(channel) => publish_one(app, &channel, publication.clone()).await,
+            Err(error) => Err(error),
+        };
         responses.push(published.map_or_else(BroadcastResponse::Error, BroadcastResponse::Result));
     }
     Ok(BroadcastResult { responses })
@@ -237,30 +264,45 @@ struct ChannelInfo {
 }
 
 /// The application's channels that somebody is subscribed to.
-fn channels(app: &App, request: &ChannelsRequest) -> ChannelsResult {
+fn channels(app: &App, request: &ChannelsRequest) -> Result<ChannelsResult, Error> {
+    if request.pattern.len() > API_PATTERN_BYTES_MAX {
+        return Err(bad_request(&format!("pattern has at most {API_PATTERN_BYTES_MAX} bytes, as a channel's name")));
+    }
+    let pattern = Pattern::new(&request.pattern);
     let wanted = |channel: &ChannelName| {
-        !Chat::owns(channel) && (request.pattern.is_empty() || matches(&request.pattern, channel.as_str()))
+        !Chat::owns(channel) && (request.pattern.is_empty() || pattern.matches(channel.as_str()))
     };
     let channels = app.hub.channels().into_iter().filter(|overview| wanted(&overview.channel));
     let info = |overview: tidings_hub::ChannelOverview| {
         (overview.channel.as_str().to_owned(), ChannelInfo { num_clients: overview.num_clients })
     };
-    ChannelsResult { channels: channels.map(info).collect() }
+    Ok(ChannelsResult { channels: channels.map(info).collect() })
 }
 
-/// Whether `text` matches `pattern`, in which `*` stands for any characters.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((head, tail)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut rest) = text.strip_prefix(head) else { return false };
-    let mut parts: Vec<&str> = tail.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
+/// A pattern in which `*` stands for any characters, taken apart once for all names.
+struct Pattern<'a> {
+    head: &'a str,
+    /// What follows each `*`; none: the name must be `head`.
+    parts: Vec<&'a str>,
+}
+
+impl<'a> Pattern<'a> {
+    fn new(pattern: &'a str) -> Self {
+        let mut parts = pattern.split('*');
+        Self { head: parts.next().unwrap_or_default(), parts: parts.collect() }
     }
-    rest.ends_with(last)
+
+    fn matches(&self, text: &str) -> bool {
+        let Some((last, between)) = self.parts.split_last() else { return self.head == text };
+        let Some(mut rest) = text.strip_prefix(self.head) else { return false };
+        for part in between {
+            match rest.find(part) {
+                Some(at) => rest = &rest[at + part.len()..],
+                None => return false,
+            }
+        }
+        rest.ends_with(last)
+    }
 }
 
 #[derive(Serialize)]
@@ -324,16 +366,16 @@ fn bad_request(message: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::Pattern;
 
     #[test]
     fn a_star_in_a_pattern_stands_for_any_characters() {
         for (pattern, text) in [("*", "news"), ("news", "news"), ("n*s", "news"), ("a:*:c", "a:b:c"), ("*:b*", "a:bc")]
         {
-            assert!(matches(pattern, text), "{pattern} {text}");
+            assert!(Pattern::new(pattern).matches(text), "{pattern} {text}");
         }
         for (pattern, text) in [("new", "news"), ("n*x", "news"), ("a:*:c", "a:c"), ("ab*b", "ab")] {
-            assert!(!matches(pattern, text), "{pattern} {text}");
+            assert!(!Pattern::new(pattern).matches(text), "{pattern} {text}");
         }
     }
 }

@@ -9,6 +9,12 @@ pub(crate) const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
 /// as much.
 pub(crate) const API_BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// Bytes of the pattern of the server API's `channels`: as long as a channel's name.
+pub(crate) const API_PATTERN_BYTES_MAX: usize = 255;
+
+/// Channels that a broadcast publishes in before others have their turn: some milliseconds.
+pub(crate) const BROADCAST_AT_ONCE: usize = 256;
+
 /// Networks from which the API key was used that are remembered, so that the security log tells of each once.
 pub(crate) const KEY_USERS_REMEMBERED: usize = 1_000;
 

@@ -36,10 +36,19 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tidings: {error:#}");
+            eprintln!("tidings: {}", explained(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What failed and why, each cause once: some say in their own words what caused them.
+fn explained(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -72,4 +81,18 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime did not start")?;
     runtime.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explained;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_that_is_said_already_is_not_said_twice() {
+        let error =
+            anyhow!("the disk is full").context("cannot write a.db: the disk is full").context("nothing was kept");
+        assert_eq!(explained(&error), "nothing was kept: cannot write a.db: the disk is full");
+        assert_eq!(explained(&anyhow!("no key").context("reading it")), "reading it: no key");
+    }
 }

@@ -12,7 +12,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tidings_hub::ChannelName;
 use tidings_protocol::Payload;
 
 /// Signs and checks client tokens.
@@ -54,6 +56,12 @@ pub(crate) struct Given {
     pub(crate) data: Option<Payload>,
     /// It is told who comes and goes.
     pub(crate) join_leave: bool,
+}
+
+impl Hash for Given {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        [&self.info, &self.data].map(|value| value.as_ref().map(Payload::as_bytes)).hash(state);
+    }
 }
 
 /// Why a token is refused.
@@ -238,6 +246,9 @@ impl Written {
             };
             channels.insert(name, given);
         }
+        for name in channels.keys().chain(&self.channel) {
+            ChannelName::parse(name).map_err(|error| format!("it names the channel {name:?}: {error}"))?;
+        }
         Ok(Claims {
             user: self.sub.unwrap_or_default(),
             info: json("b64info", self.b64info, self.info)?,
@@ -418,6 +429,9 @@ mod tests {
             json!({"subs": {"a": {"override": {"presence": {"value": false}}}}}),
             json!({"subs": ["a"]}),
             json!({"channels": "a"}),
+            json!({"channels": ["a", ""]}),
+            json!({"subs": {"ü": {}}}),
+            json!({"channel": "x".repeat(256)}),
             json!({"override": {}}),
         ] {
             assert_eq!(refused(&claims), TokenError::Invalid, "{claims}");

@@ -103,7 +103,8 @@ suite('a refresh', () => {
   });
 
   test('without a token is close 3501', async () => {
-    for (const command of [{ refresh: {} }, { refresh: { token: '' } }, { sub_refresh: { channel: 'open' } }]) {
+    const commands = [{ refresh: {} }, { refresh: { token: '' } }, { sub_refresh: { channel: 'open' } }, { sub_refresh: { channel: 'elsewhere' } }];
+    for (const command of commands) {
       const ana = await connect();
       await ana.subscribe('open');
       assert.equal((await ana.ask(command)).closed, 3501, JSON.stringify(command));
@@ -131,6 +132,15 @@ suite('a refresh', () => {
     assert.equal((await ana.ask({ refresh: { token: tokenFor('ana', { subs: { a: {}, b: {} } }) } })).closed, 3010);
     const ben = await connect();
     assert.equal((await ben.ask({ refresh: { token: tokenFor('ana', { channels: ['given'] }) } })).closed, 3010);
+  });
+
+  test('that says something else of the same channels is close 3010', async () => {
+    const first = { a: { info: { seat: 1 }, data: { hello: 'Ana' } } };
+    for (const then of [{ a: { ...first.a, info: { seat: 2 } } }, { a: { ...first.a, data: 1 } }, { a: {} }]) {
+      const ana = await connect({ subs: first });
+      assert.ok((await ana.ask({ refresh: { token: tokenFor('ana', { subs: first }) } })).refresh, 'the same is refreshed');
+      assert.equal((await ana.ask({ refresh: { token: tokenFor('ana', { subs: then }) } })).closed, 3010, JSON.stringify(then));
+    }
   });
 });
 
@@ -230,6 +240,9 @@ suite('a connection token', () => {
       { subs: { a: { unknown: 1 } } },
       { subs: { a: { join_leave: 'yes' } } },
       { subs: ['a'] },
+      { channels: ['a', ''] },
+      { channels: ['ü'] },
+      { subs: { ['x'.repeat(300)]: {} } },
     ]) {
       assert.equal(await outcome(tokenFor('ana', claims)), 3500, JSON.stringify(claims));
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::world::{World, name, text};
 use bytes::Bytes;
 use tidings_hub::{
-    Allowance, Connection, ConnectionOptions, Framing, Hub, Identity, Limits, NewPublication, Order, Step, Target,
+    Allowance, Connection, ConnectionOptions, Framing, Hub, Identity, Limits, NewPublication, Order, Remote, Step,
+    Target,
 };
 use tidings_protocol::{Disconnect, Error, PresenceStatsResult, PushEvent, Reply, Unsubscribe, json};
 use tokio::sync::oneshot;
@@ -333,4 +334,21 @@ async fn g5_nothing_published_after_a_revocation_arrives_while_many_publish() {
     for publisher in publishers {
         publisher.await.unwrap();
     }
+}
+
+/// S15: tokens that are none do not use up what those behind the same address connect with.
+#[tokio::test(start_paused = true)]
+async fn whoever_connects_in_vain_shuts_nobody_out_of_its_address() {
+    let mut world = World::new();
+    let remote = Remote { address: Some("192.0.2.1".parse().unwrap()), ..Remote::default() };
+    let here = || ConnectionOptions { remote: remote.clone(), ..ConnectionOptions::default() };
+    for _ in 0..=Limits::default().address.connects.burst {
+        let mallory = world.open(here());
+        world.ask(mallory, r#""connect":{"token":"forged"}"#);
+        assert_eq!(world.closed(mallory), Some(Disconnect::INVALID_TOKEN.code));
+        world.cut(mallory);
+    }
+    let ana = world.open(here());
+    let id = world.ask(ana, r#""connect":{"token":"ana"}"#);
+    assert!(world.answer(ana, id).is_ok());
 }

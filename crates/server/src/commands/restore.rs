@@ -21,6 +21,8 @@ pub(crate) async fn run(args: RestoreArgs) -> anyhow::Result<()> {
 }
 
 async fn restore(data_dir: &DataDir, file: PathBuf, replace: bool) -> anyhow::Result<()> {
+    // Before anything is made for it.
+    file.metadata().with_context(|| format!("cannot read the backup {}", file.display()))?;
     // On another machine there is none yet.
     data_dir.make()?;
     let restored = explained(Desk::restore(Options::new(data_dir.path(), clock()), file, replace).await)?;

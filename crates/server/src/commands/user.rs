@@ -8,7 +8,7 @@ use crate::logs;
 use crate::serve::clock;
 use anyhow::{Context, ensure};
 use std::io::{BufRead, IsTerminal};
-use tidings_chat::{Desk, Email, NewPassword, Options, Person, SECURITY_LOG};
+use tidings_chat::{Desk, Email, NewPassword, Options, Person, Role, SECURITY_LOG};
 
 pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     // What is done here belongs into the security log of whoever runs it.
@@ -76,12 +76,21 @@ async fn give_password(desk: &Desk, email: &str, password: &str) -> anyhow::Resu
 
 async fn set_active(desk: &Desk, email: &str, is_active: bool) -> anyhow::Result<()> {
     let person = find(desk, email).await?;
-    desk.set_active(&person, is_active).await?;
     let name = person.name.as_str();
+    if person.is_active == is_active {
+        println!("{name} is {} already; nothing was changed.", if is_active { "active" } else { "deactivated" });
+        return Ok(());
+    }
+    desk.set_active(&person, is_active).await?;
     if is_active {
         println!("{name} can sign in again.");
     } else {
         println!("{name} cannot sign in any more and is signed out everywhere. What they wrote stays.");
+        if !desk.people().await?.iter().any(|person| person.is_active && person.role == Role::Admin) {
+            eprintln!(
+                "No administrator is left who can sign in. 'tidings user activate {email}' lets this one in again."
+            );
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::tokens::{Claims, Given, TokenError, Tokens};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_chat::Chat;
@@ -26,8 +27,8 @@ pub(crate) struct TokenPolicy {
 
 /// The context of a connection that came with a client token.
 struct TokenUser {
-    /// What the token had the server subscribe it to, in their order.
-    given: Box<[ChannelName]>,
+    /// Of what the token had the server subscribe it to, and with what: a refresh must say the same.
+    given: u64,
 }
 
 impl TokenPolicy {
@@ -56,11 +57,9 @@ impl TokenPolicy {
         if claims.user.is_empty() && !self.anonymous {
             return Err(Disconnect::PERMISSION_DENIED.into());
         }
-        let subscriptions: Vec<_> = given(claims.channels).collect();
-        let names = subscriptions.iter().map(|(channel, _)| channel.clone()).collect();
-        let context = Some(Arc::new(TokenUser { given: names }) as _);
+        let context = Some(Arc::new(TokenUser { given: digest(&claims.channels) }) as _);
         Ok(Accepted {
-            subscriptions,
+            subscriptions: given(claims.channels).collect(),
             identity: Identity { user: claims.user, tag: None, info: claims.info, context },
             expiry: claims.lasts.map(Expiry::Refreshable),
             data: None,
@@ -74,7 +73,7 @@ impl TokenPolicy {
             return Err(Disconnect::INVALID_TOKEN.into());
         }
         // Rights that changed take effect by connecting anew: what was taken away ends at once.
-        if !given(claims.channels).map(|(channel, _)| channel).eq(user.given.iter().cloned()) {
+        if digest(&claims.channels) != user.given {
             return Err(Disconnect::INSUFFICIENT_STATE.into());
         }
         Ok(claims.lasts.map(Expiry::Refreshable))
@@ -116,6 +115,13 @@ impl TokenPolicy {
             Err(refusal) => Err(refusal),
         }
     }
+}
+
+/// By which two tokens' channels, and what is said of them, are compared; a connection need not hold them for that.
+fn digest(channels: &BTreeMap<String, Given>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    channels.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The channels of a connection token that it can give: the chat's are not the application's to give.
