@@ -3,7 +3,7 @@
 //! The token is new at every sign-in. A session ends by signing out, by being revoked, by a change of password, or by age;
 //! its live sockets close then.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use crate::{
     changes::{EndSession, NoSuchSession, OpenSession, PasswordChanged, Rehash, TouchSession},
@@ -13,7 +13,7 @@ use crate::{
     limits::SESSION_TOUCH_INTERVAL,
     model::{
         Browser, Credentials, Email, Entered, NewSession, PersonId, SecretDigest, Session, SessionId, SignedIn,
-        StoredHash, Time, digest,
+        StoredHash, digest,
     },
     rates::{Limiters, RetryAfter, network_of},
     security::SECURITY_LOG,
@@ -63,7 +63,7 @@ impl Chat {
                 Counted::Stranger { account, network: network_of(browser.address) }
             }
         };
-        if let Err(wait) = counted.begin(&self.0.limiters, self.0.clock.now()) {
+        if let Err(wait) = counted.begin(&self.0.limiters, self.0.steady.now()) {
             self.tell_of_failure(|left_out| {
                 tracing::warn!(target: SECURITY_LOG, address = %browser.address, known_device = counted.is_known(),
                     wait_s = wait.0.as_secs(), left_out, "a sign-in was held up after too many failures");
@@ -147,7 +147,7 @@ impl Chat {
     /// out before it.
     #[must_use]
     pub fn security_line(&self) -> Option<u64> {
-        self.0.security.next(self.0.clock.now())
+        self.0.security.next(self.0.steady.now())
     }
 
     /// Who is behind the token of a cookie; `None` when the session does not exist, has ended or has expired. Using it
@@ -194,7 +194,7 @@ enum Counted {
 }
 
 impl Counted {
-    fn begin(&self, limiters: &Limiters, now: Time) -> Result<(), RetryAfter> {
+    fn begin(&self, limiters: &Limiters, now: Instant) -> Result<(), RetryAfter> {
         match *self {
             Self::Device(device, _) => limiters.devices.attempt(device, now),
             Self::Stranger { account, network } => {

@@ -136,6 +136,27 @@ async fn s26_guessing_has_to_wait_longer_each_time_whether_or_not_the_account_ex
 }
 
 #[tokio::test]
+async fn s26_the_wait_is_as_long_as_it_says_whatever_happens_to_the_clock_on_the_wall() {
+    let world = World::new().await;
+    world.set_up().await;
+    for _ in 0..SIGN_INS_FREE_PER_ACCOUNT {
+        sign_in(&world, "ana@example.com", "wrong").await.unwrap_err();
+    }
+    let Err(SignInError::TooMany(wait)) = sign_in(&world, "ana@example.com", PASSWORD).await else {
+        panic!("no limit")
+    };
+    let hour = 3_600_000;
+    for set in [-hour, 3 * hour, -24 * hour, 22 * hour] {
+        world.set_wall(set);
+        let refused = sign_in(&world, "ana@example.com", PASSWORD).await;
+        assert!(matches!(refused, Err(SignInError::TooMany(same)) if same == wait), "{refused:?}");
+    }
+    world.set_wall(-hour);
+    world.later(wait.0);
+    sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
 async fn s26_one_address_that_tries_many_accounts_has_to_wait_too() {
     let world = World::new().await;
     let from = |address: [u8; 4]| IpAddr::from(address);
@@ -254,7 +275,7 @@ async fn s22_a_password_set_on_the_command_line_reaches_the_sockets_of_a_running
     let world = World::with(|options| tidings_chat::Options { sweep_interval: interval, ..options }).await;
     let (ana, ..) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
-    let given = options(world.dir.path(), &world.time);
+    let given = options(world.dir.path(), &world.clocks);
     let mistyped = Options { data_dir: given.data_dir.join("mistyped"), ..given.clone() };
     let nowhere = Desk::open(mistyped).await;
     assert!(matches!(nowhere, Err(OpenError::Files { .. })), "no second database is made by mistake");
@@ -374,7 +395,7 @@ async fn s63_making_and_revoking_invites_is_limited_and_reading_a_good_one_is_no
 #[tokio::test]
 async fn a_data_directory_has_one_server() {
     let world = World::new().await;
-    let error = Chat::open(options(world.dir.path(), &world.time)).await.err().expect("refused");
+    let error = Chat::open(options(world.dir.path(), &world.clocks)).await.err().expect("refused");
     assert!(matches!(error, OpenError::InUse(_)), "{error}");
     world.restart().await;
 }
@@ -456,7 +477,7 @@ async fn s21_the_operator_deactivates_somebody_while_the_server_runs() {
     let ben = somebody(&entered);
     world.say(&ben, general.id, "before").await;
     let mut socket = world.browser(&ben).await;
-    let desk = Desk::open(options(world.dir.path(), &world.time)).await.unwrap();
+    let desk = Desk::open(options(world.dir.path(), &world.clocks)).await.unwrap();
     let person = desk.find(&email("Ben")).await.unwrap().unwrap();
     desk.set_active(&person, false).await.unwrap();
     assert_eq!(socket.closed().await, 3503);
