@@ -124,6 +124,20 @@ impl Chat {
         Ok(known.map(|stored| (device, stored.person.id)))
     }
 
+    /// The text for the device cookie of a browser with a session that has none that counts: whoever signed in before there
+    /// were such cookies, or has set another password since, would be locked out by strangers on their own device. `None`
+    /// when it has one, or none can be made just now. A new password made elsewhere ends the session, so this gives a stranger
+    /// no way around.
+    pub async fn remember_device(&self, who: &SignedIn, browser: &Browser) -> Option<String> {
+        let key = self.device_key().await?;
+        let stored = self.0.store.credentials(who.person.email.clone()).await;
+        let Credentials { person, hash } =
+            stored.inspect_err(|error| tracing::warn!(%error, "no device is known")).ok()??;
+        let shown = browser.device.as_deref().and_then(|cookie| key.read(cookie));
+        let is_known = shown.is_some_and(|device| key.knows(&device, person.id, &hash));
+        (!is_known && person.id == who.person.id).then(|| key.issue(person.id, &hash))
+    }
+
     /// The person's hash after a sign-in: one made with other parameters is replaced.
     async fn renew_hash(&self, person: PersonId, old: StoredHash, checked: Checked) -> StoredHash {
         let Checked::RightButOld(new) = checked else { return old };

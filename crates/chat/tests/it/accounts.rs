@@ -444,6 +444,33 @@ async fn s26_strangers_do_not_lock_somebody_out_of_their_own_device() {
     assert!(matches!(void, Some(SignInError::TooMany(_))), "{void:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn s26_a_session_from_before_there_were_device_cookies_gets_one_that_counts() {
+    let world = World::new().await;
+    let (_, _, invite) = world.set_up().await;
+    let (ben, _) = world.chat.create_account(account_form(&invite, "Ben")).await.unwrap();
+    let entered = world.chat.sign_in("ana@example.com", PASSWORD.into(), &browser_at(HOME)).await.unwrap();
+    let who = world.chat.session(entered.token.reveal()).await.unwrap().unwrap();
+    let has = |device| tidings_chat::Browser { device, ..browser_at(HOME) };
+
+    let device = world.chat.remember_device(&who, &has(None)).await;
+    assert!(
+        device.is_some() && world.chat.remember_device(&who, &has(device.clone())).await.is_none(),
+        "one is enough"
+    );
+    for other in [ben.device, Some("forged".to_owned())] {
+        assert!(world.chat.remember_device(&who, &has(other)).await.is_some(), "one that does not count is none");
+    }
+    flood(&world, "ana@example.com").await;
+    let strange = world.chat.sign_in("ana@example.com", PASSWORD.into(), &browser_at(HOME)).await.err();
+    assert!(matches!(strange, Some(SignInError::TooMany(_))), "{strange:?}");
+    world.chat.sign_in("ana@example.com", PASSWORD.into(), &has(device.clone())).await.unwrap();
+
+    let new = NewPassword::parse("another long password", &who.person.email).unwrap();
+    world.chat.change_password(&who, PASSWORD.into(), new).await.unwrap();
+    assert!(world.chat.remember_device(&who, &has(device)).await.is_some(), "the session that changed it goes on");
+}
+
 #[tokio::test]
 async fn s26_a_device_known_for_one_account_is_strange_for_another() {
     let world = World::new().await;
