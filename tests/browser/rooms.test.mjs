@@ -36,8 +36,14 @@ test('a page that opens asks for the rooms once, and for more when they are want
   const dialog = page.getByRole('dialog');
   await dialog.getByText('Room 199', { exact: true }).waitFor();
   assert.equal(await dialog.getByText('Room 215', { exact: true }).count(), 0);
+  const filter = dialog.getByRole('searchbox');
+  await filter.fill('Room 215');
+  await dialog.getByText('No room with that name so far. There are more rooms.').waitFor();
   await dialog.getByRole('button', { name: 'Show more rooms' }).click();
   await dialog.getByText('Room 215', { exact: true }).waitFor();
+  await filter.fill('no such room');
+  await dialog.getByText('No room with that name.', { exact: true }).waitFor();
+  await filter.fill('');
   assert.equal(await dialog.getByRole('button', { name: 'Show more rooms' }).count(), 0);
 });
 

@@ -80,7 +80,8 @@ export class Person {
       },
       body: body === undefined ? undefined : typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
     });
-    const set = answer.headers['set-cookie']?.[0]?.split(';')[0];
+    // The session's cookie; the one of a known device may come alone.
+    const set = answer.headers['set-cookie']?.find((cookie) => /^(__Host-)?tidings=/.test(cookie))?.split(';')[0];
     if (set) this.cookie = set;
     return answer;
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 const MIB = 1 << 20;
 let groups = 0;
+let saidThatThereIsNone = false;
 
 /**
  * A control group in which everything together gets `mib` MiB of memory, and who needs more is killed; `undefined` where
@@ -32,6 +33,8 @@ export function memoryGroup(mib) {
     });
     return folder;
   }
+  if (!saidThatThereIsNone) console.error('no control group could be made: the tests watch the peak of memory, and nothing limits it');
+  saidThatThereIsNone = true;
   return undefined;
 }
 

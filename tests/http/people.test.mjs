@@ -89,6 +89,20 @@ test('S19 signing in leaves a device cookie of its own, HttpOnly and SameSite=La
   assert.match(cookies(setUp)[1], /^__Host-tidings-device=[^;]+;.*Secure/);
 });
 
+test('S26 a session without a device cookie that counts gets one with GET /v1/me, once', async () => {
+  const person = new Person(server);
+  const known = cookies(await person.signIn({ email: ana.email, password: ana.password }))[1].split(';')[0];
+  const [device, ...rest] = cookies(await person.get('/v1/me'));
+  assert.match(device, /^tidings-device=[^;]+;.*HttpOnly; SameSite=Lax; Max-Age=\d+/);
+  assert.deepEqual(rest, [], 'the session stays as it is');
+  const forged = `${known.slice(0, -2)}AA`;
+  for (const [shown, count] of [[known, 0], [device.split(';')[0], 0], [forged, 1]]) {
+    const answer = await person.get('/v1/me', { cookie: `${person.cookie}; ${shown}` });
+    assert.deepEqual([answer.status, cookies(answer).length], [200, count], shown);
+  }
+  assert.deepEqual(cookies(await new Person(server).get('/v1/me')), [], 'nobody gets none');
+});
+
 test('names have nothing in them that cannot be seen, and a new room has a name of its own', async () => {
   for (const [name, code] of [['Gen\u200beral', 'name_invisible_character'], ['\u3164', 'name_empty'], ['Ana\u202e', 'name_control_character']]) {
     const answer = await ana.post('/v1/rooms', { name });

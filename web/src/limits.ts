@@ -75,6 +75,9 @@ export const ENDED_REFRESH_MS = 1_000;
 /** Attempts to send one message over a working connection before it is called failed. */
 export const SEND_ATTEMPTS_MAX = 5;
 
+/** Messages of this person that are remembered as sent, so that an older reading of the disk does not bring them back (some 100 kB). */
+export const SENT_REMEMBERED_MAX = 1_000;
+
 /** Milliseconds: the first and the longest wait before a message is sent again over a working connection. */
 export const RESEND_DELAY_MIN_MS = 500;
 export const RESEND_DELAY_MAX_MS = 20_000;

@@ -261,6 +261,7 @@ export const strings = {
     title: "Go to a room",
     label: "Room name",
     nothing: "No room with that name.",
+    nothingYet: "No room with that name so far. There are more rooms.",
     notJoined: "not joined",
   },
   shortcuts: {

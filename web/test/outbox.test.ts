@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDBFactory } from "fake-indexeddb";
-import { SEND_ATTEMPTS_MAX } from "../src/limits.ts";
+import { SEND_ATTEMPTS_MAX, SENT_REMEMBERED_MAX } from "../src/limits.ts";
 import { sendOutcome } from "../src/live.ts";
 import { Outbox, resendDelay, type SendResult, type Unsent, type UnsentStore } from "../src/models/outbox.ts";
 import { uuidv7 } from "../src/models/uuid.ts";
@@ -185,6 +185,15 @@ test("what another tab sent does not come back with an older reading of the stor
   here.outbox.arrived(sent.client_id); // its event is quicker than this tab's disk
   await reading;
   assert.deepEqual(here.states(), []);
+});
+
+test("of what was sent only the newest is remembered, and an old one that is found again is sent again", async () => {
+  const desk = new Desk();
+  const left = (id: string): Unsent => ({ client_id: id, person: "ana", room: "r", body: id, created: 1, attempted: true, failure: null, posted: null });
+  for (let n = 0; n <= SENT_REMEMBERED_MAX; n++) desk.outbox.arrived(`c${n}`);
+  for (const id of ["c0", "c1", `c${SENT_REMEMBERED_MAX}`]) await desk.store.put(left(id));
+  await desk.outbox.restore();
+  assert.deepEqual(desk.outbox.in("r").map((unsent) => unsent.client_id), ["c0"]);
 });
 
 test("an answer for a message whose event was there before takes it away at once", async () => {

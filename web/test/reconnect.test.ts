@@ -59,6 +59,22 @@ test("a message that arrives while the newest page is on its way is not lost", a
   assert.deepEqual(world.texts(), world.server.texts().slice(-world.texts().length));
 });
 
+test("a newest page of other numbers than the subscription's takes nothing away", async () => {
+  const world = await inTheRoom();
+  world.cut();
+  for (let i = 0; i < 1_500; i++) world.server.post(BEN, `missed ${i}`);
+  const { server } = world;
+  const page = server.page.bind(server);
+  server.page = (at, limit) => ({ ...page(at, limit), epoch: "of before" });
+  world.connect();
+  await settled();
+  assert.deepEqual(world.texts(), ["old 1", "old 2", "old 3"]);
+  server.page = page;
+  world.pass();
+  await settled();
+  assert.deepEqual(world.numbers(), counting(50, 1_454));
+});
+
 test("while requests fail there is one attempt at a time, later each time, and none for each live event", async () => {
   const world = await inTheRoom();
   world.cut();

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     sync::{Arc, Mutex, atomic::AtomicBool},
+    time::Instant,
 };
 
 use tidings_hub::ChannelOptions;
@@ -33,7 +34,10 @@ pub(crate) struct Parts {
     pub(crate) room_options: Arc<ChannelOptions>,
     pub(crate) person_options: Arc<ChannelOptions>,
     pub(crate) hasher: Hasher,
+    /// For what is stored and shown.
     pub(crate) clock: Clock,
+    /// For the limiters and the security log's bound.
+    pub(crate) steady: Clock<Instant>,
     pub(crate) limiters: Limiters,
     pub(crate) security: SecurityLines,
     /// Read from the database when it is first needed.

@@ -3,7 +3,7 @@
 //!
 //! It names the account by a keyed hash and carries a number of its own, both signed with a key in the database. It says
 //! nothing to whoever reads it and grants nothing: the password is asked for all the same. What it names is the account
-//! with its present password, so a new password makes it void.
+//! with the salt of its present password, so a new password makes it void, and a renewed hash of the same password does not.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -57,7 +57,7 @@ impl DeviceKey {
     }
 
     fn account(&self, person: PersonId, password: &StoredHash) -> [u8; PART_BYTES] {
-        self.keyed(b"account", &[person.bytes(), password.0.as_bytes()])
+        self.keyed(b"account", &[person.bytes(), salt_of(password).as_bytes()])
     }
 
     fn sign(&self, account: &[u8], number: &[u8]) -> [u8; PART_BYTES] {
@@ -74,6 +74,11 @@ impl DeviceKey {
     }
 }
 
+/// The salt in the form of the PHC string, `$ID$v=VERSION$PARAMETERS$SALT$HASH`: each new password gets another.
+fn salt_of(password: &StoredHash) -> &str {
+    password.0.rsplit('$').nth(1).unwrap_or(&password.0)
+}
+
 impl std::fmt::Debug for DeviceKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("DeviceKey(…)")
@@ -87,11 +92,14 @@ mod tests {
     #[test]
     fn s26_a_device_is_known_for_one_account_with_one_password_and_cannot_be_forged() {
         let (key, ana, ben) = (DeviceKey([1; 32]), PersonId::fresh(), PersonId::fresh());
-        let [old, new] = ["$one", "$two"].map(|hash| StoredHash(hash.to_owned()));
+        let [old, new] = ["$argon2id$v=19$m=8,t=1,p=1$c2FsdA$one", "$argon2id$v=19$m=8,t=1,p=1$b3RoZXI$two"]
+            .map(|hash| StoredHash(hash.to_owned()));
         let cookie = key.issue(ana, &old);
         let device = key.read(&cookie).unwrap();
         assert!(key.knows(&device, ana, &old));
         assert!(!key.knows(&device, ana, &new), "a new password makes it void");
+        let renewed = StoredHash("$argon2id$v=19$m=64,t=2,p=1$c2FsdA$three".to_owned());
+        assert!(key.knows(&device, ana, &renewed), "the same password with other parameters does not");
         assert!(!key.knows(&device, ben, &old));
         assert_ne!(key.read(&key.issue(ana, &old)).unwrap(), device, "each device has a number of its own");
 

@@ -84,10 +84,10 @@ impl Hasher {
         }
     }
 
-    /// Hashes a new password with a fresh salt.
+    /// Hashes a new password with a fresh salt, by which devices tell it from the one before.
     pub(crate) async fn hash(&self, password: NewPassword, asker: Asker) -> Result<StoredHash, PoolError> {
         let argon2 = self.argon2.clone();
-        self.pool.run(asker, move |memory| hash(&argon2, password.reveal(), memory)).await
+        self.pool.run(asker, move |memory| hash(&argon2, password.reveal(), fresh_salt(), memory)).await
     }
 
     /// Checks a password against an account's hash. Without an account the same work is done in vain, so that the answer
@@ -107,7 +107,9 @@ impl Hasher {
             let right = verify(&password, stored.as_ref().unwrap_or(&nobody), memory);
             match stored {
                 Some(stored) if known && right && is_old(&argon2, &stored) => {
-                    Checked::RightButOld(hash(&argon2, &password, memory))
+                    // The same salt where it has our length: the password is the same, and known devices go by the salt.
+                    let salt = salt_of(&stored).unwrap_or_else(fresh_salt);
+                    Checked::RightButOld(hash(&argon2, &password, salt, memory))
                 }
                 Some(_) if known && right => Checked::Right,
                 _ => Checked::Wrong,
@@ -117,9 +119,19 @@ impl Hasher {
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &str, memory: &mut [Block]) -> StoredHash {
-    let (mut salt, mut output) = ([0; SALT_BYTES], [0; HASH_BYTES]);
+fn fresh_salt() -> [u8; SALT_BYTES] {
+    let mut salt = [0; SALT_BYTES];
     getrandom::fill(&mut salt).expect("the operating system has a random source");
+    salt
+}
+
+fn salt_of(stored: &StoredHash) -> Option<[u8; SALT_BYTES]> {
+    let salt = PasswordHash::new(&stored.0).ok()?.salt?;
+    salt.as_ref().try_into().ok()
+}
+
+fn hash(argon2: &Argon2<'_>, password: &str, salt: [u8; SALT_BYTES], memory: &mut [Block]) -> StoredHash {
+    let mut output = [0; HASH_BYTES];
     argon2
         .hash_password_into_with_memory(password.as_bytes(), &salt, &mut output, memory)
         .expect("the parameters are valid, and the memory is enough for them");
@@ -319,6 +331,9 @@ mod tests {
             panic!("the old hash was kept");
         };
         assert_eq!(check(&hasher, "correct horse", Some(&new)).await, Checked::Right);
+        assert_eq!(salt_of(&new), salt_of(&old), "devices that are known go by the salt");
+        let again = hasher.hash(parse("correct horse").unwrap(), HOME).await.unwrap();
+        assert_ne!(salt_of(&again), salt_of(&new));
     }
 
     #[tokio::test]

@@ -94,9 +94,8 @@ impl Chat {
     /// # Errors
     /// See [`LookUpError`].
     pub async fn look_up_invite(&self, code: &str, address: IpAddr) -> Result<InviteCard, LookUpError> {
-        let now = self.0.clock.now();
-        self.0.limiters.codes.take(network_of(address), now)?;
-        self.0.store.invite(digest(code), now).await?.ok_or(LookUpError::Invalid)
+        self.0.limiters.codes.take(network_of(address), self.0.steady.now())?;
+        self.0.store.invite(digest(code), self.0.clock.now()).await?.ok_or(LookUpError::Invalid)
     }
 
     /// Makes an account for somebody invited, signs them in, and makes them a member of the invite's room.
@@ -104,11 +103,12 @@ impl Chat {
     /// # Errors
     /// See [`CreateAccountError`].
     pub async fn create_account(&self, form: NewAccount) -> Result<(Entered, Room), CreateAccountError> {
-        let (now, network) = (self.0.clock.now(), network_of(form.browser.address));
+        let (now, network) = (self.0.steady.now(), network_of(form.browser.address));
         let limiters = &self.0.limiters;
         limiters.codes.take(network, now)?;
         // Looked at first, because a password's hash is dear; it is used up inside the change.
-        let invite = self.0.store.invite(digest(&form.invite), now).await?.ok_or(CreateAccountError::InviteInvalid)?;
+        let invite = self.0.store.invite(digest(&form.invite), self.0.clock.now()).await?;
+        let invite = invite.ok_or(CreateAccountError::InviteInvalid)?;
         limiters.accounts_at.take(network, now).map_err(CreateAccountError::TooManyAccounts)?;
         if let Err(wait) = limiters.accounts_in.take(invite.room, now) {
             limiters.accounts_at.give_back(&network);
@@ -140,7 +140,7 @@ impl Chat {
     /// # Errors
     /// See [`LookUpError`].
     pub async fn accept_invite(&self, person: PersonId, code: &str, address: IpAddr) -> Result<Room, LookUpError> {
-        self.0.limiters.codes.take(network_of(address), self.0.clock.now())?;
+        self.0.limiters.codes.take(network_of(address), self.0.steady.now())?;
         self.write(AcceptInvite { invite: digest(code), person }).await
     }
 
@@ -171,11 +171,10 @@ impl Chat {
     /// # Errors
     /// See [`InviteError`].
     pub async fn ensure_room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
-        let now = self.0.clock.now();
-        if let Some(invite) = self.0.store.room_invite(room, person, now).await? {
+        if let Some(invite) = self.0.store.room_invite(room, person, self.0.clock.now()).await? {
             return Ok(invite);
         }
-        self.0.limiters.invites.take(person, now)?;
+        self.0.limiters.invites.take(person, self.0.steady.now())?;
         self.write(EnsureInvite { person, room, code: Code::fresh() }).await
     }
 
@@ -185,7 +184,7 @@ impl Chat {
     /// # Errors
     /// See [`InviteError`].
     pub async fn renew_room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
-        self.0.limiters.invites.take(person, self.0.clock.now())?;
+        self.0.limiters.invites.take(person, self.0.steady.now())?;
         let invite = self.write::<_, InviteError>(RenewInvite { person, room, code: Code::fresh() }).await?;
         tracing::info!(target: SECURITY_LOG, %room, by = %person, "an invite was renewed; the one before is dead");
         Ok(invite)
@@ -197,7 +196,7 @@ impl Chat {
     /// # Errors
     /// See [`InviteError`].
     pub async fn revoke_room_invite(&self, person: PersonId, room: RoomId) -> Result<(), InviteError> {
-        self.0.limiters.invites.take(person, self.0.clock.now())?;
+        self.0.limiters.invites.take(person, self.0.steady.now())?;
         self.write::<_, InviteError>(RevokeInvite { person, room }).await?;
         tracing::info!(target: SECURITY_LOG, %room, by = %person, "an invite was revoked");
         Ok(())

@@ -150,7 +150,7 @@ pub struct Rates {
     pub typing_per_room: Rate,
 }
 
-/// So many at once, and as many a day.
+/// So many at once, and as many a day. Counted in memory: a restart begins a new day.
 const fn a_day(burst: u32) -> Rate {
     Rate { burst, per_second: burst as f64 / 86_400.0 }
 }

@@ -43,7 +43,7 @@ impl Chat {
     /// # Errors
     /// See [`PostError`].
     pub async fn post(&self, author: PersonId, draft: Draft) -> Result<Posted, PostError> {
-        self.0.limiters.posts.take(author, self.0.clock.now())?;
+        self.0.limiters.posts.take(author, self.0.steady.now())?;
         self.write(Post(NewMessage::fresh(author, draft))).await
     }
 

@@ -38,8 +38,11 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 pub struct Options {
     /// Where the data lies. Made by whoever starts the chat, for its owner alone (S66).
     pub data_dir: PathBuf,
-    /// What tells the time.
+    /// What tells the time that messages, sessions and invites are stamped with.
     pub clock: Clock,
+    /// What tells how long ago something was, for limits: somebody who has to wait a minute waits a minute, whatever happens to
+    /// the clock on the wall.
+    pub steady: Clock<std::time::Instant>,
     /// How often people may do what.
     pub rates: Rates,
     /// Which database it is, and how that is opened.
@@ -57,6 +60,7 @@ impl Options {
         Self {
             data_dir: data_dir.into(),
             clock,
+            steady: Clock::steady(),
             rates: Rates::default(),
             database: Database::default(),
             may_be_new: true,
@@ -79,7 +83,7 @@ impl Chat {
     }
 
     fn start(store: Arc<dyn Store>, options: Options, lock: File) -> Self {
-        let Options { clock, rates, sweep_interval, data_dir, .. } = options;
+        let Options { clock, steady, rates, sweep_interval, data_dir, .. } = options;
         let announcer = Arc::new(Announcer::default());
         let failures = Failures::new();
         let writer = Writer::start(store.clone(), announcer.clone(), clock.clone(), &failures);
@@ -92,6 +96,7 @@ impl Chat {
             announcer,
             hasher: Hasher::new(cores),
             clock,
+            steady,
             limiters: Limiters::new(&rates),
             security: SecurityLines::new(),
             device_key: OnceCell::new(),

@@ -104,7 +104,7 @@ impl Chat {
     /// See [`SetUpError`].
     pub async fn set_up(&self, form: SetUp) -> Result<SetUpDone, SetUpError> {
         let network = network_of(form.browser.address);
-        self.0.limiters.codes.take(network, self.0.clock.now())?;
+        self.0.limiters.codes.take(network, self.0.steady.now())?;
         if self.is_set_up().await? {
             return Err(SetUpError::AlreadySetUp);
         }
@@ -147,8 +147,8 @@ impl Chat {
     ) -> Result<(), ChangePasswordError> {
         let person = who.person.id;
         // Not counted with the sign-ins, where a stranger could use it up; another session of the person still can.
-        self.0.limiters.password_changes.attempt(person, self.0.clock.now())?;
-        self.0.limiters.turns_ahead.take(person, self.0.clock.now())?;
+        self.0.limiters.password_changes.attempt(person, self.0.steady.now())?;
+        self.0.limiters.turns_ahead.take(person, self.0.steady.now())?;
         let stored = self.0.store.credentials(who.person.email.clone()).await?;
         let (stored, asker) = (stored.map(|stored| stored.hash), Asker::Known(person));
         let checked = self.0.hasher.check(present, stored.clone(), asker).await.map_err(StoreError::from)?;

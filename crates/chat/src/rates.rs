@@ -2,14 +2,15 @@
 //!
 //! In memory and bounded: when there are too many keys, those unused for longest are forgotten, so nobody new is refused
 //! for the crowd. Who commands enough addresses to fill the memory can thereby make it forget. Time comes in as an
-//! argument.
+//! argument, by a clock that nobody can set: an hour's jump of the one on the wall must neither hold somebody up for an hour nor
+//! forgive what was tried.
 
 use std::{
     collections::HashMap,
     hash::Hash,
     net::IpAddr,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub(crate) use tidings_hub::network_of;
@@ -20,7 +21,7 @@ use crate::{
         RATE_KEYS_MAX, Rate, Rates, SIGN_IN_FORGET, SIGN_IN_WAIT_FIRST, SIGN_IN_WAIT_MAX, SIGN_INS_FREE_PER_ACCOUNT,
         SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT, TURNS_AHEAD_PER_PERSON,
     },
-    model::{PersonId, RoomId, SecretDigest, Time},
+    model::{PersonId, RoomId, SecretDigest},
 };
 
 /// Too often: ask again after this long.
@@ -84,7 +85,7 @@ pub(crate) struct Buckets<K> {
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     tokens: f64,
-    at: Time,
+    at: Instant,
 }
 
 impl<K: Eq + Hash> Buckets<K> {
@@ -93,7 +94,7 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 
     /// Takes one from the key's bucket, or says how long until there is one.
-    pub(crate) fn take(&self, key: K, now: Time) -> Result<(), RetryAfter> {
+    pub(crate) fn take(&self, key: K, now: Instant) -> Result<(), RetryAfter> {
         let rate = self.rate;
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= RATE_KEYS_MAX && !buckets.contains_key(&key) {
@@ -121,10 +122,10 @@ impl<K: Eq + Hash> Buckets<K> {
 
 /// Forgets the keys unused for longest until a tenth of the room is free: looking at all of them is then paid for by many
 /// new ones.
-fn evict<K: Eq + Hash, V>(known: &mut HashMap<K, V>, used: impl Fn(&V) -> Time) {
+fn evict<K: Eq + Hash, V>(known: &mut HashMap<K, V>, used: impl Fn(&V) -> Instant) {
     let excess = known.len().saturating_sub(RATE_KEYS_MAX - RATE_KEYS_MAX / 10);
     let Some(last) = excess.checked_sub(1) else { return };
-    let mut times: Vec<Time> = known.values().map(&used).collect();
+    let mut times: Vec<Instant> = known.values().map(&used).collect();
     let (older, &mut cutoff, _) = times.select_nth_unstable(last);
     let mut at_cutoff = excess - older.iter().filter(|&&time| time < cutoff).count();
     known.retain(|_, value| {
@@ -138,8 +139,9 @@ fn evict<K: Eq + Hash, V>(known: &mut HashMap<K, V>, used: impl Fn(&V) -> Time) 
 }
 
 impl Bucket {
-    fn refilled(&self, rate: Rate, now: Time) -> f64 {
-        (self.tokens + now.since(self.at).as_secs_f64() * rate.per_second).min(f64::from(rate.burst))
+    fn refilled(&self, rate: Rate, now: Instant) -> f64 {
+        (self.tokens + now.saturating_duration_since(self.at).as_secs_f64() * rate.per_second)
+            .min(f64::from(rate.burst))
     }
 }
 
@@ -153,7 +155,7 @@ pub(crate) struct Backoff<K> {
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
-    last: Time,
+    last: Instant,
 }
 
 impl<K: Eq + Hash> Backoff<K> {
@@ -163,14 +165,14 @@ impl<K: Eq + Hash> Backoff<K> {
 
     /// Counts an attempt as failed from its start, so that many at the same time get no more guesses than one after the
     /// other. A refused attempt is not counted: who waits gets in.
-    pub(crate) fn attempt(&self, key: K, now: Time) -> Result<(), RetryAfter> {
+    pub(crate) fn attempt(&self, key: K, now: Instant) -> Result<(), RetryAfter> {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= RATE_KEYS_MAX && !failures.contains_key(&key) {
-            failures.retain(|_, known| now.since(known.last) < SIGN_IN_FORGET);
+            failures.retain(|_, known| now.saturating_duration_since(known.last) < SIGN_IN_FORGET);
             evict(&mut failures, |known| known.last);
         }
         let known = failures.entry(key).or_insert(Failures { count: 0, last: now });
-        let passed = now.since(known.last);
+        let passed = now.saturating_duration_since(known.last);
         if passed >= SIGN_IN_FORGET {
             known.count = 0;
         }
@@ -201,22 +203,24 @@ impl<K: Eq + Hash> Backoff<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
-    const START: Time = Time::from_millis(1_000_000);
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-    fn after(seconds: u64) -> Time {
-        START.plus(Duration::from_secs(seconds))
+    fn after(seconds: u64) -> Instant {
+        *START + Duration::from_secs(seconds)
     }
 
     #[test]
     fn a_bucket_allows_a_burst_and_then_the_steady_rate() {
         let buckets = Buckets::new(Rate { burst: 3, per_second: 0.5 });
         for _ in 0..3 {
-            assert_eq!(buckets.take("ana", START), Ok(()));
+            assert_eq!(buckets.take("ana", *START), Ok(()));
         }
-        assert_eq!(buckets.take("ana", START), Err(RetryAfter(Duration::from_secs(2))));
-        assert_eq!(buckets.take("ben", START), Ok(()), "another key has its own bucket");
+        assert_eq!(buckets.take("ana", *START), Err(RetryAfter(Duration::from_secs(2))));
+        assert_eq!(buckets.take("ben", *START), Ok(()), "another key has its own bucket");
         assert_eq!(buckets.take("ana", after(2)), Ok(()));
         assert!(buckets.take("ana", after(2)).is_err());
     }
@@ -224,9 +228,9 @@ mod tests {
     #[test]
     fn s26_each_failed_attempt_beyond_the_free_ones_doubles_the_wait() {
         let backoff = Backoff::new(2);
-        assert_eq!(backoff.attempt("ana", START), Ok(()));
-        assert_eq!(backoff.attempt("ana", START), Ok(()));
-        assert_eq!(backoff.attempt("ana", START), Err(RetryAfter(Duration::from_secs(1))));
+        assert_eq!(backoff.attempt("ana", *START), Ok(()));
+        assert_eq!(backoff.attempt("ana", *START), Ok(()));
+        assert_eq!(backoff.attempt("ana", *START), Err(RetryAfter(Duration::from_secs(1))));
         assert_eq!(backoff.attempt("ana", after(1)), Ok(()));
         assert_eq!(backoff.attempt("ana", after(1)), Err(RetryAfter(Duration::from_secs(2))));
         assert_eq!(backoff.attempt("ben", after(1)), Ok(()), "another account is not held up");
@@ -237,20 +241,20 @@ mod tests {
     #[test]
     fn the_wait_has_a_ceiling_and_failures_are_forgotten() {
         let backoff = Backoff::new(1);
-        let mut now = START;
+        let mut now = *START;
         for _ in 0..80 {
-            now = now.plus(SIGN_IN_WAIT_MAX);
+            now += SIGN_IN_WAIT_MAX;
             assert_eq!(backoff.attempt("ana", now), Ok(()), "waiting the longest wait always helps");
         }
         assert!(backoff.attempt("ana", now).is_err());
-        assert_eq!(backoff.attempt("ana", now.plus(SIGN_IN_FORGET)), Ok(()));
+        assert_eq!(backoff.attempt("ana", now + SIGN_IN_FORGET), Ok(()));
     }
 
     #[test]
     fn the_memory_for_keys_is_bounded() {
         let buckets = Buckets::new(Rate { burst: 2, per_second: 1.0 });
         for key in 0..RATE_KEYS_MAX {
-            assert_eq!(buckets.take(key, START), Ok(()));
+            assert_eq!(buckets.take(key, *START), Ok(()));
         }
         assert_eq!(buckets.take(RATE_KEYS_MAX, after(10)), Ok(()), "keys at rest made room");
         assert!(buckets.buckets.lock().unwrap().len() < 10);
@@ -259,7 +263,7 @@ mod tests {
     #[test]
     fn when_the_memory_is_full_the_keys_unused_for_longest_make_room() {
         let (buckets, backoff) = (Buckets::new(Rate { burst: 1, per_second: 1e-6 }), Backoff::new(1));
-        assert_eq!((buckets.take(0, START), backoff.attempt(0, START)), (Ok(()), Ok(())));
+        assert_eq!((buckets.take(0, *START), backoff.attempt(0, *START)), (Ok(()), Ok(())));
         for key in 1..RATE_KEYS_MAX + 10 {
             assert_eq!((buckets.take(key, after(1)), backoff.attempt(key, after(1))), (Ok(()), Ok(())), "{key}");
         }
@@ -268,7 +272,7 @@ mod tests {
         let newest = RATE_KEYS_MAX + 9;
         assert!(buckets.take(newest, after(1)).is_err() && backoff.attempt(newest, after(1)).is_err());
         assert_eq!(
-            (buckets.take(0, after(1)), backoff.attempt(0, START)),
+            (buckets.take(0, after(1)), backoff.attempt(0, *START)),
             (Ok(()), Ok(())),
             "the oldest was forgotten"
         );

@@ -97,7 +97,7 @@ impl Chat {
     /// # Errors
     /// See [`CreateRoomError`].
     pub async fn create_room(&self, person: PersonId, name: Name, topic: Topic) -> Result<Room, CreateRoomError> {
-        self.0.limiters.rooms.take(person, self.0.clock.now())?;
+        self.0.limiters.rooms.take(person, self.0.steady.now())?;
         self.write(CreateRoom { person, room: NewRoom::fresh(name, topic), invite: Code::fresh() }).await
     }
 
@@ -106,7 +106,7 @@ impl Chat {
     /// # Errors
     /// See [`MembershipError`].
     pub async fn join_room(&self, person: PersonId, room: RoomId) -> Result<Room, MembershipError> {
-        self.0.limiters.memberships.take(person, self.0.clock.now())?;
+        self.0.limiters.memberships.take(person, self.0.steady.now())?;
         self.write(Join { person, room }).await
     }
 
@@ -115,7 +115,7 @@ impl Chat {
     /// # Errors
     /// See [`MembershipError`].
     pub async fn leave_room(&self, person: PersonId, room: RoomId) -> Result<(), MembershipError> {
-        self.0.limiters.memberships.take(person, self.0.clock.now())?;
+        self.0.limiters.memberships.take(person, self.0.steady.now())?;
         self.write(Leave { person, room }).await
     }
 
@@ -125,7 +125,7 @@ impl Chat {
     /// # Errors
     /// See [`ManageError`].
     pub async fn remove_member(&self, by: PersonId, room: RoomId, person: PersonId) -> Result<(), ManageError> {
-        self.0.limiters.memberships.take(by, self.0.clock.now())?;
+        self.0.limiters.memberships.take(by, self.0.steady.now())?;
         self.write::<_, ManageError>(Remove { by, person, room }).await?;
         tracing::info!(target: SECURITY_LOG, %room, %person, %by, "a member was removed");
         Ok(())

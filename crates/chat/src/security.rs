@@ -4,9 +4,12 @@
 //! that somebody typed: no e-mail address, which may be a password in the wrong field, and no name, which could forge a line
 //! (S50).
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Instant,
+};
 
-use crate::{limits::SECURITY_LINES, model::Time, rates::Buckets};
+use crate::{limits::SECURITY_LINES, rates::Buckets};
 
 /// The target of the security log's lines, in every crate.
 pub const SECURITY_LOG: &str = "tidings::security";
@@ -24,7 +27,7 @@ impl SecurityLines {
     }
 
     /// Whether one more line may be written at `now`; then with how many were left out before it.
-    pub(crate) fn next(&self, now: Time) -> Option<u64> {
+    pub(crate) fn next(&self, now: Instant) -> Option<u64> {
         if self.lines.take((), now).is_ok() {
             return Some(self.left_out.swap(0, Relaxed));
         }
@@ -41,10 +44,10 @@ mod tests {
 
     #[test]
     fn a_flood_is_told_of_and_not_written_down_try_by_try() {
-        let (lines, start) = (SecurityLines::new(), Time::from_millis(0));
+        let (lines, start) = (SecurityLines::new(), Instant::now());
         let written = (0..1_000).filter(|_| lines.next(start).is_some()).count();
         assert_eq!(written, SECURITY_LINES.burst as usize);
-        assert_eq!(lines.next(start.plus(Duration::from_secs(1))), Some(1_000 - u64::from(SECURITY_LINES.burst)));
-        assert_eq!(lines.next(start.plus(Duration::from_secs(1))), Some(0));
+        assert_eq!(lines.next(start + Duration::from_secs(1)), Some(1_000 - u64::from(SECURITY_LINES.burst)));
+        assert_eq!(lines.next(start + Duration::from_secs(1)), Some(0));
     }
 }

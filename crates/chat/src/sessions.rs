@@ -3,7 +3,7 @@
 //! The token is new at every sign-in. A session ends by signing out, by being revoked, by a change of password, or by age;
 //! its live sockets close then.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use crate::{
     changes::{EndSession, NoSuchSession, OpenSession, PasswordChanged, Rehash, TouchSession},
@@ -13,7 +13,7 @@ use crate::{
     limits::SESSION_TOUCH_INTERVAL,
     model::{
         Browser, Credentials, Email, Entered, NewSession, PersonId, SecretDigest, Session, SessionId, SignedIn,
-        StoredHash, Time, digest,
+        StoredHash, digest,
     },
     rates::{Limiters, RetryAfter, network_of},
     security::SECURITY_LOG,
@@ -60,7 +60,7 @@ impl Chat {
             Some((device, person)) => Counted::Device(device, person),
             None => Counted::stranger(email.as_ref(), browser),
         };
-        let (limiters, now) = (&self.0.limiters, self.0.clock.now());
+        let (limiters, now) = (&self.0.limiters, self.0.steady.now());
         let mut begun = counted.begin(limiters, now);
         if let (Ok(()), Counted::Device(_, person)) = (&begun, &counted)
             && limiters.turns_ahead.take(*person, now).is_err()
@@ -131,6 +131,20 @@ impl Chat {
         Ok(known.map(|stored| (device, stored.person.id)))
     }
 
+    /// The text for the device cookie of a browser with a session that has none that counts: whoever signed in before there
+    /// were such cookies, or has set another password since, would be locked out by strangers on their own device. `None`
+    /// when it has one, or none can be made just now. A new password made elsewhere ends the session, so this gives a stranger
+    /// no way around.
+    pub async fn remember_device(&self, who: &SignedIn, browser: &Browser) -> Option<String> {
+        let key = self.device_key().await?;
+        let stored = self.0.store.credentials(who.person.email.clone()).await;
+        let Credentials { person, hash } =
+            stored.inspect_err(|error| tracing::warn!(%error, "no device is known")).ok()??;
+        let shown = browser.device.as_deref().and_then(|cookie| key.read(cookie));
+        let is_known = shown.is_some_and(|device| key.knows(&device, person.id, &hash));
+        (!is_known && person.id == who.person.id).then(|| key.issue(person.id, &hash))
+    }
+
     /// The person's hash after a sign-in: one made with other parameters is replaced.
     async fn renew_hash(&self, person: PersonId, old: StoredHash, checked: Checked) -> StoredHash {
         let Checked::RightButOld(new) = checked else { return old };
@@ -154,7 +168,7 @@ impl Chat {
     /// out before it.
     #[must_use]
     pub fn security_line(&self) -> Option<u64> {
-        self.0.security.next(self.0.clock.now())
+        self.0.security.next(self.0.steady.now())
     }
 
     /// Who is behind the token of a cookie; `None` when the session does not exist, has ended or has expired. Using it
@@ -207,7 +221,7 @@ impl Counted {
         Self::Stranger { account, network: network_of(browser.address) }
     }
 
-    fn begin(&self, limiters: &Limiters, now: Time) -> Result<(), RetryAfter> {
+    fn begin(&self, limiters: &Limiters, now: Instant) -> Result<(), RetryAfter> {
         match *self {
             Self::Device(device, _) => limiters.devices.attempt(device, now),
             Self::Stranger { account, network } => {

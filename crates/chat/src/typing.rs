@@ -27,7 +27,7 @@ impl Chat {
         // First, because a client may invent rooms without end, and each would have a bucket. So a notice too many still
         // costs a read.
         let member = self.0.store.member(room, person).await?.ok_or(TypingError::NotMember)?;
-        let (now, limiters) = (self.0.clock.now(), &self.0.limiters);
+        let (now, limiters) = (self.0.steady.now(), &self.0.limiters);
         // Their own limit first, so that nobody takes from the others in the room what they may not use.
         if limiters.typing.take((person, room), now).is_err() || limiters.typing_in.take(room, now).is_err() {
             return Ok(());

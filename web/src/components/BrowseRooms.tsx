@@ -12,8 +12,10 @@ import { Icon } from "./Icon.tsx";
 export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onClose: () => void }) {
   const [query, setQuery] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
-  useEffect(() => void chat.refreshRooms(), [chat]);
+  useEffect(() => void chat.browse(), [chat]);
   const found = matching(chat.known.value, query);
+  const hasMore = chat.moreAfter.value !== null;
+  const nothing = !query ? strings.rooms.nothingToBrowse : hasMore ? strings.switcher.nothingYet : strings.switcher.nothing;
 
   const go = async (id: string, member: boolean): Promise<void> => {
     try {
@@ -63,12 +65,16 @@ export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onCl
           </li>
         ))}
       </ul>
-      {chat.moreAfter.value !== null && (
+      {found.length === 0 && (
+        <p class="lead" role="status">
+          {nothing}
+        </p>
+      )}
+      {hasMore && (
         <button type="button" class="button" onClick={() => void chat.knowMore().catch((error: unknown) => setProblem(describe(error)))}>
           {strings.rooms.more}
         </button>
       )}
-      {found.length === 0 && <p class="lead">{query ? strings.switcher.nothing : strings.rooms.nothingToBrowse}</p>}
     </Dialog>
   );
 }

@@ -9,14 +9,15 @@ import { RoomsButton } from "./RoomPage.tsx";
 /** In place of a room: what to do when none is open, or the one in the address is not this person's. */
 export function NoRoom({ app, chat, layout }: { app: App; chat: Chat; layout: Layout }) {
   const [problem, setProblem] = useState<string | null>(null);
+  const [lookedFor, setLookedFor] = useState<string | null>(null);
   const open = chat.open.value;
   const known = chat.known.value.find((room) => room.id === open);
   const { rooms } = strings;
-  const unknown = chat.ready.value && !known && chat.moreAfter.value !== null ? open : null;
+  const unknown = chat.ready.value && !known && chat.inPages.value && lookedFor !== open ? open : null;
   useEffect(() => {
-    if (unknown) void chat.lookFor(unknown);
+    if (unknown) void chat.lookFor(unknown).then(() => setLookedFor(unknown));
   }, [chat, unknown]);
-  if (!chat.ready.value) return <p class="visually-hidden">{strings.entry.loading}</p>;
+  if (!chat.ready.value || unknown) return <p class="visually-hidden">{strings.entry.loading}</p>;
 
   const join = async (id: string): Promise<void> => {
     try {

@@ -2,6 +2,7 @@ import { Hash } from "lucide";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
+import { describe } from "../models/problems.ts";
 import { matching } from "../models/search.ts";
 import { strings } from "../strings.ts";
 import { Dialog } from "./Dialog.tsx";
@@ -12,9 +13,11 @@ import { RoomNote } from "./NameNote.tsx";
 export function Switcher({ app, chat, onClose }: { app: App; chat: Chat; onClose: () => void }) {
   const [query, setQuery] = useState("");
   const [at, setAt] = useState(0);
+  const [problem, setProblem] = useState<string | null>(null);
   const list = useRef<HTMLUListElement>(null);
   const id = useId();
   const found = matching(chat.known.value, query);
+  const hasMore = chat.moreAfter.value !== null;
   const chosen = Math.min(at, found.length - 1);
 
   useEffect(() => {
@@ -73,7 +76,17 @@ export function Switcher({ app, chat, onClose }: { app: App; chat: Chat; onClose
       </ul>
       {found.length === 0 && (
         <p class="lead" role="status">
-          {strings.switcher.nothing}
+          {hasMore ? strings.switcher.nothingYet : strings.switcher.nothing}
+        </p>
+      )}
+      {hasMore && query !== "" && (
+        <button type="button" class="button" onClick={() => void chat.knowMore().catch((error: unknown) => setProblem(describe(error)))}>
+          {strings.rooms.more}
+        </button>
+      )}
+      {problem && (
+        <p class="problem" role="alert">
+          {problem}
         </p>
       )}
     </Dialog>

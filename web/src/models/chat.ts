@@ -39,10 +39,12 @@ export class Chat {
   readonly settings: Settings;
   /** Rooms this person is in, by name. */
   readonly joined = signal<readonly Room[]>([]);
-  /** Rooms that can be joined, by name, the joined ones among them: as many as were asked for. */
+  /** Rooms that can be joined, by name, the joined ones among them: all that were ever asked for. */
   readonly known = signal<readonly RoomInfo[]>([]);
   /** The room after which there are more to know; null when all are known. */
   readonly moreAfter = signal<string | null>(null);
+  /** Whether there are rooms that only a further page has, or had. */
+  readonly inPages = signal(false);
   /** Whether the first list of rooms has come. */
   readonly ready = signal(false);
   /** The id of the open room; null when there is none. */
@@ -61,11 +63,14 @@ export class Chat {
   private refreshing: Promise<void> | null = null;
   private refreshAgain = false;
   private readingRooms: AbortController | null = null;
+  /** The last room of the pages that were asked for. */
+  private knownTo: RoomInfo | null = null;
   /** The rooms are asked for when this runs out, unless something asks before. */
   private roomsTimer: ReturnType<typeof setTimeout> | undefined;
   private roomsFailures = 0;
   private listed: () => void = () => undefined;
   private closed = false;
+  private readonly timers = new Set<ReturnType<typeof setTimeout>>();
   /** Counts what this page itself did to the rooms, so that an older list cannot undo it. */
   private ownChanges = 0;
 
@@ -91,7 +96,7 @@ export class Chat {
       send: this.live.post,
       changed: (room) => this.outboxChanged(room),
       reached: (room) => this.find(room)?.timeline.last ?? 0,
-      after: (delay, task) => setTimeout(task, delay),
+      after: (delay, task) => void this.later(delay, task),
     });
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
     this.unreadElsewhere = computed(() =>
@@ -115,6 +120,8 @@ export class Chat {
     this.closed = true;
     clearTimeout(this.speakTimer);
     clearTimeout(this.roomsTimer);
+    for (const timer of this.timers) clearTimeout(timer);
+    this.readingRooms?.abort();
     for (const room of this.joined.peek()) room.close();
     this.live.close();
   }
@@ -156,6 +163,13 @@ export class Chat {
     const fresh = new Set(rooms.map((room) => room.id));
     this.known.value = [...this.known.peek().filter((room) => !fresh.has(room.id)), ...rooms].sort(byName);
     this.moreAfter.value = more ? (rooms.at(-1)?.id ?? null) : null;
+    this.knownTo = rooms.at(-1) ?? this.knownTo;
+  }
+
+  /** Goes through the rooms from the beginning: those that came up since then are on the pages that follow. */
+  browse(): Promise<void> {
+    this.knownTo = null;
+    return this.refreshRooms();
   }
 
   /** A room that is asked for by its address and was not among those that came. */
@@ -190,9 +204,10 @@ export class Chat {
       this.refreshAgain = true;
       return this.refreshing;
     }
+    if (this.closed) return Promise.resolve();
     this.refreshing = this.readRooms().finally(() => {
       this.refreshing = null;
-      if (!this.refreshAgain) return;
+      if (!this.refreshAgain || this.closed) return;
       this.refreshAgain = false;
       void this.refreshRooms();
     });
@@ -218,7 +233,7 @@ export class Chat {
   /** Tells a screen reader, after what was said before. */
   say(words: string): void {
     this.spoken.value = "";
-    setTimeout(() => (this.spoken.value = words), 50);
+    this.later(50, () => (this.spoken.value = words));
   }
 
   private connected(): void {
@@ -235,22 +250,54 @@ export class Chat {
     this.readingRooms = new AbortController();
     try {
       const { rooms, more } = await this.api.rooms(undefined, this.readingRooms.signal);
+      if (this.closed) return;
       if (ownChanges !== this.ownChanges) {
         this.refreshAgain = true;
         return;
       }
-      this.moreAfter.value = more ? (rooms.at(-1)?.id ?? null) : null;
-      this.known.value = [...rooms].sort(byName);
+      this.know(rooms, more ? (rooms.at(-1) ?? null) : null);
       this.setJoined(rooms.filter((room) => room.member));
       if (!this.ready.peek()) this.greetAgain();
       this.ready.value = true;
       this.roomsFailures = 0;
       this.listed();
     } catch (error) {
+      if (this.closed) return;
       if (error instanceof ApiError && error.status === 401) return; // `doubt` looks after it
       this.roomsFailures += 1;
       this.refreshRoomsIn(resendDelay(this.roomsFailures, Math.random()));
     }
+  }
+
+  /** The first page, with the last room on it if there are more: what was asked for beyond it stays known. */
+  private know(rooms: readonly RoomInfo[], last: RoomInfo | null): void {
+    this.inPages.value = last !== null;
+    if (!last) {
+      this.knownTo = null;
+      this.moreAfter.value = null;
+      this.known.value = [...rooms].sort(byName);
+      return;
+    }
+    const fresh = new Set(rooms.map((room) => room.id));
+    const beyond = this.known.peek().filter((room) => !fresh.has(room.id) && inPageOrder(room, last) > 0);
+    // One's own rooms are all on the first page.
+    this.known.value = [...rooms, ...beyond.map((room) => (room.member ? { ...room, member: false } : room))].sort(byName);
+    if (this.knownTo && inPageOrder(this.knownTo, last) > 0) return;
+    this.knownTo = last;
+    this.moreAfter.value = last.id;
+  }
+
+  /** Runs a task after a delay in milliseconds, unless the returned function is called or the chat is closed before. */
+  private later(delay: number, task: () => void): () => void {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      task();
+    }, delay);
+    this.timers.add(timer);
+    return () => {
+      this.timers.delete(timer);
+      clearTimeout(timer);
+    };
   }
 
   private refreshRoomsIn(delay: number): void {
@@ -302,10 +349,7 @@ export class Chat {
         this.refreshRoomsIn(ENDED_REFRESH_MS);
       },
       nextFrame: (task) => frames.add(task),
-      after: (delay, task) => {
-        const timer = setTimeout(task, delay);
-        return () => clearTimeout(timer);
-      },
+      after: (delay, task) => this.later(delay, task),
     });
   }
 
@@ -324,6 +368,16 @@ export class Chat {
       this.heard = [];
     }, ANNOUNCE_EVERY_MS);
   }
+}
+
+/** The order in which the server gives rooms page by page: by name, of which only A to Z are the same in both cases. */
+function inPageOrder(a: RoomInfo, b: RoomInfo): number {
+  const key = (room: RoomInfo): number[] =>
+    Array.from(room.name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()), (character) => character.codePointAt(0) ?? 0);
+  const [left, right] = [key(a), key(b)];
+  const differ = left.findIndex((character, at) => character !== right[at]);
+  if (differ >= 0) return (left[differ] ?? 0) - (right[differ] ?? -1);
+  return left.length - right.length || (a.id < b.id ? -1 : Number(a.id > b.id));
 }
 
 /** Runs tasks with the next frame; a page in the background has no frames, so there a timer does. */

@@ -5,7 +5,7 @@
  * server, so whatever is in doubt is sent again. What was written survives a reload (`UnsentStore`). Knows no socket
  * and no screen: `send` and the clock come in from outside.
  */
-import { RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS, SEND_ATTEMPTS_MAX } from "../limits.ts";
+import { RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS, SEND_ATTEMPTS_MAX, SENT_REMEMBERED_MAX } from "../limits.ts";
 import type { Posted } from "../wire.ts";
 import { uuidv7 } from "./uuid.ts";
 
@@ -57,8 +57,9 @@ export class Outbox {
   /** What an earlier visit or another tab of this person wrote, and this page only found. */
   private readonly found = new Set<string>();
   /**
-   * What was sent or deleted, here or as an event tells, and is never to come back: what is read from the store was true
-   * when the reading began, and other tabs send and delete meanwhile.
+   * What was sent or deleted, here or as an event tells, and is not to come back: what is read from the store was true
+   * when the reading began, and other tabs send and delete meanwhile. The newest `SENT_REMEMBERED_MAX`: every message of this
+   * person that is seen counts, and one that is forgotten and found again is only sent again, which is harmless.
    */
   private readonly done = new Set<string>();
   private restoring: Promise<void> = Promise.resolve();
@@ -141,7 +142,7 @@ export class Outbox {
   }
 
   delete(clientId: string): void {
-    this.done.add(clientId);
+    this.remember(clientId);
     const unsent = this.find(clientId);
     if (!unsent) return;
     this.list = this.list.filter((other) => other !== unsent);
@@ -174,7 +175,7 @@ export class Outbox {
   /** Forgets everything, also what is stored: the person signed out. */
   async clear(): Promise<void> {
     this.clearings += 1;
-    for (const unsent of this.list) this.done.add(unsent.client_id);
+    for (const unsent of this.list) this.remember(unsent.client_id);
     this.list = [];
     this.found.clear();
     await this.options.store.clear(this.options.person);
@@ -211,7 +212,7 @@ export class Outbox {
           this.delete(current.client_id);
         } else {
           this.change(current, { posted: result.posted });
-          this.done.add(current.client_id);
+          this.remember(current.client_id);
           void this.options.store.delete(current.client_id);
         }
       } else {
@@ -228,6 +229,13 @@ export class Outbox {
     }
     this.options.after(resendDelay(attempt, this.options.random?.() ?? Math.random()), () => void this.flush(current.room));
     return false;
+  }
+
+  private remember(clientId: string): void {
+    this.done.delete(clientId);
+    this.done.add(clientId);
+    const [oldest] = this.done;
+    if (this.done.size > SENT_REMEMBERED_MAX && oldest !== undefined) this.done.delete(oldest);
   }
 
   private find(clientId: string): Unsent | undefined {

@@ -291,7 +291,8 @@ export class Room {
       const { last } = this.timeline;
       if (at.what === "newest") {
         if (this.nextMissing()?.what !== "newest") continue; // the reader went up meanwhile, or the gap is gone
-        this.timeline.restart();
+        // What is held goes only for a page that takes its place.
+        if (!this.timeline.isForeign(page)) this.timeline.restart();
       }
       this.merge(page);
       if (at.what === "stale") this.refreshed(page);

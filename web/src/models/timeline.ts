@@ -96,7 +96,7 @@ export class Timeline {
    * those of the subscription: it is from before the room was restored from a backup, or the link is from before.
    */
   page(page: EventsPage): "merged" | "renewed" | "foreign" {
-    if (this.followed && page.epoch !== this.epoch) return "foreign";
+    if (this.isForeign(page)) return "foreign";
     const renewed = this.adopt(page.epoch);
     const start = page.events[0];
     const end = page.events.at(-1);
@@ -112,6 +112,11 @@ export class Timeline {
     for (const event of page.events) this.add(event, Math.max(page.offset, event.number));
     this.join();
     return renewed ? "renewed" : "merged";
+  }
+
+  /** Whether the page's numbers are others than the subscription's. */
+  isForeign(page: EventsPage): boolean {
+    return this.followed && page.epoch !== this.epoch;
   }
 
   /**

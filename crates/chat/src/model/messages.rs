@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     ids::{ClientId, MessageId, PersonId, RoomId},
-    names::is_invisible,
+    looks::is_blank,
     people::Who,
     time::Time,
 };
@@ -42,7 +42,7 @@ impl Body {
             Err(BodyError::TooLong { max: BODY_BYTES_MAX })
         } else if text.chars().any(|c| c.is_control() && !['\n', '\r', '\t'].contains(&c)) {
             Err(BodyError::Control)
-        } else if text.chars().all(is_invisible) {
+        } else if text.chars().all(is_blank) {
             Err(BodyError::Empty)
         } else {
             Ok(Self(text))
@@ -130,7 +130,10 @@ mod tests {
     #[test]
     fn a_message_has_some_text_and_at_most_16_kib() {
         assert_eq!(Body::parse(" \n\t".into()), Err(BodyError::Empty));
-        assert_eq!(Body::parse("\u{200b}\u{feff} ".into()), Err(BodyError::Empty), "nothing to be seen");
+        for text in ["\u{200b}\u{feff} ", "\u{3164}", "\u{2800}\n\u{2800}", "\u{115f}\u{e0041}\u{34f}", "\u{fe0f}"] {
+            assert_eq!(Body::parse(text.into()), Err(BodyError::Empty), "nothing to be seen: {text:?}");
+        }
+        assert!(Body::parse("\u{2803}\u{2800}\u{2801}".into()).is_ok(), "braille with its spaces");
         assert_eq!(Body::parse("a\u{0}b".into()), Err(BodyError::Control));
         assert!(Body::parse("a\r\n\tb \u{200d}".into()).is_ok());
         assert!(Body::parse("x".repeat(16_384)).is_ok());

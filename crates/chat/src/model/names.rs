@@ -173,11 +173,6 @@ fn line(text: &str, chars_max: usize) -> Result<String, NameError> {
     Ok(text.to_owned())
 }
 
-/// Takes no room on the screen: white space of all kinds, joiners, marks of direction, the soft hyphen.
-pub(super) fn is_invisible(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
-}
-
 /// Control characters, line and paragraph separators, and the marks that override the direction of text.
 fn misleads(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,6 +1,10 @@
-//! Time as the chat stores and shows it. The clock is given by the program, so that tests can turn it.
+//! Time as the chat stores and shows it. The clocks are given by the program, so that tests can turn them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::{Serialize, Serializer};
 
@@ -50,24 +54,38 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Tells the time. Cheap to clone.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Time + Send + Sync>);
+/// Tells the time: the one on the wall, which says when something happened and may be set; or as [`Instant`] how long
+/// something takes, which nobody can set. Cheap to clone.
+pub struct Clock<T = Time>(Arc<dyn Fn() -> T + Send + Sync>);
 
-impl Clock {
+impl<T> Clock<T> {
     /// A clock that asks `now` each time.
-    pub fn new(now: impl Fn() -> Time + Send + Sync + 'static) -> Self {
+    pub fn new(now: impl Fn() -> T + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
     /// What it shows at this moment.
     #[must_use]
-    pub fn now(&self) -> Time {
+    pub fn now(&self) -> T {
         (self.0)()
     }
 }
 
-impl fmt::Debug for Clock {
+impl Clock<Instant> {
+    /// The computer's own count, which only goes forward.
+    #[must_use]
+    pub fn steady() -> Self {
+        Self::new(Instant::now)
+    }
+}
+
+impl<T> Clone for Clock<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Clock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
     }

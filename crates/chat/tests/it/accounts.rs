@@ -136,6 +136,27 @@ async fn s26_guessing_has_to_wait_longer_each_time_whether_or_not_the_account_ex
 }
 
 #[tokio::test]
+async fn s26_the_wait_is_as_long_as_it_says_whatever_happens_to_the_clock_on_the_wall() {
+    let world = World::new().await;
+    world.set_up().await;
+    for _ in 0..SIGN_INS_FREE_PER_ACCOUNT {
+        sign_in(&world, "ana@example.com", "wrong").await.unwrap_err();
+    }
+    let Err(SignInError::TooMany(wait)) = sign_in(&world, "ana@example.com", PASSWORD).await else {
+        panic!("no limit")
+    };
+    let hour = 3_600_000;
+    for set in [-hour, 3 * hour, -24 * hour, 22 * hour] {
+        world.set_wall(set);
+        let refused = sign_in(&world, "ana@example.com", PASSWORD).await;
+        assert!(matches!(refused, Err(SignInError::TooMany(same)) if same == wait), "{refused:?}");
+    }
+    world.set_wall(-hour);
+    world.later(wait.0);
+    sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
 async fn s26_one_address_that_tries_many_accounts_has_to_wait_too() {
     let world = World::new().await;
     let from = |address: [u8; 4]| IpAddr::from(address);
@@ -297,7 +318,7 @@ async fn s22_a_password_set_on_the_command_line_reaches_the_sockets_of_a_running
     let world = World::with(|options| tidings_chat::Options { sweep_interval: interval, ..options }).await;
     let (ana, ..) = world.set_up().await;
     let mut browser = world.browser(&ana).await;
-    let given = options(world.dir.path(), &world.time);
+    let given = options(world.dir.path(), &world.clocks);
     let mistyped = Options { data_dir: given.data_dir.join("mistyped"), ..given.clone() };
     let nowhere = Desk::open(mistyped).await;
     assert!(matches!(nowhere, Err(OpenError::Files { .. })), "no second database is made by mistake");
@@ -417,7 +438,7 @@ async fn s63_making_and_revoking_invites_is_limited_and_reading_a_good_one_is_no
 #[tokio::test]
 async fn a_data_directory_has_one_server() {
     let world = World::new().await;
-    let error = Chat::open(options(world.dir.path(), &world.time)).await.err().expect("refused");
+    let error = Chat::open(options(world.dir.path(), &world.clocks)).await.err().expect("refused");
     assert!(matches!(error, OpenError::InUse(_)), "{error}");
     world.restart().await;
 }
@@ -466,6 +487,33 @@ async fn s26_strangers_do_not_lock_somebody_out_of_their_own_device() {
     assert!(matches!(void, Some(SignInError::TooMany(_))), "{void:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn s26_a_session_from_before_there_were_device_cookies_gets_one_that_counts() {
+    let world = World::new().await;
+    let (_, _, invite) = world.set_up().await;
+    let (ben, _) = world.chat.create_account(account_form(&invite, "Ben")).await.unwrap();
+    let entered = world.chat.sign_in("ana@example.com", PASSWORD.into(), &browser_at(HOME)).await.unwrap();
+    let who = world.chat.session(entered.token.reveal()).await.unwrap().unwrap();
+    let has = |device| tidings_chat::Browser { device, ..browser_at(HOME) };
+
+    let device = world.chat.remember_device(&who, &has(None)).await;
+    assert!(
+        device.is_some() && world.chat.remember_device(&who, &has(device.clone())).await.is_none(),
+        "one is enough"
+    );
+    for other in [ben.device, Some("forged".to_owned())] {
+        assert!(world.chat.remember_device(&who, &has(other)).await.is_some(), "one that does not count is none");
+    }
+    flood(&world, "ana@example.com").await;
+    let strange = world.chat.sign_in("ana@example.com", PASSWORD.into(), &browser_at(HOME)).await.err();
+    assert!(matches!(strange, Some(SignInError::TooMany(_))), "{strange:?}");
+    world.chat.sign_in("ana@example.com", PASSWORD.into(), &has(device.clone())).await.unwrap();
+
+    let new = NewPassword::parse("another long password", &who.person.email).unwrap();
+    world.chat.change_password(&who, PASSWORD.into(), new).await.unwrap();
+    assert!(world.chat.remember_device(&who, &has(device)).await.is_some(), "the session that changed it goes on");
+}
+
 #[tokio::test]
 async fn s26_a_device_known_for_one_account_is_strange_for_another() {
     let world = World::new().await;
@@ -499,7 +547,7 @@ async fn s21_the_operator_deactivates_somebody_while_the_server_runs() {
     let ben = somebody(&entered);
     world.say(&ben, general.id, "before").await;
     let mut socket = world.browser(&ben).await;
-    let desk = Desk::open(options(world.dir.path(), &world.time)).await.unwrap();
+    let desk = Desk::open(options(world.dir.path(), &world.clocks)).await.unwrap();
     let person = desk.find(&email("Ben")).await.unwrap().unwrap();
     desk.set_active(&person, false).await.unwrap();
     assert_eq!(socket.closed().await, 3503);

@@ -6,9 +6,9 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -29,21 +29,39 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) chat: Chat,
     pub(crate) hub: Hub,
-    pub(crate) time: Arc<AtomicI64>,
+    pub(crate) clocks: Clocks,
     pub(crate) dir: TempDir,
 }
 
 /// Somebody with an account, signed in once.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Somebody {
     pub(crate) id: PersonId,
     pub(crate) token: String,
 }
 
-pub(crate) fn options(dir: &Path, time: &Arc<AtomicI64>) -> Options {
-    let time = time.clone();
-    let clock = Clock::new(move || Time::from_millis(time.load(Relaxed)));
-    Options { rates: Rates::unlimited(), ..Options::new(dir, clock) }
+/// The two clocks of a world, which only the test moves.
+#[derive(Clone)]
+pub(crate) struct Clocks {
+    /// What the clock on the wall shows, in milliseconds since the Unix epoch.
+    wall: Arc<AtomicI64>,
+    /// How much time has passed, in milliseconds, whatever the wall says.
+    passed: Arc<AtomicU64>,
+    start: Instant,
+}
+
+impl Clocks {
+    fn new() -> Self {
+        let (wall, passed) = (Arc::new(AtomicI64::new(1_763_630_000_000)), Arc::default());
+        Self { wall, passed, start: Instant::now() }
+    }
+}
+
+pub(crate) fn options(dir: &Path, clocks: &Clocks) -> Options {
+    let Clocks { wall, passed, start } = clocks.clone();
+    let clock = Clock::new(move || Time::from_millis(wall.load(Relaxed)));
+    let steady = Clock::new(move || start + Duration::from_millis(passed.load(Relaxed)));
+    Options { rates: Rates::unlimited(), steady, ..Options::new(dir, clock) }
 }
 
 impl World {
@@ -52,23 +70,29 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(Options) -> Options) -> Self {
-        let (dir, time) = (tempfile::tempdir().unwrap(), Arc::new(AtomicI64::new(1_763_630_000_000)));
-        let chat = Chat::open(change(options(dir.path(), &time))).await.unwrap();
+        let (dir, clocks) = (tempfile::tempdir().unwrap(), Clocks::new());
+        let chat = Chat::open(change(options(dir.path(), &clocks))).await.unwrap();
         let hub = hub_of(&chat);
-        Self { chat, hub, time, dir }
+        Self { chat, hub, clocks, dir }
     }
 
     /// Another server process on the same data.
     pub(crate) async fn restart(self) -> Self {
-        let Self { chat, dir, time, .. } = self;
+        let Self { chat, dir, clocks, .. } = self;
         chat.close().await;
-        let chat = Chat::open(options(dir.path(), &time)).await.unwrap();
+        let chat = Chat::open(options(dir.path(), &clocks)).await.unwrap();
         let hub = hub_of(&chat);
-        Self { chat, hub, time, dir }
+        Self { chat, hub, clocks, dir }
     }
 
     pub(crate) fn later(&self, span: Duration) {
-        self.time.fetch_add(i64::try_from(span.as_millis()).unwrap(), Relaxed);
+        self.set_wall(i64::try_from(span.as_millis()).unwrap());
+        self.clocks.passed.fetch_add(u64::try_from(span.as_millis()).unwrap(), Relaxed);
+    }
+
+    /// Sets the clock on the wall forward or back by so many milliseconds, in no time.
+    pub(crate) fn set_wall(&self, by_ms: i64) {
+        self.clocks.wall.fetch_add(by_ms, Relaxed);
     }
 
     /// The administrator, with the first room and the code of its invite.

@@ -40,10 +40,15 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// `Set-Cookie` for somebody who has just signed in: their session, and the device as known.
 pub(super) fn entered_cookies(app: &App, entered: &Entered) -> HeaderMap {
-    let session = (cookie_name(app), entered.token.reveal(), SESSION_LIFETIME);
-    let device = entered.device.as_deref().map(|device| (device_cookie_name(app), device, DEVICE_REMEMBERED));
-    let cookies = [Some(session), device].into_iter().flatten();
-    cookies.map(|(name, value, lifetime)| set_cookie(app, name, value, lifetime)).collect()
+    let (name, token) = (cookie_name(app), entered.token.reveal());
+    let session = set_cookie(app, name, token, SESSION_LIFETIME);
+    let device = entered.device.as_deref().map(|device| known_device(app, device));
+    [Some(session), device].into_iter().flatten().collect()
+}
+
+/// `Set-Cookie` by which a device is known from now on.
+pub(super) fn known_device(app: &App, device: &str) -> (HeaderName, HeaderValue) {
+    set_cookie(app, device_cookie_name(app), device, DEVICE_REMEMBERED)
 }
 
 /// `Set-Cookie` that ends a session. The device stays known.

@@ -3,14 +3,14 @@
 use super::bodies::{InviteBody, PersonBody};
 use super::body::JsonBody;
 use super::caller::Caller;
-use super::cookie::entered_cookies;
+use super::cookie::{entered_cookies, known_device};
 use super::problem::{Problem, sentence};
 use super::schemas::RoomSchema;
 use super::signed_in::SignedIn;
 use crate::app::App;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tidings_chat::{
@@ -104,8 +104,11 @@ struct MeBody {
 
 /// Who the session belongs to.
 #[utoipa::path(get, path = "/v1/me", responses((status = 200, body = MeBody), (status = 401, body = Problem)))]
-async fn me(SignedIn(signed_in): SignedIn) -> Json<MeBody> {
-    Json(MeBody { person: PersonBody::from(&signed_in.person) })
+async fn me(State(app): State<App>, SignedIn(signed_in): SignedIn, caller: Caller) -> (HeaderMap, Json<MeBody>) {
+    // The page asks this at its start. Nothing is kept of the cookie here: it is no change (S45).
+    let device = app.chat.remember_device(&signed_in, &caller.browser).await;
+    let cookies = device.iter().map(|device| known_device(&app, device)).collect();
+    (cookies, Json(MeBody { person: PersonBody::from(&signed_in.person) }))
 }
 
 fn parse_account(name: &str, email: &str, password: &str) -> Result<(Name, Email, NewPassword), Problem> {
