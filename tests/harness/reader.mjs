@@ -17,6 +17,7 @@ export class Reader {
   #behind = 0;
 
   constructor(centrifuge, person, room) {
+    this.centrifuge = centrifuge;
     this.person = person;
     this.room = room;
     this.subscription = centrifuge.newSubscription(`room:${room}`, { recoverable: true });
@@ -65,7 +66,8 @@ export class Reader {
 
   async #page(offset) {
     this.paged += 1;
-    while (this.last < offset) {
+    // Until it has everything, or the test is over or the server has sent it away for good.
+    while (this.last < offset && this.centrifuge.state !== 'disconnected') {
       const answer = await this.person.get(`/v1/rooms/${this.room}/events?after=${this.last}&limit=200`).catch(() => null);
       // The server may be on its way down or up: ask again, as a page in a browser does.
       if (answer?.status !== 200) await new Promise((resolve) => setTimeout(resolve, 50));
