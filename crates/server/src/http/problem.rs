@@ -186,9 +186,7 @@ impl From<StoreError> for Problem {
             // Said in the log by the writer, and not for every post.
             StoreError::Full => {
                 let detail = "The server's disk is full. Nothing was lost; tell the one who runs it.";
-                let problem = Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail);
-                tracing::error!(request_id = %problem.request_id, %error, "a request failed");
-                problem
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", detail)
             }
             StoreError::Failed(_) => Self::internal(&error),
         }
