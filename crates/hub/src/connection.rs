@@ -78,8 +78,6 @@ pub struct Connection {
     counted_slow: bool,
     /// Bytes of answers that the transport is writing.
     writing: usize,
-    /// The session was told to begin nothing.
-    paused: bool,
     /// Subscriptions whose reply has left and that get what they missed, a piece at a time, before they go live.
     catching_up: VecDeque<CatchingUp>,
 }
@@ -133,7 +131,6 @@ impl Connection {
             closing_by: None,
             counted_slow: false,
             writing: 0,
-            paused: false,
             catching_up: VecDeque::new(),
         }
     }
@@ -335,8 +332,7 @@ impl Connection {
     /// Begins no command while the client has not read the answers to those before: one frame can ask for much.
     fn pace(&mut self) {
         let paused = self.writing + self.handle.outbox.reply_bytes() >= REPLIES_WHILE_WRITING_MAX;
-        if paused || self.paused {
-            self.paused = paused;
+        if paused || self.session.is_paused() {
             let account = self.handle.account();
             self.session.pause(paused, &*account, Instant::now().into_std());
             self.act();
@@ -344,17 +340,16 @@ impl Connection {
     }
 
     fn admit(&mut self, channel: &ChannelName, mut admission: Admission, reply: Option<&Reply>) {
-        let message = match reply.map(|reply| self.handle.encode(reply)) {
-            Some(None) => return,
-            written => written.flatten(),
-        };
         let behind = VecDeque::from(std::mem::take(&mut admission.behind));
         let admitted = if behind.is_empty() {
+            let message = match reply.map(|reply| self.handle.encode(reply)) {
+                Some(None) => return,
+                written => written.flatten(),
+            };
             self.core.admit(&self.handle, channel, admission, message)
         } else if self.handle.is_in(channel) {
-            if let Some(message) = message {
-                let pushed = self.handle.outbox.reply(message, &self.core.limits);
-                Metrics::add(&self.core.metrics.messages_out, usize::from(pushed == Pushed::Queued));
+            if let Some(reply) = reply {
+                self.send(reply);
             }
             self.catching_up.push_back(CatchingUp { channel: channel.clone(), behind, admission });
             Ok(())

@@ -272,16 +272,17 @@ impl Session {
             match command {
                 Ok(Command { id: 0, request: None }) => self.handle_pong(now),
                 Ok(command) => {
-                    let costs = costs(&command);
+                    let (id, costs) = (command.id, costs(&command));
                     if self.phase == Phase::Open {
-                        self.take_in(command.id, costs, Work::Command(command), meter, now);
+                        self.take_in(id, costs, Work::Command(command), || allows(meter, costs, now), now);
                     } else {
-                        self.take_in_early(costs, command, now);
+                        self.take_in(id, costs, Work::Early(command), || true, now);
                     }
                 }
                 // Nobody could read what it carries; the connection has done nothing wrong otherwise.
                 Err(DecodeError::Unreadable { id }) => {
-                    self.take_in(id, &[Cost::Command], Work::Unreadable(id), meter, now);
+                    let costs = &[Cost::Command];
+                    self.take_in(id, costs, Work::Unreadable(id), || allows(meter, costs, now), now);
                 }
                 Err(_) => self.waiting.push_back(Work::Close(Disconnect::BAD_REQUEST)),
             }
@@ -291,6 +292,12 @@ impl Session {
         }
         self.work(meter, now);
         commands
+    }
+
+    /// Whether it was told to begin no command.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Begins no command, or goes on: the driver knows how much of what was asked for waits to be read.
@@ -431,24 +438,19 @@ impl Session {
 
     // Commands.
 
-    /// Lets a command wait for its turn, unless there are too many.
-    fn take_in(&mut self, id: u32, costs: &[Cost], work: Work, meter: &dyn Meter, now: Instant) {
-        let shared = || costs.iter().all(|cost| meter.allows(*cost, now));
+    /// Lets a command wait for its turn, unless there are too many. `shared` says whether its caller's other connections
+    /// have left enough.
+    fn take_in(&mut self, id: u32, costs: &[Cost], work: Work, shared: impl FnOnce() -> bool, now: Instant) {
         match self.rate.check(costs.contains(&Cost::Channel), shared, &self.setup.limits, now) {
             Verdict::Fine => self.waiting.push_back(work),
-            Verdict::TooMany if id > 0 => self.send(Reply::error(id, Error::TOO_MANY_REQUESTS)),
-            Verdict::TooMany => {}
+            Verdict::TooMany => self.refuse_too_many(id),
             Verdict::Abuse => self.close(Disconnect::TOO_MANY_REQUESTS),
         }
     }
 
-    /// As [`take_in`](Self::take_in), of somebody who has not said yet who it is.
-    fn take_in_early(&mut self, costs: &[Cost], command: Command, now: Instant) {
-        match self.rate.check(costs.contains(&Cost::Channel), || true, &self.setup.limits, now) {
-            Verdict::Fine => self.waiting.push_back(Work::Early(command)),
-            Verdict::TooMany if command.id > 0 => self.send(Reply::error(command.id, Error::TOO_MANY_REQUESTS)),
-            Verdict::TooMany => {}
-            Verdict::Abuse => self.close(Disconnect::TOO_MANY_REQUESTS),
+    fn refuse_too_many(&mut self, id: u32) {
+        if id > 0 {
+            self.send(Reply::error(id, Error::TOO_MANY_REQUESTS));
         }
     }
 
@@ -456,10 +458,8 @@ impl Session {
     fn work(&mut self, meter: &dyn Meter, now: Instant) {
         while self.running.is_none() && !self.paused {
             match self.waiting.pop_front() {
-                Some(Work::Early(command)) if !costs(&command).iter().all(|cost| meter.allows(*cost, now)) => {
-                    if command.id > 0 {
-                        self.send(Reply::error(command.id, Error::TOO_MANY_REQUESTS));
-                    }
+                Some(Work::Early(command)) if !allows(meter, costs(&command), now) => {
+                    self.refuse_too_many(command.id);
                 }
                 Some(Work::Command(command) | Work::Early(command)) => {
                     if let Err(disconnect) = self.start(command, now) {
@@ -650,6 +650,10 @@ fn costs(command: &Command) -> &'static [Cost] {
         Some(Request::Connect(_)) => &[],
         _ => &[Cost::Command],
     }
+}
+
+fn allows(meter: &dyn Meter, costs: &[Cost], now: Instant) -> bool {
+    costs.iter().all(|cost| meter.allows(*cost, now))
 }
 
 fn has_expired(error: &Error) -> bool {
