@@ -59,9 +59,10 @@ const place = (ui) => ui.log.evaluate((log) => {
 });
 const topOf = (ui, key) => ui.log.evaluate((log, wanted) => log.querySelector(`[data-key="${CSS.escape(wanted)}"]`)?.getBoundingClientRect().top, key);
 
-test('who reads further up while more than a thousand messages are missed keeps the line, and comes down to all of them (G4)', { timeout: 180_000 }, async (t) => {
-  const room = await roomOf('Long absence', counting('read', 160));
-  const { proxy, page, ui, asked } = await tab(t);
+/** A tab with a room of 160 messages, whose reader has scrolled up. */
+async function furtherUp(t, room) {
+  const opened = await tab(t);
+  const { proxy, page, ui } = opened;
   await page.goto(`${proxy.url}/rooms/${room}`);
   await ui.signIn(ana);
   await ui.sees('read 159');
@@ -69,6 +70,12 @@ test('who reads further up while more than a thousand messages are missed keeps 
     await ui.log.evaluate((log) => log.scrollBy(0, -300));
     return (await place(ui)).text <= 'read 120';
   });
+  return opened;
+}
+
+test('who reads further up while more than a thousand messages are missed keeps the line, and comes down to all of them (G4)', { timeout: 180_000 }, async (t) => {
+  const room = await roomOf('Long absence', counting('read', 160));
+  const { proxy, page, ui, asked } = await furtherUp(t, room);
   const before = await place(ui);
 
   proxy.cut();
@@ -99,14 +106,7 @@ test('who reads further up while more than a thousand messages are missed keeps 
 
 test('who reads further up after a long absence can go to the newest message at once', { timeout: 120_000 }, async (t) => {
   const room = await roomOf('To the end', counting('read', 160));
-  const { proxy, page, ui, asked } = await tab(t);
-  await page.goto(`${proxy.url}/rooms/${room}`);
-  await ui.signIn(ana);
-  await ui.sees('read 159');
-  await until('the reader is further up', async () => {
-    await ui.log.evaluate((log) => log.scrollBy(0, -300));
-    return (await place(ui)).text <= 'read 120';
-  });
+  const { proxy, page, ui, asked } = await furtherUp(t, room);
   proxy.cut();
   await say(room, counting('missed', 1_200));
   proxy.restore();
