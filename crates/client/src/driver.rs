@@ -211,8 +211,7 @@ impl Driver {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => self.machine.unsubscribe(channel, now()),
             Err(mpsc::error::TrySendError::Full(event)) => {
-                let missed = if let Event::Publication(missed) = event { Some(missed.offset) } else { None };
-                self.machine.handle_reader_behind(channel, missed, now());
+                self.machine.handle_reader_behind(channel, &event, now());
                 if self.io.paused.insert(channel.to_owned()) {
                     tracing::debug!(channel, "the reader is behind, pausing");
                     let (events, number, channel) = (reader.events.clone(), reader.number, channel.to_owned());

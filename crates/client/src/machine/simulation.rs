@@ -192,8 +192,7 @@ impl Simulation {
             return self.queue.push_back(event);
         }
         self.paused = true;
-        let missed = if let Event::Publication(publication) = event { Some(publication.offset) } else { None };
-        self.machine.handle_reader_behind("news", missed, self.now);
+        self.machine.handle_reader_behind("news", &event, self.now);
     }
 
     fn read(&mut self, count: usize) {

@@ -107,6 +107,10 @@ impl Subscription {
     /// user learns that something may be missing.
     pub(super) fn invalidate(&mut self) {
         self.token.clear();
+        self.lose_position();
+    }
+
+    fn lose_position(&mut self) {
         if self.position.recoverable {
             self.position = Position { epoch: "_".to_owned(), offset: 0, ..self.position };
         }
@@ -159,13 +163,17 @@ impl Machine {
         self.end_subscription(channel, local::CLOSED.into(), "unsubscribed".to_owned());
     }
 
-    /// The reader has no room: `missed` is the offset of the publication that was not delivered. Pauses, and resumes
-    /// from there when the reader is ready.
-    pub(crate) fn handle_reader_behind(&mut self, channel: &str, missed: Option<u64>, now: Instant) {
+    /// The reader has no room, and this event was not delivered. Pauses, and resumes from there when the reader is ready.
+    pub(crate) fn handle_reader_behind(&mut self, channel: &str, missed: &Event, now: Instant) {
         let Some(subscription) = self.subscriptions.get_mut(channel) else { return };
-        if let Some(missed) = missed.filter(|&missed| missed > 0) {
-            let position = &mut subscription.position;
-            position.offset = position.offset.min(missed - 1);
+        match missed {
+            Event::Publication(missed) if missed.offset > 0 => {
+                let position = &mut subscription.position;
+                position.offset = position.offset.min(missed.offset - 1);
+            }
+            // That something may be missing has yet to be told, and would not be if we resumed behind the gap.
+            Event::Subscribed(missed) if !missed.recovered => subscription.lose_position(),
+            _ => {}
         }
         let phase = std::mem::replace(&mut subscription.phase, Phase::Paused);
         subscription.alarm = None;

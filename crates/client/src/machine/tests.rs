@@ -7,7 +7,7 @@ mod subscriptions;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidings_protocol::StreamPosition;
+use tidings_protocol::{Publication, StreamPosition};
 
 use super::*;
 use crate::event::Subscribed;

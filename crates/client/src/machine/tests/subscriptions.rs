@@ -205,8 +205,10 @@ fn a_reader_who_falls_behind_pauses_alone_and_resumes_after_the_last_publication
     for offset in 6..=9 {
         world.publish(offset);
     }
-    world.machine.handle_reader_behind("news", Some(8), world.now);
-    world.machine.handle_reader_behind("news", Some(9), world.now);
+    for offset in 8..=9 {
+        let missed = Event::Publication(Publication { offset, ..Publication::default() });
+        world.machine.handle_reader_behind("news", &missed, world.now);
+    }
     world.run();
     world.reply_to_last("unsubscribe", json!({}));
     world.publish(10);
@@ -216,6 +218,24 @@ fn a_reader_who_falls_behind_pauses_alone_and_resumes_after_the_last_publication
     assert_eq!(world.last_sent("subscribe")["subscribe"]["offset"], 7);
     assert_eq!(world.take_told(), ["news: interrupted 7"]);
     assert!(world.machine.is_subscribed("news"));
+}
+
+#[test]
+fn who_was_behind_when_a_recovery_failed_is_told_of_the_gap_all_the_same() {
+    let mut world = World::subscribed(recoverable(), stream(5));
+    world.closed(3001);
+    world.time_to_next_dial();
+    world.accept();
+    let mut lost = stream(40);
+    lost["was_recovering"] = json!(true);
+    world.reply_to_last("subscribe", lost);
+    let missed = Event::Subscribed(Subscribed { was_recovering: true, ..Subscribed::default() });
+    world.machine.handle_reader_behind("news", &missed, world.now);
+    world.machine.handle_reader_ready("news", world.now);
+    world.run();
+    // Position 40 would be recovered, and nobody would know of 6 to 40.
+    let asked = &world.last_sent("subscribe")["subscribe"];
+    assert_eq!((&asked["recover"], &asked["epoch"]), (&json!(true), &json!("_")));
 }
 
 #[test]
