@@ -125,6 +125,98 @@ for (const [name, query, answer] of [
   });
 }
 
+test('s16_who_takes_long_to_catch_up_gets_all_that_is_published_meanwhile', { timeout: 60_000 }, async (t) => {
+  const { server, proxy } = await impatient(t);
+  const ana = await Person.setUp(server);
+  const channel = `room:${ana.room.id}`;
+  const before = await Frames.person(ana);
+  const { subscribe: position } = await before.subscribe(channel, { recoverable: true });
+  for (const { status, text } of await Promise.all(Array.from({ length: 60 }, () => ana.say(ana.room.id, BODY)))) assert.equal(status, 201, text);
+
+  const slow = await Frames.person(ana, { url: proxy.websocketUrl });
+  proxy.throttle(150_000);
+  slow.send({ id: 7, subscribe: { channel, recover: true, recoverable: true, offset: position.offset, epoch: position.epoch } });
+  const reply = await slow.next('the reply', 10_000);
+  assert.equal(reply.subscribe?.recovered, true, JSON.stringify(reply).slice(0, 200));
+  const present = await before.ask({ presence_stats: { channel } });
+  assert.equal(present.presence_stats.num_clients, 2, 'G6: whose reply says so is there');
+  // More than is held back for anybody.
+  const meanwhile = 1_100;
+  for (let n = 0; n < meanwhile; n += 100) await Promise.all(Array.from({ length: 100 }, () => ana.say(ana.room.id, 'meanwhile')));
+  const offsets = (reply.subscribe.publications ?? []).map((publication) => publication.offset);
+  while (offsets.length < 60 + meanwhile) {
+    const line = await slow.next('the rest', 30_000);
+    assert.equal(line.closed, undefined, `closed with ${line.closed} after ${offsets.length} events`);
+    if (line.push?.pub?.offset) offsets.push(line.push.pub.offset);
+  }
+  assert.deepEqual(offsets, Array.from({ length: 60 + meanwhile }, (_, n) => position.offset + 1 + n));
+});
+
+test('s14_a_client_that_catches_up_slowly_holds_nothing_of_what_is_published_meanwhile', { timeout: 90_000 }, async (t) => {
+  const server = await Server.start({ args: ['--rate-limits', 'false'], env: SECRETS, memory: 512 });
+  t.after(() => server.kill());
+  const proxy = await Proxy.to(server.port);
+  t.after(() => proxy.close());
+  const channels = Array.from({ length: 8 }, (_, n) => `c${n}`);
+  const data = 'x'.repeat(60_000);
+  // Each publication is bytes of its own.
+  const publish = () => Promise.all(channels.map((channel) => api(server, 'publish', { channel, data })));
+  for (let n = 0; n < 17; n += 1) assert.equal((await publish())[0].status, 200);
+  const slow = await Frames.connect(proxy.websocketUrl, { token: tokenFor('mallory') });
+  const positions = await Promise.all(channels.map(async (channel) => (await api(server, 'history', { channel, limit: 1 })).json.result));
+  proxy.throttle(20_000);
+  slow.send(...positions.map(({ offset, epoch }, n) => ({ id: 100 + n, subscribe: { channel: channels[n], recover: true, recoverable: true, offset: offset - 15, epoch } })));
+  const isSubscribed = async () => (await api(server, 'presence_stats', { channel: 'c7' })).json.result.num_clients === 1;
+  await until('it is subscribed to all', isSubscribed, { timeout: 30_000 });
+  const before = server.resident;
+  for (let n = 0; n < 200; n += 1) await publish();
+  t.diagnostic(`${((200 * 8 * data.length) / 2 ** 20).toFixed(0)} MiB published; ${before.toFixed(0)} MiB before, ${server.peak.toFixed(0)} at the peak`);
+  assert.ok(server.peak < before + 48, `${before} to ${server.peak} MiB`);
+});
+
+for (const serverSide of [false, true]) {
+  const how = serverSide ? 'that the server decides on' : 'of its own';
+  test(`s16_the_stock_sdk_comes_back_to_sixty_channels ${how} through a slow line without a second try`, { timeout: 90_000 }, async (t) => {
+    const { server, proxy } = await impatient(t);
+    const channels = Array.from({ length: 60 }, (_, n) => `c${n}`);
+    const publish = (n) => api(server, 'broadcast', { channels, data: { n, text: 'x'.repeat(500) } });
+    await publish(0);
+    const device = client(t, proxy.websocketUrl, { token: tokenFor('ana', serverSide ? { channels } : {}) });
+    const [got, opened, recovered] = [Object.fromEntries(channels.map((channel) => [channel, []])), [], new Set()];
+    const heard = (channel, publication) => got[channel].push(publication.data.n);
+    const subscribed = (channel, context) => { if (context.wasRecovering && context.recovered) recovered.add(channel); };
+    device.on('connecting', ({ code, reason }) => opened.push(`${code} ${reason}`));
+    if (serverSide) {
+      device.on('publication', (context) => heard(context.channel, context));
+      device.on('subscribed', (context) => subscribed(context.channel, context));
+    } else {
+      for (const channel of channels) {
+        const subscription = device.newSubscription(channel, { recoverable: true });
+        subscription.on('publication', (context) => heard(channel, context));
+        subscription.on('subscribed', (context) => subscribed(channel, context));
+        subscription.subscribe();
+      }
+    }
+    device.connect();
+    const stats = async () => (await api(server, 'presence_stats', { channel: 'c59' })).json.result?.num_clients;
+    await until('it is subscribed', async () => (await stats()) === 1, { timeout: 20_000 });
+    await publish(1);
+    await until('it hears all', () => channels.every((channel) => got[channel].includes(1)), { timeout: 20_000 });
+    proxy.cut();
+    await until('it is gone', async () => (await stats()) === 0, { timeout: 20_000 });
+    for (let n = 2; n < 22; n += 1) await publish(n);
+    proxy.throttle(80_000);
+    opened.length = 0;
+    proxy.restore();
+    const began = Date.now();
+    await until('it has all', () => channels.every((channel) => got[channel].at(-1) === 21), { timeout: 60_000 });
+    t.diagnostic(`${60 * 20} publications of 500 bytes in ${Date.now() - began} ms at 80 kB/s; ${opened.length} more tries`);
+    for (const channel of channels) assert.deepEqual(got[channel].slice(-21), Array.from({ length: 21 }, (_, n) => n + 1), channel);
+    assert.equal(recovered.size, 60);
+    assert.deepEqual(opened.filter((why) => !why.startsWith('1 ')), [], 'it need not try again');
+  });
+}
+
 test('s14_a_peer_that_reads_nothing_is_closed_in_a_stated_time_and_counted', { timeout: 60_000 }, async (t) => {
   const { server } = await impatient(t);
   const deaf = await Frames.connect(server.websocketUrl, { token: tokenFor('deaf') });

@@ -49,16 +49,33 @@ struct Subscriber {
 
 enum Stage {
     /// Not answered yet; holds back what is published.
-    Preparing {
-        held: Vec<Arc<SharedPush>>,
-        lost: bool,
-    },
+    Preparing(Held),
     Live(Live),
+}
+
+/// What was published while something was read.
+#[derive(Default)]
+struct Held {
+    pushes: Vec<Arc<SharedPush>>,
+    bytes: usize,
+    /// It was too much, and is not here any more.
+    is_lost: bool,
+}
+
+/// Whether a live subscriber gets what is published in the stream.
+enum Follows {
+    Closely,
+    /// It missed more than its reply held. Its connection reads that, and what is published meanwhile, as its client
+    /// takes it.
+    Behind,
+    /// What may be the last of that is being read.
+    AlmostClosely(Held),
 }
 
 struct Live {
     /// The last offset delivered; `None` for those who do not count.
     offset: Option<u64>,
+    follows: Follows,
     info: Option<Payload>,
     user: ByUser,
     hears_join_leave: bool,
@@ -100,7 +117,7 @@ impl Channel {
 
     pub(crate) fn enter(&mut self, handle: &Arc<Handle>, server_side: bool, options: Arc<ChannelOptions>) {
         self.options = options;
-        let stage = Stage::Preparing { held: Vec::new(), lost: false };
+        let stage = Stage::Preparing(Held::default());
         if self.subscribers.insert(handle.key, Subscriber { handle: handle.clone(), server_side, stage }).is_none() {
             handle.joined(&self.name);
         }
@@ -125,7 +142,7 @@ impl Channel {
             return Err(Revoked);
         }
         let mut effects = Effects::default();
-        let Admission { position, info, hears_join_leave, says_join_leave, .. } = admission;
+        let Admission { position, is_behind, info, hears_join_leave, says_join_leave } = admission;
         if let Some(StreamPosition { offset, epoch }) = &position {
             self.renew(epoch, *offset, &mut effects);
             effects.gap |= self.sequence.note_top(*offset);
@@ -134,13 +151,16 @@ impl Channel {
         let user = ByUser(handle.identity());
         self.crowd.add(user.clone(), hears_join_leave);
         let offset = position.map(|p| p.offset);
-        let live = Live { offset, info: info.clone(), user, hears_join_leave, says_join_leave };
+        let follows = if is_behind { Follows::Behind } else { Follows::Closely };
+        let live = Live { offset, follows, info: info.clone(), user, hears_join_leave, says_join_leave };
         let stage = mem::replace(&mut subscriber.stage, Stage::Live(live));
         if let Some(reply) = reply {
             effects.count(handle.outbox.reply(reply, &self.limits));
         }
-        if let Stage::Preparing { held, lost } = stage {
-            let complete = !lost && held.iter().all(|push| subscriber.deliver(push, &self.limits, &mut effects));
+        if let Stage::Preparing(held) = stage
+            && !is_behind
+        {
+            let complete = subscriber.deliver_held(&held, &self.limits, &mut effects);
             // Nothing falls between what was read and what was held back, as long as what a node receives can be read.
             // Where it cannot, better told than a hole: the whole connection, because its reply has said "recovered".
             if !complete || subscriber.is_behind(self.sequence.last()) {
@@ -152,6 +172,51 @@ impl Channel {
             self.tell(handle, join, &mut effects);
         }
         Ok(effects)
+    }
+
+    /// Holds back for a subscriber who is behind what is published while its connection reads on. `false`: it is not here,
+    /// or not behind.
+    pub(crate) fn hold(&mut self, handle: &Handle) -> bool {
+        self.behind(handle).map(|live| live.follows = Follows::AlmostClosely(Held::default())).is_some()
+    }
+
+    /// Takes note that a subscriber who is behind was given the stream up to `reached` by its connection; `is_all`: and
+    /// nothing more was there when that was read. It follows the channel again when nothing is missing before what was
+    /// held back meanwhile; otherwise says where to read on.
+    pub(crate) fn catch_up(&mut self, handle: &Handle, reached: u64, is_all: bool) -> (Option<u64>, Effects) {
+        let mut effects = Effects::default();
+        let last = self.sequence.last();
+        let Some(live) = self.behind(handle) else { return (None, effects) };
+        live.offset = Some(reached);
+        let Follows::AlmostClosely(held) = mem::replace(&mut live.follows, Follows::Behind) else {
+            return (Some(reached), effects);
+        };
+        if !is_all {
+            return (Some(reached), effects);
+        }
+        live.follows = Follows::Closely;
+        let Some(subscriber) = self.subscribers.get_mut(&handle.key) else { return (None, effects) };
+        if subscriber.deliver_held(&held, &self.limits, &mut effects) && !subscriber.is_behind(last) {
+            effects.gap = self.sequence.note_top(reached);
+            return (None, effects);
+        }
+        let Stage::Live(live) = &mut subscriber.stage else { return (None, effects) };
+        live.follows = Follows::Behind;
+        (live.offset, effects)
+    }
+
+    /// What a subscriber who is behind missed cannot be had any more.
+    pub(crate) fn lose_one(&mut self, handle: &Handle) -> Effects {
+        let mut effects = Effects::default();
+        self.resync(handle, &mut effects);
+        effects
+    }
+
+    fn behind(&mut self, handle: &Handle) -> Option<&mut Live> {
+        match &mut self.subscribers.get_mut(&handle.key)?.stage {
+            Stage::Live(live) if !matches!(live.follows, Follows::Closely) => Some(live),
+            _ => None,
+        }
     }
 
     /// Takes a subscriber out, live or not.
@@ -251,7 +316,7 @@ impl Channel {
     pub(crate) fn info_of(&self, handle: &Handle) -> Option<Payload> {
         match &self.subscribers.get(&handle.key)?.stage {
             Stage::Live(live) => live.info.clone(),
-            Stage::Preparing { .. } => None,
+            Stage::Preparing(_) => None,
         }
     }
 
@@ -262,7 +327,7 @@ impl Channel {
     fn live(&self) -> impl Iterator<Item = (&Subscriber, &Live)> {
         self.subscribers.values().filter_map(|subscriber| match &subscriber.stage {
             Stage::Live(live) => Some((subscriber, live)),
-            Stage::Preparing { .. } => None,
+            Stage::Preparing(_) => None,
         })
     }
 
@@ -381,15 +446,19 @@ impl Subscriber {
     /// Delivers one item by the rule of positions; `false` when something is missing before it.
     fn deliver(&mut self, push: &Arc<SharedPush>, limits: &Limits, effects: &mut Effects) -> bool {
         match &mut self.stage {
-            Stage::Preparing { held, lost } => {
-                if held.len() < limits.publications_held_max {
-                    held.push(push.clone());
-                } else {
-                    *lost = true;
-                }
+            Stage::Preparing(held) => {
+                held.keep(push, limits);
                 return true;
             }
-            Stage::Live(Live { offset: Some(last), .. }) if push.offset() > 0 => {
+            Stage::Live(Live { offset: Some(last), follows, .. }) if push.offset() > 0 => {
+                match follows {
+                    Follows::Closely => {}
+                    Follows::Behind => return true,
+                    Follows::AlmostClosely(held) => {
+                        held.keep(push, limits);
+                        return true;
+                    }
+                }
                 if push.offset() <= *last {
                     return true;
                 }
@@ -404,6 +473,11 @@ impl Subscriber {
         true
     }
 
+    /// Delivers what was held back; `false` when something is missing among it.
+    fn deliver_held(&mut self, held: &Held, limits: &Limits, effects: &mut Effects) -> bool {
+        !held.is_lost && held.pushes.iter().all(|push| self.deliver(push, limits, effects))
+    }
+
     /// Whether it counts and has not had what the channel has delivered.
     fn is_behind(&self, last: Option<u64>) -> bool {
         matches!((&self.stage, last), (Stage::Live(Live { offset: Some(offset), .. }), Some(last)) if *offset < last)
@@ -413,6 +487,18 @@ impl Subscriber {
         match push.frame(self.handle.format) {
             Some(frame) => self.handle.outbox.push(frame, limits),
             None => self.handle.refuse_encoding(),
+        }
+    }
+}
+
+impl Held {
+    fn keep(&mut self, push: &Arc<SharedPush>, limits: &Limits) {
+        self.bytes += push.bytes();
+        let fits = self.pushes.len() < limits.publications_held_max && self.bytes <= limits.held_bytes_max;
+        if self.is_lost || !fits {
+            *self = Self { is_lost: true, ..Self::default() };
+        } else {
+            self.pushes.push(push.clone());
         }
     }
 }

@@ -51,19 +51,21 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tidings_protocol::{Disconnect, Error, Publication, PushEvent, Reply, Unsubscribe};
+use tidings_protocol::{Disconnect, Error, Publication, PushEvent, Reply, StreamPosition, Unsubscribe};
 use tokio::time::{Instant, Sleep, sleep_until};
 use uuid::Uuid;
 
-use crate::channel::Revoked;
 use crate::core::Core;
 use crate::handle::Handle;
-use crate::limits::{CATCH_UP_BYTES, CLOSING_MAX, REPLIES_WHILE_WRITING_MAX};
+use crate::history::bytes_of;
+use crate::limits::{
+    CATCH_UP_BYTES, CATCH_UP_PUBLICATIONS, CATCH_UP_PUBLICATIONS_MAX, CLOSING_MAX, REPLIES_WHILE_WRITING_MAX,
+};
 use crate::metrics::Metrics;
 use crate::operations;
 use crate::outbox::Pushed;
 use crate::session::{Action, Admission, Control, Emulation, Outcome, Session, Setup};
-use crate::{ChannelName, ConnectionOptions, Heartbeat};
+use crate::{ChannelName, ConnectionOptions, Heartbeat, HistoryPage, HistoryQuery, ReadError};
 
 /// One connection of the hub, without its socket.
 pub struct Connection {
@@ -76,17 +78,19 @@ pub struct Connection {
     closing_by: Option<Instant>,
     /// It is counted among those that did not keep up.
     counted_slow: bool,
-    /// Bytes of answers that the transport is writing.
-    writing: usize,
-    /// Subscriptions whose reply has left and that get what they missed, a piece at a time, before they go live.
+    /// Subscriptions whose reply has left and that get what they missed, a piece at a time.
     catching_up: VecDeque<CatchingUp>,
 }
 
-/// A subscription on its way from its reply to the live publications, which the channel holds back for it.
+/// A subscription on its way from its reply to the live publications. Nothing waits here for a client that reads slowly:
+/// each piece is read when its turn comes.
 struct CatchingUp {
     channel: ChannelName,
-    behind: VecDeque<Publication>,
-    admission: Admission,
+    /// How far it has come.
+    position: StreamPosition,
+    reading: Option<BoxFuture<'static, Result<HistoryPage, ReadError>>>,
+    /// Publications to read for the next piece.
+    publications: usize,
 }
 
 /// What the transport shall do.
@@ -130,7 +134,6 @@ impl Connection {
             timer: None,
             closing_by: None,
             counted_slow: false,
-            writing: 0,
             catching_up: VecDeque::new(),
         }
     }
@@ -209,11 +212,9 @@ impl Connection {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        // Whoever asks for the next step has written the last one.
-        self.writing = 0;
+        self.handle.outbox.wrote();
         self.poll_background(cx);
-        self.catch_up();
-        self.writing = self.handle.outbox.reply_bytes();
+        self.catch_up(cx);
         self.handle.outbox.poll_take(cx, self.handle.format).map(|taken| match taken {
             Ok(frames) => {
                 let bytes = frames.iter().map(Bytes::len).sum();
@@ -331,7 +332,7 @@ impl Connection {
 
     /// Begins no command while the client has not read the answers to those before: one frame can ask for much.
     fn pace(&mut self) {
-        let paused = self.writing + self.handle.outbox.reply_bytes() >= REPLIES_WHILE_WRITING_MAX;
+        let paused = self.handle.outbox.unwritten_reply_bytes() >= REPLIES_WHILE_WRITING_MAX;
         if paused || self.session.is_paused() {
             let account = self.handle.account();
             self.session.pause(paused, &*account, Instant::now().into_std());
@@ -339,24 +340,18 @@ impl Connection {
         }
     }
 
-    fn admit(&mut self, channel: &ChannelName, mut admission: Admission, reply: Option<&Reply>) {
-        let behind = VecDeque::from(std::mem::take(&mut admission.behind));
-        let admitted = if behind.is_empty() {
-            let message = match reply.map(|reply| self.handle.encode(reply)) {
-                Some(None) => return,
-                written => written.flatten(),
-            };
-            self.core.admit(&self.handle, channel, admission, message)
-        } else if self.handle.is_in(channel) {
-            if let Some(reply) = reply {
-                self.send(reply);
-            }
-            self.catching_up.push_back(CatchingUp { channel: channel.clone(), behind, admission });
-            Ok(())
-        } else {
-            Err(Revoked)
+    fn admit(&mut self, channel: &ChannelName, admission: Admission, reply: Option<&Reply>) {
+        let message = match reply.map(|reply| self.handle.encode(reply)) {
+            Some(None) => return,
+            written => written.flatten(),
         };
-        if admitted.is_ok() {
+        let behind = admission.position.clone().filter(|_| admission.is_behind);
+        if self.core.admit(&self.handle, channel, admission, message).is_ok() {
+            if let Some(position) = behind {
+                let publications = CATCH_UP_PUBLICATIONS;
+                let catching_up = CatchingUp { channel: channel.clone(), position, reading: None, publications };
+                self.catching_up.push_back(catching_up);
+            }
             return;
         }
         self.session.revoked(channel);
@@ -371,24 +366,40 @@ impl Connection {
         }
     }
 
-    /// Queues the next piece of what was missed, once nothing else waits: so the replies to all subscribes of a frame
-    /// leave before it, in the time that clients wait for them, and no queue holds more than a piece.
-    fn catch_up(&mut self) {
+    /// Reads and queues the next piece of what was missed, once nothing else waits: so the replies to all subscribes of a
+    /// frame leave before it, in the time that clients wait for them, and no queue holds more than a piece.
+    fn catch_up(&mut self, cx: &mut Context<'_>) {
         while self.handle.outbox.queued_bytes() < CATCH_UP_BYTES {
             let Some(first) = self.catching_up.front_mut() else { return };
-            let is_in = self.handle.is_in(&first.channel);
-            if is_in && let Some(publication) = first.behind.pop_front() {
+            let Some(reading) = &mut first.reading else {
+                // From here on nothing falls between what is read and what is held back.
+                if self.core.hold(&self.handle, &first.channel) {
+                    first.reading = Some(first.read(self.core.clone()));
+                } else {
+                    self.catching_up.pop_front();
+                }
+                continue;
+            };
+            let Poll::Ready(page) = reading.as_mut().poll(cx) else { return };
+            let Some(mut first) = self.catching_up.pop_front() else { return };
+            first.reading = None;
+            // Taken away meanwhile, and told so, or about to be.
+            if !self.handle.is_in(&first.channel) {
+                continue;
+            }
+            let Some((piece, is_all)) = page.ok().and_then(|page| first.piece_of(page)) else {
+                self.core.lose_one(&self.handle, &first.channel);
+                continue;
+            };
+            for publication in piece {
                 let push = Reply::push(first.channel.as_str(), PushEvent::Pub(publication));
                 if self.send(&push) == Pushed::Closed {
                     return;
                 }
-                continue;
             }
-            let Some(CatchingUp { channel, admission, .. }) = self.catching_up.pop_front() else { return };
-            // Taken away meanwhile: its reply has said that it is subscribed.
-            if !is_in || self.core.admit(&self.handle, &channel, admission, None).is_err() {
-                self.session.revoked(&channel);
-                self.tell_unsubscribed(&channel, Unsubscribe::SERVER);
+            if let Some(offset) = self.core.catch_up(&self.handle, &first.channel, first.position.offset, is_all) {
+                first.position.offset = offset;
+                self.catching_up.push_front(first);
             }
         }
     }
@@ -406,6 +417,34 @@ impl Connection {
         let pushed = self.handle.reply(reply, &self.core.limits);
         Metrics::add(&self.core.metrics.messages_out, usize::from(pushed == Pushed::Queued));
         pushed
+    }
+}
+
+impl CatchingUp {
+    fn read(&self, core: Arc<Core>) -> BoxFuture<'static, Result<HistoryPage, ReadError>> {
+        let channel = self.channel.clone();
+        let query = HistoryQuery { since: Some(self.position.offset), limit: self.publications, reverse: false };
+        Box::pin(async move { core.read(&channel, query).await })
+    }
+
+    /// Takes a piece of a page, and says whether the stream has no more; `None` when something is missing before it.
+    fn piece_of(&mut self, page: HistoryPage) -> Option<(Vec<Publication>, bool)> {
+        let HistoryPage { mut publications, top } = page;
+        let next = publications.first().map_or(top.offset + 1, |first| first.offset);
+        if top.epoch != self.position.epoch || next != self.position.offset + 1 {
+            return None;
+        }
+        let mut bytes = 0;
+        let before_the_last = publications.iter().take_while(|publication| {
+            bytes += bytes_of(publication);
+            bytes < CATCH_UP_BYTES
+        });
+        let taken = before_the_last.count() + 1;
+        let more = if taken < publications.len() { taken + 1 } else { self.publications * 2 };
+        self.publications = more.min(CATCH_UP_PUBLICATIONS_MAX);
+        publications.truncate(taken);
+        self.position.offset = publications.last().map_or(self.position.offset, |last| last.offset);
+        Some((publications, self.position.offset == top.offset))
     }
 }
 

@@ -106,6 +106,26 @@ impl Core {
         Ok(())
     }
 
+    /// Holds back for a subscriber who is behind what is published from now on; see [`Channel::hold`].
+    pub(crate) fn hold(&self, handle: &Handle, channel: &ChannelName) -> bool {
+        self.channels.with_existing(channel, |channel| channel.hold(handle)).unwrap_or(false)
+    }
+
+    /// How far a subscriber who is behind was given the stream; see [`Channel::catch_up`].
+    pub(crate) fn catch_up(&self, handle: &Handle, channel: &ChannelName, reached: u64, is_all: bool) -> Option<u64> {
+        let caught_up = self.channels.with_existing(channel, |channel| channel.catch_up(handle, reached, is_all));
+        let (read_on, effects) = caught_up?;
+        self.account(channel, &effects);
+        read_on
+    }
+
+    /// What a subscriber who is behind missed cannot be had any more: it starts again.
+    pub(crate) fn lose_one(&self, handle: &Handle, channel: &ChannelName) {
+        if let Some(effects) = self.channels.with_existing(channel, |channel| channel.lose_one(handle)) {
+            self.account(channel, &effects);
+        }
+    }
+
     /// Takes a connection out of a channel; says whether its subscription was live, if it was there.
     pub(crate) fn leave(&self, handle: &Handle, channel: &ChannelName) -> Option<bool> {
         let effects = self.channels.with_existing(channel, |channel| channel.remove(handle)).flatten()?;

@@ -27,6 +27,16 @@ pub const REPLIES_WHILE_WRITING_MAX: usize = 256 << 10;
 /// their turn in between.
 pub const CATCH_UP_BYTES: usize = 16 << 10;
 
+/// Publications that are read for a piece, at first; more when they are small, and fewer when they are large.
+pub const CATCH_UP_PUBLICATIONS: usize = 16;
+
+/// Publications that are read for a piece at most.
+pub const CATCH_UP_PUBLICATIONS_MAX: usize = 256;
+
+/// Bytes of commands that wait for an earlier one beyond which the transport is not read until all of them are done:
+/// a frame of the longest kind and one more, since a client that reads slowly may let them wait for minutes.
+pub const COMMANDS_WAITING_BYTES_MAX: usize = 128 << 10;
+
 /// How often expired publications and forgotten streams are swept.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -174,6 +184,9 @@ pub struct Limits {
     /// Publications held back while a subscription is being prepared; more is close 3010, and the client recovers.
     pub publications_held_max: usize,
 
+    /// Bytes of those that are held back: what comes while a database is asked for something.
+    pub held_bytes_max: usize,
+
     /// Commands of one connection that wait for an earlier one; then its transport is not read until they are done.
     pub commands_waiting_max: usize,
     /// Commands a second that one connection may send in the long run; more is error 111.
@@ -228,8 +241,9 @@ pub struct Limits {
     pub recovery_publications_max: usize,
     /// Bytes that a recovery may bring: must fit the outbox with room for what comes meanwhile.
     pub recovery_bytes_max: usize,
-    /// Bytes of it that come with the reply; what is above follows as pushes, a piece at a time, behind the replies to the
-    /// other subscribes. SDKs wait 5 s for a reply, and the slowest reader takes no more in that time.
+    /// Bytes of it that come with replies, all that are not written yet together; what is above follows as pushes, a piece
+    /// at a time, behind the replies to the other subscribes. SDKs wait 5 s for a reply, and the slowest reader takes no
+    /// more in that time.
     pub recovery_reply_bytes_max: usize,
     /// Publications that one history reply may bring.
     pub history_publications_max: usize,
@@ -264,6 +278,7 @@ impl Default for Limits {
             outbox_bytes_max: 4 << 20,
             outbox_messages_max: 8_192,
             publications_held_max: 1_024,
+            held_bytes_max: 1 << 20,
             commands_waiting_max: 256,
             commands_per_second: 200,
             commands_burst: 1_000,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use futures_util::future::BoxFuture;
 use tidings_protocol::{
     ConnectRequest, Disconnect, Error, HistoryRequest, HistoryResult, Payload, PresenceResult, PublishResult, Response,
-    RpcRequest, RpcResult, SubscribeRequest, SubscribeResult,
+    RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult,
 };
 use tokio::time::Instant;
 
@@ -45,7 +45,8 @@ impl Task {
                 // Entered before the policy is asked: whoever takes the right away while it thinks finds the subscriber.
                 let options = self.core.enter(&self.handle, &channel, server_side);
                 let grant = policy.subscribe(&self.peer, &channel, &request).await?;
-                return Ok(Outcome::Subscribed(Box::new(self.prepare(&channel, &options, grant, &request).await?)));
+                let prepared = self.prepare(&channel, &options, grant, &request, self.reply_room()).await?;
+                return Ok(Outcome::Subscribed(Box::new(prepared)));
             }
             Operation::Publish(channel, data) => {
                 let PublishGrant { data: replaced } = policy.publish(&self.peer, &channel, &data).await?;
@@ -94,6 +95,8 @@ impl Task {
         let revocations = self.handle.revocations();
         let mut connected = Connected { expiry, data, subscriptions: Vec::with_capacity(subscriptions.len()) };
         let mut given = HashSet::with_capacity(subscriptions.len());
+        // The connect reply holds what all of them missed.
+        let mut room = self.reply_room();
         for (channel, grant) in subscriptions {
             // Named twice, it is entered once.
             if !given.insert(channel.clone()) {
@@ -104,7 +107,8 @@ impl Task {
             // To refuse all of it for what one channel has missed would bring the client back to the same, again and again.
             let reads_too_much = resume.recover && self.may_read().is_err();
             resume.recover &= !reads_too_much;
-            let mut prepared = self.prepare(&channel, &options, grant, &resume).await?;
+            let mut prepared = self.prepare(&channel, &options, grant, &resume, room).await?;
+            room = room.saturating_sub(prepared.result.publications.iter().map(bytes_of).sum());
             if reads_too_much && prepared.result.recoverable {
                 prepared.result.was_recovering = true;
                 Metrics::add(&self.core.metrics.unrecovered, 1);
@@ -122,13 +126,21 @@ impl Task {
         Ok(Outcome::Connected(Box::new(connected)))
     }
 
-    /// Prepares a subscription that has entered its channel: reads where it starts and what it missed.
+    /// Bytes of what was missed that a reply may hold: those that others have not used up and that are not written yet.
+    /// On a slow line all of them must arrive in the time that clients wait for a reply.
+    fn reply_room(&self) -> usize {
+        self.core.limits.recovery_reply_bytes_max.saturating_sub(self.handle.outbox.unwritten_reply_bytes())
+    }
+
+    /// Prepares a subscription that has entered its channel: reads where it starts and what it missed, of which its reply
+    /// has `room` for so many bytes.
     async fn prepare(
         &self,
         channel: &ChannelName,
         options: &ChannelOptions,
         grant: Grant,
         request: &SubscribeRequest,
+        room: usize,
     ) -> Result<Prepared, Refusal> {
         // It has entered, so what is published from here on is held back for it: nothing falls between.
         let account = self.handle.account();
@@ -146,7 +158,7 @@ impl Task {
             result: SubscribeResult { data, ..SubscribeResult::default() },
             admission: Admission {
                 position: None,
-                behind: Vec::new(),
+                is_behind: false,
                 info,
                 hears_join_leave: match options.join_leave {
                     JoinLeave::Off => false,
@@ -158,11 +170,10 @@ impl Task {
             expires_in,
         };
         if let Some(mut start) = start {
-            prepared.admission.behind = start.split_off_behind(self.core.limits.recovery_reply_bytes_max);
+            prepared.admission.is_behind = start.keep_of_reply(room);
+            prepared.admission.position =
+                Some(StreamPosition { offset: start.offset, epoch: start.told.epoch.clone() });
             let result = &mut prepared.result;
-            let mut position = start.told.clone();
-            position.offset = start.offset;
-            prepared.admission.position = Some(position);
             (result.recoverable, result.positioned) = (true, true);
             (result.epoch, result.offset) = (start.told.epoch, start.told.offset);
             (result.was_recovering, result.recovered) = (start.was_recovering, start.recovered);

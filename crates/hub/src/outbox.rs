@@ -31,6 +31,8 @@ pub(crate) struct Outbox(Mutex<Queues>);
 struct Queues {
     feed: Feed,
     private: Private,
+    /// Bytes of replies that the transport is writing.
+    replies_in_writing: usize,
     closed: Option<Disconnect>,
     waker: Option<Waker>,
 }
@@ -72,15 +74,26 @@ impl Outbox {
         self.lock().bytes()
     }
 
-    /// Bytes of what was asked for by the connection itself.
+    /// Bytes of what was asked for by the connection itself and waits.
     pub(crate) fn reply_bytes(&self) -> usize {
         self.lock().private.replies.bytes()
+    }
+
+    /// The same with what the transport is writing.
+    pub(crate) fn unwritten_reply_bytes(&self) -> usize {
+        let queues = self.lock();
+        queues.private.replies.bytes() + queues.replies_in_writing
     }
 
     /// What the server wants or did meanwhile, and whether the connection has ended.
     pub(crate) fn take_controls(&self) -> (Vec<Control>, Option<Disconnect>) {
         let mut queues = self.lock();
         (std::mem::take(&mut queues.private.controls), queues.closed.clone())
+    }
+
+    /// The transport has written what it got.
+    pub(crate) fn wrote(&self) {
+        self.lock().replies_in_writing = 0;
     }
 
     /// Everything that is queued, or the reason of the end once nothing is.
@@ -92,6 +105,7 @@ impl Outbox {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        queues.replies_in_writing = queues.private.replies.bytes();
         if queues.messages() > 0 {
             return Poll::Ready(Ok(queues.take(format)));
         }

@@ -18,7 +18,7 @@ pub struct Start {
     pub publications: Vec<Publication>,
     /// What the reply says: where the client stands before it applies `publications`.
     pub told: StreamPosition,
-    /// Where it stands afterwards; delivery goes on with the next offset.
+    /// Where it stands after that; delivery goes on with the next offset.
     pub offset: u64,
 }
 
@@ -29,14 +29,19 @@ impl Start {
         Self { offset: top.offset, told: top, ..Self::default() }
     }
 
-    /// Takes off what the reply does not hold: whatever is above so many bytes.
-    pub fn split_off_behind(&mut self, bytes_max: usize) -> Vec<Publication> {
+    /// Drops what the reply does not hold, which is whatever is above so many bytes, and says whether there was any: it is
+    /// read again when its turn comes.
+    pub fn keep_of_reply(&mut self, bytes_max: usize) -> bool {
         let mut bytes = 0;
         let held = self.publications.iter().take_while(|publication| {
             bytes += bytes_of(publication);
             bytes <= bytes_max
         });
-        self.publications.split_off(held.count())
+        let held = held.count();
+        let Some(first) = self.publications.get(held) else { return false };
+        self.offset = first.offset - 1;
+        self.publications.truncate(held);
+        true
     }
 
     /// A subscription that wanted more than can be given.

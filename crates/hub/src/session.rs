@@ -21,6 +21,7 @@ use tidings_protocol::{
 pub use self::admission::{Admission, Control};
 use self::heartbeat::Pulse;
 use self::rate::{CommandRate, Verdict};
+use crate::limits::COMMANDS_WAITING_BYTES_MAX;
 use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
 
 /// One connection.
@@ -29,6 +30,8 @@ pub struct Session {
     phase: Phase,
     subscriptions: HashMap<ChannelName, Subscription>,
     waiting: VecDeque<Work>,
+    /// Bytes of the frames that were received since nothing waited.
+    waiting_bytes: usize,
     running: Option<Running>,
     /// No command is begun: the client has not read the answers to those before.
     paused: bool,
@@ -243,6 +246,7 @@ impl Session {
             phase: Phase::Fresh,
             subscriptions: HashMap::new(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             running: None,
             paused: false,
             actions: VecDeque::new(),
@@ -267,6 +271,7 @@ impl Session {
             return 0;
         }
         let mut commands = 0;
+        self.waiting_bytes += frame.len();
         for command in self.setup.encoding.commands(frame) {
             commands += 1;
             match command {
@@ -420,7 +425,9 @@ impl Session {
     /// Whether the transport should be read; not while too many commands wait.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.phase != Phase::Closed && self.waiting.len() < self.setup.limits.commands_waiting_max
+        let fits = self.waiting.len() < self.setup.limits.commands_waiting_max
+            && self.waiting_bytes < COMMANDS_WAITING_BYTES_MAX;
+        self.phase != Phase::Closed && fits
     }
 
     /// Ends the session from outside.
@@ -474,6 +481,7 @@ impl Session {
         }
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
+            self.waiting_bytes = 0;
         }
     }
 

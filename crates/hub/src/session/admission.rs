@@ -1,16 +1,16 @@
 //! What passes between a session and the hub about its subscriptions.
 
-use tidings_protocol::{Payload, Publication, StreamPosition, Unsubscribe};
+use tidings_protocol::{Payload, StreamPosition, Unsubscribe};
 
 use crate::{ChannelName, Expiry};
 
 /// How a prepared subscription goes live.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Admission {
-    /// Where the client stands after its reply and what is [behind](Self::behind) it, when delivery is positioned.
+    /// Where the client stands after its reply, when delivery is positioned.
     pub position: Option<StreamPosition>,
-    /// What it missed and its reply does not hold, oldest first: it gets that before it goes live.
-    pub behind: Vec<Publication>,
+    /// It missed more than its reply holds, and gets that before what is published from now on.
+    pub is_behind: bool,
     /// What others see (`chan_info`).
     pub info: Option<Payload>,
     /// It is told who comes and goes.

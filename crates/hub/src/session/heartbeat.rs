@@ -14,6 +14,8 @@ pub(super) struct Pulse {
     ping_at: Option<Instant>,
     /// Since when an answer is waited for.
     asked: Option<Instant>,
+    /// Since when it could have been heard: not while we do not read.
+    listened: Option<Instant>,
     /// When the slowest reader has read what no answer has settled yet.
     read_by: Option<Instant>,
     /// What the slowest reader needs for what was written since the ping that waits for its answer, which says nothing of it.
@@ -52,17 +54,24 @@ impl Pulse {
 
     fn pong_by(&self, limits: &Limits) -> Option<Instant> {
         let asked = self.asked?;
-        let reached = self.read_by.map_or(asked, |read_by| read_by.max(asked));
-        Some((reached + limits.pong_timeout).min(asked + limits.pong_timeout_max.max(limits.pong_timeout)))
+        let listened = self.listened.map_or(asked, |listened| listened.max(asked));
+        let reached = self.read_by.map_or(listened, |read_by| read_by.max(listened));
+        Some((reached + limits.pong_timeout).min(self.capped(limits)?))
+    }
+
+    /// The latest moment for an answer, whatever stands in its way.
+    fn capped(&self, limits: &Limits) -> Option<Instant> {
+        Some(self.asked? + limits.pong_timeout_max.max(limits.pong_timeout))
     }
 
     /// `listening` is false while we do not read, so that the pong may lie unread.
     pub(super) fn beat(&mut self, limits: &Limits, listening: bool, now: Instant) -> Beat {
         if self.pong_by(limits).is_some_and(|by| now >= by) {
-            if listening {
+            let may_lie_unread = !listening && self.capped(limits).is_some_and(|cap| now < cap);
+            if !may_lie_unread {
                 return Beat::Dead;
             }
-            self.asked = Some(now);
+            self.listened = Some(now);
         }
         match self.ping_at {
             Some(at) if now >= at => {

@@ -633,6 +633,32 @@ fn who_is_not_read_cannot_be_late_with_a_pong() {
     assert!(world.client_says("{}").is_empty());
 }
 
+#[test]
+fn s16_who_keeps_us_from_reading_is_closed_after_five_minutes_all_the_same() {
+    let limits = Limits { commands_waiting_max: 1, operation_timeout: 10_000 * SECOND, ..Limits::default() };
+    let mut world = World::connected_with(limits);
+    world.client_says("{\"id\":2,\"rpc\":{\"method\":\"slow\"}}\n{\"id\":3,\"rpc\":{\"method\":\"slow\"}}");
+    assert_eq!(world.wait(13 * SECOND), ["{}"]);
+    assert!(world.wait(290 * SECOND).is_empty());
+    assert_eq!(world.wait(20 * SECOND), ["close 3012"]);
+}
+
+#[test]
+fn s14_commands_that_wait_are_bounded_in_bytes_and_the_rest_is_not_read() {
+    let mut world = World::connected();
+    let large = format!(r#"{{"id":2,"rpc":{{"method":"slow","data":"{}"}}}}"#, "x".repeat(60 << 10));
+    let mut read = 0;
+    while world.session.wants_input() {
+        world.client_says(&large);
+        read += large.len();
+    }
+    assert!(read < 256 << 10, "{read} bytes");
+    for _ in 0..3 {
+        world.policy_says(answer());
+    }
+    assert!(world.session.wants_input(), "none of them waits any more");
+}
+
 // 6 Subscriptions
 
 #[test]

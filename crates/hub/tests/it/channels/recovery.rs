@@ -104,7 +104,7 @@ async fn what_the_reply_to_a_recovery_does_not_hold_follows_it_before_what_is_li
     let reading = world.rules.hold_reads();
     let id = world.ask(ana, r#""subscribe":{"channel":"room:1","recover":true,"offset":0,"epoch":"store-1"}"#);
     world.post("room:1", "held back").await;
-    reading.add_permits(1);
+    reading.add_permits(100);
     world.settle();
     let reply = world.subscribed(ana, id);
     assert!(reply.recovered && reply.offset == 0 && reply.publications.is_empty(), "each is above what a reply holds");
@@ -115,6 +115,117 @@ async fn what_the_reply_to_a_recovery_does_not_hold_follows_it_before_what_is_li
         offsets.push(publication.offset);
     }
     assert_eq!(offsets, (1..=22).collect::<Vec<_>>());
+}
+
+/// On a slow line that takes minutes, in which more is published than is held back for anybody.
+#[tokio::test(start_paused = true)]
+async fn s16_who_takes_long_to_catch_up_gets_all_that_is_published_meanwhile_and_holds_nothing() {
+    let limits = Limits { publications_held_max: 4, held_bytes_max: 64 << 10, ..Limits::default() };
+    let mut world = World::with(limits);
+    for number in 0..20 {
+        world.post("room:1", &format!("{number}{}", "x".repeat(16 << 10))).await;
+    }
+    let ana = world.connect("ana");
+    let subscribe = r#"{"id":7,"subscribe":{"channel":"room:1","recover":true,"offset":0,"epoch":"store-1"}}"#;
+    world.connection(ana).receive(subscribe.as_bytes());
+    let mut most = 0;
+    for _ in 0..5 {
+        world.settle_step(ana);
+        for number in 0..100 {
+            world.post_to_others("room:1", &format!("meanwhile {number}")).await;
+        }
+        most = most.max(world.hub.connections(&Target::User("ana".into()))[0].queued_bytes);
+    }
+    assert!(most < 64 << 10, "{most} bytes wait for it");
+    world.settle();
+    world.post("room:1", "live").await;
+    let heard = world.pushes(ana, "room:1", |event| matches!(event, PushEvent::Pub(_)));
+    let offset = |event| if let PushEvent::Pub(publication) = event { publication.offset } else { 0 };
+    let offsets: Vec<_> = heard.into_iter().map(offset).collect();
+    assert_eq!(offsets, (1..=521).collect::<Vec<_>>());
+    assert_eq!(world.closed(ana), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_who_takes_so_long_that_the_history_is_gone_is_told_to_start_again() {
+    let mut world = World::new();
+    let large = "x".repeat(16 << 10);
+    for _ in 0..20 {
+        world.publish("news", [&*large]);
+    }
+    let epoch = world.hub.position(&name("news")).await.unwrap().epoch;
+    let ana = world.connect("ana");
+    let subscribe =
+        format!(r#"{{"id":7,"subscribe":{{"channel":"news","recover":true,"offset":0,"epoch":"{epoch}"}}}}"#);
+    world.connection(ana).receive(subscribe.as_bytes());
+    world.settle_step(ana);
+    for _ in 0..HISTORY_SIZE {
+        world.try_publish("news", NewPublication::new(text("meanwhile"))).unwrap();
+    }
+    world.settle();
+    let received = world.received(ana);
+    let ended = received.iter().position(|line| line.contains(r#""unsubscribe":{"code":2500"#)).expect("it is told");
+    assert_eq!(ended, received.len() - 1, "and hears nothing any more");
+    let id = world.ask(ana, r#""presence_stats":{"channel":"news"}"#);
+    let Ok(Response::PresenceStats(stats)) = world.answer(ana, id) else { panic!() };
+    assert_eq!(stats.num_clients, 0);
+}
+
+/// G6: its reply says that it is subscribed.
+#[tokio::test(start_paused = true)]
+async fn who_is_catching_up_is_present_and_hears_who_comes_and_goes() {
+    let mut world = World::new();
+    for _ in 0..20 {
+        world.post("room:1", &"x".repeat(16 << 10)).await;
+    }
+    let ana = world.connect("ana");
+    let subscribe = r#"{"id":7,"subscribe":{"channel":"room:1","recover":true,"offset":0,"epoch":"store-1"}}"#;
+    world.connection(ana).receive(subscribe.as_bytes());
+    world.settle_step(ana);
+    assert_eq!(world.presence("room:1"), ["ana"]);
+    let bea = world.connect("bea");
+    world.subscribe(bea, "room:1");
+    world.settle();
+    assert_eq!(world.pushes(ana, "room:1", |event| matches!(event, PushEvent::Join(_))).len(), 2, "its own, and bea's");
+}
+
+/// All replies of a frame, and all that a connect reply says, must arrive while clients wait for them.
+#[tokio::test(start_paused = true)]
+async fn s16_replies_that_are_not_written_yet_hold_little_of_what_was_missed_all_together() {
+    let mut world = World::new();
+    let rooms: Vec<_> = (1..=60).map(|number| format!("room:{number}")).collect();
+    for room in &rooms {
+        for _ in 0..6 {
+            world.post(room, &"x".repeat(1_000)).await;
+        }
+    }
+    let ana = world.connect("ana");
+    let subscribe = |(index, room): (usize, &String)| {
+        format!(
+            r#"{{"id":{},"subscribe":{{"channel":"{room}","recover":true,"offset":0,"epoch":"store-1"}}}}"#,
+            10 + index
+        )
+    };
+    let frame = rooms.iter().enumerate().map(subscribe).collect::<Vec<_>>().join("\n");
+    world.connection(ana).receive(frame.as_bytes());
+    let bytes = world.settle_step(ana);
+    assert!(bytes < 32 << 10, "{bytes} bytes before all are answered");
+    world.settle();
+    let received = world.received(ana);
+    assert_eq!(received.iter().filter(|line| line.contains(r#""recovered":true"#)).count(), 60);
+    assert_eq!(received.concat().matches("xxx\"").count(), 360, "and all of it arrives");
+
+    let given = rooms.iter().map(|room| (name(room), Grant::default()));
+    world.rules.given.lock().unwrap().extend(given);
+    let bea = world.open(ConnectionOptions::default());
+    let subs: Vec<_> =
+        rooms.iter().map(|room| format!(r#""{room}":{{"recover":true,"offset":0,"epoch":"store-1"}}"#)).collect();
+    let connect = format!(r#"{{"id":1,"connect":{{"token":"bea","subs":{{{}}}}}}}"#, subs.join(","));
+    world.connection(bea).receive(connect.as_bytes());
+    let bytes = world.settle_step(bea);
+    assert!(bytes < 32 << 10, "a connect reply of {bytes} bytes");
+    world.settle();
+    assert_eq!(world.received(bea).concat().matches("xxx\"").count(), 360);
 }
 
 #[tokio::test(start_paused = true)]

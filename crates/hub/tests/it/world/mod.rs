@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tidings_hub::{
@@ -377,6 +378,16 @@ impl World {
         busy
     }
 
+    /// Lets a client take what is ready for it now and no more, in as many bytes as it is.
+    pub fn settle_step(&mut self, who: Who) -> usize {
+        let peer = &mut self.peers[who.0];
+        let Some(Step::Send(frames)) = peer.connection.as_mut().unwrap().next().now_or_never() else {
+            panic!("nothing is ready")
+        };
+        peer.replies.extend(frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()));
+        frames.iter().map(Bytes::len).sum()
+    }
+
     pub async fn wait(&mut self, duration: Duration) {
         self.settle();
         tokio::time::advance(duration).await;
@@ -441,6 +452,13 @@ impl World {
         self.hub.announce(&name(channel), publication);
         self.hub.heal().await;
         self.settle();
+    }
+
+    /// The same, before anybody takes anything.
+    pub async fn post_to_others(&mut self, channel: &str, data: &str) {
+        let publication = self.rules.store.commit(&name(channel), data);
+        self.hub.announce(&name(channel), publication);
+        self.hub.heal().await;
     }
 
     /// Through the hub or through the application, as the channel wants it.
