@@ -265,6 +265,14 @@ test('g4_a_backup_that_was_changed_on_the_way_is_refused', async (t) => {
   assert.deepEqual(bodies(await world.ana.events(world.room)), ['one']);
 });
 
+test('a file that is no backup is named as such, and a refused restore leaves no data folder behind', async () => {
+  const elsewhere = new Server({ dataDir: join(temporaryFolder(), 'new') });
+  const { code, stderr } = await elsewhere.cli('restore', '/etc/passwd');
+  assert.equal(code, 1);
+  assert.match(stderr, /passwd is no backup; name a file/);
+  assert.equal(existsSync(elsewhere.dataDir), false);
+});
+
 test('g4_restarts_and_kills_at_any_moment_of_a_start_renew_nothing', { timeout: 180_000 }, async (t) => {
   const world = await World.start(t);
   await world.say('one');

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const API_KEY: &str = "api-key";
 pub(crate) const TOKEN_SECRET: &str = "token-secret";
 const DATABASE: &str = "tidings.db";
+const LOCK: &str = "tidings.lock";
 
 /// A data folder, which need not be there yet.
 #[derive(Debug, Clone)]
@@ -28,6 +29,12 @@ impl DataDir {
             .mode(0o700)
             .create(&self.0)
             .with_context(|| format!("cannot make the data folder {self}; choose a writable one with --data-dir"))
+    }
+
+    /// Takes back [`make`](Self::make), where nothing came of it.
+    pub(crate) fn remove_if_unused(&self) {
+        std::fs::remove_file(self.file(LOCK)).ok();
+        std::fs::remove_dir(&self.0).ok();
     }
 
     /// For the commands beside the server: a folder made by mistake would hide the one that was meant.

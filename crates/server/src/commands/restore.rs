@@ -24,8 +24,13 @@ async fn restore(data_dir: &DataDir, file: PathBuf, replace: bool) -> anyhow::Re
     // Before anything is made for it.
     file.metadata().with_context(|| format!("cannot read the backup {}", file.display()))?;
     // On another machine there is none yet.
+    let is_new = !data_dir.path().exists();
     data_dir.make()?;
-    let restored = explained(Desk::restore(Options::new(data_dir.path(), clock()), file, replace).await)?;
+    let restored = Desk::restore(Options::new(data_dir.path(), clock()), file, replace).await;
+    if is_new && restored.is_err() {
+        data_dir.remove_if_unused();
+    }
+    let restored = explained(restored)?;
     println!("Restored into {data_dir}: {}.", describe(&restored.contents));
     if let Some(kept) = restored.kept {
         println!("What was there before is {}.", kept.display());

@@ -32,6 +32,9 @@ use crate::{
 const LABEL: &str = "\ntidings backup, sha256 ";
 /// Bytes of that line: the label, 64 digits, a line's end.
 const LINE_BYTES: usize = LABEL.len() + 64 + 1;
+
+/// How databases begin (`sqlite.org/fileformat.html` §1.3.1).
+const MAGIC: &[u8] = b"SQLite format 3\0";
 /// The copy that is checked before it takes the database's place.
 const RESTORING: &str = "tidings.db.restoring";
 
@@ -53,6 +56,9 @@ pub enum ArchiveError {
     /// The file was changed or cut short since it was written.
     #[error("{0} is damaged: its content is not what its checksum says; use another backup")]
     Checksum(PathBuf),
+    /// Something else.
+    #[error("{0} is no backup; name a file that 'tidings backup' has written")]
+    NotABackup(PathBuf),
     /// The database in it is broken.
     #[error("{path} is damaged: {what}; use an earlier backup")]
     Damaged {
@@ -249,6 +255,9 @@ impl Drop for Draft {
 fn copy(from: &Path, to: &Path) -> Result<bool, ArchiveError> {
     let mut file = File::options().write(true).open(to).map_err(files(to))?;
     let mut source = File::open(from).map_err(files(from))?;
+    if !begins_as_database(from).map_err(files(from))? {
+        return Err(ArchiveError::NotABackup(from.into()));
+    }
     let bytes = io::copy(&mut source, &mut file).map_err(files(from))?;
     let Some(content) = bytes.checked_sub(LINE_BYTES as u64) else { return Ok(false) };
     let line = line_of(to, content).map_err(files(to))?;
@@ -272,6 +281,12 @@ fn copy(from: &Path, to: &Path) -> Result<bool, ArchiveError> {
         io::copy(&mut File::open(&log).map_err(files(&log))?, &mut file).map_err(files(&log))?;
     }
     Ok(false)
+}
+
+fn begins_as_database(path: &Path) -> io::Result<bool> {
+    let mut begins = Vec::new();
+    File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut begins)?;
+    Ok(begins == MAGIC)
 }
 
 /// Bytes of a page, as the head of a database says (`sqlite.org/fileformat.html` §1.3.2).
