@@ -1,10 +1,11 @@
 // Allowances that a new connection does not renew: coming and going, asking for history, connecting.
 
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { test } from 'node:test';
 
 import { Frames } from '../harness/frames.mjs';
-import { api } from '../harness/http.mjs';
+import { api, request } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
 import { SECRETS, tokenFor } from '../harness/tokens.mjs';
 import { until } from '../harness/wait.mjs';
@@ -86,7 +87,7 @@ test('S63: twenty sockets that ask for history do not take the machine', async (
   ana.close();
 });
 
-test('S15: a proxy on this machine that nobody believes is said so, once, and its clients come in', async (t) => {
+test('S15: of each proxy on this machine that nobody believes it is said so, once, and its clients come in', async (t) => {
   const server = await Server.start({ env: SECRETS });
   t.after(() => server.stop());
   const local = await Frames.connect(server.websocketUrl, { token: tokenFor('backend') });
@@ -97,7 +98,10 @@ test('S15: a proxy on this machine that nobody believes is said so, once, and it
     frames.close();
   }
   await until('the warning', () => server.output.includes('trusted_proxies'));
-  assert.equal(server.output.split('not in trusted_proxies').length, 2);
+  const agent = new http.Agent({ localAddress: '127.0.0.2' });
+  for (let n = 0; n < 2; n += 1) await request(`${server.url}/`, { agent, ...from('198.51.100.7') });
+  await until('that of the other', () => server.output.includes('--trusted-proxies 127.0.0.2'));
+  assert.equal(server.output.split('not in trusted_proxies').length, 3, 'one for each');
   local.close();
 });
 

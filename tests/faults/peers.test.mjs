@@ -118,8 +118,8 @@ test('g5_a_password_set_on_the_command_line_ends_the_persons_sockets (S21, S22)'
   assert.equal((await ben.get('/v1/me')).status, 401);
   await until('the socket closes', () => socket.code !== undefined);
   t.diagnostic(`closed with ${socket.code} after ${Date.now() - began} ms`);
-  // The command itself takes part of it: a password is hashed. From its end it is a second, and a little for a busy machine.
-  assert.ok(Date.now() - done < 2_000, `${Date.now() - done} ms after the command`);
+  // The command itself takes part of it: a password is hashed. From its end it is two seconds, and one for a busy machine.
+  assert.ok(Date.now() - done < 3_000, `${Date.now() - done} ms after the command`);
 });
 
 test('g6_a_client_that_vanished_without_a_word_leaves_presence_in_ping_interval_plus_timeout (4.18)', async (t) => {

@@ -1,8 +1,10 @@
 // HTTP and the opening handshake as the running server answers them.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import http from 'node:http';
 import net from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Person, api, request } from '../harness/http.mjs';
@@ -230,6 +232,39 @@ test('what changes state needs the same origin and JSON (S45)', async () => {
     assert.equal((await ana.post('/v1/rooms', { name }, { 'content-type': type })).status, 415, type);
   }
   assert.equal((await ana.get('/v1/rooms')).json.rooms.length, before);
+});
+
+test('no GET changes a row of the database, of all routes that there are (S45)', async () => {
+  const message = (await ana.say(ana.room.id, 'to be asked for')).json;
+  const revoked = await ana.createRoom('Without an invite');
+  assert.equal((await ana.delete(`/v1/rooms/${revoked.id}/invite`)).status, 204);
+  // All rows but that in which commits are counted.
+  const rows = (but = []) => {
+    const dump = execFileSync('sqlite3', ['-readonly', join(server.dataDir, 'tidings.db'), '.dump'], { encoding: 'utf8', maxBuffer: 1 << 28 });
+    return dump.split('\n').filter((line) => !['mark', ...but].some((table) => line.startsWith(`INSERT INTO ${table} `)));
+  };
+  const told = ['rooms', 'messages', 'room_events'];
+  const [before, untold] = [rows(), rows(told)];
+
+  const { json } = await request(`${server.url}/openapi.json`);
+  const routes = Object.entries(json.paths).filter(([, item]) => item.get).map(([path]) => path);
+  assert.ok(routes.length >= 9, `${routes.length} routes`);
+  for (const room of [ana.room, revoked]) {
+    for (const path of ['/', '/invite', ...routes]) {
+      const place = path.replace('{room}', room.id).replace('{message}', message.id);
+      assert.doesNotMatch(place, /\{/, 'every part of a path has a value here');
+      const expected = room === revoked && /invite$|\{message\}/.test(path) && path !== '/invite' ? 404 : 200;
+      for (const method of ['GET', 'HEAD']) {
+        const answer = await ana.request(method, place, undefined, { 'x-api-key': SECRETS.TIDINGS_API_KEY });
+        assert.equal(answer.status, expected, `${method} ${place}`);
+      }
+    }
+  }
+  assert.deepEqual(rows(), before);
+  // What a GET had left to be written later would be there with this, which shows that a change is seen.
+  await ana.say(ana.room.id, 'a change');
+  assert.notDeepEqual(rows(), before);
+  assert.deepEqual(rows(told), untold);
 });
 
 test('the server API needs its key, takes JSON whatever its type is called, and says what is wrong', async () => {

@@ -19,7 +19,7 @@ after(() => server.kill());
 const cookies = (answer) => (answer.headers['set-cookie'] ?? []);
 const security = () => server.stderr.split('\n').filter((line) => line.includes('"tidings::security"')).map((line) => JSON.parse(line));
 
-test('S21 deactivate ends sessions and sockets within about a second, and sign-in; activate gives it back', async (t) => {
+test('S21 deactivate ends sessions and sockets within about two seconds, and sign-in; activate gives it back', async (t) => {
   const ben = await Person.invited(ana, { name: 'Ben', email: 'ben@example.org' });
   await ben.say(room, 'before');
   const invite = (await ben.get(`/v1/rooms/${(await ben.createRoom("Ben's")).id}/invite`)).json;
@@ -30,7 +30,9 @@ test('S21 deactivate ends sessions and sockets within about a second, and sign-i
   assert.match(done.stdout, /Ben cannot sign in any more/);
   const start = performance.now();
   assert.equal(await within(5_000, 'the socket is closed', closed), 3503);
-  t.diagnostic(`the socket was closed ${(performance.now() - start).toFixed(0)} ms after the command ended`);
+  const took = performance.now() - start;
+  t.diagnostic(`the socket was closed ${took.toFixed(0)} ms after the command ended`);
+  assert.ok(took < 3_000, `${took} ms: two seconds, and one for a busy machine`);
   assert.equal((await ben.get('/v1/me')).status, 401);
   const refused = await new Person(server).signIn({ email: ben.email, password: ben.password });
   assert.deepEqual([refused.status, refused.json.code], [401, 'sign_in_failed'], 'as with a wrong password');

@@ -50,7 +50,7 @@ pub const SESSION_TOUCH_INTERVAL: Duration = Duration::from_mins(5);
 /// Sessions of one person; signing in once more ends the one unused for longest.
 pub const SESSIONS_PER_PERSON_MAX: u32 = 50;
 /// How often sessions that another process ended are looked for, so that their sockets close: security statement S21
-/// asks for 1 s. One read of an index.
+/// promises 2 s, with the time that a look and the closing take. One read of an index.
 pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Of these looks, one in so many also ends what has expired, which is a write: S22 asks for 60 s at most.
 pub const SWEEPS_PER_EXPIRY: u32 = 20;

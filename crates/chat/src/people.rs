@@ -147,16 +147,20 @@ impl Chat {
     ) -> Result<(), ChangePasswordError> {
         let person = who.person.id;
         // Not counted with the sign-ins, where a stranger could use it up; another session of the person still can.
-        self.0.limiters.password_changes.attempt(person, self.0.steady.now())?;
-        self.0.limiters.turns_ahead.take(person, self.0.steady.now())?;
-        let stored = self.0.store.credentials(who.person.email.clone()).await?;
+        let (limiters, now) = (&self.0.limiters, self.0.steady.now());
+        limiters.password_changes.attempt(person, now)?;
+        // Where nothing was guessed, it was no attempt.
+        let take_back = || limiters.password_changes.take_back(&person, now);
+        limiters.turns_ahead.take(person, now).inspect_err(|_| take_back())?;
+        let stored = self.0.store.credentials(who.person.email.clone()).await.inspect_err(|_| take_back())?;
         let (stored, asker) = (stored.map(|stored| stored.hash), Asker::Known(person));
-        let checked = self.0.hasher.check(present, stored.clone(), asker).await.map_err(StoreError::from)?;
+        let checked = self.0.hasher.check(present, stored.clone(), asker).await;
+        let checked = checked.inspect_err(|_| take_back()).map_err(StoreError::from)?;
         if checked == Checked::Wrong {
             tracing::warn!(target: SECURITY_LOG, %person, session = %who.session.id, "a change of password failed");
             return Err(ChangePasswordError::WrongPassword);
         }
-        self.0.limiters.password_changes.forget(&person);
+        limiters.password_changes.forget(&person);
         let hash = self.0.hasher.hash(new, asker).await.map_err(StoreError::from)?;
         let set = SetPassword { person, hash, checked: stored, keep: Some(who.session.id) };
         self.write::<_, ChangePasswordError>(set).await?;

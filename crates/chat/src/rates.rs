@@ -156,6 +156,8 @@ pub(crate) struct Backoff<K> {
 struct Failures {
     count: u32,
     last: Instant,
+    /// The one before the last, from which the wait goes on when the last is taken back.
+    before: Instant,
 }
 
 impl<K: Eq + Hash> Backoff<K> {
@@ -171,7 +173,7 @@ impl<K: Eq + Hash> Backoff<K> {
             failures.retain(|_, known| now.saturating_duration_since(known.last) < SIGN_IN_FORGET);
             evict(&mut failures, |known| known.last);
         }
-        let known = failures.entry(key).or_insert(Failures { count: 0, last: now });
+        let known = failures.entry(key).or_insert(Failures { count: 0, last: now, before: now });
         let passed = now.saturating_duration_since(known.last);
         if passed >= SIGN_IN_FORGET {
             known.count = 0;
@@ -184,7 +186,7 @@ impl<K: Eq + Hash> Backoff<K> {
             }
         }
         known.count = known.count.saturating_add(1);
-        known.last = now;
+        (known.before, known.last) = (known.last, now);
         Ok(())
     }
 
@@ -193,10 +195,15 @@ impl<K: Eq + Hash> Backoff<K> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// The attempt succeeded or never took place: it alone is taken back.
-    pub(crate) fn take_back(&self, key: &K) {
+    /// The attempt that began at `begun` succeeded or never took place: it alone is taken back, and whoever waited after the
+    /// one before it has waited.
+    pub(crate) fn take_back(&self, key: &K, begun: Instant) {
         if let Some(known) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
             known.count = known.count.saturating_sub(1);
+            // Not when another began since: that one still counts from its start.
+            if known.last == begun {
+                known.last = known.before;
+            }
         }
     }
 }
@@ -236,6 +243,21 @@ mod tests {
         assert_eq!(backoff.attempt("ben", after(1)), Ok(()), "another account is not held up");
         backoff.forget(&"ana");
         assert_eq!(backoff.attempt("ana", after(1)), Ok(()));
+    }
+
+    #[test]
+    fn an_attempt_that_is_taken_back_begins_no_wait() {
+        let backoff = Backoff::new(1);
+        assert_eq!(backoff.attempt("ana", *START), Ok(()));
+        assert_eq!(backoff.attempt("ana", after(5)), Ok(()));
+        backoff.take_back(&"ana", after(5));
+        assert_eq!(backoff.attempt("ana", after(5)), Ok(()), "the wait after the first attempt was over");
+
+        assert_eq!(backoff.attempt("ben", *START), Ok(()));
+        assert_eq!(backoff.attempt("ben", after(5)), Ok(()));
+        assert_eq!(backoff.attempt("ben", after(10)), Ok(()));
+        backoff.take_back(&"ben", after(5));
+        assert_eq!(backoff.attempt("ben", after(10)), Err(RetryAfter(SIGN_IN_WAIT_FIRST * 2)), "the last one counts");
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Chat {
             && limiters.turns_ahead.take(*person, now).is_err()
         {
             // Who signs in more often than anybody needs waits their turn as everybody does.
-            counted.take_back(limiters);
+            counted.take_back(limiters, now);
             counted = Counted::stranger(email.as_ref(), browser);
             begun = counted.begin(limiters, now);
         }
@@ -79,7 +79,10 @@ impl Chat {
         }
 
         let stored = match &email {
-            Some(email) => self.0.store.credentials_as_typed(email).await?,
+            Some(email) => {
+                let stored = self.0.store.credentials_as_typed(email).await;
+                stored.inspect_err(|_| counted.take_back(limiters, now))?
+            }
             None => None,
         };
         let tried = stored.as_ref().map(|stored| stored.person.id);
@@ -90,7 +93,7 @@ impl Chat {
             Ok(checked) => checked,
             Err(busy) => {
                 // Nothing was guessed.
-                counted.take_back(&self.0.limiters);
+                counted.take_back(limiters, now);
                 return Err(StoreError::from(busy).into());
             }
         };
@@ -102,7 +105,7 @@ impl Chat {
             });
             return Err(SignInError::Failed);
         };
-        counted.succeed(&self.0.limiters);
+        counted.succeed(limiters, now);
 
         let (session, token) = NewSession::with_token(browser);
         let (person_id, session_id) = (person.id, session.id);
@@ -232,29 +235,29 @@ impl Counted {
                 limiters
                     .accounts_anywhere
                     .take(account, now)
-                    .inspect_err(|_| limiters.accounts.take_back(&(account, network)))
+                    .inspect_err(|_| limiters.accounts.take_back(&(account, network), now))
             }
         }
     }
 
-    fn take_back(&self, limiters: &Limiters) {
+    fn take_back(&self, limiters: &Limiters, begun: Instant) {
         match self {
-            Self::Device(device, _) => limiters.devices.take_back(device),
+            Self::Device(device, _) => limiters.devices.take_back(device, begun),
             Self::Stranger { account, network } => {
-                limiters.accounts.take_back(&(*account, *network));
+                limiters.accounts.take_back(&(*account, *network), begun);
                 limiters.accounts_anywhere.give_back(account);
-                limiters.addresses.take_back(network);
+                limiters.addresses.take_back(network, begun);
             }
         }
     }
 
-    fn succeed(&self, limiters: &Limiters) {
+    fn succeed(&self, limiters: &Limiters, begun: Instant) {
         match self {
             Self::Device(device, _) => limiters.devices.forget(device),
             Self::Stranger { account, network } => {
                 limiters.accounts.forget(&(*account, *network));
                 limiters.accounts_anywhere.give_back(account);
-                limiters.addresses.take_back(network);
+                limiters.addresses.take_back(network, begun);
             }
         }
     }

@@ -23,8 +23,19 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
     where
         K: Borrow<Q>,
     {
-        let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
-        lock(&self.shards[index])
+        self.piece(self.piece_of(key))
+    }
+
+    /// Which piece a key is in.
+    pub(crate) fn piece_of<Q: Hash + ?Sized>(&self, key: &Q) -> usize
+    where
+        K: Borrow<Q>,
+    {
+        usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)
+    }
+
+    pub(crate) fn piece(&self, piece: usize) -> MutexGuard<'_, HashMap<K, V>> {
+        lock(&self.shards[piece])
     }
 
     /// How many pieces there are.
@@ -38,7 +49,7 @@ impl<K: Hash + Eq, V> Sharded<K, V> {
         K: Clone,
         V: Clone,
     {
-        lock(&self.shards[piece]).iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        self.piece(piece).iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<K, V>>> {

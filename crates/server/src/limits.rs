@@ -12,6 +12,10 @@ pub(crate) const API_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of the pattern of the server API's `channels`: as long as a channel's name.
 pub(crate) const API_PATTERN_BYTES_MAX: usize = 255;
 
+/// Proxies that are not in `trusted_proxies` of which the operator is told, each once: more than anybody has before a
+/// server, and few lines where a whole private network sends such headers.
+pub(crate) const PROXIES_TOLD_OF_MAX: usize = 16;
+
 /// Channels that a broadcast publishes in before others have their turn: some milliseconds.
 pub(crate) const BROADCAST_AT_ONCE: usize = 256;
 

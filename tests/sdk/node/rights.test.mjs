@@ -150,6 +150,22 @@ test('a cookie without an Origin does not make a person (S02)', async () => {
   assert.equal((await frames.closed()).code, 3501);
 });
 
+test('from an allowed foreign origin a cookie makes nobody a person, and a token is heard (S02)', async (t) => {
+  const origin = 'https://app.example.org';
+  const own = await Server.start({ env: SECRETS, args: ['--allowed-origins', origin] });
+  t.after(() => own.kill());
+  const headers = { cookie: (await Person.setUp(own)).cookie, origin };
+  const frames = await Frames.open(own.websocketUrl, { headers });
+  frames.send({ id: 1, connect: {} });
+  assert.equal((await frames.closed()).code, 3501);
+
+  const dev = await Frames.connect(own.websocketUrl, { token: tokenFor('dev') }, { headers });
+  await dev.subscribe('news');
+  const { presence } = (await dev.ask({ presence: { channel: 'news' } })).presence;
+  assert.deepEqual(Object.values(presence).map(({ user }) => user), ['dev'], 'and the cookie beside it is not');
+  dev.close();
+});
+
 test('another channel is open to every valid token: subscribe, publish, history, presence', async () => {
   const dev = await developer('dev');
   assert.ok((await dev.subscribe('open', { recoverable: true })).subscribe.recoverable);

@@ -4,18 +4,21 @@ use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use futures_util::future::join_all;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tidings_chat::{
-    ChangePasswordError, Chat, CreateAccountError, Desk, EndSessionError, InviteError, LookUpError, NewPassword,
-    OpenError, Options, Role, SetUpError, SignInError,
+    ChangePasswordError, Chat, CreateAccountError, CreateRoomError, Desk, EndSessionError, InviteError, LookUpError,
+    NewPassword, OpenError, Options, Role, SetUpError, SignInError,
     limits::{
-        INVITE_LIFETIME, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT, SIGN_INS_FREE_PER_ADDRESS,
-        SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
+        INVITE_LIFETIME, ROOMS_PER_PERSON_MAX, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT,
+        SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
     },
 };
 
 use tokio::time::timeout;
 
-use crate::world::{HOME, PASSWORD, Somebody, World, account_form, browser_at, email, options, set_up_form, somebody};
+use crate::world::{
+    HOME, PASSWORD, Somebody, World, account_form, browser_at, channel, email, options, set_up_form, somebody,
+};
 
 async fn sign_in(world: &World, email: &str, password: &str) -> Result<Somebody, SignInError> {
     let entered = world.chat.sign_in(email, password.to_owned(), &browser_at(HOME)).await?;
@@ -396,8 +399,11 @@ async fn s63_posting_inviting_and_joining_have_their_limits() {
     };
     let world = World::with(|options| tidings_chat::Options { rates, ..options }).await;
     let (ana, general, invite) = world.set_up().await;
+    let mut reader = world.browser(&ana).await;
+    reader.subscribe(general.id).await;
     let mut answers = HashSet::new();
     for number in 0..3 {
+        world.chat.typing(ana.id, general.id).await.unwrap();
         let code = tidings_chat::ClientId::fresh();
         answers.insert(("post", world.send(&ana, general.id, code, "hello").await.is_ok()));
         answers.insert(("join", world.chat.join_room(ana.id, general.id).await.is_ok()));
@@ -410,8 +416,27 @@ async fn s63_posting_inviting_and_joining_have_their_limits() {
     for what in ["post", "join", "renew", "room", "code"] {
         assert!(answers.contains(&(what, true)) && answers.contains(&(what, false)), "{what}");
     }
+    // Typing too often is no error, and nobody hears of it.
+    let heard = reader.all_in(&channel(general.id)).await;
+    assert_eq!(heard.iter().filter(|event| event["type"] == "typing").count(), 2);
     world.later(Duration::from_secs(1));
     world.say(&ana, general.id, "after a moment").await;
+}
+
+#[tokio::test]
+async fn s63_one_person_makes_so_many_rooms_and_an_administrator_as_many_as_it_takes() {
+    let world = World::new().await;
+    let (ana, _, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    for (who, name) in [(&ana, "Hers"), (&ben, "His")] {
+        for number in 0..ROOMS_PER_PERSON_MAX {
+            world.room(who, &format!("{name} {number}")).await;
+        }
+    }
+    world.room(&ana, "One more").await;
+    let name = tidings_chat::Name::parse("One too many").unwrap();
+    let refused = world.chat.create_room(ben.id, name, tidings_chat::Topic::default()).await;
+    assert!(matches!(refused, Err(CreateRoomError::TooManyOfPerson)), "{refused:?}");
 }
 
 #[tokio::test]
@@ -523,6 +548,19 @@ async fn s26_a_device_known_for_one_account_is_strange_for_another() {
     let bens = tidings_chat::Browser { device: ben.device, ..browser_at(HOME) };
     let answer = world.chat.sign_in("ana@example.com", PASSWORD.into(), &bens).await.err();
     assert!(matches!(answer, Some(SignInError::TooMany(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn s19_the_database_has_only_a_hash_of_the_secret_in_a_sessions_cookie() {
+    let world = World::new().await;
+    let (ana, ..) = world.set_up().await;
+    let files = std::fs::read_dir(world.dir.path()).unwrap().map(|file| file.unwrap().path());
+    // Beside the database its log, which has what was written last.
+    let database = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("tidings.db"));
+    let stored: Vec<_> = database.map(|path| std::fs::read(path).unwrap()).collect();
+    let holds = |what: &[u8]| stored.iter().any(|bytes| bytes.windows(what.len()).any(|piece| piece == what));
+    assert!(holds(&Sha256::digest(&ana.token)), "the session is there");
+    assert!(!holds(ana.token.as_bytes()));
 }
 
 #[tokio::test]

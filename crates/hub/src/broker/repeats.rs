@@ -1,15 +1,15 @@
 //! Publications that were made with a key, for a while: a repeat is answered as the first was.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tidings_protocol::StreamPosition;
 
 use crate::ChannelName;
 use crate::limits::{IDEMPOTENCY_BYTES_MAX, IDEMPOTENCY_CHANNELS_MAX, IDEMPOTENCY_KEPT, IDEMPOTENCY_KEYS_MAX};
-use crate::sharded::Sharded;
+use crate::sharded::{Sharded, lock};
 
 /// What a key takes beside its letters, roughly: the answer with its epoch, and its places in the map and in the order.
 const KEY_OVERHEAD_BYTES: usize = 200;
@@ -20,6 +20,9 @@ const CHANNEL_OVERHEAD_BYTES: usize = 200;
 /// What was published under which key in each channel.
 pub(super) struct Repeats {
     channels: Sharded<ChannelName, Keys>,
+    /// A time for each shard that none of its keys is older than, `None` where there are none. Changed while the shard is
+    /// locked, read also while it is not.
+    oldest: Vec<Mutex<Option<Instant>>>,
     /// What all of them take.
     bytes: AtomicUsize,
 }
@@ -35,7 +38,9 @@ type Channels = HashMap<ChannelName, Keys>;
 
 impl Repeats {
     pub(super) fn new() -> Self {
-        Self { channels: Sharded::new(), bytes: AtomicUsize::new(0) }
+        let channels = Sharded::new();
+        let oldest = (0..channels.pieces()).map(|_| Mutex::default()).collect();
+        Self { channels, oldest, bytes: AtomicUsize::new(0) }
     }
 
     /// Publishes by `publish`, unless the key was used: under its lock, so that of two at once one is the repeat.
@@ -46,7 +51,8 @@ impl Repeats {
         now: Instant,
         publish: impl FnOnce() -> Result<StreamPosition, E>,
     ) -> Result<StreamPosition, E> {
-        let mut channels = self.channels.shard(channel);
+        let piece = self.channels.piece_of(channel);
+        let mut channels = self.channels.piece(piece);
         if let Some(keys) = channels.get_mut(channel) {
             self.expire(keys, now);
             if let Some(answer) = keys.answers.get(key) {
@@ -62,6 +68,10 @@ impl Repeats {
             }
         }
         self.remember(&mut channels, channel, key, answer.clone(), now);
+        let mut oldest = lock(&self.oldest[piece]);
+        *oldest = Some(oldest.map_or(now, |oldest| oldest.min(now)));
+        drop((oldest, channels));
+        self.make_room();
         Ok(answer)
     }
 
@@ -97,21 +107,34 @@ impl Repeats {
         if keys.order.len() > IDEMPOTENCY_KEYS_MAX {
             self.forget_oldest(keys);
         }
-        // In this shard alone, over which channels are spread evenly: each of them makes the room that it needs.
-        let is_alone = |channels: &Channels| channels.len() == 1 && channels.values().all(|keys| keys.order.len() == 1);
-        while self.bytes.load(Ordering::Relaxed) > IDEMPOTENCY_BYTES_MAX && !is_alone(channels) {
-            self.forget_oldest_of_all(channels);
+    }
+
+    /// Forgets the oldest keys of all shards, until the others fit. No lock of a shard is held while another is taken.
+    fn make_room(&self) {
+        while self.bytes.load(Ordering::Relaxed) > IDEMPOTENCY_BYTES_MAX {
+            let times = self.oldest.iter().enumerate().filter_map(|(piece, oldest)| Some(((*lock(oldest))?, piece)));
+            let Some((_, piece)) = times.min() else { return };
+            self.forget_oldest_in(piece);
         }
     }
 
-    /// Forgets the oldest key in a shard; there are some hundreds of channels in it.
-    fn forget_oldest_of_all(&self, channels: &mut Channels) {
-        let oldest = channels.iter().min_by_key(|(_, keys)| keys.order.front().map(|(used, _)| *used));
-        let Some(oldest) = oldest.map(|(channel, _)| channel.clone()) else { return };
-        let Some(keys) = channels.get_mut(&oldest) else { return };
+    /// Forgets the oldest key in a shard, of which there are some hundreds of channels; or learns that it is younger than
+    /// was known, and that another shard may have an older one.
+    fn forget_oldest_in(&self, piece: usize) {
+        let mut channels = self.channels.piece(piece);
+        let mut known = lock(&self.oldest[piece]);
+        let times = channels.iter().filter_map(|(channel, keys)| Some((keys.order.front()?.0, channel)));
+        let oldest = times.min_by_key(|(used, _)| *used).map(|(used, channel)| (used, channel.clone()));
+        let found = oldest.as_ref().map(|(used, _)| *used);
+        if found != *known {
+            *known = found;
+            return;
+        }
+        let Some((_, channel)) = oldest else { return };
+        let Some(keys) = channels.get_mut(&channel) else { return };
         self.forget_oldest(keys);
         if keys.order.is_empty() {
-            self.forget_channel(channels, &oldest);
+            self.forget_channel(&mut channels, &channel);
         }
     }
 
@@ -165,6 +188,29 @@ mod tests {
         let channel = ChannelName::parse(&format!("news:{channel}")).unwrap();
         let answer = || Ok::<_, Infallible>(StreamPosition { offset, epoch: "epoch".into() });
         repeats.once(&channel, key, now, answer).unwrap().offset
+    }
+
+    #[test]
+    fn the_newest_key_of_all_is_the_last_to_be_forgotten_however_few_its_shard_has() {
+        let repeats = Repeats::new();
+        let began = tokio::time::Instant::now().into_std();
+        let piece_of =
+            |channel: &usize| repeats.channels.piece_of(&ChannelName::parse(&format!("news:{channel}")).unwrap());
+        let (quiet, busy): (Vec<_>, Vec<_>) = (0..5_000).partition(|channel| piece_of(channel) == 0);
+        let key = |time: u64| format!("{time:0>120}");
+        for time in 0..24 {
+            let now = began + Duration::from_secs(time);
+            assert!(busy.iter().all(|&channel| publish(&repeats, channel, &key(time), 1, now) == 1));
+        }
+        let last = began + Duration::from_secs(30);
+        for time in 0..10 {
+            assert_eq!(publish(&repeats, quiet[0], &key(time), 1, last + Duration::from_secs(time)), 1);
+        }
+        assert!(
+            (0..10).all(|time| publish(&repeats, quiet[0], &key(time), 2, last) == 1),
+            "all of the newest are known"
+        );
+        assert!(repeats.bytes.load(Ordering::Relaxed) <= IDEMPOTENCY_BYTES_MAX);
     }
 
     #[test]

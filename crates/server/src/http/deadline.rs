@@ -96,6 +96,7 @@ fn given_up(what: &str, after: Duration) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::ADMISSION_TIME_MAX;
     use axum::Router;
     use axum::http::StatusCode;
     use axum::middleware::from_fn;
@@ -112,6 +113,14 @@ mod tests {
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key("retry-after"));
         assert_eq!(began.elapsed(), REQUEST_TIME_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s13_an_upgrade_whose_session_is_not_found_in_10_seconds_is_503() {
+        let began = Instant::now();
+        let given_up = within(ADMISSION_TIME_MAX, "upgrade", pending::<()>()).await.unwrap_err();
+        assert_eq!(given_up.into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(began.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]

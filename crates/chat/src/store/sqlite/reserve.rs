@@ -4,7 +4,7 @@
 //! then on everything else is refused, or posts would have the room at once, until the reserve is whole again.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -51,7 +51,7 @@ impl Reserve {
         let mut options = File::options();
         match options.create(true).truncate(false).read(true).write(true).mode(0o600).open(path) {
             Ok(file) => {
-                self.bytes = file.metadata()?.len().min(RESERVE_BYTES);
+                self.bytes = bytes_on_disk(&file.metadata()?).min(RESERVE_BYTES);
                 file.set_len(self.bytes)?;
                 self.file = Some(file);
                 Ok(())
@@ -150,6 +150,12 @@ impl Reserve {
     }
 }
 
+/// What a file has of the disk: a copy of one that was made by `tar -S`, or `truncate`, has the length and no blocks.
+fn bytes_on_disk(metadata: &Metadata) -> u64 {
+    // In units of 512 bytes, whatever the file system's own are.
+    metadata.len().min(metadata.blocks() * 512)
+}
+
 /// Where the file system cannot set blocks aside, they are written: with noise, which no file system makes smaller.
 fn fill(file: &File, from: u64, to: u64) -> io::Result<()> {
     let mut noise = vec![0; usize::try_from(RESERVE_PIECE_BYTES).expect("a piece fits into memory")];
@@ -186,8 +192,22 @@ mod tests {
     }
 
     #[test]
-    fn it_lasts_for_a_hundred_changes_though_another_program_takes_what_each_piece_leaves() {
+    fn there_are_at_least_a_hundred_pieces_in_the_reserve() {
         const { assert!(RESERVE_BYTES / RESERVE_PIECE_BYTES >= 100) };
+    }
+
+    #[test]
+    fn a_reserve_made_of_holes_is_filled_before_it_is_taken_for_whole() {
+        for real in [0, RESERVE_BYTES / 2] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(RESERVE_FILE);
+            let sparse = File::create(&path).unwrap();
+            fill(&sparse, 0, real).unwrap();
+            sparse.set_len(RESERVE_BYTES).unwrap();
+            assert!(bytes_on_disk(&sparse.metadata().unwrap()) < RESERVE_BYTES, "the file system knows holes");
+            assert!(!Reserve::at(dir.path()).is_open());
+            assert_eq!(bytes_on_disk(&path.metadata().unwrap()), RESERVE_BYTES);
+        }
     }
 
     #[test]
