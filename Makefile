@@ -10,7 +10,7 @@ WEB_BUILT := web/dist/manifest.json
 WEB_INSTALLED := web/node_modules/.package-lock.json
 TESTS_INSTALLED := tests/node_modules/.package-lock.json
 
-.PHONY: help build run test check conformance bench web clean
+.PHONY: help build run test check counts conformance bench web clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: $(WEB_INSTALLED) ## format, lints, types, dependencies, licences; changes
 	tests/unused-dependencies
 	tests/licences
 	tests/statements
+
+counts: ## instructions, allocations and system calls of the hot paths beside their ceilings (options: make counts ARGS='--record')
+	@tests/counts/run $(ARGS)
 
 conformance: build $(TESTS_INSTALLED) ## the WebSocket engine against Autobahn and other implementations, the server against h2spec, the long attacks, and the fuzz targets
 	crates/websocket/tests/autobahn/run full --release

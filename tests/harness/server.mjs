@@ -49,7 +49,8 @@ export function running(args, env = {}) {
 
 /**
  * One server: the same data directory, the same port and the same options through every restart. With `memory`, in MiB,
- * it is killed when it needs more; with `files`, it cannot open more than so many.
+ * it is killed when it needs more; with `files`, it cannot open more than so many. `under` is the command that runs it,
+ * such as a profiler.
  */
 export class Server {
   #child;
@@ -57,12 +58,12 @@ export class Server {
   #options;
   #group;
 
-  constructor({ args = [], env = {}, config, dataDir = temporaryFolder(), memory, files } = {}) {
+  constructor({ args = [], env = {}, config, dataDir = temporaryFolder(), memory, files, under = [], startTimeout = 20_000 } = {}) {
     this.dataDir = dataDir;
     this.port = 0;
     this.memory = memory;
     if (memory !== undefined) this.#group = memoryGroup(memory);
-    this.#options = { args, env: { RUST_BACKTRACE: '1', ...env }, files };
+    this.#options = { args, env: { RUST_BACKTRACE: '1', ...env }, files, under, startTimeout };
     if (config !== undefined) {
       this.configFile = join(temporaryFolder(), 'tidings.toml');
       writeFileSync(this.configFile, config);
@@ -80,7 +81,8 @@ export class Server {
     this.stdout = '';
     this.stderr = '';
     const args = ['serve', '--listen', `127.0.0.1:${this.port}`, ...this.#common(), ...this.#options.args];
-    const child = spawn(...inGroup(this.#group, ...withFiles(this.#options.files, TIDINGS, args)), {
+    const [program, ...given] = [...this.#options.under, TIDINGS, ...args];
+    const child = spawn(...inGroup(this.#group, ...withFiles(this.#options.files, program, given)), {
       env: { ...process.env, ...this.#options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -97,7 +99,7 @@ export class Server {
       child.on('close', (code) => reject(new Error(`the server ended with ${code} before it listened:\n${this.stdout}${this.stderr}`)));
       child.on('error', reject);
     });
-    const [, url, , port] = await within(20_000, 'the server starts', listening);
+    const [, url, , port] = await within(this.#options.startTimeout, 'the server starts', listening);
     this.url = url;
     this.port = Number(port);
     this.websocketUrl = `${url.replace(/^http/, 'ws')}/connection/websocket`;

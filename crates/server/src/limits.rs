@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Threads that can be configured to carry connections: more than machines have processors, and each takes a stack.
+pub(crate) const THREADS_MAX: usize = 1024;
+
 /// Bytes of a request body under `/v1/`: four of the longest messages, escaped.
 pub(crate) const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
 

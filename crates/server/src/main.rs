@@ -74,13 +74,22 @@ fn start_server(sources: &Sources<Settings>) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
     logs::start(&config.settings.log, config.settings.log_format)?;
     process::raise_file_limit();
-    block_on(serve::run(config))
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.settings.threads {
+        runtime.worker_threads(threads);
+    }
+    block_on_with(runtime, serve::run(config))
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime did not start")?;
-    runtime.block_on(work)
+    block_on_with(tokio::runtime::Builder::new_multi_thread(), work)
+}
+
+fn block_on_with(
+    mut runtime: tokio::runtime::Builder,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    runtime.enable_all().build().context("the runtime did not start")?.block_on(work)
 }
 
 #[cfg(test)]

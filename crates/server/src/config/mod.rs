@@ -7,6 +7,7 @@ mod settings;
 mod sources;
 
 use crate::data_dir::DataDir;
+use crate::limits::THREADS_MAX;
 use crate::tokens::Parties;
 pub(crate) use settings::{DataDirSettings, LogFormat, Settings};
 use sources::FileError;
@@ -80,6 +81,11 @@ impl Config {
             (None, Some(key)) => return Err(wrong("tls_key", &key.display().to_string(), "needs tls_cert beside it")),
         };
         settings.server_name = parse_server_name(&settings.server_name)?;
+        if let Some(threads) = settings.threads
+            && !(1..=THREADS_MAX).contains(&threads)
+        {
+            return Err(wrong("threads", &threads.to_string(), format!("must be 1 to {THREADS_MAX}")));
+        }
         settings.listen = listen.to_string();
         settings.public_url = public_url.as_ref().map(|url| url.as_str().to_owned());
         settings.allowed_origins = allowed_origins.iter().map(|origin| origin.as_str().to_owned()).collect();
@@ -216,6 +222,8 @@ mod tests {
         assert!(refusal.starts_with("trusted_proxies `proxy`: must be addresses"), "{refusal}");
         let refusal = refused(Settings { pong_timeout: 0, ..Settings::default() });
         assert_eq!(refusal, "pong_timeout `0`: must be 1 to 3600 seconds");
+        let refusal = refused(Settings { threads: Some(0), ..Settings::default() });
+        assert_eq!(refusal, "threads `0`: must be 1 to 1024");
         let refusal = refused(Settings { tls_cert: Some("cert.pem".into()), ..Settings::default() });
         assert_eq!(refusal, "tls_cert `cert.pem`: needs tls_key beside it");
     }

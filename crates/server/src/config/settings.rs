@@ -71,6 +71,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "FORMAT", env = "TIDINGS_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
 
+    /// Threads that carry connections [default: one for each processor that the server may use]
+    #[arg(long, value_name = "NUMBER", env = "TIDINGS_THREADS")]
+    pub(crate) threads: Option<usize>,
+
     /// Seconds between the pings that a client must answer
     #[arg(long, value_name = "SECONDS", env = "TIDINGS_PING_INTERVAL", default_value_t = 25)]
     pub(crate) ping_interval: u32,
