@@ -46,9 +46,13 @@ conformance: build $(TESTS_INSTALLED) ## the WebSocket engine against Autobahn a
 	TIDINGS_BIN=$(CURDIR)/$(BINARY) ROUNDS=40 node --test tests/faults/durable.test.mjs
 	FUZZ_SECONDS=60 cargo test --locked --release --manifest-path fuzz/Cargo.toml
 
-bench: build ## fan-out and idle connections, then server and WebSocket engine beside their peers (all on loopback)
+bench: build ## every command of `tidings bench`, then server and WebSocket engine beside their peers (all on loopback)
 	$(BINARY) bench fanout $(ARGS)
 	$(BINARY) bench idle $(ARGS)
+	$(BINARY) bench connect $(ARGS)
+	$(BINARY) bench publish $(ARGS)
+	$(BINARY) bench channels $(ARGS)
+	$(BINARY) bench chat $(ARGS)
 	bench/serve/run
 	bench/websocket/run
 

@@ -1,7 +1,8 @@
-//! One publisher, many subscribers of one channel.
+//! One publisher, many subscribers of one channel, or of the same few channels.
 //!
-//! The window is the number of publications that are under way: the next one is published when every subscriber has
-//! received the oldest of them. With a window of 1 there is nothing that a server could join into one write.
+//! In a closed loop the window is the number of publications that are under way: the next one is published when every
+//! subscriber has received the oldest of them. With a window of 1 there is nothing that a server could join into one
+//! write. In an open loop they fall due at a fixed rate.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,6 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
-use serde::Serialize;
 use tidings_protocol::{Command, Payload, PublishRequest, Request};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,14 +19,14 @@ use tokio::task::JoinSet;
 use crate::ENCODING;
 use crate::cli::FanoutArgs;
 use crate::limits;
-use crate::load::{self, is_ping};
+use crate::load::{self, Who, is_ping};
+use crate::meter::Meter;
+use crate::pace::{self, Due, lateness, merge, new_histogram};
 use crate::payload::{self, Stamp};
-use crate::process::{self, Process};
-use crate::report::{Latency, Report, Row, figure, grouped, micros_each, millis};
+use crate::report::{Figure, Setting, Unit, grouped, latency, micros_each};
+use crate::rounds::Measurement;
 use crate::target::Target;
 use crate::wire::Wire;
-
-const CHANNEL: &str = "bench";
 
 /// How often it is looked whether everything has arrived, at the end.
 const DRAIN_LOOK: Duration = Duration::from_micros(200);
@@ -34,182 +34,161 @@ const DRAIN_LOOK: Duration = Duration::from_micros(200);
 /// Subscribers that share one histogram: enough of them to save memory, few enough not to wait for each other.
 const SUBSCRIBERS_PER_HISTOGRAM: usize = 64;
 
-#[derive(Debug, Serialize)]
-struct Run {
+/// One run.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
     subscribers: u32,
-    window: u32,
-    payload_bytes: usize,
-    seconds: f64,
-    publications: u64,
-    deliveries: u64,
-    deliveries_per_second: f64,
-    latency: Latency,
-    /// Absent when the server's process is not known.
-    server_cpu_us_per_delivery: Option<f64>,
-    /// Of one core.
-    server_cpu_percent: Option<f64>,
-    server_memory_bytes: Option<u64>,
-    generator_cpu_us_per_delivery: f64,
-    /// Of the whole machine: what neither the server nor the generator used. Absent as above.
-    other_cpu_percent: Option<f64>,
+    channels: u32,
+    load: Load,
 }
 
-impl Row for Run {
-    const HEADINGS: &'static [&'static str] = &[
-        "subscribers",
-        "window",
-        "bytes",
-        "publications",
-        "deliveries/s",
-        "p50",
-        "p95",
-        "p99",
-        "max",
-        "server CPU/delivery",
-        "server CPU",
-        "generator CPU/delivery",
-        "others",
-    ];
-
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded for people, and positive")]
-    fn cells(&self) -> Vec<String> {
-        let Latency { p50_us, p95_us, p99_us, max_us } = self.latency;
-        vec![
-            grouped(self.subscribers.into()),
-            self.window.to_string(),
-            self.payload_bytes.to_string(),
-            grouped(self.publications),
-            grouped(self.deliveries_per_second as u64),
-            millis(p50_us),
-            millis(p95_us),
-            millis(p99_us),
-            millis(max_us),
-            figure(self.server_cpu_us_per_delivery, "µs"),
-            figure(self.server_cpu_percent, "%"),
-            figure(Some(self.generator_cpu_us_per_delivery), "µs"),
-            figure(self.other_cpu_percent, "%"),
-        ]
-    }
+#[derive(Clone, Copy)]
+enum Load {
+    /// A closed loop with so many publications under way.
+    Window(u32),
+    /// An open loop with so many a second.
+    Rate(u32),
 }
 
-/// Runs `tidings bench fanout`.
-pub(crate) async fn run(args: FanoutArgs) -> Result<()> {
-    let target = Arc::new(Target::open(&args.target).await?);
-    let most = args.subscribers.iter().max().copied().unwrap_or_default();
-    target.ensure_room(most + args.publishers)?;
-    let mut runs = Vec::new();
-    for &subscribers in &args.subscribers {
-        for &window in &args.window {
-            runs.push(measure(&target, &args, subscribers, window).await?);
+impl Measurement for FanoutArgs {
+    const NAME: &'static str = "fan-out";
+    type Case = Case;
+
+    fn cases(&self) -> Vec<Case> {
+        let loads: Vec<Load> = match self.rate.as_slice() {
+            [] => self.window.iter().copied().map(Load::Window).collect(),
+            rates => rates.iter().copied().map(Load::Rate).collect(),
+        };
+        let mut cases = Vec::new();
+        for &subscribers in &self.subscribers {
+            for &channels in &self.channels_per_connection {
+                cases.extend(loads.iter().map(|&load| Case { subscribers, channels, load }));
+            }
         }
+        cases
     }
-    Report::new("fan-out", runs).print(args.target.json)
+
+    fn setting(&self, case: &Case) -> Setting {
+        let mut setting: Setting = vec![("subscribers", case.subscribers.into())];
+        if self.channels_per_connection != [1] {
+            setting.push(("channels each", case.channels.into()));
+        }
+        setting.push(match case.load {
+            Load::Window(window) => ("window", window.into()),
+            Load::Rate(rate) => ("rate", rate.into()),
+        });
+        setting.push(("bytes", self.payload.into()));
+        setting
+    }
+
+    fn connections(&self, case: &Case) -> u32 {
+        case.subscribers + self.publishers
+    }
+
+    async fn measure(&self, target: &Arc<Target>, case: &Case) -> Result<Vec<Figure>> {
+        measure(target, self, *case).await
+    }
+}
+
+fn channel(number: u32) -> String {
+    format!("bench-{number}")
 }
 
 /// What publisher and subscribers of one run share.
 struct Shared {
     began: Instant,
-    subscribers: u32,
-    /// How many subscribers have received the publication that holds this place of the window.
+    case: Case,
+    /// How many subscribers have received the publication that holds this place: of the window, or, in an open loop, of
+    /// all that may be under way.
     received: Box<[AtomicU32]>,
     /// Publications that every subscriber has.
     completed: AtomicU64,
     /// Those of the warm-up do not count.
     measured_from: AtomicU64,
-    /// Places that are free again.
+    /// Places of the window that are free again; nobody looks in an open loop.
     free: mpsc::Sender<usize>,
     failure: watch::Sender<Option<String>>,
 }
 
-async fn measure(target: &Arc<Target>, args: &FanoutArgs, subscribers: u32, window: u32) -> Result<Run> {
+async fn measure(target: &Arc<Target>, args: &FanoutArgs, case: Case) -> Result<Vec<Figure>> {
     let show = !args.target.json;
-    let wires = load::open(target, "subscriber", subscribers, Some(CHANNEL), show).await?;
-    let publishers = load::open(target, "publisher", args.publishers, None, show).await?;
+    let channels: Vec<String> = (0..case.channels).map(channel).collect();
+    let subscribers = Who::users(target, "subscriber", case.subscribers)?;
+    let wires = load::open(target, subscribers, |_| channels.clone(), show).await?;
+    let publishers = load::open_alone(target, Who::users(target, "publisher", args.publishers)?, show).await?;
+    let (places, window) = match case.load {
+        Load::Window(window) => (u64::from(window), window),
+        Load::Rate(_) => (limits::BEHIND_MAX, 1),
+    };
     let (free, free_places) = mpsc::channel(window as usize);
     for place in 0..window {
         free.try_send(place as usize)?;
     }
     let shared = Arc::new(Shared {
         began: Instant::now(),
-        subscribers,
-        received: (0..window).map(|_| AtomicU32::new(0)).collect(),
+        case,
+        received: (0..places).map(|_| AtomicU32::new(0)).collect(),
         completed: AtomicU64::new(0),
         measured_from: AtomicU64::new(u64::MAX),
         free,
         failure: watch::Sender::new(None),
     });
     let mut tasks = JoinSet::new();
-    let histograms = spawn_subscribers(wires, &shared, &mut tasks)?;
+    let histograms = spawn_subscribers(wires.into_iter().map(|opened| opened.wire), &shared, &mut tasks)?;
     let senders = spawn_publishers(publishers, &shared, &mut tasks);
-    let mut publisher =
-        Publisher { senders, free_places, shared: Arc::clone(&shared), published: 0, bytes: args.payload };
-    load::settle().await;
+    let mut publisher = Publisher {
+        lines: Lines { senders, shared: Arc::clone(&shared), bytes: args.payload },
+        free_places,
+        shared: Arc::clone(&shared),
+        published: 0,
+    };
+    target.settle().await;
 
     let bar = load::progress(args.duration.as_secs(), "measuring   {bar:40} {pos}/{len} s  {msg}", show);
     publisher.publish(limits::WARM_UP, u64::MAX, &ProgressBar::hidden()).await.context("warming up")?;
     let warm_up = publisher.published;
     shared.measured_from.store(warm_up + 1, Relaxed);
-    let before = Spent::until_now(target)?;
-    let start = Instant::now();
-    publisher.publish(args.duration, args.messages.unwrap_or(u64::MAX), &bar).await?;
-    let elapsed = start.elapsed();
-    let spent = Spent::until_now(target)?.since(before);
-    let server_memory_bytes = target.server_memory()?;
+    let meter = Meter::start(target)?;
+    let late = publisher.publish(args.duration, args.messages.unwrap_or(u64::MAX), &bar).await?;
+    let spent = meter.stop(target)?;
+    let server_memory = target.server_memory()?;
     bar.finish_and_clear();
-    drop(tasks);
+    tasks.shutdown().await;
 
     let publications = publisher.published - warm_up;
-    let deliveries = publications * u64::from(subscribers);
-    let percent_of = |cpu: Duration, cores: f64| 100.0 * cpu.as_secs_f64() / elapsed.as_secs_f64() / cores;
-    Ok(Run {
-        subscribers,
-        window,
-        payload_bytes: args.payload,
-        seconds: elapsed.as_secs_f64(),
-        publications,
-        deliveries,
-        deliveries_per_second: 1e6 / micros_each(elapsed, deliveries).max(f64::MIN_POSITIVE),
-        latency: merge(&histograms)?,
-        server_cpu_us_per_delivery: spent.server.map(|cpu| micros_each(cpu, deliveries)),
-        server_cpu_percent: spent.server.map(|cpu| percent_of(cpu, 1.0)),
-        server_memory_bytes,
-        generator_cpu_us_per_delivery: micros_each(spent.generator, deliveries),
-        other_cpu_percent: spent.others().map(|cpu| percent_of(cpu, process::cores())),
-    })
-}
-
-/// CPU time.
-#[derive(Clone, Copy)]
-struct Spent {
-    server: Option<Duration>,
-    generator: Duration,
-    machine: Duration,
-}
-
-impl Spent {
-    fn until_now(target: &Target) -> Result<Spent> {
-        let (generator, machine) = (Process::this().cpu()?, process::machine_cpu()?);
-        Ok(Spent { server: target.server_cpu()?, generator, machine })
+    let deliveries = publications * u64::from(case.subscribers);
+    let per_second = 1e6 / micros_each(spent.elapsed, deliveries).max(f64::MIN_POSITIVE);
+    let names = [("p50_us", "p50"), ("p99_us", "p99"), ("p999_us", "p99.9"), ("max_us", "max")];
+    let generator = micros_each(spent.generator, deliveries);
+    #[expect(clippy::cast_precision_loss, reason = "a server's memory is far below 2^53 bytes")]
+    let memory = server_memory.map(|bytes| bytes as f64);
+    let mut figures = vec![
+        Figure::count("publications", "publications", publications),
+        Figure::count("deliveries", "", deliveries),
+        Figure::new("deliveries_per_second", "deliveries/s", Unit::Count, Some(per_second)),
+    ];
+    figures.extend(latency(names, &merge(histograms.iter().map(AsRef::as_ref))?));
+    figures.extend([
+        Figure::new("server_cpu_us_per_delivery", "server CPU/delivery", Unit::Cpu, spent.server_each(deliveries)),
+        Figure::new("server_memory_bytes", "", Unit::Bytes, memory),
+        Figure::new("generator_cpu_us_per_delivery", "generator CPU/delivery", Unit::Cpu, Some(generator)),
+    ]);
+    if matches!(case.load, Load::Rate(_)) {
+        figures.push(lateness(late.as_ref()));
     }
-
-    fn since(self, before: Spent) -> Spent {
-        Spent {
-            server: self.server.zip(before.server).map(|(now, before)| now.saturating_sub(before)),
-            generator: self.generator.saturating_sub(before.generator),
-            machine: self.machine.saturating_sub(before.machine),
-        }
-    }
-
-    fn others(self) -> Option<Duration> {
-        self.server.map(|server| self.machine.saturating_sub(server + self.generator))
-    }
+    figures.extend(spent.figures());
+    Ok(figures)
 }
 
 type Histograms = Vec<Arc<Mutex<Histogram<u64>>>>;
 
-fn spawn_subscribers(wires: Vec<Wire>, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> Result<Histograms> {
+fn spawn_subscribers(
+    wires: impl Iterator<Item = Wire>,
+    shared: &Arc<Shared>,
+    tasks: &mut JoinSet<()>,
+) -> Result<Histograms> {
     let mut histograms = Vec::new();
-    for (index, wire) in wires.into_iter().enumerate() {
+    for (index, wire) in wires.enumerate() {
         if index.is_multiple_of(SUBSCRIBERS_PER_HISTOGRAM) {
             histograms.push(Arc::new(Mutex::new(new_histogram()?)));
         }
@@ -239,22 +218,9 @@ fn spawn_publishers(wires: Vec<Wire>, shared: &Arc<Shared>, tasks: &mut JoinSet<
     senders
 }
 
-fn new_histogram() -> Result<Histogram<u64>> {
-    let max = u64::try_from(limits::LATENCY_MAX.as_micros())?;
-    Histogram::new_with_bounds(1, max, 3).context("making a histogram")
-}
-
-fn merge(histograms: &Histograms) -> Result<Latency> {
-    let mut all = new_histogram()?;
-    for histogram in histograms {
-        all.add(&*histogram.lock().unwrap_or_else(PoisonError::into_inner)).context("adding histograms")?;
-    }
-    Ok(Latency::of(&all))
-}
-
 /// Reads until the run drops it.
 async fn subscriber(mut wire: Wire, shared: &Shared, histogram: &Mutex<Histogram<u64>>) -> Result<()> {
-    let mut seen = Seen { offset: None, numbers: vec![0; shared.received.len()] };
+    let mut seen = Seen { offsets: vec![None; shared.case.channels as usize], numbers: Vec::new() };
     loop {
         let message = wire.receive().await?;
         for _ in 0..note(message.as_str(), &mut seen, shared, histogram)? {
@@ -266,19 +232,25 @@ async fn subscriber(mut wire: Wire, shared: &Shared, histogram: &Mutex<Histogram
 /// What one subscriber has received: every publication must come, once and in order. One that never comes keeps its
 /// place for ever, which the watchdog notices.
 struct Seen {
-    offset: Option<u64>,
-    /// The last publication in each place of the window.
+    /// The last one of each channel that has numbers.
+    offsets: Vec<Option<u64>>,
+    /// The last publication of each lane: a place of the window, or a publisher of the open loop.
     numbers: Vec<u64>,
 }
 
 impl Seen {
-    fn note(&mut self, stamp: Stamp, offset: Option<u64>) -> Result<()> {
-        if let (Some(last), Some(offset)) = (self.offset, offset) {
+    fn note(&mut self, stamp: Stamp, channel: usize, offset: Option<u64>) -> Result<()> {
+        let last = &mut self.offsets[channel];
+        if let (Some(last), Some(offset)) = (*last, offset) {
             ensure!(offset == last + 1, "publication {offset} of the channel came after {last}");
         }
-        self.offset = offset;
-        let last = self.numbers.get_mut(stamp.place).context("a publication from another run")?;
-        ensure!(stamp.number > *last, "publication {} came twice", stamp.number);
+        *last = offset;
+        ensure!(stamp.place < limits::WINDOW_MAX as usize, "a publication from another run");
+        if stamp.place >= self.numbers.len() {
+            self.numbers.resize(stamp.place + 1, 0);
+        }
+        let last = &mut self.numbers[stamp.place];
+        ensure!(stamp.number > *last, "publication {} came twice, or late", stamp.number);
         *last = stamp.number;
         Ok(())
     }
@@ -292,11 +264,11 @@ fn note(message: &str, seen: &mut Seen, shared: &Shared, histogram: &Mutex<Histo
     let mut pings = 0;
     for line in message.split('\n') {
         if let Some(stamp) = Stamp::find(line) {
-            seen.note(stamp, payload::offset(line))?;
+            seen.note(stamp, shared.channel_of(stamp.number), payload::offset(line))?;
             if stamp.number >= measured_from {
                 histogram.saturating_record(now_ns.saturating_sub(stamp.sent_ns) / 1000);
             }
-            shared.note_received(stamp.place);
+            shared.note_received(stamp);
         } else if is_ping(line) {
             pings += 1;
         }
@@ -330,10 +302,21 @@ impl Shared {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// One more subscriber has the publication in this place; the last one frees it.
-    fn note_received(&self, place: usize) {
-        if self.received[place].fetch_add(1, Relaxed) + 1 == self.subscribers {
-            self.received[place].store(0, Relaxed);
+    /// They are published into in turn.
+    #[expect(clippy::cast_possible_truncation, reason = "less than the number of channels")]
+    fn channel_of(&self, number: u64) -> usize {
+        (number % u64::from(self.case.channels)) as usize
+    }
+
+    /// One more subscriber has this publication; the last one frees its place.
+    fn note_received(&self, stamp: Stamp) {
+        let place = match self.case.load {
+            Load::Window(_) => stamp.place,
+            Load::Rate(_) => (stamp.number % limits::BEHIND_MAX) as usize,
+        };
+        let Some(received) = self.received.get(place) else { return };
+        if received.fetch_add(1, Relaxed) + 1 == self.case.subscribers {
+            received.store(0, Relaxed);
             self.completed.fetch_add(1, Relaxed);
             // There is room for every place, and at the end nobody waits for them any more.
             let _ = self.free.try_send(place);
@@ -351,52 +334,134 @@ impl Shared {
 }
 
 struct Publisher {
-    senders: Vec<mpsc::Sender<Bytes>>,
+    lines: Lines,
     free_places: mpsc::Receiver<usize>,
     shared: Arc<Shared>,
     published: u64,
+}
+
+/// The connections that publish, taking turns.
+#[derive(Clone)]
+struct Lines {
+    senders: Vec<mpsc::Sender<Bytes>>,
+    shared: Arc<Shared>,
     bytes: usize,
 }
 
 impl Publisher {
-    /// Publishes until the time or the count is used up, and waits until everything has arrived everywhere.
-    async fn publish(&mut self, duration: Duration, count: u64, bar: &ProgressBar) -> Result<()> {
+    /// Publishes until the time or the count is used up, and waits until everything has arrived everywhere. Of an open
+    /// loop, returns how late each was sent.
+    async fn publish(&mut self, duration: Duration, count: u64, bar: &ProgressBar) -> Result<Option<Histogram<u64>>> {
+        match self.shared.case.load {
+            Load::Window(window) => self.publish_in_turn(window as usize, duration, count, bar).await.map(|()| None),
+            Load::Rate(rate) => self.publish_as_due(rate, duration, count, bar).await.map(Some),
+        }
+    }
+
+    async fn publish_in_turn(
+        &mut self,
+        window: usize,
+        duration: Duration,
+        count: u64,
+        bar: &ProgressBar,
+    ) -> Result<()> {
         let end = Instant::now() + duration;
         let last = self.published.saturating_add(count);
         let mut failure = self.shared.failure.subscribe();
         let mut watchdog = Watchdog::new(&self.shared);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
-        let window = self.shared.received.len();
         loop {
             let more = Instant::now() < end && self.published < last;
             if !more && self.free_places.len() == window {
                 return Ok(());
             }
             tokio::select! {
-                Some(place) = self.free_places.recv(), if more => self.send(place).await?,
+                Some(place) = self.free_places.recv(), if more => {
+                    self.published += 1;
+                    let stamp = Stamp { number: self.published, place, sent_ns: self.shared.now_ns() };
+                    let (turn, command) = self.lines.command(stamp)?;
+                    self.lines.senders[turn].send(command).await.context("a publisher has ended")?;
+                }
                 // Looking again soon is what notices the end of draining.
                 () = tokio::time::sleep(DRAIN_LOOK), if !more => {}
                 _ = failure.changed() => bail!(failure.borrow().clone().unwrap_or_default()),
                 _ = tick.tick() => {
                     watchdog.check(&self.shared)?;
-                    let left = end.saturating_duration_since(Instant::now()).as_secs();
-                    bar.set_position(bar.length().unwrap_or(0).saturating_sub(left));
-                    bar.set_message(format!("{} publications", grouped(self.shared.completed.load(Relaxed))));
+                    show(bar, end, &self.shared);
                 }
             }
         }
     }
 
-    async fn send(&mut self, place: usize) -> Result<()> {
-        self.published += 1;
-        let stamp = Stamp { number: self.published, place, sent_ns: self.shared.now_ns() };
+    async fn publish_as_due(
+        &mut self,
+        rate: u32,
+        duration: Duration,
+        count: u64,
+        bar: &ProgressBar,
+    ) -> Result<Histogram<u64>> {
+        #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 the duration ends it")]
+        let duration =
+            duration.min(Duration::try_from_secs_f64(count as f64 / f64::from(rate)).unwrap_or(Duration::MAX));
+        let end = Instant::now() + duration;
+        let (lines, before) = (self.lines.clone(), self.published);
+        let lanes = lines.senders.len();
+        let send = move |due: Due| {
+            let sent_ns = u64::try_from(due.at.duration_since(lines.shared.began).as_nanos())?;
+            let behind = due.number - lines.shared.completed.load(Relaxed);
+            ensure!(behind < limits::BEHIND_MAX, "{behind} publications are under way: this rate cannot be kept up");
+            let place = lines.turn(due.number);
+            let (turn, command) = lines.command(Stamp { number: due.number, place, sent_ns })?;
+            lines.senders[turn].try_send(command).context("this rate cannot be kept up: a publisher is behind")
+        };
+        ensure!(lanes <= limits::WINDOW_MAX as usize, "too many publishers");
+        let clock = pace::at_rate(rate, duration, before + 1, send);
+        tokio::pin!(clock);
+        let mut failure = self.shared.failure.subscribe();
+        let mut watchdog = Watchdog::new(&self.shared);
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        let mut late = None;
+        loop {
+            if late.is_some() && self.shared.completed.load(Relaxed) == self.published {
+                return late.context("the clock has ended");
+            }
+            tokio::select! {
+                beaten = &mut clock, if late.is_none() => {
+                    let beaten = beaten?;
+                    self.published = before + beaten.len();
+                    late = Some(beaten);
+                }
+                () = tokio::time::sleep(DRAIN_LOOK), if late.is_some() => {}
+                _ = failure.changed() => bail!(failure.borrow().clone().unwrap_or_default()),
+                _ = tick.tick() => {
+                    watchdog.check(&self.shared)?;
+                    show(bar, end, &self.shared);
+                }
+            }
+        }
+    }
+}
+
+fn show(bar: &ProgressBar, end: Instant, shared: &Shared) {
+    let left = end.saturating_duration_since(Instant::now()).as_secs();
+    bar.set_position(bar.length().unwrap_or(0).saturating_sub(left));
+    bar.set_message(format!("{} publications", grouped(shared.completed.load(Relaxed))));
+}
+
+impl Lines {
+    fn turn(&self, number: u64) -> usize {
+        (number / limits::TURN % self.senders.len() as u64) as usize
+    }
+
+    /// Whose turn it is, and what to send.
+    fn command(&self, stamp: Stamp) -> Result<(usize, Bytes)> {
         let data = Payload::parse(stamp.write(self.bytes).as_bytes())?;
-        let request = PublishRequest { channel: CHANNEL.to_owned(), data: Some(data), ..Default::default() };
+        let channel = channel(u32::try_from(self.shared.channel_of(stamp.number))?);
+        let request = PublishRequest { channel, data: Some(data), ..Default::default() };
         // Nobody tells the replies apart; ids only have to be above zero.
-        let id = u32::try_from(self.published % u64::from(u32::MAX) + 1)?;
+        let id = u32::try_from(stamp.number % u64::from(u32::MAX) + 1)?;
         let command = ENCODING.encode_commands(&[Command::new(id, Request::Publish(request))])?;
-        let turn = usize::try_from(self.published / limits::TURN)? % self.senders.len();
-        self.senders[turn].send(command).await.context("a publisher has ended")
+        Ok((self.turn(stamp.number), command))
     }
 }
 
@@ -419,7 +484,7 @@ impl Watchdog {
         ensure!(
             self.since.elapsed() < limits::STALL_TIME,
             "stalled: no publication reached all {} subscribers for {} s",
-            shared.subscribers,
+            shared.case.subscribers,
             limits::STALL_TIME.as_secs()
         );
         Ok(())

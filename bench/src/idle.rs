@@ -2,111 +2,119 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, bail};
-use serde::Serialize;
 use tidings_protocol::Command;
 use tokio::task::JoinSet;
 
 use crate::ENCODING;
-use crate::cli::IdleArgs;
+use crate::cli::{IdleArgs, Subscription};
 use crate::limits;
-use crate::load::{self, is_ping};
-use crate::report::{Report, Row, figure, grouped, micros_each};
+use crate::load::{self, Who, is_ping};
+use crate::meter::Meter;
+use crate::report::{Figure, Setting, Unit};
+use crate::rounds::Measurement;
 use crate::target::Target;
 use crate::wire::Wire;
 
-#[derive(Debug, Serialize)]
-struct Run {
+/// One run.
+pub(crate) struct Case {
     connections: u32,
-    seconds: f64,
-    pings: u64,
-    /// The rest is absent when the server's process is not known.
-    server_bytes_per_connection: Option<f64>,
-    server_cpu_us_per_connect: Option<f64>,
-    server_cpu_us_per_ping: Option<f64>,
-    server_cpu_percent: Option<f64>,
+    subscribe: Subscription,
 }
 
-impl Row for Run {
-    const HEADINGS: &'static [&'static str] = &[
-        "connections",
-        "held for",
-        "pings",
-        "server memory/connection",
-        "server CPU/connect",
-        "server CPU/ping",
-        "server CPU",
-    ];
+impl Measurement for IdleArgs {
+    const NAME: &'static str = "idle connections";
+    type Case = Case;
 
-    fn cells(&self) -> Vec<String> {
+    fn cases(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for &connections in &self.connections {
+            cases.extend(self.subscribe.iter().map(|&subscribe| Case { connections, subscribe }));
+        }
+        cases
+    }
+
+    fn setting(&self, case: &Case) -> Setting {
         vec![
-            grouped(self.connections.into()),
-            format!("{:.0} s", self.seconds),
-            grouped(self.pings),
-            figure(self.server_bytes_per_connection.map(|bytes| bytes / 1024.0), "KiB"),
-            figure(self.server_cpu_us_per_connect, "µs"),
-            figure(self.server_cpu_us_per_ping, "µs"),
-            figure(self.server_cpu_percent, "%"),
+            ("connections", case.connections.into()),
+            ("subscribed to", case.subscribe.name().into()),
+            ("over", if self.tls { "TLS" } else { "TCP" }.into()),
         ]
     }
-}
 
-/// Runs `tidings bench idle`.
-pub(crate) async fn run(args: IdleArgs) -> Result<()> {
-    let target = Arc::new(Target::open(&args.target).await?);
-    target.ensure_room(args.connections.iter().max().copied().unwrap_or_default())?;
-    drop(load::open(&target, "priming", limits::PRIMING_CONNECTIONS, None, false).await?);
-    let mut runs = Vec::new();
-    for &connections in &args.connections {
-        runs.push(measure(&target, connections, args.duration, !args.target.json).await?);
+    fn connections(&self, case: &Case) -> u32 {
+        case.connections
     }
-    Report::new("idle connections", runs).print(args.target.json)
-}
 
-async fn measure(target: &Arc<Target>, connections: u32, duration: Duration, show: bool) -> Result<Run> {
-    load::settle().await;
-    let (memory_before, cpu_before) = (target.server_memory()?, target.server_cpu()?);
-    let wires = load::open(target, "idle", connections, None, show).await?;
-    let cpu_connected = target.server_cpu()?;
-    let pings = Arc::new(AtomicU64::new(0));
-    let mut idlers = JoinSet::new();
-    for wire in wires {
-        idlers.spawn(idler(wire, Arc::clone(&pings)));
+    fn tls(&self) -> bool {
+        self.tls
     }
-    load::settle().await;
 
-    let bar = load::progress(duration.as_secs(), "holding     {bar:40} {pos}/{len} s", show);
-    let (start, cpu_start, pings_start) = (Instant::now(), target.server_cpu()?, pings.load(Relaxed));
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    while start.elapsed() < duration {
-        tokio::select! {
-            Some(ended) = idlers.join_next() => {
-                let Err(error) = ended? else { bail!("a connection ended by itself") };
-                return Err(error.context("a connection was lost while idle"));
-            }
-            _ = tick.tick() => bar.set_position(start.elapsed().as_secs()),
+    async fn measure(&self, target: &Arc<Target>, case: &Case) -> Result<Vec<Figure>> {
+        let show = !self.target.json;
+        let channels = |number| case.subscribe.channels(number);
+        drop(load::open(target, Who::users(target, "priming", limits::PRIMING_CONNECTIONS)?, channels, false).await?);
+        let users = Who::users(target, "idle", case.connections)?;
+        target.settle().await;
+        let memory_before = target.server_memory()?;
+        let meter = Meter::start(target)?;
+        let opened = load::open(target, users, channels, show).await?;
+        let connecting = meter.stop(target)?;
+        let pings = Arc::new(AtomicU64::new(0));
+        let mut idlers = JoinSet::new();
+        for one in opened {
+            idlers.spawn(idler(one.wire, Arc::clone(&pings)));
         }
-    }
-    let elapsed = start.elapsed();
-    let (cpu_end, memory_end) = (target.server_cpu()?, target.server_memory()?);
-    let pings = pings.load(Relaxed) - pings_start;
-    bar.finish_and_clear();
+        target.settle().await;
 
-    let held = cpu_end.zip(cpu_start).map(|(end, start)| end - start);
-    let connecting = cpu_connected.zip(cpu_before).map(|(after, before)| after - before);
-    #[expect(clippy::cast_precision_loss, reason = "a server's memory is far below 2^53 bytes")]
-    let grown = memory_end.zip(memory_before).map(|(end, before)| end.saturating_sub(before) as f64);
-    Ok(Run {
-        connections,
-        seconds: elapsed.as_secs_f64(),
-        pings,
-        server_bytes_per_connection: grown.map(|bytes| bytes / f64::from(connections)),
-        server_cpu_us_per_connect: connecting.map(|cpu| micros_each(cpu, connections.into())),
-        server_cpu_us_per_ping: held.filter(|_| pings > 0).map(|cpu| micros_each(cpu, pings)),
-        server_cpu_percent: held.map(|cpu| 100.0 * cpu.as_secs_f64() / elapsed.as_secs_f64()),
-    })
+        let bar = load::progress(self.duration.as_secs(), "holding     {bar:40} {pos}/{len} s", show);
+        let (start, meter, pings_start) = (Instant::now(), Meter::start(target)?, pings.load(Relaxed));
+        let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
+        while start.elapsed() < self.duration {
+            tokio::select! {
+                Some(ended) = idlers.join_next() => {
+                    let Err(error) = ended? else { bail!("a connection ended by itself") };
+                    return Err(error.context("a connection was lost while idle"));
+                }
+                _ = tick.tick() => bar.set_position(start.elapsed().as_secs()),
+            }
+        }
+        let (held, memory_end) = (meter.stop(target)?, target.server_memory()?);
+        let pings = pings.load(Relaxed) - pings_start;
+        bar.finish_and_clear();
+        idlers.shutdown().await;
+
+        let connections = f64::from(case.connections);
+        #[expect(clippy::cast_precision_loss, reason = "a server's memory is far below 2^53 bytes")]
+        let grown = memory_end.zip(memory_before).map(|(end, before)| end.saturating_sub(before) as f64);
+        let core = held.server.map(|cpu| 100.0 * cpu.as_secs_f64() / held.elapsed.as_secs_f64());
+        let mut figures = vec![
+            Figure::count("pings", "pings", pings),
+            Figure::new(
+                "server_bytes_per_connection",
+                "server memory/connection",
+                Unit::KiB,
+                grown.map(|bytes| bytes / connections),
+            ),
+            Figure::new(
+                "server_cpu_us_per_connect",
+                "server CPU/connect",
+                Unit::Cpu,
+                connecting.server_each(case.connections.into()),
+            ),
+            Figure::new("server_cpu_us_per_ping", "server CPU/ping", Unit::Cpu, held.server_each(pings)),
+            Figure::new(
+                "core_percent_per_10000",
+                "of a core/10,000",
+                Unit::Percent,
+                core.map(|percent| percent * 10_000.0 / connections),
+            ),
+        ];
+        figures.extend(held.figures());
+        Ok(figures)
+    }
 }
 
 /// Answers pings until the run drops it.

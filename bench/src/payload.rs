@@ -45,6 +45,49 @@ pub(crate) fn offset(line: &str) -> Option<u64> {
     rest[..digits].parse().ok()
 }
 
+/// The number of the channel that a publication came in.
+pub(crate) fn channel(line: &str) -> Option<usize> {
+    number_after(line, r#""channel":"bench-"#)
+}
+
+/// The first number behind these words.
+pub(crate) fn number_after<T: std::str::FromStr>(text: &str, words: &str) -> Option<T> {
+    let (_, rest) = text.split_once(words)?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    rest[..digits].parse().ok()
+}
+
+/// The text of one message of the chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// Counts from 1.
+    pub(crate) number: u64,
+    /// When it was due, since the run began.
+    pub(crate) due_ns: u64,
+}
+
+impl Note {
+    /// Text of exactly `bytes` bytes, or of as few as possible when that is too short. Needs no escaping in JSON.
+    pub(crate) fn write(self, bytes: usize) -> String {
+        let mut text = format!("#{} {} ", self.number, self.due_ns);
+        let padding = bytes.saturating_sub(text.len());
+        text.extend(std::iter::repeat_n('x', padding));
+        text
+    }
+
+    /// Finds the note in the text of a message.
+    pub(crate) fn parse(text: &str) -> Option<Note> {
+        let (number, rest) = text.strip_prefix('#')?.split_once(' ')?;
+        let (due_ns, _) = rest.split_once(' ')?;
+        Some(Note { number: number.parse().ok()?, due_ns: due_ns.parse().ok()? })
+    }
+
+    /// Finds the note in a line of the server; `None` in a line that brings no message of ours.
+    pub(crate) fn find(line: &str) -> Option<Note> {
+        Note::parse(line.split_once(r#""body":""#)?.1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,8 +114,20 @@ mod tests {
         let line = std::str::from_utf8(&line).unwrap();
         assert_eq!(Stamp::find(line), Some(stamp));
         assert_eq!(offset(line), Some(42));
+        assert_eq!(channel(line), None);
+        assert_eq!(channel(&line.replace("bench", "bench-17")), Some(17));
         assert_eq!(offset(r#"{"push":{"channel":"bench","pub":{"data":1}}}"#), None);
         assert_eq!(Stamp::find(r#"{"id":3,"publish":{}}"#), None);
         assert_eq!(Stamp::find("{}"), None);
+    }
+
+    #[test]
+    fn a_message_of_the_chat_is_found_again_by_its_text() {
+        let note = Note { number: 7, due_ns: 1_234_567 };
+        assert_eq!(note.write(100).len(), 100);
+        assert_eq!(Note::parse(&note.write(100)), Some(note));
+        let line = format!(r#"{{"push":{{"pub":{{"data":{{"message":{{"body":"{}","time":5}}}}}}}}}}"#, note.write(64));
+        assert_eq!(Note::find(&line), Some(note));
+        assert_eq!(Note::find(r#"{"body":"hello"}"#), None);
     }
 }

@@ -8,8 +8,8 @@ use tidings_websocket::{ClientStream, ConnectOptions, Message, Utf8Bytes, WebSoc
 pub(crate) struct Wire(WebSocket<ClientStream>);
 
 impl Wire {
-    pub(crate) async fn dial(url: &Uri) -> Result<Wire> {
-        let (socket, _) = connect(url.clone(), ConnectOptions::new()).await.context("dialling")?;
+    pub(crate) async fn dial(url: &Uri, options: ConnectOptions) -> Result<Wire> {
+        let (socket, _) = connect(url.clone(), options).await.context("dialling")?;
         Ok(Wire(socket))
     }
 

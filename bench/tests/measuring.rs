@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::any;
 use serde_json::{Value, json};
-use tidings_bench::cli::{BenchArgs, BenchCommand, FanoutArgs, IdleArgs, TargetArgs};
+use tidings_bench::cli::{BenchArgs, BenchCommand, FanoutArgs, IdleArgs, Subscription, TargetArgs};
 use tidings_websocket::{Upgrade, Upgraded, WebSocket};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -28,7 +28,8 @@ async fn start(loses: Loses) -> TargetArgs {
         server: Some(format!("ws://{address}/connection/websocket")),
         server_pid: Some(std::process::id()),
         token_secret: Some("secret".to_owned()),
-        json: true,
+        unpinned: true,
+        ..TargetArgs::default()
     }
 }
 
@@ -78,6 +79,8 @@ fn fanout(target: TargetArgs) -> BenchArgs {
             target,
             subscribers: vec![20],
             window: vec![4],
+            rate: Vec::new(),
+            channels_per_connection: vec![1],
             publishers: 1,
             payload: 128,
             duration: Duration::from_secs(1),
@@ -100,7 +103,8 @@ async fn a_server_that_loses_a_publication_fails_the_measurement() {
 #[tokio::test]
 async fn idle_connections_are_measured() {
     let target = start(|_| false).await;
-    let args = IdleArgs { target, connections: vec![20], duration: Duration::from_secs(1) };
+    let subscribe = vec![Subscription::None];
+    let args = IdleArgs { target, connections: vec![20], subscribe, tls: false, duration: Duration::from_secs(1) };
     tidings_bench::run(BenchArgs { command: BenchCommand::Idle(args) }).await.unwrap();
 }
 
@@ -108,9 +112,8 @@ async fn idle_connections_are_measured() {
 async fn other_machines_are_not_put_under_load() {
     let target = TargetArgs {
         server: Some("ws://192.0.2.1:8000/connection/websocket".to_owned()),
-        server_pid: None,
         token_secret: Some("secret".to_owned()),
-        json: true,
+        ..TargetArgs::default()
     };
     let error = tidings_bench::run(fanout(target)).await.unwrap_err();
     assert!(error.to_string().contains("is not this machine"), "{error}");

@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Print the configuration in effect, with secrets redacted.
     Config(Box<Sources<Settings>>),
     /// Measure this machine with a server and many clients on the loopback interface.
-    Bench(tidings_bench::cli::BenchArgs),
+    Bench(Box<tidings_bench::cli::BenchArgs>),
 }
 
 #[derive(Debug, Args)]

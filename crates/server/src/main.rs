@@ -66,7 +66,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Restore(args)) => block_on(commands::restore::run(args)),
         Some(Command::Publish(args)) => block_on(commands::publish::run(args)),
         Some(Command::Tail(args)) => block_on(commands::tail::run(args)),
-        Some(Command::Bench(args)) => block_on(tidings_bench::run(args)),
+        Some(Command::Bench(args)) => block_on(tidings_bench::run(*args)),
     }
 }
 

@@ -113,6 +113,7 @@ fn hub_limits(config: &Config) -> tidings_hub::Limits {
     let mut limits = tidings_hub::Limits {
         ping_interval: config.ping_interval,
         pong_timeout: config.pong_timeout,
+        channels_max: config.channels_max,
         ..tidings_hub::Limits::default()
     };
     // Whoever is let in from one address can be there at once.

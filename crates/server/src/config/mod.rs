@@ -34,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) ping_interval: Duration,
     pub(crate) pong_timeout: Duration,
+    pub(crate) channels_max: usize,
 }
 
 /// Why the configuration is refused. The message names the file, line and key, or the flag, and what would be right.
@@ -98,6 +99,7 @@ impl Config {
             tls,
             ping_interval: parse_seconds("ping_interval", settings.ping_interval)?,
             pong_timeout: parse_seconds("pong_timeout", settings.pong_timeout)?,
+            channels_max: parse_channels(settings.channels_max)?,
             settings,
         })
     }
@@ -167,6 +169,14 @@ fn parse_seconds(key: &'static str, given: u32) -> Result<Duration, ConfigError>
     Ok(Duration::from_secs(given.into()))
 }
 
+/// Ten million take tens of gigabytes; below a thousand, a few users use all of them up.
+fn parse_channels(given: u32) -> Result<usize, ConfigError> {
+    match usize::try_from(given) {
+        Ok(channels @ 1_000..=10_000_000) => Ok(channels),
+        _ => Err(wrong("channels_max", &given.to_string(), "must be 1000 to 10000000")),
+    }
+}
+
 /// An `http` or `https` URL with nothing after the authority: scheme, host and port, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublicUrl(String);
@@ -224,6 +234,8 @@ mod tests {
         assert_eq!(refusal, "pong_timeout `0`: must be 1 to 3600 seconds");
         let refusal = refused(Settings { threads: Some(0), ..Settings::default() });
         assert_eq!(refusal, "threads `0`: must be 1 to 1024");
+        let refusal = refused(Settings { channels_max: 999, ..Settings::default() });
+        assert_eq!(refusal, "channels_max `999`: must be 1000 to 10000000");
         let refusal = refused(Settings { tls_cert: Some("cert.pem".into()), ..Settings::default() });
         assert_eq!(refusal, "tls_cert `cert.pem`: needs tls_key beside it");
     }
@@ -238,7 +250,7 @@ mod tests {
         let printed = Config::parse(given).unwrap().to_toml();
         assert_eq!(
             printed,
-            "anonymous_tokens = false\ndata_dir = \"./tidings-data\"\nlisten = \"127.0.0.1:8000\"\nlog = \"info\"\n\
+            "anonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\nlisten = \"127.0.0.1:8000\"\nlog = \"info\"\n\
              metrics_open_to_loopback = false\nping_interval = 25\n\
              pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\n"
         );

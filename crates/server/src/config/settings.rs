@@ -87,6 +87,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", env = "TIDINGS_RATE_LIMITS", default_value_t = true, action = ArgAction::Set)]
     pub(crate) rate_limits: bool,
 
+    /// Channels with history in memory that may exist at once, some kilobytes each; where there are more, those go that
+    /// nobody is subscribed to
+    #[arg(long, value_name = "COUNT", env = "TIDINGS_CHANNELS_MAX", default_value_t = 100_000)]
+    pub(crate) channels_max: u32,
+
     /// Read templates and web assets from this folder at every request, for working on them [default: embedded]
     #[arg(long, value_name = "DIR", env = "TIDINGS_WEB_DIR")]
     pub(crate) web_dir: Option<PathBuf>,
