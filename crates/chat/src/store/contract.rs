@@ -6,7 +6,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, submit};
+use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, Tables, submit};
 use crate::{
     changes::{
         AcceptInvite, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal, EndSession,
@@ -59,6 +59,8 @@ macro_rules! runs_the_contract {
             s41_a_client_id_belongs_to_its_author,
             g3_each_room_numbers_its_events_without_gaps,
             a_refused_change_leaves_the_others_of_its_batch_alone,
+            g3_what_happens_between_the_posts_of_a_batch_takes_its_number_in_turn,
+            g3_a_change_that_is_refused_halfway_gives_its_number_back,
             history_is_read_in_pages_that_meet,
             s40_outsiders_learn_nothing_of_a_room_but_its_card,
             only_the_creator_and_administrators_manage_a_room,
@@ -489,6 +491,54 @@ pub(super) async fn a_refused_change_leaves_the_others_of_its_batch_alone(fixtur
     assert_eq!(refusal(answers.next().unwrap()), PostRefusal::NotMember);
     assert_eq!(refusal(answers.next().unwrap()), PostRefusal::NotMember);
     assert_eq!(answers.next().unwrap().unwrap().answer.number, 3, "the refused ones took no number");
+}
+
+pub(super) async fn g3_what_happens_between_the_posts_of_a_batch_takes_its_number_in_turn(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    let room = world.room(world.ana, "Other").await;
+    let say = |author, body| submit(message(author, room, ClientId::fresh(), body));
+    let (first, _) = say(world.ana, "first");
+    let (too_early, refused) = say(ben, "too early");
+    let (join, joined) = submit(Join { person: ben, room });
+    let (second, posted) = say(ben, "second");
+    let (leave, _) = submit(Leave { person: ben, room });
+    let batch = vec![first, too_early, join, second, leave];
+    world.store.apply(batch, world.now).await.unwrap().into_iter().for_each(Submission::answer);
+    assert_eq!(refusal(refused.await), PostRefusal::NotMember);
+    assert_eq!(joined.await.unwrap().answer.offset, 3, "the room as it is after the first post");
+    assert_eq!(posted.await.unwrap().answer.number, 4);
+    assert_eq!(world.refused(message(ben, room, ClientId::fresh(), "too late")).await, PostRefusal::NotMember);
+    let kinds: Vec<_> = world.events(room).await.iter().map(|event| (event.number, event.kind.name())).collect();
+    let (posted, joined, left) = ("message.posted", "member.joined", "member.left");
+    assert_eq!(kinds, [(1, "room.created"), (2, posted), (3, joined), (4, posted), (5, left)]);
+}
+
+/// Posts, and is refused all the same.
+struct Halfway(Post);
+
+impl Change for Halfway {
+    type Answer = Posted;
+    type Refusal = PostRefusal;
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
+        self.0.apply(tables, now)?;
+        Err(ChangeError::Refused(PostRefusal::Conflict))
+    }
+}
+
+pub(super) async fn g3_a_change_that_is_refused_halfway_gives_its_number_back(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let say = |body| message(world.ana, world.general, ClientId::fresh(), body);
+    let (first, _) = submit(say("first"));
+    let (halfway, refused) = submit(Halfway(say("halfway")));
+    let (second, posted) = submit(say("second"));
+    let batch = vec![first, halfway, second];
+    world.store.apply(batch, world.now).await.unwrap().into_iter().for_each(Submission::answer);
+    assert_eq!(refusal(refused.await), PostRefusal::Conflict);
+    assert_eq!(posted.await.unwrap().answer.number, 3);
+    assert_eq!(world.bodies().await, ["first", "second"]);
+    assert_eq!(world.post(world.ana, world.general, "third").await.number, 4);
 }
 
 pub(super) async fn history_is_read_in_pages_that_meet(fixture: &impl Fixture) {
