@@ -56,7 +56,7 @@ impl Chat {
         struct Info<'a> {
             name: &'a str,
         }
-        let info = Payload::from_value(&Info { name: who.person.name.as_str() });
+        let info = Payload::from_own(&Info { name: who.person.name.as_str() });
         Identity {
             user: who.person.id.to_string(),
             tag: Some(who.session.id.to_string()),
