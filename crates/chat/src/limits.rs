@@ -49,6 +49,9 @@ pub const SESSION_LIFETIME: Duration = Duration::from_hours(180 * 24);
 pub const SESSION_TOUCH_INTERVAL: Duration = Duration::from_mins(5);
 /// Sessions of one person; signing in once more ends the one unused for longest.
 pub const SESSIONS_PER_PERSON_MAX: u32 = 50;
+/// Rooms of a person that are read, and kept in mind, when one of their clients connects: more than a client subscribes to
+/// (the hub's limit is 128). Of those beyond, each subscription asks for itself.
+pub const ROOMS_READ_AT_CONNECT: u32 = 256;
 /// How often sessions that another process ended are looked for, so that their sockets close: security statement S21
 /// asks for 1 s. One read of an index.
 pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(1);

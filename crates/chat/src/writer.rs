@@ -15,6 +15,7 @@ use crate::{
     announce::Announcer,
     limits::{COMPLAINT_INTERVAL, WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
     model::Clock,
+    standing::Standing,
     store::{Batch, Change, ChangeError, Store, StoreError, Submission, submit},
     supervision::Failures,
 };
@@ -28,13 +29,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(store: Arc<dyn Store>, announcer: Arc<Announcer>, clock: Clock, failures: &Failures) -> Self {
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        announcer: Arc<Announcer>,
+        standing: Arc<Standing>,
+        clock: Clock,
+        failures: &Failures,
+    ) -> Self {
         let (inbox, waiting) = mpsc::channel(WRITES_WAITING_MAX);
         let closing = Arc::new(Notify::new());
         let (alive, ended) = watch::channel(());
         let stop = closing.clone();
         failures.spawn("the writer of the chat", async move {
-            run(store, announcer, clock, waiting, stop).await;
+            run(store, announcer, standing, clock, waiting, stop).await;
             drop(alive);
         });
         Self { inbox, closing, ended }
@@ -76,6 +83,7 @@ impl Writer {
 async fn run(
     store: Arc<dyn Store>,
     announcer: Arc<Announcer>,
+    standing: Arc<Standing>,
     clock: Clock,
     mut inbox: mpsc::Receiver<Box<dyn Submission>>,
     closing: Arc<Notify>,
@@ -94,8 +102,10 @@ async fn run(
         }
         let mut batch: Batch = waiting.drain(..together(&waiting)).collect();
         sort_by_room(&mut batch);
+        // Until the hub has cut off whoever loses something.
+        let _revoking = batch.last().is_some_and(|last| last.revokes()).then(|| standing.revoking());
         match store.apply(batch, clock.now()).await {
-            Ok(batch) => tell(batch, &announcer, &mut complaint).await,
+            Ok(batch) => tell(batch, &announcer, &standing, &mut complaint).await,
             Err(error) => complaint.make(&error, 1),
         }
     }
@@ -119,10 +129,14 @@ impl Complaint {
 }
 
 /// Announces what was committed, and answers.
-async fn tell(batch: Batch, announcer: &Announcer, complaint: &mut Complaint) {
+async fn tell(batch: Batch, announcer: &Announcer, standing: &Standing, complaint: &mut Complaint) {
     let (mut failure, mut failures) = (None, 0);
     for mut change in batch {
-        announcer.announce(change.take_announcements()).await;
+        let announcements = change.take_announcements();
+        for event in &announcements.events {
+            standing.happened(event.room, event.number);
+        }
+        announcer.announce(announcements).await;
         if let Some(error) = change.failure() {
             failures += 1;
             failure = Some(error.clone());

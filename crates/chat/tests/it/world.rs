@@ -164,6 +164,13 @@ impl World {
         self.browser_with(ConnectionOptions { identity, ..ConnectionOptions::default() })
     }
 
+    /// A browser whose handshake the server has read from its cookie.
+    pub(crate) async fn arriving(&self, who: &Somebody) -> Browser {
+        let identity = self.chat.arrive(&who.token).await.unwrap();
+        assert!(identity.is_some(), "signed in");
+        self.browser_with(ConnectionOptions { identity, ..ConnectionOptions::default() })
+    }
+
     pub(crate) fn browser_with(&self, options: ConnectionOptions) -> Browser {
         Browser { connection: self.hub.connect(options), seen: VecDeque::new(), commands: 0 }
     }

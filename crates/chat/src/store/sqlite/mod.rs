@@ -14,6 +14,8 @@ mod reserve;
 mod tables;
 mod values;
 
+#[cfg(any(test, feature = "test-kit"))]
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{
     fs,
     path::Path,
@@ -41,8 +43,8 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery, Person,
-        PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SignedIn, Time, Who,
+        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery,
+        Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
     },
 };
 
@@ -61,6 +63,8 @@ pub(crate) struct Sqlite {
     /// Connections that nobody reads with just now; `None` when the store is closed.
     readers: Arc<Mutex<Option<Vec<Connection>>>>,
     pool: BlockingPool,
+    #[cfg(any(test, feature = "test-kit"))]
+    reads: AtomicU64,
 }
 
 /// How the database is opened.
@@ -119,7 +123,15 @@ impl Sqlite {
             .spawn(move || committer.run(inbox))
             .map_err(|source| OpenError::Files { path, source })?;
         let pool = BlockingPool::new(readers, READS_WAITING_MAX);
-        Ok(Self { jobs, state, readers: Arc::new(Mutex::new(Some(connections))), pool })
+        let readers = Arc::new(Mutex::new(Some(connections)));
+        Ok(Self {
+            jobs,
+            state,
+            readers,
+            pool,
+            #[cfg(any(test, feature = "test-kit"))]
+            reads: AtomicU64::default(),
+        })
     }
 
     fn is_closed(&self) -> bool {
@@ -131,6 +143,8 @@ impl Sqlite {
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Read<'_, T> {
         let readers = self.readers.clone();
+        #[cfg(any(test, feature = "test-kit"))]
+        self.reads.fetch_add(1, Relaxed);
         Box::pin(async move {
             let work = move || {
                 let mut reader = PooledConnection::from(readers);
@@ -164,6 +178,11 @@ impl Store for Sqlite {
                 closed.await.ok();
             }
         })
+    }
+
+    #[cfg(any(test, feature = "test-kit"))]
+    fn reads_made(&self) -> u64 {
+        self.reads.load(Relaxed)
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -213,8 +232,8 @@ impl Store for Sqlite {
         self.read(move |db| reads::session(db, token, now))
     }
 
-    fn session_is_open(&self, session: SessionId, now: Time) -> Read<'_, bool> {
-        self.read(move |db| reads::session_is_open(db, session, now))
+    fn arrival(&self, session: SessionKey, rooms_max: u32, now: Time) -> Read<'_, Option<Arrival>> {
+        self.read(move |db| reads::arrival(db, session, rooms_max, now))
     }
 
     fn sessions(&self, person: PersonId, now: Time) -> Read<'_, Vec<Session>> {
@@ -452,7 +471,7 @@ mod tests {
     use std::{
         cell::{Cell, RefCell},
         convert::Infallible,
-        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        sync::atomic::AtomicBool,
     };
 
     use futures_util::future::join_all;
