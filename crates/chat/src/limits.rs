@@ -93,6 +93,8 @@ pub const HISTORY_READ_MAX: u32 = 1_000;
 pub const WRITES_WAITING_MAX: usize = 4_096;
 /// Writes committed together, in writes: beyond this a commit's cost per write no longer falls, only its latency grows.
 pub const WRITES_PER_COMMIT_MAX: usize = 512;
+/// Members of rooms that the writer remembers from one batch of posts to the next: some 200 bytes each.
+pub const MEMBERS_REMEMBERED: usize = 4_096;
 /// Connections that read the database at the same time, at most (fewer on fewer cores).
 pub const READERS_MAX: usize = 8;
 /// Reads that may wait for a connection, in calls: ten thousand clients resume at once after a restart.

@@ -230,7 +230,7 @@ fn hold_on(data_dir: &Path, held: &Mutex<Option<File>>) -> Option<String> {
 /// Ends what has expired, and closes the sockets of sessions that ended here or in another process, such as the command
 /// line's change of a password.
 async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
-    let mut ticks = tokio::time::interval(interval);
+    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
     let mut expiry_in = 0;
     let Some(mut since) = parts.upgrade().map(|parts| parts.clock.now()) else { return };
     loop {

@@ -1,11 +1,13 @@
 //! The one writer: everything that changes the store goes through it, whoever asked and whether or not they still wait.
 //!
 //! Changes that wait are committed together. After the commit their events are announced, each room's in the order of its
-//! numbers, and only then are the senders answered; so what is acknowledged is durable, and order is commit order.
+//! numbers, and only then are the senders answered; so what is acknowledged is durable, and order is commit order. What
+//! came meanwhile is committed while that is done, unless a right was taken away: then it waits.
 //! A reader who cannot keep up with the announcements is the hub's affair and does not hold up the writer.
 
 use std::sync::Arc;
 
+use futures_util::{FutureExt, future::join};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
@@ -15,7 +17,7 @@ use crate::{
     announce::Announcer,
     limits::{COMPLAINT_INTERVAL, WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
     model::Clock,
-    standing::Standing,
+    standing::{Revoking, Standing},
     store::{Batch, Change, ChangeError, Store, StoreError, Submission, submit},
     supervision::Failures,
 };
@@ -89,9 +91,14 @@ async fn run(
     closing: Arc<Notify>,
 ) {
     let mut waiting = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
+    // What was committed and has yet to be told.
+    let mut committed = Committed::default();
     let mut complaint = Complaint::default();
     loop {
-        if waiting.is_empty() {
+        if closing.notified().now_or_never().is_some() {
+            inbox.close();
+        }
+        if waiting.is_empty() && committed.batch.is_empty() {
             tokio::select! {
                 count = inbox.recv_many(&mut waiting, WRITES_PER_COMMIT_MAX) => if count == 0 { return },
                 () = closing.notified() => {
@@ -100,15 +107,32 @@ async fn run(
                 }
             }
         }
+        while waiting.len() < WRITES_PER_COMMIT_MAX
+            && let Ok(change) = inbox.try_recv()
+        {
+            waiting.push(change);
+        }
+        if waiting.is_empty() || committed.revoking.is_some() {
+            tell(&mut committed, &announcer, &standing, &mut complaint).await;
+            continue;
+        }
         let mut batch: Batch = waiting.drain(..together(&waiting)).collect();
         sort_by_room(&mut batch);
         // Until the hub has cut off whoever loses something.
-        let _revoking = batch.last().is_some_and(|last| last.revokes()).then(|| standing.revoking());
-        match store.apply(batch, clock.now()).await {
-            Ok(batch) => tell(batch, &announcer, &standing, &mut complaint).await,
+        let revoking = batch.last().is_some_and(|last| last.revokes()).then(|| standing.revoking());
+        // The disk works while the last batch is told of.
+        let telling = tell(&mut committed, &announcer, &standing, &mut complaint);
+        match join(store.apply(batch, clock.now()), telling).await.0 {
+            Ok(batch) => committed = Committed { batch, revoking },
             Err(error) => complaint.make(&error, 1),
         }
     }
+}
+
+#[derive(Default)]
+struct Committed<'a> {
+    batch: Batch,
+    revoking: Option<Revoking<'a>>,
 }
 
 /// What the log is told of writes that failed: once a batch at most, and not of every batch.
@@ -129,7 +153,8 @@ impl Complaint {
 }
 
 /// Announces what was committed, and answers.
-async fn tell(batch: Batch, announcer: &Announcer, standing: &Standing, complaint: &mut Complaint) {
+async fn tell(committed: &mut Committed<'_>, announcer: &Announcer, standing: &Standing, complaint: &mut Complaint) {
+    let Committed { batch, revoking } = std::mem::take(committed);
     let (mut failure, mut failures) = (None, 0);
     for mut change in batch {
         let announcements = change.take_announcements();
@@ -143,6 +168,7 @@ async fn tell(batch: Batch, announcer: &Announcer, standing: &Standing, complain
         }
         change.answer();
     }
+    drop(revoking);
     if let Some(error) = failure {
         complaint.make(&error, failures);
     }

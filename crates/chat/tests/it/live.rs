@@ -1,9 +1,9 @@
 //! What persons may do on a live connection, line by line: "Who may do what on the wire".
 
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tidings_chat::{
-    ClientId, RoomId,
+    ClientId, Options, RoomId,
     limits::{BODY_BYTES_MAX, Rate, Rates, TYPING_MEMBERS_MAX},
 };
 use tidings_hub::{ChannelName, ConnectionOptions, History, Policy, Source};
@@ -287,8 +287,9 @@ async fn who_comes_back_costs_one_read_and_one_for_each_room_in_which_something_
         stands.push((*room, subscribed["epoch"].as_str().unwrap().to_owned(), subscribed["offset"].as_u64().unwrap()));
     }
     drop(browser);
-    // With the server, all that it had in memory goes.
-    let world = world.restart().await;
+    // With the server, all that it had in memory goes. No sweep of sessions comes in between.
+    let unswept = |options| Options { sweep_interval: Duration::from_hours(1), ..options };
+    let world = world.restart_with(unswept).await;
     let come_back = async |missed: usize| {
         let before = world.chat.reads_made();
         let mut browser = world.arriving(&ana).await;

@@ -78,9 +78,13 @@ impl World {
 
     /// Another server process on the same data.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|options| options).await
+    }
+
+    pub(crate) async fn restart_with(self, change: impl FnOnce(Options) -> Options) -> Self {
         let Self { chat, dir, clocks, .. } = self;
         chat.close().await;
-        let chat = Chat::open(options(dir.path(), &clocks)).await.unwrap();
+        let chat = Chat::open(change(options(dir.path(), &clocks))).await.unwrap();
         let hub = hub_of(&chat);
         Self { chat, hub, clocks, dir }
     }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     mark::{self, Keeper},
     reserve::Reserve,
-    tables::SqliteTables,
+    tables::{Members, SqliteTables},
     values::{is_everybodys, store_error},
 };
 use crate::{
@@ -47,6 +47,7 @@ pub(super) struct State {
 /// What the thread has.
 pub(super) struct Committer {
     db: Connection,
+    members: Members,
     keeper: Keeper,
     reserve: Reserve,
     state: watch::Sender<State>,
@@ -78,7 +79,7 @@ impl Failure {
 
 impl Committer {
     pub(super) fn new(db: Connection, keeper: Keeper, reserve: Reserve, state: watch::Sender<State>) -> Self {
-        Self { db, keeper, reserve, state, looked: Instant::now() }
+        Self { db, members: Members::default(), keeper, reserve, state, looked: Instant::now() }
     }
 
     /// Why commits fail at present, if they do.
@@ -142,7 +143,10 @@ impl Committer {
         if changes.is_empty() {
             return;
         }
-        let applied = catch_unwind(AssertUnwindSafe(|| apply_together(&mut self.db, changes, now)));
+        let applied = catch_unwind(AssertUnwindSafe(|| apply_together(&mut self.db, &mut self.members, changes, now)));
+        if !matches!(applied, Ok(Ok(_))) {
+            self.members.forget();
+        }
         // The transaction was taken back while the panic passed through it.
         let applied =
             applied.unwrap_or_else(|_| Err(Failure::Somebodys(StoreError::Failed("a change panicked".into()))));
@@ -230,10 +234,15 @@ impl Committer {
 }
 
 /// Applies the changes in one transaction. Answers its number; `None` when nothing was written.
-fn apply_together(db: &mut Connection, changes: &mut [&mut dyn Submission], now: Time) -> Result<Option<u64>, Failure> {
-    // A savepoint has SQLite keep every page as it was before: a third of what a post costs, for something that hardly ever
-    // happens. So there are none until there is something to be taken back.
-    match apply_at_once(db, changes, now)? {
+fn apply_together(
+    db: &mut Connection,
+    members: &mut Members,
+    changes: &mut [&mut dyn Submission],
+    now: Time,
+) -> Result<Option<u64>, Failure> {
+    // A savepoint has SQLite keep every page as it was before: for a post a fifth of the statements' cost, and something is
+    // taken back hardly ever. So there are none until it is.
+    match apply_at_once(db, members, changes, now)? {
         AtOnce::Done(commits) => Ok(commits),
         AtOnce::Halfway => apply_one_by_one(db, changes, now),
     }
@@ -245,15 +254,25 @@ enum AtOnce {
     Halfway,
 }
 
-fn apply_at_once(db: &mut Connection, changes: &mut [&mut dyn Submission], now: Time) -> Result<AtOnce, Failure> {
+fn apply_at_once(
+    db: &mut Connection,
+    members: &mut Members,
+    changes: &mut [&mut dyn Submission],
+    now: Time,
+) -> Result<AtOnce, Failure> {
     let transaction = begin(db)?;
     let before = transaction.total_changes();
-    let mut tables = SqliteTables::new(&transaction);
+    members.check(&transaction).map_err(Failure::of)?;
+    let mut tables = SqliteTables::new(&transaction, members);
     for change in changes {
         let written = tables.written();
         match change.apply(&mut tables, now) {
             Err(NotApplied::Refused) if tables.written() == written => {}
-            Err(_) => return Ok(AtOnce::Halfway),
+            Err(_) => {
+                drop(tables);
+                members.forget();
+                return Ok(AtOnce::Halfway);
+            }
             Ok(()) => {}
         }
     }
@@ -272,7 +291,8 @@ fn apply_one_by_one(
     let before = transaction.total_changes();
     for change in changes {
         let mut savepoint = transaction.savepoint().map_err(Failure::of)?;
-        let mut tables = SqliteTables::new(&savepoint);
+        let mut members = Members::default();
+        let mut tables = SqliteTables::new(&savepoint, &mut members);
         match change.apply(&mut tables, now) {
             Ok(()) => tables.finish().map_err(Failure::of)?,
             Err(NotApplied::Failed(error)) if savepoint.is_autocommit() => {

@@ -767,7 +767,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_is_three_statements_and_the_batch_asks_once_who_writes_and_counts_once() {
+    fn a_post_is_three_statements_and_who_writes_is_asked_once() {
         thread_local!(static RUN: RefCell<Vec<String>> = RefCell::default());
         let dir = tempfile::tempdir().unwrap();
         let (set_up, post) = contract::set_up_and_first_post();
@@ -790,8 +790,21 @@ mod tests {
         let first = ["SELECT", "SELECT", "SELECT", "INSERT", "INSERT"];
         let further = ["SELECT", "INSERT", "INSERT"];
         let (last_number, commits) = ("UPDATE", "UPDATE");
-        let expected = [&["BEGIN"][..], &first, &further, &further, &[last_number, commits, "COMMIT"]].concat();
-        assert_eq!(RUN.take(), expected);
+        let (begin, end) = (["BEGIN", "PRAGMA"], [last_number, commits, "COMMIT"]);
+        assert_eq!(RUN.take(), [&begin[..], &first, &further, &further, &end].concat());
+        writer.apply(&mut posts(), Time::from_millis(0));
+        let first = ["SELECT", "SELECT", "INSERT", "INSERT"];
+        assert_eq!(RUN.take(), [&begin[..], &first, &further, &further, &end].concat(), "the next batch");
+    }
+
+    #[tokio::test]
+    async fn who_is_no_member_any_more_by_the_hand_of_another_program_posts_no_more() {
+        let dir = Directory::new();
+        let world = World::over(dir.open().await).await;
+        assert!(world.say_together(&["first"]).await.remove(0).is_ok());
+        let db = look(dir.0.path());
+        db.execute("DELETE FROM memberships", []).unwrap();
+        assert!(matches!(world.say_together(&["second"]).await.remove(0), Err(ChangeError::Refused(_))));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
     values::{number, signed, store_error},
 };
 use crate::{
+    limits::MEMBERS_REMEMBERED,
     model::{
         ClientId, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room,
         RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
@@ -20,14 +21,37 @@ use crate::{
 /// The tables inside a transaction of the caller's. What [`finish`](Self::finish) has not written down is forgotten.
 pub(super) struct SqliteTables<'a> {
     db: &'a Connection,
+    members: RefCell<&'a mut Members>,
     ahead: RefCell<Ahead>,
 }
 
-/// What a batch of posts would ask and tell the database again for each of them.
+/// Members as they are as long as nothing but posts is written: those who write, write again.
+#[derive(Default)]
+pub(super) struct Members {
+    known: HashMap<(RoomId, PersonId), Who>,
+    /// Of the database; it changes when another program commits.
+    version: i64,
+}
+
+impl Members {
+    /// Forgets them if another program has written something since the transaction before.
+    pub(super) fn check(&mut self, transaction: &Connection) -> rusqlite::Result<()> {
+        let version = transaction.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.version != version || self.known.len() >= MEMBERS_REMEMBERED {
+            *self = Self { known: HashMap::new(), version };
+        }
+        Ok(())
+    }
+
+    /// What was found may have been written by what is taken back.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+}
+
+/// What a batch of posts would tell the database again for each of them.
 #[derive(Default)]
 struct Ahead {
-    /// Members as they are as long as nothing but posts is written.
-    members: HashMap<(RoomId, PersonId), Who>,
     /// The last number of the room that numbers were taken in, to be written down before anything else looks. One is
     /// enough: a batch comes sorted by room.
     last: Option<(RoomId, u64)>,
@@ -35,8 +59,8 @@ struct Ahead {
 }
 
 impl<'a> SqliteTables<'a> {
-    pub(super) fn new(db: &'a Connection) -> Self {
-        Self { db, ahead: RefCell::default() }
+    pub(super) fn new(db: &'a Connection, members: &'a mut Members) -> Self {
+        Self { db, members: RefCell::new(members), ahead: RefCell::default() }
     }
 
     /// How much was written so far: when it has grown, there is something to be taken back.
@@ -60,7 +84,7 @@ impl<'a> SqliteTables<'a> {
 
     /// Runs a statement that answers nothing, and says how many rows it changed.
     fn execute(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
-        self.ahead.borrow_mut().members.clear();
+        self.members.borrow_mut().forget();
         self.sql(|db| db.prepare_cached(sql)?.execute(params))
     }
 
@@ -209,12 +233,12 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
-        if let Some(who) = self.ahead.borrow().members.get(&(room, person)) {
+        if let Some(who) = self.members.borrow().known.get(&(room, person)) {
             return Ok(Some(who.clone()));
         }
         let found = self.aside(|db| reads::member(db, room, person))?;
         if let Some(who) = &found {
-            self.ahead.borrow_mut().members.insert((room, person), who.clone());
+            self.members.borrow_mut().known.insert((room, person), who.clone());
         }
         Ok(found)
     }
