@@ -269,7 +269,6 @@ fn apply_at_once(
         match change.apply(&mut tables, now) {
             Err(NotApplied::Refused) if tables.written() == written => {}
             Err(_) => {
-                drop(tables);
                 members.forget();
                 return Ok(AtOnce::Halfway);
             }
