@@ -81,7 +81,7 @@ pub(crate) fn publication(event: &Event) -> Publication {
 }
 
 fn payload(event: &impl Serialize) -> Payload {
-    Payload::from_value(event).expect("events have string keys only")
+    Payload::from_own(event).expect("events have string keys only")
 }
 
 /// `room:<id>`, the channel of a room.

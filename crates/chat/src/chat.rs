@@ -17,6 +17,7 @@ use crate::{
     model::{Clock, Code, PersonId, StoredHash},
     rates::Limiters,
     security::SecurityLines,
+    standing::Standing,
     store::{Change, ChangeError, Store, StoreError},
     supervision::Failures,
     writer::Writer,
@@ -30,6 +31,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) writer: Writer,
     pub(crate) announcer: Arc<Announcer>,
+    pub(crate) standing: Arc<Standing>,
     /// How the channels of rooms and of persons work.
     pub(crate) room_options: Arc<ChannelOptions>,
     pub(crate) person_options: Arc<ChannelOptions>,

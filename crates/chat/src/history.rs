@@ -9,20 +9,22 @@ use tidings_protocol::StreamPosition;
 use crate::{
     announce::publication,
     limits::HISTORY_READ_MAX,
-    model::{EventPage, PageFrom, PageQuery, RoomId},
+    model::{EventPage, PageFrom, PageQuery, RoomId, Stand},
+    standing::Standing,
     store::{Store, StoreError},
 };
 
 /// The history of `room:` channels. It asks nobody for permission: that is the policy's part.
 pub(crate) struct RoomHistory {
     store: Arc<dyn Store>,
+    standing: Arc<Standing>,
 }
 
 impl RoomHistory {
     /// How the channels of rooms work: kept by the store, told who is there and who comes and goes.
-    pub(crate) fn room_options(store: Arc<dyn Store>) -> ChannelOptions {
+    pub(crate) fn room_options(store: Arc<dyn Store>, standing: Arc<Standing>) -> ChannelOptions {
         ChannelOptions {
-            history: Source::External(Arc::new(Self::new(store))),
+            history: Source::External(Arc::new(Self::new(store, standing))),
             recovery: true,
             presence: true,
             join_leave: JoinLeave::Always,
@@ -30,21 +32,26 @@ impl RoomHistory {
         }
     }
 
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Arc<dyn Store>, standing: Arc<Standing>) -> Self {
+        Self { store, standing }
     }
 
-    async fn page(&self, channel: &ChannelName, page: PageQuery) -> Result<EventPage, HistoryError> {
-        let room = channel.name_in("room").and_then(RoomId::parse).ok_or(HistoryError::UnknownChannel)?;
+    async fn page(&self, room: RoomId, page: PageQuery) -> Result<EventPage, HistoryError> {
         let page = self.store.events(room, None, page).await.map_err(unavailable)?;
-        page.ok_or(HistoryError::UnknownChannel)
+        let page = page.ok_or(HistoryError::UnknownChannel)?;
+        self.standing.was_read(&Stand { room, offset: page.offset, epoch: page.epoch.clone() });
+        Ok(page)
     }
 }
 
 impl History for RoomHistory {
     fn position<'a>(&'a self, channel: &'a ChannelName) -> BoxFuture<'a, Result<StreamPosition, HistoryError>> {
         Box::pin(async move {
-            let page = self.page(channel, PageQuery { from: PageFrom::End, limit: 0 }).await?;
+            let room = room_of(channel)?;
+            if let Some(position) = self.standing.position(room) {
+                return Ok(position);
+            }
+            let page = self.page(room, PageQuery { from: PageFrom::End, limit: 0 }).await?;
             Ok(StreamPosition { offset: page.offset, epoch: page.epoch })
         })
     }
@@ -60,8 +67,15 @@ impl History for RoomHistory {
                 (Some(number), true) => PageFrom::Before(number),
                 (since, false) => PageFrom::After(since.unwrap_or(0)),
             };
+            let room = room_of(channel)?;
+            // Most who come back have missed nothing.
+            if let PageFrom::After(number) = from
+                && let Some(top) = self.standing.position(room).filter(|top| top.offset <= number)
+            {
+                return Ok(tidings_hub::HistoryPage { publications: Vec::new(), top });
+            }
             let limit = u32::try_from(query.limit).unwrap_or(u32::MAX).min(HISTORY_READ_MAX);
-            let page = self.page(channel, PageQuery { from, limit }).await?;
+            let page = self.page(room, PageQuery { from, limit }).await?;
             let mut publications: Vec<_> = page.events.iter().map(publication).collect();
             if query.reverse {
                 publications.reverse();
@@ -70,6 +84,10 @@ impl History for RoomHistory {
             Ok(tidings_hub::HistoryPage { publications, top })
         })
     }
+}
+
+fn room_of(channel: &ChannelName) -> Result<RoomId, HistoryError> {
+    channel.name_in("room").and_then(RoomId::parse).ok_or(HistoryError::UnknownChannel)
 }
 
 fn unavailable(error: StoreError) -> HistoryError {

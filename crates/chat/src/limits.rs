@@ -49,6 +49,9 @@ pub const SESSION_LIFETIME: Duration = Duration::from_hours(180 * 24);
 pub const SESSION_TOUCH_INTERVAL: Duration = Duration::from_mins(5);
 /// Sessions of one person; signing in once more ends the one unused for longest.
 pub const SESSIONS_PER_PERSON_MAX: u32 = 50;
+/// Rooms of a person that are read, and kept in mind, when one of their clients connects: more than a client subscribes to
+/// (the hub's limit is 128). Of those beyond, each subscription asks for itself.
+pub const ROOMS_READ_AT_CONNECT: u32 = 256;
 /// How often sessions that another process ended are looked for, so that their sockets close: security statement S21
 /// promises 2 s, with the time that a look and the closing take. One read of an index.
 pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -90,6 +93,8 @@ pub const HISTORY_READ_MAX: u32 = 1_000;
 pub const WRITES_WAITING_MAX: usize = 4_096;
 /// Writes committed together, in writes: beyond this a commit's cost per write no longer falls, only its latency grows.
 pub const WRITES_PER_COMMIT_MAX: usize = 512;
+/// Members of rooms that the writer remembers from one batch of posts to the next: some 200 bytes each.
+pub const MEMBERS_REMEMBERED: usize = 4_096;
 /// Connections that read the database at the same time, at most (fewer on fewer cores).
 pub const READERS_MAX: usize = 8;
 /// Reads that may wait for a connection, in calls: ten thousand clients resume at once after a restart.

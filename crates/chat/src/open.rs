@@ -23,6 +23,7 @@ use crate::{
     ownership::give_to_the_owner_of,
     rates::Limiters,
     security::SecurityLines,
+    standing::Standing,
     store::{OpenError, Store, StoreError, database::Database, sqlite::Opener},
     supervision::{Failures, spawn_again},
     writer::Writer,
@@ -86,14 +87,16 @@ impl Chat {
         let Options { clock, steady, rates, sweep_interval, data_dir, .. } = options;
         let announcer = Arc::new(Announcer::default());
         let failures = Failures::new();
-        let writer = Writer::start(store.clone(), announcer.clone(), clock.clone(), &failures);
+        let standing = Arc::new(Standing::default());
+        let writer = Writer::start(store.clone(), announcer.clone(), standing.clone(), clock.clone(), &failures);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let parts = Arc::new(Parts {
-            room_options: Arc::new(RoomHistory::room_options(store.clone())),
+            room_options: Arc::new(RoomHistory::room_options(store.clone(), standing.clone())),
             person_options: Arc::default(),
             store,
             writer,
             announcer,
+            standing,
             hasher: Hasher::new(cores),
             clock,
             steady,
@@ -140,6 +143,13 @@ impl Chat {
     #[must_use]
     pub fn writes_waiting(&self) -> usize {
         self.0.writer.waiting()
+    }
+
+    /// How often the database was read since it was opened.
+    #[cfg(any(test, feature = "test-kit"))]
+    #[must_use]
+    pub fn reads_made(&self) -> u64 {
+        self.0.store.reads_made()
     }
 
     /// Takes no more writes, finishes those that wait, and lets another server have the data directory.
@@ -220,7 +230,7 @@ fn hold_on(data_dir: &Path, held: &Mutex<Option<File>>) -> Option<String> {
 /// Ends what has expired, and closes the sockets of sessions that ended here or in another process, such as the command
 /// line's change of a password.
 async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
-    let mut ticks = tokio::time::interval(interval);
+    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
     let mut expiry_in = 0;
     let Some(mut since) = parts.upgrade().map(|parts| parts.clock.now()) else { return };
     loop {
@@ -244,6 +254,7 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
         // nothing, and missing one would leave its sockets open.
         match parts.store.sessions_ended(since.minus(SESSION_SWEEP_OVERLAP)).await {
             Ok(ended) => {
+                let _revoking = (!ended.is_empty()).then(|| parts.standing.revoking());
                 for session in ended {
                     parts.announcer.end_session(session).await;
                 }

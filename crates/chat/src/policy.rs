@@ -15,8 +15,11 @@ use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequ
 use crate::{
     announce::person_channel,
     chat::Chat,
-    model::{PersonId, RoomId, SignedIn},
+    limits::ROOMS_READ_AT_CONNECT,
+    model::{Arrival, PersonId, RoomId, SessionId, SessionKey, SignedIn, digest},
     rpc,
+    standing::{Moment, Standing},
+    store::StoreError,
 };
 
 const ROOM: &str = "room";
@@ -37,6 +40,34 @@ impl ChatChannel {
     }
 }
 
+/// Who is behind a live connection.
+#[derive(Debug)]
+struct Visitor {
+    person: PersonId,
+    session: SessionId,
+    /// What was read when they came.
+    known: Option<Known>,
+}
+
+/// What was known of somebody at a moment, their session being open: true as long as no right was taken away since.
+#[derive(Debug)]
+struct Known {
+    at: Moment,
+    /// In order.
+    rooms: Box<[RoomId]>,
+}
+
+impl Visitor {
+    fn of(client: &Peer) -> Option<&Self> {
+        client.context()
+    }
+
+    /// What was known when they came, if it is so still.
+    fn still(&self, standing: &Standing) -> Option<&Known> {
+        self.known.as_ref().filter(|known| standing.is_as_at(known.at))
+    }
+}
+
 impl Chat {
     /// The hub to announce to, from now on. Events before that are in the store, where the hub finds them.
     pub fn announce_to(&self, hub: Hub) {
@@ -49,35 +80,75 @@ impl Chat {
         matches!(channel.namespace(), Some(ROOM | USER))
     }
 
+    /// Whether a live connection is that of a person, by the identity that it got from [`arrive`](Self::arrive) or
+    /// [`identity`](Self::identity).
+    #[must_use]
+    pub fn is_person(client: &Peer) -> bool {
+        Visitor::of(client).is_some()
+    }
+
+    /// Who is behind the token of a cookie and wants to listen, as [`session`](Self::session) and
+    /// [`identity`](Self::identity); whatever the database will be asked for in the next moments is read too.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn arrive(&self, token: &str) -> Result<Option<Identity>, StoreError> {
+        let arrived = self.read_arrival(SessionKey::Token(digest(token))).await?;
+        Ok(arrived.map(|(who, known)| {
+            self.was_used(&who, self.0.clock.now());
+            identity(&who, known)
+        }))
+    }
+
+    async fn read_arrival(&self, session: SessionKey) -> Result<Option<(SignedIn, Option<Known>)>, StoreError> {
+        // Before it is read: what is taken away while it is read may or may not be seen.
+        let moment = self.0.standing.moment();
+        let arrival = self.0.store.arrival(session, ROOMS_READ_AT_CONNECT, self.0.clock.now()).await?;
+        Ok(arrival.map(|Arrival { who, rooms }| {
+            rooms.iter().for_each(|stand| self.0.standing.was_read(stand));
+            let mut rooms: Box<[_]> = rooms.into_iter().map(|stand| stand.room).collect();
+            rooms.sort_unstable();
+            (who, moment.map(|at| Known { at, rooms }))
+        }))
+    }
+
     /// Who is behind a live connection: the user is the person, the tag is the session.
     #[must_use]
     pub fn identity(&self, who: &SignedIn) -> Identity {
-        #[derive(Serialize)]
-        struct Info<'a> {
-            name: &'a str,
-        }
-        let info = Payload::from_value(&Info { name: who.person.name.as_str() });
-        Identity {
-            user: who.person.id.to_string(),
-            tag: Some(who.session.id.to_string()),
-            info: info.ok(),
-            context: Some(Arc::new(who.clone())),
-        }
+        identity(who, None)
     }
 
     /// Persons receive, and look at, the rooms they are members of and the channel that is their own.
     async fn may_see(&self, client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
-        let who = person(client)?;
+        let who = Visitor::of(client).ok_or(Error::PERMISSION_DENIED)?;
         let may = match ChatChannel::of(channel) {
-            Some(ChatChannel::Room(room)) => self.0.store.member(room, who).await.map_err(Error::from)?.is_some(),
-            Some(ChatChannel::Person(person)) => person == who,
+            Some(ChatChannel::Room(room)) => {
+                let known = who.still(&self.0.standing);
+                known.is_some_and(|known| known.rooms.binary_search(&room).is_ok())
+                    || self.0.store.member(room, who.person).await.map_err(Error::from)?.is_some()
+            }
+            Some(ChatChannel::Person(person)) => person == who.person,
             None => false,
         };
         if may { Ok(()) } else { Err(Error::PERMISSION_DENIED.into()) }
     }
 }
 
-/// For the connections of persons. The program's own policy asks this one when the client's context is a [`SignedIn`].
+fn identity(who: &SignedIn, known: Option<Known>) -> Identity {
+    #[derive(Serialize)]
+    struct Info<'a> {
+        name: &'a str,
+    }
+    let info = Payload::from_own(&Info { name: who.person.name.as_str() });
+    Identity {
+        user: who.person.id.to_string(),
+        tag: Some(who.session.id.to_string()),
+        info: info.ok(),
+        context: Some(Arc::new(Visitor { person: who.person.id, session: who.session.id, known })),
+    }
+}
+
+/// For the connections of persons. The program's own policy asks this one when [`Chat::is_person`] says so.
 impl Policy for Chat {
     fn connect<'a>(
         &'a self,
@@ -85,15 +156,19 @@ impl Policy for Chat {
         _request: &'a ConnectRequest,
     ) -> BoxFuture<'a, Result<Accepted, Refusal>> {
         Box::pin(async move {
-            let who: &SignedIn = client.context().ok_or(Disconnect::BAD_REQUEST)?;
-            let now = self.0.clock.now();
-            // The session may have ended between the handshake and now.
-            if !self.0.store.session_is_open(who.session.id, now).await.map_err(Error::from)? {
-                return Err(Disconnect::INVALID_TOKEN.into());
-            }
-            let own = person_channel(who.person.id);
-            let subscriptions = vec![(own, Grant::default())];
-            Ok(Accepted { identity: self.identity(who), subscriptions, ..Accepted::default() })
+            let who = Visitor::of(client).ok_or(Disconnect::BAD_REQUEST)?;
+            let proven = client.identity().filter(|_| who.still(&self.0.standing).is_some()).cloned();
+            let identity = match proven {
+                Some(identity) => identity,
+                // The session may have ended between the handshake and now.
+                None => {
+                    let arrived = self.read_arrival(SessionKey::Id(who.session)).await.map_err(Error::from)?;
+                    let (who, known) = arrived.ok_or(Disconnect::INVALID_TOKEN)?;
+                    identity(&who, known)
+                }
+            };
+            let subscriptions = vec![(person_channel(who.person), Grant::default())];
+            Ok(Accepted { identity, subscriptions, ..Accepted::default() })
         })
     }
 
@@ -149,5 +224,5 @@ impl Application for Chat {
 }
 
 fn person(client: &Peer) -> Result<PersonId, Error> {
-    client.context().map(|who: &SignedIn| who.person.id).ok_or(Error::PERMISSION_DENIED)
+    Visitor::of(client).map(|who| who.person).ok_or(Error::PERMISSION_DENIED)
 }

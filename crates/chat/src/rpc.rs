@@ -27,7 +27,7 @@ macro_rules! methods {
             match method {
                 $($name => {
                     let answer: $answer = $method(chat, caller, read::<$request>(data)?).await?;
-                    Payload::from_value(&answer).map_err(|_| Error::INTERNAL)
+                    Payload::from_own(&answer).map_err(|_| Error::INTERNAL)
                 })*
                 _ => Err(Error::METHOD_NOT_FOUND),
             }

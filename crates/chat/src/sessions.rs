@@ -13,7 +13,7 @@ use crate::{
     limits::SESSION_TOUCH_INTERVAL,
     model::{
         Browser, Credentials, Email, Entered, NewSession, PersonId, SecretDigest, Session, SessionId, SignedIn,
-        StoredHash, digest,
+        StoredHash, Time, digest,
     },
     rates::{Limiters, RetryAfter, network_of},
     security::SECURITY_LOG,
@@ -181,13 +181,16 @@ impl Chat {
     /// When the store cannot be read.
     pub async fn session(&self, token: &str) -> Result<Option<SignedIn>, StoreError> {
         let now = self.0.clock.now();
-        let Some(who) = self.0.store.session(digest(token), now).await? else { return Ok(None) };
+        let who = self.0.store.session(digest(token), now).await?;
+        Ok(who.inspect(|who| self.was_used(who, now)))
+    }
+
+    pub(crate) fn was_used(&self, who: &SignedIn, now: Time) {
         if now.since(who.session.last_seen) >= SESSION_TOUCH_INTERVAL {
             // Nobody waits for a commit to read a page, and that somebody was here may be forgotten when the writer has more
             // important things to do.
             self.0.writer.write_later(TouchSession { session: who.session.id });
         }
-        Ok(Some(who))
     }
 
     /// The person's sessions, the last used first.

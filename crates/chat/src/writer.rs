@@ -1,11 +1,13 @@
 //! The one writer: everything that changes the store goes through it, whoever asked and whether or not they still wait.
 //!
 //! Changes that wait are committed together. After the commit their events are announced, each room's in the order of its
-//! numbers, and only then are the senders answered; so what is acknowledged is durable, and order is commit order.
+//! numbers, and only then are the senders answered; so what is acknowledged is durable, and order is commit order. What
+//! came meanwhile is committed while that is done, unless a right was taken away: then it waits.
 //! A reader who cannot keep up with the announcements is the hub's affair and does not hold up the writer.
 
 use std::sync::Arc;
 
+use futures_util::{FutureExt, future::join};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
@@ -15,6 +17,7 @@ use crate::{
     announce::Announcer,
     limits::{COMPLAINT_INTERVAL, WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
     model::Clock,
+    standing::{Revoking, Standing},
     store::{Batch, Change, ChangeError, Store, StoreError, Submission, submit},
     supervision::Failures,
 };
@@ -28,13 +31,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(store: Arc<dyn Store>, announcer: Arc<Announcer>, clock: Clock, failures: &Failures) -> Self {
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        announcer: Arc<Announcer>,
+        standing: Arc<Standing>,
+        clock: Clock,
+        failures: &Failures,
+    ) -> Self {
         let (inbox, waiting) = mpsc::channel(WRITES_WAITING_MAX);
         let closing = Arc::new(Notify::new());
         let (alive, ended) = watch::channel(());
         let stop = closing.clone();
         failures.spawn("the writer of the chat", async move {
-            run(store, announcer, clock, waiting, stop).await;
+            run(store, announcer, standing, clock, waiting, stop).await;
             drop(alive);
         });
         Self { inbox, closing, ended }
@@ -76,14 +85,20 @@ impl Writer {
 async fn run(
     store: Arc<dyn Store>,
     announcer: Arc<Announcer>,
+    standing: Arc<Standing>,
     clock: Clock,
     mut inbox: mpsc::Receiver<Box<dyn Submission>>,
     closing: Arc<Notify>,
 ) {
     let mut waiting = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
+    // What was committed and has yet to be told.
+    let mut committed = Committed::default();
     let mut complaint = Complaint::default();
     loop {
-        if waiting.is_empty() {
+        if closing.notified().now_or_never().is_some() {
+            inbox.close();
+        }
+        if waiting.is_empty() && committed.batch.is_empty() {
             tokio::select! {
                 count = inbox.recv_many(&mut waiting, WRITES_PER_COMMIT_MAX) => if count == 0 { return },
                 () = closing.notified() => {
@@ -92,13 +107,32 @@ async fn run(
                 }
             }
         }
+        while waiting.len() < WRITES_PER_COMMIT_MAX
+            && let Ok(change) = inbox.try_recv()
+        {
+            waiting.push(change);
+        }
+        if waiting.is_empty() || committed.revoking.is_some() {
+            tell(&mut committed, &announcer, &standing, &mut complaint).await;
+            continue;
+        }
         let mut batch: Batch = waiting.drain(..together(&waiting)).collect();
         sort_by_room(&mut batch);
-        match store.apply(batch, clock.now()).await {
-            Ok(batch) => tell(batch, &announcer, &mut complaint).await,
+        // Until the hub has cut off whoever loses something.
+        let revoking = batch.last().is_some_and(|last| last.revokes()).then(|| standing.revoking());
+        // The disk works while the last batch is told of.
+        let telling = tell(&mut committed, &announcer, &standing, &mut complaint);
+        match join(store.apply(batch, clock.now()), telling).await.0 {
+            Ok(batch) => committed = Committed { batch, revoking },
             Err(error) => complaint.make(&error, 1),
         }
     }
+}
+
+#[derive(Default)]
+struct Committed<'a> {
+    batch: Batch,
+    revoking: Option<Revoking<'a>>,
 }
 
 /// What the log is told of writes that failed: once a batch at most, and not of every batch.
@@ -119,16 +153,22 @@ impl Complaint {
 }
 
 /// Announces what was committed, and answers.
-async fn tell(batch: Batch, announcer: &Announcer, complaint: &mut Complaint) {
+async fn tell(committed: &mut Committed<'_>, announcer: &Announcer, standing: &Standing, complaint: &mut Complaint) {
+    let Committed { batch, revoking } = std::mem::take(committed);
     let (mut failure, mut failures) = (None, 0);
     for mut change in batch {
-        announcer.announce(change.take_announcements()).await;
+        let announcements = change.take_announcements();
+        for event in &announcements.events {
+            standing.happened(event.room, event.number);
+        }
+        announcer.announce(announcements).await;
         if let Some(error) = change.failure() {
             failures += 1;
             failure = Some(error.clone());
         }
         change.answer();
     }
+    drop(revoking);
     if let Some(error) = failure {
         complaint.make(&error, failures);
     }

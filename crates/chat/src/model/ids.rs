@@ -51,7 +51,7 @@ macro_rules! id {
         // Identities are words of the wire as they are, unlike the rows that carry them.
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(self.0.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()))
             }
         }
     };

@@ -35,6 +35,6 @@ pub(crate) use rooms::NewRoom;
 pub use rooms::{Member, MemberRole, Room, RoomPage};
 pub use secrets::{Code, Token};
 pub(crate) use secrets::{SecretDigest, digest};
-pub(crate) use sessions::NewSession;
+pub(crate) use sessions::{Arrival, NewSession, SessionKey, Stand};
 pub use sessions::{Browser, Entered, Session, SignedIn};
 pub use time::{Clock, Time};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    ids::SessionId,
+    ids::{RoomId, SessionId},
     people::Person,
     secrets::{SecretDigest, Token, digest},
     time::Time,
@@ -47,6 +47,30 @@ pub struct SignedIn {
     pub person: Person,
     /// The session. Its text is also the tag of its live connections in the hub.
     pub session: Session,
+}
+
+/// Whose session is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SessionKey {
+    Token(SecretDigest),
+    Id(SessionId),
+}
+
+/// Somebody with a session comes to listen: all that is asked of the database for it, read at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) who: SignedIn,
+    /// Rooms they are a member of: all, up to a limit.
+    pub(crate) rooms: Vec<Stand>,
+}
+
+/// Where the stream of a room's events stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stand {
+    pub(crate) room: RoomId,
+    /// The number of the last event.
+    pub(crate) offset: u64,
+    pub(crate) epoch: String,
 }
 
 /// What comes from the browser of somebody who signs in, beside what they typed.

@@ -6,7 +6,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, submit};
+use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, Tables, submit};
 use crate::{
     changes::{
         AcceptInvite, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal, EndSession,
@@ -22,7 +22,7 @@ use crate::{
     model::{
         ClientId, Code, Email, Event, EventKind, MemberRole, MessageId, Name, NewMessage, NewPerson, NewRoom,
         NewSession, PageFrom, PageQuery, PersonEvent, PersonId, Posted, Role, Room, RoomCard, RoomId, SecretDigest,
-        SessionId, StoredHash, Time, Token, Topic,
+        SessionId, SessionKey, Stand, StoredHash, Time, Token, Topic,
     },
 };
 
@@ -49,6 +49,7 @@ macro_rules! runs_the_contract {
             an_invite_is_not_used_up_by_members,
             s29_a_revoked_invite_comes_back_by_the_hand_of_who_may_revoke,
             a_session_is_found_by_its_token_until_it_ends,
+            who_comes_to_listen_is_read_at_once_with_their_rooms,
             s22_sessions_expire_by_idleness_and_by_age,
             s21_a_new_password_ends_the_other_sessions,
             a_sign_in_checked_against_an_old_password_is_refused,
@@ -59,6 +60,8 @@ macro_rules! runs_the_contract {
             s41_a_client_id_belongs_to_its_author,
             g3_each_room_numbers_its_events_without_gaps,
             a_refused_change_leaves_the_others_of_its_batch_alone,
+            g3_what_happens_between_the_posts_of_a_batch_takes_its_number_in_turn,
+            g3_a_change_that_is_refused_halfway_gives_its_number_back,
             history_is_read_in_pages_that_meet,
             s40_outsiders_learn_nothing_of_a_room_but_its_card,
             only_the_creator_and_administrators_manage_a_room,
@@ -145,6 +148,10 @@ impl World {
         let id = room.id;
         self.done(CreateRoom { person: creator, room, invite: Code::fresh() }).await;
         id
+    }
+
+    async fn is_open(&self, session: SessionId, now: Time) -> bool {
+        self.store.arrival(SessionKey::Id(session), 1, now).await.unwrap().is_some()
     }
 
     async fn post(&self, author: PersonId, room: RoomId, body: &str) -> Posted {
@@ -327,29 +334,51 @@ pub(super) async fn a_session_is_found_by_its_token_until_it_ends(fixture: &impl
     let session = who.session.id;
     let theirs = EndSession { person: stranger, session };
     assert_eq!(world.refused(theirs).await, NoSuchSession, "S41: somebody else's session");
-    assert!(world.store.session_is_open(session, START).await.unwrap());
+    assert!(world.is_open(session, START).await);
     let ended = world.done(EndSession { person: world.ana, session }).await;
     assert_eq!(ended.announcements.ended, [session]);
-    assert!(!world.store.session_is_open(session, START).await.unwrap());
+    assert!(!world.is_open(session, START).await);
     assert!(world.store.session(world.token, START).await.unwrap().is_none());
     assert!(world.store.sessions(world.ana, START).await.unwrap().is_empty());
     assert_eq!(world.store.sessions_ended(START).await.unwrap(), [session]);
     assert_eq!(world.refused(EndSession { person: world.ana, session }).await, NoSuchSession);
 }
 
+pub(super) async fn who_comes_to_listen_is_read_at_once_with_their_rooms(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ben, other) = (world.invited("Ben").await, world.room(world.ana, "Other").await);
+    world.room(ben, "Elsewhere").await;
+    world.post(world.ana, other, "hello").await;
+    let who = world.store.session(world.token, START).await.unwrap().unwrap();
+    let by = async |key, rooms_max| world.store.arrival(key, rooms_max, START).await.unwrap();
+    let arrival = by(SessionKey::Token(world.token), 9).await.unwrap();
+    assert_eq!((&arrival.who, by(SessionKey::Id(who.session.id), 9).await.as_ref()), (&who, Some(&arrival)));
+    let mut stands = Vec::new();
+    for room in world.store.own_rooms(world.ana).await.unwrap() {
+        stands.push(Stand { room: room.id, offset: room.offset, epoch: room.epoch });
+    }
+    let by_room = |mut stands: Vec<Stand>| {
+        stands.sort_by_key(|stand| stand.room);
+        stands
+    };
+    assert_eq!(stands.len(), 2);
+    assert_eq!(by_room(arrival.rooms), by_room(stands));
+    assert_eq!(by(SessionKey::Token(world.token), 1).await.unwrap().rooms.len(), 1, "no more than is asked for");
+    assert_eq!(by(SessionKey::Token(Token::fresh().digest()), 9).await, None);
+}
+
 pub(super) async fn s22_sessions_expire_by_idleness_and_by_age(fixture: &impl Fixture) {
     let mut world = World::new(fixture).await;
     let session = world.store.session(world.token, START).await.unwrap().unwrap().session.id;
-    let is_open = |now| world.store.session_is_open(session, now);
-    assert!(!is_open(START.plus(SESSION_IDLE)).await.unwrap());
+    assert!(!world.is_open(session, START.plus(SESSION_IDLE)).await);
 
     let mut now = START;
     while now < START.plus(SESSION_LIFETIME).minus(Duration::from_hours(24)) {
         now = now.plus(Duration::from_hours(24));
         apply_all(&*world.store, now, [TouchSession { session }]).await.remove(0).unwrap();
     }
-    assert!(is_open(now).await.unwrap(), "a session in use stays open");
-    assert!(!is_open(START.plus(SESSION_LIFETIME)).await.unwrap(), "but not for ever");
+    assert!(world.is_open(session, now).await, "a session in use stays open");
+    assert!(!world.is_open(session, START.plus(SESSION_LIFETIME)).await, "but not for ever");
 
     world.now = START.plus(SESSION_LIFETIME);
     assert_eq!(world.done(SweepSessions).await.announcements.ended, [session]);
@@ -489,6 +518,54 @@ pub(super) async fn a_refused_change_leaves_the_others_of_its_batch_alone(fixtur
     assert_eq!(refusal(answers.next().unwrap()), PostRefusal::NotMember);
     assert_eq!(refusal(answers.next().unwrap()), PostRefusal::NotMember);
     assert_eq!(answers.next().unwrap().unwrap().answer.number, 3, "the refused ones took no number");
+}
+
+pub(super) async fn g3_what_happens_between_the_posts_of_a_batch_takes_its_number_in_turn(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    let room = world.room(world.ana, "Other").await;
+    let say = |author, body| submit(message(author, room, ClientId::fresh(), body));
+    let (first, _) = say(world.ana, "first");
+    let (too_early, refused) = say(ben, "too early");
+    let (join, joined) = submit(Join { person: ben, room });
+    let (second, posted) = say(ben, "second");
+    let (leave, _) = submit(Leave { person: ben, room });
+    let batch = vec![first, too_early, join, second, leave];
+    world.store.apply(batch, world.now).await.unwrap().into_iter().for_each(Submission::answer);
+    assert_eq!(refusal(refused.await), PostRefusal::NotMember);
+    assert_eq!(joined.await.unwrap().answer.offset, 3, "the room as it is after the first post");
+    assert_eq!(posted.await.unwrap().answer.number, 4);
+    assert_eq!(world.refused(message(ben, room, ClientId::fresh(), "too late")).await, PostRefusal::NotMember);
+    let kinds: Vec<_> = world.events(room).await.iter().map(|event| (event.number, event.kind.name())).collect();
+    let (posted, joined, left) = ("message.posted", "member.joined", "member.left");
+    assert_eq!(kinds, [(1, "room.created"), (2, posted), (3, joined), (4, posted), (5, left)]);
+}
+
+/// Posts, and is refused all the same.
+struct Halfway(Post);
+
+impl Change for Halfway {
+    type Answer = Posted;
+    type Refusal = PostRefusal;
+
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
+        self.0.apply(tables, now)?;
+        Err(ChangeError::Refused(PostRefusal::Conflict))
+    }
+}
+
+pub(super) async fn g3_a_change_that_is_refused_halfway_gives_its_number_back(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let say = |body| message(world.ana, world.general, ClientId::fresh(), body);
+    let (first, _) = submit(say("first"));
+    let (halfway, refused) = submit(Halfway(say("halfway")));
+    let (second, posted) = submit(say("second"));
+    let batch = vec![first, halfway, second];
+    world.store.apply(batch, world.now).await.unwrap().into_iter().for_each(Submission::answer);
+    assert_eq!(refusal(refused.await), PostRefusal::Conflict);
+    assert_eq!(posted.await.unwrap().answer.number, 3);
+    assert_eq!(world.bodies().await, ["first", "second"]);
+    assert_eq!(world.post(world.ana, world.general, "third").await.number, 4);
 }
 
 pub(super) async fn history_is_read_in_pages_that_meet(fixture: &impl Fixture) {

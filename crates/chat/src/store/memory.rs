@@ -13,10 +13,10 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{Batch, Read, Store, StoreError, StoreResult, Tables};
 use crate::model::{
-    ClientId, Credentials, EarlierSend, Email, Event, EventKind, EventPage, EventRow, Invite, InviteCard, Member,
-    MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery,
-    Person, PersonId, Role, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SignedIn, StoredHash,
-    StoredInvite, Time, Who,
+    Arrival, ClientId, Credentials, EarlierSend, Email, Event, EventKind, EventPage, EventRow, Invite, InviteCard,
+    Member, MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom,
+    PageQuery, Person, PersonId, Role, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
+    Stand, StoredHash, StoredInvite, Time, Who,
 };
 
 /// The store in plain maps. A clone is the same store.
@@ -132,8 +132,21 @@ impl Store for Memory {
         })
     }
 
-    fn session_is_open(&self, session: SessionId, now: Time) -> Read<'_, bool> {
-        self.read(|maps| maps.sessions.get(&session).is_some_and(|row| row.is_open(now)))
+    fn arrival(&self, session: SessionKey, rooms_max: u32, now: Time) -> Read<'_, Option<Arrival>> {
+        self.read(|maps| {
+            let is_it = |row: &SessionRow| match session {
+                SessionKey::Token(token) => row.token == token,
+                SessionKey::Id(id) => row.session.id == id,
+            };
+            let row = maps.sessions.values().find(|row| is_it(row) && row.is_open(now))?;
+            let who = SignedIn { person: maps.person_of(row.person)?, session: row.session.clone() };
+            let own = maps.members.keys().filter(|(_, member)| *member == who.person.id);
+            let stand = |(room, _): &(RoomId, PersonId)| {
+                let RoomRow { new, last_number, .. } = maps.rooms.get(room)?;
+                Some(Stand { room: *room, offset: *last_number, epoch: new.epoch.clone() })
+            };
+            Some(Arrival { rooms: own.filter_map(stand).take(rooms_max as usize).collect(), who })
+        })
     }
 
     fn sessions(&self, person: PersonId, now: Time) -> Read<'_, Vec<Session>> {

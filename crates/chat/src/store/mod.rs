@@ -25,8 +25,8 @@ pub use error::{OpenError, StoreError};
 pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
-    Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery, Person,
-    PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SignedIn, Time, Who,
+    Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery,
+    Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
 };
 
 /// What is read, or why the database could not.
@@ -54,6 +54,12 @@ pub(crate) trait Store: Send + Sync + 'static {
         Box::pin(pending())
     }
 
+    /// How often the database was read since it was opened.
+    #[cfg(any(test, feature = "test-kit"))]
+    fn reads_made(&self) -> u64 {
+        0
+    }
+
     /// Lets go of the database, after the last batch; what comes later is answered with [`StoreError::Closed`].
     fn close(&self) -> BoxFuture<'_, ()>;
 
@@ -75,8 +81,8 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The session of this token, with its person, unless it has ended or expired at `now`.
     fn session(&self, token: SecretDigest, now: Time) -> Read<'_, Option<SignedIn>>;
-    /// Whether the session exists and has not ended or expired at `now`.
-    fn session_is_open(&self, session: SessionId, now: Time) -> Read<'_, bool>;
+    /// Who comes to listen, unless their session has ended or expired at `now`; with at most so many of their rooms.
+    fn arrival(&self, session: SessionKey, rooms_max: u32, now: Time) -> Read<'_, Option<Arrival>>;
     /// The person's sessions that have not ended or expired at `now`, the last used first.
     fn sessions(&self, person: PersonId, now: Time) -> Read<'_, Vec<Session>>;
     /// The sessions that ended at or after `since`, by whichever process.

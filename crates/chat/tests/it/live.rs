@@ -1,9 +1,9 @@
 //! What persons may do on a live connection, line by line: "Who may do what on the wire".
 
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tidings_chat::{
-    ClientId, RoomId,
+    ClientId, Options, RoomId,
     limits::{BODY_BYTES_MAX, Rate, Rates, TYPING_MEMBERS_MAX},
 };
 use tidings_hub::{ChannelName, ConnectionOptions, History, Policy, Source};
@@ -270,4 +270,76 @@ async fn capability_3_10_the_history_of_a_room_is_lent_as_the_trait_and_its_type
     let Source::External(history) = &world.chat.options(&room).history else { panic!("rooms keep their history") };
     let history: Arc<dyn History> = history.clone();
     assert_eq!(history.position(&room).await.unwrap().offset, 1);
+}
+
+#[tokio::test]
+async fn who_comes_back_costs_one_read_and_one_for_each_room_in_which_something_was_missed() {
+    let world = World::new().await;
+    let (ana, general, _) = world.set_up().await;
+    let mut rooms = vec![general.id];
+    for number in 0..20 {
+        rooms.push(world.room(&ana, &format!("Room {number}")).await);
+    }
+    let mut browser = world.browser(&ana).await;
+    let mut stands = Vec::new();
+    for room in &rooms {
+        let subscribed = browser.subscribe(*room).await["subscribe"].take();
+        stands.push((*room, subscribed["epoch"].as_str().unwrap().to_owned(), subscribed["offset"].as_u64().unwrap()));
+    }
+    drop(browser);
+    // With the server, all that it had in memory goes. No sweep of sessions comes in between.
+    let unswept = |options| Options { sweep_interval: Duration::from_hours(1), ..options };
+    let world = world.restart_with(unswept).await;
+    let come_back = async |missed: usize| {
+        let before = world.chat.reads_made();
+        let mut browser = world.arriving(&ana).await;
+        browser.ask(json!({"connect": {}})).await;
+        let mut recovered = 0;
+        for (room, epoch, offset) in &stands {
+            let resumed = browser.resume(*room, epoch, *offset).await;
+            assert_eq!(resumed["recovered"], true, "{resumed}");
+            recovered += resumed["publications"].as_array().map_or(0, Vec::len);
+        }
+        assert_eq!(recovered, missed);
+        world.chat.reads_made() - before
+    };
+    assert_eq!(come_back(0).await, 1);
+    for body in ["one", "two", "three"] {
+        world.say(&ana, general.id, body).await;
+    }
+    world.say(&ana, rooms[7], "elsewhere").await;
+    assert_eq!(come_back(4).await, 3);
+}
+
+#[tokio::test]
+async fn g5_what_was_read_of_somebody_who_came_counts_for_nothing_once_a_right_was_taken_away() {
+    let world = World::new().await;
+    let (ana, general, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let mut browser = world.arriving(&ben).await;
+    browser.ask(json!({"connect": {}})).await;
+    let mut early = world.arriving(&ben).await;
+    world.chat.remove_member(ana.id, general.id, ben.id).await.unwrap();
+    assert_eq!(code(&browser.subscribe(general.id).await), 103);
+    early.ask(json!({"connect": {}})).await;
+    assert_eq!(code(&early.subscribe(general.id).await), 103);
+
+    let mut late = world.arriving(&ben).await;
+    let session = world.signed_in(&ben).await.unwrap().session.id;
+    world.chat.end_session(ben.id, session).await.unwrap();
+    late.tell(&json!({"id": 1, "connect": {}}));
+    assert!([3500, 3503].contains(&late.closed().await), "the token is invalid, or the server has cut it off first");
+}
+
+#[tokio::test]
+async fn a_room_that_somebody_enters_after_they_came_is_asked_for() {
+    let world = World::new().await;
+    let (ana, _, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let mut browser = world.arriving(&ben).await;
+    browser.ask(json!({"connect": {}})).await;
+    let room = world.room(&ana, "Later").await;
+    assert_eq!(code(&browser.subscribe(room).await), 103);
+    world.chat.join_room(ben.id, room).await.unwrap();
+    assert!(browser.subscribe(room).await["subscribe"].is_object());
 }

@@ -78,9 +78,13 @@ impl World {
 
     /// Another server process on the same data.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(|options| options).await
+    }
+
+    pub(crate) async fn restart_with(self, change: impl FnOnce(Options) -> Options) -> Self {
         let Self { chat, dir, clocks, .. } = self;
         chat.close().await;
-        let chat = Chat::open(options(dir.path(), &clocks)).await.unwrap();
+        let chat = Chat::open(change(options(dir.path(), &clocks))).await.unwrap();
         let hub = hub_of(&chat);
         Self { chat, hub, clocks, dir }
     }
@@ -161,6 +165,13 @@ impl World {
     /// A browser that has done no more than the handshake.
     pub(crate) fn browser_of(&self, signed_in: &SignedIn) -> Browser {
         let identity = Some(self.chat.identity(signed_in));
+        self.browser_with(ConnectionOptions { identity, ..ConnectionOptions::default() })
+    }
+
+    /// A browser whose handshake the server has read from its cookie.
+    pub(crate) async fn arriving(&self, who: &Somebody) -> Browser {
+        let identity = self.chat.arrive(&who.token).await.unwrap();
+        assert!(identity.is_some(), "signed in");
         self.browser_with(ConnectionOptions { identity, ..ConnectionOptions::default() })
     }
 

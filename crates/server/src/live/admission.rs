@@ -97,6 +97,6 @@ impl Handshake {
     /// connection ends with 3501, and our page asks who is signed in.
     async fn identify(&self, app: &App) -> Result<Option<Identity>, Problem> {
         let Some(token) = session_token(app, &self.headers) else { return Ok(None) };
-        Ok(app.chat.session(&token).await?.map(|signed_in| app.chat.identity(&signed_in)))
+        Ok(app.chat.arrive(&token).await?)
     }
 }

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidings_chat::{Chat, SignedIn};
+use tidings_chat::Chat;
 use tidings_hub::{
     Accepted, Application, ChannelName, ChannelOptions, Expiry, Grant, Peer, Policy, PublishGrant, Refusal,
 };
@@ -34,7 +34,7 @@ impl LivePolicy {
 }
 
 fn is_person(client: &Peer) -> bool {
-    client.context::<SignedIn>().is_some()
+    Chat::is_person(client)
 }
 
 impl Policy for LivePolicy {

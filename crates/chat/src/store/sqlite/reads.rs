@@ -1,16 +1,16 @@
 //! The reads, as SQL. Those of more than one statement run inside a transaction of the caller's, so that they see one
 //! moment.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::values::{
     AFTER_MESSAGE, EventColumns, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, ROOM, SESSION, WHO, invite as invite_row,
     message, number, person, room, session as session_row, signed, who,
 };
 use crate::model::{
-    Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message, MessageId,
-    MessagePage, Name, PageFrom, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId,
-    SignedIn, StoredHash, StoredInvite, Time, Who,
+    Arrival, Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
+    MessageId, MessagePage, Name, PageFrom, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session,
+    SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
 };
 
 pub(super) fn is_set_up(db: &Connection) -> rusqlite::Result<bool> {
@@ -36,22 +36,41 @@ pub(super) fn credentials(db: &Connection, email: &Email) -> rusqlite::Result<Op
 }
 
 pub(super) fn session(db: &Connection, token: SecretDigest, now: Time) -> rusqlite::Result<Option<SignedIn>> {
+    session_where(db, "s.token = ?1", token, now)
+}
+
+fn session_where(db: &Connection, condition: &str, key: impl ToSql, now: Time) -> rusqlite::Result<Option<SignedIn>> {
     let signed_in = db
         .prepare_cached(&format!(
             "SELECT {PERSON}, {SESSION} FROM sessions s JOIN people p ON p.id = s.person
-            WHERE s.token = ?1 AND s.ended IS NULL"
+            WHERE {condition} AND s.ended IS NULL"
         ))?
-        .query_row([token], |row| Ok(SignedIn { person: person(row)?, session: session_row(row, PERSON_COLUMNS)? }))
+        .query_row([key], |row| Ok(SignedIn { person: person(row)?, session: session_row(row, PERSON_COLUMNS)? }))
         .optional()?;
     Ok(signed_in.filter(|who| who.session.is_fresh(now)))
 }
 
-pub(super) fn session_is_open(db: &Connection, session: SessionId, now: Time) -> rusqlite::Result<bool> {
-    let session = db
-        .prepare_cached(&format!("SELECT {SESSION} FROM sessions s WHERE s.id = ?1 AND s.ended IS NULL"))?
-        .query_row([session], |row| session_row(row, 0))
-        .optional()?;
-    Ok(session.is_some_and(|session| session.is_fresh(now)))
+pub(super) fn arrival(
+    db: &Connection,
+    session: SessionKey,
+    rooms_max: u32,
+    now: Time,
+) -> rusqlite::Result<Option<Arrival>> {
+    let who = match session {
+        SessionKey::Token(token) => session_where(db, "s.token = ?1", token, now)?,
+        SessionKey::Id(id) => session_where(db, "s.id = ?1", id, now)?,
+    };
+    let Some(who) = who else { return Ok(None) };
+    let rooms = db
+        .prepare_cached(
+            "SELECT r.id, r.last_number, r.epoch FROM memberships m JOIN rooms r ON r.id = m.room
+            WHERE m.person = ?1 LIMIT ?2",
+        )?
+        .query_map(params![who.person.id, rooms_max], |row| {
+            Ok(Stand { room: row.get(0)?, offset: number(row, 1)?, epoch: row.get(2)? })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Some(Arrival { who, rooms }))
 }
 
 pub(super) fn sessions(db: &Connection, person: PersonId, now: Time) -> rusqlite::Result<Vec<Session>> {

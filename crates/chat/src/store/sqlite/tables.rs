@@ -1,4 +1,7 @@
-//! The tables as the changes read and write them: one cached statement each, inside the savepoint of the change.
+//! The tables as the changes read and write them: one cached statement each, inside the transaction of the batch or the
+//! savepoint of the change.
+
+use std::{cell::RefCell, collections::HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -7,6 +10,7 @@ use super::{
     values::{number, signed, store_error},
 };
 use crate::{
+    limits::MEMBERS_REMEMBERED,
     model::{
         ClientId, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room,
         RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
@@ -14,18 +18,79 @@ use crate::{
     store::{StoreResult, Tables},
 };
 
-/// The tables inside a transaction of the caller's.
-pub(super) struct SqliteTables<'a>(pub(super) &'a Connection);
+/// The tables inside a transaction of the caller's. What [`finish`](Self::finish) has not written down is forgotten.
+pub(super) struct SqliteTables<'a> {
+    db: &'a Connection,
+    members: RefCell<&'a mut Members>,
+    ahead: RefCell<Ahead>,
+}
 
-impl SqliteTables<'_> {
+/// Members as they are as long as nothing but posts is written: those who write, write again.
+#[derive(Default)]
+pub(super) struct Members {
+    known: HashMap<(RoomId, PersonId), Who>,
+    /// Of the database; it changes when another program commits.
+    version: i64,
+}
+
+impl Members {
+    /// Forgets them if another program has written something since the transaction before.
+    pub(super) fn check(&mut self, transaction: &Connection) -> rusqlite::Result<()> {
+        let version = transaction.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if self.version != version || self.known.len() >= MEMBERS_REMEMBERED {
+            *self = Self { known: HashMap::new(), version };
+        }
+        Ok(())
+    }
+
+    /// What was found may have been written by what is taken back.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+}
+
+/// What a batch of posts would tell the database again for each of them.
+#[derive(Default)]
+struct Ahead {
+    /// The last number of the room that numbers were taken in, to be written down before anything else looks. One is
+    /// enough: a batch comes sorted by room.
+    last: Option<(RoomId, u64)>,
+    taken: u64,
+}
+
+impl<'a> SqliteTables<'a> {
+    pub(super) fn new(db: &'a Connection, members: &'a mut Members) -> Self {
+        Self { db, members: RefCell::new(members), ahead: RefCell::default() }
+    }
+
+    /// How much was written so far: when it has grown, there is something to be taken back.
+    pub(super) fn written(&self) -> u64 {
+        self.db.total_changes() + self.ahead.borrow().taken
+    }
+
+    /// Writes down what was only remembered.
+    pub(super) fn finish(&self) -> rusqlite::Result<()> {
+        let Some((room, last)) = self.ahead.borrow_mut().last.take() else { return Ok(()) };
+        self.db
+            .prepare_cached("UPDATE rooms SET last_number = ?2 WHERE id = ?1")?
+            .execute(params![room, signed(last)])
+            .map(drop)
+    }
+
     /// Runs a statement, whose failure is one of the store.
     fn sql<T>(&self, statement: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> StoreResult<T> {
-        statement(self.0).map_err(store_error)
+        self.finish().and_then(|()| statement(self.db)).map_err(store_error)
     }
 
     /// Runs a statement that answers nothing, and says how many rows it changed.
     fn execute(&self, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
+        self.members.borrow_mut().forget();
         self.sql(|db| db.prepare_cached(sql)?.execute(params))
+    }
+
+    /// As [`sql`](Self::sql), of a statement that sees and changes nothing of what is remembered.
+    fn aside<T>(&self, statement: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> StoreResult<T> {
+        statement(self.db).map_err(store_error)
     }
 }
 
@@ -168,7 +233,14 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
-        self.sql(|db| reads::member(db, room, person))
+        if let Some(who) = self.members.borrow().known.get(&(room, person)) {
+            return Ok(Some(who.clone()));
+        }
+        let found = self.aside(|db| reads::member(db, room, person))?;
+        if let Some(who) = &found {
+            self.members.borrow_mut().known.insert((room, person), who.clone());
+        }
+        Ok(found)
     }
 
     fn insert_member(&mut self, room: RoomId, person: PersonId, now: Time) -> StoreResult<()> {
@@ -212,7 +284,7 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn earlier_send(&self, author: PersonId, client_id: ClientId) -> StoreResult<Option<EarlierSend>> {
-        self.sql(|db| {
+        self.aside(|db| {
             db.prepare_cached("SELECT id, number, time, digest FROM messages WHERE author = ?1 AND client_id = ?2")?
                 .query_row(params![author, client_id], |row| {
                     Ok(EarlierSend { id: row.get(0)?, number: number(row, 1)?, time: row.get(2)?, digest: row.get(3)? })
@@ -222,17 +294,26 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn next_number(&mut self, room: RoomId) -> StoreResult<u64> {
-        self.sql(|db| {
-            db.prepare_cached("UPDATE rooms SET last_number = last_number + 1 WHERE id = ?1 RETURNING last_number")?
-                .query_row([room], |row| number(row, 0))
-        })
+        let remembered = self.ahead.borrow().last.filter(|(of, _)| *of == room);
+        let last = match remembered {
+            Some((_, last)) => last,
+            None => self.sql(|db| {
+                db.prepare_cached("SELECT last_number FROM rooms WHERE id = ?1")?
+                    .query_row([room], |row| number(row, 0))
+            })?,
+        };
+        let mut ahead = self.ahead.borrow_mut();
+        ahead.last = Some((room, last + 1));
+        ahead.taken += 1;
+        Ok(last + 1)
     }
 
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
         let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, body, time)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let NewMessage { id, room, author, client_id, body, digest } = message;
-        self.execute(sql, params![id, room, signed(number), author, client_id, digest, body, now]).map(drop)
+        let params = params![id, room, signed(number), author, client_id, digest, body, now];
+        self.aside(|db| db.prepare_cached(sql)?.execute(params)).map(drop)
     }
 
     fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {
@@ -240,6 +321,7 @@ impl Tables for SqliteTables<'_> {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let Event { room, number, time, kind } = event;
         let message = kind.message().map(|message| message.id);
-        self.execute(sql, params![room, signed(*number), kind.name(), message, actor, subject, time]).map(drop)
+        let params = params![room, signed(*number), kind.name(), message, actor, subject, time];
+        self.aside(|db| db.prepare_cached(sql)?.execute(params)).map(drop)
     }
 }
