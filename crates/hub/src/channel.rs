@@ -1,9 +1,9 @@
 //! One channel: who is subscribed, what reaches whom, and in which order. The one place that decides it.
 //!
-//! A subscriber enters a channel *before* anybody is asked whether it may, and hears nothing yet: what is published is
-//! held back. Once its reply is ready it is admitted: the reply, then what was held back and is not in the reply, then
-//! everything live, without a gap. Whoever is removed meanwhile is not admitted. All of it happens under the lock of
-//! the one channel.
+//! A subscriber enters a channel *before* anybody is asked whether it may, and hears nothing yet: it has its place in the
+//! channel's log. Once its reply is ready it is admitted: the reply, then what is behind that place and not in the reply,
+//! then everything live, without a gap. Whoever is removed meanwhile is not admitted. All of it is decided under the lock
+//! of the one channel, and noted there for the loops that write it.
 
 mod crowd;
 mod sequence;
@@ -20,8 +20,9 @@ use tidings_protocol::{
 
 use self::crowd::{ByUser, Crowd};
 use self::sequence::{Arrival, Healing, Sequence};
+use crate::delivery::{Class, LogKey, Loop, Note};
+use crate::format::Format;
 use crate::handle::Handle;
-use crate::outbox::Pushed;
 use crate::push::SharedPush;
 use crate::session::{Admission, Control};
 use crate::{ChannelName, ChannelOptions, HistoryPage, Limits, PresenceError};
@@ -33,6 +34,10 @@ pub(crate) struct Channel {
     /// Its options said so when it was made.
     pub(crate) had_stream: bool,
     name: ChannelName,
+    /// Tells its logs from others'.
+    number: u64,
+    /// The loops and forms of its subscribers.
+    audience: Vec<Audience>,
     /// Those that held when the last subscriber entered.
     options: Arc<ChannelOptions>,
     limits: Arc<Limits>,
@@ -48,33 +53,42 @@ struct Subscriber {
 }
 
 enum Stage {
-    /// Not answered yet; holds back what is published.
-    Preparing(Held),
+    /// Not answered yet.
+    Preparing(Place),
     Live(Live),
 }
 
-/// What was published while something was read.
-#[derive(Default)]
-struct Held {
-    pushes: Vec<Arc<SharedPush>>,
-    bytes: usize,
-    /// It was too much, and is not here any more.
+/// From where on a subscriber will get what is published.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Behind this number; `None` as long as nobody here counts.
+    after: Option<u64>,
+    /// The stream has broken since.
     is_lost: bool,
 }
 
 /// Whether a live subscriber gets what is published in the stream.
+#[derive(Clone, Copy)]
 enum Follows {
     Closely,
     /// It missed more than its reply held. Its connection reads that, and what is published meanwhile, as its client
     /// takes it.
     Behind,
     /// What may be the last of that is being read.
-    AlmostClosely(Held),
+    AlmostClosely(Place),
+}
+
+/// Subscribers of one loop who want frames of one form.
+struct Audience {
+    of: Arc<Loop>,
+    form: u8,
+    format: Format,
+    subscribers: usize,
 }
 
 struct Live {
-    /// The last offset delivered; `None` for those who do not count.
-    offset: Option<u64>,
+    /// It counts, so nothing may be missing.
+    counts: bool,
     follows: Follows,
     info: Option<Payload>,
     user: ByUser,
@@ -89,8 +103,6 @@ pub(crate) struct Revoked;
 /// What followed from a change of a channel, for whoever made it to account for, without the channel's lock.
 #[derive(Default)]
 pub(crate) struct Effects {
-    /// Messages put into outboxes.
-    pub(crate) messages: usize,
     /// Live subscriptions that ended.
     pub(crate) ended: usize,
     /// Publications that were delivered, to however many.
@@ -102,11 +114,13 @@ pub(crate) struct Effects {
 }
 
 impl Channel {
-    pub(crate) fn new(name: ChannelName, options: Arc<ChannelOptions>, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(name: ChannelName, number: u64, options: Arc<ChannelOptions>, limits: Arc<Limits>) -> Self {
         Self {
             gone: false,
             had_stream: options.has_stream(),
             name,
+            number,
+            audience: Vec::new(),
             options,
             limits,
             sequence: Sequence::default(),
@@ -117,10 +131,40 @@ impl Channel {
 
     pub(crate) fn enter(&mut self, handle: &Arc<Handle>, server_side: bool, options: Arc<ChannelOptions>) {
         self.options = options;
-        let stage = Stage::Preparing(Held::default());
-        if self.subscribers.insert(handle.key, Subscriber { handle: handle.clone(), server_side, stage }).is_none() {
+        let stage = Stage::Preparing(Place { after: self.sequence.last(), is_lost: false });
+        let subscriber = Subscriber { handle: handle.clone(), server_side, stage };
+        if self.subscribers.insert(handle.key, subscriber).is_none() {
             handle.joined(&self.name);
+            self.count_in(handle);
+            self.note(handle, |slot, key| Note::Entered { slot, key, channel: self.name.clone() });
         }
+    }
+
+    fn count_in(&mut self, handle: &Handle) {
+        let alike = |one: &&mut Audience| Arc::ptr_eq(&one.of, &handle.outbox.of) && one.form == handle.form;
+        match self.audience.iter_mut().find(alike) {
+            Some(one) => one.subscribers += 1,
+            None => {
+                let of = handle.outbox.of.clone();
+                self.audience.push(Audience { of, form: handle.form, format: handle.format, subscribers: 1 });
+            }
+        }
+    }
+
+    fn count_out(&mut self, handle: &Handle) {
+        let alike = |one: &Audience| Arc::ptr_eq(&one.of, &handle.outbox.of) && one.form == handle.form;
+        if let Some(index) = self.audience.iter().position(alike) {
+            self.audience[index].subscribers -= 1;
+            if self.audience[index].subscribers == 0 {
+                self.audience.swap_remove(index);
+            }
+        }
+    }
+
+    /// Tells a subscriber's loop what it has decided about it.
+    fn note(&self, handle: &Handle, note: impl FnOnce(u32, LogKey) -> Note) {
+        let key = LogKey { channel: self.number, form: handle.form };
+        handle.outbox.of.leave(note(handle.outbox.slot, key));
     }
 
     pub(crate) fn contains(&self, handle: &Handle) -> bool {
@@ -130,8 +174,8 @@ impl Channel {
     /// Makes a prepared subscriber live, its reply first.
     ///
     /// It stands where its reply says, which may be ahead of or behind what this channel has delivered: the store was
-    /// read while publications were on their way. Each subscriber therefore counts for itself, and what was held back
-    /// is delivered by the same rule as what comes later.
+    /// read while publications were on their way. Behind its place in the log everything is there, so nothing is missing
+    /// as long as its reply reaches that far.
     pub(crate) fn admit(
         &mut self,
         handle: &Handle,
@@ -145,27 +189,29 @@ impl Channel {
         let Admission { position, is_behind, info, hears_join_leave, says_join_leave } = admission;
         if let Some(StreamPosition { offset, epoch }) = &position {
             self.renew(epoch, *offset, &mut effects);
-            effects.gap |= self.sequence.note_top(*offset);
+            effects.gap |= self.note_top(*offset);
         }
         let Some(subscriber) = self.subscribers.get_mut(&handle.key) else { return Err(Revoked) };
         let user = ByUser(handle.identity());
         self.crowd.add(user.clone(), hears_join_leave);
-        let offset = position.map(|p| p.offset);
+        let offset = position.map(|position| position.offset);
         let follows = if is_behind { Follows::Behind } else { Follows::Closely };
-        let live = Live { offset, follows, info: info.clone(), user, hears_join_leave, says_join_leave };
+        let live =
+            Live { counts: offset.is_some(), follows, info: info.clone(), user, hears_join_leave, says_join_leave };
         let stage = mem::replace(&mut subscriber.stage, Stage::Live(live));
         if let Some(reply) = reply {
-            effects.count(handle.outbox.reply(reply, &self.limits));
+            handle.outbox.reply(reply, &self.limits);
         }
-        if let Stage::Preparing(held) = stage
+        let after = if is_behind { u64::MAX } else { offset.unwrap_or(0) };
+        if let Stage::Preparing(place) = stage
             && !is_behind
+            && !place.reaches(offset)
         {
-            let complete = subscriber.deliver_held(&held, &self.limits, &mut effects);
-            // Nothing falls between what was read and what was held back, as long as what a node receives can be read.
-            // Where it cannot, better told than a hole: the whole connection, because its reply has said "recovered".
-            if !complete || subscriber.is_behind(self.sequence.last()) {
-                handle.outbox.close(Disconnect::INSUFFICIENT_STATE);
-            }
+            // Where what a node receives cannot be read, better told than a hole: the whole connection, because its reply
+            // has said "recovered".
+            handle.outbox.close(Disconnect::INSUFFICIENT_STATE);
+        } else {
+            self.note(handle, |slot, key| Note::Admitted { slot, key, after, hears_join_leave });
         }
         if says_join_leave {
             let join = PushEvent::Join(Join { info: handle.peer().info(info) });
@@ -174,35 +220,45 @@ impl Channel {
         Ok(effects)
     }
 
-    /// Holds back for a subscriber who is behind what is published while its connection reads on. `false`: it is not here,
-    /// or not behind.
+    /// Keeps the place of a subscriber who is behind while its connection reads on. `false`: it is not here, or not behind.
     pub(crate) fn hold(&mut self, handle: &Handle) -> bool {
-        self.behind(handle).map(|live| live.follows = Follows::AlmostClosely(Held::default())).is_some()
+        let place = Place { after: self.sequence.last(), is_lost: false };
+        let is_behind = self.behind(handle).map(|live| live.follows = Follows::AlmostClosely(place)).is_some();
+        if is_behind {
+            self.note(handle, |slot, key| Note::Held { slot, key });
+        }
+        is_behind
     }
 
     /// Takes note that a subscriber who is behind was given the stream up to `reached` by its connection; `is_all`: and
-    /// nothing more was there when that was read. It follows the channel again when nothing is missing before what was
-    /// held back meanwhile; otherwise says where to read on.
-    pub(crate) fn catch_up(&mut self, handle: &Handle, reached: u64, is_all: bool) -> (Option<u64>, Effects) {
+    /// nothing more was there when that was read. It follows the channel again when that reaches its place; `false`: read
+    /// on.
+    pub(crate) fn catch_up(&mut self, handle: &Handle, reached: u64, is_all: bool) -> (bool, Effects) {
         let mut effects = Effects::default();
-        let last = self.sequence.last();
-        let Some(live) = self.behind(handle) else { return (None, effects) };
-        live.offset = Some(reached);
-        let Follows::AlmostClosely(held) = mem::replace(&mut live.follows, Follows::Behind) else {
-            return (Some(reached), effects);
-        };
-        if !is_all {
-            return (Some(reached), effects);
+        let Some(live) = self.behind(handle) else { return (true, effects) };
+        let hears_join_leave = live.hears_join_leave;
+        let has_caught_up =
+            is_all && matches!(live.follows, Follows::AlmostClosely(place) if place.reaches(Some(reached)));
+        live.follows = if has_caught_up { Follows::Closely } else { Follows::Behind };
+        let after = if has_caught_up { reached } else { u64::MAX };
+        self.note(handle, |slot, key| Note::Admitted { slot, key, after, hears_join_leave });
+        handle.outbox.wake();
+        if has_caught_up {
+            effects.gap = self.note_top(reached);
         }
-        live.follows = Follows::Closely;
-        let Some(subscriber) = self.subscribers.get_mut(&handle.key) else { return (None, effects) };
-        if subscriber.deliver_held(&held, &self.limits, &mut effects) && !subscriber.is_behind(last) {
-            effects.gap = self.sequence.note_top(reached);
-            return (None, effects);
+        (has_caught_up, effects)
+    }
+
+    /// A subscriber did not keep up: it starts again from where it is, and a connection that the server subscribed with 3008.
+    pub(crate) fn lag(&mut self, handle: &Handle) -> Effects {
+        let mut effects = Effects::default();
+        match self.subscribers.get(&handle.key) {
+            Some(subscriber) if subscriber.server_side => handle.outbox.close(Disconnect::SLOW),
+            Some(Subscriber { stage: Stage::Preparing(_), .. }) => handle.outbox.close(Disconnect::INSUFFICIENT_STATE),
+            Some(_) => self.resync(handle, &mut effects),
+            None => {}
         }
-        let Stage::Live(live) = &mut subscriber.stage else { return (None, effects) };
-        live.follows = Follows::Behind;
-        (live.offset, effects)
+        effects
     }
 
     /// What a subscriber who is behind missed cannot be had any more.
@@ -223,6 +279,8 @@ impl Channel {
     pub(crate) fn remove(&mut self, handle: &Handle) -> Option<Effects> {
         let Subscriber { handle, stage, .. } = self.subscribers.remove(&handle.key)?;
         handle.left(&self.name);
+        self.count_out(&handle);
+        self.note(&handle, |slot, key| Note::Left { slot, key });
         let mut effects = Effects::default();
         if let Stage::Live(live) = stage {
             self.crowd.remove(&live.user, live.hears_join_leave);
@@ -245,8 +303,12 @@ impl Channel {
         }
         // In a new epoch this is the next number, whatever was delivered in the old one.
         self.renew(epoch, offset - 1, &mut effects);
+        let was_counted = self.sequence.is_counted();
         match self.sequence.arrive(&publication, self.limits.reorder_publications_max) {
             Arrival::Next => {
+                if !was_counted {
+                    self.place_all(offset - 1);
+                }
                 self.deliver(publication, &mut effects);
                 self.deliver_ahead(&mut effects);
             }
@@ -260,8 +322,25 @@ impl Channel {
     pub(crate) fn check(&mut self, top: &StreamPosition) -> Effects {
         let mut effects = Effects::default();
         self.renew(&top.epoch, top.offset, &mut effects);
-        effects.gap = self.sequence.note_top(top.offset);
+        effects.gap = self.note_top(top.offset);
         effects
+    }
+
+    /// Somebody knows that the stream stands at `top`. `true`: somebody must see to the gap.
+    fn note_top(&mut self, top: u64) -> bool {
+        let was_counted = self.sequence.is_counted();
+        let gap = self.sequence.note_top(top);
+        if !was_counted {
+            self.place_all(top);
+        }
+        gap
+    }
+
+    /// Now that somebody counts: what all who are being prepared will get is behind this number.
+    fn place_all(&mut self, after: u64) {
+        for place in self.subscribers.values_mut().filter_map(Subscriber::place) {
+            place.after.get_or_insert(after);
+        }
     }
 
     /// Whether anybody counts the publications of this channel.
@@ -331,19 +410,29 @@ impl Channel {
         })
     }
 
-    /// Sends a publication to all. Who cannot take it without a gap is told to recover.
+    /// Appends a publication to the logs of all.
     fn deliver(&mut self, publication: Arc<Publication>, effects: &mut Effects) {
         effects.delivered += 1;
-        let push = Arc::new(SharedPush::publication(&self.name, self.with_epoch(publication)));
-        let mut behind = Vec::new();
-        for subscriber in self.subscribers.values_mut() {
-            if !subscriber.deliver(&push, &self.limits, effects) {
-                behind.push(subscriber.handle.clone());
+        // Where nothing has a number nothing is ephemeral either.
+        let is_ephemeral = publication.offset == 0 && self.options.has_stream();
+        let class = if is_ephemeral { Class::Ephemeral } else { Class::Publication };
+        self.append(&SharedPush::publication(&self.name, self.with_epoch(publication)), class);
+    }
+
+    fn append(&self, push: &SharedPush, class: Class) {
+        for Audience { of, form, format, .. } in &self.audience {
+            let key = LogKey { channel: self.number, form: *form };
+            match push.frame(*format) {
+                Some(frame) => of.post(Note::Append { key, frame, number: push.offset(), class }),
+                None => self.refuse_form(*form),
             }
         }
-        for handle in behind {
-            self.resync(&handle, effects);
-        }
+    }
+
+    /// The encoding of these subscribers cannot carry what was published.
+    fn refuse_form(&self, form: u8) {
+        let of_form = self.subscribers.values().filter(|subscriber| subscriber.handle.form == form);
+        of_form.for_each(|subscriber| _ = subscriber.handle.refuse_encoding());
     }
 
     /// Sends those whose turn has come of what was held back.
@@ -366,6 +455,9 @@ impl Channel {
     fn renew(&mut self, epoch: &str, last: u64, effects: &mut Effects) -> bool {
         let renewed = self.sequence.renew(epoch, last);
         if renewed {
+            for place in self.subscribers.values_mut().filter_map(Subscriber::place) {
+                place.is_lost = true;
+            }
             self.resync_all(effects);
         }
         renewed
@@ -373,7 +465,7 @@ impl Channel {
 
     /// Tells everybody who counts to recover, because the stream broke.
     fn resync_all(&mut self, effects: &mut Effects) {
-        let counts = |subscriber: &&Subscriber| matches!(&subscriber.stage, Stage::Live(live) if live.offset.is_some());
+        let counts = |subscriber: &&Subscriber| matches!(&subscriber.stage, Stage::Live(live) if live.counts);
         let all: Vec<_> =
             self.subscribers.values().filter(counts).map(|subscriber| subscriber.handle.clone()).collect();
         for handle in all {
@@ -390,7 +482,7 @@ impl Channel {
         }
         if let Some(removed) = self.remove(handle) {
             effects.add(&removed);
-            effects.count(tell_unsubscribed(handle, &self.name, Unsubscribe::INSUFFICIENT_STATE, &self.limits));
+            tell_unsubscribed(handle, &self.name, Unsubscribe::INSUFFICIENT_STATE, &self.limits);
         }
     }
 
@@ -401,7 +493,7 @@ impl Channel {
         }
         let was_late = self.crowd.is_late;
         if let Some(event) = self.crowd.tell(whom.key, event, self.limits.join_leave_messages) {
-            self.tell_now(event, effects);
+            self.tell_now(event);
         }
         effects.untold |= !was_late && self.crowd.is_late;
     }
@@ -413,7 +505,7 @@ impl Channel {
             self.crowd.forget_untold();
         }
         for event in self.crowd.take_untold(self.limits.join_leave_messages) {
-            self.tell_now(event, &mut effects);
+            self.tell_now(event);
         }
         effects.untold = self.crowd.is_late;
         effects
@@ -423,12 +515,9 @@ impl Channel {
         self.subscribers.len() > self.options.join_leave_subscribers_max
     }
 
-    fn tell_now(&self, event: PushEvent, effects: &mut Effects) {
-        let push = SharedPush::event(&self.name, event);
-        for (subscriber, live) in self.live() {
-            if live.hears_join_leave {
-                effects.count(subscriber.push(&push, &self.limits));
-            }
+    fn tell_now(&self, event: PushEvent) {
+        if self.crowd.hearers > 0 {
+            self.append(&SharedPush::event(&self.name, event), Class::JoinLeave);
         }
     }
 }
@@ -443,73 +532,24 @@ pub(crate) fn list(present: Present) -> BTreeMap<String, ClientInfo> {
 }
 
 impl Subscriber {
-    /// Delivers one item by the rule of positions; `false` when something is missing before it.
-    fn deliver(&mut self, push: &Arc<SharedPush>, limits: &Limits, effects: &mut Effects) -> bool {
+    /// Its place, while something is read for it.
+    fn place(&mut self) -> Option<&mut Place> {
         match &mut self.stage {
-            Stage::Preparing(held) => {
-                held.keep(push, limits);
-                return true;
-            }
-            Stage::Live(Live { offset: Some(last), follows, .. }) if push.offset() > 0 => {
-                match follows {
-                    Follows::Closely => {}
-                    Follows::Behind => return true,
-                    Follows::AlmostClosely(held) => {
-                        held.keep(push, limits);
-                        return true;
-                    }
-                }
-                if push.offset() <= *last {
-                    return true;
-                }
-                if push.offset() > *last + 1 {
-                    return false;
-                }
-                *last += 1;
-            }
-            Stage::Live(_) => {}
-        }
-        effects.count(self.push(push, limits));
-        true
-    }
-
-    /// Delivers what was held back; `false` when something is missing among it.
-    fn deliver_held(&mut self, held: &Held, limits: &Limits, effects: &mut Effects) -> bool {
-        !held.is_lost && held.pushes.iter().all(|push| self.deliver(push, limits, effects))
-    }
-
-    /// Whether it counts and has not had what the channel has delivered.
-    fn is_behind(&self, last: Option<u64>) -> bool {
-        matches!((&self.stage, last), (Stage::Live(Live { offset: Some(offset), .. }), Some(last)) if *offset < last)
-    }
-
-    fn push(&self, push: &SharedPush, limits: &Limits) -> Pushed {
-        match push.frame(self.handle.format) {
-            Some(frame) => self.handle.outbox.push(frame, limits),
-            None => self.handle.refuse_encoding(),
+            Stage::Preparing(place) | Stage::Live(Live { follows: Follows::AlmostClosely(place), .. }) => Some(place),
+            Stage::Live(_) => None,
         }
     }
 }
 
-impl Held {
-    fn keep(&mut self, push: &Arc<SharedPush>, limits: &Limits) {
-        self.bytes += push.bytes();
-        let fits = self.pushes.len() < limits.publications_held_max && self.bytes <= limits.held_bytes_max;
-        if self.is_lost || !fits {
-            *self = Self { is_lost: true, ..Self::default() };
-        } else {
-            self.pushes.push(push.clone());
-        }
+impl Place {
+    /// Whether nothing is missing for who has everything up to a number, if it counts.
+    fn reaches(self, has: Option<u64>) -> bool {
+        !self.is_lost && has.is_none_or(|has| self.after.is_none_or(|after| has >= after))
     }
 }
 
 impl Effects {
-    fn count(&mut self, pushed: Pushed) {
-        self.messages += usize::from(pushed == Pushed::Queued);
-    }
-
     fn add(&mut self, other: &Self) {
-        self.messages += other.messages;
         self.ended += other.ended;
         self.delivered += other.delivered;
         self.gap |= other.gap;
@@ -518,7 +558,8 @@ impl Effects {
 }
 
 /// Tells a client and its session that the server ended a subscription.
-pub(crate) fn tell_unsubscribed(handle: &Handle, channel: &ChannelName, why: Unsubscribe, limits: &Limits) -> Pushed {
+pub(crate) fn tell_unsubscribed(handle: &Handle, channel: &ChannelName, why: Unsubscribe, limits: &Limits) {
     handle.outbox.control(Control::Unsubscribed(channel.clone(), why.clone()));
-    handle.reply(&Reply::push(channel.as_str(), PushEvent::Unsubscribe(why)), limits)
+    handle.reply(&Reply::push(channel.as_str(), PushEvent::Unsubscribe(why)), limits);
+    handle.outbox.wake();
 }

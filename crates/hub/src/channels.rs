@@ -1,6 +1,6 @@
 //! The channels that somebody on this node is subscribed to, each behind a lock of its own.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::channel::Channel;
@@ -12,11 +12,12 @@ pub(crate) struct Channels {
     map: Sharded<ChannelName, Arc<Mutex<Channel>>>,
     /// Of these, the ones that have no stream at the broker.
     without_stream: AtomicUsize,
+    made: AtomicU64,
 }
 
 impl Channels {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, map: Sharded::new(), without_stream: AtomicUsize::new(0) }
+        Self { limits, map: Sharded::new(), without_stream: AtomicUsize::new(0), made: AtomicU64::new(0) }
     }
 
     /// Runs `f` on a channel, which exists from then on as long as somebody is in it.
@@ -68,7 +69,8 @@ impl Channels {
         if let Some(channel) = shard.get(name) {
             return channel.clone();
         }
-        let channel = Channel::new(name.clone(), options.clone(), self.limits.clone());
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let channel = Channel::new(name.clone(), number, options.clone(), self.limits.clone());
         let channel = Arc::new(Mutex::new(channel));
         shard.insert(name.clone(), channel.clone());
         self.without_stream.fetch_add(usize::from(!options.has_stream()), Ordering::Relaxed);

@@ -33,6 +33,7 @@
 //!                         Err(close) => break close,
 //!                     }
 //!                 }
+//!                 Step::Flush => unreachable!("there is no other writer"),
 //!                 Step::Close(close) => break close,
 //!             },
 //!         }
@@ -63,7 +64,7 @@ use crate::limits::{
 };
 use crate::metrics::Metrics;
 use crate::operations;
-use crate::outbox::Pushed;
+use crate::outbox::{Next, Pushed};
 use crate::session::{Action, Admission, Control, Emulation, Outcome, Session, Setup};
 use crate::{ChannelName, ConnectionOptions, Heartbeat, HistoryPage, HistoryQuery, ReadError};
 
@@ -98,6 +99,8 @@ struct CatchingUp {
 pub enum Step {
     /// Write these, each already framed, with as few writes as possible.
     Send(Vec<Bytes>),
+    /// The [`Writer`](crate::Writer) took not all: write what is left of it, and until then ask for nothing.
+    Flush,
     /// Close with this code and reason.
     Close(Disconnect),
 }
@@ -110,7 +113,7 @@ impl Connection {
             .emulated
             .then(|| Box::new(Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() }));
         let key = core.next_key.fetch_add(1, Ordering::Relaxed);
-        let handle = Arc::new(Handle::new(key, options, &core.accounts));
+        let handle = Arc::new(Handle::new(key, options, &core.accounts, &core.loops));
         core.registry.add(&handle);
         Metrics::add(&core.metrics.connections_opened, 1);
         if core.shutting_down.load(Ordering::SeqCst) {
@@ -183,7 +186,7 @@ impl Connection {
     /// the end of a long write, and what a client asks for meanwhile must not fill its queue.
     #[must_use]
     pub fn wants_input_while_writing(&self) -> bool {
-        self.wants_input() && self.handle.outbox.reply_bytes() < REPLIES_WHILE_WRITING_MAX
+        self.wants_input() && self.handle.outbox.queued_bytes() < REPLIES_WHILE_WRITING_MAX
     }
 
     /// What to do next. Cancel-safe.
@@ -212,17 +215,16 @@ impl Connection {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        self.handle.outbox.wrote();
         self.poll_background(cx);
         self.catch_up(cx);
-        self.handle.outbox.poll_take(cx, self.handle.format).map(|taken| match taken {
-            Ok(frames) => {
-                let bytes = frames.iter().map(Bytes::len).sum();
-                Metrics::add(&self.core.metrics.bytes_out, bytes);
-                self.session.wrote(bytes, Instant::now().into_std());
+        self.handle.outbox.watch_replies(self.session.is_paused() || !self.catching_up.is_empty());
+        self.handle.outbox.poll_next(cx).map(|next| match next {
+            Next::Send(frames) => {
+                self.session.wrote(frames.iter().map(Bytes::len).sum(), Instant::now().into_std());
                 Step::Send(frames)
             }
-            Err(disconnect) => Step::Close(disconnect),
+            Next::Flush => Step::Flush,
+            Next::Close(disconnect) => Step::Close(disconnect),
         })
     }
 
@@ -236,6 +238,10 @@ impl Connection {
             }
             self.act();
             self.pace();
+            let written = self.handle.outbox.take_written();
+            if written > 0 {
+                self.session.wrote(written, Instant::now().into_std());
+            }
             if let Some(operation) = &mut self.operation
                 && let Poll::Ready(outcome) = operation.as_mut().poll(cx)
             {
@@ -280,9 +286,16 @@ impl Connection {
     fn apply_controls(&mut self) -> Option<Disconnect> {
         let (controls, closed) = self.handle.outbox.take_controls();
         for control in controls {
-            if let Control::Unsubscribed(channel, why) = &control {
-                self.tell_application(channel, why);
-                self.catching_up.retain(|one| one.channel != *channel);
+            match &control {
+                Control::Unsubscribed(channel, why) => {
+                    self.tell_application(channel, why);
+                    self.catching_up.retain(|one| one.channel != *channel);
+                }
+                Control::Lags(channel) => {
+                    self.core.lag(&self.handle, channel);
+                    continue;
+                }
+                _ => {}
             }
             let account = self.handle.account();
             self.session.handle_control(control, &*account, Instant::now().into_std());
@@ -397,8 +410,7 @@ impl Connection {
                     return;
                 }
             }
-            if let Some(offset) = self.core.catch_up(&self.handle, &first.channel, first.position.offset, is_all) {
-                first.position.offset = offset;
+            if !self.core.catch_up(&self.handle, &first.channel, first.position.offset, is_all) {
                 self.catching_up.push_front(first);
             }
         }
@@ -414,9 +426,7 @@ impl Connection {
     }
 
     fn send(&self, reply: &Reply) -> Pushed {
-        let pushed = self.handle.reply(reply, &self.core.limits);
-        Metrics::add(&self.core.metrics.messages_out, usize::from(pushed == Pushed::Queued));
-        pushed
+        self.handle.reply(reply, &self.core.limits)
     }
 }
 
@@ -458,6 +468,7 @@ impl Drop for Connection {
                 self.tell_application(&channel, &Unsubscribe::DISCONNECTED);
             }
         }
+        self.handle.outbox.gone();
         Metrics::add(&self.core.metrics.connections_closed, 1);
         if self.handle.connected.load(Ordering::Relaxed) {
             self.core.application.disconnected(&self.handle.peer(), &closed);

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use crate::account::Accounts;
 use crate::channel::{self, Channel, Effects, Revoked, tell_unsubscribed};
 use crate::channels::Channels;
+use crate::delivery::Loops;
 use crate::gaps::Gaps;
 use crate::handle::Handle;
 use crate::limits::{GAP_RETRY, JOIN_LEAVE_PAUSE};
@@ -51,7 +52,8 @@ pub(crate) struct Core {
     pub(crate) version: Arc<str>,
     /// By which other nodes and emulated transports know this one.
     pub(crate) node: String,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) loops: Loops,
     pub(crate) on_delivered: Option<OnDelivered>,
     pub(crate) channels: Channels,
     pub(crate) registry: Registry,
@@ -112,11 +114,19 @@ impl Core {
     }
 
     /// How far a subscriber who is behind was given the stream; see [`Channel::catch_up`].
-    pub(crate) fn catch_up(&self, handle: &Handle, channel: &ChannelName, reached: u64, is_all: bool) -> Option<u64> {
+    pub(crate) fn catch_up(&self, handle: &Handle, channel: &ChannelName, reached: u64, is_all: bool) -> bool {
         let caught_up = self.channels.with_existing(channel, |channel| channel.catch_up(handle, reached, is_all));
-        let (read_on, effects) = caught_up?;
+        let Some((has_caught_up, effects)) = caught_up else { return true };
         self.account(channel, &effects);
-        read_on
+        has_caught_up
+    }
+
+    /// A subscriber did not keep up; see [`Channel::lag`].
+    pub(crate) fn lag(&self, handle: &Handle, channel: &ChannelName) {
+        if let Some(effects) = self.channels.with_existing(channel, |channel| channel.lag(handle)) {
+            Metrics::add(&self.metrics.slow_unsubscribed, effects.ended);
+            self.account(channel, &effects);
+        }
     }
 
     /// What a subscriber who is behind missed cannot be had any more: it starts again.
@@ -184,9 +194,8 @@ impl Core {
     /// Counts what followed from a change of a channel, and has somebody see to a gap. May run under a stream's lock, so
     /// nobody outside is called from here.
     fn account(&self, channel: &ChannelName, effects: &Effects) {
-        let Effects { messages, ended, gap, untold, .. } = *effects;
+        let Effects { ended, gap, untold, .. } = *effects;
         let metrics = &self.metrics;
-        Metrics::add(&metrics.messages_out, messages);
         if ended > 0 {
             Metrics::add(&metrics.subscriptions_closed, ended);
         }

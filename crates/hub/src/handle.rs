@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::account::Accounts;
+use crate::delivery::{Loops, Writer};
 use crate::format::{Format, Framing};
 use crate::outbox::{Outbox, Pushed};
 use crate::sharded::lock;
@@ -28,6 +29,8 @@ pub struct ConnectionOptions {
     pub framing: Framing,
     /// Who finds out that the client is gone.
     pub heartbeat: Heartbeat,
+    /// Where to write without the connection's task; [`Step::Send`](crate::Step::Send) is not used then.
+    pub writer: Option<Arc<dyn Writer>>,
     /// The transport's two directions are separate: the connect reply names the session and the node, by which the
     /// client's requests find the connection again.
     pub emulated: bool,
@@ -41,6 +44,7 @@ impl Default for ConnectionOptions {
             encoding: Encoding::Json,
             framing: Framing::NONE,
             heartbeat: Heartbeat::Protocol,
+            writer: None,
             emulated: false,
         }
     }
@@ -77,7 +81,9 @@ pub(crate) struct Handle {
     pub(crate) key: u64,
     pub(crate) id: Uuid,
     pub(crate) format: Format,
-    pub(crate) outbox: Outbox,
+    /// Which of all forms that is.
+    pub(crate) form: u8,
+    pub(crate) outbox: Arc<Outbox>,
     /// The application was told that it is connected.
     pub(crate) connected: AtomicBool,
     peer: Mutex<Peer>,
@@ -88,15 +94,17 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub(crate) fn new(key: u64, options: ConnectionOptions, accounts: &Accounts) -> Self {
-        let ConnectionOptions { identity, remote, encoding, framing, .. } = options;
+    pub(crate) fn new(key: u64, options: ConnectionOptions, accounts: &Accounts, loops: &Loops) -> Self {
+        let ConnectionOptions { identity, remote, encoding, framing, writer, .. } = options;
+        let format = Format { encoding, framing };
         let id = Uuid::new_v4();
         let peer = Peer::new(id.to_string(), identity, remote);
         Self {
             key,
             id,
-            format: Format { encoding, framing },
-            outbox: Outbox::default(),
+            format,
+            form: loops.form_of(format),
+            outbox: Outbox::open(loops.assign(), writer, format),
             connected: AtomicBool::new(false),
             account: Mutex::new(accounts.of_peer(&peer)),
             peer: Mutex::new(peer),

@@ -15,6 +15,7 @@ use crate::channel::Channel;
 use crate::channels::Channels;
 use crate::connection::Connection;
 use crate::core::{Core, OnDelivered};
+use crate::delivery::Loops;
 use crate::gaps::Gaps;
 use crate::limits::SWEEP_INTERVAL;
 use crate::metrics::{Metrics, Snapshot};
@@ -40,6 +41,7 @@ pub struct HubBuilder {
     application: Arc<dyn Application>,
     broker: Option<Arc<dyn Broker>>,
     limits: Limits,
+    loops: usize,
     version: String,
     node: String,
     on_delivered: Option<OnDelivered>,
@@ -76,6 +78,13 @@ impl HubBuilder {
         self
     }
 
+    /// How many loops write to connections: one a core, unless said otherwise.
+    #[must_use]
+    pub fn loops(mut self, number: usize) -> Self {
+        self.loops = number;
+        self
+    }
+
     /// What clients are told to be connected to; never empty, because SDKs check.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
@@ -101,16 +110,18 @@ impl HubBuilder {
     #[must_use]
     pub fn build(self) -> Hub {
         let limits = Arc::new(self.limits);
+        let metrics = Arc::new(Metrics::default());
         let core = Arc::new(Core {
             policy: self.policy,
             application: self.application,
             broker: self.broker.unwrap_or_else(|| Arc::new(MemoryBroker::new(&limits))),
             channels: Channels::new(limits.clone()),
             accounts: Accounts::new(limits.clone()),
-            limits,
+            limits: limits.clone(),
             version: self.version.into(),
             node: self.node,
-            metrics: Metrics::default(),
+            loops: Loops::new(self.loops, &limits, &metrics),
+            metrics,
             on_delivered: self.on_delivered,
             registry: Registry::new(),
             gaps: Gaps::default(),
@@ -133,6 +144,7 @@ impl Hub {
             application: Arc::new(()),
             broker: None,
             limits: Limits::default(),
+            loops: std::thread::available_parallelism().map_or(1, usize::from),
             version: concat!(env!("CARGO_PKG_VERSION"), " tidings").to_owned(),
             node: uuid::Uuid::new_v4().to_string(),
             on_delivered: None,
@@ -241,6 +253,12 @@ impl Hub {
         self.core.metrics.snapshot(self.core.channels.without_stream() + self.core.broker.streams())
     }
 
+    /// Bytes that wait in the logs of all channels, each once for all who are behind.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.core.loops.waiting_bytes()
+    }
+
     /// The limits that hold.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -287,6 +305,11 @@ impl Hub {
     /// Compares every channel in which somebody counts with its stream, and notices what was never delivered.
     pub async fn check_positions(&self) {
         self.core.check_positions().await;
+    }
+
+    /// Does at once what the loops do by themselves, for programs that have no runtime to run them, such as tests.
+    pub fn run_loops(&self) {
+        self.core.loops.run_dry();
     }
 
     /// Closes all connections with 3001, spread evenly over `spread` so that their clients do not come back all at

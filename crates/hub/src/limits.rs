@@ -37,6 +37,18 @@ pub const CATCH_UP_PUBLICATIONS_MAX: usize = 256;
 /// a frame of the longest kind and one more, since a client that reads slowly may let them wait for minutes.
 pub const COMMANDS_WAITING_BYTES_MAX: usize = 128 << 10;
 
+/// Bytes that one write takes at most: what a socket takes at once, and no more, so that others get their turn.
+pub const WRITE_BYTES_MAX: usize = 256 << 10;
+
+/// Channels of which one write takes something.
+pub const WRITE_PIECES_MAX: usize = 32;
+
+/// Connections that a loop serves before it hears what is new: with 4 us for a write, half a millisecond.
+pub const CONNECTIONS_IN_A_ROW: usize = 128;
+
+/// Bytes behind which a reader gets nothing that may be dropped.
+pub const LAGGING_BYTES: u64 = 64 << 10;
+
 /// How often expired publications and forgotten streams are swept.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -181,11 +193,9 @@ pub struct Limits {
     pub outbox_bytes_max: usize,
     /// Messages waiting for one connection before it counts as slow: small messages cost their queue slot too.
     pub outbox_messages_max: usize,
-    /// Publications held back while a subscription is being prepared; more is close 3010, and the client recovers.
-    pub publications_held_max: usize,
-
-    /// Bytes of those that are held back: what comes while a database is asked for something.
-    pub held_bytes_max: usize,
+    /// Bytes that wait in the logs of all channels, each once for all who are behind; beyond it whoever is furthest behind
+    /// is cut off (2500). Each reader may be [`outbox_bytes_max`](Self::outbox_bytes_max) behind in a channel.
+    pub delivery_bytes_max: usize,
 
     /// Commands of one connection that wait for an earlier one; then its transport is not read until they are done.
     pub commands_waiting_max: usize,
@@ -277,8 +287,7 @@ impl Default for Limits {
             channels_per_user_max: 2_048,
             outbox_bytes_max: 4 << 20,
             outbox_messages_max: 8_192,
-            publications_held_max: 1_024,
-            held_bytes_max: 1 << 20,
+            delivery_bytes_max: 128 << 20,
             commands_waiting_max: 256,
             commands_per_second: 200,
             commands_burst: 1_000,

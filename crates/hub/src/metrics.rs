@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) messages_out: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
     pub(crate) slow_closed: AtomicU64,
+    pub(crate) slow_unsubscribed: AtomicU64,
     pub(crate) operations_timed_out: AtomicU64,
     pub(crate) recovered: AtomicU64,
     pub(crate) unrecovered: AtomicU64,
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub bytes_out: u64,
     /// Connections closed because they did not keep up, since the start.
     pub slow_closed: u64,
+    /// Subscriptions ended because their client did not keep up in the channel, since the start.
+    pub slow_unsubscribed: u64,
     /// Commands that were given up because their answer took too long, since the start.
     pub operations_timed_out: u64,
     /// Recoveries that succeeded, since the start.
@@ -73,6 +76,7 @@ impl Metrics {
             messages_out: read(&self.messages_out),
             bytes_out: read(&self.bytes_out),
             slow_closed: read(&self.slow_closed),
+            slow_unsubscribed: read(&self.slow_unsubscribed),
             operations_timed_out: read(&self.operations_timed_out),
             recovered: read(&self.recovered),
             unrecovered: read(&self.unrecovered),

@@ -1,43 +1,55 @@
-//! What waits for one connection: the hub puts it in, the connection's task takes everything at once.
+//! What a connection's task, its loop and the hub share: what the connection asked for itself, what the server wants of
+//! it, and why it ends.
 //!
-//! Two queues behind one lock. The [`feed`] is what channels carry to all their subscribers; the [`private`] queue is
-//! what concerns this connection alone: replies, and what the server wants of its session. They are two because they
-//! fill in different ways, and one order binds them: a subscribe reply stands before its channel's first publication, an
-//! unsubscribe push behind its last.
-//!
-//! Bounded in bytes and messages. A reader who cannot keep up is closed with 3008 and resumes from its position; our
-//! memory never grows for them. Once idle it holds no buffer.
+//! What channels carry is not here: it stays in their logs until the connection takes it. Replies are bounded in bytes and
+//! messages; whoever does not read them is closed with 3008.
 
-mod feed;
-mod private;
-
-use std::sync::{Mutex, MutexGuard};
+use std::io::IoSlice;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tidings_protocol::Disconnect;
 
-use self::feed::Feed;
-use self::private::Private;
-use crate::Limits;
+use crate::delivery::{Loop, Note, Taken, Writer};
 use crate::format::Format;
 use crate::session::Control;
 use crate::sharded::lock;
+use crate::{ChannelName, Limits};
+
+pub(crate) struct Outbox {
+    pub(crate) of: Arc<Loop>,
+    pub(crate) slot: u32,
+    writer: Option<Arc<dyn Writer>>,
+    /// Bytes of replies that are not written yet, and how many they are.
+    reply_bytes: AtomicUsize,
+    replies: AtomicUsize,
+    /// Bytes that the loop has written by itself since the session was told.
+    written: AtomicUsize,
+    /// The task waits until replies have been written.
+    is_watched: AtomicBool,
+    shared: Mutex<Shared>,
+}
 
 #[derive(Default)]
-pub(crate) struct Outbox(Mutex<Queues>);
-
-#[derive(Default)]
-struct Queues {
-    feed: Feed,
-    private: Private,
-    /// Bytes of replies that the transport is writing.
-    replies_in_writing: usize,
+struct Shared {
+    controls: Vec<Control>,
     closed: Option<Disconnect>,
+    /// What the task is to write.
+    batch: Vec<Bytes>,
+    /// Bytes of replies among what the task has taken.
+    replies_in_writing: usize,
+    /// The loop waits until the task has written.
+    owes_ready: bool,
+    /// The task is to flush the socket.
+    is_blocked: bool,
+    /// There is nothing left to be written.
+    is_drained: bool,
     waker: Option<Waker>,
 }
 
-/// What happened to a pushed frame.
+/// What happened to a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
     Queued,
@@ -45,184 +57,223 @@ pub(crate) enum Pushed {
     Closed,
 }
 
+/// What the task of a connection is to do.
+pub(crate) enum Next {
+    Send(Vec<Bytes>),
+    Flush,
+    Close(Disconnect),
+}
+
 impl Outbox {
-    /// Takes what a channel carries to its subscribers.
-    pub(crate) fn push(&self, frame: Bytes, limits: &Limits) -> Pushed {
-        self.put(limits, |queues| queues.feed.push(frame))
+    /// Opens it on a loop.
+    pub(crate) fn open((of, slot): (Arc<Loop>, u32), writer: Option<Arc<dyn Writer>>, format: Format) -> Arc<Self> {
+        let outbox = Arc::new(Self {
+            of,
+            slot,
+            writer,
+            reply_bytes: AtomicUsize::new(0),
+            replies: AtomicUsize::new(0),
+            written: AtomicUsize::new(0),
+            is_watched: AtomicBool::new(false),
+            shared: Mutex::default(),
+        });
+        outbox.of.leave(Note::Opened { slot, outbox: outbox.clone(), format });
+        outbox
     }
 
-    /// Takes a message that concerns this connection alone, not wrapped yet; it follows what the feed holds now.
+    /// Takes a message that concerns this connection alone, not wrapped yet. Said by its task, which looks
+    /// [what to do next](Self::poll_next) afterwards; whoever else does it [wakes](Self::wake) the loop.
     pub(crate) fn reply(&self, message: Bytes, limits: &Limits) -> Pushed {
-        self.put(limits, |queues| queues.private.push(message, queues.feed.len()))
+        let in_writing = match &*self.lock() {
+            Shared { closed: Some(_), .. } => return Pushed::Closed,
+            shared => shared.replies_in_writing,
+        };
+        // One message above the bound is let in, so that a large reply to a reader who keeps up is never refused.
+        let bytes = self.reply_bytes.fetch_add(message.len(), Ordering::Relaxed).saturating_sub(in_writing);
+        let replies = self.replies.fetch_add(1, Ordering::Relaxed);
+        if bytes >= limits.outbox_bytes_max || replies >= limits.outbox_messages_max {
+            self.close(Disconnect::SLOW);
+            return Pushed::Closed;
+        }
+        self.of.leave(Note::Reply { slot: self.slot, message });
+        Pushed::Queued
+    }
+
+    /// Has the loop look at it.
+    pub(crate) fn wake(&self) {
+        self.of.post(Note::Served { slot: self.slot });
+    }
+
+    /// Whether its task wants to know when replies have been written.
+    pub(crate) fn watch_replies(&self, watched: bool) {
+        self.is_watched.store(watched, Ordering::Relaxed);
     }
 
     /// Lets the session know what the server wants or did.
     pub(crate) fn control(&self, control: Control) {
-        let mut queues = self.lock();
-        queues.private.controls.push(control);
-        wake(queues);
+        let mut shared = self.lock();
+        shared.controls.push(control);
+        wake(shared);
     }
 
-    /// Ends the connection; nothing is queued any more. The first reason stands.
+    /// Ends the connection; nothing that comes later is written. The first reason stands.
     pub(crate) fn close(&self, disconnect: Disconnect) {
-        let mut queues = self.lock();
-        queues.closed.get_or_insert(disconnect);
-        wake(queues);
+        let mut shared = self.lock();
+        if shared.closed.is_some() {
+            return;
+        }
+        let is_cut = disconnect == Disconnect::SLOW || disconnect == Disconnect::WRITE_ERROR;
+        shared.closed = Some(disconnect);
+        if is_cut {
+            shared.batch = Vec::new();
+        }
+        self.of.post(Note::Closed { slot: self.slot, is_cut });
+        wake(shared);
     }
 
+    /// Its connection has left all channels.
+    pub(crate) fn gone(&self) {
+        self.of.post(Note::Gone { slot: self.slot });
+    }
+
+    /// Bytes of replies that wait for the transport.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.lock().bytes()
+        let waiting = self.reply_bytes.load(Ordering::Relaxed);
+        waiting.saturating_sub(self.lock().replies_in_writing)
     }
 
-    /// Bytes of what was asked for by the connection itself and waits.
-    pub(crate) fn reply_bytes(&self) -> usize {
-        self.lock().private.replies.bytes()
-    }
-
-    /// The same with what the transport is writing.
+    /// Bytes of replies that are not written yet.
     pub(crate) fn unwritten_reply_bytes(&self) -> usize {
-        let queues = self.lock();
-        queues.private.replies.bytes() + queues.replies_in_writing
+        self.reply_bytes.load(Ordering::Relaxed)
     }
 
     /// What the server wants or did meanwhile, and whether the connection has ended.
     pub(crate) fn take_controls(&self) -> (Vec<Control>, Option<Disconnect>) {
-        let mut queues = self.lock();
-        (std::mem::take(&mut queues.private.controls), queues.closed.clone())
+        let mut shared = self.lock();
+        (std::mem::take(&mut shared.controls), shared.closed.clone())
     }
 
-    /// The transport has written what it got.
-    pub(crate) fn wrote(&self) {
-        self.lock().replies_in_writing = 0;
+    /// Bytes that were written without the task since it asked last.
+    pub(crate) fn take_written(&self) -> usize {
+        if self.written.load(Ordering::Relaxed) == 0 { 0 } else { self.written.swap(0, Ordering::Relaxed) }
     }
 
-    /// Everything that is queued, or the reason of the end once nothing is.
-    ///
-    /// Messages for this connection alone that stand side by side leave as one frame.
-    pub(crate) fn poll_take(&self, cx: &Context<'_>, format: Format) -> Poll<Result<Vec<Bytes>, Disconnect>> {
-        let mut queues = self.lock();
-        if !queues.private.controls.is_empty() {
+    /// What the task is to do next. Whoever asks has done the last.
+    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Next> {
+        let mut shared = self.lock();
+        if std::mem::take(&mut shared.owes_ready) {
+            let written = std::mem::take(&mut shared.replies_in_writing);
+            self.reply_bytes.fetch_sub(written, Ordering::Relaxed);
+            self.of.post(Note::Ready { slot: self.slot });
+        }
+        let has_replies = self.replies.load(Ordering::Relaxed) > 0;
+        if shared.batch.is_empty() && (has_replies || self.writer.is_none()) {
+            drop(shared);
+            self.of.serve(self.slot);
+            shared = self.lock();
+        }
+        if !shared.controls.is_empty() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        queues.replies_in_writing = queues.private.replies.bytes();
-        if queues.messages() > 0 {
-            return Poll::Ready(Ok(queues.take(format)));
+        if !shared.batch.is_empty() {
+            shared.owes_ready = true;
+            return Poll::Ready(Next::Send(std::mem::take(&mut shared.batch)));
         }
-        if let Some(disconnect) = &queues.closed {
-            return Poll::Ready(Err(disconnect.clone()));
+        if std::mem::take(&mut shared.is_blocked) {
+            shared.owes_ready = true;
+            return Poll::Ready(Next::Flush);
         }
-        remember(&mut queues, cx);
+        if let Some(disconnect) = shared.closed.as_ref().filter(|_| shared.is_drained) {
+            return Poll::Ready(Next::Close(disconnect.clone()));
+        }
+        remember(&mut shared, cx);
         Poll::Pending
     }
 
     /// Wakes the task at the next change, without taking anything.
     pub(crate) fn watch(&self, cx: &Context<'_>) -> Option<Disconnect> {
-        let mut queues = self.lock();
-        if !queues.private.controls.is_empty() {
+        let mut shared = self.lock();
+        if !shared.controls.is_empty() {
             cx.waker().wake_by_ref();
         }
-        remember(&mut queues, cx);
-        queues.closed.clone()
+        remember(&mut shared, cx);
+        shared.closed.clone()
     }
 
-    fn put(&self, limits: &Limits, put: impl FnOnce(&mut Queues)) -> Pushed {
-        let mut queues = self.lock();
-        if queues.closed.is_some() {
-            return Pushed::Closed;
-        }
-        // One message above the bound is let in, so that a large reply to a reader who keeps up is never refused.
-        let pushed = if queues.bytes() >= limits.outbox_bytes_max || queues.messages() >= limits.outbox_messages_max {
-            queues.closed = Some(Disconnect::SLOW);
-            (queues.feed, queues.private.replies) = (Feed::default(), private::Replies::default());
-            Pushed::Closed
-        } else {
-            put(&mut queues);
-            Pushed::Queued
+    // For its loop.
+
+    /// Whether the loop writes by itself.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    pub(crate) fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> Taken {
+        let Some(writer) = &self.writer else { return Taken { bytes: 0, is_blocked: true } };
+        let Ok(taken) = writer.write(slices, whole_frames) else {
+            self.close(Disconnect::WRITE_ERROR);
+            return Taken { bytes: 0, is_blocked: true };
         };
-        wake(queues);
-        pushed
+        self.written.fetch_add(taken.bytes, Ordering::Relaxed);
+        if taken.is_blocked {
+            let mut shared = self.lock();
+            shared.is_blocked = true;
+            wake(shared);
+        }
+        taken
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queues> {
-        lock(&self.0)
+    /// Gives the task something to write.
+    pub(crate) fn hand_over(&self, frames: Vec<Bytes>) -> Taken {
+        let bytes = frames.iter().map(Bytes::len).sum();
+        let mut shared = self.lock();
+        shared.batch = frames;
+        wake(shared);
+        Taken { bytes, is_blocked: true }
+    }
+
+    /// Replies of so many bytes have been written, or are with the task.
+    pub(crate) fn replied(&self, replies: usize, bytes: usize) {
+        self.replies.fetch_sub(replies, Ordering::Relaxed);
+        if self.is_direct() {
+            self.reply_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            if self.is_watched.load(Ordering::Relaxed) {
+                wake(self.lock());
+            }
+        } else {
+            self.lock().replies_in_writing += bytes;
+        }
+    }
+
+    /// There is nothing left to be written.
+    pub(crate) fn drained(&self) {
+        let mut shared = self.lock();
+        shared.is_drained = true;
+        wake(shared);
+    }
+
+    /// It did not keep up in this channel, and follows it no more.
+    pub(crate) fn lags(&self, channel: ChannelName) {
+        self.control(Control::Lags(channel));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        lock(&self.shared)
     }
 }
 
-impl Queues {
-    fn bytes(&self) -> usize {
-        self.feed.bytes() + self.private.replies.bytes()
-    }
-
-    fn messages(&self) -> usize {
-        self.feed.len() + self.private.replies.len()
-    }
-
-    fn take(&mut self, format: Format) -> Vec<Bytes> {
-        let feed = self.feed.take();
-        if self.private.replies.len() == 0 { feed } else { self.private.replies.take_into(feed, format) }
-    }
-}
-
-fn remember(queues: &mut Queues, cx: &Context<'_>) {
-    match &mut queues.waker {
+fn remember(shared: &mut Shared, cx: &Context<'_>) {
+    match &mut shared.waker {
         Some(waker) => waker.clone_from(cx.waker()),
         none => *none = Some(cx.waker().clone()),
     }
 }
 
 /// Wakes after unlocking, so that the woken task does not run into the lock.
-fn wake(mut queues: MutexGuard<'_, Queues>) {
-    let waker = queues.waker.take();
-    drop(queues);
+fn wake(mut shared: MutexGuard<'_, Shared>) {
+    let waker = shared.waker.take();
+    drop(shared);
     if let Some(waker) = waker {
         waker.wake();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use tidings_protocol::Encoding;
-
-    use super::*;
-    use crate::Framing;
-    use crate::limits::JOINED_BYTES_MAX;
-
-    fn taken(outbox: &Outbox) -> Vec<Bytes> {
-        let format = Format { encoding: Encoding::Json, framing: Framing::NONE };
-        std::future::poll_fn(|cx| outbox.poll_take(cx, format)).now_or_never().unwrap().unwrap()
-    }
-
-    #[test]
-    fn replies_and_publications_leave_in_the_order_in_which_they_came() {
-        let (outbox, limits) = (Outbox::default(), Limits::default());
-        let feed = |text: &'static str| outbox.push(Bytes::from_static(text.as_bytes()), &limits);
-        let reply = |text: &'static str| outbox.reply(Bytes::from_static(text.as_bytes()), &limits);
-        for round in 0..2 {
-            reply("1");
-            feed("2");
-            feed("3");
-            reply("4");
-            reply("5");
-            feed("6");
-            assert_eq!(taken(&outbox), ["1", "2", "3", "4\n5", "6"], "round {round}");
-        }
-        feed("7");
-        assert_eq!(taken(&outbox).concat(), b"7");
-        reply("8");
-        assert_eq!(taken(&outbox).concat(), b"8");
-    }
-
-    #[test]
-    fn replies_that_are_ready_together_leave_in_one_frame_unless_it_gets_too_large() {
-        let (outbox, limits) = (Outbox::default(), Limits::default());
-        let large = Bytes::from(vec![b'x'; JOINED_BYTES_MAX]);
-        for reply in [Bytes::from_static(b"1"), Bytes::from_static(b"2"), large, Bytes::from_static(b"3")] {
-            outbox.reply(reply, &limits);
-        }
-        let sizes: Vec<_> = taken(&outbox).iter().map(Bytes::len).collect();
-        assert_eq!(sizes, [3, JOINED_BYTES_MAX, 1]);
     }
 }

@@ -7,7 +7,6 @@ use tidings_protocol::{Publication, PushEvent};
 
 use crate::ChannelName;
 use crate::format::Format;
-use crate::history::bytes_of;
 use crate::sharded::lock;
 
 /// An event of a channel, shared by all who receive it.
@@ -35,14 +34,6 @@ impl SharedPush {
     pub(crate) fn offset(&self) -> u64 {
         match &self.event {
             Event::Publication(publication) => publication.offset,
-            Event::Other(_) => 0,
-        }
-    }
-
-    /// What it takes in memory, roughly.
-    pub(crate) fn bytes(&self) -> usize {
-        match &self.event {
-            Event::Publication(publication) => bytes_of(publication),
             Event::Other(_) => 0,
         }
     }

@@ -116,6 +116,7 @@ mod tests {
     use super::*;
     use crate::ConnectionOptions;
     use crate::account::Accounts;
+    use crate::delivery::Loops;
 
     fn identity(user: &str, tag: &str) -> Identity {
         Identity { user: user.into(), tag: Some(tag.into()), ..Identity::default() }
@@ -127,6 +128,7 @@ mod tests {
             1,
             ConnectionOptions { identity: Some(identity), ..ConnectionOptions::default() },
             &accounts,
+            &Loops::new(1, &Arc::default(), &Arc::default()),
         ))
     }
 

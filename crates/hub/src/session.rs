@@ -323,6 +323,8 @@ impl Session {
             Control::Refresh(expiry) if self.phase == Phase::Open => self.refreshed_by_the_server(expiry, now),
             // Who is not welcome yet gets its time with the welcome.
             Control::Refresh(_) => {}
+            // The hub ends the subscription, and says so.
+            Control::Lags(_) => {}
         }
     }
 

@@ -108,6 +108,11 @@ pub(crate) fn of_hub(hub: &Hub) -> Vec<Figure> {
         Counter("publications", "Publications, each counted once", count(figures.publications)),
         Counter("slow_closed", "Connections closed because they did not keep up", count(figures.slow_closed)),
         Counter(
+            "slow_unsubscribed",
+            "Subscriptions ended because their client did not keep up",
+            count(figures.slow_unsubscribed),
+        ),
+        Counter(
             "operations_timed_out",
             "Commands given up because their answer took too long",
             count(figures.operations_timed_out),

@@ -76,8 +76,12 @@ pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
         .node(&node)
         .limits(limits)
         .version(format!("{} Tidings", env!("CARGO_PKG_VERSION")))
-        .on_delivered(move |took| send_latency.observe(took.as_secs_f64()))
-        .build();
+        .on_delivered(move |took| send_latency.observe(took.as_secs_f64()));
+    let hub = match config.settings.threads {
+        Some(threads) => hub.loops(threads),
+        None => hub,
+    };
+    let hub = hub.build();
     // A circle in three parts: the hub asks the policy, the policy asks the chat, and the chat announces to the hub. It is
     // closed here, before anybody can connect.
     chat.announce_to(hub.clone());

@@ -378,6 +378,8 @@ mod utf8;
 mod accept;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "hyper")]
+mod direct;
 #[cfg(feature = "tokio")]
 mod socket;
 #[cfg(any(feature = "client", feature = "hyper"))]
@@ -395,6 +397,8 @@ pub use client::{
 pub use close::{CloseCode, CloseFrame, InvalidCloseCode};
 #[cfg(feature = "deflate")]
 pub use deflate::Agreement;
+#[cfg(feature = "hyper")]
+pub use direct::{DirectWrite, DirectWriter};
 pub use error::{ProtocolError, SendRefused, Statistics};
 pub use frame::{Frame, HEAD_BYTES_MAX, Head, OpCode, Role};
 #[cfg(feature = "deflate")]

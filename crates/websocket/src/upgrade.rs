@@ -4,7 +4,8 @@
 //! [`CancellationToken`] that fires when it begins, and a [`TaskTracker`] that it waits for. It refuses to know routes.
 
 use crate::{
-    CloseCode, CloseFrame, Limits, OriginPolicy, UpgradeRefusal, WebSocket,
+    CloseCode, CloseFrame, DirectWriter, Limits, OriginPolicy, UpgradeRefusal, WebSocket,
+    direct::SharedStream,
     handshake::{Accepted, ServerRequest},
     socket::Rescue,
     transport::byte_stream,
@@ -278,7 +279,7 @@ impl axum_core::response::IntoResponse for UpgradeRefusal {
 /// wants the addresses there notes them when it accepts the connection and puts them in the request's extensions, as
 /// axum's `ConnectInfo` does.
 #[derive(Debug)]
-pub struct Upgraded(Either<TcpStream, TokioIo<hyper::upgrade::Upgraded>>);
+pub struct Upgraded(Either<SharedStream, TokioIo<hyper::upgrade::Upgraded>>);
 
 byte_stream!(Upgraded);
 
@@ -290,7 +291,7 @@ impl Upgraded {
                 let stream = parts.io.into_inner();
                 // Coalescing is done here, by writing everything queued at once.
                 let _ = stream.set_nodelay(true);
-                (Upgraded(Either::Left(stream)), parts.read_buf)
+                (Upgraded(Either::Left(SharedStream::new(stream))), parts.read_buf)
             }
             Err(upgraded) => (Upgraded(Either::Right(TokioIo::new(upgraded))), Bytes::new()),
         }
@@ -300,7 +301,15 @@ impl Upgraded {
     #[must_use]
     pub fn tcp(&self) -> Option<&TcpStream> {
         match &self.0 {
-            Either::Left(stream) => Some(stream),
+            Either::Left(stream) => Some(stream.tcp()),
+            Either::Right(_) => None,
+        }
+    }
+
+    /// See [`WebSocket::direct_writer`].
+    fn writer(&self) -> Option<DirectWriter> {
+        match &self.0 {
+            Either::Left(stream) => Some(stream.writer()),
             Either::Right(_) => None,
         }
     }
@@ -315,6 +324,24 @@ impl Upgraded {
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.tcp()?.local_addr().ok()
+    }
+}
+
+impl WebSocket<Upgraded> {
+    /// A handle that writes frames past the task that owns this socket: for whoever carries the same frames to many
+    /// sockets, in one write each and without waking their tasks. What it is given must be whole [`Prepared`] frames, and
+    /// is not in [`statistics`](Self::statistics). `None` over TLS and HTTP/2, and with permessage-deflate.
+    ///
+    /// When it says that the socket is full, the owner calls [`wants_flush`](Self::wants_flush) and flushes.
+    ///
+    /// [`Prepared`]: crate::Prepared
+    pub fn direct_writer(&mut self) -> Option<DirectWriter> {
+        if self.is_compressed() { None } else { self.stream().writer() }
+    }
+
+    /// The next [`flush`](Self::flush) waits until the socket takes something again, within the limits of a write.
+    pub fn wants_flush(&mut self) {
+        self.inner_mut().wants_flush();
     }
 }
 

@@ -270,8 +270,11 @@ impl Browser {
             }
             match self.step().await {
                 Step::Send(frames) => {
-                    self.seen.extend(frames.iter().map(|frame| serde_json::from_slice(frame).unwrap()));
+                    // One frame may have several messages, each on a line of its own.
+                    let lines = frames.iter().flat_map(|frame| frame.split(|&byte| byte == b'\n'));
+                    self.seen.extend(lines.map(|line| serde_json::from_slice(line).unwrap()));
                 }
+                Step::Flush => unreachable!("nobody writes past the task"),
                 Step::Close(why) => panic!("closed: {why:?}"),
             }
         }

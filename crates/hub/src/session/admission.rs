@@ -24,6 +24,8 @@ pub struct Admission {
 pub enum Control {
     /// The server ended this subscription; the client has been told why.
     Unsubscribed(ChannelName, Unsubscribe),
+    /// It did not keep up in this channel, and is to recover.
+    Lags(ChannelName),
     /// The server wants this subscription.
     Subscribe(ChannelName),
     /// The connection ends then, or never.

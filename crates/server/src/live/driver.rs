@@ -25,6 +25,9 @@ pub(crate) trait Transport: Send {
     /// ends it early; what is left goes on in the next call. Cancel-safe.
     fn write(&mut self, reading: bool) -> impl Future<Output = Written<Self::Message>> + Send;
 
+    /// The hub has written past [`feed`](Self::feed) until the socket was full: the next write waits until it is not.
+    fn wants_flush(&mut self) {}
+
     /// Ends it: by a close code, or, where there is none, with `farewell` as the last message.
     fn close(&mut self, why: &Disconnect, farewell: Option<Bytes>) -> impl Future<Output = ()> + Send;
 }
@@ -54,6 +57,14 @@ pub(crate) async fn drive<T: Transport>(mut connection: Connection, mut transpor
             step = connection.next() => match step {
                 Step::Send(frames) => {
                     match write(&mut connection, &mut transport, frames).await {
+                        Ok(()) => {}
+                        Err(End::Close(why)) => break why,
+                        Err(End::Gone(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
+                    }
+                }
+                Step::Flush => {
+                    transport.wants_flush();
+                    match write(&mut connection, &mut transport, Vec::new()).await {
                         Ok(()) => {}
                         Err(End::Close(why)) => break why,
                         Err(End::Gone(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),

@@ -9,12 +9,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::task::Poll;
-use tidings_hub::{ConnectionOptions, Framing, Heartbeat};
+use tidings_hub::{ConnectionOptions, Framing, Heartbeat, Taken, Writer};
 use tidings_protocol::Disconnect;
 use tidings_websocket::{
-    CloseCode, Limits, Message, OriginPolicy, Prepared, ReceiveError, SendError, Upgrade, UpgradeRefusal, Upgraded,
-    Utf8Bytes, WebSocket,
+    CloseCode, DirectWrite, DirectWriter, Limits, Message, OriginPolicy, Prepared, ReceiveError, SendError, Upgrade,
+    UpgradeRefusal, Upgraded, Utf8Bytes, WebSocket,
 };
 
 /// Each message of the hub is one text frame, made once for all who receive it.
@@ -66,7 +68,23 @@ pub(crate) async fn upgrade(
         heartbeat,
         ..ConnectionOptions::default()
     };
-    upgrade.on_upgrade(move |socket| drive(app.hub.connect(options), socket))
+    upgrade.on_upgrade(move |mut socket| {
+        // A heartbeat of frames goes by what the socket has written itself.
+        let writer = if heartbeat == Heartbeat::Protocol { socket.direct_writer() } else { None };
+        let writer = writer.map(|writer| Arc::new(Direct(writer)) as Arc<dyn Writer>);
+        drive(app.hub.connect(ConnectionOptions { writer, ..options }), socket)
+    })
+}
+
+/// A plain TCP connection, to which the hub's loops write.
+#[derive(Debug)]
+struct Direct(DirectWriter);
+
+impl Writer for Direct {
+    fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<Taken> {
+        let DirectWrite { bytes, is_full } = self.0.write(slices, whole_frames)?;
+        Ok(Taken { bytes, is_blocked: is_full })
+    }
 }
 
 impl Transport for WebSocket<Upgraded> {
@@ -100,6 +118,10 @@ impl Transport for WebSocket<Upgraded> {
             })
         })
         .await
+    }
+
+    fn wants_flush(&mut self) {
+        WebSocket::wants_flush(self);
     }
 
     async fn close(&mut self, why: &Disconnect, _: Option<Bytes>) {

@@ -265,6 +265,11 @@ impl<S> Inner<S> {
         self.shutdown.as_ref().map(|shutdown| &shutdown.token)
     }
 
+    #[cfg(feature = "hyper")]
+    pub(crate) fn wants_flush(&mut self) {
+        self.unflushed = true;
+    }
+
     fn push(&mut self, frame: Frame) {
         self.queue.push(frame);
         self.unflushed = true;

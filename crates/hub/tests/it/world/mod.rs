@@ -355,11 +355,13 @@ impl World {
 
     /// Lets everything happen that can happen now.
     pub fn settle(&mut self) {
+        self.hub.run_loops();
         while (0..self.peers.len()).filter(|index| self.settle_one(Who(*index))).count() > 0 {}
     }
 
     /// Lets everything happen that one client can see now; says whether there was anything.
     fn settle_one(&mut self, who: Who) -> bool {
+        self.hub.run_loops();
         let peer = &mut self.peers[who.0];
         let mut busy = false;
         while let Some(connection) = peer.connection.as_mut().filter(|_| peer.reads) {
@@ -367,6 +369,7 @@ impl World {
                 Some(Step::Send(frames)) => {
                     peer.replies.extend(frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()));
                 }
+                Some(Step::Flush) => unreachable!("nobody writes past the task"),
                 Some(Step::Close(disconnect)) => {
                     peer.closed = Some(disconnect);
                     peer.connection = None;
@@ -520,6 +523,12 @@ impl World {
     /// The client takes nothing from its socket from now on.
     pub fn stop_reading(&mut self, peer: Who) {
         self.peers[peer.0].reads = false;
+    }
+
+    /// The client takes what there is again.
+    pub fn read_on(&mut self, peer: Who) {
+        self.peers[peer.0].reads = true;
+        self.settle();
     }
 
     pub fn connection(&mut self, peer: Who) -> &mut Connection {

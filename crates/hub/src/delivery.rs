@@ -1,0 +1,229 @@
+//! From a publication to the sockets: a few loops, each with the logs of its connections' channels and a cursor for each
+//! of their subscriptions.
+//!
+//! ```text
+//! Channel (in order) --one Note a loop--> Inbox --hear--> State: append to the log; then, a few connections at a time,
+//!                                                                everything from each cursor to the head in one write
+//! ```
+//!
+//! Whoever publishes puts one note into the inbox of each loop that has subscribers, and waits for none of them. What is
+//! noted first holds first, so the order of notes is the order that clients see: a reply before its channel's first
+//! publication, and nothing that was published after an unsubscribe or a close has returned.
+//!
+//! A connection either has a [`Writer`], to which its loop writes straight from the logs, or a task that takes batches and
+//! writes them by itself (TLS, HTTP/2, compression).
+
+mod log;
+#[cfg(test)]
+mod model;
+mod sweep;
+
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+pub(crate) use self::log::Class;
+use self::sweep::State;
+pub(crate) use self::sweep::{LogKey, Note};
+use crate::Limits;
+use crate::format::Format;
+use crate::limits::CONNECTIONS_IN_A_ROW;
+use crate::metrics::Metrics;
+use crate::sharded::lock;
+
+/// A transport to which frames are written from outside of its task, without waiting.
+pub trait Writer: Send + Sync + std::fmt::Debug {
+    /// Writes as much as there is room for. When the last frame is cut, the transport keeps its rest and writes it before
+    /// anything else: `whole_frames` says, for so many bytes of the slices, how many they are with the rest of that frame.
+    ///
+    /// Returns how many bytes are the transport's now, and whether it takes no more until its task has flushed it.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<Taken>;
+}
+
+/// What a transport has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes, whole frames of them.
+    pub bytes: usize,
+    /// It takes no more for now.
+    pub is_blocked: bool,
+}
+
+/// All loops of a hub.
+pub(crate) struct Loops {
+    all: Vec<Arc<Loop>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// The forms that connections want their frames in; there are as many as transports.
+    forms: Mutex<Vec<Format>>,
+}
+
+/// One loop.
+pub(crate) struct Loop {
+    inbox: Mutex<Inbox>,
+    state: Mutex<State>,
+    slots: Mutex<Slots>,
+    connections: AtomicUsize,
+    wake: Notify,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    notes: Vec<Note>,
+    /// The loop has been woken for what is in it.
+    is_woken: bool,
+}
+
+#[derive(Default)]
+struct Slots {
+    free: Vec<u32>,
+    next: u32,
+}
+
+impl Loops {
+    pub(crate) fn new(number: usize, limits: &Arc<Limits>, metrics: &Arc<Metrics>) -> Self {
+        let number = number.max(1);
+        let one = |_| {
+            Arc::new(Loop {
+                inbox: Mutex::default(),
+                state: Mutex::new(State::new(limits.clone(), limits.delivery_bytes_max / number)),
+                slots: Mutex::default(),
+                connections: AtomicUsize::new(0),
+                wake: Notify::new(),
+                metrics: metrics.clone(),
+            })
+        };
+        Self { all: (0..number).map(one).collect(), tasks: Mutex::default(), forms: Mutex::default() }
+    }
+
+    /// The number of a form.
+    pub(crate) fn form_of(&self, format: Format) -> u8 {
+        let mut forms = lock(&self.forms);
+        let known = forms.iter().position(|known| known.is(format));
+        let index = known.unwrap_or_else(|| {
+            forms.push(format);
+            forms.len() - 1
+        });
+        u8::try_from(index).unwrap_or(u8::MAX)
+    }
+
+    /// The loop with the fewest connections.
+    pub(crate) fn assign(&self) -> (Arc<Loop>, u32) {
+        self.run();
+        let least = self.all.iter().min_by_key(|one| one.connections.load(Ordering::Relaxed)).unwrap_or(&self.all[0]);
+        least.connections.fetch_add(1, Ordering::Relaxed);
+        let mut slots = lock(&least.slots);
+        let slot = slots.free.pop().unwrap_or_else(|| {
+            slots.next += 1;
+            slots.next - 1
+        });
+        (least.clone(), slot)
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.all.iter().map(|one| lock(&one.state).bytes()).sum()
+    }
+
+    pub(crate) fn run_dry(&self) {
+        self.all.iter().for_each(|one| while one.turn() {});
+    }
+
+    /// Begins with the first connection, on the runtime that has it.
+    fn run(&self) {
+        let mut tasks = lock(&self.tasks);
+        if tasks.is_empty()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            tasks.extend(self.all.iter().map(|one| runtime.spawn(one.clone().run())));
+        }
+    }
+}
+
+impl Drop for Loops {
+    fn drop(&mut self) {
+        lock(&self.tasks).iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Loop {
+    /// Takes note of what the loop is to do.
+    pub(crate) fn post(&self, note: Note) {
+        let mut inbox = lock(&self.inbox);
+        inbox.notes.push(note);
+        let was_woken = std::mem::replace(&mut inbox.is_woken, true);
+        drop(inbox);
+        if !was_woken {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes note of what can wait for the next who looks: the task that says so [serves](Self::serve) its connection.
+    pub(crate) fn leave(&self, note: Note) {
+        lock(&self.inbox).notes.push(note);
+    }
+
+    /// Serves one connection at once, or has the loop do it that is at work.
+    pub(crate) fn serve(&self, slot: u32) {
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.post(Note::Served { slot }),
+        };
+        self.hear(&mut state);
+        state.serve(slot);
+        self.count(&mut state);
+    }
+
+    async fn run(self: Arc<Self>) {
+        loop {
+            while self.turn() {
+                // What else this thread has to do gets its turn, and new notes are heard.
+                tokio::task::yield_now().await;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn turn(&self) -> bool {
+        let mut state = lock(&self.state);
+        lock(&self.inbox).is_woken = false;
+        self.hear(&mut state);
+        let has_more = state.turn(CONNECTIONS_IN_A_ROW);
+        self.count(&mut state);
+        has_more
+    }
+
+    fn hear(&self, state: &mut State) {
+        loop {
+            let notes = {
+                let mut inbox = lock(&self.inbox);
+                std::mem::take(&mut inbox.notes)
+            };
+            if notes.is_empty() {
+                return;
+            }
+            for note in notes {
+                if let Some(slot) = state.hear(note) {
+                    self.connections.fetch_sub(1, Ordering::Relaxed);
+                    lock(&self.slots).free.push(slot);
+                }
+            }
+        }
+    }
+
+    fn count(&self, state: &mut State) {
+        let written = std::mem::take(&mut state.written);
+        if written.messages > 0 {
+            Metrics::add(&self.metrics.messages_out, written.messages);
+        }
+        if written.bytes > 0 {
+            Metrics::add(&self.metrics.bytes_out, written.bytes);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The frames of one channel in one form, side by side, for as long as somebody is behind them.
+//!
+//! Places in a log are counted in bytes from its beginning and never come again. A frame is written where it lies: a
+//! reader's next write is the bytes from its place to the head, as long as it wants all of them.
+
+#![expect(clippy::cast_possible_truncation, reason = "two places of one log lie within one buffer")]
+
+use std::collections::VecDeque;
+
+/// Room that a log keeps while nobody is behind: a few frames, so that a busy channel does not allocate for each.
+const KEPT_BYTES_MAX: usize = 8 << 10;
+
+/// What a frame is, which decides who gets it and what may be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// For everybody, in order, without a gap.
+    Publication,
+    /// For everybody who keeps up.
+    Ephemeral,
+    /// For those who want to hear who comes and goes.
+    JoinLeave,
+}
+
+#[derive(Debug)]
+struct Frame {
+    /// Where it ends.
+    end: u64,
+    /// Its number in the stream; 0 for what has none.
+    number: u64,
+    class: Class,
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    bytes: Vec<u8>,
+    /// The place of the first byte.
+    base: u64,
+    /// Where the reader is who is furthest behind.
+    first: u64,
+    frames: VecDeque<Frame>,
+    /// Where the last frame ends that not everybody takes.
+    picky_until: u64,
+}
+
+/// Which frames a reader wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Taste {
+    /// Numbers up to this one it has already.
+    pub(super) after: u64,
+    pub(super) hears_join_leave: bool,
+    /// It is behind: what may be dropped is.
+    pub(super) lags: bool,
+}
+
+impl Taste {
+    fn takes(self, frame: &Frame) -> bool {
+        match frame.class {
+            Class::Publication => frame.number == 0 || frame.number > self.after,
+            Class::Ephemeral => !self.lags,
+            Class::JoinLeave => self.hears_join_leave,
+        }
+    }
+}
+
+impl Log {
+    /// Behind the last byte.
+    pub(super) fn head(&self) -> u64 {
+        self.base + self.bytes.len() as u64
+    }
+
+    /// Bytes that somebody has not had. What is held is at most twice that.
+    pub(super) fn len(&self) -> usize {
+        (self.head() - self.first) as usize
+    }
+
+    pub(super) fn append(&mut self, frame: &[u8], number: u64, class: Class) {
+        self.bytes.extend_from_slice(frame);
+        let end = self.head();
+        if class != Class::Publication {
+            self.picky_until = end;
+        }
+        self.frames.push_back(Frame { end, number, class });
+    }
+
+    /// The next bytes for a reader at `at`, up to `end` and to about `bytes_max`: from where to where. Whoever has numbers
+    /// already, or does not want everything, gets as much as lies side by side. `None` when there is nothing for it, and
+    /// where it stands then.
+    pub(super) fn next(&self, at: u64, end: u64, taste: Taste, bytes_max: usize) -> Result<(u64, u64), u64> {
+        if at >= end {
+            return Err(at);
+        }
+        let whole = end - at <= bytes_max as u64;
+        if taste.after == 0 && at >= self.picky_until && whole {
+            return Ok((at, end));
+        }
+        let mut range: Option<(u64, u64)> = None;
+        let mut begin = at;
+        for frame in self.frames.range(self.frame_at(at)..).take_while(|frame| frame.end <= end) {
+            match &mut range {
+                Some((from, to)) if taste.takes(frame) && frame.end - *from <= bytes_max as u64 => *to = frame.end,
+                Some(_) => break,
+                None if taste.takes(frame) => range = Some((begin, frame.end)),
+                None => {}
+            }
+            begin = frame.end;
+        }
+        range.ok_or(begin)
+    }
+
+    /// The number of the frame that ends at a place; 0 when it has none.
+    pub(super) fn number_at(&self, place: u64) -> u64 {
+        let index = self.frames.partition_point(|frame| frame.end < place);
+        self.frames.get(index).map_or(0, |frame| frame.number)
+    }
+
+    /// Where the frame ends that has the byte before `place`.
+    pub(super) fn end_of_frame(&self, place: u64) -> u64 {
+        let index = self.frames.partition_point(|frame| frame.end < place);
+        self.frames.get(index).map_or(place, |frame| frame.end)
+    }
+
+    /// The bytes from one place to another.
+    pub(super) fn bytes(&self, from: u64, to: u64) -> &[u8] {
+        &self.bytes[self.index(from)..self.index(to)]
+    }
+
+    /// The frames from one place to another, as ranges within [`bytes`](Self::bytes).
+    pub(super) fn frames(&self, from: u64, to: u64) -> impl Iterator<Item = (usize, usize)> {
+        let mut begin = from;
+        self.frames.range(self.frame_at(from)..).take_while(move |frame| frame.end <= to).map(move |frame| {
+            let range = ((begin - from) as usize, (frame.end - from) as usize);
+            begin = frame.end;
+            range
+        })
+    }
+
+    /// Bytes from a place to the head that its reader wants and nobody may drop.
+    pub(super) fn behind(&self, at: u64, taste: Taste) -> usize {
+        if at >= self.picky_until && taste.after == 0 {
+            return (self.head() - at) as usize;
+        }
+        let mut begin = at;
+        let mut bytes = 0;
+        for frame in self.frames.range(self.frame_at(at)..) {
+            if frame.class != Class::Ephemeral && taste.takes(frame) {
+                bytes += (frame.end - begin) as usize;
+            }
+            begin = frame.end;
+        }
+        bytes
+    }
+
+    /// Forgets what lies before a place, from which on all readers are.
+    pub(super) fn forget_before(&mut self, place: u64) {
+        self.first = place;
+        if place >= self.head() {
+            self.base = self.head();
+            self.frames.clear();
+            self.bytes.clear();
+            if self.bytes.capacity() > KEPT_BYTES_MAX {
+                (self.bytes, self.frames) = (Vec::new(), VecDeque::new());
+            }
+            return;
+        }
+        // Moving what stays costs as much as was appended, once for each time that as much again has been passed.
+        if self.index(place) < self.bytes.len() / 2 {
+            return;
+        }
+        while self.frames.front().is_some_and(|frame| frame.end <= place) {
+            self.frames.pop_front();
+        }
+        let passed = self.index(place);
+        self.bytes.drain(..passed);
+        self.base = place;
+    }
+
+    /// Drops what may be dropped, since it keeps places for those who are behind. Returns where every place is now.
+    pub(super) fn drop_ephemeral(&mut self) -> impl Fn(u64) -> u64 + use<> {
+        let (mut kept, mut frames, mut ends) = (Vec::new(), VecDeque::new(), Vec::new());
+        let mut begin = self.base;
+        for frame in &self.frames {
+            if frame.class != Class::Ephemeral {
+                kept.extend_from_slice(self.bytes(begin, frame.end));
+                frames.push_back(Frame { end: kept.len() as u64, ..*frame });
+            }
+            begin = frame.end;
+            ends.push((frame.end, kept.len() as u64));
+        }
+        let base = self.head() - kept.len() as u64;
+        frames.iter_mut().for_each(|frame| frame.end += base);
+        (self.bytes, self.frames, self.base) = (kept, frames, base);
+        let place = move |old: u64| {
+            let index = ends.partition_point(|(end, _)| *end <= old);
+            base + index.checked_sub(1).map_or(0, |index| ends[index].1)
+        };
+        (self.first, self.picky_until) = (place(self.first), place(self.picky_until));
+        place
+    }
+
+    fn frame_at(&self, at: u64) -> usize {
+        self.frames.partition_point(|frame| frame.end <= at)
+    }
+
+    fn index(&self, place: u64) -> usize {
+        usize::try_from(place - self.base).unwrap_or(usize::MAX)
+    }
+}
