@@ -59,6 +59,8 @@ pub struct Taken {
 pub(crate) struct Loops {
     all: Vec<Arc<Loop>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// One of them has panicked.
+    failed: Arc<Notify>,
     /// The forms that connections want their frames in; there are as many as transports.
     forms: Mutex<Vec<Format>>,
 }
@@ -99,7 +101,12 @@ impl Loops {
                 metrics: metrics.clone(),
             })
         };
-        Self { all: (0..number).map(one).collect(), tasks: Mutex::default(), forms: Mutex::default() }
+        Self {
+            all: (0..number).map(one).collect(),
+            tasks: Mutex::default(),
+            failed: Arc::default(),
+            forms: Mutex::default(),
+        }
     }
 
     /// The number of a form.
@@ -140,7 +147,24 @@ impl Loops {
         if tasks.is_empty()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            tasks.extend(self.all.iter().map(|one| runtime.spawn(one.clone().run())));
+            let run = |one: &Arc<Loop>| runtime.spawn(one.clone().run(Watch(self.failed.clone())));
+            tasks.extend(self.all.iter().map(run));
+        }
+    }
+
+    /// Returns when a loop has panicked: its connections get nothing any more.
+    pub(crate) async fn failed(&self) {
+        self.failed.notified().await;
+    }
+}
+
+/// Says so when the loop that holds it panics.
+struct Watch(Arc<Notify>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.notify_one();
         }
     }
 }
@@ -180,7 +204,7 @@ impl Loop {
         self.count(&mut state);
     }
 
-    async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>, _watch: Watch) {
         loop {
             while self.turn() {
                 // What else this thread has to do gets its turn, and new notes are heard.
@@ -200,19 +224,11 @@ impl Loop {
     }
 
     fn hear(&self, state: &mut State) {
-        loop {
-            let notes = {
-                let mut inbox = lock(&self.inbox);
-                std::mem::take(&mut inbox.notes)
-            };
-            if notes.is_empty() {
-                return;
-            }
-            for note in notes {
-                if let Some(slot) = state.hear(note) {
-                    self.connections.fetch_sub(1, Ordering::Relaxed);
-                    lock(&self.slots).free.push(slot);
-                }
+        let notes = std::mem::take(&mut lock(&self.inbox).notes);
+        for note in notes {
+            if let Some(slot) = state.hear(note) {
+                self.connections.fetch_sub(1, Ordering::Relaxed);
+                lock(&self.slots).free.push(slot);
             }
         }
     }

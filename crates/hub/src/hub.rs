@@ -267,7 +267,7 @@ impl Hub {
 
     // What the hub does by itself, and how it ends.
 
-    /// Forgets what has expired, and delivers what was missed, for ever. Spawn it once beside the transports; without
+    /// Forgets what has expired, and delivers what was missed, for ever; it returns only when the hub is broken. Spawn it once beside the transports; without
     /// it a lost publication is never noticed.
     pub async fn maintain(&self) {
         let healing = async {
@@ -287,7 +287,11 @@ impl Hub {
                 }
             }
         };
-        tokio::join!(healing, sweeping, self.core.tell_rest());
+        let upkeep = async { tokio::join!(healing, sweeping, self.core.tell_rest()) };
+        tokio::select! {
+            _ = upkeep => {}
+            () = self.core.loops.failed() => tracing::error!("a loop that writes to connections has panicked"),
+        }
     }
 
     /// Delivers what is missing where a gap was noticed, and returns when there is none. [`maintain`](Self::maintain)

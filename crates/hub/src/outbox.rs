@@ -84,14 +84,17 @@ impl Outbox {
     /// Takes a message that concerns this connection alone, not wrapped yet. Said by its task, which looks
     /// [what to do next](Self::poll_next) afterwards; whoever else does it [wakes](Self::wake) the loop.
     pub(crate) fn reply(&self, message: Bytes, limits: &Limits) -> Pushed {
-        let in_writing = match &*self.lock() {
-            Shared { closed: Some(_), .. } => return Pushed::Closed,
-            shared => shared.replies_in_writing,
-        };
+        // Under the lock until it is noted: after a close nothing is noted for this slot, which is somebody else's soon.
+        let shared = self.lock();
+        if shared.closed.is_some() {
+            return Pushed::Closed;
+        }
         // One message above the bound is let in, so that a large reply to a reader who keeps up is never refused.
-        let bytes = self.reply_bytes.fetch_add(message.len(), Ordering::Relaxed).saturating_sub(in_writing);
+        let bytes = self.reply_bytes.fetch_add(message.len(), Ordering::Relaxed);
         let replies = self.replies.fetch_add(1, Ordering::Relaxed);
-        if bytes >= limits.outbox_bytes_max || replies >= limits.outbox_messages_max {
+        let waiting = bytes.saturating_sub(shared.replies_in_writing);
+        if waiting >= limits.outbox_bytes_max || replies >= limits.outbox_messages_max {
+            drop(shared);
             self.close(Disconnect::SLOW);
             return Pushed::Closed;
         }

@@ -1,5 +1,6 @@
 //! Many at once: slow readers (promise G7), coming and going while others publish (capability 3.8), one order (G3).
 
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use crate::world::{World, name, text};
 use bytes::Bytes;
 use tidings_hub::{
     Allowance, Connection, ConnectionOptions, Framing, Hub, Identity, Limits, NewPublication, Order, Remote, Step,
-    Target,
+    Taken, Target, Writer,
 };
 use tidings_protocol::{Disconnect, Error, PresenceStatsResult, PushEvent, Reply, Unsubscribe, json};
 use tokio::sync::oneshot;
@@ -389,4 +390,26 @@ async fn whoever_connects_in_vain_shuts_nobody_out_of_its_address() {
     let ana = world.open(here());
     let id = world.ask(ana, r#""connect":{"token":"ana"}"#);
     assert!(world.answer(ana, id).is_ok());
+}
+
+/// A transport that takes everything, until it fails in a way that nobody foresaw.
+#[derive(Debug)]
+struct Failing(AtomicBool);
+
+impl Writer for Failing {
+    fn write(&self, slices: &[IoSlice<'_>], _: &dyn Fn(usize) -> usize) -> io::Result<Taken> {
+        assert!(!self.0.load(Ordering::SeqCst), "a test made this fail");
+        Ok(Taken { bytes: slices.iter().map(|slice| slice.len()).sum(), is_blocked: false })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_fails_ends_the_upkeep_of_the_hub_so_that_it_is_noticed() {
+    let mut world = World::new();
+    let failing = Arc::new(Failing(AtomicBool::new(false)));
+    let ana = world.open(ConnectionOptions { writer: Some(failing.clone()), ..ConnectionOptions::default() });
+    world.say(ana, "{\"id\":1,\"connect\":{\"token\":\"ana\"}}\n{\"id\":2,\"subscribe\":{\"channel\":\"news\"}}");
+    failing.0.store(true, Ordering::SeqCst);
+    world.try_publish("news", NewPublication::new(text("hello"))).unwrap();
+    tokio::time::timeout(Duration::from_secs(60), world.hub.maintain()).await.expect("the upkeep ends");
 }
