@@ -234,7 +234,7 @@ async fn subscriber(mut wire: Wire, shared: &Shared, histogram: &Mutex<Histogram
 struct Seen {
     /// The last one of each channel that has numbers.
     offsets: Vec<Option<u64>>,
-    /// The last publication of each lane: a place of the window, or a publisher of the open loop.
+    /// The last publication of each lane, a place of the window or a publisher of the open loop, in each channel.
     numbers: Vec<u64>,
 }
 
@@ -246,10 +246,12 @@ impl Seen {
         }
         *last = offset;
         ensure!(stamp.place < limits::WINDOW_MAX as usize, "a publication from another run");
-        if stamp.place >= self.numbers.len() {
-            self.numbers.resize(stamp.place + 1, 0);
+        // Each channel has an order of its own.
+        let lane = stamp.place * self.offsets.len() + channel;
+        if lane >= self.numbers.len() {
+            self.numbers.resize(lane + 1, 0);
         }
-        let last = &mut self.numbers[stamp.place];
+        let last = &mut self.numbers[lane];
         ensure!(stamp.number > *last, "publication {} came twice, or late", stamp.number);
         *last = stamp.number;
         Ok(())
