@@ -99,7 +99,7 @@ impl HubBuilder {
         self
     }
 
-    /// Called for each publication with the time from the call to its being in every subscriber's outbox.
+    /// Called for each publication with the time from the call to its being noted for every subscriber's loop.
     #[must_use]
     pub fn on_delivered(mut self, hook: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.on_delivered = Some(Box::new(hook));

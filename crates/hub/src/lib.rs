@@ -3,7 +3,7 @@
 //! ```text
 //! transport --frames--> Connection --commands--> session::Session      who may do what: Policy
 //!     ^                     |                                          what it does for them: Application
-//!     '------ batches ---- Outbox <---- shared frames ---- core <---- Hub: publish, announce, order
+//!     '-- one write -- loop: logs, cursors <-- notes ------ core <---- Hub: publish, announce, order
 //!                                                            ^
 //!                                                            '------- Broker: numbers, keeps, distributes
 //! ```

@@ -189,9 +189,10 @@ pub struct Limits {
     /// them.
     pub channels_per_user_max: usize,
 
-    /// Bytes waiting for one connection before it counts as slow (close 3008): some seconds of a mobile link.
+    /// Bytes of replies waiting for one connection before it counts as slow (close 3008), and bytes that it may be behind in
+    /// a channel before it is cut off from it (2500): some seconds of a mobile link.
     pub outbox_bytes_max: usize,
-    /// Messages waiting for one connection before it counts as slow: small messages cost their queue slot too.
+    /// Replies waiting for one connection before it counts as slow: small ones cost their queue slot too.
     pub outbox_messages_max: usize,
     /// Bytes that wait in the logs of all channels, each once for all who are behind; beyond it whoever is furthest behind
     /// is cut off (2500). Each reader may be [`outbox_bytes_max`](Self::outbox_bytes_max) behind in a channel.
@@ -249,7 +250,7 @@ pub struct Limits {
 
     /// Publications that a recovery may bring; who missed more is told `recovered: false`.
     pub recovery_publications_max: usize,
-    /// Bytes that a recovery may bring: must fit the outbox with room for what comes meanwhile.
+    /// Bytes that a recovery may bring.
     pub recovery_bytes_max: usize,
     /// Bytes of it that come with replies, all that are not written yet together; what is above follows as pushes, a piece
     /// at a time, behind the replies to the other subscribes. SDKs wait 5 s for a reply, and the slowest reader takes no

@@ -84,8 +84,8 @@ impl Log {
     }
 
     /// The next bytes for a reader at `at`, up to `end` and to about `bytes_max`: from where to where. Whoever has numbers
-    /// already, or does not want everything, gets as much as lies side by side. `None` when there is nothing for it, and
-    /// where it stands then.
+    /// already, or does not want everything, gets as much as lies side by side. The error is where it stands when
+    /// there is nothing for it.
     pub(super) fn next(&self, at: u64, end: u64, taste: Taste, bytes_max: usize) -> Result<(u64, u64), u64> {
         if at >= end {
             return Err(at);

@@ -1,7 +1,7 @@
 //! What one loop knows of its connections and of the logs that they follow, and who writes what next.
 //!
-//! Sans-IO: [`Note`]s come in, bytes go to the connections' [`Outbox`]es. A connection is served in one go: what waits
-//! for it alone, then everything from each of its cursors to the head, with one write.
+//! Sans-IO: [`Note`]s come in, bytes go to the connections' [`Outbox`]es. A connection is served in one go: everything from
+//! each of its cursors to the head, then what waits for it alone, with one write.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -258,9 +258,7 @@ impl State {
         self.bytes += frame.len();
         self.written.messages += if class == Class::JoinLeave { followed.hearing } else { followed.live };
         followed.left = followed.cursors.len();
-        if !std::mem::replace(&mut followed.is_listed, true) {
-            self.new.push_back(index);
-        }
+        followed.look_again(&mut self.new, index);
     }
 
     /// The next connection that may take what is new in a log.
@@ -484,14 +482,9 @@ impl State {
             connection.forget_begin(subscription.log);
         }
         let Some(followed) = self.logs[subscription.log as usize].as_mut() else { return };
-        let cursor = &mut followed.cursors[subscription.cursor as usize];
         // What it has of what lies here is known when it is admitted again.
-        cursor.taste.after = 0;
-        if cursor.stage == Stage::Live {
-            cursor.stage = Stage::Preparing;
-            followed.live -= 1;
-            followed.hearing -= usize::from(cursor.taste.hears_join_leave);
-        }
+        followed.cursors[subscription.cursor as usize].taste.after = 0;
+        followed.stop(subscription.cursor, Stage::Preparing);
     }
 
     /// What is appended from here on is not for it; what it has not had yet is.
@@ -500,14 +493,8 @@ impl State {
         let Some(connection) = self.connection(slot) else { return };
         connection.forget_begin(subscription.log);
         let Some(followed) = self.logs[subscription.log as usize].as_mut() else { return };
-        let head = followed.log.head();
-        let cursor = &mut followed.cursors[subscription.cursor as usize];
-        match cursor.stage {
-            Stage::Live => {
-                cursor.stage = Stage::Ending(head);
-                followed.live -= 1;
-                followed.hearing -= usize::from(cursor.taste.hears_join_leave);
-            }
+        match followed.cursors[subscription.cursor as usize].stage {
+            Stage::Live => followed.stop(subscription.cursor, Stage::Ending(followed.log.head())),
             // It may have been admitted, but has not begun: what was published between is dropped with it.
             Stage::Preparing => return self.remove(subscription),
             Stage::Ending(_) => return,
@@ -536,13 +523,7 @@ impl State {
         let Some(Some(connection)) = self.connections.get(slot as usize) else { return };
         for subscription in &connection.subscriptions {
             let Some(followed) = self.logs[subscription.log as usize].as_mut() else { continue };
-            let head = followed.log.head();
-            let cursor = &mut followed.cursors[subscription.cursor as usize];
-            if cursor.stage == Stage::Live {
-                cursor.stage = Stage::Ending(head);
-                followed.live -= 1;
-                followed.hearing -= usize::from(cursor.taste.hears_join_leave);
-            }
+            followed.stop(subscription.cursor, Stage::Ending(followed.log.head()));
         }
         self.list(slot);
     }
@@ -591,10 +572,7 @@ impl State {
                 cursor.at = at;
             }
         }
-        let first = followed.cursors.iter().map(|cursor| cursor.at).min().unwrap_or(head);
-        let before = followed.log.len();
-        followed.log.forget_before(first);
-        self.bytes -= before - followed.log.len();
+        self.bytes -= followed.forget_passed();
         if followed.cursors.is_empty() {
             return self.drop_log(log);
         }
@@ -642,21 +620,15 @@ impl State {
             connection.outbox.lags(channel);
         }
         let Some(followed) = self.logs[log as usize].as_mut() else { return };
-        let first = followed.cursors.iter().map(|cursor| cursor.at).min().unwrap_or_else(|| followed.log.head());
-        let before = followed.log.len();
-        followed.log.forget_before(first);
-        self.bytes -= before - followed.log.len();
+        self.bytes -= followed.forget_passed();
     }
 
     /// Takes a cursor out, and the log with the last.
     fn remove(&mut self, subscription: Subscription) {
         let Subscription { log, cursor } = subscription;
         let Some(followed) = self.logs[log as usize].as_mut() else { return };
+        followed.stop(cursor, Stage::Preparing);
         let gone = followed.cursors.swap_remove(cursor as usize);
-        if gone.stage == Stage::Live {
-            followed.live -= 1;
-            followed.hearing -= usize::from(gone.taste.hears_join_leave);
-        }
         // Whoever has taken its place may not have been offered what is new.
         followed.left = if followed.left > 0 { followed.cursors.len() } else { 0 };
         let moved = followed.cursors.get(cursor as usize).map(|moved| moved.slot);
@@ -727,7 +699,25 @@ impl State {
 }
 
 impl Followed {
-    /// It may have been kept for a reader who is behind no more.
+    /// A cursor is not among the live ones any more, if it was.
+    fn stop(&mut self, cursor: u32, stage: Stage) {
+        let cursor = &mut self.cursors[cursor as usize];
+        if cursor.stage == Stage::Live {
+            cursor.stage = stage;
+            self.live -= 1;
+            self.hearing -= usize::from(cursor.taste.hears_join_leave);
+        }
+    }
+
+    /// Forgets what all have had, and says how many bytes less are held.
+    fn forget_passed(&mut self) -> usize {
+        let first = self.cursors.iter().map(|cursor| cursor.at).min().unwrap_or_else(|| self.log.head());
+        let before = self.log.len();
+        self.log.forget_before(first);
+        before - self.log.len()
+    }
+
+    /// Lists it among those to look at: something is new, or was kept for a reader who is behind no more.
     fn look_again(&mut self, new: &mut VecDeque<u32>, log: u32) {
         if self.log.len() > 0 && !std::mem::replace(&mut self.is_listed, true) {
             new.push_back(log);

@@ -54,23 +54,20 @@ pub(crate) async fn drive<T: Transport>(mut connection: Connection, mut transpor
                 Some(Err(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
                 None => return,
             },
-            step = connection.next() => match step {
-                Step::Send(frames) => {
-                    match write(&mut connection, &mut transport, frames).await {
-                        Ok(()) => {}
-                        Err(End::Close(why)) => break why,
-                        Err(End::Gone(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
+            step = connection.next() => {
+                let frames = match step {
+                    Step::Send(frames) => frames,
+                    Step::Flush => {
+                        transport.wants_flush();
+                        Vec::new()
                     }
+                    Step::Close(why) => break why,
+                };
+                match write(&mut connection, &mut transport, frames).await {
+                    Ok(()) => {}
+                    Err(End::Close(why)) => break why,
+                    Err(End::Gone(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
                 }
-                Step::Flush => {
-                    transport.wants_flush();
-                    match write(&mut connection, &mut transport, Vec::new()).await {
-                        Ok(()) => {}
-                        Err(End::Close(why)) => break why,
-                        Err(End::Gone(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
-                    }
-                }
-                Step::Close(why) => break why,
             },
         }
     };
