@@ -164,7 +164,7 @@ impl Channel {
     /// Tells a subscriber's loop what it has decided about it.
     fn note(&self, handle: &Handle, note: impl FnOnce(u32, LogKey) -> Note) {
         let key = LogKey { channel: self.number, form: handle.form };
-        handle.outbox.of.leave(note(handle.outbox.slot, key));
+        handle.outbox.leave(note(handle.outbox.slot, key));
     }
 
     pub(crate) fn contains(&self, handle: &Handle) -> bool {

@@ -34,6 +34,7 @@
 //!                     }
 //!                 }
 //!                 Step::Flush => unreachable!("there is no other writer"),
+//!                 Step::Read => {} // the next turn of the loop looks
 //!                 Step::Close(close) => break close,
 //!             },
 //!         }
@@ -101,6 +102,8 @@ pub enum Step {
     Send(Vec<Bytes>),
     /// The [`Writer`](crate::Writer) took not all: write what is left of it, and until then ask for nothing.
     Flush,
+    /// There is room for commands again: look whether it [wants input](Connection::wants_input).
+    Read,
     /// Close with this code and reason.
     Close(Disconnect),
 }
@@ -215,10 +218,20 @@ impl Connection {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let was_full = !self.wants_input();
+        self.handle.outbox.watch_replies(true);
         self.poll_background(cx);
         self.catch_up(cx);
         self.handle.outbox.watch_replies(self.session.is_paused() || !self.catching_up.is_empty());
-        self.handle.outbox.poll_next(cx).map(|next| match next {
+        let next = self.handle.outbox.poll_next(cx);
+        if next.is_pending() && self.closing_by.is_some_and(|by| Instant::now() >= by) {
+            let (_, closed) = self.handle.outbox.take_controls();
+            return Poll::Ready(Step::Close(closed.unwrap_or_default()));
+        }
+        if next.is_pending() && was_full && self.wants_input() {
+            return Poll::Ready(Step::Read);
+        }
+        next.map(|next| match next {
             Next::Send(frames) => {
                 self.session.wrote(frames.iter().map(Bytes::len).sum(), Instant::now().into_std());
                 Step::Send(frames)

@@ -13,9 +13,13 @@
 //! A connection either has a [`Writer`], to which its loop writes straight from the logs, or a task that takes batches and
 //! writes them by itself (TLS, HTTP/2, compression).
 
+mod followed;
 mod log;
 #[cfg(test)]
 mod model;
+mod private;
+#[cfg(test)]
+mod promises;
 mod sweep;
 
 use std::io::{self, IoSlice};
@@ -44,6 +48,9 @@ pub trait Writer: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// The socket is broken.
     fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<Taken>;
+
+    /// Bytes that it has taken since it was opened.
+    fn bytes_taken(&self) -> usize;
 }
 
 /// What a transport has taken.
@@ -202,6 +209,9 @@ impl Loop {
         self.hear(&mut state);
         state.serve(slot);
         self.count(&mut state);
+        if state.has_more() {
+            self.wake.notify_one();
+        }
     }
 
     async fn run(self: Arc<Self>, _watch: Watch) {

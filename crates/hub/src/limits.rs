@@ -43,8 +43,29 @@ pub const WRITE_BYTES_MAX: usize = 256 << 10;
 /// Channels of which one write takes something.
 pub const WRITE_PIECES_MAX: usize = 32;
 
-/// Connections that a loop serves before it hears what is new: with 4 us for a write, half a millisecond.
+/// Connections that a loop serves before it hears what is new and lets others of its thread go on: with 4 to 8 us for a
+/// write, about a millisecond.
 pub const CONNECTIONS_IN_A_ROW: usize = 128;
+
+/// Bytes that a loop writes before it does so: the kernel copies them in less than a millisecond.
+pub const BYTES_IN_A_ROW: usize = 2 << 20;
+
+/// Followers of one channel that a loop serves before another channel with something new gets its turn.
+pub const FOLLOWERS_IN_A_ROW: usize = 32;
+
+/// Bytes of channels that a connection which is written by its task (TLS, HTTP/2) takes at once: two records of TLS. They
+/// are a copy; whoever is as far as others shares theirs.
+pub const BATCH_BYTES_MAX: usize = 32 << 10;
+
+/// Which part of what all logs may hold is freed at once when they hold too much, so that finding out who is furthest behind
+/// is not done again for each publication.
+pub const DELIVERY_FREED_PART: usize = 16;
+
+/// Buffers that a loop keeps for logs to fill.
+pub const SPARES_MAX: usize = 64;
+
+/// Room of such a buffer: a few frames, so that a busy channel does not allocate for each.
+pub const SPARE_BYTES_MAX: usize = 16 << 10;
 
 /// Bytes behind which a reader gets nothing that may be dropped.
 pub const LAGGING_BYTES: u64 = 64 << 10;

@@ -4,7 +4,6 @@
 //! What channels carry is not here: it stays in their logs until the connection takes it. Replies are bounded in bytes and
 //! messages; whoever does not read them is closed with 3008.
 
-use std::io::IoSlice;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -21,12 +20,15 @@ use crate::{ChannelName, Limits};
 pub(crate) struct Outbox {
     pub(crate) of: Arc<Loop>,
     pub(crate) slot: u32,
-    writer: Option<Arc<dyn Writer>>,
+    pub(crate) writer: Option<Arc<dyn Writer>>,
+    pub(crate) format: Format,
     /// Bytes of replies that are not written yet, and how many they are.
     reply_bytes: AtomicUsize,
     replies: AtomicUsize,
-    /// Bytes that the loop has written by itself since the session was told.
-    written: AtomicUsize,
+    /// How much the loop had written by itself when the session was told last.
+    told: AtomicUsize,
+    /// A note has been left that nobody may have heard.
+    has_left: AtomicBool,
     /// The task waits until replies have been written.
     is_watched: AtomicBool,
     shared: Mutex<Shared>,
@@ -44,6 +46,8 @@ struct Shared {
     owes_ready: bool,
     /// The task is to flush the socket.
     is_blocked: bool,
+    /// Replies have been written for which the task waits.
+    has_replied: bool,
     /// There is nothing left to be written.
     is_drained: bool,
     waker: Option<Waker>,
@@ -71,13 +75,15 @@ impl Outbox {
             of,
             slot,
             writer,
+            format,
             reply_bytes: AtomicUsize::new(0),
             replies: AtomicUsize::new(0),
-            written: AtomicUsize::new(0),
+            told: AtomicUsize::new(0),
+            has_left: AtomicBool::new(false),
             is_watched: AtomicBool::new(false),
             shared: Mutex::default(),
         });
-        outbox.of.leave(Note::Opened { slot, outbox: outbox.clone(), format });
+        outbox.of.leave(Note::Opened { slot, outbox: outbox.clone() });
         outbox
     }
 
@@ -98,8 +104,14 @@ impl Outbox {
             self.close(Disconnect::SLOW);
             return Pushed::Closed;
         }
-        self.of.leave(Note::Reply { slot: self.slot, message });
+        self.leave(Note::Reply { slot: self.slot, message });
         Pushed::Queued
+    }
+
+    /// Leaves a note for its loop, which its task hears in its name when it looks what to do next.
+    pub(crate) fn leave(&self, note: Note) {
+        self.of.leave(note);
+        self.has_left.store(true, Ordering::Release);
     }
 
     /// Has the loop look at it.
@@ -107,9 +119,9 @@ impl Outbox {
         self.of.post(Note::Served { slot: self.slot });
     }
 
-    /// Whether its task wants to know when replies have been written.
+    /// Whether its task wants to know when replies have been written. Said before it looks whether they have.
     pub(crate) fn watch_replies(&self, watched: bool) {
-        self.is_watched.store(watched, Ordering::Relaxed);
+        self.is_watched.store(watched, Ordering::SeqCst);
     }
 
     /// Lets the session know what the server wants or did.
@@ -141,13 +153,13 @@ impl Outbox {
 
     /// Bytes of replies that wait for the transport.
     pub(crate) fn queued_bytes(&self) -> usize {
-        let waiting = self.reply_bytes.load(Ordering::Relaxed);
+        let waiting = self.reply_bytes.load(Ordering::SeqCst);
         waiting.saturating_sub(self.lock().replies_in_writing)
     }
 
     /// Bytes of replies that are not written yet.
     pub(crate) fn unwritten_reply_bytes(&self) -> usize {
-        self.reply_bytes.load(Ordering::Relaxed)
+        self.reply_bytes.load(Ordering::SeqCst)
     }
 
     /// What the server wants or did meanwhile, and whether the connection has ended.
@@ -158,7 +170,8 @@ impl Outbox {
 
     /// Bytes that were written without the task since it asked last.
     pub(crate) fn take_written(&self) -> usize {
-        if self.written.load(Ordering::Relaxed) == 0 { 0 } else { self.written.swap(0, Ordering::Relaxed) }
+        let taken = self.writer.as_ref().map_or(0, |writer| writer.bytes_taken());
+        taken.wrapping_sub(self.told.swap(taken, Ordering::Relaxed))
     }
 
     /// What the task is to do next. Whoever asks has done the last.
@@ -169,13 +182,13 @@ impl Outbox {
             self.reply_bytes.fetch_sub(written, Ordering::Relaxed);
             self.of.post(Note::Ready { slot: self.slot });
         }
-        let has_replies = self.replies.load(Ordering::Relaxed) > 0;
-        if shared.batch.is_empty() && (has_replies || self.writer.is_none()) {
+        let has_left = self.has_left.swap(false, Ordering::Acquire);
+        if shared.batch.is_empty() && (has_left || self.writer.is_none()) {
             drop(shared);
             self.of.serve(self.slot);
             shared = self.lock();
         }
-        if !shared.controls.is_empty() {
+        if !shared.controls.is_empty() || std::mem::take(&mut shared.has_replied) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -206,46 +219,44 @@ impl Outbox {
 
     // For its loop.
 
-    /// Whether the loop writes by itself.
-    pub(crate) fn is_direct(&self) -> bool {
-        self.writer.is_some()
-    }
-
-    pub(crate) fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> Taken {
-        let Some(writer) = &self.writer else { return Taken { bytes: 0, is_blocked: true } };
-        let Ok(taken) = writer.write(slices, whole_frames) else {
-            self.close(Disconnect::WRITE_ERROR);
-            return Taken { bytes: 0, is_blocked: true };
-        };
-        self.written.fetch_add(taken.bytes, Ordering::Relaxed);
-        if taken.is_blocked {
-            let mut shared = self.lock();
-            shared.is_blocked = true;
-            wake(shared);
-        }
-        taken
+    /// The writer takes no more until the task has flushed it.
+    pub(crate) fn wants_flush(&self) {
+        let mut shared = self.lock();
+        shared.is_blocked = true;
+        wake(shared);
     }
 
     /// Gives the task something to write.
-    pub(crate) fn hand_over(&self, frames: Vec<Bytes>) -> Taken {
+    pub(crate) fn hand_over(&self, frames: Vec<Bytes>, reply_bytes: usize) -> Taken {
         let bytes = frames.iter().map(Bytes::len).sum();
         let mut shared = self.lock();
         shared.batch = frames;
+        shared.replies_in_writing += reply_bytes;
         wake(shared);
         Taken { bytes, is_blocked: true }
     }
 
     /// Replies of so many bytes have been written, or are with the task.
     pub(crate) fn replied(&self, replies: usize, bytes: usize) {
-        self.replies.fetch_sub(replies, Ordering::Relaxed);
-        if self.is_direct() {
-            self.reply_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            if self.is_watched.load(Ordering::Relaxed) {
-                wake(self.lock());
-            }
-        } else {
-            self.lock().replies_in_writing += bytes;
+        self.replies.fetch_sub(replies, Ordering::SeqCst);
+        if self.writer.is_none() {
+            return; // the task says when
         }
+        self.reply_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        if self.is_watched.load(Ordering::SeqCst) {
+            let mut shared = self.lock();
+            shared.has_replied = true;
+            wake(shared);
+        }
+    }
+
+    /// Its socket is broken: what waits is never written.
+    pub(crate) fn fail(&self) {
+        let mut shared = self.lock();
+        shared.closed.get_or_insert(Disconnect::WRITE_ERROR);
+        shared.batch = Vec::new();
+        self.of.post(Note::Closed { slot: self.slot, is_cut: true });
+        wake(shared);
     }
 
     /// There is nothing left to be written.

@@ -7,7 +7,10 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 use tokio::{
@@ -21,7 +24,7 @@ use tokio::{
 /// Writes frames past the task that owns the socket; see
 /// [`WebSocket::direct_writer`](crate::WebSocket::direct_writer). Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct DirectWriter(Arc<Mutex<Pen>>);
+pub struct DirectWriter(Arc<Shared>);
 
 /// What a [`DirectWriter`] has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,15 @@ pub struct DirectWrite {
     pub bytes: usize,
     /// The socket takes no more until its owner has [flushed](crate::WebSocket::poll_flush) it.
     pub is_full: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pen: Mutex<Pen>,
+    /// Bytes that direct writers were rid of.
+    taken: AtomicUsize,
+    /// Bytes of rests that the owner has written.
+    flushed: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -51,15 +63,11 @@ impl DirectWriter {
     /// # Errors
     /// The connection is broken.
     pub fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<DirectWrite> {
-        let mut pen = lock(&self.0);
+        let mut pen = self.0.lock();
         if !pen.try_rest()? {
             return Ok(DirectWrite { bytes: 0, is_full: true });
         }
-        let written = match slices {
-            [one] => pen.half.try_write(one),
-            many => pen.half.try_write_vectored(many),
-        };
-        let written = match written {
+        let written = match pen.write_now(slices) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 pen.is_full = true;
@@ -68,23 +76,59 @@ impl DirectWriter {
             Err(error) => return Err(error),
         };
         let all: usize = slices.iter().map(|slice| slice.len()).sum();
+        let whole = if written == all { all } else { whole_frames(written) };
+        self.0.taken.fetch_add(whole, Ordering::Relaxed);
         if written == all {
             return Ok(DirectWrite { bytes: all, is_full: false });
         }
-        let whole = whole_frames(written);
         pen.is_full = true;
-        let mut before = 0;
-        for slice in slices {
-            let from = written.saturating_sub(before).min(slice.len());
-            let to = whole.saturating_sub(before).min(slice.len());
-            pen.rest.extend_from_slice(&slice[from..to]);
-            before += slice.len();
-        }
+        pen.keep_rest(slices, written, whole);
         Ok(DirectWrite { bytes: whole, is_full: true })
+    }
+
+    /// Bytes that the owner has written so far of frames that were cut.
+    pub(crate) fn bytes_flushed(&self) -> usize {
+        self.0.flushed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that this and its clones have taken so far; it begins again at 0 behind the largest number.
+    #[must_use]
+    pub fn bytes_taken(&self) -> usize {
+        self.0.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Pen> {
+        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Pen {
+    /// One write, which takes what there is room for.
+    fn write_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let [one] = slices else { return self.half.try_write_vectored(slices) };
+        // Nearly every write succeeds at once. Asking the reactor first whether the socket is writable would touch memory
+        // that nothing else here needs; only who is told that it is not has to let the reactor know, by trying again.
+        #[cfg(unix)]
+        match rustix::net::send(self.half.as_ref(), one, rustix::net::SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+            done => return Ok(done?),
+        }
+        self.half.try_write(one)
+    }
+
+    /// Keeps what lies between two places of these bytes, to be written before anything else.
+    fn keep_rest(&mut self, slices: &[IoSlice<'_>], from: usize, to: usize) {
+        let mut before = 0;
+        for slice in slices {
+            let from = from.saturating_sub(before).min(slice.len());
+            let to = to.saturating_sub(before).min(slice.len());
+            self.rest.extend_from_slice(&slice[from..to]);
+            before += slice.len();
+        }
+    }
+
     /// Whether nothing is left of the frame that was cut.
     fn try_rest(&mut self) -> io::Result<bool> {
         while self.rest_at < self.rest.len() {
@@ -98,9 +142,11 @@ impl Pen {
         Ok(true)
     }
 
-    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_rest(&mut self, cx: &mut Context<'_>, flushed: &AtomicUsize) -> Poll<io::Result<()>> {
         while self.rest_at < self.rest.len() {
-            self.rest_at += ready!(Pin::new(&mut self.half).poll_write(cx, &self.rest[self.rest_at..]))?;
+            let bytes = ready!(Pin::new(&mut self.half).poll_write(cx, &self.rest[self.rest_at..]))?;
+            self.rest_at += bytes;
+            flushed.fetch_add(bytes, Ordering::Relaxed);
         }
         self.forget_rest();
         Poll::Ready(Ok(()))
@@ -117,14 +163,17 @@ impl Pen {
 #[derive(Debug)]
 pub(crate) struct SharedStream {
     read: OwnedReadHalf,
-    pen: Arc<Mutex<Pen>>,
+    shared: Arc<Shared>,
 }
 
 impl SharedStream {
     pub(crate) fn new(stream: TcpStream) -> Self {
         let (read, half) = stream.into_split();
         let pen = Pen { half, rest: Vec::new(), rest_at: 0, is_full: false, is_shared: false };
-        Self { read, pen: Arc::new(Mutex::new(pen)) }
+        Self {
+            read,
+            shared: Arc::new(Shared { pen: Mutex::new(pen), taken: AtomicUsize::new(0), flushed: AtomicUsize::new(0) }),
+        }
     }
 
     pub(crate) fn tcp(&self) -> &TcpStream {
@@ -132,8 +181,8 @@ impl SharedStream {
     }
 
     pub(crate) fn writer(&self) -> DirectWriter {
-        lock(&self.pen).is_shared = true;
-        DirectWriter(self.pen.clone())
+        self.shared.lock().is_shared = true;
+        DirectWriter(self.shared.clone())
     }
 }
 
@@ -145,8 +194,8 @@ impl AsyncRead for SharedStream {
 
 impl AsyncWrite for SharedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut pen = lock(&self.pen);
-        ready!(pen.poll_rest(cx))?;
+        let mut pen = self.shared.lock();
+        ready!(pen.poll_rest(cx, &self.shared.flushed))?;
         let written = ready!(Pin::new(&mut pen.half).poll_write(cx, bytes))?;
         if pen.is_shared && written < bytes.len() {
             // Nobody may come between this and the rest of it.
@@ -161,13 +210,14 @@ impl AsyncWrite for SharedStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut pen = lock(&self.pen);
-        if pen.is_shared {
-            drop(pen);
-            let first = slices.iter().find(|slice| !slice.is_empty());
-            return self.poll_write(cx, first.map_or(&[][..], |slice| slice));
+        let mut pen = self.shared.lock();
+        ready!(pen.poll_rest(cx, &self.shared.flushed))?;
+        let written = ready!(Pin::new(&mut pen.half).poll_write_vectored(cx, slices))?;
+        if !pen.is_shared {
+            return Poll::Ready(Ok(written));
         }
-        Pin::new(&mut pen.half).poll_write_vectored(cx, slices)
+        pen.keep_rest(slices, written, usize::MAX);
+        Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -175,8 +225,8 @@ impl AsyncWrite for SharedStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut pen = lock(&self.pen);
-        ready!(pen.poll_rest(cx))?;
+        let mut pen = self.shared.lock();
+        ready!(pen.poll_rest(cx, &self.shared.flushed))?;
         if pen.is_full {
             ready!(pen.half.as_ref().poll_write_ready(cx))?;
             pen.is_full = false;
@@ -185,12 +235,51 @@ impl AsyncWrite for SharedStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut pen = lock(&self.pen);
-        ready!(pen.poll_rest(cx))?;
+        let mut pen = self.shared.lock();
+        ready!(pen.poll_rest(cx, &self.shared.flushed))?;
         Pin::new(&mut pen.half).poll_shutdown(cx)
     }
 }
 
-fn lock(pen: &Mutex<Pen>) -> MutexGuard<'_, Pen> {
-    pen.lock().unwrap_or_else(PoisonError::into_inner)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Prepared, Role, WebSocket};
+    use std::time::Duration;
+    use tokio::{io::AsyncReadExt, net::TcpSocket};
+
+    const FRAME_BYTES: usize = 1 << 20;
+    const WRITE_TIMEOUT: Duration = Duration::from_millis(300);
+
+    /// A client that takes a frame within several write timeouts, a fraction of it in each.
+    #[tokio::test]
+    async fn a_line_that_takes_a_long_frame_slowly_is_not_given_up_whoever_has_begun_it() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(32 << 10).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(32 << 10).unwrap();
+        let mut client = client.connect(listener.local_addr().unwrap()).await.unwrap();
+        let shared = SharedStream::new(listener.accept().await.unwrap().0);
+        let writer = shared.writer();
+        let limits = Limits::server().write_timeout(WRITE_TIMEOUT);
+        let mut server = WebSocket::new(shared, Role::Server, limits);
+        server.inner_mut().beside = Some((writer.clone(), 0));
+        let reader = tokio::spawn(async move {
+            let (mut buffer, mut read) = (vec![0; 64 << 10], 0);
+            let mut pace = tokio::time::interval(WRITE_TIMEOUT / 5);
+            while read < FRAME_BYTES {
+                pace.tick().await;
+                read += client.read(&mut buffer).await.unwrap();
+            }
+        });
+        let frame = Prepared::text("x".repeat(FRAME_BYTES)).into_bytes();
+        let written = writer.write(&[IoSlice::new(&frame)], &|_| frame.len()).unwrap();
+        assert_eq!(written, DirectWrite { bytes: frame.len(), is_full: true });
+        server.inner_mut().wants_flush();
+        server.flush().await.unwrap();
+        reader.await.unwrap();
+        assert_eq!(writer.bytes_taken(), frame.len());
+    }
 }

@@ -336,7 +336,9 @@ impl WebSocket<Upgraded> {
     ///
     /// [`Prepared`]: crate::Prepared
     pub fn direct_writer(&mut self) -> Option<DirectWriter> {
-        if self.is_compressed() { None } else { self.stream().writer() }
+        let writer = if self.is_compressed() { None } else { self.stream().writer() };
+        self.inner_mut().beside = writer.clone().map(|writer| (writer, 0));
+        writer
     }
 
     /// The next [`flush`](Self::flush) waits until the socket takes something again, within the limits of a write.

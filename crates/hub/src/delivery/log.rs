@@ -7,8 +7,7 @@
 
 use std::collections::VecDeque;
 
-/// Room that a log keeps while nobody is behind: a few frames, so that a busy channel does not allocate for each.
-const KEPT_BYTES_MAX: usize = 8 << 10;
+use crate::limits::{SPARE_BYTES_MAX, SPARES_MAX};
 
 /// What a frame is, which decides who gets it and what may be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +40,20 @@ pub(super) struct Log {
     frames: VecDeque<Frame>,
     /// Where the last frame ends that not everybody takes.
     picky_until: u64,
+    /// Bytes of frames that may be dropped, among those that somebody has not had.
+    ephemeral: usize,
+}
+
+/// Buffers that logs fill one after the other: while nobody is behind, a log has none.
+#[derive(Debug, Default)]
+pub(super) struct Spares(Vec<(Vec<u8>, VecDeque<Frame>)>);
+
+impl Spares {
+    fn put(&mut self, bytes: Vec<u8>, frames: VecDeque<Frame>) {
+        if self.0.len() < SPARES_MAX && bytes.capacity() > 0 && bytes.capacity() <= SPARE_BYTES_MAX {
+            self.0.push((bytes, frames));
+        }
+    }
 }
 
 /// Which frames a reader wants.
@@ -69,16 +82,32 @@ impl Log {
         self.base + self.bytes.len() as u64
     }
 
-    /// Bytes that somebody has not had. What is held is at most twice that.
+    /// Bytes that somebody has not had. What is held is about twice that at most.
     pub(super) fn len(&self) -> usize {
         (self.head() - self.first) as usize
     }
 
-    pub(super) fn append(&mut self, frame: &[u8], number: u64, class: Class) {
+    /// Those of them that may be dropped.
+    pub(super) fn ephemeral(&self) -> usize {
+        self.ephemeral
+    }
+
+    /// Where the reader is who is furthest behind.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(super) fn append(&mut self, frame: &[u8], number: u64, class: Class, spares: &mut Spares) {
+        if self.bytes.capacity() == 0 {
+            (self.bytes, self.frames) = spares.0.pop().unwrap_or_default();
+        }
         self.bytes.extend_from_slice(frame);
         let end = self.head();
         if class != Class::Publication {
             self.picky_until = end;
+        }
+        if class == Class::Ephemeral {
+            self.ephemeral += frame.len();
         }
         self.frames.push_back(Frame { end, number, class });
     }
@@ -106,6 +135,14 @@ impl Log {
             begin = frame.end;
         }
         range.ok_or(begin)
+    }
+
+    /// Where the first frame lies that a reader at `at` wants.
+    pub(super) fn wanted_from(&self, at: u64, taste: Taste) -> u64 {
+        if taste.after == 0 && at >= self.picky_until {
+            return at;
+        }
+        self.next(at, self.head(), taste, 0).map_or_else(|nothing| nothing, |(from, _)| from)
     }
 
     /// The number of the frame that ends at a place; 0 when it has none.
@@ -152,19 +189,20 @@ impl Log {
     }
 
     /// Forgets what lies before a place, from which on all readers are.
-    pub(super) fn forget_before(&mut self, place: u64) {
+    pub(super) fn forget_before(&mut self, place: u64, spares: &mut Spares) {
+        if self.ephemeral > 0 {
+            self.ephemeral -= self.ephemeral_between(self.first, place);
+        }
         self.first = place;
         if place >= self.head() {
             self.base = self.head();
-            self.frames.clear();
-            self.bytes.clear();
-            if self.bytes.capacity() > KEPT_BYTES_MAX {
-                (self.bytes, self.frames) = (Vec::new(), VecDeque::new());
-            }
-            return;
+            let (mut bytes, mut frames) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.frames));
+            bytes.clear();
+            frames.clear();
+            return spares.put(bytes, frames);
         }
-        // Moving what stays costs as much as was appended, once for each time that as much again has been passed.
-        if self.index(place) < self.bytes.len() / 2 {
+        // What stays is moved once for each time that half as much has been passed.
+        if self.index(place) < self.bytes.len() / 3 {
             return;
         }
         while self.frames.front().is_some_and(|frame| frame.end <= place) {
@@ -173,6 +211,19 @@ impl Log {
         let passed = self.index(place);
         self.bytes.drain(..passed);
         self.base = place;
+        self.bytes.shrink_to(self.bytes.len() + self.bytes.len() / 2);
+    }
+
+    fn ephemeral_between(&self, from: u64, to: u64) -> usize {
+        let mut begin = from;
+        let mut bytes = 0;
+        for frame in self.frames.range(self.frame_at(from)..).take_while(|frame| frame.end <= to) {
+            if frame.class == Class::Ephemeral {
+                bytes += (frame.end - begin) as usize;
+            }
+            begin = frame.end;
+        }
+        bytes
     }
 
     /// Drops what may be dropped, since it keeps places for those who are behind. Returns where every place is now.
@@ -194,7 +245,7 @@ impl Log {
             let index = ends.partition_point(|(end, _)| *end <= old);
             base + index.checked_sub(1).map_or(0, |index| ends[index].1)
         };
-        (self.first, self.picky_until) = (place(self.first), place(self.picky_until));
+        (self.first, self.picky_until, self.ephemeral) = (place(self.first), place(self.picky_until), 0);
         place
     }
 
@@ -204,5 +255,32 @@ impl Log {
 
     fn index(&self, place: u64) -> usize {
         usize::try_from(place - self.base).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_nobody_is_behind_keeps_no_memory_and_the_next_uses_its_buffer() {
+        let (mut spares, mut first, mut second) = (Spares::default(), Log::default(), Log::default());
+        first.append(&[b'x'; 5_000], 1, Class::Publication, &mut spares);
+        let buffer = first.bytes.as_ptr();
+        first.forget_before(first.head(), &mut spares);
+        assert_eq!((first.bytes.capacity(), first.frames.capacity(), first.len()), (0, 0, 0));
+        second.append(b"y", 1, Class::Publication, &mut spares);
+        assert_eq!((second.bytes.as_ptr(), second.bytes(0, 1)), (buffer, &b"y"[..]));
+    }
+
+    #[test]
+    fn what_is_held_is_little_more_than_what_somebody_has_not_had() {
+        let (mut spares, mut log) = (Spares::default(), Log::default());
+        for number in 1..=10_000 {
+            log.append(&[b'x'; 100], number, Class::Publication, &mut spares);
+            // Its reader is 1,000 frames behind.
+            log.forget_before((number * 100).saturating_sub(100_000), &mut spares);
+        }
+        assert!(log.len() == 100_000 && log.bytes.capacity() <= 300_000, "{} for {}", log.bytes.capacity(), log.len());
     }
 }

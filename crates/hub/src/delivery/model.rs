@@ -99,6 +99,10 @@ impl Writer for Socket {
         rest.extend_from_slice(&all[taken..whole]);
         Ok(Taken { bytes: whole, is_blocked: taken < all.len() })
     }
+
+    fn bytes_taken(&self) -> usize {
+        lock(&self.0).1.len()
+    }
 }
 
 /// What the hub knows of one subscription.
@@ -133,7 +137,7 @@ impl World {
         for _ in 0..CONNECTIONS {
             let socket = Arc::new(Socket::default());
             let outbox = Outbox::open(loops.assign(), Some(socket.clone()), format);
-            state.hear(Note::Opened { slot: outbox.slot, outbox: outbox.clone(), format });
+            state.hear(Note::Opened { slot: outbox.slot, outbox: outbox.clone() });
             sockets.push(socket);
             outboxes.push(outbox);
         }

@@ -14,10 +14,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Taken;
-use super::log::{Class, Log, Taste};
-use crate::format::Format;
-use crate::limits::{JOINED_BYTES_MAX, LAGGING_BYTES, WRITE_BYTES_MAX, WRITE_PIECES_MAX};
+use super::followed::{Cursor, Followed, Stage, Subscription};
+use super::log::{Class, Spares, Taste};
+use super::private::{Item, Private};
+use super::{Taken, Writer};
+use crate::limits::{
+    BATCH_BYTES_MAX, BYTES_IN_A_ROW, DELIVERY_FREED_PART, FOLLOWERS_IN_A_ROW, LAGGING_BYTES, WRITE_BYTES_MAX,
+    WRITE_PIECES_MAX,
+};
 use crate::outbox::Outbox;
 use crate::{ChannelName, Limits};
 
@@ -31,7 +35,7 @@ pub(crate) struct LogKey {
 /// What a loop is told. What is told first holds first: that is the order that clients rely on.
 pub(crate) enum Note {
     /// A connection has come.
-    Opened { slot: u32, outbox: Arc<Outbox>, format: Format },
+    Opened { slot: u32, outbox: Arc<Outbox> },
     /// It is gone, and its slot is free once this has been heard.
     Gone { slot: u32 },
     /// A message for it alone, not framed yet.
@@ -66,8 +70,10 @@ pub(crate) struct State {
     new: VecDeque<u32>,
     /// Connections that have something to write for other reasons.
     ready: VecDeque<u32>,
-    /// Bytes of all logs.
+    spares: Spares,
+    /// Bytes of all logs, and those of them that may be dropped.
     bytes: usize,
+    ephemeral: usize,
     /// What was written since it was asked last.
     pub(crate) written: Written,
 }
@@ -81,77 +87,17 @@ pub(crate) struct Written {
 
 struct Connection {
     outbox: Arc<Outbox>,
-    format: Format,
+    /// Absent where its task writes.
+    writer: Option<Arc<dyn Writer>>,
     subscriptions: Vec<Subscription>,
-    private: VecDeque<Private>,
-    /// The next of these as it is written.
-    framed: Option<Framed>,
+    /// Whose turn it is to be written first among these.
+    turn: u32,
+    /// What waits for it alone; absent while nothing does, as nearly always.
+    private: Option<Box<Private>>,
     /// It takes nothing until it is [ready](Note::Ready).
     is_blocked: bool,
     is_closed: bool,
     is_listed: bool,
-}
-
-/// Replies as they are written.
-struct Framed {
-    frame: Bytes,
-    /// How many are in it.
-    replies: usize,
-    /// Their bytes.
-    bytes: usize,
-    /// The subscriptions that begin behind it.
-    begins: Vec<(u32, Taste)>,
-}
-
-/// Where a connection's cursor is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Subscription {
-    log: u32,
-    cursor: u32,
-}
-
-/// What concerns one connection alone, in order.
-enum Private {
-    Message(Bytes),
-    /// From here on it hears this subscription.
-    Begins {
-        log: u32,
-        taste: Taste,
-    },
-    /// It has everything up to the end of this subscription before what follows.
-    Ends {
-        log: u32,
-    },
-}
-
-struct Followed {
-    key: LogKey,
-    channel: ChannelName,
-    log: Log,
-    cursors: Vec<Cursor>,
-    /// Who is offered what is new next, and how many yet.
-    next: usize,
-    left: usize,
-    hearing: usize,
-    live: usize,
-    /// It is among those to look at.
-    is_listed: bool,
-}
-
-struct Cursor {
-    slot: u32,
-    at: u64,
-    stage: Stage,
-    taste: Taste,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Not admitted: it only keeps its place.
-    Preparing,
-    Live,
-    /// It hears what is before this place.
-    Ending(u64),
 }
 
 /// One piece of a write.
@@ -174,7 +120,9 @@ impl State {
             by_key: HashMap::new(),
             new: VecDeque::new(),
             ready: VecDeque::new(),
+            spares: Spares::default(),
             bytes: 0,
+            ephemeral: 0,
             written: Written::default(),
         }
     }
@@ -183,7 +131,7 @@ impl State {
     pub(crate) fn hear(&mut self, note: Note) -> Option<u32> {
         match note {
             Note::Append { key, frame, number, class } => self.append(key, &frame, number, class),
-            Note::Opened { slot, outbox, format } => self.open(slot, outbox, format),
+            Note::Opened { slot, outbox } => self.open(slot, outbox),
             Note::Gone { slot } => {
                 self.close(slot, true);
                 if let Some(connection) = self.connections.get_mut(slot as usize) {
@@ -195,7 +143,7 @@ impl State {
                 if let Some(connection) = self.connection(slot)
                     && !connection.is_closed
                 {
-                    connection.private.push_back(Private::Message(message));
+                    connection.queue(Item::Message(message));
                     self.list(slot);
                 }
             }
@@ -206,7 +154,7 @@ impl State {
                     && let Some(connection) = self.connection(slot)
                     && !connection.is_closed
                 {
-                    connection.private.push_back(Private::Begins { log: subscription.log, taste });
+                    connection.queue(Item::Begins { log: subscription.log, taste });
                     self.list(slot);
                 }
             }
@@ -224,26 +172,43 @@ impl State {
         None
     }
 
-    /// Offers what is new to so many connections. `true`: there is more to do.
+    /// Writes to so many connections what is ready for them or new in a channel, by turns. `true`: there is more to do.
     pub(crate) fn turn(&mut self, connections_max: usize) -> bool {
-        for _ in 0..connections_max {
+        let bytes_max = self.written.bytes + BYTES_IN_A_ROW;
+        let (mut served, mut of_this_log) = (0, 0);
+        while served < connections_max && self.written.bytes < bytes_max {
             if let Some(slot) = self.ready.pop_front() {
                 if let Some(connection) = self.connection(slot) {
                     connection.is_listed = false;
                     self.serve(slot);
+                    served += 1;
+                }
+            }
+            let Some(&log) = self.new.front() else {
+                if self.ready.is_empty() {
+                    return false;
                 }
                 continue;
-            }
-            let Some(&log) = self.new.front() else { return false };
-            match self.next_follower(log) {
-                Some(slot) => self.serve(slot),
-                None => {
-                    self.new.pop_front();
-                    self.trim(log);
+            };
+            if let Some(slot) = self.next_follower(log) {
+                self.serve(slot);
+                (served, of_this_log) = (served + 1, of_this_log + 1);
+                if of_this_log < FOLLOWERS_IN_A_ROW {
+                    continue;
                 }
+                self.new.rotate_left(1);
+            } else {
+                self.new.pop_front();
+                self.end_round(log);
             }
+            of_this_log = 0;
         }
         true
+    }
+
+    /// Whether there is something for the loop to do.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.ready.is_empty() || !self.new.is_empty()
     }
 
     /// Bytes of all logs.
@@ -254,75 +219,74 @@ impl State {
     fn append(&mut self, key: LogKey, frame: &[u8], number: u64, class: Class) {
         let Some(&index) = self.by_key.get(&key) else { return };
         let Some(followed) = self.logs[index as usize].as_mut() else { return };
-        followed.log.append(frame, number, class);
+        followed.log.append(frame, number, class, &mut self.spares);
         self.bytes += frame.len();
+        self.ephemeral += if class == Class::Ephemeral { frame.len() } else { 0 };
         self.written.messages += if class == Class::JoinLeave { followed.hearing } else { followed.live };
-        followed.left = followed.cursors.len();
+        followed.offer_all();
         followed.look_again(&mut self.new, index);
     }
 
     /// The next connection that may take what is new in a log.
     fn next_follower(&mut self, log: u32) -> Option<u32> {
         let followed = self.logs[log as usize].as_mut()?;
-        while followed.left > 0 {
-            followed.left -= 1;
-            if followed.next >= followed.cursors.len() {
-                followed.next = 0;
-            }
-            let Some(cursor) = followed.cursors.get(followed.next) else { break };
-            followed.next += 1;
-            if cursor.stage == Stage::Live && cursor.at < followed.log.head() {
-                let slot = cursor.slot;
-                if self.connections[slot as usize].as_ref().is_some_and(|connection| !connection.is_blocked) {
-                    return Some(slot);
-                }
+        while let Some(slot) = followed.next_behind() {
+            if self.connections[slot as usize].as_ref().is_some_and(|connection| !connection.is_blocked) {
+                return Some(slot);
             }
         }
         None
     }
 
-    /// Everything that a connection may have is written with one write, as far as it takes it.
+    /// What a connection may have is written, as far as it takes it. Where much is left, it has its turn again when others
+    /// have had theirs.
     pub(crate) fn serve(&mut self, slot: u32) {
         loop {
             self.settle(slot);
             let mut pieces = [Piece::default(); WRITE_PIECES_MAX];
-            let count = self.gather(slot, &mut pieces);
+            let (count, is_all) = self.gather(slot, &mut pieces);
             let pieces = &pieces[..count];
             let Some(connection) = self.connection(slot) else { return };
             if connection.is_blocked {
                 return;
             }
-            if count == 0 && connection.framed.is_none() {
-                if connection.is_closed && connection.private.is_empty() {
+            let is_alone = connection.private.is_none();
+            // Behind what was published before it, and no later publication gets before it.
+            let framed = connection.framed().filter(|_| is_all).cloned();
+            if count == 0 && framed.is_none() {
+                if connection.is_closed && is_alone {
                     connection.outbox.drained();
                     self.forget_all(slot, |_| true);
                 }
                 return;
             }
-            let written = self.write(slot, pieces);
-            self.advance(slot, pieces, written.bytes);
-            if written.is_blocked
-                && let Some(connection) = self.connection(slot)
-            {
-                connection.is_blocked = true;
+            let taken = self.write(slot, pieces, framed.as_ref());
+            self.advance(slot, pieces, taken.bytes);
+            let Some(connection) = self.connection(slot) else { return };
+            connection.is_blocked = taken.is_blocked;
+            if taken.is_blocked || (is_all && is_alone && !connection.is_closed) {
+                return;
+            }
+            if !is_all {
+                return self.list(slot);
             }
         }
     }
 
-    fn write(&self, slot: u32, pieces: &[Piece]) -> Taken {
+    fn write(&mut self, slot: u32, pieces: &[Piece], framed: Option<&Bytes>) -> Taken {
         let Some(connection) = &self.connections[slot as usize] else { return Taken::default() };
-        let framed = connection.framed.as_ref().map(|framed| &framed.frame);
-        let log_of = |piece: &Piece| self.logs[piece.subscription.log as usize].as_ref().map(|followed| &followed.log);
-        if !connection.outbox.is_direct() {
+        let Some(writer) = &connection.writer else {
             let mut frames = Vec::new();
             for piece in pieces {
-                let Some(log) = log_of(piece) else { continue };
-                let copied = Bytes::copy_from_slice(log.bytes(piece.from, piece.to));
-                frames.extend(log.frames(piece.from, piece.to).map(|(from, to)| copied.slice(from..to)));
+                let Some(followed) = &mut self.logs[piece.subscription.log as usize] else { continue };
+                let copied = followed.copy(piece.from, piece.to);
+                frames.extend(followed.log.frames(piece.from, piece.to).map(|(from, to)| copied.slice(from..to)));
             }
             frames.extend(framed.cloned());
-            return connection.outbox.hand_over(frames);
-        }
+            let reply_bytes = framed.and(connection.private.as_ref()).map_or(0, |private| private.framed_bytes());
+            return connection.outbox.hand_over(frames, reply_bytes);
+        };
+        let log_of = |piece: &Piece| self.logs[piece.subscription.log as usize].as_ref().map(|followed| &followed.log);
         let mut slices = [IoSlice::new(&[]); WRITE_PIECES_MAX + 1];
         let mut count = 0;
         let of_logs = pieces.iter().filter_map(|piece| Some(log_of(piece)?.bytes(piece.from, piece.to)));
@@ -342,40 +306,66 @@ impl State {
             }
             if written == before { before } else { before + framed.map_or(0, Bytes::len) }
         };
-        connection.outbox.write(&slices[..count], &whole_frames)
+        match writer.write(&slices[..count], &whole_frames) {
+            Ok(taken) if taken.is_blocked => {
+                connection.outbox.wants_flush();
+                taken
+            }
+            Ok(taken) => taken,
+            Err(_) => {
+                connection.outbox.fail();
+                Taken { bytes: 0, is_blocked: true }
+            }
+        }
     }
 
     /// Begins and ends what has its turn, and frames what stands before that.
     fn settle(&mut self, slot: u32) {
         loop {
             let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
-            match connection.private.front() {
-                Some(Private::Message(_)) if connection.framed.is_none() => connection.frame_next(&self.logs),
-                Some(&Private::Begins { log, taste }) if connection.framed.is_none() => {
-                    connection.private.pop_front();
+            let Some(private) = &mut connection.private else { return };
+            match private.front() {
+                Some(Item::Message(_)) => {
+                    let heads = connection.subscriptions.iter().filter_map(|one| {
+                        let followed = self.logs[one.log as usize].as_ref()?;
+                        let cursor = &followed.cursors[one.cursor as usize];
+                        (cursor.at < followed.log.head()).then_some((one.log, followed.log.head()))
+                    });
+                    private.frame_next(connection.outbox.format, heads.collect());
+                }
+                Some(&Item::Begins { log, taste }) => {
+                    private.pop();
                     self.begin(slot, log, taste);
                 }
-                Some(&Private::Ends { log }) => {
-                    if self.has_more(slot, log) {
+                Some(&Item::Ends { log }) => {
+                    if self.is_owed(slot, log) {
                         return;
                     }
                     self.remove_ended(slot, log);
-                    if let Some(connection) = self.connection(slot) {
-                        connection.private.pop_front();
+                    if let Some(private) = self.connection(slot).and_then(|connection| connection.private.as_mut()) {
+                        private.pop();
                     }
                 }
-                _ => return,
+                None => {
+                    if private.is_empty() {
+                        connection.private = None;
+                    }
+                    return;
+                }
             }
         }
     }
 
-    /// What lies ready for a connection in the logs that it hears.
-    fn gather(&mut self, slot: u32, pieces: &mut [Piece]) -> usize {
-        let (mut count, mut room) = (0, WRITE_BYTES_MAX);
-        let Some(Some(connection)) = self.connections.get(slot as usize) else { return 0 };
-        for &subscription in &connection.subscriptions {
+    /// What lies ready for a connection in the logs that it hears, each in its turn, and whether that is all.
+    fn gather(&mut self, slot: u32, pieces: &mut [Piece]) -> (usize, bool) {
+        let Some(Some(connection)) = self.connections.get(slot as usize) else { return (0, true) };
+        let mut room = if connection.writer.is_some() { WRITE_BYTES_MAX } else { BATCH_BYTES_MAX };
+        let (mut count, mut is_all) = (0, true);
+        let (before, from) =
+            connection.subscriptions.split_at(connection.turn as usize % connection.subscriptions.len().max(1));
+        for &subscription in from.iter().chain(before) {
             if count == pieces.len() || room == 0 {
-                break;
+                return (count, false);
             }
             let Some(followed) = self.logs[subscription.log as usize].as_mut() else { continue };
             let (head, cursor) = (followed.log.head(), &mut followed.cursors[subscription.cursor as usize]);
@@ -384,12 +374,15 @@ impl State {
                 Stage::Live => head,
                 Stage::Ending(end) => end,
             };
+            let before_framed = connection.private.as_ref().and_then(|private| private.before_framed(subscription.log));
+            let end = end.min(before_framed.unwrap_or(end));
             let taste = Taste { lags: end.saturating_sub(cursor.at) > LAGGING_BYTES, ..cursor.taste };
             match followed.log.next(cursor.at, end, taste, room) {
                 Ok((from, to)) => {
                     pieces[count] = Piece { subscription, from, to };
                     count += 1;
                     room = room.saturating_sub((to - from) as usize);
+                    is_all &= to == end;
                 }
                 Err(at) if at == cursor.at => {}
                 Err(at) => {
@@ -398,7 +391,7 @@ impl State {
                 }
             }
         }
-        count
+        (count, is_all)
     }
 
     /// So many bytes have been taken of what was offered.
@@ -407,6 +400,19 @@ impl State {
         if bytes == 0 {
             return;
         }
+        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
+        if connection.subscriptions.len() > 1 {
+            // Whoever has been written is last the next time.
+            let last = pieces.iter().scan(0, |before, piece| {
+                let begins = *before;
+                *before += (piece.to - piece.from) as usize;
+                (begins < bytes).then_some(piece.subscription)
+            });
+            if let Some(last) = last.last() {
+                let place = connection.subscriptions.iter().position(|one| *one == last);
+                connection.turn = place.map_or(0, |place| place as u32 + 1);
+            }
+        }
         for piece in pieces {
             let taken = bytes.min((piece.to - piece.from) as usize);
             bytes -= taken;
@@ -414,16 +420,19 @@ impl State {
                 return;
             };
             let cursor = &mut followed.cursors[piece.subscription.cursor as usize];
+            let was_last = cursor.at <= followed.log.first();
             cursor.at = piece.from + taken as u64;
             if cursor.taste.after > 0 && followed.log.number_at(cursor.at) > cursor.taste.after {
                 cursor.taste.after = 0;
             }
-            followed.look_again(&mut self.new, piece.subscription.log);
+            if was_last {
+                followed.look_again(&mut self.new, piece.subscription.log);
+            }
         }
         // What stands behind the pieces has left when anything of it has.
         if bytes > 0
             && let Some(connection) = self.connection(slot)
-            && let Some(framed) = connection.framed.take()
+            && let Some(framed) = connection.private.as_mut().and_then(|private| private.take_framed())
         {
             connection.outbox.replied(framed.replies, framed.bytes);
             self.written.messages += framed.replies;
@@ -433,21 +442,16 @@ impl State {
         }
     }
 
-    fn open(&mut self, slot: u32, outbox: Arc<Outbox>, format: Format) {
+    fn open(&mut self, slot: u32, outbox: Arc<Outbox>) {
         let index = slot as usize;
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }
-        self.connections[index] = Some(Connection {
-            outbox,
-            format,
-            subscriptions: Vec::new(),
-            private: VecDeque::new(),
-            framed: None,
-            is_blocked: false,
-            is_closed: false,
-            is_listed: false,
-        });
+        let writer = outbox.writer.clone();
+        let (subscriptions, turn, private) = (Vec::new(), 0, None);
+        let (is_blocked, is_closed, is_listed) = (false, false, false);
+        self.connections[index] =
+            Some(Connection { outbox, writer, subscriptions, turn, private, is_blocked, is_closed, is_listed });
     }
 
     fn enter(&mut self, slot: u32, key: LogKey, channel: ChannelName) {
@@ -459,9 +463,7 @@ impl State {
             None => self.make_log(key, channel),
         };
         let Some(followed) = self.logs[log as usize].as_mut() else { return };
-        let cursor = followed.cursors.len() as u32;
-        let at = followed.log.head();
-        followed.cursors.push(Cursor { slot, at, stage: Stage::Preparing, taste: Taste::default() });
+        let cursor = followed.enter(slot);
         if let Some(connection) = self.connection(slot) {
             connection.subscriptions.push(Subscription { log, cursor });
         }
@@ -470,16 +472,13 @@ impl State {
     fn begin(&mut self, slot: u32, log: u32, taste: Taste) {
         let Some(subscription) = self.of_log(slot, log, |stage| stage == Stage::Preparing) else { return };
         let Some(followed) = self.logs[log as usize].as_mut() else { return };
-        let cursor = &mut followed.cursors[subscription.cursor as usize];
-        (cursor.stage, cursor.taste) = (Stage::Live, taste);
-        followed.live += 1;
-        followed.hearing += usize::from(taste.hears_join_leave);
+        followed.begin(subscription.cursor, taste);
     }
 
     fn hold(&mut self, slot: u32, key: LogKey) {
         let Some(subscription) = self.find(slot, key) else { return };
         if let Some(connection) = self.connection(slot) {
-            connection.forget_begin(subscription.log);
+            connection.forget_begins(subscription.log);
         }
         let Some(followed) = self.logs[subscription.log as usize].as_mut() else { return };
         // What it has of what lies here is known when it is admitted again.
@@ -491,7 +490,7 @@ impl State {
     fn leave(&mut self, slot: u32, key: LogKey) {
         let Some(subscription) = self.find(slot, key) else { return };
         let Some(connection) = self.connection(slot) else { return };
-        connection.forget_begin(subscription.log);
+        connection.forget_begins(subscription.log);
         let Some(followed) = self.logs[subscription.log as usize].as_mut() else { return };
         match followed.cursors[subscription.cursor as usize].stage {
             Stage::Live => followed.stop(subscription.cursor, Stage::Ending(followed.log.head())),
@@ -500,7 +499,7 @@ impl State {
             Stage::Ending(_) => return,
         }
         if let Some(connection) = self.connection(slot) {
-            connection.private.push_back(Private::Ends { log: subscription.log });
+            connection.queue(Item::Ends { log: subscription.log });
             self.list(slot);
         }
     }
@@ -509,13 +508,11 @@ impl State {
         let Some(connection) = self.connection(slot) else { return };
         connection.is_closed = true;
         // What has not begun does not begin any more.
-        connection.private.retain(|private| !matches!(private, Private::Begins { .. }));
-        if let Some(framed) = &mut connection.framed {
-            framed.begins.clear();
+        if let Some(private) = &mut connection.private {
+            private.forget_begins(|_| true);
         }
         if is_cut {
-            connection.private = VecDeque::new();
-            connection.framed = None;
+            connection.private = None;
             connection.outbox.drained();
             return self.forget_all(slot, |_| true);
         }
@@ -541,71 +538,106 @@ impl State {
     // Logs.
 
     fn make_log(&mut self, key: LogKey, channel: ChannelName) -> u32 {
-        let followed = Followed {
-            key,
-            channel,
-            log: Log::default(),
-            cursors: Vec::new(),
-            next: 0,
-            left: 0,
-            hearing: 0,
-            live: 0,
-            is_listed: false,
-        };
         let index = self.free_logs.pop().unwrap_or_else(|| {
             self.logs.push(None);
             self.logs.len() as u32 - 1
         });
-        self.logs[index as usize] = Some(followed);
+        self.logs[index as usize] = Some(Followed::new(key, channel));
         self.by_key.insert(key, index);
         index
     }
 
-    /// Forgets what all have had, and cuts off whoever holds too much.
-    fn trim(&mut self, log: u32) {
+    /// All have been offered what was new when a round began: what they have had is forgotten, and who holds too much is cut
+    /// off.
+    fn end_round(&mut self, log: u32) {
+        let bytes_max = self.limits.outbox_bytes_max;
         let Some(followed) = self.logs[log as usize].as_mut() else { return };
         followed.is_listed = false;
-        let head = followed.log.head();
-        // Who reads the stream by itself needs none of it here.
-        for cursor in followed.cursors.iter_mut().filter(|cursor| cursor.taste.after == u64::MAX && cursor.at < head) {
-            if let Err(at) = followed.log.next(cursor.at, head, cursor.taste, usize::MAX) {
-                cursor.at = at;
-            }
-        }
-        self.bytes -= followed.forget_passed();
+        self.forget_passed(log);
+        let Some(followed) = self.logs[log as usize].as_ref() else { return };
         if followed.cursors.is_empty() {
             return self.drop_log(log);
         }
-        if followed.log.len() > self.limits.outbox_bytes_max {
-            let before = followed.log.len();
-            let place = followed.log.drop_ephemeral();
-            self.bytes -= before - followed.log.len();
-            for cursor in &mut followed.cursors {
-                cursor.at = place(cursor.at);
-                if let Stage::Ending(end) = &mut cursor.stage {
-                    *end = place(*end);
-                }
-            }
-            let is_behind =
-                |cursor: &Cursor| followed.log.behind(cursor.at, cursor.taste) > self.limits.outbox_bytes_max;
-            let behind: Vec<u32> =
-                followed.cursors.iter().filter(|cursor| is_behind(cursor)).map(|cursor| cursor.slot).collect();
+        if followed.log.len() > bytes_max {
+            self.change(log, |followed, _| {
+                followed.drop_ephemeral();
+                followed.skip(bytes_max);
+            });
+            self.forget_passed(log);
+            let Some(followed) = self.logs[log as usize].as_ref() else { return };
+            // Others are served soon.
+            let is_stuck = |cursor: &&Cursor| cursor.stage == Stage::Preparing || self.is_blocked(cursor.slot);
+            let behind: Vec<u32> = followed.behind(bytes_max).filter(is_stuck).map(|cursor| cursor.slot).collect();
             for slot in behind {
                 self.cut_off(slot, log);
             }
         }
-        while self.bytes > self.bytes_max {
-            let Some((log, slot)) = self.furthest_behind() else { return };
-            self.cut_off(slot, log);
+        if self.bytes > self.bytes_max {
+            self.keep_to_budget();
+        }
+        if let Some(followed) = self.logs[log as usize].as_mut()
+            && followed.go_on()
+        {
+            followed.look_again(&mut self.new, log);
         }
     }
 
-    fn furthest_behind(&self) -> Option<(u32, u32)> {
-        let logs =
-            self.logs.iter().enumerate().filter_map(|(index, followed)| Some((index as u32, followed.as_ref()?)));
-        let (index, followed) = logs.max_by_key(|(_, followed)| followed.log.len())?;
-        let cursor = followed.cursors.iter().min_by_key(|cursor| cursor.at)?;
-        (cursor.at < followed.log.head()).then_some((index, cursor.slot))
+    /// Frees a part of what all logs hold: what may be dropped, if that is enough, and else what is kept for those who are
+    /// furthest behind.
+    fn keep_to_budget(&mut self) {
+        let part = self.bytes_max / DELIVERY_FREED_PART;
+        if self.ephemeral > part {
+            for log in 0..self.logs.len() as u32 {
+                self.change(log, |followed, _| followed.drop_ephemeral());
+            }
+        }
+        if self.bytes - self.ephemeral <= self.bytes_max {
+            return;
+        }
+        let holds = |(slot, connection): (usize, &Option<Connection>)| {
+            let connection = connection.as_ref()?;
+            let behind = connection.subscriptions.iter().map(|one| self.behind(*one)).sum::<u64>();
+            // Who can be written to is served soon.
+            (behind > 0).then_some((connection.is_blocked, behind, slot as u32))
+        };
+        let mut holders: Vec<_> = self.connections.iter().enumerate().filter_map(holds).collect();
+        holders.sort_unstable();
+        while let Some((_, _, slot)) = holders.pop() {
+            let Some(connection) = self.connection(slot) else { continue };
+            let mut logs: Vec<u32> = connection.subscriptions.iter().map(|one| one.log).collect();
+            logs.sort_by_cached_key(|log| self.logs[*log as usize].as_ref().map(|followed| followed.log.len()));
+            while let Some(log) = logs.pop() {
+                if self.bytes - self.ephemeral <= self.bytes_max - part {
+                    return;
+                }
+                if self.of_log(slot, log, |_| true).is_some_and(|one| self.behind(one) > 0) {
+                    self.cut_off(slot, log);
+                }
+            }
+        }
+    }
+
+    /// How many bytes of a log are kept for a subscription.
+    fn behind(&self, Subscription { log, cursor }: Subscription) -> u64 {
+        let followed = self.logs[log as usize].as_ref();
+        followed.map_or(0, |followed| followed.log.head() - followed.cursors[cursor as usize].at)
+    }
+
+    fn is_blocked(&self, slot: u32) -> bool {
+        self.connections[slot as usize].as_ref().is_some_and(|connection| connection.is_blocked)
+    }
+
+    fn forget_passed(&mut self, log: u32) {
+        self.change(log, Followed::forget_passed);
+    }
+
+    /// Changes what a log holds, and keeps count.
+    fn change(&mut self, log: u32, change: impl FnOnce(&mut Followed, &mut Spares)) {
+        let Some(followed) = self.logs[log as usize].as_mut() else { return };
+        let (bytes, ephemeral) = (followed.log.len(), followed.log.ephemeral());
+        change(followed, &mut self.spares);
+        self.bytes = self.bytes - bytes + followed.log.len();
+        self.ephemeral = self.ephemeral - ephemeral + followed.log.ephemeral();
     }
 
     /// Ends the subscription of a reader who does not keep up; its connection is told, and tells its client.
@@ -615,30 +647,27 @@ impl State {
             self.remove(subscription);
         }
         if let Some(connection) = self.connection(slot) {
-            connection.forget_begin(log);
-            connection.private.retain(|private| !matches!(private, Private::Ends { log: of } if *of == log));
+            connection.forget_begins(log);
+            if let Some(private) = &mut connection.private {
+                private.forget_end(log);
+            }
             connection.outbox.lags(channel);
         }
-        let Some(followed) = self.logs[log as usize].as_mut() else { return };
-        self.bytes -= followed.forget_passed();
+        self.forget_passed(log);
     }
 
     /// Takes a cursor out, and the log with the last.
     fn remove(&mut self, subscription: Subscription) {
         let Subscription { log, cursor } = subscription;
         let Some(followed) = self.logs[log as usize].as_mut() else { return };
-        followed.stop(cursor, Stage::Preparing);
-        let gone = followed.cursors.swap_remove(cursor as usize);
-        // Whoever has taken its place may not have been offered what is new.
-        followed.left = if followed.left > 0 { followed.cursors.len() } else { 0 };
-        let moved = followed.cursors.get(cursor as usize).map(|moved| moved.slot);
+        let (slot, moved) = followed.remove(cursor);
         let last = Subscription { log, cursor: followed.cursors.len() as u32 };
         if followed.cursors.is_empty() && !followed.is_listed {
             self.drop_log(log);
         } else {
             followed.look_again(&mut self.new, log);
         }
-        if let Some(connection) = self.connection(gone.slot) {
+        if let Some(connection) = self.connection(slot) {
             connection.subscriptions.retain(|one| *one != subscription);
         }
         if let Some(slot) = moved
@@ -652,6 +681,7 @@ impl State {
     fn drop_log(&mut self, log: u32) {
         if let Some(followed) = self.logs[log as usize].take() {
             self.bytes -= followed.log.len();
+            self.ephemeral -= followed.log.ephemeral();
             self.by_key.remove(&followed.key);
             self.free_logs.push(log);
         }
@@ -682,7 +712,8 @@ impl State {
         self.connections.get(slot as usize)?.as_ref()?.subscriptions.iter().find(of_log).copied()
     }
 
-    fn has_more(&self, slot: u32, log: u32) -> bool {
+    /// Whether something is left for a connection of what it heard before the end.
+    fn is_owed(&self, slot: u32, log: u32) -> bool {
         let Some(followed) = self.logs[log as usize].as_ref() else { return false };
         let ending = self.of_log(slot, log, |stage| matches!(stage, Stage::Ending(_)));
         ending.is_some_and(|one| {
@@ -698,74 +729,20 @@ impl State {
     }
 }
 
-impl Followed {
-    /// A cursor is not among the live ones any more, if it was.
-    fn stop(&mut self, cursor: u32, stage: Stage) {
-        let cursor = &mut self.cursors[cursor as usize];
-        if cursor.stage == Stage::Live {
-            cursor.stage = stage;
-            self.live -= 1;
-            self.hearing -= usize::from(cursor.taste.hears_join_leave);
-        }
-    }
-
-    /// Forgets what all have had, and says how many bytes less are held.
-    fn forget_passed(&mut self) -> usize {
-        let first = self.cursors.iter().map(|cursor| cursor.at).min().unwrap_or_else(|| self.log.head());
-        let before = self.log.len();
-        self.log.forget_before(first);
-        before - self.log.len()
-    }
-
-    /// Lists it among those to look at: something is new, or was kept for a reader who is behind no more.
-    fn look_again(&mut self, new: &mut VecDeque<u32>, log: u32) {
-        if self.log.len() > 0 && !std::mem::replace(&mut self.is_listed, true) {
-            new.push_back(log);
-        }
-    }
-}
-
 impl Connection {
-    /// It was to hear a subscription, and is not any more.
-    fn forget_begin(&mut self, of: u32) {
-        self.private.retain(|private| !matches!(private, Private::Begins { log, .. } if *log == of));
-        if let Some(framed) = &mut self.framed {
-            framed.begins.retain(|(log, _)| *log != of);
-        }
+    fn queue(&mut self, item: Item) {
+        self.private.get_or_insert_default().push(item);
     }
 
-    /// Puts what waits for a connection alone and stands side by side into one frame. What it is said to be subscribed to in
-    /// it begins behind it, and comes before what is said later.
-    fn frame_next(&mut self, logs: &[Option<Followed>]) {
-        let has_more = |log: u32| {
-            let followed = logs[log as usize].as_ref();
-            let of_log = |one: &&Subscription| one.log == log;
-            let cursors = self.subscriptions.iter().filter(of_log).map(|one| one.cursor as usize);
-            followed.is_some_and(|followed| {
-                cursors.map(|cursor| followed.cursors[cursor].at).any(|at| at < followed.log.head())
-            })
-        };
-        let (mut together, mut bytes, mut begins) = (Vec::new(), 0, Vec::new());
-        loop {
-            match self.private.front() {
-                Some(Private::Message(message)) if together.is_empty() || bytes + message.len() <= JOINED_BYTES_MAX => {
-                    bytes += message.len();
-                    together.push(message.clone());
-                }
-                Some(&Private::Begins { log, taste }) => {
-                    begins.push((log, taste));
-                    if has_more(log) {
-                        self.private.pop_front();
-                        break;
-                    }
-                }
-                _ => break,
-            }
-            self.private.pop_front();
-        }
-        if !together.is_empty() {
-            let frame = self.format.join(&together);
-            self.framed = Some(Framed { frame, replies: together.len(), bytes, begins });
+    /// The replies that are being written.
+    fn framed(&self) -> Option<&Bytes> {
+        self.private.as_ref()?.framed()
+    }
+
+    /// It was to hear a subscription, and is not any more.
+    fn forget_begins(&mut self, of: u32) {
+        if let Some(private) = &mut self.private {
+            private.forget_begins(|log| log == of);
         }
     }
 }

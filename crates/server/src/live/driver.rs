@@ -61,6 +61,7 @@ pub(crate) async fn drive<T: Transport>(mut connection: Connection, mut transpor
                         transport.wants_flush();
                         Vec::new()
                     }
+                    Step::Read => continue,
                     Step::Close(why) => break why,
                 };
                 match write(&mut connection, &mut transport, frames).await {

@@ -85,6 +85,10 @@ impl Writer for Direct {
         let DirectWrite { bytes, is_full } = self.0.write(slices, whole_frames)?;
         Ok(Taken { bytes, is_blocked: is_full })
     }
+
+    fn bytes_taken(&self) -> usize {
+        self.0.bytes_taken()
+    }
 }
 
 impl Transport for WebSocket<Upgraded> {

@@ -1,6 +1,8 @@
 //! Driving the state machine: reading, writing, and the four clocks (write, close, heartbeat, shutdown).
 
 use super::{ReceiveError, Rescue, SendError, Sender, queue::WriteQueue, sender::Shared};
+#[cfg(feature = "hyper")]
+use crate::direct::DirectWriter;
 use crate::{
     CloseFrame, Event, Frame, Kind, Limits, Machine, Outgoing, Role, Step,
     limits::{BYTES_BEFORE_DIRECT, HEARTBEAT_TIMEOUT_MAX, QUEUED_REPLIES_MAX, READ_BUFFER_BYTES, WRITE_PROGRESS_BYTES},
@@ -60,6 +62,9 @@ pub(crate) struct Inner<S> {
     heartbeat: Option<Box<Heartbeat>>,
     shutdown: Option<Box<Shutdown>>,
     senders: Option<Arc<Shared>>,
+    /// Who writes past this one, and how much of what it left had been written when the write deadline began.
+    #[cfg(feature = "hyper")]
+    pub(crate) beside: Option<(DirectWriter, usize)>,
     state: State,
 }
 
@@ -172,6 +177,8 @@ impl<S> Inner<S> {
             heartbeat: None,
             shutdown: None,
             senders: None,
+            #[cfg(feature = "hyper")]
+            beside: None,
             state: State::Open,
         }
     }
@@ -412,6 +419,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(result) => result?,
                 Poll::Pending => {
+                    #[cfg(feature = "hyper")]
+                    self.note_flushed();
                     ready!(self.poll_write_deadline(cx));
                     return Poll::Ready(Err(SendError::TimedOut));
                 }
@@ -420,6 +429,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             self.write_deadline = None;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// A line that takes what a direct writer has left is as alive as one that takes what is queued here.
+    #[cfg(feature = "hyper")]
+    fn note_flushed(&mut self) {
+        if let Some((writer, before)) = &mut self.beside
+            && writer.bytes_flushed().wrapping_sub(*before) >= WRITE_PROGRESS_BYTES
+        {
+            *before = writer.bytes_flushed();
+            self.write_deadline = None;
+        }
     }
 
     fn poll_write_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -370,6 +370,7 @@ impl World {
                     peer.replies.extend(frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()));
                 }
                 Some(Step::Flush) => unreachable!("nobody writes past the task"),
+                Some(Step::Read) => {}
                 Some(Step::Close(disconnect)) => {
                     peer.closed = Some(disconnect);
                     peer.connection = None;

@@ -1,0 +1,192 @@
+//! A log and those who follow it.
+
+#![expect(clippy::cast_possible_truncation, reason = "cursors count connections")]
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::log::{Log, Spares, Taste};
+use super::sweep::LogKey;
+use crate::ChannelName;
+use crate::limits::LAGGING_BYTES;
+
+/// Where a connection's cursor is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Subscription {
+    pub(super) log: u32,
+    pub(super) cursor: u32,
+}
+
+/// See the [module](self).
+pub(super) struct Followed {
+    pub(super) key: LogKey,
+    pub(super) channel: ChannelName,
+    pub(super) log: Log,
+    pub(super) cursors: Vec<Cursor>,
+    /// Who is offered what is new next, how many yet in this round, and whether something has come meanwhile.
+    next: usize,
+    left: usize,
+    again: bool,
+    /// What a task has been given last, and where it begins: others at the same place share it.
+    copied: Option<(u64, Bytes)>,
+    /// Cursors that are live, and those among them that hear who comes and goes.
+    pub(super) live: usize,
+    pub(super) hearing: usize,
+    /// It is among those to look at.
+    pub(super) is_listed: bool,
+}
+
+pub(super) struct Cursor {
+    pub(super) slot: u32,
+    pub(super) at: u64,
+    pub(super) stage: Stage,
+    pub(super) taste: Taste,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not admitted: it only keeps its place.
+    Preparing,
+    Live,
+    /// It hears what is before this place.
+    Ending(u64),
+}
+
+impl Followed {
+    pub(super) fn new(key: LogKey, channel: ChannelName) -> Self {
+        let (log, cursors) = (Log::default(), Vec::new());
+        let (next, left, again, copied) = (0, 0, false, None);
+        Self { key, channel, log, cursors, next, left, again, copied, live: 0, hearing: 0, is_listed: false }
+    }
+
+    /// Has all be offered what is new: in a round of their own, so that each comes to an end.
+    pub(super) fn offer_all(&mut self) {
+        if self.left > 0 {
+            self.again = true;
+        } else {
+            self.left = self.cursors.len();
+        }
+    }
+
+    /// Begins the next round, if something has come since this one began.
+    pub(super) fn go_on(&mut self) -> bool {
+        let again = std::mem::take(&mut self.again);
+        if again {
+            self.left = self.cursors.len();
+        }
+        again
+    }
+
+    /// The next one in this round who may want what is new.
+    pub(super) fn next_behind(&mut self) -> Option<u32> {
+        while self.left > 0 {
+            self.left -= 1;
+            if self.next >= self.cursors.len() {
+                self.next = 0;
+            }
+            let cursor = self.cursors.get(self.next)?;
+            self.next += 1;
+            if cursor.stage == Stage::Live && cursor.at < self.log.head() {
+                return Some(cursor.slot);
+            }
+        }
+        None
+    }
+
+    /// A new cursor, not admitted yet, at the head.
+    pub(super) fn enter(&mut self, slot: u32) -> u32 {
+        self.cursors.push(Cursor { slot, at: self.log.head(), stage: Stage::Preparing, taste: Taste::default() });
+        self.cursors.len() as u32 - 1
+    }
+
+    pub(super) fn begin(&mut self, cursor: u32, taste: Taste) {
+        let cursor = &mut self.cursors[cursor as usize];
+        (cursor.stage, cursor.taste) = (Stage::Live, taste);
+        self.live += 1;
+        self.hearing += usize::from(taste.hears_join_leave);
+    }
+
+    /// A cursor is not among the live ones any more, if it was.
+    pub(super) fn stop(&mut self, cursor: u32, stage: Stage) {
+        let cursor = &mut self.cursors[cursor as usize];
+        if cursor.stage == Stage::Live {
+            cursor.stage = stage;
+            self.live -= 1;
+            self.hearing -= usize::from(cursor.taste.hears_join_leave);
+        }
+    }
+
+    /// Takes a cursor out. Returns whose it was, and who has its place now.
+    pub(super) fn remove(&mut self, cursor: u32) -> (u32, Option<u32>) {
+        self.stop(cursor, Stage::Preparing);
+        let gone = self.cursors.swap_remove(cursor as usize);
+        // Whoever has taken its place may not have been offered what is new.
+        self.again |= self.left > 0;
+        (gone.slot, self.cursors.get(cursor as usize).map(|moved| moved.slot))
+    }
+
+    /// Forgets what all have had who want it.
+    pub(super) fn forget_passed(&mut self, spares: &mut Spares) {
+        let head = self.log.head();
+        let mut first = head;
+        for cursor in &mut self.cursors {
+            if cursor.stage != Stage::Preparing && cursor.at < head {
+                let taste = Taste { lags: head - cursor.at > LAGGING_BYTES, ..cursor.taste };
+                cursor.at = self.log.wanted_from(cursor.at, taste);
+            }
+            first = first.min(cursor.at);
+        }
+        self.log.forget_before(first, spares);
+        if first == head {
+            self.copied = None;
+        }
+    }
+
+    /// Drops what may be dropped.
+    pub(super) fn drop_ephemeral(&mut self) {
+        if self.log.ephemeral() == 0 {
+            return;
+        }
+        self.copied = None;
+        let place = self.log.drop_ephemeral();
+        for cursor in &mut self.cursors {
+            cursor.at = place(cursor.at);
+            if let Stage::Ending(end) = &mut cursor.stage {
+                *end = place(*end);
+            }
+        }
+    }
+
+    /// Those who read the stream by themselves, and are further behind here, do without who came and went meanwhile.
+    pub(super) fn skip(&mut self, bytes_max: usize) {
+        let head = self.log.head();
+        let is_far = |cursor: &&mut Cursor| cursor.taste.after == u64::MAX && head - cursor.at > bytes_max as u64;
+        self.cursors.iter_mut().filter(is_far).for_each(|cursor| cursor.at = head);
+    }
+
+    /// The cursors that are further behind than so many bytes.
+    pub(super) fn behind(&self, bytes_max: usize) -> impl Iterator<Item = &Cursor> {
+        self.cursors.iter().filter(move |cursor| self.log.behind(cursor.at, cursor.taste) > bytes_max)
+    }
+
+    /// A copy of what lies between two places.
+    pub(super) fn copy(&mut self, from: u64, to: u64) -> Bytes {
+        if let Some((at, copied)) = &self.copied
+            && (*at..=*at + copied.len() as u64).contains(&from)
+            && to <= *at + copied.len() as u64
+        {
+            return copied.slice((from - at) as usize..(to - at) as usize);
+        }
+        let copied = Bytes::copy_from_slice(self.log.bytes(from, to));
+        self.copied = Some((from, copied.clone()));
+        copied
+    }
+
+    /// Lists it among those to look at: something is new, or was kept for a reader who is behind no more.
+    pub(super) fn look_again(&mut self, new: &mut VecDeque<u32>, log: u32) {
+        if self.log.len() > 0 && !std::mem::replace(&mut self.is_listed, true) {
+            new.push_back(log);
+        }
+    }
+}
