@@ -433,7 +433,12 @@ impl Connection {
 impl CatchingUp {
     fn read(&self, core: Arc<Core>) -> BoxFuture<'static, Result<HistoryPage, ReadError>> {
         let channel = self.channel.clone();
-        let query = HistoryQuery { since: Some(self.position.offset), limit: self.publications, reverse: false };
+        let query = HistoryQuery {
+            since: Some(self.position.offset),
+            limit: self.publications,
+            bytes_max: Some(CATCH_UP_BYTES),
+            ..HistoryQuery::default()
+        };
         Box::pin(async move { core.read(&channel, query).await })
     }
 
