@@ -246,8 +246,10 @@ impl Connection {
                 && let Poll::Ready(outcome) = operation.as_mut().poll(cx)
             {
                 self.operation = None;
-                let account = self.handle.account();
-                self.session.complete(outcome, &*account, Instant::now().into_std());
+                let (account, now) = (self.handle.account(), Instant::now().into_std());
+                // The next command waits for a look at what this answer adds to those that are not read yet.
+                self.session.pause(true, &*account, now);
+                self.session.complete(outcome, &*account, now);
                 continue;
             }
             if self.poll_timer(cx).is_pending() {
@@ -345,7 +347,8 @@ impl Connection {
 
     /// Begins no command while the client has not read the answers to those before: one frame can ask for much.
     fn pace(&mut self) {
-        let paused = self.handle.outbox.unwritten_reply_bytes() >= REPLIES_WHILE_WRITING_MAX;
+        let may_wait = self.core.loops.answers().share().min(REPLIES_WHILE_WRITING_MAX);
+        let paused = self.handle.outbox.unwritten_reply_bytes() >= may_wait;
         if paused || self.session.is_paused() {
             let account = self.handle.account();
             self.session.pause(paused, &*account, Instant::now().into_std());

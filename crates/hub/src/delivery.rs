@@ -29,6 +29,7 @@ pub(crate) use self::log::Class;
 use self::sweep::State;
 pub(crate) use self::sweep::{LogKey, Note};
 use crate::Limits;
+use crate::answers::Answers;
 use crate::format::Format;
 use crate::limits::CONNECTIONS_IN_A_ROW;
 use crate::metrics::Metrics;
@@ -63,6 +64,7 @@ pub(crate) struct Loops {
     failed: Arc<Notify>,
     /// The forms that connections want their frames in; there are as many as transports.
     forms: Mutex<Vec<Format>>,
+    answers: Arc<Answers>,
 }
 
 /// One loop.
@@ -73,6 +75,8 @@ pub(crate) struct Loop {
     connections: AtomicUsize,
     wake: Notify,
     metrics: Arc<Metrics>,
+    /// What its connections and those of all others have been answered and have not read.
+    pub(crate) answers: Arc<Answers>,
 }
 
 #[derive(Default)]
@@ -91,6 +95,7 @@ struct Slots {
 impl Loops {
     pub(crate) fn new(number: usize, limits: &Arc<Limits>, metrics: &Arc<Metrics>) -> Self {
         let number = number.max(1);
+        let answers = Arc::new(Answers::new(limits.answers_bytes_max));
         let one = |_| {
             Arc::new(Loop {
                 inbox: Mutex::default(),
@@ -99,6 +104,7 @@ impl Loops {
                 connections: AtomicUsize::new(0),
                 wake: Notify::new(),
                 metrics: metrics.clone(),
+                answers: answers.clone(),
             })
         };
         Self {
@@ -106,6 +112,7 @@ impl Loops {
             tasks: Mutex::default(),
             failed: Arc::default(),
             forms: Mutex::default(),
+            answers,
         }
     }
 
@@ -135,6 +142,11 @@ impl Loops {
 
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.all.iter().map(|one| lock(&one.state).bytes()).sum()
+    }
+
+    /// The budget of what clients have asked for and not read.
+    pub(crate) fn answers(&self) -> &Arc<Answers> {
+        &self.answers
     }
 
     pub(crate) fn run_dry(&self) {

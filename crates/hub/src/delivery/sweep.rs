@@ -300,11 +300,12 @@ impl State {
                 return;
             }
             let written = self.write(slot, pieces);
-            self.advance(slot, pieces, written.bytes);
-            if written.is_blocked
+            let (replies, bytes) = self.advance(slot, pieces, written.bytes);
+            if (replies > 0 || written.is_blocked)
                 && let Some(connection) = self.connection(slot)
             {
-                connection.is_blocked = true;
+                connection.is_blocked = written.is_blocked;
+                connection.outbox.replied(replies, bytes, written.is_blocked);
             }
         }
     }
@@ -321,7 +322,8 @@ impl State {
                 frames.extend(log.frames(piece.from, piece.to).map(|(from, to)| copied.slice(from..to)));
             }
             frames.extend(framed.cloned());
-            return connection.outbox.hand_over(frames);
+            let reply_bytes = connection.framed.as_ref().map_or(0, |framed| framed.bytes);
+            return connection.outbox.hand_over(frames, reply_bytes);
         }
         let mut slices = [IoSlice::new(&[]); WRITE_PIECES_MAX + 1];
         let mut count = 0;
@@ -401,17 +403,17 @@ impl State {
         count
     }
 
-    /// So many bytes have been taken of what was offered.
-    fn advance(&mut self, slot: u32, pieces: &[Piece], mut bytes: usize) {
+    /// So many bytes have been taken of what was offered. Returns how many replies were among them, and their bytes.
+    fn advance(&mut self, slot: u32, pieces: &[Piece], mut bytes: usize) -> (usize, usize) {
         self.written.bytes += bytes;
         if bytes == 0 {
-            return;
+            return (0, 0);
         }
         for piece in pieces {
             let taken = bytes.min((piece.to - piece.from) as usize);
             bytes -= taken;
             let Some(followed) = self.logs[piece.subscription.log as usize].as_mut().filter(|_| taken > 0) else {
-                return;
+                return (0, 0);
             };
             let cursor = &mut followed.cursors[piece.subscription.cursor as usize];
             cursor.at = piece.from + taken as u64;
@@ -421,16 +423,14 @@ impl State {
             followed.look_again(&mut self.new, piece.subscription.log);
         }
         // What stands behind the pieces has left when anything of it has.
-        if bytes > 0
-            && let Some(connection) = self.connection(slot)
-            && let Some(framed) = connection.framed.take()
-        {
-            connection.outbox.replied(framed.replies, framed.bytes);
-            self.written.messages += framed.replies;
-            for (log, taste) in framed.begins {
-                self.begin(slot, log, taste);
-            }
+        let Some(framed) = self.connection(slot).filter(|_| bytes > 0).and_then(|one| one.framed.take()) else {
+            return (0, 0);
+        };
+        self.written.messages += framed.replies;
+        for (log, taste) in framed.begins {
+            self.begin(slot, log, taste);
         }
+        (framed.replies, framed.bytes)
     }
 
     fn open(&mut self, slot: u32, outbox: Arc<Outbox>, format: Format) {
