@@ -36,8 +36,8 @@ impl RoomHistory {
         Self { store, standing }
     }
 
-    async fn page(&self, room: RoomId, page: PageQuery) -> Result<EventPage, HistoryError> {
-        let page = self.store.events(room, None, page).await.map_err(unavailable)?;
+    async fn page(&self, room: RoomId, page: PageQuery, bytes_max: usize) -> Result<EventPage, HistoryError> {
+        let page = self.store.events(room, None, page, bytes_max).await.map_err(unavailable)?;
         let page = page.ok_or(HistoryError::UnknownChannel)?;
         self.standing.was_read(&Stand { room, offset: page.offset, epoch: page.epoch.clone() });
         Ok(page)
@@ -51,7 +51,7 @@ impl History for RoomHistory {
             if let Some(position) = self.standing.position(room) {
                 return Ok(position);
             }
-            let page = self.page(room, PageQuery { from: PageFrom::End, limit: 0 }).await?;
+            let page = self.page(room, PageQuery { from: PageFrom::End, limit: 0 }, 0).await?;
             Ok(StreamPosition { offset: page.offset, epoch: page.epoch })
         })
     }
@@ -75,7 +75,8 @@ impl History for RoomHistory {
                 return Ok(tidings_hub::HistoryPage { publications: Vec::new(), top });
             }
             let limit = u32::try_from(query.limit).unwrap_or(u32::MAX).min(HISTORY_READ_MAX);
-            let page = self.page(room, PageQuery { from, limit }).await?;
+            let bytes_max = query.bytes_max.unwrap_or(usize::MAX);
+            let page = self.page(room, PageQuery { from, limit }, bytes_max).await?;
             let mut publications: Vec<_> = page.events.iter().map(publication).collect();
             if query.reverse {
                 publications.reverse();

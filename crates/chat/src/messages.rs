@@ -52,7 +52,7 @@ impl Chat {
     /// # Errors
     /// See [`ReadError`].
     pub async fn events(&self, reader: PersonId, room: RoomId, page: PageQuery) -> Result<EventPage, ReadError> {
-        self.0.store.events(room, Some(reader), page.bounded()).await?.ok_or(ReadError::NotMember)
+        self.0.store.events(room, Some(reader), page.bounded(), usize::MAX).await?.ok_or(ReadError::NotMember)
     }
 
     /// A room's messages, for its members: at most [`PAGE_MAX`](crate::limits::PAGE_MAX), in the order of their numbers.

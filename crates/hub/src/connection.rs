@@ -225,8 +225,7 @@ impl Connection {
         self.handle.outbox.watch_replies(self.session.is_paused() || !self.catching_up.is_empty());
         let next = self.handle.outbox.poll_next(cx);
         if next.is_pending() && self.closing_by.is_some_and(|by| Instant::now() >= by) {
-            let (_, closed) = self.handle.outbox.take_controls();
-            return Poll::Ready(Step::Close(closed.unwrap_or_default()));
+            return Poll::Ready(Step::Close(self.handle.outbox.watch(cx).unwrap_or_default()));
         }
         if next.is_pending() && was_full && self.wants_input() {
             return Poll::Ready(Step::Read);
@@ -259,8 +258,10 @@ impl Connection {
                 && let Poll::Ready(outcome) = operation.as_mut().poll(cx)
             {
                 self.operation = None;
-                let account = self.handle.account();
-                self.session.complete(outcome, &*account, Instant::now().into_std());
+                let (account, now) = (self.handle.account(), Instant::now().into_std());
+                // The next command waits for a look at what this answer adds to those that are not read yet.
+                self.session.pause(true, &*account, now);
+                self.session.complete(outcome, &*account, now);
                 continue;
             }
             if self.poll_timer(cx).is_pending() {
@@ -358,7 +359,8 @@ impl Connection {
 
     /// Begins no command while the client has not read the answers to those before: one frame can ask for much.
     fn pace(&mut self) {
-        let paused = self.handle.outbox.unwritten_reply_bytes() >= REPLIES_WHILE_WRITING_MAX;
+        let may_wait = self.core.loops.answers().share().min(REPLIES_WHILE_WRITING_MAX);
+        let paused = self.handle.outbox.unwritten_reply_bytes() >= may_wait;
         if paused || self.session.is_paused() {
             let account = self.handle.account();
             self.session.pause(paused, &*account, Instant::now().into_std());
@@ -446,7 +448,12 @@ impl Connection {
 impl CatchingUp {
     fn read(&self, core: Arc<Core>) -> BoxFuture<'static, Result<HistoryPage, ReadError>> {
         let channel = self.channel.clone();
-        let query = HistoryQuery { since: Some(self.position.offset), limit: self.publications, reverse: false };
+        let query = HistoryQuery {
+            since: Some(self.position.offset),
+            limit: self.publications,
+            bytes_max: Some(CATCH_UP_BYTES),
+            ..HistoryQuery::default()
+        };
         Box::pin(async move { core.read(&channel, query).await })
     }
 

@@ -274,7 +274,9 @@ impl Core {
             return Ok(None);
         }
         let limit = if request.recover { self.limits.recovery_publications_max } else { 0 };
-        let query = HistoryQuery { since: Some(request.offset), limit, reverse: false };
+        // What is above is not recovered, so its rest need not be read.
+        let bytes_max = Some(self.limits.recovery_bytes_max);
+        let query = HistoryQuery { since: Some(request.offset), limit, bytes_max, ..HistoryQuery::default() };
         let page = match &options.history {
             Source::None => return Ok(None),
             Source::Memory(_) => self.answered(self.broker.begin(channel, query, account)).await?,
@@ -327,7 +329,8 @@ impl Core {
     async fn fill(&self, channel: &ChannelName) -> Result<(), ReadError> {
         while let Some(since) = self.channels.with_existing(channel, Channel::missing_after).flatten() {
             let limit = self.limits.history_publications_max;
-            let page = self.read(channel, HistoryQuery { since: Some(since), limit, reverse: false }).await?;
+            let page =
+                self.read(channel, HistoryQuery { since: Some(since), limit, ..HistoryQuery::default() }).await?;
             let started = Instant::now();
             if let Some(effects) = self.channels.with_existing(channel, |channel| channel.heal(since, page)) {
                 self.account(channel, &effects);

@@ -33,6 +33,7 @@ pub(crate) use self::log::Class;
 use self::sweep::State;
 pub(crate) use self::sweep::{LogKey, Note};
 use crate::Limits;
+use crate::answers::Answers;
 use crate::format::Format;
 use crate::limits::CONNECTIONS_IN_A_ROW;
 use crate::metrics::Metrics;
@@ -70,6 +71,7 @@ pub(crate) struct Loops {
     failed: Arc<Notify>,
     /// The forms that connections want their frames in; there are as many as transports.
     forms: Mutex<Vec<Format>>,
+    answers: Arc<Answers>,
 }
 
 /// One loop.
@@ -80,6 +82,8 @@ pub(crate) struct Loop {
     connections: AtomicUsize,
     wake: Notify,
     metrics: Arc<Metrics>,
+    /// What its connections and those of all others have been answered and have not read.
+    pub(crate) answers: Arc<Answers>,
 }
 
 #[derive(Default)]
@@ -98,6 +102,7 @@ struct Slots {
 impl Loops {
     pub(crate) fn new(number: usize, limits: &Arc<Limits>, metrics: &Arc<Metrics>) -> Self {
         let number = number.max(1);
+        let answers = Arc::new(Answers::new(limits.answers_bytes_max));
         let one = |_| {
             Arc::new(Loop {
                 inbox: Mutex::default(),
@@ -106,6 +111,7 @@ impl Loops {
                 connections: AtomicUsize::new(0),
                 wake: Notify::new(),
                 metrics: metrics.clone(),
+                answers: answers.clone(),
             })
         };
         Self {
@@ -113,6 +119,7 @@ impl Loops {
             tasks: Mutex::default(),
             failed: Arc::default(),
             forms: Mutex::default(),
+            answers,
         }
     }
 
@@ -142,6 +149,11 @@ impl Loops {
 
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.all.iter().map(|one| lock(&one.state).bytes()).sum()
+    }
+
+    /// The budget of what clients have asked for and not read.
+    pub(crate) fn answers(&self) -> &Arc<Answers> {
+        &self.answers
     }
 
     pub(crate) fn run_dry(&self) {

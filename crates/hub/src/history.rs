@@ -32,6 +32,8 @@ pub struct HistoryQuery {
     pub limit: usize,
     /// From the newest to the oldest.
     pub reverse: bool,
+    /// The keeper need not read on beyond so many bytes of data: whoever asks has no use for more.
+    pub bytes_max: Option<usize>,
 }
 
 impl HistoryQuery {
@@ -43,6 +45,7 @@ impl HistoryQuery {
             since: since.map(|since| since.offset),
             limit: usize::try_from(request.limit).map_or(publications_max, |limit| limit.min(publications_max)),
             reverse: request.reverse,
+            bytes_max: None,
         }
     }
 }

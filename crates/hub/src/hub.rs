@@ -259,6 +259,12 @@ impl Hub {
         self.core.loops.waiting_bytes()
     }
 
+    /// Bytes of the replies of all connections that are made and not written yet.
+    #[must_use]
+    pub fn unwritten_reply_bytes(&self) -> usize {
+        self.core.loops.answers().bytes()
+    }
+
     /// The limits that hold.
     #[must_use]
     pub fn limits(&self) -> &Limits {

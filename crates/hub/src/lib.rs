@@ -17,6 +17,7 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod account;
+mod answers;
 mod application;
 mod broker;
 mod channel;

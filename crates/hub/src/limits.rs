@@ -23,6 +23,18 @@ pub const JOINED_BYTES_MAX: usize = 64 << 10;
 /// asked itself.
 pub const REPLIES_WHILE_WRITING_MAX: usize = 256 << 10;
 
+/// Part of what is left of [`Limits::answers_bytes_max`] that one connection may have: sixteen who do not read leave a third
+/// of it, and a hundred of them some 100 kB.
+pub const ANSWERS_PART: usize = 16;
+
+/// Bytes of answers that one connection may have, whatever others have: so whoever reads gets on. Ten thousand times as much
+/// is 160 MiB.
+pub const ANSWER_BYTES_MIN: usize = 16 << 10;
+
+/// Orders of the server that wait for a connection's task, which takes them whenever it runs, whether its client reads or
+/// not: eight for each channel that it may have. Whoever has more is closed with 3008. A name has 255 bytes at most.
+pub const ORDERS_WAITING_MAX: usize = 1_024;
+
 /// Bytes of one piece of what a returning subscriber missed: half a second of a line of 30 kB/s, so that other answers get
 /// their turn in between.
 pub const CATCH_UP_BYTES: usize = 16 << 10;
@@ -190,7 +202,8 @@ impl Allowance {
 /// What one connection, one channel and the whole hub may take.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Subscriptions of one connection; more is error 106. SDK users seldom pass a few dozen.
+    /// Subscriptions of one connection; more is error 106, and close 3505 where the server wants them, as many as
+    /// may wait for a client that does not read. SDK users seldom pass a few dozen.
     pub channels_per_connection_max: usize,
     /// Connections of one user; more is close 3504. A person has a few devices with a few tabs each; an application that
     /// gives one name to many can raise it. Those with a tag and those without are counted apart, so that whoever may
@@ -215,6 +228,9 @@ pub struct Limits {
     pub outbox_bytes_max: usize,
     /// Replies waiting for one connection before it counts as slow: small ones cost their queue slot too.
     pub outbox_messages_max: usize,
+    /// Bytes of the replies of all connections that are made and not written yet. The more of it is used the less one
+    /// connection may have of it: its commands wait, and its history answers are shorter; nobody is refused.
+    pub answers_bytes_max: usize,
     /// Bytes that wait in the logs of all channels, each once for all who are behind; beyond it whoever is furthest behind
     /// is cut off (2500). Each reader may be [`outbox_bytes_max`](Self::outbox_bytes_max) behind in a channel.
     pub delivery_bytes_max: usize,
@@ -309,6 +325,7 @@ impl Default for Limits {
             channels_per_user_max: 2_048,
             outbox_bytes_max: 4 << 20,
             outbox_messages_max: 8_192,
+            answers_bytes_max: 64 << 20,
             delivery_bytes_max: 128 << 20,
             commands_waiting_max: 256,
             commands_per_second: 200,

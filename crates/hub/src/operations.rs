@@ -241,10 +241,13 @@ impl Task {
             return Err(Error::NOT_AVAILABLE.into());
         }
         self.may_read()?;
-        let query = HistoryQuery::of(&request, self.core.limits.history_publications_max);
+        // The room is kept from before the page is read until the answer is counted by itself.
+        let room = self.core.loops.answers().reserve(self.core.limits.history_reply_bytes_max);
+        let mut query = HistoryQuery::of(&request, self.core.limits.history_publications_max);
+        query.bytes_max = Some(room.bytes);
         let epoch = request.since.unwrap_or_default().epoch;
         let mut page = self.core.history(channel, query, &epoch).await.map_err(|error| refuse(channel, error))?;
-        page.cut(self.core.limits.history_reply_bytes_max);
+        page.cut(room.bytes);
         self.handle.account().pay_for_read(page.publications.iter().map(bytes_of).sum());
         // What was read after a right was taken away must not leave (promise G5).
         if self.handle.revocations() != revocations {

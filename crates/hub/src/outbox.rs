@@ -13,6 +13,7 @@ use tidings_protocol::Disconnect;
 
 use crate::delivery::{Loop, Note, Taken, Writer};
 use crate::format::Format;
+use crate::limits::ORDERS_WAITING_MAX;
 use crate::session::Control;
 use crate::sharded::lock;
 use crate::{ChannelName, Limits};
@@ -22,7 +23,7 @@ pub(crate) struct Outbox {
     pub(crate) slot: u32,
     pub(crate) writer: Option<Arc<dyn Writer>>,
     pub(crate) format: Format,
-    /// Bytes of replies that are not written yet, and how many they are.
+    /// Bytes of replies that are not written yet, which the [budget](crate::answers) of all counts too, and how many they are.
     reply_bytes: AtomicUsize,
     replies: AtomicUsize,
     /// How much the loop had written by itself when the session was told last.
@@ -40,7 +41,7 @@ struct Shared {
     closed: Option<Disconnect>,
     /// What the task is to write.
     batch: Vec<Bytes>,
-    /// Bytes of replies among what the task has taken.
+    /// Bytes of replies among what the task is writing: its batch, and of the loop's last write what the socket did not take.
     replies_in_writing: usize,
     /// The loop waits until the task has written.
     owes_ready: bool,
@@ -97,6 +98,7 @@ impl Outbox {
         }
         // One message above the bound is let in, so that a large reply to a reader who keeps up is never refused.
         let bytes = self.reply_bytes.fetch_add(message.len(), Ordering::Relaxed);
+        self.of.answers.add(message.len());
         let replies = self.replies.fetch_add(1, Ordering::Relaxed);
         let waiting = bytes.saturating_sub(shared.replies_in_writing);
         if waiting >= limits.outbox_bytes_max || replies >= limits.outbox_messages_max {
@@ -124,9 +126,15 @@ impl Outbox {
         self.is_watched.store(watched, Ordering::SeqCst);
     }
 
-    /// Lets the session know what the server wants or did.
+    /// Lets the session know what the server wants or did. What ended must be known; of what is wanted, more than may wait
+    /// closes the connection.
     pub(crate) fn control(&self, control: Control) {
         let mut shared = self.lock();
+        let is_order = matches!(control, Control::Subscribe(_) | Control::Refresh(_));
+        if is_order && shared.controls.len() >= ORDERS_WAITING_MAX {
+            drop(shared);
+            return self.close(Disconnect::SLOW);
+        }
         shared.controls.push(control);
         wake(shared);
     }
@@ -179,8 +187,11 @@ impl Outbox {
         let mut shared = self.lock();
         if std::mem::take(&mut shared.owes_ready) {
             let written = std::mem::take(&mut shared.replies_in_writing);
-            self.reply_bytes.fetch_sub(written, Ordering::Relaxed);
+            self.has_written(written);
             self.of.post(Note::Ready { slot: self.slot });
+            if written > 0 && self.is_watched.load(Ordering::SeqCst) {
+                cx.waker().wake_by_ref();
+            }
         }
         let has_left = self.has_left.swap(false, Ordering::Acquire);
         if shared.batch.is_empty() && (has_left || self.writer.is_none()) {
@@ -219,14 +230,7 @@ impl Outbox {
 
     // For its loop.
 
-    /// The writer takes no more until the task has flushed it.
-    pub(crate) fn wants_flush(&self) {
-        let mut shared = self.lock();
-        shared.is_blocked = true;
-        wake(shared);
-    }
-
-    /// Gives the task something to write.
+    /// Gives the task something to write, of which so many bytes are replies.
     pub(crate) fn hand_over(&self, frames: Vec<Bytes>, reply_bytes: usize) -> Taken {
         let bytes = frames.iter().map(Bytes::len).sum();
         let mut shared = self.lock();
@@ -236,13 +240,20 @@ impl Outbox {
         Taken { bytes, is_blocked: true }
     }
 
-    /// Replies of so many bytes have been written, or are with the task.
-    pub(crate) fn replied(&self, replies: usize, bytes: usize) {
+    /// The loop has written so many replies of so many bytes. Where the socket `is_blocked` the last of them may have been
+    /// cut: they are written when the task has flushed it.
+    pub(crate) fn wrote(&self, replies: usize, bytes: usize, is_blocked: bool) {
         self.replies.fetch_sub(replies, Ordering::SeqCst);
         if self.writer.is_none() {
             return; // the task says when
         }
-        self.reply_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        if is_blocked {
+            let mut shared = self.lock();
+            shared.replies_in_writing += bytes;
+            shared.is_blocked = true;
+            return wake(shared);
+        }
+        self.has_written(bytes);
         if self.is_watched.load(Ordering::SeqCst) {
             let mut shared = self.lock();
             shared.has_replied = true;
@@ -259,6 +270,11 @@ impl Outbox {
         wake(shared);
     }
 
+    fn has_written(&self, bytes: usize) {
+        self.reply_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.of.answers.give_back(bytes);
+    }
+
     /// There is nothing left to be written.
     pub(crate) fn drained(&self) {
         let mut shared = self.lock();
@@ -273,6 +289,12 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         lock(&self.shared)
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.of.answers.give_back(*self.reply_bytes.get_mut());
     }
 }
 

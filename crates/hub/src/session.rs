@@ -317,7 +317,7 @@ impl Session {
         match control {
             Control::Unsubscribed(channel, _) => self.forget(&channel),
             Control::Subscribe(channel) => {
-                self.waiting.push_back(Work::Subscribe(channel));
+                self.want(channel);
                 self.work(meter, now);
             }
             Control::Refresh(expiry) if self.phase == Phase::Open => self.refreshed_by_the_server(expiry, now),
@@ -598,6 +598,22 @@ impl Session {
         };
         self.perform(id, pending, Operation::Subscribe { channel, request, server_side: false }, now);
         Ok(())
+    }
+
+    /// Lets a subscription that the server wants wait for its turn, once, and no more of them than a connection may have.
+    fn want(&mut self, channel: ChannelName) {
+        let mut waiting = 0;
+        for work in &self.waiting {
+            match work {
+                Work::Subscribe(wanted) if *wanted == channel => return,
+                Work::Subscribe(_) => waiting += 1,
+                _ => {}
+            }
+        }
+        if waiting >= self.setup.limits.channels_per_connection_max {
+            return self.close(Disconnect::CHANNEL_LIMIT);
+        }
+        self.waiting.push_back(Work::Subscribe(channel));
     }
 
     fn start_server_side(&mut self, channel: ChannelName, now: Instant) {

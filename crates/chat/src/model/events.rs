@@ -82,6 +82,11 @@ impl EventKind {
     pub(crate) fn message(&self) -> Option<&Message> {
         if let Self::MessagePosted { message } = self { Some(message) } else { None }
     }
+
+    /// Bytes of its text.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.message().map_or(0, |message| message.body.len())
+    }
 }
 
 /// What a stored event can be asked for, by its kind.

@@ -181,7 +181,7 @@ impl World {
 
     async fn events(&self, room: RoomId) -> Vec<Event> {
         let page = PageQuery { from: PageFrom::After(0), limit: 1_000 };
-        self.store.events(room, None, page).await.unwrap().unwrap().events
+        self.store.events(room, None, page, usize::MAX).await.unwrap().unwrap().events
     }
 }
 
@@ -500,7 +500,8 @@ pub(super) async fn g3_each_room_numbers_its_events_without_gaps(fixture: &impl 
         assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
         let announced: Vec<_> = announced.iter().filter(|event| event.room == room).cloned().collect();
         assert_eq!(announced, events[1..], "what is announced is what is read later");
-        let page = world.store.events(room, None, PageQuery { from: PageFrom::End, limit: 0 }).await.unwrap().unwrap();
+        let page =
+            world.store.events(room, None, PageQuery { from: PageFrom::End, limit: 0 }, 0).await.unwrap().unwrap();
         assert_eq!(page.offset, events.len() as u64);
     }
 }
@@ -575,7 +576,7 @@ pub(super) async fn history_is_read_in_pages_that_meet(fixture: &impl Fixture) {
         world.post(ana, room, &format!("message {i}")).await;
     }
     let read = async |from, limit| {
-        let page = world.store.events(room, Some(ana), PageQuery { from, limit }).await.unwrap().unwrap();
+        let page = world.store.events(room, Some(ana), PageQuery { from, limit }, usize::MAX).await.unwrap().unwrap();
         assert_eq!(page.offset, 11);
         (page.events.iter().map(|event| event.number).collect::<Vec<_>>(), page.more)
     };
@@ -587,6 +588,17 @@ pub(super) async fn history_is_read_in_pages_that_meet(fixture: &impl Fixture) {
     assert_eq!(read(PageFrom::After(8), 2).await, (vec![9, 10], true));
     assert_eq!(read(PageFrom::After(11), 5).await, (vec![], false));
     assert_eq!(read(PageFrom::After(u64::MAX), 5).await, (vec![], false));
+
+    // Each text has nine bytes.
+    let read = async |from, bytes_max| {
+        let page = PageQuery { from, limit: 10 };
+        let page = world.store.events(room, None, page, bytes_max).await.unwrap().unwrap();
+        (page.events.iter().map(|event| event.number).collect::<Vec<_>>(), page.more)
+    };
+    assert_eq!(read(PageFrom::After(1), 20).await, (vec![2, 3, 4], true));
+    assert_eq!(read(PageFrom::Before(8), 20).await, (vec![5, 6, 7], true));
+    assert_eq!(read(PageFrom::End, 0).await, (vec![11], true));
+    assert_eq!(read(PageFrom::After(8), 26).await, (vec![9, 10, 11], false));
 
     let read = async |from, limit| {
         let page = world.store.messages(room, ana, PageQuery { from, limit }).await.unwrap().unwrap();
@@ -604,7 +616,7 @@ pub(super) async fn s40_outsiders_learn_nothing_of_a_room_but_its_card(fixture: 
     let said = world.post(world.ana, private, "for members").await;
     let (store, page) = (&world.store, PageQuery { from: PageFrom::End, limit: 10 });
     for room in [private, RoomId::fresh()] {
-        assert!(store.events(room, Some(ben), page).await.unwrap().is_none());
+        assert!(store.events(room, Some(ben), page, usize::MAX).await.unwrap().is_none());
         assert!(store.messages(room, ben, page).await.unwrap().is_none());
         assert!(store.message(room, ben, said.id).await.unwrap().is_none());
         assert!(store.members(room, ben).await.unwrap().is_none());

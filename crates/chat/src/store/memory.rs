@@ -225,7 +225,13 @@ impl Store for Memory {
         self.read(|maps| maps.member_of(room, person))
     }
 
-    fn events(&self, room: RoomId, reader: Option<PersonId>, page: PageQuery) -> Read<'_, Option<EventPage>> {
+    fn events(
+        &self,
+        room: RoomId,
+        reader: Option<PersonId>,
+        page: PageQuery,
+        bytes_max: usize,
+    ) -> Read<'_, Option<EventPage>> {
         self.read(|maps| {
             if let Some(reader) = reader {
                 maps.member_of(room, reader)?;
@@ -233,7 +239,21 @@ impl Store for Memory {
             let RoomRow { new, last_number, .. } = maps.rooms.get(&room)?;
             let all = maps.events.range((room, 0)..=(room, u64::MAX)).map(|((_, number), row)| (*number, row));
             let (rows, more) = part(all.collect(), page);
-            let events = rows.into_iter().map(|(number, row)| maps.event(room, number, row)).collect();
+            let mut events: Vec<_> = rows.into_iter().map(|(number, row)| maps.event(room, number, row)).collect();
+            let (all, mut bytes) = (events.len(), 0);
+            let mut fits = |event: &Event| {
+                let fits = bytes <= bytes_max;
+                bytes += event.kind.text_bytes();
+                fits
+            };
+            if let PageFrom::After(_) = page.from {
+                let kept = events.iter().take_while(|event| fits(event)).count();
+                events.truncate(kept);
+            } else {
+                let kept = events.iter().rev().take_while(|event| fits(event)).count();
+                events.drain(..all - kept);
+            }
+            let more = more || events.len() < all;
             Some(EventPage { events, epoch: new.epoch.clone(), offset: *last_number, more })
         })
     }

@@ -108,8 +108,15 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn member(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Who>>;
 
     /// Events of a room, in the order of their numbers, with the position of its stream, all at one moment; `None` when
-    /// there is no such room, or `reader` is given and is not a member.
-    fn events(&self, room: RoomId, reader: Option<PersonId>, page: PageQuery) -> Read<'_, Option<EventPage>>;
+    /// there is no such room, or `reader` is given and is not a member. The page ends with the event that takes the texts in
+    /// it above `bytes_max`.
+    fn events(
+        &self,
+        room: RoomId,
+        reader: Option<PersonId>,
+        page: PageQuery,
+        bytes_max: usize,
+    ) -> Read<'_, Option<EventPage>>;
     /// Messages of a room, in the order of their numbers; `None` as for [`events`](Self::events).
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>>;
     /// One message; `None` when there is none, or `reader` is not a member of its room.

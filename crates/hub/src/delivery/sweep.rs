@@ -261,9 +261,16 @@ impl State {
                 return;
             }
             let taken = self.write(slot, pieces, framed.as_ref());
-            self.advance(slot, pieces, taken.bytes);
+            let (replies, reply_bytes) = taken.map_or((0, 0), |taken| self.advance(slot, pieces, taken.bytes));
             let Some(connection) = self.connection(slot) else { return };
+            let Some(taken) = taken else {
+                connection.is_blocked = true;
+                return connection.outbox.fail();
+            };
             connection.is_blocked = taken.is_blocked;
+            if replies > 0 || taken.is_blocked {
+                connection.outbox.wrote(replies, reply_bytes, taken.is_blocked);
+            }
             if taken.is_blocked || (is_all && is_alone && !connection.is_closed) {
                 return;
             }
@@ -273,8 +280,9 @@ impl State {
         }
     }
 
-    fn write(&mut self, slot: u32, pieces: &[Piece], framed: Option<&Bytes>) -> Taken {
-        let Some(connection) = &self.connections[slot as usize] else { return Taken::default() };
+    /// `None`: its socket is broken.
+    fn write(&mut self, slot: u32, pieces: &[Piece], framed: Option<&Bytes>) -> Option<Taken> {
+        let connection = self.connections[slot as usize].as_ref()?;
         let Some(writer) = &connection.writer else {
             let mut frames = Vec::new();
             for piece in pieces {
@@ -284,7 +292,7 @@ impl State {
             }
             frames.extend(framed.cloned());
             let reply_bytes = framed.and(connection.private.as_ref()).map_or(0, |private| private.framed_bytes());
-            return connection.outbox.hand_over(frames, reply_bytes);
+            return Some(connection.outbox.hand_over(frames, reply_bytes));
         };
         let log_of = |piece: &Piece| self.logs[piece.subscription.log as usize].as_ref().map(|followed| &followed.log);
         let mut slices = [IoSlice::new(&[]); WRITE_PIECES_MAX + 1];
@@ -306,17 +314,7 @@ impl State {
             }
             if written == before { before } else { before + framed.map_or(0, Bytes::len) }
         };
-        match writer.write(&slices[..count], &whole_frames) {
-            Ok(taken) if taken.is_blocked => {
-                connection.outbox.wants_flush();
-                taken
-            }
-            Ok(taken) => taken,
-            Err(_) => {
-                connection.outbox.fail();
-                Taken { bytes: 0, is_blocked: true }
-            }
-        }
+        writer.write(&slices[..count], &whole_frames).ok()
     }
 
     /// Begins and ends what has its turn, and frames what stands before that.
@@ -394,13 +392,13 @@ impl State {
         (count, is_all)
     }
 
-    /// So many bytes have been taken of what was offered.
-    fn advance(&mut self, slot: u32, pieces: &[Piece], mut bytes: usize) {
+    /// So many bytes have been taken of what was offered. Returns how many replies were among them, and their bytes.
+    fn advance(&mut self, slot: u32, pieces: &[Piece], mut bytes: usize) -> (usize, usize) {
         self.written.bytes += bytes;
         if bytes == 0 {
-            return;
+            return (0, 0);
         }
-        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return };
+        let Some(Some(connection)) = self.connections.get_mut(slot as usize) else { return (0, 0) };
         if connection.subscriptions.len() > 1 {
             // Whoever has been written is last the next time.
             let last = pieces.iter().scan(0, |before, piece| {
@@ -417,7 +415,7 @@ impl State {
             let taken = bytes.min((piece.to - piece.from) as usize);
             bytes -= taken;
             let Some(followed) = self.logs[piece.subscription.log as usize].as_mut().filter(|_| taken > 0) else {
-                return;
+                return (0, 0);
             };
             let cursor = &mut followed.cursors[piece.subscription.cursor as usize];
             let was_last = cursor.at <= followed.log.first();
@@ -430,16 +428,15 @@ impl State {
             }
         }
         // What stands behind the pieces has left when anything of it has.
-        if bytes > 0
-            && let Some(connection) = self.connection(slot)
-            && let Some(framed) = connection.private.as_mut().and_then(|private| private.take_framed())
-        {
-            connection.outbox.replied(framed.replies, framed.bytes);
-            self.written.messages += framed.replies;
-            for (log, taste) in framed.begins {
-                self.begin(slot, log, taste);
-            }
+        let Some(connection) = self.connection(slot).filter(|_| bytes > 0) else { return (0, 0) };
+        let Some(framed) = connection.private.as_mut().and_then(|private| private.take_framed()) else {
+            return (0, 0);
+        };
+        self.written.messages += framed.replies;
+        for (log, taste) in framed.begins {
+            self.begin(slot, log, taste);
         }
+        (framed.replies, framed.bytes)
     }
 
     fn open(&mut self, slot: u32, outbox: Arc<Outbox>) {

@@ -1,5 +1,6 @@
 //! The hub as its users see it: one program, so that it is linked once.
 
+mod answers;
 mod application;
 mod channels;
 mod load;

@@ -276,8 +276,14 @@ impl Store for Sqlite {
         self.read(move |db| reads::member(db, room, person))
     }
 
-    fn events(&self, room: RoomId, reader: Option<PersonId>, page: PageQuery) -> Read<'_, Option<EventPage>> {
-        self.read(move |db| reads::events(db, room, reader, page))
+    fn events(
+        &self,
+        room: RoomId,
+        reader: Option<PersonId>,
+        page: PageQuery,
+        bytes_max: usize,
+    ) -> Read<'_, Option<EventPage>> {
+        self.read(move |db| reads::events(db, room, reader, page, bytes_max))
     }
 
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>> {

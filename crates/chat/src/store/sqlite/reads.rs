@@ -238,6 +238,7 @@ pub(super) fn events(
     room: RoomId,
     reader: Option<PersonId>,
     page: PageQuery,
+    bytes_max: usize,
 ) -> rusqlite::Result<Option<EventPage>> {
     if let Some(reader) = reader
         && member(db, room, reader)?.is_none()
@@ -253,17 +254,25 @@ pub(super) fn events(
         return Ok(Some(EventPage { events: Vec::new(), epoch, offset, more: offset > 0 }));
     }
     let bounds = Bounds::of(page);
-    let rows = db
-        .prepare_cached(&format!(
-            "SELECT {WHO}, {MESSAGE}, e.number, e.kind, e.time FROM room_events e
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {WHO}, {MESSAGE}, e.number, e.kind, e.time FROM room_events e
             JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message
             WHERE e.room = ?1 AND e.number > ?2 AND e.number < ?3 ORDER BY e.number {} LIMIT ?4",
-            bounds.order()
-        ))?
-        .query_map(params![room, bounds.above, bounds.below, bounds.rows()], |row| event(row, room))?
-        .collect::<Result<Vec<_>, _>>()?;
-    let (events, more) = bounds.finish(rows);
-    Ok(Some(EventPage { events, epoch, offset, more }))
+        bounds.order()
+    ))?;
+    let mut rows = statement.query(params![room, bounds.above, bounds.below, bounds.rows()])?;
+    let (mut events, mut bytes, mut is_cut) = (Vec::new(), 0, false);
+    while let Some(row) = rows.next()? {
+        is_cut = bytes > bytes_max;
+        if is_cut {
+            break;
+        }
+        let event = event(row, room)?;
+        bytes += event.kind.text_bytes();
+        events.push(event);
+    }
+    let (events, more) = bounds.finish(events);
+    Ok(Some(EventPage { events, epoch, offset, more: more || is_cut }))
 }
 
 fn event(row: &Row<'_>, room: RoomId) -> rusqlite::Result<Event> {

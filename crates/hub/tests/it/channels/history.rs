@@ -95,7 +95,11 @@ async fn memory_keeps_so_many_publications_so_long_and_older_positions_get_what_
     }
     let read = |world: &World, since| {
         let hub = world.hub.clone();
-        async move { hub.history(&name("news"), HistoryQuery { since, limit: 1000, reverse: false }, "").await.unwrap() }
+        async move {
+            hub.history(&name("news"), HistoryQuery { since, limit: 1000, ..HistoryQuery::default() }, "")
+                .await
+                .unwrap()
+        }
     };
     let page = read(&world, Some(1)).await;
     assert_eq!((page.publications.len(), page.publications[0].offset), (HISTORY_SIZE, 6));
