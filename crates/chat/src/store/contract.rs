@@ -185,12 +185,12 @@ impl World {
     }
 }
 
-pub(super) fn set_up(name: &str) -> SetUpServer {
+pub(crate) fn set_up(name: &str) -> SetUpServer {
     let session = new_session(Token::fresh().digest());
     SetUpServer { person: new_person(name), session, room: new_room("General"), invite: Code::fresh() }
 }
 
-pub(super) fn set_up_and_first_post() -> (SetUpServer, Post) {
+pub(crate) fn set_up_and_first_post() -> (SetUpServer, Post) {
     let set_up = set_up("Ana");
     let post = message(set_up.person.id, set_up.room.id, ClientId::fresh(), "hello");
     (set_up, post)
