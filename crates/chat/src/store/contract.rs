@@ -205,7 +205,7 @@ fn new_person(name: &str) -> NewPerson {
     }
 }
 
-fn new_session(token: SecretDigest) -> NewSession {
+pub(crate) fn new_session(token: SecretDigest) -> NewSession {
     NewSession { id: SessionId::fresh(), token, user_agent: "a browser".into(), replaces: None }
 }
 
