@@ -248,6 +248,7 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
         if let Ok(Some(why)) = spawn_blocking(move || hold_on(&folder, &holder.lock)).await {
             parts.failures.fail(why);
         }
+        parts.standing.forget_arrivals(parts.steady.now());
         let now = parts.clock.now();
         match carry_out_ends(&parts, since).await {
             Ok(()) => since = now,
