@@ -25,6 +25,7 @@ use crate::{
 pub(crate) struct Standing {
     rooms: Mutex<HashMap<RoomId, Last>>,
     arrivals: Mutex<HashMap<SessionId, Known>>,
+    /// Without those that were in vain.
     begun: AtomicU64,
     over: AtomicU64,
 }
@@ -136,6 +137,15 @@ impl Standing {
     }
 }
 
+impl Revoking<'_> {
+    /// Nothing was taken away after all: what was known before is as good as it was.
+    pub(crate) fn in_vain(self) {
+        // What is left are those that were not: once one of them has begun, it stays above every moment before.
+        self.0.begun.fetch_sub(1, SeqCst);
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Revoking<'_> {
     fn drop(&mut self) {
         self.0.over.fetch_add(1, SeqCst);
@@ -160,6 +170,25 @@ mod tests {
         drop(other);
         let after = standing.moment().unwrap();
         assert_eq!((standing.is_as_at(before), standing.is_as_at(after)), (false, true));
+    }
+
+    #[test]
+    fn g5_what_was_read_counts_again_once_a_right_was_not_taken_away_after_all() {
+        let standing = Standing::default();
+        let before = standing.moment().unwrap();
+        let vain = standing.revoking();
+        assert_eq!((standing.is_as_at(before), standing.moment()), (false, None), "until that is known");
+        vain.in_vain();
+        assert_eq!((standing.is_as_at(before), standing.moment()), (true, Some(before)));
+
+        let (vain, other) = (standing.revoking(), standing.revoking());
+        vain.in_vain();
+        assert_eq!((standing.is_as_at(before), standing.moment()), (false, None), "another goes on");
+        let (vain, ()) = (standing.revoking(), drop(other));
+        assert_eq!((standing.is_as_at(before), standing.moment()), (false, None));
+        vain.in_vain();
+        let after = standing.moment().unwrap();
+        assert_eq!((standing.is_as_at(before), standing.is_as_at(after)), (false, true), "the other was not in vain");
     }
 
     #[test]
