@@ -2,6 +2,8 @@
 //!
 //! Each test gets a fixture that opens the same database as often as it is asked to, which is how a restart looks to it.
 
+mod batches;
+
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
