@@ -2,7 +2,10 @@
 //!
 //! Called by the writer after each commit, with what each change said must be told.
 
-use std::sync::OnceLock;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use serde::Serialize;
 use tidings_hub::{ChannelName, Hub, NewPublication, Order, Target};
@@ -17,6 +20,8 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Announcer {
     hub: OnceLock<Hub>,
+    /// Sessions that it was told have ended, as long as looks for such sessions find them.
+    ended: Mutex<HashSet<SessionId>>,
 }
 
 impl Announcer {
@@ -57,9 +62,22 @@ impl Announcer {
 
     pub(crate) async fn end_session(&self, session: SessionId) {
         if let Some(hub) = self.hub.get() {
-            let session = Target::Tag(session.to_string());
-            hub.order(Order::disconnect(session, Disconnect::FORCE_DISCONNECT)).await;
+            let tag = Target::Tag(session.to_string());
+            hub.order(Order::disconnect(tag, Disconnect::FORCE_DISCONNECT)).await;
+            self.ended().insert(session);
         }
+    }
+
+    /// Of the sessions that a look has found to have ended, those that the hub was not told of. What is found no more is
+    /// forgotten.
+    pub(crate) fn not_told_of(&self, found: Vec<SessionId>) -> Vec<SessionId> {
+        let mut found: HashSet<_> = found.into_iter().collect();
+        self.ended().retain(|told| found.remove(told));
+        found.into_iter().collect()
+    }
+
+    fn ended(&self) -> MutexGuard<'_, HashSet<SessionId>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -68,9 +68,10 @@ impl History for RoomHistory {
                 (since, false) => PageFrom::After(since.unwrap_or(0)),
             };
             let room = room_of(channel)?;
-            // Most who come back have missed nothing.
+            // Most who come back have missed nothing. Who has seen more than is known here may have read it in a page before
+            // the writer told of it: the database knows.
             if let PageFrom::After(number) = from
-                && let Some(top) = self.standing.position(room).filter(|top| top.offset <= number)
+                && let Some(top) = self.standing.position(room).filter(|top| top.offset == number)
             {
                 return Ok(tidings_hub::HistoryPage { publications: Vec::new(), top });
             }
@@ -93,4 +94,32 @@ fn room_of(channel: &ChannelName) -> Result<RoomId, HistoryError> {
 
 fn unavailable(error: StoreError) -> HistoryError {
     HistoryError::Unavailable(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        announce::room_channel,
+        model::Time,
+        store::{contract, memory::Memory, submit},
+    };
+
+    #[tokio::test]
+    async fn g4_who_comes_from_a_number_that_is_committed_and_not_told_of_yet_has_missed_nothing() {
+        let store = Arc::new(Memory::default());
+        let history = RoomHistory::new(store.clone(), Arc::default());
+        let (set_up, post) = contract::set_up_and_first_post();
+        let channel = room_channel(set_up.room.id);
+        store.apply(vec![submit(set_up).0], Time::from_millis(0)).await.unwrap();
+        assert_eq!(history.position(&channel).await.unwrap().offset, 1);
+
+        store.apply(vec![submit(post).0], Time::from_millis(0)).await.unwrap();
+        assert_eq!(history.position(&channel).await.unwrap().offset, 1, "the writer has yet to tell of it");
+        let since = |since| HistoryQuery { since: Some(since), limit: 100, reverse: false };
+        // With a top below theirs the client would be told to begin anew.
+        assert_eq!(history.read(&channel, since(2)).await.unwrap().top.offset, 2);
+        let missed = history.read(&channel, since(1)).await.unwrap();
+        assert_eq!((missed.publications.len(), missed.top.offset), (1, 2));
+    }
 }

@@ -52,6 +52,11 @@ pub const SESSIONS_PER_PERSON_MAX: u32 = 50;
 /// Rooms of a person that are read, and kept in mind, when one of their clients connects: more than a client subscribes to
 /// (the hub's limit is 128). Of those beyond, each subscription asks for itself.
 pub const ROOMS_READ_AT_CONNECT: u32 = 256;
+/// How long that is kept in mind: a client asks for its rooms as soon as it is connected.
+pub const ARRIVAL_REMEMBERED: Duration = Duration::from_secs(10);
+/// Of how many sessions, in sessions: some 6 MiB with 20 rooms each, 64 MiB with all that are read. Of more who come at once,
+/// each subscription asks for itself.
+pub const ARRIVALS_REMEMBERED_MAX: usize = 16_384;
 /// How often sessions that another process ended are looked for, so that their sockets close: security statement S21
 /// promises 2 s, with the time that a look and the closing take. One read of an index.
 pub const SESSION_SWEEP_INTERVAL: Duration = Duration::from_secs(1);

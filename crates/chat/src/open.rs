@@ -19,7 +19,7 @@ use crate::{
     hashing::Hasher,
     history::RoomHistory,
     limits::{DATA_DIR_BUSY, Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
-    model::{Clock, Code},
+    model::{Clock, Code, Time},
     ownership::give_to_the_owner_of,
     rates::Limiters,
     security::SecurityLines,
@@ -227,8 +227,8 @@ fn hold_on(data_dir: &Path, held: &Mutex<Option<File>>) -> Option<String> {
     }
 }
 
-/// Ends what has expired, and closes the sockets of sessions that ended here or in another process, such as the command
-/// line's change of a password.
+/// Ends what has expired, forgets who came long ago, and closes the sockets of sessions that ended in another process, such
+/// as the command line's change of a password.
 async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
     let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
     let mut expiry_in = 0;
@@ -248,28 +248,41 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
         if let Ok(Some(why)) = spawn_blocking(move || hold_on(&folder, &holder.lock)).await {
             parts.failures.fail(why);
         }
+        parts.standing.forget_arrivals(parts.steady.now());
         let now = parts.clock.now();
-        // Each look reaches back over the last ones: another process takes the time when it begins to write and commits
-        // later, so an end may come to light after a look that was made after its time. Ending a session twice does
-        // nothing, and missing one would leave its sockets open.
-        match parts.store.sessions_ended(since.minus(SESSION_SWEEP_OVERLAP)).await {
-            Ok(ended) => {
-                let _revoking = (!ended.is_empty()).then(|| parts.standing.revoking());
-                for session in ended {
-                    parts.announcer.end_session(session).await;
-                }
-                since = now;
-            }
+        match carry_out_ends(&parts, since).await {
+            Ok(()) => since = now,
             Err(error) => tracing::warn!(%error, "ended sessions could not be looked for"),
         }
     }
+}
+
+/// Closes the sockets of sessions that another process has ended.
+///
+/// Each look reaches back over the last ones: another process takes the time when it begins to write and commits later, so
+/// an end may come to light after a look that was made after its time, and missing one would leave its sockets open. What
+/// was carried out, by the writer or after an earlier look, is not done again: what is known of everybody would count for
+/// nothing each time.
+async fn carry_out_ends(parts: &Parts, since: Time) -> Result<(), StoreError> {
+    let found = parts.store.sessions_ended(since.minus(SESSION_SWEEP_OVERLAP)).await?;
+    let ended = parts.announcer.not_told_of(found);
+    if !ended.is_empty() {
+        let _revoking = parts.standing.revoking();
+        for session in ended {
+            parts.announcer.end_session(session).await;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use tidings_hub::Hub;
+
     use super::*;
+    use crate::{changes::OpenSession, desk::Desk, model::Token, store::contract};
 
     #[test]
     fn a_lock_whose_file_was_removed_is_taken_again_unless_another_has_it() {
@@ -309,6 +322,34 @@ mod tests {
         fs::rename(&theirs, dir.path().join(LOCK_FILE)).unwrap();
         assert!(chat.failed().await.contains(LOCK_FILE));
         assert!(chat.check().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_end_of_a_session_is_carried_out_once_whoever_ended_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::new(|| Time::from_millis(1_763_630_000_000));
+        let options = Options { sweep_interval: Duration::from_hours(1), ..Options::new(dir.path(), clock.clone()) };
+        let chat = Chat::open(options.clone()).await.unwrap();
+        chat.announce_to(Hub::builder(Arc::new(chat.clone())).build());
+        let parts = &chat.0;
+        let look = async || {
+            carry_out_ends(parts, clock.now()).await.unwrap();
+            parts.standing.moment()
+        };
+        let (first, second) = (contract::set_up("Ana"), contract::new_session(Token::fresh().digest()));
+        let (session, checked) = (first.session.id, first.person.hash.clone());
+        let (person, ..) = parts.writer.write(first).await.unwrap();
+        parts.writer.write(OpenSession { person: person.id, checked, session: second }).await.unwrap();
+        chat.end_session(person.id, session).await.unwrap();
+
+        let carried_out = parts.standing.moment();
+        assert_eq!(look().await, carried_out, "the writer did");
+        let desk = Desk::open(options).await.unwrap();
+        desk.set_active(&person, false).await.unwrap();
+        desk.close().await;
+        let found = look().await;
+        assert_ne!(found, carried_out);
+        assert_eq!(look().await, found, "a look before did");
     }
 
     #[test]

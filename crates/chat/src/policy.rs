@@ -18,7 +18,6 @@ use crate::{
     limits::ROOMS_READ_AT_CONNECT,
     model::{Arrival, PersonId, RoomId, SessionId, SessionKey, SignedIn, digest},
     rpc,
-    standing::{Moment, Standing},
     store::StoreError,
 };
 
@@ -45,26 +44,11 @@ impl ChatChannel {
 struct Visitor {
     person: PersonId,
     session: SessionId,
-    /// What was read when they came.
-    known: Option<Known>,
-}
-
-/// What was known of somebody at a moment, their session being open: true as long as no right was taken away since.
-#[derive(Debug)]
-struct Known {
-    at: Moment,
-    /// In order.
-    rooms: Box<[RoomId]>,
 }
 
 impl Visitor {
     fn of(client: &Peer) -> Option<&Self> {
         client.context()
-    }
-
-    /// What was known when they came, if it is so still.
-    fn still(&self, standing: &Standing) -> Option<&Known> {
-        self.known.as_ref().filter(|known| standing.is_as_at(known.at))
     }
 }
 
@@ -94,28 +78,40 @@ impl Chat {
     /// When the store cannot be read.
     pub async fn arrive(&self, token: &str) -> Result<Option<Identity>, StoreError> {
         let arrived = self.read_arrival(SessionKey::Token(digest(token))).await?;
-        Ok(arrived.map(|(who, known)| {
+        Ok(arrived.map(|who| {
             self.was_used(&who, self.0.clock.now());
-            identity(&who, known)
+            self.identity(&who)
         }))
     }
 
-    async fn read_arrival(&self, session: SessionKey) -> Result<Option<(SignedIn, Option<Known>)>, StoreError> {
+    async fn read_arrival(&self, session: SessionKey) -> Result<Option<SignedIn>, StoreError> {
         // Before it is read: what is taken away while it is read may or may not be seen.
         let moment = self.0.standing.moment();
         let arrival = self.0.store.arrival(session, ROOMS_READ_AT_CONNECT, self.0.clock.now()).await?;
         Ok(arrival.map(|Arrival { who, rooms }| {
             rooms.iter().for_each(|stand| self.0.standing.was_read(stand));
-            let mut rooms: Box<[_]> = rooms.into_iter().map(|stand| stand.room).collect();
-            rooms.sort_unstable();
-            (who, moment.map(|at| Known { at, rooms }))
+            if let Some(moment) = moment {
+                let rooms = rooms.into_iter().map(|stand| stand.room).collect();
+                self.0.standing.came(who.session.id, moment, rooms, self.0.steady.now());
+            }
+            who
         }))
     }
 
     /// Who is behind a live connection: the user is the person, the tag is the session.
     #[must_use]
     pub fn identity(&self, who: &SignedIn) -> Identity {
-        identity(who, None)
+        #[derive(Serialize)]
+        struct Info<'a> {
+            name: &'a str,
+        }
+        let info = Payload::from_own(&Info { name: who.person.name.as_str() });
+        Identity {
+            user: who.person.id.to_string(),
+            tag: Some(who.session.id.to_string()),
+            info: info.ok(),
+            context: Some(Arc::new(Visitor { person: who.person.id, session: who.session.id })),
+        }
     }
 
     /// Persons receive, and look at, the rooms they are members of and the channel that is their own.
@@ -123,28 +119,13 @@ impl Chat {
         let who = Visitor::of(client).ok_or(Error::PERMISSION_DENIED)?;
         let may = match ChatChannel::of(channel) {
             Some(ChatChannel::Room(room)) => {
-                let known = who.still(&self.0.standing);
-                known.is_some_and(|known| known.rooms.binary_search(&room).is_ok())
+                self.0.standing.is_member(who.session, room)
                     || self.0.store.member(room, who.person).await.map_err(Error::from)?.is_some()
             }
             Some(ChatChannel::Person(person)) => person == who.person,
             None => false,
         };
         if may { Ok(()) } else { Err(Error::PERMISSION_DENIED.into()) }
-    }
-}
-
-fn identity(who: &SignedIn, known: Option<Known>) -> Identity {
-    #[derive(Serialize)]
-    struct Info<'a> {
-        name: &'a str,
-    }
-    let info = Payload::from_own(&Info { name: who.person.name.as_str() });
-    Identity {
-        user: who.person.id.to_string(),
-        tag: Some(who.session.id.to_string()),
-        info: info.ok(),
-        context: Some(Arc::new(Visitor { person: who.person.id, session: who.session.id, known })),
     }
 }
 
@@ -157,14 +138,13 @@ impl Policy for Chat {
     ) -> BoxFuture<'a, Result<Accepted, Refusal>> {
         Box::pin(async move {
             let who = Visitor::of(client).ok_or(Disconnect::BAD_REQUEST)?;
-            let proven = client.identity().filter(|_| who.still(&self.0.standing).is_some()).cloned();
+            let proven = client.identity().filter(|_| self.0.standing.is_open(who.session)).cloned();
             let identity = match proven {
                 Some(identity) => identity,
                 // The session may have ended between the handshake and now.
                 None => {
                     let arrived = self.read_arrival(SessionKey::Id(who.session)).await.map_err(Error::from)?;
-                    let (who, known) = arrived.ok_or(Disconnect::INVALID_TOKEN)?;
-                    identity(&who, known)
+                    self.identity(&arrived.ok_or(Disconnect::INVALID_TOKEN)?)
                 }
             };
             let subscriptions = vec![(person_channel(who.person), Grant::default())];

@@ -206,6 +206,10 @@ impl Chat {
     /// # Errors
     /// See [`EndSessionError`].
     pub async fn end_session(&self, person: PersonId, session: SessionId) -> Result<(), EndSessionError> {
+        // Read first, so that whoever names sessions that are none, over and over, does not cut up everybody's commits.
+        if !self.sessions(person).await?.iter().any(|known| known.id == session) {
+            return Err(EndSessionError::NoSuchSession);
+        }
         self.write::<_, EndSessionError>(EndSession { person, session }).await?;
         tracing::info!(target: SECURITY_LOG, %person, %session, "a session was ended");
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Changes that wait are committed together. After the commit their events are announced, each room's in the order of its
 //! numbers, and only then are the senders answered; so what is acknowledged is durable, and order is commit order. What
-//! came meanwhile is committed while that is done, unless a right was taken away: then it waits.
+//! came meanwhile is committed while that is done, unless a right was in fact taken away: then it waits.
 //! A reader who cannot keep up with the announcements is the hub's affair and does not hold up the writer.
 
 use std::sync::Arc;
@@ -118,12 +118,20 @@ async fn run(
         }
         let mut batch: Batch = waiting.drain(..together(&waiting)).collect();
         sort_by_room(&mut batch);
-        // Until the hub has cut off whoever loses something.
+        // From before the commit can be seen until the hub has cut off whoever loses something.
         let revoking = batch.last().is_some_and(|last| last.revokes()).then(|| standing.revoking());
         // The disk works while the last batch is told of.
         let telling = tell(&mut committed, &announcer, &standing, &mut complaint);
         match join(store.apply(batch, clock.now()), telling).await.0 {
-            Ok(batch) => committed = Committed { batch, revoking },
+            Ok(batch) if batch.last().is_some_and(|last| last.has_revoked()) => {
+                committed = Committed { batch, revoking }
+            }
+            Ok(batch) => {
+                if let Some(revoking) = revoking {
+                    revoking.in_vain();
+                }
+                committed = Committed { batch, revoking: None };
+            }
             Err(error) => complaint.make(&error, 1),
         }
     }
@@ -200,7 +208,8 @@ mod tests {
     use super::*;
     use crate::{
         changes::{EndSession, Join, Leave, Remove, SweepSessions, TouchSession},
-        model::{PersonId, RoomId, SessionId},
+        model::{PersonId, RoomId, SessionId, Time},
+        store::{contract, memory::Memory},
     };
 
     fn waiting(change: impl Change) -> Box<dyn Submission> {
@@ -221,6 +230,25 @@ mod tests {
             assert_eq!(together(&all), 3);
             assert_eq!(together(&all[3..]), 2);
         }
+    }
+
+    #[tokio::test]
+    async fn what_takes_nothing_away_leaves_what_is_known_of_everybody() {
+        let standing = Arc::new(Standing::default());
+        let clock = Clock::new(|| Time::from_millis(0));
+        let failures = Failures::new();
+        let writer = Writer::start(Arc::new(Memory::default()), Arc::default(), standing.clone(), clock, &failures);
+        let set_up = contract::set_up("Ana");
+        let (person, room) = (set_up.person.id, set_up.room.id);
+        writer.write(set_up).await.unwrap();
+
+        let before = standing.moment();
+        writer.write(SweepSessions).await.unwrap();
+        writer.write(Leave { person: PersonId::fresh(), room }).await.unwrap_err();
+        writer.write(EndSession { person, session: SessionId::fresh() }).await.unwrap_err();
+        assert_eq!(standing.moment(), before);
+        writer.write(Leave { person, room }).await.unwrap();
+        assert_ne!(standing.moment(), before);
     }
 
     #[test]

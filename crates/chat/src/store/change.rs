@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio::sync::oneshot;
 
 use super::{error::StoreError, tables::Tables};
-use crate::model::{Event, PersonEvent, PersonId, RoomId, SessionId, Time};
+use crate::model::{Event, EventKind, PersonEvent, PersonId, RoomId, SessionId, Time};
 
 /// Something to be changed, with its rules: it decides, inside the transaction, whether it may happen and what follows,
 /// so two changes can never both pass a check that only one of them may pass.
@@ -21,7 +21,8 @@ pub(crate) trait Change: Sized + Send + 'static {
         None
     }
 
-    /// Whether somebody may receive less after it than before. A batch ends with such a change.
+    /// Whether somebody may receive less after it than before; what it then announces says whether they do. A batch ends
+    /// with such a change.
     fn revokes(&self) -> bool {
         false
     }
@@ -81,6 +82,14 @@ pub(crate) struct Announcements {
     pub(crate) personal: Vec<(PersonId, PersonEvent)>,
 }
 
+impl Announcements {
+    /// Whether somebody receives less from now on.
+    fn revoke(&self) -> bool {
+        let is_left = |event: &Event| matches!(event.kind, EventKind::MemberLeft { .. });
+        !self.ended.is_empty() || self.events.iter().any(is_left)
+    }
+}
+
 /// Why a change was not made. Nothing of it is left.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ChangeError<R> {
@@ -125,6 +134,8 @@ pub(crate) trait Submission: Send {
     fn apply(&mut self, tables: &mut dyn Tables, now: Time) -> Result<(), NotApplied>;
     /// The transaction around it failed: that is what became of it.
     fn fail(&mut self, error: StoreError);
+    /// Whether a right was in fact taken away, as far as anybody can say.
+    fn has_revoked(&self) -> bool;
     /// Why the database could not, if it could not.
     fn failure(&self) -> Option<&StoreError>;
     /// Gives away what must be told; nothing unless the change was made.
@@ -178,6 +189,15 @@ impl<C: Change> Submission for Submitted<C> {
 
     fn fail(&mut self, error: StoreError) {
         self.outcome = Err(ChangeError::Store(error));
+    }
+
+    fn has_revoked(&self) -> bool {
+        match &self.outcome {
+            Ok(applied) => applied.announcements.revoke(),
+            Err(ChangeError::Refused(_)) => false,
+            // A commit that failed may be on the disk all the same.
+            Err(ChangeError::Store(_)) => true,
+        }
     }
 
     fn failure(&self) -> Option<&StoreError> {

@@ -2,6 +2,8 @@
 //!
 //! Each test gets a fixture that opens the same database as often as it is asked to, which is how a restart looks to it.
 
+mod batches;
+
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
@@ -60,6 +62,7 @@ macro_rules! runs_the_contract {
             s41_a_client_id_belongs_to_its_author,
             g3_each_room_numbers_its_events_without_gaps,
             a_refused_change_leaves_the_others_of_its_batch_alone,
+            g5_what_took_a_right_away_is_told_from_what_might_have,
             g3_what_happens_between_the_posts_of_a_batch_takes_its_number_in_turn,
             g3_a_change_that_is_refused_halfway_gives_its_number_back,
             history_is_read_in_pages_that_meet,
@@ -185,12 +188,12 @@ impl World {
     }
 }
 
-pub(super) fn set_up(name: &str) -> SetUpServer {
+pub(crate) fn set_up(name: &str) -> SetUpServer {
     let session = new_session(Token::fresh().digest());
     SetUpServer { person: new_person(name), session, room: new_room("General"), invite: Code::fresh() }
 }
 
-pub(super) fn set_up_and_first_post() -> (SetUpServer, Post) {
+pub(crate) fn set_up_and_first_post() -> (SetUpServer, Post) {
     let set_up = set_up("Ana");
     let post = message(set_up.person.id, set_up.room.id, ClientId::fresh(), "hello");
     (set_up, post)
@@ -205,7 +208,7 @@ fn new_person(name: &str) -> NewPerson {
     }
 }
 
-fn new_session(token: SecretDigest) -> NewSession {
+pub(crate) fn new_session(token: SecretDigest) -> NewSession {
     NewSession { id: SessionId::fresh(), token, user_agent: "a browser".into(), replaces: None }
 }
 
@@ -519,6 +522,34 @@ pub(super) async fn a_refused_change_leaves_the_others_of_its_batch_alone(fixtur
     assert_eq!(refusal(answers.next().unwrap()), PostRefusal::NotMember);
     assert_eq!(refusal(answers.next().unwrap()), PostRefusal::NotMember);
     assert_eq!(answers.next().unwrap().unwrap().answer.number, 3, "the refused ones took no number");
+}
+
+pub(super) async fn g5_what_took_a_right_away_is_told_from_what_might_have(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let has_revoked = async |change: Box<dyn Submission>| {
+        assert!(change.revokes());
+        world.store.apply(vec![change], world.now).await.unwrap().remove(0).has_revoked()
+    };
+    let (ana, room, ben) = (world.ana, world.general, world.invited("Ben").await);
+    let checked = StoredHash("a hash".into());
+    let sign_in = |replaces| {
+        let session = NewSession { replaces, ..new_session(Token::fresh().digest()) };
+        submit(OpenSession { person: ben, checked: checked.clone(), session }).0
+    };
+    let set_password = || SetPassword { person: ben, hash: checked.clone(), checked: None, keep: None };
+    assert!(!has_revoked(submit(Remove { by: ben, person: ana, room }).0).await);
+    assert!(!has_revoked(submit(EndSession { person: ben, session: SessionId::fresh() }).0).await);
+    assert!(!has_revoked(submit(SweepSessions).0).await);
+    assert!(!has_revoked(submit(SetActive { person: ben, is_active: true }).0).await);
+    assert!(!has_revoked(sign_in(None)).await);
+    assert!(has_revoked(submit(set_password()).0).await);
+    assert!(!has_revoked(submit(set_password()).0).await, "no session was left to be ended");
+    assert!(has_revoked(submit(Remove { by: ana, person: ben, room }).0).await);
+    assert!(!has_revoked(submit(Leave { person: ben, room }).0).await);
+    assert!(has_revoked(submit(Leave { person: ana, room }).0).await);
+    assert!(has_revoked(sign_in(Some(world.token))).await);
+    assert!(has_revoked(submit(SetActive { person: ben, is_active: false }).0).await);
+    assert!(!has_revoked(sign_in(None)).await, "refused");
 }
 
 pub(super) async fn g3_what_happens_between_the_posts_of_a_batch_takes_its_number_in_turn(fixture: &impl Fixture) {

@@ -8,7 +8,7 @@
 
 mod change;
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 pub(crate) mod database;
 mod error;
 #[cfg(any(test, feature = "test-kit"))]

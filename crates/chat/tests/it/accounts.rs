@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tidings_chat::{
     ChangePasswordError, Chat, CreateAccountError, CreateRoomError, Desk, EndSessionError, InviteError, LookUpError,
-    NewPassword, OpenError, Options, Role, SetUpError, SignInError,
+    NewPassword, OpenError, Options, Role, SessionId, SetUpError, SignInError,
     limits::{
         INVITE_LIFETIME, ROOMS_PER_PERSON_MAX, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT,
         SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
@@ -224,6 +224,20 @@ async fn s26_attempts_refused_for_the_accounts_sake_count_for_the_address() {
     }
     let other = sign_in(&world, "ana@example.com", "wrong").await.err();
     assert!(matches!(other, Some(SignInError::TooMany(_))), "{other:?}");
+}
+
+#[tokio::test]
+async fn who_names_a_session_that_is_none_of_theirs_holds_up_no_writes() {
+    let world = World::new().await;
+    let (ana, _, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let theirs = world.signed_in(&ana).await.unwrap().session.id;
+    let busy = rusqlite::Connection::open(world.dir.path().join("tidings.db")).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for session in [SessionId::fresh(), theirs] {
+        let refused = world.chat.end_session(ben.id, session).await;
+        assert!(matches!(refused, Err(EndSessionError::NoSuchSession)), "{refused:?}");
+    }
 }
 
 #[tokio::test]

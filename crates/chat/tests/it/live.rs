@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tidings_chat::{
-    ClientId, Options, RoomId,
+    ClientId, Options, RoomId, SessionId,
     limits::{BODY_BYTES_MAX, Rate, Rates, TYPING_MEMBERS_MAX},
 };
 use tidings_hub::{ChannelName, ConnectionOptions, History, Policy, Source};
 
-use crate::world::{World, channel};
+use crate::world::{HOME, PASSWORD, World, browser_at, channel};
 
 fn code(answer: &Value) -> u64 {
     answer["error"]["code"].as_u64().unwrap_or_else(|| panic!("no error: {answer}"))
@@ -329,6 +329,21 @@ async fn g5_what_was_read_of_somebody_who_came_counts_for_nothing_once_a_right_w
     world.chat.end_session(ben.id, session).await.unwrap();
     late.tell(&json!({"id": 1, "connect": {}}));
     assert!([3500, 3503].contains(&late.closed().await), "the token is invalid, or the server has cut it off first");
+}
+
+#[tokio::test]
+async fn what_was_read_of_somebody_who_came_counts_while_others_sign_in_and_are_refused() {
+    let world = World::with(|options| Options { sweep_interval: Duration::from_hours(1), ..options }).await;
+    let (ana, general, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let mut browser = world.arriving(&ana).await;
+    browser.ask(json!({"connect": {}})).await;
+    world.chat.sign_in("Ben@example.com", PASSWORD.to_owned(), &browser_at(HOME)).await.unwrap();
+    world.chat.leave_room(ben.id, RoomId::fresh()).await.unwrap_err();
+    world.chat.end_session(ben.id, SessionId::fresh()).await.unwrap_err();
+    let before = world.chat.reads_made();
+    assert!(browser.subscribe(general.id).await["subscribe"].is_object());
+    assert_eq!(world.chat.reads_made(), before);
 }
 
 #[tokio::test]

@@ -327,17 +327,60 @@ fn touch(db: &mut Connection) -> rusqlite::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::Relaxed},
+        },
+    };
 
     use super::{
         super::{FILE, SqliteOptions, hold, make_file, reserve::RESERVE_FILE},
         *,
     };
     use crate::{
-        changes::Post,
+        changes::{EndSession, Post},
         limits::{RESERVE_BYTES, RESERVE_PIECE_BYTES},
+        model::{ClientId, MessageId, NewMessage, SessionId},
         store::{Change, ChangeResult, Tables, contract, submit},
     };
+
+    fn committer(dir: &Path, pages_max: Option<u32>) -> Committer {
+        make_file(&dir.join(FILE)).unwrap();
+        let (db, keeper) = hold(dir, &SqliteOptions { pages_max }, None).unwrap();
+        Committer::new(db, keeper, Reserve::at(dir), watch::Sender::new(State::default()))
+    }
+
+    /// A post that counts how often it is applied.
+    struct Counted(Post, Arc<AtomicUsize>);
+
+    impl Change for Counted {
+        type Answer = <Post as Change>::Answer;
+        type Refusal = <Post as Change>::Refusal;
+
+        fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
+            self.1.fetch_add(1, Relaxed);
+            self.0.apply(tables, now)
+        }
+    }
+
+    #[test]
+    fn who_is_refused_without_having_written_anything_does_not_have_the_others_applied_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (set_up, post) = contract::set_up_and_first_post();
+        let mut writer = committer(dir.path(), None);
+        writer.apply(&mut [submit(set_up.clone()).0], Time::from_millis(0));
+        let count = Arc::new(AtomicUsize::new(0));
+        let post = || {
+            let post = Post(NewMessage { id: MessageId::fresh(), client_id: ClientId::fresh(), ..post.0.clone() });
+            submit(Counted(post, count.clone())).0
+        };
+        let refused = submit(EndSession { person: set_up.person.id, session: SessionId::fresh() }).0;
+        writer.apply(&mut [post(), post(), refused, post()], Time::from_millis(0));
+        assert_eq!(count.load(Relaxed), 3);
+    }
 
     /// A change that takes rights away, and fits into the database once so many pieces of the reserve were given.
     struct Urgent {
@@ -366,10 +409,7 @@ mod tests {
     fn g5_when_the_database_is_full_the_reserve_is_given_for_what_takes_rights_away_and_for_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let reserve = dir.path().join(RESERVE_FILE);
-        make_file(&dir.path().join(FILE)).unwrap();
-        let (db, keeper) = hold(dir.path(), &SqliteOptions { pages_max: Some(120) }, None).unwrap();
-        let state = watch::Sender::new(State::default());
-        let mut writer = Committer::new(db, keeper, Reserve::at(dir.path()), state);
+        let mut writer = committer(dir.path(), Some(120));
         let (set_up, fits) = contract::set_up_and_first_post();
         let mut too_large = fits.clone();
         too_large.0.body = "x".repeat(1 << 20);

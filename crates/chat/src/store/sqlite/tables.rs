@@ -70,7 +70,10 @@ impl<'a> SqliteTables<'a> {
 
     /// Writes down what was only remembered.
     pub(super) fn finish(&self) -> rusqlite::Result<()> {
-        let Some((room, last)) = self.ahead.borrow_mut().last.take() else { return Ok(()) };
+        let mut ahead = self.ahead.borrow_mut();
+        let Some((room, last)) = ahead.last.take() else { return Ok(()) };
+        // The row that is written now was counted when its number was taken: whoever comes next has not written it.
+        ahead.taken -= 1;
         self.db
             .prepare_cached("UPDATE rooms SET last_number = ?2 WHERE id = ?1")?
             .execute(params![room, signed(last)])
