@@ -218,7 +218,12 @@ impl Connection {
         self.poll_background(cx);
         self.catch_up(cx);
         self.handle.outbox.watch_replies(self.session.is_paused() || !self.catching_up.is_empty());
-        self.handle.outbox.poll_next(cx).map(|next| match next {
+        let next = self.handle.outbox.poll_next(cx);
+        // Replies that were written between the look at them and the watch have woken nobody.
+        if next.is_pending() && self.can_go_on() {
+            cx.waker().wake_by_ref();
+        }
+        next.map(|next| match next {
             Next::Send(frames) => {
                 self.session.wrote(frames.iter().map(Bytes::len).sum(), Instant::now().into_std());
                 Step::Send(frames)
@@ -351,6 +356,14 @@ impl Connection {
             self.session.pause(paused, &*account, Instant::now().into_std());
             self.act();
         }
+    }
+
+    /// Whether it waits for replies to be written that have been.
+    fn can_go_on(&self) -> bool {
+        let outbox = &self.handle.outbox;
+        let is_to_read = self.catching_up.front().is_some_and(|first| first.reading.is_none());
+        self.session.is_paused() && outbox.unwritten_reply_bytes() < REPLIES_WHILE_WRITING_MAX
+            || is_to_read && outbox.queued_bytes() < CATCH_UP_BYTES
     }
 
     fn admit(&mut self, channel: &ChannelName, admission: Admission, reply: Option<&Reply>) {

@@ -109,7 +109,8 @@ impl Outbox {
 
     /// Whether its task wants to know when replies have been written.
     pub(crate) fn watch_replies(&self, watched: bool) {
-        self.is_watched.store(watched, Ordering::Relaxed);
+        // Here and where replies are counted: of two who each say something and then look at the other's, one sees it.
+        self.is_watched.store(watched, Ordering::SeqCst);
     }
 
     /// Lets the session know what the server wants or did.
@@ -141,13 +142,13 @@ impl Outbox {
 
     /// Bytes of replies that wait for the transport.
     pub(crate) fn queued_bytes(&self) -> usize {
-        let waiting = self.reply_bytes.load(Ordering::Relaxed);
+        let waiting = self.reply_bytes.load(Ordering::SeqCst);
         waiting.saturating_sub(self.lock().replies_in_writing)
     }
 
     /// Bytes of replies that are not written yet.
     pub(crate) fn unwritten_reply_bytes(&self) -> usize {
-        self.reply_bytes.load(Ordering::Relaxed)
+        self.reply_bytes.load(Ordering::SeqCst)
     }
 
     /// What the server wants or did meanwhile, and whether the connection has ended.
@@ -239,8 +240,8 @@ impl Outbox {
     pub(crate) fn replied(&self, replies: usize, bytes: usize) {
         self.replies.fetch_sub(replies, Ordering::Relaxed);
         if self.is_direct() {
-            self.reply_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            if self.is_watched.load(Ordering::Relaxed) {
+            self.reply_bytes.fetch_sub(bytes, Ordering::SeqCst);
+            if self.is_watched.load(Ordering::SeqCst) {
                 wake(self.lock());
             }
         } else {
