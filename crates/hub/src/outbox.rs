@@ -5,8 +5,7 @@
 //! messages; whoever does not read them is closed with 3008.
 
 use std::io::IoSlice;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -16,6 +15,8 @@ use crate::delivery::{Loop, Note, Taken, Writer};
 use crate::format::Format;
 use crate::session::Control;
 use crate::sharded::lock;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{ChannelName, Limits};
 
 pub(crate) struct Outbox {
