@@ -28,7 +28,7 @@ test: ## install what the tests need, then run all of them (some: make test SUIT
 check: $(WEB_INSTALLED) ## format, lints, types, dependencies, licences; changes nothing
 	@tests/tools rust
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features tidings-hub/shuttle -- -D warnings
 	cd web && npm run --silent typecheck
 	cd web && npm run --silent lint
 	tests/unused-dependencies

@@ -1,10 +1,11 @@
 //! The channels that somebody on this node is subscribed to, each behind a lock of its own.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::channel::Channel;
 use crate::sharded::{Sharded, lock};
+use crate::sync::Mutex;
 use crate::{ChannelName, ChannelOptions, Limits};
 
 pub(crate) struct Channels {

@@ -219,7 +219,6 @@ impl Connection {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let was_full = !self.wants_input();
-        self.handle.outbox.watch_replies(true);
         self.poll_background(cx);
         self.catch_up(cx);
         self.handle.outbox.watch_replies(self.session.is_paused() || !self.catching_up.is_empty());
@@ -229,6 +228,10 @@ impl Connection {
         }
         if next.is_pending() && was_full && self.wants_input() {
             return Poll::Ready(Step::Read);
+        }
+        // Replies that were written between the look at them and the watch have woken nobody.
+        if next.is_pending() && self.can_go_on() {
+            cx.waker().wake_by_ref();
         }
         next.map(|next| match next {
             Next::Send(frames) => {
@@ -366,6 +369,14 @@ impl Connection {
             self.session.pause(paused, &*account, Instant::now().into_std());
             self.act();
         }
+    }
+
+    /// Whether it waits for replies to be written that have been.
+    fn can_go_on(&self) -> bool {
+        let outbox = &self.handle.outbox;
+        let is_to_read = self.catching_up.front().is_some_and(|first| first.reading.is_none());
+        self.session.is_paused() && outbox.unwritten_reply_bytes() < REPLIES_WHILE_WRITING_MAX
+            || is_to_read && outbox.queued_bytes() < CATCH_UP_BYTES
     }
 
     fn admit(&mut self, channel: &ChannelName, admission: Admission, reply: Option<&Reply>) {

@@ -21,10 +21,11 @@ mod private;
 #[cfg(test)]
 mod promises;
 mod sweep;
+#[cfg(all(test, feature = "shuttle"))]
+mod threads;
 
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -38,6 +39,8 @@ use crate::format::Format;
 use crate::limits::CONNECTIONS_IN_A_ROW;
 use crate::metrics::Metrics;
 use crate::sharded::lock;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, TryLockError};
 
 /// A transport to which frames are written from outside of its task, without waiting.
 pub trait Writer: Send + Sync + std::fmt::Debug {

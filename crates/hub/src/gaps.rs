@@ -1,7 +1,6 @@
 //! Channels in which something is missing, until somebody has read it.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -9,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::ChannelName;
 use crate::sharded::lock;
+use crate::sync::Mutex;
 
 /// A queue in which each channel waits for its moment: what is missing may still come by itself.
 ///

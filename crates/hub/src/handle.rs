@@ -1,7 +1,6 @@
 //! What the hub and the task of a connection share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +13,8 @@ use crate::delivery::{Loops, Writer};
 use crate::format::{Format, Framing};
 use crate::outbox::{Outbox, Pushed};
 use crate::sharded::lock;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::{Account, ChannelName, Identity, Limits, Peer, Remote};
 
 /// How a transport wants its connection.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidings_protocol::{ClientInfo, Disconnect, PresenceStatsResult, Publication, StreamPosition};
@@ -21,6 +21,7 @@ use crate::limits::SWEEP_INTERVAL;
 use crate::metrics::{Metrics, Snapshot};
 use crate::registry::Registry;
 use crate::sharded::lock;
+use crate::sync::Mutex;
 use crate::{
     Application, Broker, ChannelName, ConnectionOptions, ConnectionOverview, HistoryPage, HistoryQuery, Limits,
     NewPublication, Order, Policy, PresenceError, PublishError, ReadError, Target,
@@ -32,7 +33,7 @@ const SHUTDOWN_STEP: Duration = Duration::from_millis(20);
 /// The hub. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Hub {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 /// Makes a [`Hub`]; see [`Hub::builder`].

@@ -46,6 +46,7 @@ pub mod recovery;
 mod registry;
 pub mod session;
 mod sharded;
+mod sync;
 
 pub use account::Account;
 pub use application::Application;

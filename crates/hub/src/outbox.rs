@@ -4,8 +4,7 @@
 //! What channels carry is not here: it stays in their logs until the connection takes it. Replies are bounded in bytes and
 //! messages; whoever does not read them is closed with 3008.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -16,6 +15,8 @@ use crate::format::Format;
 use crate::limits::ORDERS_WAITING_MAX;
 use crate::session::Control;
 use crate::sharded::lock;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{ChannelName, Limits};
 
 pub(crate) struct Outbox {
@@ -47,8 +48,6 @@ struct Shared {
     owes_ready: bool,
     /// The task is to flush the socket.
     is_blocked: bool,
-    /// Replies have been written for which the task waits.
-    has_replied: bool,
     /// There is nothing left to be written.
     is_drained: bool,
     waker: Option<Waker>,
@@ -121,8 +120,9 @@ impl Outbox {
         self.of.post(Note::Served { slot: self.slot });
     }
 
-    /// Whether its task wants to know when replies have been written. Said before it looks whether they have.
+    /// Whether its task wants to know when replies have been written.
     pub(crate) fn watch_replies(&self, watched: bool) {
+        // Here and where replies are counted: of two who each say something and then look at the other's, one sees it.
         self.is_watched.store(watched, Ordering::SeqCst);
     }
 
@@ -199,7 +199,7 @@ impl Outbox {
             self.of.serve(self.slot);
             shared = self.lock();
         }
-        if !shared.controls.is_empty() || std::mem::take(&mut shared.has_replied) {
+        if !shared.controls.is_empty() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -255,9 +255,7 @@ impl Outbox {
         }
         self.has_written(bytes);
         if self.is_watched.load(Ordering::SeqCst) {
-            let mut shared = self.lock();
-            shared.has_replied = true;
-            wake(shared);
+            wake(self.lock());
         }
     }
 

@@ -1,6 +1,6 @@
 //! One event of a channel on its way to many: written and framed once for each form that a subscriber may need.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_protocol::{Publication, PushEvent};
@@ -8,6 +8,7 @@ use tidings_protocol::{Publication, PushEvent};
 use crate::ChannelName;
 use crate::format::Format;
 use crate::sharded::lock;
+use crate::sync::Mutex;
 
 /// An event of a channel, shared by all who receive it.
 pub(crate) struct SharedPush {

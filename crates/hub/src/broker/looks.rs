@@ -1,12 +1,12 @@
 //! How often room for another stream is looked for: among all streams that takes milliseconds, and whoever is refused may
 //! ask again at once.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::Account;
 use crate::limits::{LOOKED_IN_VAIN, LOOKING_PART};
 use crate::sharded::lock;
+use crate::sync::Mutex;
 
 /// When looking is worth its time again, after looks that found too little.
 #[derive(Default)]

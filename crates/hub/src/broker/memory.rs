@@ -1,6 +1,6 @@
 //! The broker of one process: streams in memory, and one node, which is told under the stream's lock.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant as StdInstant;
 
 use tidings_protocol::{Publication, StreamPosition};
@@ -15,6 +15,7 @@ use super::{Answer, Broker, BrokerError, Node, Terms, at_once};
 use crate::limits::RECLAIMED_PART;
 use crate::session::{Cost, Meter};
 use crate::sharded::{Sharded, lock};
+use crate::sync::Mutex;
 use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep, Limits};
 
 /// See the [module](self).

@@ -5,12 +5,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::ledger::Ledger;
 use super::stream::Stream;
 use crate::sharded::lock;
+use crate::sync::Mutex;
 use crate::{Account, ChannelName};
 
 pub(super) type Streams = Vec<(ChannelName, Arc<Mutex<Stream>>)>;

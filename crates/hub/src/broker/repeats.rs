@@ -1,8 +1,8 @@
 //! Publications that were made with a key, for a while: a repeat is answered as the first was.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tidings_protocol::StreamPosition;
@@ -10,6 +10,7 @@ use tidings_protocol::StreamPosition;
 use crate::ChannelName;
 use crate::limits::{IDEMPOTENCY_BYTES_MAX, IDEMPOTENCY_CHANNELS_MAX, IDEMPOTENCY_KEPT, IDEMPOTENCY_KEYS_MAX};
 use crate::sharded::{Sharded, lock};
+use crate::sync::Mutex;
 
 /// What a key takes beside its letters, roughly: the answer with its epoch, and its places in the map and in the order.
 const KEY_OVERHEAD_BYTES: usize = 200;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -15,6 +15,7 @@ use crate::format::{Format, Framing};
 use crate::outbox::Outbox;
 use crate::session::Control;
 use crate::sharded::lock;
+use crate::sync::Mutex;
 use crate::{ChannelName, Limits};
 
 const CONNECTIONS: usize = 4;

@@ -1,7 +1,7 @@
 //! What a loop promises, one by one: its turns are fair, its budget is kept by whoever holds most, replies do not wait.
 
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_protocol::Encoding;
@@ -13,6 +13,7 @@ use crate::limits::BATCH_BYTES_MAX;
 use crate::outbox::{Next, Outbox, Pushed};
 use crate::session::Control;
 use crate::sharded::lock;
+use crate::sync::Mutex;
 use crate::{ChannelName, Limits};
 
 const LINES: Framing = Framing::new("lines", |message| [&*message, b"\n"].concat().into());
@@ -256,32 +257,6 @@ fn one_connection_does_not_hold_the_loop_for_all_that_it_is_behind() {
     world.state.hear(Note::Ready { slot: world.outboxes[one].slot });
     world.state.turn(1);
     assert!(world.seen(one) <= 1 << 20, "{} MiB in one go", world.seen(one) >> 20);
-}
-
-#[test]
-fn a_task_that_waits_for_its_replies_is_woken_when_the_loop_was_faster() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    struct Wakes(AtomicUsize);
-    impl std::task::Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-    let world = World::new(usize::MAX, usize::MAX);
-    let socket = Arc::new(Socket::default());
-    lock(&socket.0).0 = usize::MAX;
-    let outbox = Outbox::open(world.loops.assign(), Some(socket), FORMAT);
-    let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
-    let waker = std::task::Waker::from(wakes.clone());
-    let cx = std::task::Context::from_waker(&waker);
-    // As Connection::poll_next does, with the loop in between.
-    outbox.reply(Bytes::from(vec![b'x'; 300 << 10]), &world.limits);
-    outbox.watch_replies(true);
-    assert!(outbox.unwritten_reply_bytes() >= crate::limits::REPLIES_WHILE_WRITING_MAX, "the session is paused");
-    world.loops.run_dry(); // on another core, for other notes
-    assert!(outbox.poll_next(&cx).is_pending());
-    assert!(outbox.unwritten_reply_bytes() == 0);
-    assert!(wakes.0.load(Ordering::SeqCst) > 0, "nothing waits, the session is paused, and somebody wakes it");
 }
 
 #[test]
