@@ -98,7 +98,8 @@ struct CatchingUp {
 /// What the transport shall do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Write these, each already framed, with as few writes as possible.
+    /// Write these, each already framed, with as few writes as possible. None: the transport should be
+    /// [read](Connection::wants_input) again.
     Send(Vec<Bytes>),
     /// The [`Writer`](crate::Writer) took not all: write what is left of it, and until then ask for nothing.
     Flush,
@@ -217,8 +218,13 @@ impl Connection {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let is_read = self.wants_input();
         self.poll_background(cx);
         self.catch_up(cx);
+        // Where the loop writes, nothing else has whoever reads look again.
+        if !is_read && self.wants_input() {
+            return Poll::Ready(Step::Send(Vec::new()));
+        }
         self.handle.outbox.watch_replies(self.session.is_paused() || !self.catching_up.is_empty());
         self.handle.outbox.poll_next(cx).map(|next| match next {
             Next::Send(frames) => {

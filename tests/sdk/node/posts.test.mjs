@@ -78,6 +78,28 @@ test('a command behind posts sees what they did, and its answer comes behind the
   socket.close();
 });
 
+test('who always has some posts on their way is read on, however much that is in all', async () => {
+  const room = (await ana.createRoom('On and on')).id;
+  const socket = await Frames.person(ana);
+  const commands = numbered(Array.from({ length: 900 }, (_, n) => post(room, `${n} ${'x'.repeat(300)}`)));
+  // More than run at once, and after a third of them more than may wait in all.
+  socket.send(...commands.slice(0, 40));
+  for (const [index, line] of Object.entries(await answering(socket, commands))) assert.equal(line.id, commands[index].id);
+  assert.equal(said(await ana.events(room)).length, commands.length);
+  socket.close();
+});
+
+/** Sends one more for each answer. */
+async function answering(socket, commands) {
+  const lines = [];
+  while (lines.length < commands.length) {
+    await socket.until('an answer', (line) => line.id && lines.push(line));
+    const more = commands[lines.length + 39];
+    if (more) socket.send(more);
+  }
+  return lines;
+}
+
 test('when the link is cut in the middle nothing that was answered is lost, and what is sent again is posted once', async () => {
   const room = (await ana.createRoom('Cut')).id;
   const messages = Array.from({ length: 200 }, (_, n) => ({ body: `post ${n}`, clientId: uuidv7() }));
