@@ -481,18 +481,21 @@ async fn pipeline_closed(mut wire: Wire, count: u32, shared: &Shared) -> Result<
             return Ok(acknowledged);
         }
         let message = wire.receive().await?;
-        take_answers(message.as_str(), &mut wire, &mut waiting, &mut acknowledged, shared).await?;
+        if take_answers(message.as_str(), &mut wire, &mut waiting, &mut acknowledged, shared).await? {
+            tokio::time::sleep(limits::REFUSED_PAUSE).await;
+        }
     }
 }
 
-/// Takes what a message answers out of what waits for an answer.
+/// Takes what a message answers out of what waits for an answer; says whether a rate limit refused something.
 async fn take_answers(
     message: &str,
     wire: &mut Wire,
     waiting: &mut VecDeque<Post>,
     acknowledged: &mut Acknowledged,
     shared: &Shared,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut is_refused = false;
     for line in load::without_pings(wire, message).await? {
         let Some((id, answered)) = answer(line)? else { continue };
         let place = waiting.iter().position(|post| command_id(post.number) == id);
@@ -502,10 +505,13 @@ async fn take_answers(
                 shared.note_acknowledged(post);
                 acknowledged.push((post.number, number));
             }
-            Answered::Refused => drop(shared.refused.fetch_add(1, Relaxed)),
+            Answered::Refused => {
+                is_refused = true;
+                shared.refused.fetch_add(1, Relaxed);
+            }
         }
     }
-    Ok(())
+    Ok(is_refused)
 }
 
 /// All posters at work.
