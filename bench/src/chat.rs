@@ -66,13 +66,13 @@ enum Load {
 impl ChatArgs {
     /// Posters, and the connections of each.
     fn lanes(&self, case: &Case) -> (u32, u32) {
-        let lanes = match case.load {
-            Load::InFlight(count) => count,
-            Load::Rate(_) => self.posters,
-        };
         match (case.via, case.load) {
-            (PostVia::Rpc, Load::InFlight(_)) => (lanes, RPC_CONNECTIONS_MIN.div_ceil(lanes)),
-            _ => (lanes, 1),
+            (PostVia::Rpc, Load::InFlight(count)) => match self.connections {
+                Some(connections) => (connections.min(count), 1),
+                None => (count, RPC_CONNECTIONS_MIN.div_ceil(count)),
+            },
+            (PostVia::Rest, Load::InFlight(count)) => (count, 1),
+            (_, Load::Rate(_)) => (self.posters, 1),
         }
     }
 }
@@ -133,7 +133,7 @@ impl Measurement for ChatArgs {
         target.settle().await;
 
         let posting = match case.load {
-            Load::InFlight(_) => Posting::closed(posters, &shared),
+            Load::InFlight(count) => Posting::closed(posters, count, &shared),
             Load::Rate(rate) => Posting::open(posters, &shared, rate, limits::WARM_UP + self.duration),
         };
         shared.go_on_for(limits::WARM_UP).await?;
@@ -415,6 +415,14 @@ impl Poster {
         Ok(acknowledged)
     }
 
+    /// Keeps so many posts in flight, until it is told to stop.
+    async fn keep_in_flight(self, count: u32, shared: &Shared) -> Result<Acknowledged> {
+        match self {
+            Poster::Rpc { mut wires, .. } if count > 1 => pipeline_closed(wires.swap_remove(0), count, shared).await,
+            poster => poster.post_in_turn(shared).await,
+        }
+    }
+
     /// Posts what falls due, until nothing more does.
     async fn post_as_due(self, mut due: mpsc::Receiver<Post>, shared: &Shared) -> Result<Acknowledged> {
         match self {
@@ -438,7 +446,7 @@ impl Poster {
 
 /// Sends each post when it is due, whatever is still unanswered on the same connection.
 async fn pipeline(mut wire: Wire, mut due: mpsc::Receiver<Post>, shared: &Shared) -> Result<Acknowledged> {
-    let (mut acknowledged, mut waiting) = (Vec::new(), VecDeque::<Post>::new());
+    let (mut acknowledged, mut waiting) = (Vec::new(), VecDeque::new());
     let mut more = true;
     while more || !waiting.is_empty() {
         tokio::select! {
@@ -450,25 +458,60 @@ async fn pipeline(mut wire: Wire, mut due: mpsc::Receiver<Post>, shared: &Shared
                 None => more = false,
             },
             message = wire.receive() => {
-                let message = message?;
-                for line in load::without_pings(&mut wire, message.as_str()).await? {
-                    let Some((id, answered)) = answer(line)? else { continue };
-                    let place = waiting.iter().position(|post| command_id(post.number) == id);
-                    let post = place.and_then(|place| waiting.remove(place)).context("an answer to no post")?;
-                    match answered {
-                        Answered::With(number) => {
-                            shared.note_acknowledged(post);
-                            acknowledged.push((post.number, number));
-                        }
-                        Answered::Refused => drop(shared.refused.fetch_add(1, Relaxed)),
-                    }
-                }
+                take_answers(message?.as_str(), &mut wire, &mut waiting, &mut acknowledged, shared).await?;
             }
         }
     }
     // In the order in which they were sent, whatever the answers' order was.
     acknowledged.sort_unstable();
     Ok(acknowledged)
+}
+
+/// Keeps so many posts unanswered on one connection, until it is told to stop.
+async fn pipeline_closed(mut wire: Wire, count: u32, shared: &Shared) -> Result<Acknowledged> {
+    let (mut acknowledged, mut waiting) = (Vec::new(), VecDeque::new());
+    loop {
+        while waiting.len() < count as usize && !shared.stop.load(Relaxed) {
+            let post = Post { number: shared.begun.fetch_add(1, Relaxed) + 1, due: Instant::now() };
+            waiting.push_back(post);
+            wire.send(shared.command(post)).await?;
+        }
+        if waiting.is_empty() {
+            acknowledged.sort_unstable();
+            return Ok(acknowledged);
+        }
+        let message = wire.receive().await?;
+        if take_answers(message.as_str(), &mut wire, &mut waiting, &mut acknowledged, shared).await? {
+            tokio::time::sleep(limits::REFUSED_PAUSE).await;
+        }
+    }
+}
+
+/// Takes what a message answers out of what waits for an answer; says whether a rate limit refused something.
+async fn take_answers(
+    message: &str,
+    wire: &mut Wire,
+    waiting: &mut VecDeque<Post>,
+    acknowledged: &mut Acknowledged,
+    shared: &Shared,
+) -> Result<bool> {
+    let mut is_refused = false;
+    for line in load::without_pings(wire, message).await? {
+        let Some((id, answered)) = answer(line)? else { continue };
+        let place = waiting.iter().position(|post| command_id(post.number) == id);
+        let post = place.and_then(|place| waiting.remove(place)).context("an answer to no post")?;
+        match answered {
+            Answered::With(number) => {
+                shared.note_acknowledged(post);
+                acknowledged.push((post.number, number));
+            }
+            Answered::Refused => {
+                is_refused = true;
+                shared.refused.fetch_add(1, Relaxed);
+            }
+        }
+    }
+    Ok(is_refused)
 }
 
 /// All posters at work.
@@ -479,11 +522,13 @@ struct Posting {
 }
 
 impl Posting {
-    fn closed(posters: Vec<Poster>, shared: &Arc<Shared>) -> Posting {
+    fn closed(posters: Vec<Poster>, in_flight: u32, shared: &Arc<Shared>) -> Posting {
         let mut working = JoinSet::new();
-        for poster in posters {
+        let lanes = u32::try_from(posters.len()).unwrap_or(u32::MAX);
+        for (number, poster) in (0..).zip(posters) {
             let shared = Arc::clone(shared);
-            working.spawn(async move { told(poster.post_in_turn(&shared).await, &shared) });
+            let count = in_flight / lanes + u32::from(number < in_flight % lanes);
+            working.spawn(async move { told(poster.keep_in_flight(count, &shared).await, &shared) });
         }
         Posting { posters: working, clock: None }
     }

@@ -312,11 +312,15 @@ pub struct ChatArgs {
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = count(1, limits::PEOPLE_MAX))]
     pub people: u32,
 
-    /// Posts in flight, each on a connection of its own: the next is sent when one is acknowledged. Several numbers,
-    /// separated by commas, make several runs
+    /// Posts in flight, each on a connection of its own unless `--connections` says otherwise: the next is sent when one
+    /// is acknowledged. Several numbers, separated by commas, make several runs
     #[arg(long, value_name = "N", default_value = "200", value_delimiter = ',',
           value_parser = count(1, limits::IN_FLIGHT_MAX))]
     pub in_flight: Vec<u32>,
+
+    /// Connections over which the posts in flight by rpc are spread, if not one each
+    #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = count(1, limits::IN_FLIGHT_MAX))]
+    pub connections: Option<u32>,
 
     /// Post so many a second instead, whatever has been acknowledged; latency counts from when each was due. Several
     /// numbers make several runs

@@ -47,7 +47,9 @@ impl Announcer {
                 let member = Target::User(member.id.to_string());
                 hub.order(Order::unsubscribe(member, Some(channel.clone()), Unsubscribe::SERVER)).await;
             }
-            hub.announce(&channel, publication(event));
+            if hub.has_subscribers(&channel) {
+                hub.announce(&channel, publication(event));
+            }
         }
         for (person, told) in what.personal {
             tell(hub, &person_channel(person), payload(&told)).await;

@@ -201,6 +201,10 @@ impl Application for Chat {
             Ok(Some(rpc::call(self, who, method, data).await?))
         })
     }
+
+    fn overlapping(&self) -> &'static [&'static str] {
+        rpc::OVERLAPPING
+    }
 }
 
 fn person(client: &Peer) -> Result<PersonId, Error> {

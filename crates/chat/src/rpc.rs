@@ -40,6 +40,10 @@ methods! {
     "typing": typing(TypingRequest) -> TypingAnswer;
 }
 
+/// Methods of which a connection may call several at once, because what they ask is with the writer before they first wait:
+/// posts that are sent one after the other are numbered so, and share a commit. Typing asks the store first.
+pub(crate) const OVERLAPPING: &[&str] = &["post"];
+
 #[derive(Deserialize)]
 struct PostRequest {
     room: String,

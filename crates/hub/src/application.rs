@@ -22,6 +22,16 @@ pub trait Application: Send + Sync + 'static {
         Box::pin(async { Err(Error::METHOD_NOT_FOUND.into()) })
     }
 
+    /// Methods of [`rpc`](Self::rpc) of which several calls of one client may run at once, up to
+    /// [`CALLS_AT_ONCE_MAX`](crate::limits::CALLS_AT_ONCE_MAX); before and behind any other command everything is in turn.
+    ///
+    /// The calls are first polled in the order of the commands, and answered in it. So a call that overlaps must have its
+    /// place in whatever order counts before it waits for anything. One that refuses with a disconnect cannot take back
+    /// those that were begun behind it.
+    fn overlapping(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// A client tells the application something; an error is not answered, a disconnect is carried out.
     fn send<'a>(&'a self, client: &'a Peer, data: Option<&'a Payload>) -> BoxFuture<'a, Result<(), Refusal>> {
         let _ = (client, data);

@@ -52,7 +52,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, MaybeDone, maybe_done};
 use tidings_protocol::{Disconnect, Error, Publication, PushEvent, Reply, StreamPosition, Unsubscribe};
 use tokio::time::{Instant, Sleep, sleep_until};
 use uuid::Uuid;
@@ -74,7 +74,8 @@ pub struct Connection {
     core: Arc<Core>,
     handle: Arc<Handle>,
     session: Session,
-    operation: Option<BoxFuture<'static, Outcome>>,
+    /// What is being performed, in the order in which the session asked for it, and what came of it.
+    operations: VecDeque<MaybeDone<BoxFuture<'static, Outcome>>>,
     timer: Option<Pin<Box<Sleep>>>,
     /// Set once the connection is closed: until when what is queued may still be written.
     closing_by: Option<Instant>,
@@ -98,7 +99,8 @@ struct CatchingUp {
 /// What the transport shall do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Write these, each already framed, with as few writes as possible.
+    /// Write these, each already framed, with as few writes as possible. None: the transport should be
+    /// [read](Connection::wants_input) again.
     Send(Vec<Bytes>),
     /// The [`Writer`](crate::Writer) took not all: write what is left of it, and until then ask for nothing.
     Flush,
@@ -127,6 +129,7 @@ impl Connection {
             version: core.version.clone(),
             limits: core.limits.clone(),
             encoding,
+            overlapping: core.application.overlapping(),
             emulation,
             pings: heartbeat == Heartbeat::Protocol,
             jitter: f64::from(handle.id.as_bytes()[0]) / 255.0,
@@ -136,7 +139,7 @@ impl Connection {
             core,
             handle,
             session,
-            operation: None,
+            operations: VecDeque::new(),
             timer: None,
             closing_by: None,
             counted_slow: false,
@@ -218,7 +221,7 @@ impl Connection {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let was_full = !self.wants_input();
+        let is_read = self.wants_input();
         self.poll_background(cx);
         self.catch_up(cx);
         self.handle.outbox.watch_replies(self.session.is_paused() || !self.catching_up.is_empty());
@@ -226,7 +229,8 @@ impl Connection {
         if next.is_pending() && self.closing_by.is_some_and(|by| Instant::now() >= by) {
             return Poll::Ready(Step::Close(self.handle.outbox.watch(cx).unwrap_or_default()));
         }
-        if next.is_pending() && was_full && self.wants_input() {
+        if next.is_pending() && !is_read && self.wants_input() {
+            // Where the loop writes, nothing else has whoever reads look again.
             return Poll::Ready(Step::Read);
         }
         // Replies that were written between the look at them and the watch have woken nobody.
@@ -248,7 +252,7 @@ impl Connection {
         loop {
             if let Some(disconnect) = self.apply_controls() {
                 self.session.close(disconnect);
-                self.operation = None;
+                self.operations = VecDeque::new();
                 self.closing_by.get_or_insert_with(|| Instant::now() + CLOSING_MAX);
             }
             self.act();
@@ -257,14 +261,7 @@ impl Connection {
             if written > 0 {
                 self.session.wrote(written, Instant::now().into_std());
             }
-            if let Some(operation) = &mut self.operation
-                && let Poll::Ready(outcome) = operation.as_mut().poll(cx)
-            {
-                self.operation = None;
-                let (account, now) = (self.handle.account(), Instant::now().into_std());
-                // The next command waits for a look at what this answer adds to those that are not read yet.
-                self.session.pause(true, &*account, now);
-                self.session.complete(outcome, &*account, now);
+            if self.poll_operations(cx) {
                 continue;
             }
             if self.poll_timer(cx).is_pending() {
@@ -276,6 +273,28 @@ impl Connection {
                 return;
             }
         }
+    }
+
+    /// Goes on with all that is being performed, and tells the session what came of it, both in order; says whether there
+    /// was anything to tell.
+    fn poll_operations(&mut self, cx: &mut Context<'_>) -> bool {
+        for operation in &mut self.operations {
+            // Whether it is done is asked of the first alone.
+            let _ = Pin::new(operation).poll(cx);
+        }
+        let mut told = false;
+        while let Some(outcome) = self.operations.front_mut().and_then(|first| Pin::new(first).take_output()) {
+            self.operations.pop_front();
+            let (account, now) = (self.handle.account(), Instant::now().into_std());
+            // The next command waits for a look at what this answer adds to those that are not read yet.
+            self.session.pause(true, &*account, now);
+            self.session.complete(outcome, &*account, now);
+            told = true;
+        }
+        if self.operations.is_empty() && self.operations.capacity() > 0 {
+            self.operations = VecDeque::new();
+        }
+        told
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -338,10 +357,10 @@ impl Connection {
                 }
                 Action::Perform(operation) => {
                     let operation = operations::perform(self.core.clone(), self.handle.clone(), operation);
-                    self.operation = Some(operation);
+                    self.operations.push_back(maybe_done(operation));
                 }
                 Action::Abandon => {
-                    self.operation = None;
+                    self.operations.pop_front();
                     Metrics::add(&self.core.metrics.operations_timed_out, 1);
                     tracing::warn!(client = self.id(), "a command was given up: its answer takes too long");
                 }

@@ -185,6 +185,13 @@ impl Hub {
         self.core.announce(channel, publication);
     }
 
+    /// Whether somebody is subscribed to a channel, or about to be. Otherwise what the application has stored before it
+    /// asks need not be announced: whoever comes later reads it.
+    #[must_use]
+    pub fn has_subscribers(&self, channel: &ChannelName) -> bool {
+        self.core.channels.contains(channel)
+    }
+
     /// Carries out what the server wants of connections. Returns how many it concerned: subscriptions, where it ends
     /// them, and connections otherwise.
     #[expect(clippy::unused_async, reason = "other nodes are told here, and acknowledge, once there are any")]

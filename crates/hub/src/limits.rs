@@ -45,9 +45,13 @@ pub const CATCH_UP_PUBLICATIONS: usize = 16;
 /// Publications that are read for a piece at most.
 pub const CATCH_UP_PUBLICATIONS_MAX: usize = 256;
 
-/// Bytes of commands that wait for an earlier one beyond which the transport is not read until all of them are done:
+/// Bytes of commands that run or wait for an earlier one beyond which the transport is not read until all of them are done:
 /// a frame of the longest kind and one more, since a client that reads slowly may let them wait for minutes.
 pub const COMMANDS_WAITING_BYTES_MAX: usize = 128 << 10;
+
+/// Calls of one connection that run at once, where the application lets them overlap: more than somebody sends while a
+/// disk writes once. Each is looked at whenever the connection is woken, and its answer waits for those before it.
+pub const CALLS_AT_ONCE_MAX: usize = 16;
 
 /// Bytes that one write takes at most: what a socket takes at once, and no more, so that others get their turn.
 pub const WRITE_BYTES_MAX: usize = 256 << 10;

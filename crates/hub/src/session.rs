@@ -1,8 +1,9 @@
 //! The protocol of one connection as a state machine: commands and time come in, actions go out.
 //!
 //! No async, no clock, no socket. One operation runs at a time; commands that arrive meanwhile wait in order, so that
-//! a frame with a connect and its subscribes works. Knows what the client holds (its subscriptions, its deadlines),
-//! not what is published: that goes from the hub straight into the outbox.
+//! a frame with a connect and its subscribes works. Only calls of which the application says so overlap, each other and
+//! nothing else; they too begin, and are answered, in order. Knows what the client holds (its subscriptions, its
+//! deadlines), not what is published: that goes from the hub straight into the outbox.
 
 mod admission;
 mod heartbeat;
@@ -21,7 +22,7 @@ use tidings_protocol::{
 pub use self::admission::{Admission, Control};
 use self::heartbeat::Pulse;
 use self::rate::{CommandRate, Verdict};
-use crate::limits::COMMANDS_WAITING_BYTES_MAX;
+use crate::limits::{CALLS_AT_ONCE_MAX, COMMANDS_WAITING_BYTES_MAX};
 use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
 
 /// One connection.
@@ -30,9 +31,10 @@ pub struct Session {
     phase: Phase,
     subscriptions: HashMap<ChannelName, Subscription>,
     waiting: VecDeque<Work>,
-    /// Bytes of the frames that were received since nothing waited.
+    /// Bytes of the frames that were received since nothing waited or ran.
     waiting_bytes: usize,
-    running: Option<Running>,
+    /// In the order in which they were begun: one, or calls that overlap.
+    running: VecDeque<Running>,
     /// No command is begun: the client has not read the answers to those before.
     paused: bool,
     actions: VecDeque<Action>,
@@ -55,6 +57,8 @@ pub struct Setup {
     pub version: Arc<str>,
     /// How its messages are written.
     pub encoding: Encoding,
+    /// Methods whose calls may overlap; see [`Application::overlapping`](crate::Application::overlapping).
+    pub overlapping: &'static [&'static str],
     /// What the connect reply tells a client whose transport needs it.
     pub emulation: Option<Box<Emulation>>,
     /// The limits that hold.
@@ -80,9 +84,10 @@ pub struct Emulation {
 pub enum Action {
     /// Write this.
     Send(Reply),
-    /// Do this and hand the outcome to [`Session::complete`].
+    /// Do this, beside what is being performed already, and hand the outcomes to [`Session::complete`] in the order in
+    /// which they were asked for.
     Perform(Operation),
-    /// Stop what is being performed: it has taken too long, and its outcome is not wanted any more.
+    /// Stop the first of what is being performed: it has taken too long, and its outcome is not wanted any more.
     Abandon,
     /// Let the prepared subscription go live, `reply` first.
     Admit {
@@ -223,7 +228,7 @@ enum Work {
     Close(Disconnect),
 }
 
-/// The operation that runs, and what its outcome will need.
+/// An operation that runs, and what its outcome will need.
 struct Running {
     id: u32,
     what: Pending,
@@ -235,6 +240,7 @@ enum Pending {
     Subscribe { channel: ChannelName, server_side: bool, reject_unrecovered: bool },
     Refresh,
     SubRefresh(ChannelName),
+    Overlapping,
     Other,
 }
 
@@ -247,7 +253,7 @@ impl Session {
             subscriptions: HashMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            running: None,
+            running: VecDeque::new(),
             paused: false,
             actions: VecDeque::new(),
             pulse: Pulse::default(),
@@ -328,9 +334,9 @@ impl Session {
         }
     }
 
-    /// Takes the outcome of the operation that was performed last. `meter` is that of the caller, as it is known by now.
+    /// Takes the outcome of the operation that was begun first. `meter` is that of the caller, as it is known by now.
     pub fn complete(&mut self, outcome: Outcome, meter: &dyn Meter, now: Instant) {
-        let Some(Running { id, what, .. }) = self.running.take() else { return };
+        let Some(Running { id, what, .. }) = self.running.pop_front() else { return };
         if self.phase == Phase::Closed {
             return;
         }
@@ -351,7 +357,7 @@ impl Session {
                 _ => self.close(Disconnect::SERVER_ERROR),
             },
             (Pending::SubRefresh(channel), Outcome::SubRefreshed(ttl)) => self.sub_refreshed(id, &channel, ttl, now),
-            (Pending::Other, Outcome::Answered(response)) => self.send(Reply::ok(id, response)),
+            (Pending::Other | Pending::Overlapping, Outcome::Answered(response)) => self.send(Reply::ok(id, response)),
             (Pending::Other, Outcome::Done) => {}
             (Pending::Refresh, Outcome::Refreshed(expiry)) => self.refreshed(id, expiry, now),
             // SDKs give up after an error reply to a refresh, unless it is temporary. Whoever came with a token that ran out
@@ -377,7 +383,7 @@ impl Session {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, meter: &dyn Meter, now: Instant) {
-        if self.running.as_ref().is_some_and(|running| now >= running.by) {
+        if self.running.front().is_some_and(|first| now >= first.by) {
             self.actions.push_back(Action::Abandon);
             self.complete(Outcome::Refused(Error::INTERNAL.into()), meter, now);
         }
@@ -398,7 +404,7 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) has something to do; `None` once closed.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let running = self.running.as_ref().map(|running| running.by);
+        let running = self.running.front().map(|first| first.by);
         match self.phase {
             Phase::Closed => None,
             Phase::Fresh | Phase::Connecting | Phase::Refused => running.into_iter().chain([self.connect_by]).min(),
@@ -463,9 +469,9 @@ impl Session {
         }
     }
 
-    /// Works off what waits, up to the next operation.
+    /// Works off what waits, up to what has to wait for an operation.
     fn work(&mut self, meter: &dyn Meter, now: Instant) {
-        while self.running.is_none() && !self.paused {
+        while !self.paused && self.may_begin() {
             match self.waiting.pop_front() {
                 Some(Work::Early(command)) if !allows(meter, costs(&command), now) => {
                     self.refuse_too_many(command.id);
@@ -483,8 +489,26 @@ impl Session {
         }
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
-            self.waiting_bytes = 0;
+            if self.running.is_empty() {
+                self.running = VecDeque::new();
+                self.waiting_bytes = 0;
+            }
         }
+    }
+
+    /// Whether the next command may begin: when nothing runs, or beside calls of its kind.
+    fn may_begin(&self) -> bool {
+        let Some(first) = self.running.front() else { return true };
+        let next_overlaps = match self.waiting.front() {
+            // Without an id it closes the connection, in its turn.
+            Some(Work::Command(Command { id: 1.., request: Some(Request::Rpc(call)) })) => self.overlaps(call),
+            _ => false,
+        };
+        next_overlaps && matches!(first.what, Pending::Overlapping) && self.running.len() < CALLS_AT_ONCE_MAX
+    }
+
+    fn overlaps(&self, call: &RpcRequest) -> bool {
+        self.setup.overlapping.contains(&&*call.method)
     }
 
     fn refuse_unreadable(&mut self, id: u32, now: Instant) {
@@ -556,7 +580,10 @@ impl Session {
                 let operation = Operation::History(channel(&request.channel)?, request);
                 self.perform(id, Pending::Other, operation, now);
             }
-            Request::Rpc(request) => self.perform(id, Pending::Other, Operation::Rpc(request), now),
+            Request::Rpc(request) => {
+                let what = if self.overlaps(&request) { Pending::Overlapping } else { Pending::Other };
+                self.perform(id, what, Operation::Rpc(request), now);
+            }
             Request::Send(request) => self.perform(0, Pending::Other, Operation::Send(request.data), now),
             Request::Refresh(request) => {
                 let token = token(request.token)?;
@@ -630,7 +657,7 @@ impl Session {
     }
 
     fn perform(&mut self, id: u32, what: Pending, operation: Operation, now: Instant) {
-        self.running = Some(Running { id, what, by: now + self.setup.limits.operation_timeout });
+        self.running.push_back(Running { id, what, by: now + self.setup.limits.operation_timeout });
         self.actions.push_back(Action::Perform(operation));
     }
 

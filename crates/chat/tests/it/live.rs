@@ -124,6 +124,26 @@ async fn bad_posts_are_answered_with_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn posts_of_one_connection_wait_for_the_writer_together_and_what_is_behind_them_waits_for_them() {
+    let world = World::new().await;
+    let (ana, general, _) = world.set_up().await;
+    let mut browser = world.browser(&ana).await;
+    let rpc = |id: u32, method, body| {
+        let data = json!({"room": general.id, "client_id": ClientId::fresh(), "body": body});
+        json!({"id": id, "rpc": {"method": method, "data": data}})
+    };
+    for command in [rpc(10, "post", "one"), rpc(11, "post", "two"), rpc(12, "typing", ""), rpc(13, "post", "three")] {
+        browser.tell(&command);
+    }
+    browser.begin();
+    assert_eq!(world.chat.writes_waiting(), 2);
+    for (id, number) in [(10, json!(2)), (11, json!(3)), (12, Value::Null), (13, json!(4))] {
+        let answer = browser.next().await;
+        assert_eq!((&answer["id"], &answer["rpc"]["data"]["number"]), (&json!(id), &number));
+    }
+}
+
+#[tokio::test]
 async fn text_comes_back_byte_for_byte() {
     let world = World::new().await;
     let (ana, general, _) = world.set_up().await;

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_chat::{
@@ -230,6 +231,11 @@ impl Browser {
     /// Sends a command.
     pub(crate) fn tell(&mut self, command: &Value) {
         self.connection.receive(command.to_string().as_bytes());
+    }
+
+    /// Lets the server do with what was sent all that it can do at once; nothing must be on its way to the browser.
+    pub(crate) fn begin(&mut self) {
+        assert!(self.connection.next().now_or_never().is_none());
     }
 
     /// Sends a command and waits for its answer; what is pushed meanwhile is kept for later.

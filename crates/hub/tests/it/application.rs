@@ -48,6 +48,44 @@ async fn an_operation_that_takes_too_long_is_a_passing_error_and_holds_nothing_u
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_overlap_begin_in_the_order_of_the_commands_and_are_answered_in_it() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let gate = world.rules.hold_answers();
+    world.rules.told();
+    world.received(ana);
+    let [one, three] = [1, 3].map(|number| format!(r#""rpc":{{"method":"wait","data":{number}}}"#));
+    world
+        .say(ana, &format!("{{\"id\":7,{one}}}\n{{\"id\":8,\"rpc\":{{\"method\":\"refuse\"}}}}\n{{\"id\":9,{three}}}"));
+    assert_eq!(world.rules.told(), ["1 begins", "refusal begins", "refusal ends", "3 begins"]);
+    assert!(world.received(ana).is_empty(), "what is known already waits for the answer before it");
+    gate.add_permits(2);
+    let answers = [
+        r#"{"id":7,"rpc":{"data":1}}"#,
+        r#"{"id":8,"error":{"code":103,"message":"permission denied"}}"#,
+        r#"{"id":9,"rpc":{"data":3}}"#,
+    ];
+    assert_eq!(world.received(ana), answers);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_outlives_its_connection() {
+    let mut world = World::new();
+    let [ana, ben] = ["ana", "ben"].map(|user| world.connect(user));
+    let _gate = world.rules.hold_answers();
+    for who in [ana, ben] {
+        world.ask(who, r#""rpc":{"method":"wait","data":1}"#);
+        world.ask(who, r#""rpc":{"method":"wait","data":2}"#);
+    }
+    world.rules.told();
+    world.cut(ana);
+    assert_eq!(world.rules.told(), ["disconnected ana 3000", "1 ends", "2 ends"]);
+    world.order(Order::disconnect(Target::User("ben".into()), Disconnect::FORCE_RECONNECT));
+    world.settle();
+    assert_eq!(world.rules.told(), ["1 ends", "2 ends", "disconnected ben 3011"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_policy_that_takes_too_long_leaves_no_half_subscription_behind() {
     let mut world = World::new();
     let ana = world.connect("ana");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::world::{World, name, text};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tidings_hub::{
     Allowance, Connection, ConnectionOptions, Framing, Hub, Identity, Limits, NewPublication, Order, Remote, Step,
     Taken, Target, Writer,
@@ -417,4 +418,23 @@ async fn a_loop_that_fails_ends_the_upkeep_of_the_hub_so_that_it_is_noticed() {
     failing.0.store(true, Ordering::SeqCst);
     world.try_publish("news", NewPublication::new(text("hello"))).unwrap();
     tokio::time::timeout(Duration::from_secs(60), world.hub.maintain()).await.expect("the upkeep ends");
+}
+
+/// Where the loop writes, no answer passes the transport, which has yet to know that it may read on.
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_was_told_not_to_read_is_told_when_it_may_again() {
+    let mut world = World::with(Limits { commands_waiting_max: 2, ..Limits::default() });
+    let takes_all = Some(Arc::new(Failing(AtomicBool::new(false))) as Arc<dyn Writer>);
+    let ana = world.open(ConnectionOptions { writer: takes_all, ..ConnectionOptions::default() });
+    world.say(ana, r#"{"id":1,"connect":{"token":"ana"}}"#);
+    let thinking = world.rules.hold_answers();
+    for _ in 0..3 {
+        world.ask(ana, r#""presence":{"channel":"news"}"#);
+    }
+    assert!(!world.connection(ana).wants_input());
+    assert_eq!(world.connection(ana).next().now_or_never(), None);
+    thinking.add_permits(3);
+    assert_eq!(world.connection(ana).next().now_or_never(), Some(Step::Read));
+    assert!(world.connection(ana).wants_input());
+    assert_eq!(world.connection(ana).next().now_or_never(), None);
 }

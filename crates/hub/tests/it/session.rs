@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tidings_hub::limits::CALLS_AT_ONCE_MAX;
 use tidings_hub::session::{
     Action, Admission, Connected, Control, Cost, Meter, Operation, Outcome, Prepared, Session, Setup,
 };
@@ -49,6 +50,7 @@ impl World {
             client: "c1".into(),
             version: "0.0.0 test".into(),
             encoding: Encoding::Json,
+            overlapping: &["post"],
             emulation: None,
             limits: Arc::new(limits),
             pings: true,
@@ -282,6 +284,84 @@ fn replies_echo_ids_in_any_order_of_numbers() {
         world.policy_says(no(Error::METHOD_NOT_FOUND)),
         [r#"{"id":4,"error":{"code":104,"message":"method not found"}}"#]
     );
+}
+
+#[test]
+fn calls_that_may_overlap_begin_at_once_and_are_answered_in_order() {
+    let mut world = World::connected();
+    let posts = (2..5).map(call).collect::<Vec<_>>().join("\n");
+    assert_eq!(world.client_says(&posts), ["perform rpc post"; 3]);
+    assert_eq!(world.client_says(&call(5)), ["perform rpc post"]);
+    assert_eq!(world.policy_says(answer()), [r#"{"id":2,"rpc":{"data":42}}"#]);
+    assert_eq!(
+        world.policy_says(no(Error::PERMISSION_DENIED)),
+        [r#"{"id":3,"error":{"code":103,"message":"permission denied"}}"#]
+    );
+    assert_eq!(world.policy_says(answer()), [r#"{"id":4,"rpc":{"data":42}}"#]);
+    assert_eq!(world.policy_says(answer()), [r#"{"id":5,"rpc":{"data":42}}"#]);
+}
+
+#[test]
+fn every_other_command_waits_for_the_calls_before_it_and_the_calls_behind_it_wait_for_it() {
+    for (other, performed) in [
+        (r#"{"id":3,"rpc":{"method":"typing"}}"#, "perform rpc typing"),
+        (r#"{"id":3,"subscribe":{"channel":"a"}}"#, "perform subscribe a"),
+        (r#"{"id":3,"presence":{"channel":"a"}}"#, "perform presence a"),
+        (r#"{"id":3,"publish":{"channel":"a","data":1}}"#, "perform publish a 1"),
+    ] {
+        let mut world = World::connected();
+        let frame = [call(2), other.into(), call(4), call(5)].join("\n");
+        assert_eq!(world.client_says(&frame), ["perform rpc post"]);
+        assert_eq!(world.policy_says(answer())[1..], [performed]);
+        assert_eq!(world.policy_says(no(Error::NOT_AVAILABLE)).last().unwrap(), "perform rpc post", "{other}");
+        assert_eq!(world.policy_says(answer()).len(), 1, "the other one had begun");
+    }
+    let mut world = World::subscribed("a");
+    let frame = [&call(2), r#"{"id":3,"unsubscribe":{"channel":"a"}}"#, &call(4)].join("\n");
+    assert_eq!(world.client_says(&frame), ["perform rpc post"]);
+    assert_eq!(world.policy_says(answer())[1..], ["leave a", r#"{"id":3,"unsubscribe":{}}"#, "perform rpc post"]);
+}
+
+#[test]
+fn what_breaks_the_protocol_behind_a_call_leaves_the_call_its_answer() {
+    for broken in [r#"{"rpc":{"method":"post"}}"#, r#"{"id":"#] {
+        let mut world = World::connected();
+        assert_eq!(world.client_says(&[&call(2), broken].join("\n")), ["perform rpc post"]);
+        assert_eq!(world.policy_says(answer()), [r#"{"id":2,"rpc":{"data":42}}"#, "close 3501"]);
+    }
+}
+
+#[test]
+fn no_more_calls_of_a_connection_run_at_once_than_the_limit_says() {
+    let mut world = World::connected();
+    let calls = CALLS_AT_ONCE_MAX + 2;
+    let posts = (2..).take(calls).map(call).collect::<Vec<_>>().join("\n");
+    assert_eq!(world.client_says(&posts), ["perform rpc post"; CALLS_AT_ONCE_MAX]);
+    assert_eq!(world.policy_says(answer())[1..], ["perform rpc post"]);
+    world.session.pause(true, &world.left, world.now);
+    assert_eq!(world.policy_says(answer()).len(), 1, "none is begun while the client does not read");
+    world.session.pause(false, &world.left, world.now);
+    assert_eq!(world.actions(), ["perform rpc post"]);
+}
+
+#[test]
+fn each_call_that_overlaps_has_a_time_limit_of_its_own() {
+    let mut world = World::connected();
+    world.client_says(&call(2));
+    world.wait(4 * SECOND);
+    world.client_says(&call(3));
+    let late =
+        |id| format!(r#"{{"id":{id},"error":{{"code":100,"message":"internal server error","temporary":true}}}}"#);
+    assert_eq!(world.wait(6 * SECOND), ["abandon", &late(2)]);
+    assert_eq!(world.policy_says(answer()), [r#"{"id":3,"rpc":{"data":42}}"#]);
+    let mut world = World::connected();
+    world.client_says(&[call(4), call(5)].join("\n"));
+    assert_eq!(world.wait(10 * SECOND), ["abandon", &late(4), "abandon", &late(5)]);
+}
+
+/// A call that may overlap.
+fn call(id: usize) -> String {
+    format!(r#"{{"id":{id},"rpc":{{"method":"post"}}}}"#)
 }
 
 #[test]

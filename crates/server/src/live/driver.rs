@@ -56,6 +56,8 @@ pub(crate) async fn drive<T: Transport>(mut connection: Connection, mut transpor
             },
             step = connection.next() => {
                 let frames = match step {
+                    // To be read again.
+                    Step::Send(frames) if frames.is_empty() => continue,
                     Step::Send(frames) => frames,
                     Step::Flush => {
                         transport.wants_flush();

@@ -124,4 +124,8 @@ impl Application for LivePolicy {
         }
         .boxed()
     }
+
+    fn overlapping(&self) -> &'static [&'static str] {
+        self.chat.overlapping()
+    }
 }

@@ -16,6 +16,23 @@ async fn a_number_that_was_announced_already_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_stored_when_nobody_was_subscribed_is_read_by_whoever_comes_and_need_not_be_announced() {
+    let mut world = World::new();
+    let (ana, room) = (world.connect("ana"), name("room:1"));
+    assert!(!world.hub.has_subscribers(&room));
+    world.rules.store.commit(&room, "one");
+    let thinking = world.rules.hold_answers();
+    let id = world.ask(ana, r#""subscribe":{"channel":"room:1"}"#);
+    assert!(world.hub.has_subscribers(&room), "from before the policy is asked");
+    thinking.add_permits(1);
+    world.settle();
+    let Ok(Response::Subscribe(result)) = world.answer(ana, id) else { panic!() };
+    assert_eq!(result.offset, 1);
+    world.post("room:1", "two").await;
+    assert_eq!(world.heard(ana, "room:1"), ["two"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn before_a_number_that_leaves_a_gap_the_missing_ones_are_read() {
     let mut world = World::new();
     let ana = world.connect("ana");

@@ -136,12 +136,29 @@ impl Rules {
         std::mem::take(&mut self.told.lock().unwrap())
     }
 
+    /// A call begins, and ends when what comes back is dropped.
+    fn begins(&self, call: String) -> Begun<'_> {
+        self.told.lock().unwrap().push(format!("{call} begins"));
+        Begun { rules: self, call }
+    }
+
     fn allows(&self, client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
         let banned = self.banned.lock().unwrap();
         if banned.contains(&(client.user().into(), channel.as_str().into())) {
             return Err(Error::PERMISSION_DENIED.into());
         }
         Ok(())
+    }
+}
+
+struct Begun<'a> {
+    rules: &'a Rules,
+    call: String,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.rules.told.lock().unwrap().push(format!("{} ends", self.call));
     }
 }
 
@@ -235,6 +252,15 @@ impl Application for Rules {
             match method {
                 "echo" => Ok(data.cloned()),
                 "hang" => std::future::pending().await,
+                "wait" => {
+                    let _end = self.begins(format!("{:?}", data.unwrap()));
+                    pass(&self.gate).await;
+                    Ok(data.cloned())
+                }
+                "refuse" => {
+                    let _end = self.begins("refusal".into());
+                    Err(Error::PERMISSION_DENIED.into())
+                }
                 "where" => Ok(Some(text(&format!(
                     "{} {:?} {:?}",
                     client.transport(),
@@ -245,6 +271,10 @@ impl Application for Rules {
             }
         }
         .boxed()
+    }
+
+    fn overlapping(&self) -> &'static [&'static str] {
+        &["wait", "refuse"]
     }
 
     fn connected(&self, client: &Peer) {
