@@ -27,6 +27,8 @@ use tokio::task::JoinHandle;
 
 pub(crate) use self::log::Class;
 use self::sweep::State;
+#[cfg(test)]
+pub(crate) use self::sweep::{Connection as ConnectionState, Cursor};
 pub(crate) use self::sweep::{LogKey, Note};
 use crate::Limits;
 use crate::format::Format;

@@ -98,7 +98,7 @@ impl Handle {
         let ConnectionOptions { identity, remote, encoding, framing, writer, .. } = options;
         let format = Format { encoding, framing };
         let id = Uuid::new_v4();
-        let peer = Peer::new(id.to_string(), identity, remote);
+        let peer = Peer::new(id, identity, remote);
         Self {
             key,
             id,
@@ -167,7 +167,12 @@ impl Handle {
     }
 
     pub(crate) fn joined(&self, channel: &ChannelName) {
-        lock(&self.channels).push(channel.clone());
+        let mut channels = lock(&self.channels);
+        if channels.is_empty() {
+            // Most are in one.
+            channels.reserve_exact(1);
+        }
+        channels.push(channel.clone());
     }
 
     pub(crate) fn left(&self, channel: &ChannelName) {
@@ -195,7 +200,7 @@ impl Handle {
     pub(crate) fn overview(&self) -> ConnectionOverview {
         let peer = self.peer();
         ConnectionOverview {
-            client: peer.id().to_owned(),
+            client: peer.id(),
             user: peer.user().to_owned(),
             tag: peer.identity().and_then(|identity| identity.tag.clone()),
             open_for: self.opened.elapsed(),

@@ -35,7 +35,7 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct Shared {
     controls: Vec<Control>,
-    closed: Option<Disconnect>,
+    closed: Option<Box<Disconnect>>,
     /// What the task is to write.
     batch: Vec<Bytes>,
     /// Bytes of replies among what the task has taken.
@@ -126,7 +126,7 @@ impl Outbox {
             return;
         }
         let is_cut = disconnect == Disconnect::SLOW || disconnect == Disconnect::WRITE_ERROR;
-        shared.closed = Some(disconnect);
+        shared.closed = Some(Box::new(disconnect));
         if is_cut {
             shared.batch = Vec::new();
         }
@@ -153,7 +153,7 @@ impl Outbox {
     /// What the server wants or did meanwhile, and whether the connection has ended.
     pub(crate) fn take_controls(&self) -> (Vec<Control>, Option<Disconnect>) {
         let mut shared = self.lock();
-        (std::mem::take(&mut shared.controls), shared.closed.clone())
+        (std::mem::take(&mut shared.controls), shared.closed.as_deref().cloned())
     }
 
     /// Bytes that were written without the task since it asked last.
@@ -188,7 +188,7 @@ impl Outbox {
             return Poll::Ready(Next::Flush);
         }
         if let Some(disconnect) = shared.closed.as_ref().filter(|_| shared.is_drained) {
-            return Poll::Ready(Next::Close(disconnect.clone()));
+            return Poll::Ready(Next::Close((**disconnect).clone()));
         }
         remember(&mut shared, cx);
         Poll::Pending
@@ -201,7 +201,7 @@ impl Outbox {
             cx.waker().wake_by_ref();
         }
         remember(&mut shared, cx);
-        shared.closed.clone()
+        shared.closed.as_deref().cloned()
     }
 
     // For its loop.

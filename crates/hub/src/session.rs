@@ -8,8 +8,9 @@ mod admission;
 mod heartbeat;
 mod outcomes;
 mod rate;
+mod subscriptions;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,12 @@ use tidings_protocol::{
     Command, ConnectRequest, DecodeError, Disconnect, Encoding, Error, HistoryRequest, Payload, PublishRequest, Reply,
     Request, Response, RpcRequest, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult, subscribe_flag,
 };
+use uuid::Uuid;
 
 pub use self::admission::{Admission, Control};
 use self::heartbeat::Pulse;
 use self::rate::{CommandRate, Verdict};
+use self::subscriptions::{Subscription, Subscriptions};
 use crate::limits::COMMANDS_WAITING_BYTES_MAX;
 use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
 
@@ -28,11 +31,11 @@ use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
 pub struct Session {
     setup: Setup,
     phase: Phase,
-    subscriptions: HashMap<ChannelName, Subscription>,
+    subscriptions: Subscriptions,
     waiting: VecDeque<Work>,
     /// Bytes of the frames that were received since nothing waited.
     waiting_bytes: usize,
-    running: Option<Running>,
+    running: Option<Box<Running>>,
     /// No command is begun: the client has not read the answers to those before.
     paused: bool,
     actions: VecDeque<Action>,
@@ -50,7 +53,7 @@ pub struct Session {
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The connection's id.
-    pub client: Arc<str>,
+    pub client: Uuid,
     /// The server's version.
     pub version: Arc<str>,
     /// How its messages are written.
@@ -206,12 +209,6 @@ enum Phase {
     Closed,
 }
 
-#[derive(Debug)]
-struct Subscription {
-    server_side: bool,
-    ends: Option<Instant>,
-}
-
 enum Work {
     Command(Command),
     /// A command that came before it was known who asks: it is paid for when its turn comes.
@@ -244,7 +241,7 @@ impl Session {
     pub fn new(setup: Setup, now: Instant) -> Self {
         Self {
             phase: Phase::Fresh,
-            subscriptions: HashMap::new(),
+            subscriptions: Subscriptions::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             running: None,
@@ -330,7 +327,7 @@ impl Session {
 
     /// Takes the outcome of the operation that was performed last. `meter` is that of the caller, as it is known by now.
     pub fn complete(&mut self, outcome: Outcome, meter: &dyn Meter, now: Instant) {
-        let Some(Running { id, what, .. }) = self.running.take() else { return };
+        let Some(Running { id, what, .. }) = self.running.take().map(|running| *running) else { return };
         if self.phase == Phase::Closed {
             return;
         }
@@ -530,7 +527,7 @@ impl Session {
             Request::Subscribe(request) => return self.start_subscribe(id, request, now),
             Request::Unsubscribe(request) => {
                 let channel = channel(&request.channel)?;
-                if self.subscriptions.contains_key(&channel) {
+                if self.subscriptions.contains(&channel) {
                     self.forget(&channel);
                     self.actions.push_back(Action::Leave { channel, why: None });
                 }
@@ -564,7 +561,7 @@ impl Session {
             }
             Request::SubRefresh(request) => {
                 let (channel, token) = (channel(&request.channel)?, token(request.token)?);
-                if !self.subscriptions.contains_key(&channel) {
+                if !self.subscriptions.contains(&channel) {
                     return Err(Error::PERMISSION_DENIED.into());
                 }
                 let operation = Operation::SubRefresh(channel.clone(), token);
@@ -585,7 +582,7 @@ impl Session {
         if request.tf.as_ref().is_some_and(|filter| filter.as_bytes() != b"null") {
             return Err(Error::BAD_REQUEST.into());
         }
-        if self.subscriptions.contains_key(&channel) {
+        if self.subscriptions.contains(&channel) {
             return Err(Error::ALREADY_SUBSCRIBED.into());
         }
         if self.subscriptions.len() >= self.setup.limits.channels_per_connection_max {
@@ -601,7 +598,7 @@ impl Session {
     }
 
     fn start_server_side(&mut self, channel: ChannelName, now: Instant) {
-        if self.phase != Phase::Open || self.subscriptions.contains_key(&channel) {
+        if self.phase != Phase::Open || self.subscriptions.contains(&channel) {
             return;
         }
         if self.subscriptions.len() >= self.setup.limits.channels_per_connection_max {
@@ -614,7 +611,7 @@ impl Session {
     }
 
     fn perform(&mut self, id: u32, what: Pending, operation: Operation, now: Instant) {
-        self.running = Some(Running { id, what, by: now + self.setup.limits.operation_timeout });
+        self.running = Some(Box::new(Running { id, what, by: now + self.setup.limits.operation_timeout }));
         self.actions.push_back(Action::Perform(operation));
     }
 
@@ -625,10 +622,10 @@ impl Session {
             return;
         }
         let expired = |subscription: &Subscription| subscription.ends.is_some_and(|ends| now >= ends);
-        if self.subscriptions.values().any(|subscription| subscription.server_side && expired(subscription)) {
+        if self.subscriptions.iter().any(|subscription| subscription.server_side && expired(subscription)) {
             return self.close(Disconnect::SUBSCRIPTION_EXPIRED);
         }
-        for (channel, _) in self.subscriptions.extract_if(|_, subscription| expired(subscription)) {
+        for Subscription { channel, .. } in self.subscriptions.extract_if(expired) {
             self.actions.push_back(Action::Leave { channel, why: Some(Unsubscribe::EXPIRED) });
         }
         self.update_subscription_ends();

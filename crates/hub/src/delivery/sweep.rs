@@ -79,13 +79,13 @@ pub(crate) struct Written {
     pub(crate) bytes: usize,
 }
 
-struct Connection {
+pub(crate) struct Connection {
     outbox: Arc<Outbox>,
     format: Format,
     subscriptions: Vec<Subscription>,
     private: VecDeque<Private>,
     /// The next of these as it is written.
-    framed: Option<Framed>,
+    framed: Option<Box<Framed>>,
     /// It takes nothing until it is [ready](Note::Ready).
     is_blocked: bool,
     is_closed: bool,
@@ -138,7 +138,7 @@ struct Followed {
     is_listed: bool,
 }
 
-struct Cursor {
+pub(crate) struct Cursor {
     slot: u32,
     at: u64,
     stage: Stage,
@@ -353,6 +353,9 @@ impl State {
                 Some(Private::Message(_)) if connection.framed.is_none() => connection.frame_next(&self.logs),
                 Some(&Private::Begins { log, taste }) if connection.framed.is_none() => {
                     connection.private.pop_front();
+                    if connection.private.is_empty() {
+                        connection.private = VecDeque::new();
+                    }
                     self.begin(slot, log, taste);
                 }
                 Some(&Private::Ends { log }) => {
@@ -463,6 +466,9 @@ impl State {
         let at = followed.log.head();
         followed.cursors.push(Cursor { slot, at, stage: Stage::Preparing, taste: Taste::default() });
         if let Some(connection) = self.connection(slot) {
+            if connection.subscriptions.is_empty() {
+                connection.subscriptions.reserve_exact(1);
+            }
             connection.subscriptions.push(Subscription { log, cursor });
         }
     }
@@ -763,9 +769,13 @@ impl Connection {
             }
             self.private.pop_front();
         }
+        if self.private.is_empty() {
+            // There are many connections, and most of them idle.
+            self.private = VecDeque::new();
+        }
         if !together.is_empty() {
             let frame = self.format.join(&together);
-            self.framed = Some(Framed { frame, replies: together.len(), bytes, begins });
+            self.framed = Some(Box::new(Framed { frame, replies: together.len(), bytes, begins }));
         }
     }
 }

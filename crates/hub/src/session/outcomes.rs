@@ -88,7 +88,7 @@ impl Session {
             result.ttl = whole_seconds(ttl);
         }
         let ends = expires_in.and_then(|ttl| self.end_of_grace(ttl, now));
-        self.subscriptions.insert(channel.clone(), Subscription { server_side, ends });
+        self.subscriptions.insert(Subscription { channel: channel.clone(), server_side, ends });
         self.update_subscription_ends();
         (result, admission)
     }
@@ -99,7 +99,7 @@ impl Session {
     }
 
     pub(super) fn update_subscription_ends(&mut self) {
-        self.subscription_ends = self.subscriptions.values().filter_map(|subscription| subscription.ends).min();
+        self.subscription_ends = self.subscriptions.iter().filter_map(|subscription| subscription.ends).min();
     }
 
     pub(super) fn drop_subscription(&mut self, id: u32, channel: ChannelName, error: Error, server_side: bool) {

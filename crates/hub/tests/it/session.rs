@@ -46,7 +46,7 @@ impl World {
     fn with(limits: Limits, jitter: f64) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let setup = Setup {
-            client: "c1".into(),
+            client: uuid::Uuid::nil(),
             version: "0.0.0 test".into(),
             encoding: Encoding::Json,
             emulation: None,
@@ -437,7 +437,7 @@ fn nobody_comes_and_goes_in_a_channel_all_the_time() {
 fn the_connect_reply_says_who_and_how() {
     let mut world = World::new();
     assert_eq!(world.client_says(r#"{"id":1,"connect":{"name":"js"}}"#), ["perform connect"]);
-    let reply = r#"{"id":1,"connect":{"client":"c1","version":"0.0.0 test","ping":25,"pong":true}}"#;
+    let reply = r#"{"id":1,"connect":{"client":"00000000-0000-0000-0000-000000000000","version":"0.0.0 test","ping":25,"pong":true}}"#;
     assert_eq!(world.policy_says(welcome()), [reply]);
 }
 
@@ -762,7 +762,7 @@ fn a_connection_that_is_not_refreshed_ends_after_its_ttl_and_a_grace_of_25_secon
     assert!(world.wait(60 * SECOND).is_empty());
     assert_eq!(world.client_says(r#"{"id":2,"refresh":{"token":"new"}}"#), ["perform refresh new"]);
     let refreshed = world.policy_says(Outcome::Refreshed(Some(Expiry::Refreshable(100 * SECOND))));
-    assert_eq!(refreshed, [r#"{"id":2,"refresh":{"client":"c1","version":"0.0.0 test","expires":true,"ttl":100}}"#]);
+    assert_eq!(refreshed, [r#"{"id":2,"refresh":{"client":"00000000-0000-0000-0000-000000000000","version":"0.0.0 test","expires":true,"ttl":100}}"#]);
     assert!(world.wait(124 * SECOND).is_empty());
     assert_eq!(world.wait(SECOND), ["close 3005"]);
 }
