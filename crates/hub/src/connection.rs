@@ -128,6 +128,7 @@ impl Connection {
             emulation,
             pings: heartbeat == Heartbeat::Protocol,
             jitter: f64::from(handle.id.as_bytes()[0]) / 255.0,
+            ticks_from: core.began.into_std(),
         };
         let session = Session::new(setup, Instant::now().into_std());
         Self {

@@ -66,6 +66,8 @@ pub struct Setup {
     pub pings: bool,
     /// A random number from 0 to 1 that decides when the first ping is sent.
     pub jitter: f64,
+    /// From when the ticks are counted at which pings are sent: the same moment for all sessions.
+    pub ticks_from: Instant,
 }
 
 /// What a client repeats with every request of a transport whose two directions are separate, so that it finds its

@@ -35,7 +35,7 @@ impl Session {
             let limits = &self.setup.limits;
             result.ping = whole_seconds(limits.ping_interval);
             result.pong = !limits.pong_timeout.is_zero();
-            self.pulse = Pulse::begin(limits, self.setup.jitter, now);
+            self.pulse = Pulse::begin(limits, self.setup.jitter, self.setup.ticks_from, now);
         }
         let mut admissions = Vec::with_capacity(subscriptions.len());
         for (channel, prepared) in subscriptions {

@@ -53,6 +53,7 @@ impl World {
             limits: Arc::new(limits),
             pings: true,
             jitter,
+            ticks_from: now,
         };
         Self { session: Session::new(setup, now), left: Left::default(), now }
     }
@@ -515,6 +516,27 @@ fn the_first_ping_comes_between_half_an_interval_and_a_whole_one() {
 }
 
 #[test]
+fn pings_leave_at_ticks_that_all_connections_share() {
+    let tick = (Limits::default().ping_interval / 64).as_nanos();
+    for (jitter, opened_after) in [(0.0, 1), (0.3, 130), (1.0, 9_999)] {
+        let mut world = World::with(Limits::default(), jitter);
+        let ticks_from = world.now;
+        world.wait(Duration::from_millis(opened_after));
+        world.client_says(r#"{"id":1,"connect":{}}"#);
+        world.policy_says(welcome());
+        for _ in 0..3 {
+            let due = world.session.next_timeout().unwrap();
+            assert_eq!((due - ticks_from).as_nanos() % tick, 0);
+            // Timers are late.
+            world.now = due + Duration::from_millis(3);
+            world.session.handle_timeout(&world.left, world.now);
+            assert_eq!(world.actions(), ["{}"]);
+            world.client_says("{}");
+        }
+    }
+}
+
+#[test]
 fn pings_go_on_as_long_as_they_are_answered() {
     let mut world = World::connected();
     let mut pings = world.wait(Duration::from_millis(12_500)).len();
@@ -762,7 +784,12 @@ fn a_connection_that_is_not_refreshed_ends_after_its_ttl_and_a_grace_of_25_secon
     assert!(world.wait(60 * SECOND).is_empty());
     assert_eq!(world.client_says(r#"{"id":2,"refresh":{"token":"new"}}"#), ["perform refresh new"]);
     let refreshed = world.policy_says(Outcome::Refreshed(Some(Expiry::Refreshable(100 * SECOND))));
-    assert_eq!(refreshed, [r#"{"id":2,"refresh":{"client":"00000000-0000-0000-0000-000000000000","version":"0.0.0 test","expires":true,"ttl":100}}"#]);
+    assert_eq!(
+        refreshed,
+        [
+            r#"{"id":2,"refresh":{"client":"00000000-0000-0000-0000-000000000000","version":"0.0.0 test","expires":true,"ttl":100}}"#
+        ]
+    );
     assert!(world.wait(124 * SECOND).is_empty());
     assert_eq!(world.wait(SECOND), ["close 3005"]);
 }
