@@ -116,7 +116,7 @@ mod tests {
 
         store.apply(vec![submit(post).0], Time::from_millis(0)).await.unwrap();
         assert_eq!(history.position(&channel).await.unwrap().offset, 1, "the writer has yet to tell of it");
-        let since = |since| HistoryQuery { since: Some(since), limit: 100, reverse: false };
+        let since = |since| HistoryQuery { since: Some(since), limit: 100, reverse: false, bytes_max: None };
         // With a top below theirs the client would be told to begin anew.
         assert_eq!(history.read(&channel, since(2)).await.unwrap().top.offset, 2);
         let missed = history.read(&channel, since(1)).await.unwrap();

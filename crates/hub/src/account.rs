@@ -31,7 +31,7 @@ pub struct Account {
 
 /// One user, or one network.
 #[derive(Debug)]
-struct Caller {
+pub(crate) struct Caller {
     /// How many users it counts as.
     users: usize,
     streams: AtomicUsize,

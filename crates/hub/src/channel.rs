@@ -46,7 +46,7 @@ pub(crate) struct Channel {
     crowd: Crowd,
 }
 
-struct Subscriber {
+pub(crate) struct Subscriber {
     handle: Arc<Handle>,
     server_side: bool,
     stage: Stage,
@@ -54,7 +54,7 @@ struct Subscriber {
 
 enum Stage {
     /// Not answered yet.
-    Preparing(Place),
+    Preparing(Box<Place>),
     Live(Live),
 }
 
@@ -68,14 +68,13 @@ struct Place {
 }
 
 /// Whether a live subscriber gets what is published in the stream.
-#[derive(Clone, Copy)]
 enum Follows {
     Closely,
     /// It missed more than its reply held. Its connection reads that, and what is published meanwhile, as its client
     /// takes it.
     Behind,
     /// What may be the last of that is being read.
-    AlmostClosely(Place),
+    AlmostClosely(Box<Place>),
 }
 
 /// Subscribers of one loop who want frames of one form.
@@ -90,7 +89,7 @@ struct Live {
     /// It counts, so nothing may be missing.
     counts: bool,
     follows: Follows,
-    info: Option<Payload>,
+    info: Option<Box<Payload>>,
     user: ByUser,
     hears_join_leave: bool,
     says_join_leave: bool,
@@ -131,7 +130,7 @@ impl Channel {
 
     pub(crate) fn enter(&mut self, handle: &Arc<Handle>, server_side: bool, options: Arc<ChannelOptions>) {
         self.options = options;
-        let stage = Stage::Preparing(Place { after: self.sequence.last(), is_lost: false });
+        let stage = Stage::Preparing(Box::new(Place { after: self.sequence.last(), is_lost: false }));
         let subscriber = Subscriber { handle: handle.clone(), server_side, stage };
         if self.subscribers.insert(handle.key, subscriber).is_none() {
             handle.joined(&self.name);
@@ -146,7 +145,7 @@ impl Channel {
             Some(one) => one.subscribers += 1,
             None => {
                 let of = handle.outbox.of.clone();
-                self.audience.push(Audience { of, form: handle.form, format: handle.format, subscribers: 1 });
+                self.audience.push(Audience { of, form: handle.form, format: handle.outbox.format, subscribers: 1 });
             }
         }
     }
@@ -196,8 +195,8 @@ impl Channel {
         self.crowd.add(user.clone(), hears_join_leave);
         let offset = position.map(|position| position.offset);
         let follows = if is_behind { Follows::Behind } else { Follows::Closely };
-        let live =
-            Live { counts: offset.is_some(), follows, info: info.clone(), user, hears_join_leave, says_join_leave };
+        let shown = info.clone().map(Box::new);
+        let live = Live { counts: offset.is_some(), follows, info: shown, user, hears_join_leave, says_join_leave };
         let stage = mem::replace(&mut subscriber.stage, Stage::Live(live));
         if let Some(reply) = reply {
             handle.outbox.reply(reply, &self.limits);
@@ -222,7 +221,7 @@ impl Channel {
 
     /// Keeps the place of a subscriber who is behind while its connection reads on. `false`: it is not here, or not behind.
     pub(crate) fn hold(&mut self, handle: &Handle) -> bool {
-        let place = Place { after: self.sequence.last(), is_lost: false };
+        let place = Box::new(Place { after: self.sequence.last(), is_lost: false });
         let is_behind = self.behind(handle).map(|live| live.follows = Follows::AlmostClosely(place)).is_some();
         if is_behind {
             self.note(handle, |slot, key| Note::Held { slot, key });
@@ -238,7 +237,7 @@ impl Channel {
         let Some(live) = self.behind(handle) else { return (true, effects) };
         let hears_join_leave = live.hears_join_leave;
         let has_caught_up =
-            is_all && matches!(live.follows, Follows::AlmostClosely(place) if place.reaches(Some(reached)));
+            is_all && matches!(&live.follows, Follows::AlmostClosely(place) if place.reaches(Some(reached)));
         live.follows = if has_caught_up { Follows::Closely } else { Follows::Behind };
         let after = if has_caught_up { reached } else { u64::MAX };
         self.note(handle, |slot, key| Note::Admitted { slot, key, after, hears_join_leave });
@@ -285,7 +284,7 @@ impl Channel {
         if let Stage::Live(live) = stage {
             self.crowd.remove(&live.user, live.hears_join_leave);
             if live.says_join_leave {
-                let leave = PushEvent::Leave(Leave { info: handle.peer().info(live.info) });
+                let leave = PushEvent::Leave(Leave { info: handle.peer().info(live.info.map(|info| *info)) });
                 self.tell(&handle, leave, &mut effects);
             }
             effects.ended = 1;
@@ -384,7 +383,7 @@ impl Channel {
         if self.crowd.clients() > max {
             return Err(PresenceError::TooMany { max });
         }
-        Ok(self.live().map(|(subscriber, live)| (subscriber.handle.clone(), live.info.clone())).collect())
+        Ok(self.live().map(|(subscriber, live)| (subscriber.handle.clone(), live.info.as_deref().cloned())).collect())
     }
 
     pub(crate) fn presence_stats(&self) -> PresenceStatsResult {
@@ -394,7 +393,7 @@ impl Channel {
     /// What others see of a live subscriber in this channel (`chan_info`).
     pub(crate) fn info_of(&self, handle: &Handle) -> Option<Payload> {
         match &self.subscribers.get(&handle.key)?.stage {
-            Stage::Live(live) => live.info.clone(),
+            Stage::Live(live) => live.info.as_deref().cloned(),
             Stage::Preparing(_) => None,
         }
     }

@@ -4,6 +4,7 @@
 //!
 //! ```no_run
 //! # use bytes::Bytes;
+//! # use std::pin::pin;
 //! # use tidings_hub::{ConnectionOptions, Framing, Hub, Identity, Step};
 //! # struct Socket;
 //! # impl Socket {
@@ -27,7 +28,7 @@
 //!                 Step::Send(frames) => {
 //!                     frames.into_iter().for_each(|frame| socket.feed(frame));
 //!                     // Keeps answering deadlines while the peer does not read.
-//!                     match connection.during(socket.flush()).await {
+//!                     match connection.during(pin!(socket.flush())).await {
 //!                         Ok(Ok(())) => {}
 //!                         Ok(Err(_)) => return,
 //!                         Err(close) => break close,
@@ -46,7 +47,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -125,7 +126,7 @@ impl Connection {
             handle.outbox.close(Disconnect::SHUTDOWN);
         }
         let setup = Setup {
-            client: handle.peer().id,
+            client: handle.id,
             version: core.version.clone(),
             limits: core.limits.clone(),
             encoding,
@@ -133,6 +134,7 @@ impl Connection {
             emulation,
             pings: heartbeat == Heartbeat::Protocol,
             jitter: f64::from(handle.id.as_bytes()[0]) / 255.0,
+            ticks_from: core.began.into_std(),
         };
         let session = Session::new(setup, Instant::now().into_std());
         Self {
@@ -162,7 +164,7 @@ impl Connection {
         self.count_slow(why);
         self.handle.outbox.close(why.clone());
         let push = Reply::push("", PushEvent::Disconnect(why.clone()));
-        self.handle.format.encode(|encoding| encoding.encode_reply(&push))
+        self.handle.outbox.format.encode(|encoding| encoding.encode_reply(&push))
     }
 
     /// The connection's id.
@@ -196,8 +198,9 @@ impl Connection {
     }
 
     /// What to do next. Cancel-safe.
-    pub async fn next(&mut self) -> Step {
-        poll_fn(|cx| self.poll_next(cx)).await
+    #[expect(clippy::should_implement_trait, reason = "awaited; an `async fn` has a future of three times the size")]
+    pub fn next(&mut self) -> impl Future<Output = Step> {
+        poll_fn(|cx| self.poll_next(cx))
     }
 
     /// Runs `write` while the connection goes on working; gives up when it is closed and `write` does not come to an
@@ -207,9 +210,9 @@ impl Connection {
     ///
     /// # Errors
     /// The reason to close, with `write` dropped halfway.
-    pub async fn during<F: Future>(&mut self, write: F) -> Result<F::Output, Disconnect> {
-        let mut write = pin!(write);
-        poll_fn(|cx| {
+    pub fn during<F: Future + Unpin>(&mut self, mut write: F) -> impl Future<Output = Result<F::Output, Disconnect>> {
+        poll_fn(move |cx| {
+            let mut write = Pin::new(&mut write);
             if let Poll::Ready(written) = write.as_mut().poll(cx) {
                 return Poll::Ready(Ok(written));
             }
@@ -217,7 +220,6 @@ impl Connection {
             let Some(disconnect) = self.handle.outbox.watch(cx) else { return Poll::Pending };
             if self.is_cut(&disconnect) { Poll::Ready(Err(disconnect)) } else { Poll::Pending }
         })
-        .await
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {

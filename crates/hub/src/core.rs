@@ -61,6 +61,7 @@ pub(crate) struct Core {
     pub(crate) gaps: Gaps,
     /// Channels in which somebody came or went, and was not told of yet.
     pub(crate) untold: Gaps,
+    pub(crate) began: Instant,
     pub(crate) next_key: AtomicU64,
     pub(crate) shutting_down: AtomicBool,
 }

@@ -30,7 +30,11 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+#[cfg(test)]
+pub(crate) use self::followed::Cursor;
 pub(crate) use self::log::Class;
+#[cfg(test)]
+pub(crate) use self::sweep::Connection as ConnectionState;
 use self::sweep::State;
 pub(crate) use self::sweep::{LogKey, Note};
 use crate::Limits;

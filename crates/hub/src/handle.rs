@@ -81,7 +81,6 @@ pub struct ConnectionOverview {
 pub(crate) struct Handle {
     pub(crate) key: u64,
     pub(crate) id: Uuid,
-    pub(crate) format: Format,
     /// Which of all forms that is.
     pub(crate) form: u8,
     pub(crate) outbox: Arc<Outbox>,
@@ -99,11 +98,10 @@ impl Handle {
         let ConnectionOptions { identity, remote, encoding, framing, writer, .. } = options;
         let format = Format { encoding, framing };
         let id = Uuid::new_v4();
-        let peer = Peer::new(id.to_string(), identity, remote);
+        let peer = Peer::new(id, identity, remote);
         Self {
             key,
             id,
-            format,
             form: loops.form_of(format),
             outbox: Outbox::open(loops.assign(), writer, format),
             connected: AtomicBool::new(false),
@@ -151,7 +149,7 @@ impl Handle {
     /// Writes a reply for this connection alone, to be wrapped together with others; `None` when its encoding cannot carry
     /// it, which closes it (3506).
     pub(crate) fn encode(&self, reply: &Reply) -> Option<Bytes> {
-        let message = self.format.encoding.encode_reply(reply).ok();
+        let message = self.outbox.format.encoding.encode_reply(reply).ok();
         if message.is_none() {
             self.refuse_encoding();
         }
@@ -168,7 +166,12 @@ impl Handle {
     }
 
     pub(crate) fn joined(&self, channel: &ChannelName) {
-        lock(&self.channels).push(channel.clone());
+        let mut channels = lock(&self.channels);
+        if channels.is_empty() {
+            // Most are in one.
+            channels.reserve_exact(1);
+        }
+        channels.push(channel.clone());
     }
 
     pub(crate) fn left(&self, channel: &ChannelName) {
@@ -196,7 +199,7 @@ impl Handle {
     pub(crate) fn overview(&self) -> ConnectionOverview {
         let peer = self.peer();
         ConnectionOverview {
-            client: peer.id().to_owned(),
+            client: peer.id(),
             user: peer.user().to_owned(),
             tag: peer.identity().and_then(|identity| identity.tag.clone()),
             open_for: self.opened.elapsed(),

@@ -127,6 +127,7 @@ impl HubBuilder {
             registry: Registry::new(),
             gaps: Gaps::default(),
             untold: Gaps::default(),
+            began: Instant::now(),
             next_key: AtomicU64::new(0),
             shutting_down: AtomicBool::new(false),
         });

@@ -25,6 +25,8 @@ mod channels;
 mod connection;
 mod core;
 mod delivery;
+#[cfg(test)]
+mod footprint;
 mod format;
 mod gaps;
 mod handle;

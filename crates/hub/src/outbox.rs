@@ -39,7 +39,7 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct Shared {
     controls: Vec<Control>,
-    closed: Option<Disconnect>,
+    closed: Option<Box<Disconnect>>,
     /// What the task is to write.
     batch: Vec<Bytes>,
     /// Bytes of replies among what the task is writing: its batch, and of the loop's last write what the socket did not take.
@@ -146,7 +146,7 @@ impl Outbox {
             return;
         }
         let is_cut = disconnect == Disconnect::SLOW || disconnect == Disconnect::WRITE_ERROR;
-        shared.closed = Some(disconnect);
+        shared.closed = Some(Box::new(disconnect));
         if is_cut {
             shared.batch = Vec::new();
         }
@@ -173,7 +173,7 @@ impl Outbox {
     /// What the server wants or did meanwhile, and whether the connection has ended.
     pub(crate) fn take_controls(&self) -> (Vec<Control>, Option<Disconnect>) {
         let mut shared = self.lock();
-        (std::mem::take(&mut shared.controls), shared.closed.clone())
+        (std::mem::take(&mut shared.controls), shared.closed.as_deref().cloned())
     }
 
     /// Bytes that were written without the task since it asked last.
@@ -212,7 +212,7 @@ impl Outbox {
             return Poll::Ready(Next::Flush);
         }
         if let Some(disconnect) = shared.closed.as_ref().filter(|_| shared.is_drained) {
-            return Poll::Ready(Next::Close(disconnect.clone()));
+            return Poll::Ready(Next::Close((**disconnect).clone()));
         }
         remember(&mut shared, cx);
         Poll::Pending
@@ -225,7 +225,7 @@ impl Outbox {
             cx.waker().wake_by_ref();
         }
         remember(&mut shared, cx);
-        shared.closed.clone()
+        shared.closed.as_deref().cloned()
     }
 
     // For its loop.
@@ -262,7 +262,7 @@ impl Outbox {
     /// Its socket is broken: what waits is never written.
     pub(crate) fn fail(&self) {
         let mut shared = self.lock();
-        shared.closed.get_or_insert(Disconnect::WRITE_ERROR);
+        shared.closed.get_or_insert_with(|| Box::new(Disconnect::WRITE_ERROR));
         shared.batch = Vec::new();
         self.of.post(Note::Closed { slot: self.slot, is_cut: true });
         wake(shared);

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Weak};
 
 use tidings_protocol::{ClientInfo, Payload};
+use uuid::Uuid;
 
 use crate::ChannelName;
 use crate::handle::Handle;
@@ -55,7 +56,7 @@ pub struct Remote {
 /// A connection, as policy and application see it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    pub(crate) id: Arc<str>,
+    pub(crate) id: Uuid,
     pub(crate) identity: Option<Arc<Identity>>,
     address: Option<IpAddr>,
     is_proxy: bool,
@@ -70,7 +71,7 @@ impl Peer {
     /// A peer; transports get theirs by [`Hub::connect`](crate::Hub::connect), tests of a policy make them. Of an IPv6
     /// address the first 64 bits are kept, which is what one customer has; of a header, 256 bytes.
     #[must_use]
-    pub fn new(id: impl Into<Arc<str>>, identity: Option<Identity>, mut remote: Remote) -> Self {
+    pub fn new(id: Uuid, identity: Option<Identity>, mut remote: Remote) -> Self {
         remote.address = remote.address.map(network_of);
         for (_, value) in &mut remote.headers {
             let kept = value.floor_char_boundary(PEER_HEADER_BYTES_MAX);
@@ -82,13 +83,13 @@ impl Peer {
         let Remote { address, is_proxy, headers, transport } = remote;
         let headers = (!headers.is_empty()).then(|| headers.into());
         let identity = identity.map(Arc::new);
-        Self { id: id.into(), identity, address, is_proxy, transport, headers, handle: Weak::new() }
+        Self { id, identity, address, is_proxy, transport, headers, handle: Weak::new() }
     }
 
     /// The connection's id, a random UUID.
     #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
+    pub fn id(&self) -> String {
+        self.id.to_string()
     }
 
     /// Who it is: what the transport knew, replaced by what [`Policy::connect`](crate::Policy::connect) answered.
@@ -143,7 +144,7 @@ impl Peer {
     pub(crate) fn info(&self, chan_info: Option<Payload>) -> ClientInfo {
         ClientInfo {
             user: self.user().to_owned(),
-            client: self.id().to_owned(),
+            client: self.id(),
             conn_info: self.identity().and_then(|identity| identity.info.clone()),
             chan_info,
         }
@@ -168,7 +169,7 @@ mod tests {
     fn limits_count_an_ipv6_address_by_its_first_64_bits() {
         let counted = |address: &str| {
             let remote = Remote { address: Some(address.parse().unwrap()), ..Remote::default() };
-            Peer::new("c", None, remote).address().unwrap().to_string()
+            Peer::new(Uuid::nil(), None, remote).address().unwrap().to_string()
         };
         assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(counted("192.0.2.1"), "192.0.2.1");
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn a_header_is_kept_up_to_256_bytes() {
         let remote = Remote { headers: vec![("user-agent", "ü".repeat(200))], ..Remote::default() };
-        let peer = Peer::new("c", None, remote);
+        let peer = Peer::new(Uuid::nil(), None, remote);
         assert_eq!(peer.header("user-agent").map(str::len), Some(256));
         assert_eq!(peer.header("remote"), None);
     }

@@ -57,8 +57,8 @@ impl Registry {
 
     pub(crate) fn find(&self, target: &Target) -> Vec<Arc<Handle>> {
         match target {
-            Target::User(user) => self.users.shard(user.as_str()).get(user).cloned().unwrap_or_default(),
-            Target::Tag(tag) => self.tags.shard(tag.as_str()).get(tag).cloned().unwrap_or_default(),
+            Target::User(user) => self.users.shard(user.as_str()).get(user.as_str()).cloned().unwrap_or_default(),
+            Target::Tag(tag) => self.tags.shard(tag.as_str()).get(tag.as_str()).cloned().unwrap_or_default(),
             Target::Client(id) => Uuid::parse_str(id)
                 .ok()
                 .and_then(|id| self.connections.shard(&id).get(&id).cloned())
@@ -73,8 +73,8 @@ impl Registry {
     /// How many other connections have the same user and, like this one, a tag or none.
     pub(crate) fn others_alike(&self, handle: &Handle, identity: &Identity) -> usize {
         let alike = |other: &&Arc<Handle>| other.key != handle.key && other.is_tagged() == identity.tag.is_some();
-        let users = self.users.shard(&identity.user);
-        users.get(&identity.user).map_or(0, |handles| handles.iter().filter(alike).count())
+        let users = self.users.shard(identity.user.as_str());
+        users.get(identity.user.as_str()).map_or(0, |handles| handles.iter().filter(alike).count())
     }
 
     pub(crate) fn users(&self) -> usize {
@@ -82,7 +82,7 @@ impl Registry {
     }
 }
 
-type Names = Sharded<String, Vec<Arc<Handle>>>;
+type Names = Sharded<Box<str>, Vec<Arc<Handle>>>;
 
 fn user_of(identity: &Option<Arc<Identity>>) -> Option<&str> {
     identity.as_ref().map(|identity| &*identity.user).filter(|user| !user.is_empty())
@@ -94,7 +94,9 @@ fn tag_of(identity: &Option<Arc<Identity>>) -> Option<&str> {
 
 fn name(names: &Names, name: Option<&str>, handle: &Arc<Handle>) {
     if let Some(name) = name {
-        names.shard(name).entry(name.to_owned()).or_default().push(handle.clone());
+        let mut shard = names.shard(name);
+        // Most have one connection.
+        shard.entry(name.into()).or_insert_with(|| Vec::with_capacity(1)).push(handle.clone());
     }
 }
 

@@ -9,8 +9,9 @@ mod admission;
 mod heartbeat;
 mod outcomes;
 mod rate;
+mod subscriptions;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,10 +19,12 @@ use tidings_protocol::{
     Command, ConnectRequest, DecodeError, Disconnect, Encoding, Error, HistoryRequest, Payload, PublishRequest, Reply,
     Request, Response, RpcRequest, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult, subscribe_flag,
 };
+use uuid::Uuid;
 
 pub use self::admission::{Admission, Control};
 use self::heartbeat::Pulse;
 use self::rate::{CommandRate, Verdict};
+use self::subscriptions::{Subscription, Subscriptions};
 use crate::limits::{CALLS_AT_ONCE_MAX, COMMANDS_WAITING_BYTES_MAX};
 use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
 
@@ -29,7 +32,7 @@ use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
 pub struct Session {
     setup: Setup,
     phase: Phase,
-    subscriptions: HashMap<ChannelName, Subscription>,
+    subscriptions: Subscriptions,
     waiting: VecDeque<Work>,
     /// Bytes of the frames that were received since nothing waited or ran.
     waiting_bytes: usize,
@@ -52,7 +55,7 @@ pub struct Session {
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The connection's id.
-    pub client: Arc<str>,
+    pub client: Uuid,
     /// The server's version.
     pub version: Arc<str>,
     /// How its messages are written.
@@ -67,6 +70,8 @@ pub struct Setup {
     pub pings: bool,
     /// A random number from 0 to 1 that decides when the first ping is sent.
     pub jitter: f64,
+    /// From when the ticks are counted at which pings are sent: the same moment for all sessions.
+    pub ticks_from: Instant,
 }
 
 /// What a client repeats with every request of a transport whose two directions are separate, so that it finds its
@@ -211,12 +216,6 @@ enum Phase {
     Closed,
 }
 
-#[derive(Debug)]
-struct Subscription {
-    server_side: bool,
-    ends: Option<Instant>,
-}
-
 enum Work {
     Command(Command),
     /// A command that came before it was known who asks: it is paid for when its turn comes.
@@ -250,7 +249,7 @@ impl Session {
     pub fn new(setup: Setup, now: Instant) -> Self {
         Self {
             phase: Phase::Fresh,
-            subscriptions: HashMap::new(),
+            subscriptions: Subscriptions::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             running: VecDeque::new(),
@@ -554,7 +553,7 @@ impl Session {
             Request::Subscribe(request) => return self.start_subscribe(id, request, now),
             Request::Unsubscribe(request) => {
                 let channel = channel(&request.channel)?;
-                if self.subscriptions.contains_key(&channel) {
+                if self.subscriptions.contains(&channel) {
                     self.forget(&channel);
                     self.actions.push_back(Action::Leave { channel, why: None });
                 }
@@ -591,7 +590,7 @@ impl Session {
             }
             Request::SubRefresh(request) => {
                 let (channel, token) = (channel(&request.channel)?, token(request.token)?);
-                if !self.subscriptions.contains_key(&channel) {
+                if !self.subscriptions.contains(&channel) {
                     return Err(Error::PERMISSION_DENIED.into());
                 }
                 let operation = Operation::SubRefresh(channel.clone(), token);
@@ -612,7 +611,7 @@ impl Session {
         if request.tf.as_ref().is_some_and(|filter| filter.as_bytes() != b"null") {
             return Err(Error::BAD_REQUEST.into());
         }
-        if self.subscriptions.contains_key(&channel) {
+        if self.subscriptions.contains(&channel) {
             return Err(Error::ALREADY_SUBSCRIBED.into());
         }
         if self.subscriptions.len() >= self.setup.limits.channels_per_connection_max {
@@ -644,7 +643,7 @@ impl Session {
     }
 
     fn start_server_side(&mut self, channel: ChannelName, now: Instant) {
-        if self.phase != Phase::Open || self.subscriptions.contains_key(&channel) {
+        if self.phase != Phase::Open || self.subscriptions.contains(&channel) {
             return;
         }
         if self.subscriptions.len() >= self.setup.limits.channels_per_connection_max {
@@ -668,10 +667,10 @@ impl Session {
             return;
         }
         let expired = |subscription: &Subscription| subscription.ends.is_some_and(|ends| now >= ends);
-        if self.subscriptions.values().any(|subscription| subscription.server_side && expired(subscription)) {
+        if self.subscriptions.iter().any(|subscription| subscription.server_side && expired(subscription)) {
             return self.close(Disconnect::SUBSCRIPTION_EXPIRED);
         }
-        for (channel, _) in self.subscriptions.extract_if(|_, subscription| expired(subscription)) {
+        for Subscription { channel, .. } in self.subscriptions.extract_if(expired) {
             self.actions.push_back(Action::Leave { channel, why: Some(Unsubscribe::EXPIRED) });
         }
         self.update_subscription_ends();

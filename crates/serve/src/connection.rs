@@ -6,14 +6,15 @@
 use std::future::{Future as _, poll_fn};
 use std::marker::PhantomData;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::app::App;
 use crate::body::ResponseData;
@@ -38,7 +39,7 @@ where
 {
     let Accepted { stream, peer, local } = accepted;
     shared.counters.connections.fetch_add(1, Relaxed);
-    let seat = Seat { shared: shared.clone(), permit };
+    let seat = Seat::new(shared, permit);
     let is_tls = tls.is_some();
     let watched = move |shared: &Arc<Shared>| Watch::new(shared.clone(), peer, local, is_tls);
     // Three tasks, so that the most common one is no larger than it needs to be.
@@ -76,27 +77,48 @@ async fn handshake(stream: BoxIo, acceptor: &Acceptor, peer: Peer, shared: &Shar
     None
 }
 
-/// A connection's place in the budget and in the counts, kept for as long as its socket is open.
+/// A connection's place in the budget and in the counts, kept for as long as its socket is open: by its task, and by what
+/// it becomes.
 pub(crate) struct Seat {
     shared: Arc<Shared>,
     #[expect(dead_code, reason = "held, not read: dropping it gives the place back")]
     permit: Permit,
+    /// It has become a socket, for which a shutdown waits.
+    socket: OnceLock<TaskTrackerToken>,
+}
+
+impl Seat {
+    fn new(shared: &Arc<Shared>, permit: Permit) -> Arc<Self> {
+        Arc::new(Self { shared: shared.clone(), permit, socket: OnceLock::new() })
+    }
+
+    /// The connection's task has ended, and somebody else has its seat.
+    fn is_passed_on(&self) {
+        let token = || {
+            self.shared.counters.sockets.fetch_add(1, Relaxed);
+            self.shared.sockets.token()
+        };
+        self.socket.get_or_init(token);
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.shared.counters.connections.fetch_sub(1, Relaxed);
+        if self.socket.get().is_some() {
+            self.shared.counters.sockets.fetch_sub(1, Relaxed);
+        }
     }
 }
 
 /// A seat for a socket that shares its connection with others, so that two hundred sockets through one connection are two
 /// hundred; or the answer for the client when there is none.
-pub(crate) fn seat_for_socket(watch: &Watch) -> Result<Seat, StatusCode> {
+pub(crate) fn seat_for_socket(watch: &Watch) -> Result<Arc<Seat>, StatusCode> {
     let shared = &watch.shared;
     match shared.budget.admit(watch.peer, shared.now()) {
         Ok(permit) => {
             shared.counters.connections.fetch_add(1, Relaxed);
-            Ok(Seat { shared: shared.clone(), permit })
+            Ok(Seat::new(shared, permit))
         }
         Err(over) => {
             count(refused(over, shared));
@@ -106,7 +128,7 @@ pub(crate) fn seat_for_socket(watch: &Watch) -> Result<Seat, StatusCode> {
 }
 
 /// Keeps the seat of such a socket until its task ends; `tracker` is the socket's own.
-pub(crate) fn keep_for_socket(tracker: TaskTracker, seat: Seat, watch: &Watch) {
+pub(crate) fn keep_for_socket(tracker: TaskTracker, seat: Arc<Seat>, watch: &Watch) {
     // Its connection is not idle meanwhile.
     let token = watch.sockets.token();
     watch.shared.tasks.spawn(async move {
@@ -142,27 +164,29 @@ impl Drop for Listed<'_> {
     }
 }
 
-async fn drive<I, S, B>(io: I, app: S, watch: Arc<Watch>, seat: Seat)
+async fn drive<I, S, B>(io: I, app: S, watch: Arc<Watch>, seat: Arc<Seat>)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     S: App<B>,
     B: ResponseData,
 {
-    run(io, app, &watch).await;
+    run(io, app, &watch, &seat).await;
     if !watch.sockets.is_empty() {
         watch.shared.tasks.spawn(outlive(watch.sockets.clone(), seat));
+    } else if Arc::strong_count(&seat) > 1 {
+        seat.is_passed_on();
     }
 }
 
 /// Serves requests until the connection ends, becomes a socket, or has made us wait too long.
-async fn run<I, S, B>(io: I, app: S, watch: &Arc<Watch>)
+async fn run<I, S, B>(io: I, app: S, watch: &Arc<Watch>, seat: &Arc<Seat>)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     S: App<B>,
     B: ResponseData,
 {
     let shared = &*watch.shared;
-    let service = Guarded { app, watch: watch.clone(), body: PhantomData };
+    let service = Guarded { app, watch: watch.clone(), seat: seat.clone(), body: PhantomData };
     let mut http = pin!(shared.http.serve_connection_with_upgrades(io, service));
     let mut alarm = pin!(tokio::time::sleep(shared.limits.head_time));
     let mut listed = Listed { shared, place: None, watch: Some(watch) };
@@ -306,10 +330,11 @@ impl NextHead {
     }
 }
 
-/// Keeps the place of a connection that has become a socket, until the socket's task ends or is past its time.
-async fn outlive(sockets: TaskTracker, seat: Seat) {
+/// Keeps the seat of a connection that has become a socket and was not given it, until the socket's task ends or is past
+/// its time.
+async fn outlive(sockets: TaskTracker, seat: Arc<Seat>) {
     let shared = &*seat.shared;
-    shared.counters.sockets.fetch_add(1, Relaxed);
+    seat.is_passed_on();
     sockets.close();
     let mut ended = pin!(sockets.wait());
     let mut listed = Listed { shared, place: None, watch: None };
@@ -320,5 +345,4 @@ async fn outlive(sockets: TaskTracker, seat: Seat) {
         if shared.wakers.phase() == Phase::Aborted { Poll::Ready(()) } else { ended.as_mut().poll(cx) }
     })
     .await;
-    shared.counters.sockets.fetch_sub(1, Relaxed);
 }

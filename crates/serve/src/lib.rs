@@ -50,8 +50,9 @@
 //!
 //! A request that asks for an upgrade (or is a CONNECT) carries a `tokio_util` `CancellationToken` and a `TaskTracker` in
 //! its extensions; every other gets them from its [`Connection`]. A WebSocket library that closes when the token fires,
-//! and runs its socket in a task of the tracker, is part of the shutdown and of the budget of connections;
-//! `tidings-websocket` does. On plain TCP, hyper's upgrade gives the bare `TcpStream` back (through
+//! and runs its socket in a task of the tracker, is part of the shutdown and of the budget of connections; on HTTP/1.1 it
+//! may instead keep the extension `Arc<dyn Any + Send + Sync>`, the connection's seat, for as long as the socket lives, which
+//! saves a task. `tidings-websocket` does. On plain TCP, hyper's upgrade gives the bare `TcpStream` back (through
 //! `hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>`).
 //!
 //! # In a request's extensions

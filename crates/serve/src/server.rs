@@ -189,6 +189,7 @@ impl Server {
             failure: Mutex::new(None),
             acceptors: TaskTracker::new(),
             tasks: TaskTracker::new(),
+            sockets: TaskTracker::new(),
             waves: std::iter::repeat_with(CancellationToken::new).take(limits::SOCKET_WAVES).collect(),
             wave_next: AtomicUsize::new(0),
             epoch: Instant::now(),

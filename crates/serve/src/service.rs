@@ -1,5 +1,6 @@
 //! One request: checked, given its surroundings, handed to the application, and its panic answered with 500.
 
+use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -34,6 +35,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Guarded<S, B> {
     pub(crate) app: S,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) seat: Arc<Seat>,
     pub(crate) body: PhantomData<fn() -> B>,
 }
 
@@ -89,8 +91,13 @@ where
         // Sockets begin with one of these; all others can ask their `Connection`.
         if head.asks_for_upgrade {
             extensions.insert(self.watch.closing.clone());
-            extensions
-                .insert(socket.as_ref().map_or_else(|| self.watch.sockets.clone(), |(tracker, _)| tracker.clone()));
+            match &socket {
+                Some((tracker, _)) => _ = extensions.insert(tracker.clone()),
+                None => {
+                    extensions.insert(self.watch.sockets.clone());
+                    extensions.insert(self.seat.clone() as Arc<dyn Any + Send + Sync>);
+                }
+            }
         }
         #[cfg(feature = "axum")]
         extensions.insert(axum::extract::ConnectInfo(self.watch.peer.address_or_unspecified()));
@@ -163,7 +170,7 @@ pin_project! {
         refusal: Option<StatusCode>,
         ticket: Option<Ticket>,
         about: About,
-        socket: Option<(TaskTracker, Seat)>,
+        socket: Option<(TaskTracker, Arc<Seat>)>,
         end: BodyEnd,
         body: PhantomData<fn() -> B>,
     }

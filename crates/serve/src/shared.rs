@@ -41,8 +41,10 @@ pub(crate) struct Shared {
     pub(crate) ended: watch::Sender<bool>,
     pub(crate) failure: Mutex<Option<ServeError>>,
     pub(crate) acceptors: TaskTracker,
-    /// One task per connection, and one per socket that a connection became.
+    /// One task per connection.
     pub(crate) tasks: TaskTracker,
+    /// The sockets that connections became.
+    pub(crate) sockets: TaskTracker,
     /// The tokens that close sockets, shared by connections in turn: closing wave by wave spreads the reconnections,
     /// without a registry of sockets.
     pub(crate) waves: Box<[CancellationToken]>,

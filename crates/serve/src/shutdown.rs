@@ -63,9 +63,14 @@ pub(crate) async fn run(shared: &Arc<Shared>, deadline: Duration) -> Report {
     shared.acceptors.close();
     shared.acceptors.wait().await;
     shared.tasks.close();
+    shared.sockets.close();
     let spread = spread(shared.socket_close_spread, sockets + requests, deadline);
     let finished = async {
-        tokio::join!(close_sockets(shared, spread), shared.tasks.wait());
+        // A connection that becomes a socket does so before its task ends.
+        tokio::join!(close_sockets(shared, spread), async {
+            shared.tasks.wait().await;
+            shared.sockets.wait().await;
+        });
     };
     let mut report = Report {
         elapsed: Duration::ZERO,

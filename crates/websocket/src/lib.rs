@@ -217,7 +217,8 @@
 //! # Graceful shutdown
 //! When the request's extensions hold a [`CancellationToken`](tokio_util::sync::CancellationToken), each socket closes with
 //! 1001 when it fires; when they hold a [`TaskTracker`](tokio_util::task::TaskTracker), the server can wait until the last
-//! is gone. A handler that wants to close in its own words says so with [`Upgrade::shutdown_close`].
+//! is gone. What they hold as an `Arc<dyn Any + Send + Sync>` is kept instead until the socket is gone and its handler has
+//! ended, and then dropped: a server that counts by it needs no task that waits for each socket. A handler that wants to close in its own words says so with [`Upgrade::shutdown_close`].
 //!
 //! With axum, `Extension` layers put them there:
 //!

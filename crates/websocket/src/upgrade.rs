@@ -14,13 +14,15 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, request::Parts};
 use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use std::{
     any::Any,
-    future::{Future, poll_fn},
+    future::Future,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    task::Poll,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::net::TcpStream;
@@ -40,6 +42,7 @@ pub struct Upgrade {
     shutdown: Option<CancellationToken>,
     shutdown_close: Option<CloseFrame>,
     tracker: Option<TaskTracker>,
+    kept: Option<Arc<dyn Any + Send + Sync>>,
     heartbeat: Option<Duration>,
     heartbeat_timeout: Option<Duration>,
 }
@@ -59,6 +62,7 @@ impl Upgrade {
             shutdown: parts.extensions.get::<CancellationToken>().cloned(),
             shutdown_close: Some(CloseCode::GOING_AWAY.into()),
             tracker: parts.extensions.get::<TaskTracker>().cloned(),
+            kept: parts.extensions.remove::<Arc<dyn Any + Send + Sync>>(),
             heartbeat: None,
             heartbeat_timeout: None,
         })
@@ -156,21 +160,27 @@ impl Upgrade {
         F: FnOnce(WebSocket<Upgraded>) -> T + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
-        let Upgrade { request, on_upgrade, limits, shutdown, shutdown_close, tracker, heartbeat, heartbeat_timeout } =
-            self;
+        let Upgrade { request, on_upgrade, limits, shutdown, shutdown_close, heartbeat, heartbeat_timeout, .. } = self;
+        // The server's own way of noticing when the socket is gone, or else the task tracker.
+        let (tracker, kept) = match self.kept {
+            Some(kept) => (None, Some(kept)),
+            None => (self.tracker.clone(), self.tracker.map(|tracker| Arc::new(tracker.token()) as _)),
+        };
         let accepted = request.accept()?;
         let machine = accepted.machine(&limits);
         let Accepted { response, protocol, .. } = accepted;
-        let tracked = tracker.as_ref().map(TaskTracker::token);
-        let task = async move {
+        // In a box of its own, which is given back once the socket is open: sockets are many, and open for long.
+        let opening = Box::pin(async move {
             let upgraded = match on_upgrade.await {
                 Ok(upgraded) => upgraded,
                 // The client went away between its request and our answer.
-                Err(error) => return tracing::debug!(%error, "a connection was not upgraded"),
+                Err(error) => {
+                    tracing::debug!(%error, "a connection was not upgraded");
+                    return None;
+                }
             };
             let (stream, read_ahead) = Upgraded::new(upgraded);
             let mut socket = WebSocket::with_machine(stream, machine, limits).with_read_ahead(&read_ahead);
-            drop(read_ahead);
             socket.set_protocol(protocol);
             socket.set_heartbeat(heartbeat);
             if let Some(timeout) = heartbeat_timeout {
@@ -179,9 +189,18 @@ impl Upgrade {
             if let Some(token) = shutdown {
                 socket.close_on(token, shutdown_close);
             }
-            socket.inner_mut()._tracked = tracked;
-            watch(socket, handler).await;
-        };
+            let rescue = Arc::new(Rescue::new(kept));
+            socket.inner_mut().rescue = Some(rescue.clone());
+            match catch_unwind(AssertUnwindSafe(|| handler(socket))) {
+                Ok(running) => Some(Watched { running, rescue }),
+                Err(panic) => {
+                    report(panic.as_ref());
+                    close_left(rescue, CloseCode::INTERNAL_ERROR).await;
+                    None
+                }
+            }
+        });
+        let task = serve(opening);
         match tracker {
             Some(tracker) => drop(tracker.spawn(task)),
             None => drop(tokio::spawn(task)),
@@ -207,36 +226,53 @@ fn protocol(parts: &Parts) -> Option<&str> {
     parts.extensions.get::<Protocol>().map(Protocol::as_str)
 }
 
-/// Runs the handler, and closes the socket in order if the handler leaves it open or panics.
-async fn watch<F, T>(mut socket: WebSocket<Upgraded>, handler: F)
+/// The whole life of a socket, of which the longest part by far takes little more room than the handler's own future.
+async fn serve<O, T>(opening: Pin<Box<O>>)
 where
-    F: FnOnce(WebSocket<Upgraded>) -> T,
+    O: Future<Output = Option<Watched<T>>>,
     T: Future<Output = ()>,
 {
-    let rescue = Rescue::default();
-    socket.inner_mut().rescue = Some(rescue.clone());
-    let code = match catch_unwind(AssertUnwindSafe(|| handler(socket))) {
-        Ok(running) => {
-            let mut running = pin!(running);
-            let outcome = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-                Ok(poll) => poll.map(Ok),
-                Err(panic) => Poll::Ready(Err(panic)),
-            });
-            outcome.await
-        }
-        Err(panic) => Err(panic),
-    };
-    let code = match code {
-        Ok(()) => CloseCode::NORMAL,
-        Err(panic) => {
-            tracing::error!(panic = panic_message(panic.as_ref()), "a WebSocket handler panicked");
-            CloseCode::INTERNAL_ERROR
-        }
-    };
-    let left = rescue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let Some(watched) = opening.await else { return };
+    let (rescue, code) = watched.await;
+    Box::pin(close_left(rescue, code)).await;
+}
+
+/// Closes a socket in order that its handler has left open.
+async fn close_left(rescue: Arc<Rescue<Upgraded>>, code: CloseCode) {
+    let left = rescue.left().take();
     if let Some(inner) = left {
         WebSocket::from_inner(inner).close(code, "").await;
     }
+}
+
+pin_project! {
+    /// Runs the handler, and says with what code its socket is to be closed if it has left it open.
+    struct Watched<T> {
+        #[pin]
+        running: T,
+        rescue: Arc<Rescue<Upgraded>>,
+    }
+}
+
+impl<T: Future<Output = ()>> Future for Watched<T> {
+    type Output = (Arc<Rescue<Upgraded>>, CloseCode);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let code = match catch_unwind(AssertUnwindSafe(|| this.running.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => CloseCode::NORMAL,
+            Err(panic) => {
+                report(panic.as_ref());
+                CloseCode::INTERNAL_ERROR
+            }
+        };
+        Poll::Ready((this.rescue.clone(), code))
+    }
+}
+
+fn report(panic: &(dyn Any + Send)) {
+    tracing::error!(panic = panic_message(panic), "a WebSocket handler panicked");
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
@@ -279,7 +315,7 @@ impl axum_core::response::IntoResponse for UpgradeRefusal {
 /// wants the addresses there notes them when it accepts the connection and puts them in the request's extensions, as
 /// axum's `ConnectInfo` does.
 #[derive(Debug)]
-pub struct Upgraded(Either<SharedStream, TokioIo<hyper::upgrade::Upgraded>>);
+pub struct Upgraded(Either<SharedStream, Box<TokioIo<hyper::upgrade::Upgraded>>>);
 
 byte_stream!(Upgraded);
 
@@ -293,7 +329,7 @@ impl Upgraded {
                 let _ = stream.set_nodelay(true);
                 (Upgraded(Either::Left(SharedStream::new(stream))), parts.read_buf)
             }
-            Err(upgraded) => (Upgraded(Either::Right(TokioIo::new(upgraded))), Bytes::new()),
+            Err(upgraded) => (Upgraded(Either::Right(Box::new(TokioIo::new(upgraded)))), Bytes::new()),
         }
     }
 
@@ -392,5 +428,26 @@ mod tests {
 
         let (server, client) = duplex(1024);
         assert_eq!(seen_over(server, client).await, (None, None, false));
+    }
+
+    /// A task takes some 100 bytes of its own, and a multiple of 128.
+    #[test]
+    fn a_sockets_task_takes_little_more_than_its_handlers_future() {
+        fn task_of<T: Future<Output = ()>>(_: &T) -> usize {
+            type Opening<T> = std::future::Ready<Option<Watched<T>>>;
+            fn size_of_result<A, B>(_: fn(A) -> B) -> usize {
+                size_of::<B>()
+            }
+            size_of_result(serve::<Opening<T>, T>)
+        }
+        let handler = |bytes: [u8; 100]| async move {
+            std::future::pending::<()>().await;
+            assert_eq!(bytes.len(), 100);
+        };
+        let handler = handler([0; 100]);
+        let (task, inner) = (task_of(&handler), size_of::<crate::socket::Inner<Upgraded>>());
+        println!("a socket's task beside its handler's future: {} bytes", task - size_of_val(&handler));
+        println!("a socket: {inner} bytes, of which the state machine: {}", size_of::<crate::Machine>());
+        assert!(task - size_of_val(&handler) <= 32);
     }
 }

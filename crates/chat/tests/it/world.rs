@@ -281,6 +281,7 @@ impl Browser {
                     self.seen.extend(lines.map(|line| serde_json::from_slice(line).unwrap()));
                 }
                 Step::Flush => unreachable!("nobody writes past the task"),
+                Step::Read => {}
                 Step::Close(why) => panic!("closed: {why:?}"),
             }
         }

@@ -37,7 +37,7 @@ pub(super) struct Followed {
     pub(super) is_listed: bool,
 }
 
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     pub(super) slot: u32,
     pub(super) at: u64,
     pub(super) stage: Stage,

@@ -85,7 +85,7 @@ pub(crate) struct Written {
     pub(crate) bytes: usize,
 }
 
-struct Connection {
+pub(crate) struct Connection {
     outbox: Arc<Outbox>,
     /// Absent where its task writes.
     writer: Option<Arc<dyn Writer>>,
@@ -462,6 +462,9 @@ impl State {
         let Some(followed) = self.logs[log as usize].as_mut() else { return };
         let cursor = followed.enter(slot);
         if let Some(connection) = self.connection(slot) {
+            if connection.subscriptions.is_empty() {
+                connection.subscriptions.reserve_exact(1);
+            }
             connection.subscriptions.push(Subscription { log, cursor });
         }
     }

@@ -256,8 +256,8 @@ impl Socket {
                 },
                 step = connection.next() => {
                     let written = match step {
-                        Step::Send(frames) => connection.during(self.write(frames)).await,
-                        Step::Flush => connection.during(self.flush()).await,
+                        Step::Send(frames) => connection.during(Box::pin(self.write(frames))).await,
+                        Step::Flush => connection.during(Box::pin(self.flush())).await,
                         Step::Read => continue,
                         Step::Close(why) => break why,
                     };

@@ -35,7 +35,7 @@ impl Session {
             let limits = &self.setup.limits;
             result.ping = whole_seconds(limits.ping_interval);
             result.pong = !limits.pong_timeout.is_zero();
-            self.pulse = Pulse::begin(limits, self.setup.jitter, now);
+            self.pulse = Pulse::begin(limits, self.setup.jitter, self.setup.ticks_from, now);
         }
         let mut admissions = Vec::with_capacity(subscriptions.len());
         for (channel, prepared) in subscriptions {
@@ -88,7 +88,7 @@ impl Session {
             result.ttl = whole_seconds(ttl);
         }
         let ends = expires_in.and_then(|ttl| self.end_of_grace(ttl, now));
-        self.subscriptions.insert(channel.clone(), Subscription { server_side, ends });
+        self.subscriptions.insert(Subscription { channel: channel.clone(), server_side, ends });
         self.update_subscription_ends();
         (result, admission)
     }
@@ -99,7 +99,7 @@ impl Session {
     }
 
     pub(super) fn update_subscription_ends(&mut self) {
-        self.subscription_ends = self.subscriptions.values().filter_map(|subscription| subscription.ends).min();
+        self.subscription_ends = self.subscriptions.iter().filter_map(|subscription| subscription.ends).min();
     }
 
     pub(super) fn drop_subscription(&mut self, id: u32, channel: ChannelName, error: Error, server_side: bool) {

@@ -30,7 +30,7 @@ async fn ask_and_do_not_read(world: &mut World, who: Who, frame: &str) {
     world.stop_reading(who);
     world.say(who, frame);
     // Its task works on while its write hangs.
-    world.connection(who).during(sleep(Duration::from_millis(1))).await.unwrap();
+    world.connection(who).during(Box::pin(sleep(Duration::from_millis(1)))).await.unwrap();
     world.settle();
 }
 
@@ -133,8 +133,8 @@ async fn s14_more_subscriptions_than_a_connection_may_have_do_not_wait_for_who_d
         }
         if number % 100 == 0 {
             world.connection(ana).during(std::future::ready(())).await.unwrap();
-            let _ = world.connection(ben).during(sleep(Duration::from_micros(1))).await;
-            let _ = world.connection(ana).during(sleep(Duration::from_micros(1))).await;
+            let _ = world.connection(ben).during(Box::pin(sleep(Duration::from_micros(1)))).await;
+            let _ = world.connection(ana).during(Box::pin(sleep(Duration::from_micros(1)))).await;
         }
     }
     for who in [ana, ben] {

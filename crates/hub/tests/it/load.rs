@@ -1,6 +1,7 @@
 //! Many at once: slow readers (promise G7), coming and going while others publish (capability 3.8), one order (G3).
 
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -39,7 +40,7 @@ async fn g7_a_client_that_never_reads_is_cut_off_from_its_channel_and_a_thousand
         assert_eq!(world.closed(*reader), None);
     }
     // Its connection works on while its write hangs.
-    world.connection(slow).during(tokio::time::sleep(Duration::from_millis(1))).await.unwrap();
+    world.connection(slow).during(pin!(tokio::time::sleep(Duration::from_millis(1)))).await.unwrap();
     assert_eq!(world.hub.waiting_bytes(), 0, "nothing is kept for it");
     world.read_on(slow);
     let heard = world.received(slow);
@@ -150,7 +151,7 @@ async fn a_hanging_write_gets_a_moment_when_the_server_closes() {
     let ana = world.connect("ana");
     let begun = tokio::time::Instant::now();
     world.hub.order(Order::disconnect(Target::All, Disconnect::SHUTDOWN)).await;
-    let closed = world.connection(ana).during(tokio::time::sleep(Duration::from_millis(900))).await;
+    let closed = world.connection(ana).during(pin!(tokio::time::sleep(Duration::from_millis(900)))).await;
     assert!(closed.is_ok());
     let closed = world.connection(ana).during(std::future::pending::<()>()).await;
     assert_eq!(closed.map_err(|disconnect| disconnect.code), Err(3001));

@@ -47,7 +47,7 @@ impl World {
     fn with(limits: Limits, jitter: f64) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let setup = Setup {
-            client: "c1".into(),
+            client: uuid::Uuid::nil(),
             version: "0.0.0 test".into(),
             encoding: Encoding::Json,
             overlapping: &["post"],
@@ -55,6 +55,7 @@ impl World {
             limits: Arc::new(limits),
             pings: true,
             jitter,
+            ticks_from: now,
         };
         Self { session: Session::new(setup, now), left: Left::default(), now }
     }
@@ -517,7 +518,7 @@ fn nobody_comes_and_goes_in_a_channel_all_the_time() {
 fn the_connect_reply_says_who_and_how() {
     let mut world = World::new();
     assert_eq!(world.client_says(r#"{"id":1,"connect":{"name":"js"}}"#), ["perform connect"]);
-    let reply = r#"{"id":1,"connect":{"client":"c1","version":"0.0.0 test","ping":25,"pong":true}}"#;
+    let reply = r#"{"id":1,"connect":{"client":"00000000-0000-0000-0000-000000000000","version":"0.0.0 test","ping":25,"pong":true}}"#;
     assert_eq!(world.policy_says(welcome()), [reply]);
 }
 
@@ -591,6 +592,27 @@ fn the_first_ping_comes_between_half_an_interval_and_a_whole_one() {
         let first = Duration::from_secs_f64(first);
         assert!(world.wait(first - Duration::from_millis(1)).is_empty());
         assert_eq!(world.wait(Duration::from_millis(1)), ["{}"]);
+    }
+}
+
+#[test]
+fn pings_leave_at_ticks_that_all_connections_share() {
+    let tick = (Limits::default().ping_interval / 64).as_nanos();
+    for (jitter, opened_after) in [(0.0, 1), (0.3, 130), (1.0, 9_999)] {
+        let mut world = World::with(Limits::default(), jitter);
+        let ticks_from = world.now;
+        world.wait(Duration::from_millis(opened_after));
+        world.client_says(r#"{"id":1,"connect":{}}"#);
+        world.policy_says(welcome());
+        for _ in 0..3 {
+            let due = world.session.next_timeout().unwrap();
+            assert_eq!((due - ticks_from).as_nanos() % tick, 0);
+            // Timers are late.
+            world.now = due + Duration::from_millis(3);
+            world.session.handle_timeout(&world.left, world.now);
+            assert_eq!(world.actions(), ["{}"]);
+            world.client_says("{}");
+        }
     }
 }
 
@@ -842,7 +864,12 @@ fn a_connection_that_is_not_refreshed_ends_after_its_ttl_and_a_grace_of_25_secon
     assert!(world.wait(60 * SECOND).is_empty());
     assert_eq!(world.client_says(r#"{"id":2,"refresh":{"token":"new"}}"#), ["perform refresh new"]);
     let refreshed = world.policy_says(Outcome::Refreshed(Some(Expiry::Refreshable(100 * SECOND))));
-    assert_eq!(refreshed, [r#"{"id":2,"refresh":{"client":"c1","version":"0.0.0 test","expires":true,"ttl":100}}"#]);
+    assert_eq!(
+        refreshed,
+        [
+            r#"{"id":2,"refresh":{"client":"00000000-0000-0000-0000-000000000000","version":"0.0.0 test","expires":true,"ttl":100}}"#
+        ]
+    );
     assert!(world.wait(124 * SECOND).is_empty());
     assert_eq!(world.wait(SECOND), ["close 3005"]);
 }

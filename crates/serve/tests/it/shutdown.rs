@@ -1,6 +1,7 @@
 //! Ending: what is finished, what is told, what is cut, and when (capability 2.3; the measured faults of other
 //! servers).
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -184,6 +185,24 @@ async fn a_socket_that_will_not_end_is_reported_at_the_deadline() {
     }
     let report = server.handle().shutdown(8 * SECOND).await;
     assert_eq!((report.elapsed.as_secs(), report.sockets_cut, report.is_clean()), (8, 1, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_of_a_library_that_knows_task_trackers_alone_is_waited_for_as_well() {
+    let deaf = |request: axum::extract::Request| async {
+        let mut parts = request.into_parts().0;
+        parts.extensions.remove::<Arc<dyn Any + Send + Sync>>();
+        Upgrade::from_parts(&mut parts).unwrap().on_upgrade(async |_socket| std::future::pending().await)
+    };
+    let server = TestServer::in_memory(app().route("/deaf", any(deaf))).await;
+    let _socket = server.websocket("/deaf").await;
+    while server.handle().stats().sockets == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.handle().stats().connections, 1);
+    let report = server.handle().shutdown(8 * SECOND).await;
+    assert_eq!((report.elapsed.as_secs(), report.sockets_cut, report.is_clean()), (8, 1, false));
+    assert_eq!(server.handle().stats().sockets, 0);
 }
 
 #[tokio::test(start_paused = true)]

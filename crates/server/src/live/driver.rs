@@ -23,7 +23,7 @@ pub(crate) trait Transport: Send {
 
     /// Writes what was fed, with as few writes as possible. While it does, and where `reading`, a message of the client
     /// ends it early; what is left goes on in the next call. Cancel-safe.
-    fn write(&mut self, reading: bool) -> impl Future<Output = Written<Self::Message>> + Send;
+    fn write(&mut self, reading: bool) -> impl Future<Output = Written<Self::Message>> + Send + Unpin;
 
     /// The hub has written past [`feed`](Self::feed) until the socket was full: the next write waits until it is not.
     fn wants_flush(&mut self) {}
@@ -44,61 +44,57 @@ pub(crate) enum Written<M> {
 }
 
 /// Carries messages until either side ends.
-pub(crate) async fn drive<T: Transport>(mut connection: Connection, mut transport: T) {
-    let why = loop {
-        tokio::select! {
+///
+/// Most connections wait in here most of the time, so nothing large lives across an `await`; a test beside the WebSocket
+/// transport says how much.
+pub(crate) async fn drive<T: Transport>(mut connection: Box<Connection>, mut transport: T) {
+    let why = 'open: loop {
+        let step = tokio::select! {
             message = transport.receive(), if connection.wants_input() => match message {
-                Some(Ok(message)) => connection.receive(message.as_ref()),
+                Some(Ok(message)) => {
+                    connection.receive(message.as_ref());
+                    continue;
+                }
                 // Gone, or closed by the transport with the code that says why; dropping the connection leaves its
                 // channels.
                 Some(Err(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
                 None => return,
             },
-            step = connection.next() => {
-                let frames = match step {
-                    // To be read again.
-                    Step::Send(frames) if frames.is_empty() => continue,
-                    Step::Send(frames) => frames,
-                    Step::Flush => {
-                        transport.wants_flush();
-                        Vec::new()
-                    }
-                    Step::Read => continue,
-                    Step::Close(why) => break why,
-                };
-                match write(&mut connection, &mut transport, frames).await {
-                    Ok(()) => {}
-                    Err(End::Close(why)) => break why,
-                    Err(End::Gone(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
+            step = connection.next() => step,
+        };
+        let fed = match step {
+            Step::Send(frames) => frames.into_iter().try_for_each(|frame| transport.feed(frame)),
+            Step::Flush => {
+                transport.wants_flush();
+                Ok(())
+            }
+            Step::Read => continue,
+            Step::Close(why) => Err(why),
+        };
+        if let Err(why) = fed {
+            break why;
+        }
+        // Meanwhile the connection keeps its deadlines and the client is heard: on a slow line a batch takes minutes, and
+        // its answers to pings must not lie unread.
+        loop {
+            let reading = connection.wants_input_while_writing();
+            match connection.during(transport.write(reading)).await {
+                Ok(Written::All) => break,
+                Ok(Written::Received(message)) => connection.receive(message.as_ref()),
+                Ok(Written::Gone(error)) => {
+                    return tracing::debug!(client = connection.id(), %error, "a connection ended");
                 }
-            },
+                Ok(Written::Failed(why)) | Err(why) => break 'open why,
+            }
         }
     };
+    Box::pin(close(connection, transport, why)).await;
+}
+
+async fn close<T: Transport>(connection: Box<Connection>, mut transport: T, why: Disconnect) {
     tracing::debug!(client = connection.id(), code = why.code, reason = %why.reason, "closing a connection");
     let farewell = connection.end(&why); // leaves its channels before the peer answers the close
     transport.close(&why, farewell).await;
-}
-
-enum End {
-    Close(Disconnect),
-    Gone(String),
-}
-
-/// Writes a batch, while the connection keeps its deadlines and the client is heard: on a slow line a batch takes minutes,
-/// and its answers to pings must not lie unread.
-async fn write<T: Transport>(connection: &mut Connection, transport: &mut T, frames: Vec<Bytes>) -> Result<(), End> {
-    for frame in frames {
-        transport.feed(frame).map_err(End::Close)?;
-    }
-    loop {
-        let reading = connection.wants_input_while_writing();
-        match connection.during(transport.write(reading)).await.map_err(End::Close)? {
-            Written::All => return Ok(()),
-            Written::Received(message) => connection.receive(message.as_ref()),
-            Written::Gone(error) => return Err(End::Gone(error)),
-            Written::Failed(why) => return Err(End::Close(why)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -171,11 +167,11 @@ mod tests {
             Ok(())
         }
 
-        async fn write(&mut self, _: bool) -> Written<&'static str> {
-            match self.down.send(std::mem::take(&mut self.fed)) {
+        fn write(&mut self, _: bool) -> impl Future<Output = Written<&'static str>> + Send + Unpin {
+            ready(match self.down.send(std::mem::take(&mut self.fed)) {
                 Ok(()) => Written::All,
                 Err(_) => Written::Failed(Disconnect::WRITE_ERROR),
-            }
+            })
         }
 
         async fn close(&mut self, _: &Disconnect, farewell: Option<Bytes>) {
@@ -195,7 +191,7 @@ mod tests {
         let options = ConnectionOptions { emulated: true, remote, ..ConnectionOptions::default() };
         let connection = hub.connect(options);
         let session = connection.emulation_session().unwrap().to_owned();
-        let driven = tokio::spawn(drive(connection, Streams { up, down, fed: String::new() }));
+        let driven = tokio::spawn(drive(Box::new(connection), Streams { up, down, fed: String::new() }));
 
         commands.send("{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"news\"}}").await.unwrap();
         let welcome = messages.recv().await.unwrap();
@@ -219,7 +215,7 @@ mod tests {
         let (commands, up) = mpsc::channel(9);
         let (down, mut messages) = mpsc::unbounded_channel();
         let connection = hub.connect(ConnectionOptions::default());
-        let driven = tokio::spawn(drive(connection, Streams { up, down, fed: String::new() }));
+        let driven = tokio::spawn(drive(Box::new(connection), Streams { up, down, fed: String::new() }));
         commands.send("{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"news\"}}").await.unwrap();
         while hub.channels().is_empty() {
             messages.recv().await.unwrap();

@@ -24,7 +24,6 @@ use tokio::{
 use tokio_util::{
     io::poll_read_buf,
     sync::{CancellationToken, WaitForCancellationFutureOwned},
-    task::task_tracker::TaskTrackerToken,
 };
 
 thread_local! {
@@ -36,11 +35,9 @@ thread_local! {
 pub(crate) struct Inner<S> {
     pub(crate) stream: S,
     pub(crate) machine: Machine,
-    pub(crate) peer_close: Option<CloseFrame>,
+    pub(crate) peer_close: Option<Box<CloseFrame>>,
     pub(crate) protocol: Option<Box<str>>,
-    pub(crate) rescue: Option<Rescue<S>>,
-    /// Holds up the server's shutdown until the socket is gone.
-    pub(crate) _tracked: Option<TaskTrackerToken>,
+    pub(crate) rescue: Option<Arc<Rescue<S>>>,
     /// Whether messages that begin from now on are wanted in parts.
     pub(super) wants_parts: bool,
     /// Nobody wants the rest of the message that is arriving in parts.
@@ -60,6 +57,8 @@ pub(crate) struct Inner<S> {
     write_deadline: Option<Pin<Box<Sleep>>>,
     close_deadline: Option<Pin<Box<Sleep>>>,
     heartbeat: Option<Box<Heartbeat>>,
+    shutdown_token: Option<CancellationToken>,
+    /// Until it has fired; none where closing is left to the owner.
     shutdown: Option<Box<Shutdown>>,
     senders: Option<Arc<Shared>>,
     /// Who writes past this one, and how much of what it left had been written when the write deadline began.
@@ -146,11 +145,10 @@ impl Heartbeat {
     }
 }
 
+/// What the socket closes with by itself when its token fires.
 struct Shutdown {
-    token: CancellationToken,
     fired: Pin<Box<WaitForCancellationFutureOwned>>,
-    close: Option<CloseFrame>,
-    done: bool,
+    close: CloseFrame,
 }
 
 impl<S> Inner<S> {
@@ -161,7 +159,6 @@ impl<S> Inner<S> {
             peer_close: None,
             protocol: None,
             rescue: None,
-            _tracked: None,
             wants_parts: false,
             skip_parts: false,
             limits,
@@ -175,6 +172,7 @@ impl<S> Inner<S> {
             write_deadline: None,
             close_deadline: None,
             heartbeat: None,
+            shutdown_token: None,
             shutdown: None,
             senders: None,
             #[cfg(feature = "hyper")]
@@ -258,18 +256,19 @@ impl<S> Inner<S> {
     }
 
     pub(super) fn close_on(&mut self, token: CancellationToken, close: Option<CloseFrame>) {
-        let fired = Box::pin(token.clone().cancelled_owned());
-        self.shutdown = Some(Box::new(Shutdown { token, fired, close, done: false }));
+        self.shutdown_token = Some(token);
+        self.set_shutdown_close(close);
     }
 
     pub(super) fn set_shutdown_close(&mut self, frame: Option<CloseFrame>) {
-        if let Some(shutdown) = &mut self.shutdown {
-            shutdown.close = frame;
-        }
+        let fired = |token: &CancellationToken| Box::pin(token.clone().cancelled_owned());
+        self.shutdown = frame
+            .zip(self.shutdown_token.as_ref())
+            .map(|(close, token)| Box::new(Shutdown { fired: fired(token), close }));
     }
 
     pub(super) fn shutdown_token(&self) -> Option<&CancellationToken> {
-        self.shutdown.as_ref().map(|shutdown| &shutdown.token)
+        self.shutdown_token.as_ref()
     }
 
     #[cfg(feature = "hyper")]
@@ -365,7 +364,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             match step.event {
                 None => {}
                 Some(Ok(Event::Close(frame))) => {
-                    self.peer_close = Some(frame.clone());
+                    self.peer_close = Some(Box::new(frame.clone()));
                     let steps: &[LastStep] = match self.machine.role() {
                         Role::Server => &[LastStep::Flush, LastStep::Shutdown],
                         // The server ends the transport first, so that it, and not the client, is rid of it at once.
@@ -524,15 +523,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) {
         if let Some(shutdown) = &mut self.shutdown
-            && !shutdown.done
-            && let Some(close) = &shutdown.close
             && shutdown.fired.as_mut().poll(cx).is_ready()
+            && let Some(shutdown) = self.shutdown.take()
+            && let Ok(frame) = self.machine.send(Outgoing::Close(shutdown.close))
         {
-            shutdown.done = true;
-            let close = Outgoing::Close(close.clone());
-            if let Ok(frame) = self.machine.send(close) {
-                self.push(frame);
-            }
+            self.push(frame);
         }
     }
 

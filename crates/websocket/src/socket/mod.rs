@@ -19,7 +19,15 @@ use crate::{
     limits::READ_BUFFER_BYTES,
 };
 pub(crate) use drive::Inner;
-use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::Context, task::Poll, time::Duration};
+use std::{
+    any::Any,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
@@ -161,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// What the peer closed with, once it has (RFC 6455 §7.1.5 and §7.1.6).
     #[must_use]
     pub fn close_frame(&self) -> Option<&CloseFrame> {
-        self.inner().peer_close.as_ref()
+        self.inner().peer_close.as_deref()
     }
 
     /// Whether more input is at hand, so that the next [`receive`](Self::receive) probably need not wait. An echo server
@@ -306,7 +314,7 @@ impl<S> Drop for WebSocket<S> {
             && let Some(rescue) = inner.rescue.take()
             && !inner.is_finished()
         {
-            *rescue.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(inner);
+            *rescue.left() = Some(inner);
         }
     }
 }
@@ -427,5 +435,21 @@ impl From<SendRefused> for SendError {
     }
 }
 
-/// Where a dropped socket goes that was not closed.
-pub(crate) type Rescue<S> = Arc<std::sync::Mutex<Option<Box<Inner<S>>>>>;
+/// What a socket and whoever watches over its task share.
+pub(crate) struct Rescue<S> {
+    /// Where the socket goes when it is dropped and was not closed.
+    left: Mutex<Option<Box<Inner<S>>>>,
+    /// What is kept for the server until the socket is gone and its handler has ended.
+    _kept: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl<S> Rescue<S> {
+    #[cfg(feature = "hyper")]
+    pub(crate) fn new(kept: Option<Arc<dyn Any + Send + Sync>>) -> Self {
+        Self { left: Mutex::new(None), _kept: kept }
+    }
+
+    pub(crate) fn left(&self) -> MutexGuard<'_, Option<Box<Inner<S>>>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
