@@ -6,9 +6,9 @@
 //! reads gets on, if only by [`ANSWER_BYTES_MIN`] at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::limits::{ANSWER_BYTES_MIN, ANSWERS_PART};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) struct Answers {
     bytes: AtomicUsize,

@@ -23,7 +23,7 @@ use self::sequence::{Arrival, Healing, Sequence};
 use crate::delivery::{Class, LogKey, Loop, Note};
 use crate::format::Format;
 use crate::handle::Handle;
-use crate::push::SharedPush;
+use crate::push::Push;
 use crate::session::{Admission, Control};
 use crate::{ChannelName, ChannelOptions, HistoryPage, Limits, PresenceError};
 
@@ -415,10 +415,10 @@ impl Channel {
         // Where nothing has a number nothing is ephemeral either.
         let is_ephemeral = publication.offset == 0 && self.options.has_stream();
         let class = if is_ephemeral { Class::Ephemeral } else { Class::Publication };
-        self.append(&SharedPush::publication(&self.name, self.with_epoch(publication)), class);
+        self.append(Push::publication(&self.name, self.with_epoch(publication)), class);
     }
 
-    fn append(&self, push: &SharedPush, class: Class) {
+    fn append(&self, mut push: Push, class: Class) {
         for Audience { of, form, format, .. } in &self.audience {
             let key = LogKey { channel: self.number, form: *form };
             match push.frame(*format) {
@@ -516,7 +516,7 @@ impl Channel {
 
     fn tell_now(&self, event: PushEvent) {
         if self.crowd.hearers > 0 {
-            self.append(&SharedPush::event(&self.name, event), Class::JoinLeave);
+            self.append(Push::event(&self.name, event), Class::JoinLeave);
         }
     }
 }

@@ -100,8 +100,7 @@ struct CatchingUp {
 /// What the transport shall do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Write these, each already framed, with as few writes as possible. None: the transport should be
-    /// [read](Connection::wants_input) again.
+    /// Write these, each already framed, with as few writes as possible.
     Send(Vec<Bytes>),
     /// The [`Writer`](crate::Writer) took not all: write what is left of it, and until then ask for nothing.
     Flush,
@@ -383,8 +382,7 @@ impl Connection {
 
     /// Begins no command while the client has not read the answers to those before: one frame can ask for much.
     fn pace(&mut self) {
-        let may_wait = self.core.loops.answers().share().min(REPLIES_WHILE_WRITING_MAX);
-        let paused = self.handle.outbox.unwritten_reply_bytes() >= may_wait;
+        let paused = !self.may_ask();
         if paused || self.session.is_paused() {
             let account = self.handle.account();
             self.session.pause(paused, &*account, Instant::now().into_std());
@@ -392,12 +390,17 @@ impl Connection {
         }
     }
 
+    /// Whether its client has read enough of the answers to what it asked before.
+    fn may_ask(&self) -> bool {
+        let may_wait = self.core.loops.answers().share().min(REPLIES_WHILE_WRITING_MAX);
+        self.handle.outbox.unwritten_reply_bytes() < may_wait
+    }
+
     /// Whether it waits for replies to be written that have been.
     fn can_go_on(&self) -> bool {
         let outbox = &self.handle.outbox;
         let is_to_read = self.catching_up.front().is_some_and(|first| first.reading.is_none());
-        self.session.is_paused() && outbox.unwritten_reply_bytes() < REPLIES_WHILE_WRITING_MAX
-            || is_to_read && outbox.queued_bytes() < CATCH_UP_BYTES
+        self.session.is_paused() && self.may_ask() || is_to_read && outbox.queued_bytes() < CATCH_UP_BYTES
     }
 
     fn admit(&mut self, channel: &ChannelName, admission: Admission, reply: Option<&Reply>) {

@@ -45,8 +45,8 @@ pub const CATCH_UP_PUBLICATIONS: usize = 16;
 /// Publications that are read for a piece at most.
 pub const CATCH_UP_PUBLICATIONS_MAX: usize = 256;
 
-/// Bytes of commands that run or wait for an earlier one beyond which the transport is not read until all of them are done:
-/// a frame of the longest kind and one more, since a client that reads slowly may let them wait for minutes.
+/// Bytes of commands that have come since none ran or waited, beyond which the transport is not read until all of them are
+/// done: a frame of the longest kind and one more, since a client that reads slowly may let them wait for minutes.
 pub const COMMANDS_WAITING_BYTES_MAX: usize = 128 << 10;
 
 /// Calls of one connection that run at once, where the application lets them overlap: more than somebody sends while a

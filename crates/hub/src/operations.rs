@@ -241,7 +241,7 @@ impl Task {
             return Err(Error::NOT_AVAILABLE.into());
         }
         self.may_read()?;
-        // The room is kept from before the page is read until the answer is counted by itself.
+        // Room is kept from before the page is read; the answer counts by itself right after.
         let room = self.core.loops.answers().reserve(self.core.limits.history_reply_bytes_max);
         let mut query = HistoryQuery::of(&request, self.core.limits.history_publications_max);
         query.bytes_max = Some(room.bytes);

@@ -7,14 +7,12 @@ use tidings_protocol::{Publication, PushEvent};
 
 use crate::ChannelName;
 use crate::format::Format;
-use crate::sharded::lock;
-use crate::sync::Mutex;
 
-/// An event of a channel, shared by all who receive it.
-pub(crate) struct SharedPush {
+/// An event of a channel, while it is given to all who follow it.
+pub(crate) struct Push {
     channel: ChannelName,
     event: Event,
-    frames: Mutex<Vec<(Format, Bytes)>>,
+    frames: Vec<(Format, Bytes)>,
 }
 
 enum Event {
@@ -22,13 +20,13 @@ enum Event {
     Other(PushEvent),
 }
 
-impl SharedPush {
+impl Push {
     pub(crate) fn publication(channel: &ChannelName, publication: Arc<Publication>) -> Self {
-        Self { channel: channel.clone(), event: Event::Publication(publication), frames: Mutex::default() }
+        Self { channel: channel.clone(), event: Event::Publication(publication), frames: Vec::new() }
     }
 
     pub(crate) fn event(channel: &ChannelName, event: PushEvent) -> Self {
-        Self { channel: channel.clone(), event: Event::Other(event), frames: Mutex::default() }
+        Self { channel: channel.clone(), event: Event::Other(event), frames: Vec::new() }
     }
 
     /// 0 for what is not part of the stream.
@@ -41,9 +39,8 @@ impl SharedPush {
 
     /// The event as `format` wants it; all subscribers of that format share the same bytes. `None` when the format's
     /// encoding cannot carry it.
-    pub(crate) fn frame(&self, format: Format) -> Option<Bytes> {
-        let mut frames = lock(&self.frames);
-        if let Some((_, frame)) = frames.iter().find(|(known, _)| known.is(format)) {
+    pub(crate) fn frame(&mut self, format: Format) -> Option<Bytes> {
+        if let Some((_, frame)) = self.frames.iter().find(|(known, _)| known.is(format)) {
             return Some(frame.clone());
         }
         let channel = self.channel.as_str();
@@ -51,7 +48,7 @@ impl SharedPush {
             Event::Publication(publication) => encoding.encode_publication(channel, publication),
             Event::Other(event) => encoding.encode_push(channel, event),
         })?;
-        frames.push((format, frame.clone()));
+        self.frames.push((format, frame.clone()));
         Some(frame)
     }
 }

@@ -278,6 +278,8 @@ mod tests {
         let written = writer.write(&[IoSlice::new(&frame)], &|_| frame.len()).unwrap();
         assert_eq!(written, DirectWrite { bytes: frame.len(), is_full: true });
         server.inner_mut().wants_flush();
+        // What the owner has to say meanwhile waits behind it, and is no reason to give up either.
+        server.feed(Prepared::text("y")).unwrap();
         server.flush().await.unwrap();
         reader.await.unwrap();
         assert_eq!(writer.bytes_taken(), frame.len());

@@ -53,6 +53,13 @@ pub(super) enum Stage {
     Ending(u64),
 }
 
+impl Cursor {
+    /// What it wants of what lies before a place: nothing that may be dropped, where that is far.
+    pub(super) fn taste_until(&self, end: u64) -> Taste {
+        Taste { lags: end.saturating_sub(self.at) > LAGGING_BYTES, ..self.taste }
+    }
+}
+
 impl Followed {
     pub(super) fn new(key: LogKey, channel: ChannelName) -> Self {
         let (log, cursors) = (Log::default(), Vec::new());
@@ -62,7 +69,8 @@ impl Followed {
 
     /// Has all be offered what is new: in a round of their own, so that each comes to an end.
     pub(super) fn offer_all(&mut self) {
-        if self.left > 0 {
+        // Also where all have been offered it, and the round has not been ended yet.
+        if self.is_listed {
             self.again = true;
         } else {
             self.left = self.cursors.len();
@@ -132,8 +140,7 @@ impl Followed {
         let mut first = head;
         for cursor in &mut self.cursors {
             if cursor.stage != Stage::Preparing && cursor.at < head {
-                let taste = Taste { lags: head - cursor.at > LAGGING_BYTES, ..cursor.taste };
-                cursor.at = self.log.wanted_from(cursor.at, taste);
+                cursor.at = self.log.wanted_from(cursor.at, cursor.taste_until(head));
             }
             first = first.min(cursor.at);
         }
@@ -143,11 +150,8 @@ impl Followed {
         }
     }
 
-    /// Drops what may be dropped.
-    pub(super) fn drop_ephemeral(&mut self) {
-        if self.log.ephemeral() == 0 {
-            return;
-        }
+    /// Drops what may be dropped. Returns where every place is now.
+    pub(super) fn drop_ephemeral(&mut self) -> impl Fn(u64) -> u64 + use<> {
         self.copied = None;
         let place = self.log.drop_ephemeral();
         for cursor in &mut self.cursors {
@@ -156,6 +160,7 @@ impl Followed {
                 *end = place(*end);
             }
         }
+        place
     }
 
     /// Those who read the stream by themselves, and are further behind here, do without who came and went meanwhile.

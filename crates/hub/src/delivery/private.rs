@@ -77,6 +77,12 @@ impl Private {
         Some(owed.iter().find(|(of, _)| *of == log).map_or(0, |(_, until)| *until))
     }
 
+    /// What lay in a log lies elsewhere now.
+    pub(super) fn moved(&mut self, log: u32, place: &impl Fn(u64) -> u64) {
+        let owed = self.framed.iter_mut().flat_map(|framed| &mut framed.owed);
+        owed.filter(|(of, _)| *of == log).for_each(|(_, until)| *until = place(*until));
+    }
+
     pub(super) fn take_framed(&mut self) -> Option<Framed> {
         self.framed.take()
     }

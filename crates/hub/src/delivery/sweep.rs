@@ -19,8 +19,7 @@ use super::log::{Class, Spares, Taste};
 use super::private::{Item, Private};
 use super::{Taken, Writer};
 use crate::limits::{
-    BATCH_BYTES_MAX, BYTES_IN_A_ROW, DELIVERY_FREED_PART, FOLLOWERS_IN_A_ROW, LAGGING_BYTES, WRITE_BYTES_MAX,
-    WRITE_PIECES_MAX,
+    BATCH_BYTES_MAX, BYTES_IN_A_ROW, DELIVERY_FREED_PART, FOLLOWERS_IN_A_ROW, WRITE_BYTES_MAX, WRITE_PIECES_MAX,
 };
 use crate::outbox::Outbox;
 use crate::{ChannelName, Limits};
@@ -374,8 +373,7 @@ impl State {
             };
             let before_framed = connection.private.as_ref().and_then(|private| private.before_framed(subscription.log));
             let end = end.min(before_framed.unwrap_or(end));
-            let taste = Taste { lags: end.saturating_sub(cursor.at) > LAGGING_BYTES, ..cursor.taste };
-            match followed.log.next(cursor.at, end, taste, room) {
+            match followed.log.next(cursor.at, end, cursor.taste_until(end), room) {
                 Ok((from, to)) => {
                     pieces[count] = Piece { subscription, from, to };
                     count += 1;
@@ -559,10 +557,8 @@ impl State {
             return self.drop_log(log);
         }
         if followed.log.len() > bytes_max {
-            self.change(log, |followed, _| {
-                followed.drop_ephemeral();
-                followed.skip(bytes_max);
-            });
+            self.drop_ephemeral(log);
+            self.change(log, |followed, _| followed.skip(bytes_max));
             self.forget_passed(log);
             let Some(followed) = self.logs[log as usize].as_ref() else { return };
             // Others are served soon.
@@ -588,7 +584,7 @@ impl State {
         let part = self.bytes_max / DELIVERY_FREED_PART;
         if self.ephemeral > part {
             for log in 0..self.logs.len() as u32 {
-                self.change(log, |followed, _| followed.drop_ephemeral());
+                self.drop_ephemeral(log);
             }
         }
         if self.bytes - self.ephemeral <= self.bytes_max {
@@ -625,6 +621,25 @@ impl State {
 
     fn is_blocked(&self, slot: u32) -> bool {
         self.connections[slot as usize].as_ref().is_some_and(|connection| connection.is_blocked)
+    }
+
+    /// Drops what may be dropped of a log; what replies wait for in it lies elsewhere then.
+    fn drop_ephemeral(&mut self, log: u32) {
+        let Some(followed) = self.logs[log as usize].as_mut() else { return };
+        if followed.log.ephemeral() == 0 {
+            return;
+        }
+        let bytes = followed.log.len();
+        self.ephemeral -= followed.log.ephemeral();
+        let place = followed.drop_ephemeral();
+        self.bytes -= bytes - followed.log.len();
+        for cursor in &followed.cursors {
+            if let Some(Some(connection)) = self.connections.get_mut(cursor.slot as usize)
+                && let Some(private) = &mut connection.private
+            {
+                private.moved(log, &place);
+            }
+        }
     }
 
     fn forget_passed(&mut self, log: u32) {
@@ -718,7 +733,7 @@ impl State {
         let ending = self.of_log(slot, log, |stage| matches!(stage, Stage::Ending(_)));
         ending.is_some_and(|one| {
             let cursor = &followed.cursors[one.cursor as usize];
-            matches!(cursor.stage, Stage::Ending(end) if followed.log.next(cursor.at, end, cursor.taste, usize::MAX).is_ok())
+            matches!(cursor.stage, Stage::Ending(end) if followed.log.next(cursor.at, end, cursor.taste_until(end), usize::MAX).is_ok())
         })
     }
 

@@ -61,7 +61,7 @@ pub(crate) struct Inner<S> {
     /// Until it has fired; none where closing is left to the owner.
     shutdown: Option<Box<Shutdown>>,
     senders: Option<Arc<Shared>>,
-    /// Who writes past this one, and how much of what it left had been written when the write deadline began.
+    /// Who writes past this one, and how much of what it left had been written when that last moved the write deadline.
     #[cfg(feature = "hyper")]
     pub(crate) beside: Option<(DirectWriter, usize)>,
     state: State,
@@ -418,8 +418,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(result) => result?,
                 Poll::Pending => {
-                    #[cfg(feature = "hyper")]
-                    self.note_flushed();
                     ready!(self.poll_write_deadline(cx));
                     return Poll::Ready(Err(SendError::TimedOut));
                 }
@@ -442,6 +440,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
     }
 
     fn poll_write_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        #[cfg(feature = "hyper")]
+        self.note_flushed();
         let timeout = self.limits.write_timeout;
         self.write_deadline.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
     }
