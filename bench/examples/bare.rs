@@ -183,13 +183,13 @@ fn frame(input: &mut [u8]) -> Option<(usize, usize)> {
 
 fn append_frame(to: &mut Vec<u8>, text: &[u8]) {
     to.push(0x81);
-    match u16::try_from(text.len()) {
-        Ok(len) if len < 126 => to.push(text.len() as u8),
-        Ok(len) => {
+    match (u8::try_from(text.len()), u16::try_from(text.len())) {
+        (Ok(len), _) if len < 126 => to.push(len),
+        (_, Ok(len)) => {
             to.push(126);
             to.extend_from_slice(&len.to_be_bytes());
         }
-        Err(_) => unreachable!("the load generator publishes less"),
+        _ => unreachable!("the load generator publishes less"),
     }
     to.extend_from_slice(text);
 }

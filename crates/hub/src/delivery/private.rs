@@ -109,7 +109,13 @@ impl Private {
                     bytes += message.len();
                     together.push(message);
                 }
-                Item::Begins { log, taste } => begins.push((log, taste)),
+                Item::Begins { log, taste } => {
+                    begins.push((log, taste));
+                    // What was published there meanwhile comes before what is said later.
+                    if owed.iter().any(|(of, _)| *of == log) {
+                        break;
+                    }
+                }
                 other => {
                     self.queue.push_front(other);
                     break;

@@ -176,12 +176,12 @@ impl State {
         let bytes_max = self.written.bytes + BYTES_IN_A_ROW;
         let (mut served, mut of_this_log) = (0, 0);
         while served < connections_max && self.written.bytes < bytes_max {
-            if let Some(slot) = self.ready.pop_front() {
-                if let Some(connection) = self.connection(slot) {
-                    connection.is_listed = false;
-                    self.serve(slot);
-                    served += 1;
-                }
+            if let Some(slot) = self.ready.pop_front()
+                && let Some(connection) = self.connection(slot)
+            {
+                connection.is_listed = false;
+                self.serve(slot);
+                served += 1;
             }
             let Some(&log) = self.new.front() else {
                 if self.ready.is_empty() {
