@@ -27,6 +27,7 @@ mod threads;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -49,13 +50,14 @@ use crate::sync::{Mutex, TryLockError};
 /// A transport to which frames are written from outside of its task, without waiting.
 pub trait Writer: Send + Sync + std::fmt::Debug {
     /// Writes as much as there is room for. When the last frame is cut, the transport keeps its rest and writes it before
-    /// anything else: `whole_frames` says, for so many bytes of the slices, how many they are with the rest of that frame.
+    /// anything else: `rest` gives, for so many bytes of the slices, the rest of the frame in which they end, which others
+    /// may share.
     ///
-    /// Returns how many bytes are the transport's now, and whether it takes no more until its task has flushed it.
+    /// Returns how many bytes are the transport's now, with that rest, and whether it takes no more until its task has flushed it.
     ///
     /// # Errors
     /// The socket is broken.
-    fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<Taken>;
+    fn write(&self, slices: &[IoSlice<'_>], rest: &dyn Fn(usize) -> Bytes) -> io::Result<Taken>;
 
     /// Bytes that it has taken since it was opened.
     fn bytes_taken(&self) -> usize;

@@ -21,7 +21,7 @@ fn an_idle_connection_takes_no_more_than_this() {
         ("Account", size_of::<Account>(), 44),
         ("Caller", size_of::<Caller>(), 70),
         ("Subscriber", size_of::<Subscriber>(), 61),
-        ("in the loop", size_of::<Option<ConnectionState>>(), 71),
+        ("in the loop", size_of::<Option<ConnectionState>>(), 80),
         ("Cursor", size_of::<Cursor>(), 52),
     ];
     for (kind, bytes, max) in kinds {

@@ -4,6 +4,7 @@
 //! goes on reading, answering pings and closing in its own task; both write whole frames, one after the other, behind a
 //! lock that is held for one write.
 
+use bytes::{Buf, Bytes};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -48,8 +49,7 @@ struct Shared {
 struct Pen {
     half: OwnedWriteHalf,
     /// The rest of a frame whose beginning has been written: nothing else may come before it.
-    rest: Vec<u8>,
-    rest_at: usize,
+    rest: Bytes,
     /// The last write found no room.
     is_full: bool,
     /// There is a writer beside the owner.
@@ -58,11 +58,12 @@ struct Pen {
 
 impl DirectWriter {
     /// Writes as much of these frames as there is room for, in one write and without waiting. When a frame is cut, its
-    /// rest is kept and written before anything else: `whole_frames` says how many bytes so many bytes are with that rest.
+    /// rest is kept and written before anything else: `rest` gives, for so many bytes of the slices, the rest of the frame in
+    /// which they end; none where they end with a frame.
     ///
     /// # Errors
     /// The connection is broken.
-    pub fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<DirectWrite> {
+    pub fn write(&self, slices: &[IoSlice<'_>], rest: &dyn Fn(usize) -> Bytes) -> io::Result<DirectWrite> {
         let mut pen = self.0.lock();
         if !pen.try_rest()? {
             return Ok(DirectWrite { bytes: 0, is_full: true });
@@ -76,14 +77,13 @@ impl DirectWriter {
             Err(error) => return Err(error),
         };
         let all: usize = slices.iter().map(|slice| slice.len()).sum();
-        let whole = if written == all { all } else { whole_frames(written) };
-        self.0.taken.fetch_add(whole, Ordering::Relaxed);
-        if written == all {
-            return Ok(DirectWrite { bytes: all, is_full: false });
+        if written < all {
+            pen.is_full = true;
+            pen.rest = rest(written);
         }
-        pen.is_full = true;
-        pen.keep_rest(slices, written, whole);
-        Ok(DirectWrite { bytes: whole, is_full: true })
+        let bytes = written + pen.rest.len();
+        self.0.taken.fetch_add(bytes, Ordering::Relaxed);
+        Ok(DirectWrite { bytes, is_full: written < all })
     }
 
     /// Bytes that the owner has written so far of frames that were cut.
@@ -118,44 +118,27 @@ impl Pen {
         self.half.try_write(one)
     }
 
-    /// Keeps what lies between two places of these bytes, to be written before anything else.
-    fn keep_rest(&mut self, slices: &[IoSlice<'_>], from: usize, to: usize) {
-        let mut before = 0;
-        for slice in slices {
-            let from = from.saturating_sub(before).min(slice.len());
-            let to = to.saturating_sub(before).min(slice.len());
-            self.rest.extend_from_slice(&slice[from..to]);
-            before += slice.len();
-        }
-    }
-
     /// Whether nothing is left of the frame that was cut.
     fn try_rest(&mut self) -> io::Result<bool> {
-        while self.rest_at < self.rest.len() {
-            match self.half.try_write(&self.rest[self.rest_at..]) {
-                Ok(bytes) => self.rest_at += bytes,
+        while !self.rest.is_empty() {
+            match self.half.try_write(&self.rest) {
+                Ok(bytes) => self.rest.advance(bytes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        self.forget_rest();
+        self.rest = Bytes::new();
         Ok(true)
     }
 
     fn poll_rest(&mut self, cx: &mut Context<'_>, flushed: &AtomicUsize) -> Poll<io::Result<()>> {
-        while self.rest_at < self.rest.len() {
-            let bytes = ready!(Pin::new(&mut self.half).poll_write(cx, &self.rest[self.rest_at..]))?;
-            self.rest_at += bytes;
+        while !self.rest.is_empty() {
+            let bytes = ready!(Pin::new(&mut self.half).poll_write(cx, &self.rest))?;
+            self.rest.advance(bytes);
             flushed.fetch_add(bytes, Ordering::Relaxed);
         }
-        self.forget_rest();
+        self.rest = Bytes::new();
         Poll::Ready(Ok(()))
-    }
-
-    fn forget_rest(&mut self) {
-        if self.rest_at > 0 {
-            (self.rest, self.rest_at) = (Vec::new(), 0);
-        }
     }
 }
 
@@ -169,7 +152,7 @@ pub(crate) struct SharedStream {
 impl SharedStream {
     pub(crate) fn new(stream: TcpStream) -> Self {
         let (read, half) = stream.into_split();
-        let pen = Pen { half, rest: Vec::new(), rest_at: 0, is_full: false, is_shared: false };
+        let pen = Pen { half, rest: Bytes::new(), is_full: false, is_shared: false };
         Self {
             read,
             shared: Arc::new(Shared { pen: Mutex::new(pen), taken: AtomicUsize::new(0), flushed: AtomicUsize::new(0) }),
@@ -199,7 +182,7 @@ impl AsyncWrite for SharedStream {
         let written = ready!(Pin::new(&mut pen.half).poll_write(cx, bytes))?;
         if pen.is_shared && written < bytes.len() {
             // Nobody may come between this and the rest of it.
-            pen.rest.extend_from_slice(&bytes[written..]);
+            pen.rest = Bytes::copy_from_slice(&bytes[written..]);
             return Poll::Ready(Ok(bytes.len()));
         }
         Poll::Ready(Ok(written))
@@ -216,8 +199,9 @@ impl AsyncWrite for SharedStream {
         if !pen.is_shared {
             return Poll::Ready(Ok(written));
         }
-        pen.keep_rest(slices, written, usize::MAX);
-        Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+        let all = slices.iter().map(|slice| &**slice).collect::<Vec<_>>().concat();
+        pen.rest = Bytes::copy_from_slice(&all[written..]);
+        Poll::Ready(Ok(all.len()))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -275,7 +259,7 @@ mod tests {
             }
         });
         let frame = Prepared::text("x".repeat(FRAME_BYTES)).into_bytes();
-        let written = writer.write(&[IoSlice::new(&frame)], &|_| frame.len()).unwrap();
+        let written = writer.write(&[IoSlice::new(&frame)], &|written| frame.slice(written..)).unwrap();
         assert_eq!(written, DirectWrite { bytes: frame.len(), is_full: true });
         server.inner_mut().wants_flush();
         // What the owner has to say meanwhile waits behind it, and is no reason to give up either.

@@ -2,7 +2,9 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "cursors count connections")]
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -10,6 +12,7 @@ use super::log::{Log, Spares, Taste};
 use super::sweep::LogKey;
 use crate::ChannelName;
 use crate::limits::LAGGING_BYTES;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where a connection's cursor is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +31,9 @@ pub(super) struct Followed {
     next: usize,
     left: usize,
     again: bool,
-    /// What a task has been given last, and where it begins: others at the same place share it.
-    copied: Option<(u64, Bytes)>,
+    /// What was copied last, for a task or as the rest of a frame that was cut, and where it begins: others at the same place
+    /// share it.
+    copied: RefCell<Option<(u64, Bytes)>>,
     /// Cursors that are live, and those among them that hear who comes and goes.
     pub(super) live: usize,
     pub(super) hearing: usize,
@@ -53,6 +57,33 @@ pub(super) enum Stage {
     Ending(u64),
 }
 
+/// Bytes of all copies that tasks and sockets have of what lay in the logs of a loop, each once for all who share it.
+#[derive(Debug, Default)]
+pub(super) struct Copies(AtomicUsize);
+
+struct Copied {
+    bytes: Box<[u8]>,
+    copies: Arc<Copies>,
+}
+
+impl Copies {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        self.copies.0.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
 impl Cursor {
     /// What it wants of what lies before a place: nothing that may be dropped, where that is far.
     pub(super) fn taste_until(&self, end: u64) -> Taste {
@@ -63,7 +94,7 @@ impl Cursor {
 impl Followed {
     pub(super) fn new(key: LogKey, channel: ChannelName) -> Self {
         let (log, cursors) = (Log::default(), Vec::new());
-        let (next, left, again, copied) = (0, 0, false, None);
+        let (next, left, again, copied) = (0, 0, false, RefCell::default());
         Self { key, channel, log, cursors, next, left, again, copied, live: 0, hearing: 0, is_listed: false }
     }
 
@@ -146,13 +177,13 @@ impl Followed {
         }
         self.log.forget_before(first, spares);
         if first == head {
-            self.copied = None;
+            self.copied.take();
         }
     }
 
     /// Drops what may be dropped. Returns where every place is now.
     pub(super) fn drop_ephemeral(&mut self) -> impl Fn(u64) -> u64 + use<> {
-        self.copied = None;
+        self.copied.take();
         let place = self.log.drop_ephemeral();
         for cursor in &mut self.cursors {
             cursor.at = place(cursor.at);
@@ -175,16 +206,19 @@ impl Followed {
         self.cursors.iter().filter(move |cursor| self.log.behind(cursor.at, cursor.taste) > bytes_max)
     }
 
-    /// A copy of what lies between two places.
-    pub(super) fn copy(&mut self, from: u64, to: u64) -> Bytes {
-        if let Some((at, copied)) = &self.copied
-            && (*at..=*at + copied.len() as u64).contains(&from)
+    /// A copy of what lies between two places, counted for as long as somebody has it.
+    pub(super) fn copy(&self, from: u64, to: u64, copies: &Arc<Copies>) -> Bytes {
+        let mut last = self.copied.borrow_mut();
+        if let Some((at, copied)) = &*last
+            && *at <= from
             && to <= *at + copied.len() as u64
         {
             return copied.slice((from - at) as usize..(to - at) as usize);
         }
-        let copied = Bytes::copy_from_slice(self.log.bytes(from, to));
-        self.copied = Some((from, copied.clone()));
+        let bytes = self.log.bytes(from, to);
+        copies.0.fetch_add(bytes.len(), Ordering::Relaxed);
+        let copied = Bytes::from_owner(Copied { bytes: bytes.into(), copies: copies.clone() });
+        *last = Some((from, copied.clone()));
         copied
     }
 

@@ -151,10 +151,11 @@ impl Log {
         self.frames.get(index).map_or(0, |frame| frame.number)
     }
 
-    /// Where the frame ends that has the byte before `place`.
-    pub(super) fn end_of_frame(&self, place: u64) -> u64 {
+    /// Where the frame begins and ends that has the byte before `place`.
+    pub(super) fn frame_around(&self, place: u64) -> (u64, u64) {
         let index = self.frames.partition_point(|frame| frame.end < place);
-        self.frames.get(index).map_or(place, |frame| frame.end)
+        let begin = index.checked_sub(1).map_or(self.base, |before| self.frames[before].end);
+        self.frames.get(index).map_or((place, place), |frame| (begin, frame.end))
     }
 
     /// The bytes from one place to another.

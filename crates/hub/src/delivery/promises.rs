@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tidings_protocol::Encoding;
 
 use super::sweep::{LogKey, Note, State};
@@ -20,10 +20,10 @@ const LINES: Framing = Framing::new("lines", |message| [&*message, b"\n"].concat
 
 /// Room, what was seen, rest, takes this much more each time it is flushed.
 #[derive(Debug, Default)]
-struct Socket(Mutex<(usize, Vec<u8>, Vec<u8>)>);
+struct Socket(Mutex<(usize, Vec<u8>, Bytes)>);
 
 impl Writer for Socket {
-    fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<Taken> {
+    fn write(&self, slices: &[IoSlice<'_>], rest_of: &dyn Fn(usize) -> Bytes) -> io::Result<Taken> {
         let (room, seen, rest) = &mut *lock(&self.0);
         let mut take = |bytes: &[u8]| {
             let taken = bytes.len().min(*room);
@@ -32,7 +32,7 @@ impl Writer for Socket {
             taken
         };
         let taken = take(rest);
-        rest.drain(..taken);
+        rest.advance(taken);
         if !rest.is_empty() {
             return Ok(Taken { bytes: 0, is_blocked: true });
         }
@@ -41,9 +41,9 @@ impl Writer for Socket {
         if taken == 0 && !all.is_empty() {
             return Ok(Taken { bytes: 0, is_blocked: true });
         }
-        let whole = if taken == all.len() { taken } else { whole_frames(taken) };
-        rest.extend_from_slice(&all[taken..whole]);
-        Ok(Taken { bytes: whole, is_blocked: taken < all.len() })
+        let more = if taken == all.len() { Bytes::new() } else { rest_of(taken) };
+        rest.clone_from(&more);
+        Ok(Taken { bytes: taken + more.len(), is_blocked: taken < all.len() })
     }
 
     fn bytes_taken(&self) -> usize {
@@ -186,7 +186,7 @@ fn a_reply_is_written_in_its_turn_though_publications_go_on() {
         world.publish(1, number, 100, Class::Publication);
         // Its line takes as much as is published.
         lock(&world.sockets[one].0).0 += 100;
-        world.sockets[one].write(&[], &|bytes| bytes).unwrap();
+        world.sockets[one].write(&[], &|_| Bytes::new()).unwrap();
         world.state.hear(Note::Ready { slot });
         while world.state.turn(128) {}
         rounds += 1;
@@ -255,7 +255,7 @@ fn each_channel_of_a_connection_gets_its_turn() {
         world.publish(0, number, 100, Class::Publication);
         world.publish(0, number + 1, 100, Class::Publication);
         lock(&world.sockets[one].0).0 += 150;
-        world.sockets[one].write(&[], &|bytes| bytes).unwrap();
+        world.sockets[one].write(&[], &|_| Bytes::new()).unwrap();
         world.state.hear(Note::Ready { slot });
         while world.state.turn(128) {}
         rounds += 1;
@@ -289,7 +289,7 @@ fn a_closed_connection_whose_socket_breaks_ends() {
     #[derive(Debug)]
     struct Broken;
     impl Writer for Broken {
-        fn write(&self, _: &[IoSlice<'_>], _: &dyn Fn(usize) -> usize) -> io::Result<Taken> {
+        fn write(&self, _: &[IoSlice<'_>], _: &dyn Fn(usize) -> Bytes) -> io::Result<Taken> {
             Err(io::ErrorKind::ConnectionReset.into())
         }
 
@@ -322,6 +322,26 @@ fn who_pins_frames_that_it_does_not_want_is_not_left_to_pin_the_whole_budget() {
         while world.state.turn(128) {}
     }
     assert!(world.state.bytes() <= 8 << 20, "{} MiB wait for it", world.state.bytes() >> 20);
+}
+
+#[test]
+fn g7_rests_of_frames_that_were_cut_are_shared_and_counted() {
+    let mut world = World::new(2 << 20, 4 << 20);
+    let deaf: Vec<usize> = (0..100).map(|_| world.connect(1_000)).collect();
+    for &one in &deaf[..50] {
+        world.subscribe(one, 1);
+    }
+    world.publish(1, 1, 1 << 20, Class::Publication);
+    while world.state.turn(128) {}
+    assert_eq!(world.state.copies(), 1 << 20, "one copy for fifty sockets that were cut in it");
+    // And one each of fifty channels: more than may be kept.
+    for (channel, &one) in (2..).zip(&deaf[50..]) {
+        world.subscribe(one, channel);
+        world.publish(channel, 1, 100 << 10, Class::Publication);
+        while world.state.turn(128) {}
+    }
+    let closed = deaf.iter().filter(|one| world.outboxes[**one].take_controls().1.is_some()).count();
+    assert!((1..100).contains(&closed), "{closed} of those who hold most are closed");
 }
 
 #[test]

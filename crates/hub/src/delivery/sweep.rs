@@ -13,8 +13,9 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidings_protocol::Disconnect;
 
-use super::followed::{Cursor, Followed, Stage, Subscription};
+use super::followed::{Copies, Cursor, Followed, Stage, Subscription};
 use super::log::{Class, Spares, Taste};
 use super::private::{Item, Private};
 use super::{Taken, Writer};
@@ -73,6 +74,7 @@ pub(crate) struct State {
     /// Bytes of all logs, and those of them that may be dropped.
     bytes: usize,
     ephemeral: usize,
+    copies: Arc<Copies>,
     /// What was written since it was asked last.
     pub(crate) written: Written,
 }
@@ -91,6 +93,8 @@ pub(crate) struct Connection {
     subscriptions: Vec<Subscription>,
     /// Whose turn it is to be written first among these.
     turn: u32,
+    /// Bytes of channels that its task or its socket may still have a copy of.
+    copied: u32,
     /// What waits for it alone; absent while nothing does, as nearly always.
     private: Option<Box<Private>>,
     /// It takes nothing until it is [ready](Note::Ready).
@@ -122,6 +126,7 @@ impl State {
             spares: Spares::default(),
             bytes: 0,
             ephemeral: 0,
+            copies: Arc::default(),
             written: Written::default(),
         }
     }
@@ -215,6 +220,11 @@ impl State {
         self.bytes
     }
 
+    #[cfg(test)]
+    pub(crate) fn copies(&self) -> usize {
+        self.copies.bytes()
+    }
+
     fn append(&mut self, key: LogKey, frame: &[u8], number: u64, class: Class) {
         let Some(&index) = self.by_key.get(&key) else { return };
         let Some(followed) = self.logs[index as usize].as_mut() else { return };
@@ -267,6 +277,7 @@ impl State {
                 return connection.outbox.fail();
             };
             connection.is_blocked = taken.is_blocked;
+            connection.copied = if taken.is_blocked { copied_of(&taken, pieces) } else { 0 };
             if replies > 0 || taken.is_blocked {
                 connection.outbox.wrote(replies, reply_bytes, taken.is_blocked);
             }
@@ -280,13 +291,13 @@ impl State {
     }
 
     /// `None`: its socket is broken.
-    fn write(&mut self, slot: u32, pieces: &[Piece], framed: Option<&Bytes>) -> Option<Taken> {
+    fn write(&self, slot: u32, pieces: &[Piece], framed: Option<&Bytes>) -> Option<Taken> {
         let connection = self.connections[slot as usize].as_ref()?;
         let Some(writer) = &connection.writer else {
             let mut frames = Vec::new();
             for piece in pieces {
-                let Some(followed) = &mut self.logs[piece.subscription.log as usize] else { continue };
-                let copied = followed.copy(piece.from, piece.to);
+                let Some(followed) = &self.logs[piece.subscription.log as usize] else { continue };
+                let copied = followed.copy(piece.from, piece.to, &self.copies);
                 frames.extend(followed.log.frames(piece.from, piece.to).map(|(from, to)| copied.slice(from..to)));
             }
             frames.extend(framed.cloned());
@@ -301,19 +312,25 @@ impl State {
             slices[count] = IoSlice::new(bytes);
             count += 1;
         }
-        // The frame that was cut goes with what has left: the transport keeps its rest.
-        let whole_frames = |written: usize| {
+        // The frame that was cut goes with what has left: the transport keeps its rest, and shares it with others who were cut
+        // there.
+        let rest = |written: usize| {
             let mut before = 0;
             for piece in pieces {
                 let end = piece.from + (written - before) as u64;
                 if end <= piece.to {
-                    return before + log_of(piece).map_or(0, |log| (log.end_of_frame(end) - piece.from) as usize);
+                    let Some(followed) = &self.logs[piece.subscription.log as usize] else { return Bytes::new() };
+                    let (from, to) = followed.log.frame_around(end);
+                    if end == to {
+                        return Bytes::new();
+                    }
+                    return followed.copy(from, to, &self.copies).slice((end - from) as usize..);
                 }
                 before += (piece.to - piece.from) as usize;
             }
-            if written == before { before } else { before + framed.map_or(0, Bytes::len) }
+            framed.map_or_else(Bytes::new, |frame| frame.slice(written - before..))
         };
-        writer.write(&slices[..count], &whole_frames).ok()
+        writer.write(&slices[..count], &rest).ok()
     }
 
     /// Begins and ends what has its turn, and frames what stands before that.
@@ -443,10 +460,10 @@ impl State {
             self.connections.resize_with(index + 1, || None);
         }
         let writer = outbox.writer.clone();
-        let (subscriptions, turn, private) = (Vec::new(), 0, None);
+        let (subscriptions, turn, copied, private) = (Vec::new(), 0, 0, None);
         let (is_blocked, is_closed, is_listed) = (false, false, false);
         self.connections[index] =
-            Some(Connection { outbox, writer, subscriptions, turn, private, is_blocked, is_closed, is_listed });
+            Some(Connection { outbox, writer, subscriptions, turn, copied, private, is_blocked, is_closed, is_listed });
     }
 
     fn enter(&mut self, slot: u32, key: LogKey, channel: ChannelName) {
@@ -568,7 +585,7 @@ impl State {
                 self.cut_off(slot, log);
             }
         }
-        if self.bytes > self.bytes_max {
+        if self.held() > self.bytes_max {
             self.keep_to_budget();
         }
         if let Some(followed) = self.logs[log as usize].as_mut()
@@ -578,8 +595,13 @@ impl State {
         }
     }
 
-    /// Frees a part of what all logs hold: what may be dropped, if that is enough, and else what is kept for those who are
-    /// furthest behind.
+    /// Bytes of all logs, and of the copies that tasks and sockets have.
+    fn held(&self) -> usize {
+        self.bytes + self.copies.bytes()
+    }
+
+    /// Frees a part of what all logs and copies hold: what may be dropped, if that is enough, and else what is kept for those
+    /// who are furthest behind. A copy goes with the connection that has it.
     fn keep_to_budget(&mut self) {
         let part = self.bytes_max / DELIVERY_FREED_PART;
         if self.ephemeral > part {
@@ -587,28 +609,37 @@ impl State {
                 self.drop_ephemeral(log);
             }
         }
-        if self.bytes - self.ephemeral <= self.bytes_max {
+        if self.held() - self.ephemeral <= self.bytes_max {
             return;
         }
         let holds = |(slot, connection): (usize, &Option<Connection>)| {
             let connection = connection.as_ref()?;
             let behind = connection.subscriptions.iter().map(|one| self.behind(*one)).sum::<u64>();
+            let behind = behind + u64::from(connection.copied);
             // Who can be written to is served soon.
             (behind > 0).then_some((connection.is_blocked, behind, slot as u32))
         };
         let mut holders: Vec<_> = self.connections.iter().enumerate().filter_map(holds).collect();
         holders.sort_unstable();
+        let mut freed_soon = 0;
         while let Some((_, _, slot)) = holders.pop() {
             let Some(connection) = self.connection(slot) else { continue };
+            let copied = connection.copied as usize;
             let mut logs: Vec<u32> = connection.subscriptions.iter().map(|one| one.log).collect();
             logs.sort_by_cached_key(|log| self.logs[*log as usize].as_ref().map(|followed| followed.log.len()));
             while let Some(log) = logs.pop() {
-                if self.bytes - self.ephemeral <= self.bytes_max - part {
+                if self.held().saturating_sub(self.ephemeral + freed_soon) <= self.bytes_max - part {
                     return;
                 }
                 if self.of_log(slot, log, |_| true).is_some_and(|one| self.behind(one) > 0) {
                     self.cut_off(slot, log);
                 }
+            }
+            if self.copies.bytes() > self.bytes_max - part + freed_soon
+                && let Some(connection) = self.connection(slot)
+            {
+                freed_soon += copied;
+                connection.outbox.close(Disconnect::SLOW);
             }
         }
     }
@@ -742,6 +773,12 @@ impl State {
             self.remove(ended);
         }
     }
+}
+
+/// How much of what was taken may still be a copy: what was handed over, or the frame that was cut.
+fn copied_of(taken: &Taken, pieces: &[Piece]) -> u32 {
+    let offered: u64 = pieces.iter().map(|piece| piece.to - piece.from).sum();
+    u32::try_from(offered.min(taken.bytes as u64)).unwrap_or(u32::MAX)
 }
 
 impl Connection {

@@ -276,17 +276,17 @@ impl Socket {
 }
 
 impl Writer for Socket {
-    fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<Taken> {
+    fn write(&self, slices: &[IoSlice<'_>], rest_of: &dyn Fn(usize) -> Bytes) -> io::Result<Taken> {
         let mut wire = lock(&self.wire);
         if !wire.rest.is_empty() && !wire.flush() {
             return Ok(Taken { bytes: 0, is_blocked: true });
         }
         let all = slices.iter().map(|slice| &**slice).collect::<Vec<_>>().concat();
         let taken = wire.take(&all);
-        let whole = if taken == all.len() { taken } else { whole_frames(taken) };
-        wire.rest.extend_from_slice(&all[taken..whole]);
+        let more = if taken == all.len() { Bytes::new() } else { rest_of(taken) };
+        wire.rest.extend_from_slice(&more);
         self.for_client.notify_all();
-        Ok(Taken { bytes: whole, is_blocked: taken < all.len() })
+        Ok(Taken { bytes: taken + more.len(), is_blocked: taken < all.len() })
     }
 
     fn bytes_taken(&self) -> usize {

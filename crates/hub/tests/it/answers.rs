@@ -72,7 +72,7 @@ async fn s14_what_is_answered_to_all_who_do_not_read_is_bounded_and_whoever_read
 struct Socket(AtomicBool);
 
 impl Writer for Socket {
-    fn write(&self, slices: &[IoSlice<'_>], _: &dyn Fn(usize) -> usize) -> io::Result<Taken> {
+    fn write(&self, slices: &[IoSlice<'_>], _: &dyn Fn(usize) -> bytes::Bytes) -> io::Result<Taken> {
         let bytes = slices.iter().map(|slice| slice.len()).sum();
         Ok(Taken { bytes, is_blocked: self.0.load(Ordering::SeqCst) })
     }

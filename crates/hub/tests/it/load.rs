@@ -400,7 +400,7 @@ async fn whoever_connects_in_vain_shuts_nobody_out_of_its_address() {
 struct Failing(AtomicBool);
 
 impl Writer for Failing {
-    fn write(&self, slices: &[IoSlice<'_>], _: &dyn Fn(usize) -> usize) -> io::Result<Taken> {
+    fn write(&self, slices: &[IoSlice<'_>], _: &dyn Fn(usize) -> bytes::Bytes) -> io::Result<Taken> {
         assert!(!self.0.load(Ordering::SeqCst), "a test made this fail");
         Ok(Taken { bytes: slices.iter().map(|slice| slice.len()).sum(), is_blocked: false })
     }

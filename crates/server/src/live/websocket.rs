@@ -81,8 +81,8 @@ pub(crate) async fn upgrade(
 struct Direct(DirectWriter);
 
 impl Writer for Direct {
-    fn write(&self, slices: &[IoSlice<'_>], whole_frames: &dyn Fn(usize) -> usize) -> io::Result<Taken> {
-        let DirectWrite { bytes, is_full } = self.0.write(slices, whole_frames)?;
+    fn write(&self, slices: &[IoSlice<'_>], rest: &dyn Fn(usize) -> Bytes) -> io::Result<Taken> {
+        let DirectWrite { bytes, is_full } = self.0.write(slices, rest)?;
         Ok(Taken { bytes, is_blocked: is_full })
     }
 
