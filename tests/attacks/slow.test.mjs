@@ -246,3 +246,20 @@ test('g6_transport_pings_keep_the_bound_too', { timeout: 60_000 }, async (t) => 
   // An interval and a timeout of 1 s each, and a slow machine; a client that takes bytes and never answers has 300 s.
   assert.ok(took < 10_000, `${took} ms`);
 });
+
+test('s14_what_sockets_keep_of_a_megabyte_that_they_do_not_read_is_kept_once', { timeout: 60_000 }, async (t) => {
+  const server = await Server.start({ memory: 512, args: ['--rate-limits', 'false'], env: SECRETS });
+  t.after(() => server.kill());
+  const before = server.resident;
+  for (let opened = 0; opened < 600; opened += 50) {
+    await Promise.all(Array.from({ length: 50 }, async (_, number) => {
+      const frames = await Frames.connect(server.websocketUrl, { token: tokenFor(`deaf-${(opened + number) % 2}`) });
+      await frames.subscribe('news');
+      frames.socket.pause();
+    }));
+  }
+  const data = 'x'.repeat(1_000_000);
+  for (let n = 0; n < 12; n += 1) assert.equal((await api(server, 'publish', { channel: 'news', data })).status, 200);
+  t.diagnostic(`${Math.round(before)} MiB before, ${Math.round(server.peak)} at the peak`);
+  assert.ok(server.peak < 250, `${server.peak} MiB`);
+});
