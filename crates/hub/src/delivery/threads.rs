@@ -493,14 +493,20 @@ fn whoever_asks_for_more_than_it_may_leave_unread_gets_all_answers() {
     });
 }
 
+/// A client that is subscribed to the room, and has heard its first publication.
+fn hearing(hub: &Hub, by: By) -> Client {
+    let ana = Client::open(hub, by, "ana", "room");
+    ana.read_to(SUBSCRIBED);
+    publish(hub, "room", "the first");
+    ana.read_to("the first");
+    ana
+}
+
 #[test]
 fn g5_who_is_disconnected_gets_what_came_before_and_nothing_later() {
     in_every_order(|by| {
         let hub = hub(1, Limits::default());
-        let ana = Client::open(&hub, by, "ana", "room");
-        ana.read_to(SUBSCRIBED);
-        publish(&hub, "room", "the first");
-        ana.read_to("the first");
+        let ana = hearing(&hub, by);
         let others = publisher(&hub, "room", &["between"]);
         let before = publish(&hub, "room", "before");
         order(&hub, Order::disconnect(Target::User("ana".into()), Disconnect::FORCE_DISCONNECT));
@@ -534,10 +540,7 @@ fn who_is_disconnected_is_told_though_nothing_else_happens() {
 fn g5_who_is_unsubscribed_gets_what_came_before_and_nothing_later() {
     in_every_order(|by| {
         let hub = hub(1, Limits::default());
-        let ana = Client::open(&hub, by, "ana", "room");
-        ana.read_to(SUBSCRIBED);
-        publish(&hub, "room", "the first");
-        ana.read_to("the first");
+        let ana = hearing(&hub, by);
         // With somebody else there the channel goes on.
         let bea = Client::open(&hub, By::ItsLoop, "bea", "room");
         bea.read_to(SUBSCRIBED);
