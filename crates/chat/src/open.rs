@@ -268,10 +268,13 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
             parts.failures.fail(why);
         }
         parts.standing.forget_arrivals(parts.steady.now());
-        let now = parts.clock.now();
-        match carry_out_ends(&parts, since).await {
-            Ok(()) => since = now,
-            Err(error) => tracing::warn!(%error, "ended sessions could not be looked for"),
+        // Where others write, whoever follows them hears of it.
+        if parts.store.shared().is_none() {
+            let now = parts.clock.now();
+            match carry_out_ends(&parts, since).await {
+                Ok(()) => since = now,
+                Err(error) => tracing::warn!(%error, "ended sessions could not be looked for"),
+            }
         }
     }
 }

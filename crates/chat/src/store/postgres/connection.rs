@@ -114,13 +114,9 @@ impl Expected {
 
     pub(super) fn is(&self, found: &Found) -> bool {
         let run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
-        let is = run.as_ref().is_none_or(|(identity, mark)| {
+        run.as_ref().is_none_or(|(identity, mark)| {
             *identity == found.identity && found.mark.as_ref().is_some_and(|found| found == mark)
-        });
-        if !is {
-            self.differs.notify_one();
-        }
-        is
+        })
     }
 }
 
@@ -199,7 +195,11 @@ impl Way {
             let expected = expected.clone();
             Box::pin(async move {
                 let found = begin(client).await.map_err(|error| HookError::message(error.to_string()))?;
-                if expected.is(&found) { Ok(()) } else { Err(HookError::message(ConnectError::Another.to_string())) }
+                if expected.is(&found) {
+                    return Ok(());
+                }
+                expected.differs.notify_one();
+                Err(HookError::message(ConnectError::Another.to_string()))
             })
         });
         let timeouts = Timeouts { wait: None, create: Some(DATABASE_CONNECT), recycle: Some(DATABASE_CONNECT) };

@@ -17,6 +17,7 @@ use super::{
     connection::{ConnectError, Found, Link, Way, begin},
     mark,
     migrations::{self, Schema},
+    values::in_words,
 };
 use crate::{
     limits::{DATA_DIR_BUSY, DATABASE_CONNECT, DATABASE_PATIENCE, DATABASE_POLL},
@@ -259,7 +260,9 @@ async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
             other => Reconnect::Never(other.to_string()),
         };
         hold_or_say_who_does(parts, &held.client).await.map_err(of)?;
-        let is_renewed = if parts.way.expected.is(&found) {
+        let is_older = found.mark.is_some()
+            && is_older(parts, &held.client).await.map_err(|error| Reconnect::Later(in_words(&error)))?;
+        let is_renewed = if parts.way.expected.is(&found) && !is_older {
             held.client
                 .batch_execute(&format!("LISTEN {CHANNEL}"))
                 .await
@@ -278,23 +281,35 @@ async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
     Ok(held)
 }
 
-/// Whether others have written since the last look, and whether we still hold the database.
+/// Whether others have written since the last look, and whether we still hold the database, and it is the one we wrote to.
 async fn look(parts: &Parts, held: &Held, others: &mut Option<i64>) -> Result<bool, String> {
     let sql = "SELECT (SELECT coalesce(sum(commits), 0)::bigint FROM commits WHERE writer <> $1),
             EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted)";
     let looking = async {
+        let is_older = is_older(parts, &held.client).await?;
         let row = held.client.query_one(sql, &[&parts.writer]).await?;
-        Ok::<(i64, bool), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?))
+        Ok::<(i64, bool, bool), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, is_older))
     };
-    let (now, is_held) = match timeout(DATABASE_PATIENCE, looking).await {
-        Ok(answer) => answer.map_err(|error| super::values::in_words(&error))?,
+    let (now, is_held, is_older) = match timeout(DATABASE_PATIENCE, looking).await {
+        Ok(answer) => answer.map_err(|error| in_words(&error))?,
         Err(_) => return Err("it does not answer".into()),
     };
     if !is_held {
         return Err("the lock that keeps a second server out is gone: a pooler may stand before the database".into());
     }
+    if is_older {
+        return Err("the database was put back while the server was running".into());
+    }
     parts.try_to_commit(&held.client).await;
     Ok(others.replace(now).is_some_and(|before| before != now))
+}
+
+/// Whether a dump was put back under us.
+async fn is_older(parts: &Parts, client: &Client) -> Result<bool, tokio_postgres::Error> {
+    // Before the question: what is committed meanwhile is no reason.
+    let known = parts.mark.commits();
+    let row = client.query_one("SELECT coalesce(sum(commits), 0)::bigint FROM commits", &[]).await?;
+    Ok(u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0) < known)
 }
 
 /// Tells the others that something was committed; however often it was.
@@ -302,7 +317,7 @@ async fn tell(held: &Held) -> Result<(), String> {
     let telling = held.client.batch_execute("NOTIFY tidings");
     match timeout(DATABASE_PATIENCE, telling).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(super::values::in_words(&error)),
+        Ok(Err(error)) => Err(in_words(&error)),
         Err(_) => Err("it does not answer".into()),
     }
 }

@@ -172,6 +172,12 @@ impl Mark {
         Ok((mark, reason.is_some()))
     }
 
+    /// How many transactions the database has at least, if it is the one that this run began on.
+    pub(super) fn commits(&self) -> u64 {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.as_ref().map_or(0, |(_, page)| page.commits)
+    }
+
     /// So many transactions more were committed.
     pub(super) fn committed(&self, commits: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures_util::future::{BoxFuture, pending};
+use futures_util::future::{BoxFuture, pending, ready};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -133,6 +133,7 @@ impl Postgres {
     }
 
     /// Reads on a connection, within the time that a read may take; once more if the connection turned out to be a dead one.
+    /// It runs to its end even if nobody waits for it any more: to call it off would cost a connection.
     fn read<T, F>(&self, read: F) -> Read<'_, T>
     where
         T: Send + 'static,
@@ -140,32 +141,14 @@ impl Postgres {
     {
         #[cfg(any(test, feature = "test-kit"))]
         self.reads.fetch_add(1, Relaxed);
-        Box::pin(async move {
-            if self.parts.readers.waiting() > READS_WAITING_MAX {
-                return Err(StoreError::Busy);
-            }
-            let mut is_first = true;
-            let reading = async {
-                loop {
-                    let db = self.parts.readers.get().await?;
-                    let mut borrowed = Borrowed { parts: &self.parts, db: Some(db) };
-                    let db = borrowed.db.as_ref().expect("it was just put there");
-                    match read(db).await {
-                        Ok(answer) => {
-                            borrowed.give_back();
-                            return Ok(answer);
-                        }
-                        Err(_) if db.is_closed() && is_first => is_first = false,
-                        Err(error) => {
-                            let said = store_error(&error);
-                            borrowed.give_back();
-                            return Err(said);
-                        }
-                    }
-                }
-            };
-            timeout(DATABASE_PATIENCE, reading).await.unwrap_or(Err(StoreError::Away))
-        })
+        if self.parts.readers.waiting() > READS_WAITING_MAX {
+            return Box::pin(ready(Err(StoreError::Busy)));
+        }
+        let parts = self.parts.clone();
+        let reading = tokio::spawn(async move {
+            timeout(DATABASE_PATIENCE, parts.read(&read)).await.unwrap_or(Err(StoreError::Away))
+        });
+        Box::pin(async move { reading.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()))) })
     }
 }
 
@@ -175,7 +158,7 @@ impl Drop for Postgres {
     }
 }
 
-/// A connection of one read. Of a read that nobody waits for any more, the server is told.
+/// A connection on loan. Given up in the middle of something, it is closed, and its server told to stop that.
 struct Borrowed<'a> {
     parts: &'a Parts,
     db: Option<Db>,
@@ -250,6 +233,24 @@ impl Parts {
             ON CONFLICT (writer, lane) DO UPDATE SET commits = commits.commits + 1";
         if failing == StoreError::Away || client.execute(sql, &[&self.writer]).await.is_ok() {
             self.note(|state| state.failing = None);
+        }
+    }
+
+    async fn read<T, F>(&self, read: &F) -> Result<T, StoreError>
+    where
+        F: for<'a> Fn(&'a Db) -> BoxFuture<'a, Result<T, Error>>,
+    {
+        let mut may_be_dead = true;
+        loop {
+            let mut borrowed = Borrowed { parts: self, db: None };
+            let db = &*borrowed.db.insert(self.readers.get().await?);
+            match read(db).await {
+                Err(_) if db.is_closed() && may_be_dead => may_be_dead = false,
+                answer => {
+                    borrowed.give_back();
+                    return answer.map_err(|error| store_error(&error));
+                }
+            }
         }
     }
 

@@ -351,18 +351,21 @@ impl<'a> PostgresTables<'a> {
 
     /// As [`write`](Self::write), and answers how many rows it changed.
     fn write_and_count(&self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) -> StoreResult<usize> {
-        self.know(|work| {
-            work.members.clear();
-            work.written += 1;
-        })?;
-        self.ask(move |db| {
+        let count = self.ask(move |db| {
             Box::pin(async move {
                 let params: Vec<Values<'_>> = params.iter().map(|param| &**param as Values<'_>).collect();
                 let statement = format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
                 let count = number(&db.one(&statement, &params).await?, 0)?;
                 Ok(usize::try_from(count).unwrap_or(usize::MAX))
             })
-        })
+        })?;
+        self.know(|work| {
+            if count > 0 {
+                work.members.clear();
+                work.written += 1;
+            }
+        })?;
+        Ok(count)
     }
 }
 
@@ -507,12 +510,14 @@ impl Tables for PostgresTables<'_> {
     }
 
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
-        self.write("DELETE FROM sessions WHERE ended < $1", values![time])?;
+        self.write_and_count("DELETE FROM sessions WHERE ended < $1", values![time])?;
         // Whoever has not come to see these by now begins anew.
-        let sql = "WITH old AS (DELETE FROM revocations WHERE time < $1 RETURNING number)
-            UPDATE revoked SET forgotten = greatest(forgotten, (SELECT max(number) FROM old))
-            WHERE EXISTS (SELECT 1 FROM old)";
-        self.write(sql, values![time])
+        let sql = "UPDATE revoked SET forgotten = (SELECT max(number) FROM revocations WHERE time < $1)
+            WHERE EXISTS (SELECT 1 FROM revocations WHERE time < $1)";
+        if self.write_and_count(sql, values![time])? > 0 {
+            self.write("DELETE FROM revocations WHERE number <= (SELECT forgotten FROM revoked)", values![])?;
+        }
+        Ok(())
     }
 
     /// From here on nobody else makes a room until the end.
