@@ -46,7 +46,7 @@ function fill(folder) {
 test('g5_on_a_full_disk_posts_are_refused_and_rights_are_taken_away_all_the_same', { timeout: 120_000 }, async (t) => {
   const dataDir = smallDisk(t, 40);
   if (!dataDir) return t.skip('a small disk needs root and mount');
-  const server = await Server.start({ dataDir, config: 'rate_limits = false\n' });
+  const server = await Server.start({ dataDir, database: 'sqlite', config: 'rate_limits = false\n' });
   t.after(() => server.kill());
   const ana = await Person.setUp(server);
   const room = ana.room.id;
@@ -116,7 +116,7 @@ test('g5_on_a_full_disk_posts_are_refused_and_rights_are_taken_away_all_the_same
 test('g5_on_a_disk_that_another_program_keeps_full_the_reserve_lasts_for_many_revocations', { timeout: 60_000 }, async (t) => {
   const dataDir = smallDisk(t, 24);
   if (!dataDir) return t.skip('a small disk needs root and mount');
-  const server = await Server.start({ dataDir, config: 'rate_limits = false\n' });
+  const server = await Server.start({ dataDir, database: 'sqlite', config: 'rate_limits = false\n' });
   t.after(() => server.kill());
   const ana = await Person.setUp(server);
   const people = [];
