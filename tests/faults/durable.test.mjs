@@ -20,7 +20,7 @@ test('g1_every_acknowledged_message_survives_sigkill_at_random_moments', { timeo
   const ana = await Person.setUp(server);
   const room = ana.room.id;
   const people = [ana, await Person.invited(ana), await Person.invited(ana), await Person.invited(ana)];
-  const senders = new Senders(people.flatMap((person) => [
+  const senders = new Senders(t, people.flatMap((person) => [
     new Sender(`${person.name} rest`, byRest(person, room)),
     new Sender(`${person.name} rpc`, byFrames(person, room)),
   ]));

@@ -52,15 +52,16 @@ export class Sender {
     Object.assign(this, { name, send, every, again });
   }
 
+  /** Until `stopped` says 'once delivered', or 'at once'. */
   async run(stopped) {
     for (let n = 0; !stopped(); n += 1) {
-      await this.#deliver({ clientId: uuidv7(), body: `${this.name} ${n}` });
+      await this.#deliver({ clientId: uuidv7(), body: `${this.name} ${n}` }, stopped);
       if (this.every > 0) await pause(this.every);
     }
   }
 
-  async #deliver(message) {
-    for (;;) {
+  async #deliver(message, stopped) {
+    while (stopped() !== 'at once') {
       const began = performance.now();
       try {
         this.acknowledged.push({ ...message, ...(await this.send(message)) });
@@ -73,19 +74,20 @@ export class Sender {
   }
 }
 
-/** Several senders at work in one room, from `start` to `stop`. */
+/** Several senders at work in one room, until `stop`, or until the test is over. */
 export class Senders {
-  #stop = false;
+  #stopped = false;
   #running;
 
-  constructor(senders) {
+  constructor(t, senders) {
     this.all = senders;
-    this.#running = Promise.all(senders.map((sender) => sender.run(() => this.#stop)));
+    this.#running = Promise.all(senders.map((sender) => sender.run(() => this.#stopped)));
+    t.after(() => (this.#stopped = 'at once'));
   }
 
   /** No more messages; those on their way are sent until they are acknowledged. */
   async stop() {
-    this.#stop = true;
+    this.#stopped = 'once delivered';
     await this.#running;
   }
 
