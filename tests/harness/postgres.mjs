@@ -68,6 +68,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url) && process.argv[2] === 'd
   for (const name of process.argv.slice(3)) await query(SHARED, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
 }
 
+/** For a test's `skip`, beside `Postgres.start()`. */
+export const noCluster = 'a Postgres of its own cannot be had here: tests/postgres start says why';
+
 /** Whether there is such a process, and one that has not ended yet. */
 function lives(pid) {
   try {
@@ -77,7 +80,10 @@ function lives(pid) {
   }
 }
 
-/** A cluster of one test's own. With `disk`, its data lies on a file system of so many MiB (`undefined` where none can be made). */
+/**
+ * A cluster of one test's own; `undefined` where none can be had. With `disk`, its data lies on a file system of so many
+ * MiB, which only root can make.
+ */
 export class Postgres {
   #url;
   #folder;
@@ -85,7 +91,7 @@ export class Postgres {
   static async start({ disk } = {}) {
     const args = ['start', '--for', String(process.pid), ...(disk === undefined ? [] : ['--disk', String(disk)])];
     const { code, stdout, stderr } = await run(STARTER, args, { timeout: 90_000 });
-    if (code === 3 && disk !== undefined) return undefined;
+    if (code === 3) return undefined;
     if (code !== 0) throw new Error(`tests/postgres: ${code} ${stderr}`);
     const postgres = new Postgres();
     [postgres.#url, postgres.#folder] = ['', '_FOLDER'].map((name) => stdout.match(new RegExp(`TIDINGS_TEST_POSTGRES${name}='(.*)'`))[1]);
@@ -133,13 +139,19 @@ export class Postgres {
     return run(join(postgres, '..', name), args, { timeout: 60_000 });
   }
 
+  // The file is gone after an orderly stop.
   get #pid() {
-    return Number(readFileSync(join(this.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
+    try {
+      return Number(readFileSync(join(this.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
+    } catch {
+      return undefined;
+    }
   }
 
   /** Its first process and what that has started. */
   #processes() {
     const first = this.#pid;
+    if (first === undefined) return [];
     const children = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
       try {
         return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')[1]) === first;
@@ -165,6 +177,18 @@ export class Postgres {
     await until('all of Postgres is gone', () => !killed.some(lives));
   }
 
+  /** Waits until it has gone down by itself. */
+  gone() {
+    const [first] = this.#processes();
+    return until('Postgres has gone down', () => !lives(first));
+  }
+
+  /** SIGKILL for one process that serves a database: Postgres ends all the others and recovers, by itself. */
+  async killOne(url) {
+    const [{ pid }] = await this.query('SELECT pid FROM pg_stat_activity WHERE datname = $1 LIMIT 1', { values: [new URL(url).pathname.slice(1)] });
+    this.#signal('SIGKILL', [pid]);
+  }
+
   /** An orderly stop, which ends what its clients are doing. `again` starts it. */
   async stop() {
     const stopped = this.#signal('SIGINT', [this.#pid]);
@@ -175,6 +199,13 @@ export class Postgres {
   async again() {
     const { code, stderr } = await run(STARTER, ['again', this.#folder], { timeout: 90_000 });
     if (code !== 0) throw new Error(`tests/postgres: ${code} ${stderr}`);
+  }
+
+  /** Puts it to work again, whatever has been done to it. */
+  async mend() {
+    const [first] = this.#processes();
+    if (lives(first)) this.thaw();
+    else await this.again();
   }
 
   async restart() {
