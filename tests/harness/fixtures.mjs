@@ -1,6 +1,6 @@
 // What earlier versions left behind: their data folders and their pages, made by fixtures/make.mjs.
 
-import { chmodSync, copyFileSync, existsSync, readFileSync, readdirSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -8,6 +8,16 @@ import { Person } from './http.mjs';
 import { temporaryFolder } from './server.mjs';
 
 const FOLDER = fileURLToPath(new URL('../fixtures', import.meta.url));
+
+/** The folder stands for the one that the version left, where its database was never copied: its mark names that file. */
+function isItsOwn(folder) {
+  const mark = join(folder, 'tidings.mark');
+  if (!existsSync(mark)) return;
+  const text = readFileSync(mark, 'latin1');
+  const { ino } = statSync(join(folder, 'tidings.db'), { bigint: true });
+  const own = text.replace(/^inode .*$/m, `inode ${ino}`).replace(/^born .*$/m, 'born -').trimEnd();
+  writeFileSync(mark, `${own}\n`.padEnd(text.length - 1) + '\n', 'latin1');
+}
 
 /** The names of the versions of which there is a fixture. */
 export const VERSIONS = readdirSync(FOLDER).filter((name) => existsSync(join(FOLDER, name, 'fixture.json'))).sort();
@@ -27,6 +37,7 @@ export class Left {
       copyFileSync(join(this.folder, 'data', file), join(copy, file));
       chmodSync(join(copy, file), 0o600);
     }
+    isItsOwn(copy);
     return copy;
   }
 

@@ -12,7 +12,7 @@ use tidings_hub::{ChannelName, Hub, NewPublication, Order, Target};
 use tidings_protocol::{Disconnect, Payload, Publication, Unsubscribe};
 
 use crate::{
-    model::{Event, EventKind, PersonId, RoomId, SessionId, Typing},
+    model::{Event, EventKind, PersonEvent, PersonId, RoomId, SessionId, Typing},
     store::Announcements,
 };
 
@@ -37,22 +37,64 @@ impl Announcer {
     /// ends with the change that revokes. The other way round, what follows could reach them through the hub.
     /// They learn of it on their own channel, which they keep.
     pub(crate) async fn announce(&self, what: Announcements) {
-        let Some(hub) = self.hub.get() else { return };
+        if self.hub.get().is_none() {
+            return;
+        }
         for session in what.ended {
             self.end_session(session).await;
         }
         for event in &what.events {
-            let channel = room_channel(event.room);
             if let EventKind::MemberLeft { member } = &event.kind {
-                let member = Target::User(member.id.to_string());
-                hub.order(Order::unsubscribe(member, Some(channel.clone()), Unsubscribe::SERVER)).await;
+                self.cut_off(event.room, member.id, false).await;
             }
-            if hub.has_subscribers(&channel) {
-                hub.announce(&channel, publication(event));
-            }
+            self.announce_event(event);
         }
-        for (person, told) in what.personal {
+        self.tell_persons(what.personal).await;
+    }
+
+    /// Tells the room of an event. Whoever lost something by it, or before it, was cut off.
+    pub(crate) fn announce_event(&self, event: &Event) {
+        let Some(hub) = self.hub.get() else { return };
+        let channel = room_channel(event.room);
+        if hub.has_subscribers(&channel) {
+            hub.announce(&channel, publication(event));
+        }
+    }
+
+    /// Tells persons what concerns them alone.
+    pub(crate) async fn tell_persons(&self, what: Vec<(PersonId, PersonEvent)>) {
+        let Some(hub) = self.hub.get() else { return };
+        for (person, told) in what {
             tell(hub, &person_channel(person), payload(&told)).await;
+        }
+    }
+
+    /// Whether anybody here hears what is told in the room.
+    pub(crate) fn is_heard(&self, room: RoomId) -> bool {
+        self.hub.get().is_some_and(|hub| hub.has_subscribers(&room_channel(room)))
+    }
+
+    /// Somebody is no longer a member: from now on the room tells them nothing. If they have come back since, their client
+    /// subscribes again by itself.
+    pub(crate) async fn cut_off(&self, room: RoomId, person: PersonId, is_back: bool) {
+        if let Some(hub) = self.hub.get() {
+            let why = if is_back { Unsubscribe::INSUFFICIENT_STATE } else { Unsubscribe::SERVER };
+            let member = Target::User(person.to_string());
+            hub.order(Order::unsubscribe(member, Some(room_channel(room)), why)).await;
+        }
+    }
+
+    /// Whoever is connected connects again, and is asked anew who they are.
+    pub(crate) async fn connect_again(&self) {
+        if let Some(hub) = self.hub.get() {
+            hub.order(Order::disconnect(Target::All, Disconnect::INSUFFICIENT_STATE)).await;
+        }
+    }
+
+    /// The rooms' streams are others than before: whoever is subscribed begins again.
+    pub(crate) async fn start_again(&self) {
+        if let Some(hub) = self.hub.get() {
+            hub.check_positions().await;
         }
     }
 

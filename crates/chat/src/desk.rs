@@ -12,10 +12,8 @@ use crate::{
     security::SECURITY_LOG,
     store::{
         Change, ChangeError, OpenError, Store, StoreError, Submission,
-        sqlite::{
-            Opener,
-            archive::{ArchiveError, Contents, Restored},
-        },
+        database::Opener,
+        sqlite::archive::{ArchiveError, Contents, Restored},
         submit,
     },
 };
@@ -131,8 +129,8 @@ impl Desk {
 
     async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
         let (submission, outcome) = submit(change);
-        let batch = self.store.apply(vec![submission], self.clock.now()).await?;
-        batch.into_iter().for_each(Submission::answer);
+        let done = self.store.apply(0, vec![submission], self.clock.now()).await?;
+        done.batch.into_iter().for_each(Submission::answer);
         match outcome.await {
             Ok(applied) => Ok(applied.answer),
             // All that these are refused for.

@@ -8,6 +8,7 @@ use tidings_protocol::StreamPosition;
 
 use crate::{
     announce::publication,
+    following::Following,
     limits::HISTORY_READ_MAX,
     model::{EventPage, PageFrom, PageQuery, RoomId, Stand},
     standing::Standing,
@@ -18,13 +19,15 @@ use crate::{
 pub(crate) struct RoomHistory {
     store: Arc<dyn Store>,
     standing: Arc<Standing>,
+    /// Of a store that others write to.
+    following: Option<Arc<Following>>,
 }
 
 impl RoomHistory {
     /// How the channels of rooms work: kept by the store, told who is there and who comes and goes.
-    pub(crate) fn room_options(store: Arc<dyn Store>, standing: Arc<Standing>) -> ChannelOptions {
+    pub(crate) fn room_options(self) -> ChannelOptions {
         ChannelOptions {
-            history: Source::External(Arc::new(Self::new(store, standing))),
+            history: Source::External(Arc::new(self)),
             recovery: true,
             presence: true,
             join_leave: JoinLeave::Always,
@@ -32,13 +35,17 @@ impl RoomHistory {
         }
     }
 
-    pub(crate) fn new(store: Arc<dyn Store>, standing: Arc<Standing>) -> Self {
-        Self { store, standing }
+    pub(crate) fn new(store: Arc<dyn Store>, standing: Arc<Standing>, following: Option<Arc<Following>>) -> Self {
+        Self { store, standing, following }
     }
 
     async fn page(&self, room: RoomId, page: PageQuery, bytes_max: usize) -> Result<EventPage, HistoryError> {
         let page = self.store.events(room, None, page, bytes_max).await.map_err(unavailable)?;
         let page = page.ok_or(HistoryError::UnknownChannel)?;
+        // Whoever reads this may have lost the right to it before its last event (G5).
+        if let Some(following) = &self.following {
+            following.carry_out(page.revoked).await.map_err(unavailable)?;
+        }
         self.standing.was_read(&Stand { room, offset: page.offset, epoch: page.epoch.clone() });
         Ok(page)
     }
@@ -108,13 +115,13 @@ mod tests {
     #[tokio::test]
     async fn g4_who_comes_from_a_number_that_is_committed_and_not_told_of_yet_has_missed_nothing() {
         let store = Arc::new(Memory::default());
-        let history = RoomHistory::new(store.clone(), Arc::default());
+        let history = RoomHistory::new(store.clone(), Arc::default(), None);
         let (set_up, post) = contract::set_up_and_first_post();
         let channel = room_channel(set_up.room.id);
-        store.apply(vec![submit(set_up).0], Time::from_millis(0)).await.unwrap();
+        store.apply(0, vec![submit(set_up).0], Time::from_millis(0)).await.unwrap();
         assert_eq!(history.position(&channel).await.unwrap().offset, 1);
 
-        store.apply(vec![submit(post).0], Time::from_millis(0)).await.unwrap();
+        store.apply(0, vec![submit(post).0], Time::from_millis(0)).await.unwrap();
         assert_eq!(history.position(&channel).await.unwrap().offset, 1, "the writer has yet to tell of it");
         let since = |since| HistoryQuery { since: Some(since), limit: 100, reverse: false, bytes_max: None };
         // With a top below theirs the client would be told to begin anew.

@@ -48,6 +48,7 @@ mod chat;
 mod desk;
 mod device;
 mod fair;
+mod following;
 mod hashing;
 mod history;
 mod invites;
@@ -89,6 +90,7 @@ pub use sessions::{EndSessionError, SignInError};
 pub use store::{
     OpenError, StoreError,
     database::Database,
+    postgres::{AddressError, PostgresOptions},
     sqlite::{
         SqliteOptions,
         archive::{ArchiveError, Contents, Restored},

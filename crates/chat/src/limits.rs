@@ -109,6 +109,25 @@ pub const DATABASE_BUSY: Duration = Duration::from_secs(5);
 /// How long a program waits for another one to let go of the data directory: the command line holds it for as long as a
 /// password takes to hash, and a server that is being restarted until it has closed its database.
 pub const DATA_DIR_BUSY: Duration = Duration::from_secs(3);
+/// Batches that are committed side by side in Postgres, each on a connection of its own: while one waits for the disk, or for
+/// the network, the next one of another room goes on.
+pub const LANES: usize = 4;
+/// How often a batch is tried again that another transaction stood in the way of.
+pub const TRIES_MAX: u32 = 3;
+/// How long connecting to the database's server may take, TLS and signing in included.
+pub const DATABASE_CONNECT: Duration = Duration::from_secs(3);
+/// How long a read or a batch may take on a database behind a network, connecting included; then whoever asked is told to
+/// try again. Who comes while a batch hangs waits for that one too, so nobody longer than twice as long.
+pub const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a statement waits for a lock of another transaction, before its server takes it back.
+pub const DATABASE_LOCKS: Duration = Duration::from_secs(4);
+/// How long a statement may take, or a transaction stay idle, before its server ends it: above our own patience, for what we
+/// could not call off any more.
+pub const DATABASE_ANSWERS: Duration = Duration::from_secs(8);
+/// Events of a room that were committed by others and are read and told at once.
+pub const FOLLOWED_AT_ONCE: u32 = 200;
+/// How often it is looked whether others have written to the database, and whether it is still held.
+pub const DATABASE_POLL: Duration = Duration::from_secs(1);
 /// Room kept on the disk for what takes rights away (signing out, removing somebody, a new password), in bytes: two logs of
 /// the size at which SQLite begins anew, so hundreds of such changes on a disk that is full.
 pub const RESERVE_BYTES: u64 = 8 << 20;

@@ -16,6 +16,7 @@ use crate::{
     announce::Announcer,
     changes::SweepSessions,
     chat::{Chat, Parts},
+    following::Following,
     hashing::Hasher,
     history::RoomHistory,
     limits::{DATA_DIR_BUSY, Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
@@ -24,9 +25,9 @@ use crate::{
     rates::Limiters,
     security::SecurityLines,
     standing::Standing,
-    store::{OpenError, Store, StoreError, database::Database, sqlite::Opener},
+    store::{OpenError, Store, StoreError, database::{Database, Opener}},
     supervision::{Failures, spawn_again},
-    writer::Writer,
+    writer::{Teller, Writer},
 };
 
 /// Held by the one server that uses the data directory.
@@ -80,18 +81,27 @@ impl Chat {
         let lock = hold(&options.data_dir).await?;
         let opener = Opener::Server { may_be_new: options.may_be_new };
         let store = options.database.open(&options.data_dir, opener).await?;
-        Ok(Self::start(store, options, lock))
+        let (announcer, standing) = (Arc::<Announcer>::default(), Arc::<Standing>::default());
+        let following = match store.shared() {
+            Some(_) => {
+                let following = Following::new(store.clone(), announcer.clone(), standing.clone());
+                following.begin().await.map_err(|error| OpenError::Unreachable(error.to_string()))?;
+                Some(Arc::new(following))
+            }
+            None => None,
+        };
+        Ok(Self::start(store, Teller { announcer, standing, following }, options, lock))
     }
 
-    fn start(store: Arc<dyn Store>, options: Options, lock: File) -> Self {
+    fn start(store: Arc<dyn Store>, teller: Teller, options: Options, lock: File) -> Self {
         let Options { clock, steady, rates, sweep_interval, data_dir, .. } = options;
-        let announcer = Arc::new(Announcer::default());
         let failures = Failures::new();
-        let standing = Arc::new(Standing::default());
-        let writer = Writer::start(store.clone(), announcer.clone(), standing.clone(), clock.clone(), &failures);
+        let writer = Writer::start(&store, &teller, &clock, &failures);
+        let Teller { announcer, standing, following } = teller;
+        let history = RoomHistory::new(store.clone(), standing.clone(), following.clone());
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let parts = Arc::new(Parts {
-            room_options: Arc::new(RoomHistory::room_options(store.clone(), standing.clone())),
+            room_options: Arc::new(history.room_options()),
             person_options: Arc::default(),
             store,
             writer,
@@ -108,6 +118,12 @@ impl Chat {
             lock: Mutex::new(Some(lock)),
             failures,
         });
+        if let Some(following) = following {
+            spawn_again("the follower of the database", sweep_interval, move || {
+                let following = following.clone();
+                async move { following.run().await }
+            });
+        }
         let swept = Arc::downgrade(&parts);
         spawn_again("the sweep of sessions", sweep_interval, move || {
             sweep(swept.clone(), data_dir.clone(), sweep_interval)

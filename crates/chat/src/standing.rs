@@ -1,8 +1,9 @@
 //! What is kept in memory of what is committed, so that clients who come back ask the database for little: where the streams
 //! of rooms stand, and what was read of who came just now, as long as no right was taken away since.
 //!
-//! It is right because whatever happens in rooms is written by the one writer of the one server of the data directory, which
-//! tells it here. What is not known here is read from the store.
+//! It is right because whatever happens in rooms is told here, by the one writer or, in a database that others write to, by
+//! whoever follows it; there it may lie behind by a moment, and what is read beside it says so. What is not known here is
+//! read from the store.
 
 use std::{
     collections::HashMap,
@@ -78,6 +79,11 @@ impl Standing {
         let mut rooms = self.rooms();
         let last = rooms.entry(room).or_default();
         last.number = last.number.max(number);
+    }
+
+    /// Where the streams stand is to be read anew: the database is another one.
+    pub(crate) fn forget_positions(&self) {
+        self.rooms().clear();
     }
 
     /// To be held from before a right is taken away in the database until the hub has carried it out.

@@ -3,6 +3,9 @@
 //! Changes that wait are committed together. After the commit their events are announced, each room's in the order of its
 //! numbers, and only then are the senders answered; so what is acknowledged is durable, and order is commit order. What
 //! came meanwhile is committed while that is done, unless a right was in fact taken away: then it waits.
+//!
+//! Where the database takes several batches side by side, there are as many *lanes*, and each room has its own. What is taken
+//! away in one of them others wait for as they do for what another program takes away: see [`following`](crate::following).
 //! A reader who cannot keep up with the announcements is the hub's affair and does not hold up the writer.
 
 use std::sync::Arc;
@@ -15,44 +18,53 @@ use tokio::{
 
 use crate::{
     announce::Announcer,
+    following::Following,
     limits::{COMPLAINT_INTERVAL, WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
     model::Clock,
     standing::{Revoking, Standing},
-    store::{Batch, Change, ChangeError, Store, StoreError, Submission, submit},
+    store::{Announcements, Batch, Change, ChangeError, Done, Store, StoreError, Submission, submit},
     supervision::Failures,
 };
 
 /// The way to the writer. Cheap to clone; the writer ends with the last clone, or when it is closed.
 #[derive(Clone)]
-pub(crate) struct Writer {
+pub(crate) struct Writer(Arc<[Lane]>);
+
+/// The way to one of its lanes: one, where the database takes one batch at a time.
+struct Lane {
     inbox: mpsc::Sender<Box<dyn Submission>>,
     closing: Arc<Notify>,
     ended: watch::Receiver<()>,
 }
 
 impl Writer {
-    pub(crate) fn start(
-        store: Arc<dyn Store>,
-        announcer: Arc<Announcer>,
-        standing: Arc<Standing>,
-        clock: Clock,
-        failures: &Failures,
-    ) -> Self {
-        let (inbox, waiting) = mpsc::channel(WRITES_WAITING_MAX);
-        let closing = Arc::new(Notify::new());
-        let (alive, ended) = watch::channel(());
-        let stop = closing.clone();
-        failures.spawn("the writer of the chat", async move {
-            run(store, announcer, standing, clock, waiting, stop).await;
-            drop(alive);
-        });
-        Self { inbox, closing, ended }
+    pub(crate) fn start(store: &Arc<dyn Store>, teller: &Teller, clock: &Clock, failures: &Failures) -> Self {
+        let lanes = store.lanes();
+        let start = |lane| {
+            let (inbox, waiting) = mpsc::channel(WRITES_WAITING_MAX / lanes);
+            let closing = Arc::new(Notify::new());
+            let (alive, ended) = watch::channel(());
+            let (store, teller, clock, stop) = (store.clone(), teller.clone(), clock.clone(), closing.clone());
+            failures.spawn("the writer of the chat", async move {
+                run(store, lane, teller, clock, waiting, stop).await;
+                drop(alive);
+            });
+            Lane { inbox, closing, ended }
+        };
+        Self((0..lanes).map(start).collect())
+    }
+
+    /// What concerns a room always goes the same way, so that what happens in it is told in its order.
+    fn lane_of(&self, change: &impl Change) -> &Lane {
+        let lane = change.room().map_or(0, |room| usize::from(room.bytes()[15]) % self.0.len());
+        &self.0[lane]
     }
 
     /// Has the change made and announced. A caller that goes away changes nothing about it.
     pub(crate) async fn write<C: Change>(&self, change: C) -> Result<C::Answer, ChangeError<C::Refusal>> {
+        let lane = self.lane_of(&change);
         let (submission, outcome) = submit(change);
-        self.inbox.try_send(submission).map_err(|error| match error {
+        lane.inbox.try_send(submission).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
@@ -61,31 +73,64 @@ impl Writer {
 
     /// Has the change made and announced, some time; nobody waits for it. It may be forgotten when too much is waiting.
     pub(crate) fn write_later(&self, change: impl Change) {
-        self.inbox.try_send(submit(change).0).ok();
+        let lane = self.lane_of(&change);
+        lane.inbox.try_send(submit(change).0).ok();
     }
 
     /// How many writes wait to be taken up.
     pub(crate) fn waiting(&self) -> usize {
-        self.inbox.max_capacity() - self.inbox.capacity()
+        self.0.iter().map(|lane| lane.inbox.max_capacity() - lane.inbox.capacity()).sum()
     }
 
     /// Whether it takes writes.
     pub(crate) fn is_open(&self) -> bool {
-        !self.inbox.is_closed()
+        self.0.iter().all(|lane| !lane.inbox.is_closed())
     }
 
     /// Takes no more writes, finishes those that wait, and ends.
     pub(crate) async fn close(&self) {
-        self.closing.notify_one();
-        // Nothing is ever sent here; the sender goes with the writer.
-        self.ended.clone().changed().await.ok();
+        self.0.iter().for_each(|lane| lane.closing.notify_one());
+        for lane in &*self.0 {
+            // Nothing is ever sent here; the sender goes with the lane.
+            lane.ended.clone().changed().await.ok();
+        }
+    }
+}
+
+/// Who is told of what was committed.
+#[derive(Clone)]
+pub(crate) struct Teller {
+    pub(crate) announcer: Arc<Announcer>,
+    pub(crate) standing: Arc<Standing>,
+    /// For a store that others write to.
+    pub(crate) following: Option<Arc<Following>>,
+}
+
+impl Teller {
+    /// What was taken away, by whomever, is carried out before anything later is told. Whether that could be done.
+    async fn begin(&self, revoked: u64) -> bool {
+        let Some(following) = &self.following else { return true };
+        let carried_out = following.carry_out(revoked).await;
+        carried_out.inspect_err(|error| tracing::debug!(%error, "what was committed is told at the next look")).is_ok()
+    }
+
+    async fn tell(&self, what: Announcements) {
+        match &self.following {
+            Some(following) => following.tell(what).await,
+            None => {
+                for event in &what.events {
+                    self.standing.happened(event.room, event.number);
+                }
+                self.announcer.announce(what).await;
+            }
+        }
     }
 }
 
 async fn run(
     store: Arc<dyn Store>,
-    announcer: Arc<Announcer>,
-    standing: Arc<Standing>,
+    lane: usize,
+    teller: Teller,
     clock: Clock,
     mut inbox: mpsc::Receiver<Box<dyn Submission>>,
     closing: Arc<Notify>,
@@ -113,24 +158,24 @@ async fn run(
             waiting.push(change);
         }
         if waiting.is_empty() || committed.revoking.is_some() {
-            tell(&mut committed, &announcer, &standing, &mut complaint).await;
+            tell(&mut committed, &teller, &mut complaint).await;
             continue;
         }
         let mut batch: Batch = waiting.drain(..together(&waiting)).collect();
         sort_by_room(&mut batch);
         // From before the commit can be seen until the hub has cut off whoever loses something.
-        let revoking = batch.last().is_some_and(|last| last.revokes()).then(|| standing.revoking());
+        let revoking = batch.last().is_some_and(|last| last.revokes()).then(|| teller.standing.revoking());
         // The disk works while the last batch is told of.
-        let telling = tell(&mut committed, &announcer, &standing, &mut complaint);
-        match join(store.apply(batch, clock.now()), telling).await.0 {
-            Ok(batch) if batch.last().is_some_and(|last| last.has_revoked()) => {
-                committed = Committed { batch, revoking }
+        let telling = tell(&mut committed, &teller, &mut complaint);
+        match join(store.apply(lane, batch, clock.now()), telling).await.0 {
+            Ok(Done { batch, revoked }) if batch.last().is_some_and(|last| last.has_revoked()) => {
+                committed = Committed { batch, revoked, revoking };
             }
-            Ok(batch) => {
+            Ok(Done { batch, revoked }) => {
                 if let Some(revoking) = revoking {
                     revoking.in_vain();
                 }
-                committed = Committed { batch, revoking: None };
+                committed = Committed { batch, revoked, revoking: None };
             }
             Err(error) => complaint.make(&error, 1),
         }
@@ -140,6 +185,8 @@ async fn run(
 #[derive(Default)]
 struct Committed<'a> {
     batch: Batch,
+    /// See [`Done::revoked`].
+    revoked: u64,
     revoking: Option<Revoking<'a>>,
 }
 
@@ -161,15 +208,18 @@ impl Complaint {
 }
 
 /// Announces what was committed, and answers.
-async fn tell(committed: &mut Committed<'_>, announcer: &Announcer, standing: &Standing, complaint: &mut Complaint) {
-    let Committed { batch, revoking } = std::mem::take(committed);
+async fn tell(committed: &mut Committed<'_>, teller: &Teller, complaint: &mut Complaint) {
+    let Committed { batch, revoked, revoking } = std::mem::take(committed);
+    if batch.is_empty() {
+        return;
+    }
     let (mut failure, mut failures) = (None, 0);
+    let may_tell = teller.begin(revoked).await;
     for mut change in batch {
         let announcements = change.take_announcements();
-        for event in &announcements.events {
-            standing.happened(event.room, event.number);
+        if may_tell {
+            teller.tell(announcements).await;
         }
-        announcer.announce(announcements).await;
         if let Some(error) = change.failure() {
             failures += 1;
             failure = Some(error.clone());
@@ -237,7 +287,9 @@ mod tests {
         let standing = Arc::new(Standing::default());
         let clock = Clock::new(|| Time::from_millis(0));
         let failures = Failures::new();
-        let writer = Writer::start(Arc::new(Memory::default()), Arc::default(), standing.clone(), clock, &failures);
+        let store: Arc<dyn Store> = Arc::new(Memory::default());
+        let teller = Teller { announcer: Arc::default(), standing: standing.clone(), following: None };
+        let writer = Writer::start(&store, &teller, &clock, &failures);
         let set_up = contract::set_up("Ana");
         let (person, room) = (set_up.person.id, set_up.room.id);
         writer.write(set_up).await.unwrap();

@@ -113,6 +113,10 @@ impl Change for AcceptInvite {
     type Answer = Room;
     type Refusal = InviteInvalid;
 
+    fn invite(&self) -> Option<SecretDigest> {
+        Some(self.invite)
+    }
+
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let room = invited_to(tables, self.invite, self.person, now)?.ok_or(Refused(InviteInvalid))?;
         if room.is_member {

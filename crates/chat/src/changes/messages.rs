@@ -1,7 +1,7 @@
 //! A message is posted.
 
 use crate::{
-    model::{EarlierSend, Event, EventKind, Message, NewMessage, Posted, RoomId, Time},
+    model::{ClientId, EarlierSend, Event, EventKind, Message, NewMessage, PersonId, Posted, RoomId, Time},
     store::{Applied, Change, ChangeError::Refused, ChangeResult, Tables},
 };
 
@@ -26,6 +26,10 @@ impl Change for Post {
 
     fn room(&self) -> Option<RoomId> {
         Some(self.0.room)
+    }
+
+    fn send(&self) -> Option<(PersonId, ClientId)> {
+        Some((self.0.author, self.0.client_id))
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {

@@ -86,6 +86,10 @@ impl Change for CreateAccount {
     type Answer = (Person, Room);
     type Refusal = CreateAccountRefusal;
 
+    fn invite(&self) -> Option<SecretDigest> {
+        Some(self.invite)
+    }
+
     fn revokes(&self) -> bool {
         self.session.replaces.is_some()
     }

@@ -41,6 +41,8 @@ pub struct EventPage {
     pub offset: u64,
     /// Whether there are more in the direction of the page.
     pub more: bool,
+    /// In a database that others write to: the last number of what was taken away, by whomever, when it was read.
+    pub(crate) revoked: u64,
 }
 
 /// A page of a room's messages.

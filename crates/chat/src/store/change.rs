@@ -5,7 +5,7 @@ use std::future::Future;
 use tokio::sync::oneshot;
 
 use super::{error::StoreError, tables::Tables};
-use crate::model::{Event, EventKind, PersonEvent, PersonId, RoomId, SessionId, Time};
+use crate::model::{ClientId, Event, EventKind, PersonEvent, PersonId, RoomId, SecretDigest, SessionId, Time};
 
 /// Something to be changed, with its rules: it decides, inside the transaction, whether it may happen and what follows,
 /// so two changes can never both pass a check that only one of them may pass.
@@ -21,6 +21,16 @@ pub(crate) trait Change: Sized + Send + 'static {
         None
     }
 
+    /// The invite by whose room it is, when it names none itself.
+    fn invite(&self) -> Option<SecretDigest> {
+        None
+    }
+
+    /// For a post: by whom and under which client id. A store behind a network reads beforehand what posts will ask of it.
+    fn send(&self) -> Option<(PersonId, ClientId)> {
+        None
+    }
+
     /// Whether somebody may receive less after it than before; what it then announces says whether they do. A batch ends
     /// with such a change.
     fn revokes(&self) -> bool {
@@ -32,8 +42,9 @@ pub(crate) trait Change: Sized + Send + 'static {
         self.revokes()
     }
 
-    /// Reads and writes the tables. It may be called more than once, when the transaction around it was taken back; so it
-    /// has no effect but through the tables.
+    /// Reads and writes the tables. It may be called more than once, when the transaction around it was taken back, or when
+    /// the tables had to wait for an answer; so it has no effect but through the tables, asks the same when it is answered
+    /// the same, and gives every error of theirs back.
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self>;
 }
 
@@ -128,6 +139,8 @@ pub(crate) type Batch = Vec<Box<dyn Submission>>;
 /// Of a submission that is dropped unanswered they learn that the server is stopping.
 pub(crate) trait Submission: Send {
     fn room(&self) -> Option<RoomId>;
+    fn invite(&self) -> Option<SecretDigest>;
+    fn send(&self) -> Option<(PersonId, ClientId)>;
     fn revokes(&self) -> bool;
     fn is_urgent(&self) -> bool;
     /// Applies the change and remembers what became of it, in the place of what became of it before.
@@ -168,6 +181,14 @@ struct Submitted<C: Change> {
 impl<C: Change> Submission for Submitted<C> {
     fn room(&self) -> Option<RoomId> {
         self.change.room()
+    }
+
+    fn invite(&self) -> Option<SecretDigest> {
+        self.change.invite()
+    }
+
+    fn send(&self) -> Option<(PersonId, ClientId)> {
+        self.change.send()
     }
 
     fn revokes(&self) -> bool {

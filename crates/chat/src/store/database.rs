@@ -4,12 +4,17 @@ use std::{path::Path, sync::Arc};
 
 use super::{
     OpenError, Store,
+    postgres::{Postgres, PostgresOptions},
     sqlite::{
-        Opener, Sqlite, SqliteOptions,
+        Sqlite, SqliteOptions,
         archive::{self, ArchiveError, Contents, Restored},
     },
 };
 use crate::model::Time;
+
+const HOW_TO_BACK_UP: &str = "a Postgres database is backed up with its own tools: pg_dump --schema=tidings --format=custom";
+const HOW_TO_RESTORE: &str = "a Postgres database is restored with its own tools: stop the server, pg_restore --clean --if-exists, and start \
+     it; it notices that the data was put back, and clients read their rooms anew";
 
 /// Which database the chat keeps its data in, and how that is opened.
 #[derive(Debug, Clone)]
@@ -17,9 +22,23 @@ use crate::model::Time;
 pub enum Database {
     /// One SQLite file in the data directory.
     Sqlite(SqliteOptions),
+    /// A Postgres database, in its schema `tidings`.
+    Postgres(PostgresOptions),
     /// Nothing but memory, for tests: what is in it is gone with the program.
     #[cfg(any(test, feature = "test-kit"))]
     Memory,
+}
+
+/// What a program that opens the database is, as far as the data directory is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opener {
+    /// The server. It holds the data directory, and makes a database where there is none; where there must have been one,
+    /// it does not.
+    Server { may_be_new: bool },
+    /// The command line, which holds the data directory while no server does; makes no database.
+    Holder,
+    /// The command line beside a server, which holds the data directory; makes and migrates nothing.
+    Guest,
 }
 
 impl Default for Database {
@@ -33,6 +52,7 @@ impl Database {
     pub(crate) async fn open(&self, data_dir: &Path, opener: Opener) -> Result<Arc<dyn Store>, OpenError> {
         match self {
             Self::Sqlite(options) => Ok(Arc::new(Sqlite::open(data_dir, options, opener).await?)),
+            Self::Postgres(options) => Ok(Arc::new(Postgres::open(data_dir, options, opener).await?)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Ok(Arc::new(super::memory::Memory::default())),
         }
@@ -42,6 +62,7 @@ impl Database {
     pub(crate) fn back_up(&self, data_dir: &Path, to: &Path) -> Result<Contents, ArchiveError> {
         match self {
             Self::Sqlite(_) => archive::back_up(data_dir, to),
+            Self::Postgres(_) => Err(ArchiveError::NotAFile(HOW_TO_BACK_UP)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Err(ArchiveError::Stopping),
         }
@@ -57,6 +78,7 @@ impl Database {
     ) -> Result<Restored, ArchiveError> {
         match self {
             Self::Sqlite(_) => archive::restore(data_dir, from, replace, now),
+            Self::Postgres(_) => Err(ArchiveError::NotAFile(HOW_TO_RESTORE)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Err(ArchiveError::Stopping),
         }
@@ -66,6 +88,7 @@ impl Database {
     pub(crate) fn restore_in_place(&self, data_dir: &Path) -> Result<(), ArchiveError> {
         match self {
             Self::Sqlite(_) => archive::restore_in_place(data_dir),
+            Self::Postgres(_) => Err(ArchiveError::NotAFile(HOW_TO_RESTORE)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Ok(()),
         }

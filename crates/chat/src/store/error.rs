@@ -13,6 +13,10 @@ pub enum StoreError {
     /// Too much is waiting; try again.
     #[error("busy; try again")]
     Busy,
+    /// The database's server cannot be reached just now; try again. Of what was to be written nobody knows whether it was:
+    /// the same send again is one message.
+    #[error("the database cannot be reached; try again")]
+    Away,
     /// The server is stopping.
     #[error("the server is stopping")]
     Closed,
@@ -60,6 +64,16 @@ pub enum OpenError {
         /// Ours.
         known: u32,
     },
+    /// As [`Newer`](Self::Newer), of a database that says which version of the program it needs.
+    #[error("the database has version {found}, and this program knows {known} and earlier; tidings {program} or newer is needed")]
+    NewerProgram {
+        /// The database's version.
+        found: u32,
+        /// Ours.
+        known: u32,
+        /// The first that knows it.
+        program: String,
+    },
     /// An older version has written it, which is running now.
     #[error(
         "the database has version {found}, and this program {ours}, but the server that is running now has not brought it \
@@ -71,6 +85,21 @@ pub enum OpenError {
         /// Ours.
         ours: u32,
     },
+    /// Its server cannot be reached, or does not let us in.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// It is one that the chat's data must not be kept in, or not in this way.
+    #[error("the database cannot be used: {0}")]
+    Unfit(String),
+    /// Another server has it.
+    #[error("the database is in use: {0}")]
+    Held(String),
+    /// What was in it is somewhere else now.
+    #[error(
+        "the data was moved to {0}; start the server with that database, or, to go on with this one as it was then, say \
+         'tidings restore --in-place --forget-move' first"
+    )]
+    Moved(String),
     /// It is a database, but not ours.
     #[error("the database was made by another program")]
     Foreign,

@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::future::{BoxFuture, ready};
 
-use super::{Batch, Read, Store, StoreError, StoreResult, Tables};
+use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
 use crate::model::{
     Arrival, ClientId, Credentials, EarlierSend, Email, Event, EventKind, EventPage, EventRow, Invite, InviteCard,
     Member, MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom,
@@ -85,7 +85,7 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn apply(&self, mut batch: Batch, now: Time) -> BoxFuture<'_, Result<Batch, StoreError>> {
+    fn apply(&self, _lane: usize, mut batch: Batch, now: Time) -> BoxFuture<'_, Result<Done, StoreError>> {
         let mut maps = self.lock();
         let Some(maps) = maps.as_mut() else { return Box::pin(ready(Err(StoreError::Closed))) };
         for change in &mut batch {
@@ -94,7 +94,7 @@ impl Store for Memory {
                 *maps = before;
             }
         }
-        Box::pin(ready(Ok(batch)))
+        Box::pin(ready(Ok(batch.into())))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -254,7 +254,7 @@ impl Store for Memory {
                 events.drain(..all - kept);
             }
             let more = more || events.len() < all;
-            Some(EventPage { events, epoch: new.epoch.clone(), offset: *last_number, more })
+            Some(EventPage { events, epoch: new.epoch.clone(), offset: *last_number, more, revoked: 0 })
         })
     }
 

@@ -1,18 +1,22 @@
-//! What the chat needs of a database. SQLite is one ([`sqlite`]); `memory` is another, for tests, which also says in the
-//! plainest way what is meant; the tests in `contract` are what every one must do.
+//! What the chat needs of a database. [`sqlite`] is one and [`postgres`] another; `memory` is for tests, and also says in
+//! the plainest way what is meant; the tests in `contract` are what every one must do.
 //!
 //! Reads may run at any time and side by side. Changes are applied in batches, by the one writer: a batch is one
 //! transaction, each change in it succeeds or fails alone, and when [`Store::apply`] has answered, what succeeded is
 //! durable. What a change may do is not the store's affair: it lends its [`Tables`] and keeps what was
 //! written, or takes it back.
 
+mod bounds;
 mod change;
+mod columns;
 #[cfg(test)]
 pub(crate) mod contract;
 pub(crate) mod database;
 mod error;
+pub(crate) mod follow;
 #[cfg(any(test, feature = "test-kit"))]
 pub(crate) mod memory;
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 mod tables;
 
@@ -22,6 +26,7 @@ pub(crate) use change::{
     Announcements, Applied, Batch, Change, ChangeError, ChangeResult, NotApplied, Submission, submit,
 };
 pub use error::{OpenError, StoreError};
+use follow::Shared;
 pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
@@ -32,15 +37,39 @@ use crate::model::{
 /// What is read, or why the database could not.
 pub(crate) type Read<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
+/// A batch that was applied.
+pub(crate) struct Done {
+    pub(crate) batch: Batch,
+    /// In a store that others write to: the last number of what was taken away, by whomever, that could be seen after the
+    /// commit. Whatever has such a number is to be carried out before anything of the batch is told.
+    pub(crate) revoked: u64,
+}
+
+impl From<Batch> for Done {
+    fn from(batch: Batch) -> Self {
+        Self { batch, revoked: 0 }
+    }
+}
+
 /// A database of the chat.
 pub(crate) trait Store: Send + Sync + 'static {
+    /// How many batches it applies side by side. What concerns a room is always in the same lane.
+    fn lanes(&self) -> usize {
+        1
+    }
+
     /// Applies the changes in their order, in one transaction, at the time `now`; gives them back, in the same order,
-    /// when those that succeeded are durable. Called by one writer only, one batch at a time.
+    /// when those that succeeded are durable. Called by one writer only, in each lane one batch at a time.
     ///
     /// # Errors
     /// [`StoreError::Closed`]; what was in the batch is dropped, and whoever waits for it learns the same. Every other
     /// error is that of a single change, and stands in it.
-    fn apply(&self, batch: Batch, now: Time) -> BoxFuture<'_, Result<Batch, StoreError>>;
+    fn apply(&self, lane: usize, batch: Batch, now: Time) -> BoxFuture<'_, Result<Done, StoreError>>;
+
+    /// What others write to the same database, if there can be others.
+    fn shared(&self) -> Option<&dyn Shared> {
+        None
+    }
 
     /// Whether commits go through, as far as is known, and why not.
     fn check(&self) -> Result<(), StoreError> {

@@ -5,8 +5,9 @@ use std::path::Path;
 use super::*;
 use crate::store::{
     StoreError,
+    database::Opener,
     memory::Memory,
-    sqlite::{Opener, Sqlite, SqliteOptions},
+    sqlite::{Sqlite, SqliteOptions},
 };
 
 /// Batches after the same beginning.

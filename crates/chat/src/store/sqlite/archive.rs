@@ -41,6 +41,9 @@ const RESTORING: &str = "tidings.db.restoring";
 /// Why there is no backup, or it was not put back. The database that was there is in its place, as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
+    /// The database is no file of ours.
+    #[error("{0}")]
+    NotAFile(&'static str),
     /// A backup overwrites nothing.
     #[error("{0} exists already; choose another name")]
     Exists(PathBuf),

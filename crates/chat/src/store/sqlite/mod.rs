@@ -38,7 +38,7 @@ use self::{
     reserve::Reserve,
     values::store_error,
 };
-use super::{Batch, OpenError, Read, Store, StoreError};
+use super::{Batch, Done, OpenError, Read, Store, StoreError, database::Opener};
 use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
@@ -72,18 +72,6 @@ pub(crate) struct Sqlite {
 pub struct SqliteOptions {
     /// The database may not grow beyond so many pages of 4 KiB; without it, the disk is the limit.
     pub pages_max: Option<u32>,
-}
-
-/// What a program that opens the database is, as far as the data directory is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opener {
-    /// The server. It holds the data directory, and makes a database where there is none; where there must have been one,
-    /// it does not.
-    Server { may_be_new: bool },
-    /// The command line, which holds the data directory while no server does; makes no database.
-    Holder,
-    /// The command line beside a server, which holds the data directory; makes and migrates nothing.
-    Guest,
 }
 
 impl Sqlite {
@@ -159,11 +147,11 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn apply(&self, batch: Batch, now: Time) -> BoxFuture<'_, Result<Batch, StoreError>> {
+    fn apply(&self, _lane: usize, batch: Batch, now: Time) -> BoxFuture<'_, Result<Done, StoreError>> {
         Box::pin(async move {
             let (done, applied) = oneshot::channel();
             self.jobs.send(Job::Apply(Work { batch, now, done })).await.map_err(|_| StoreError::Closed)?;
-            applied.await.map_err(|_| StoreError::Closed)
+            applied.await.map(Done::from).map_err(|_| StoreError::Closed)
         })
     }
 
@@ -596,7 +584,7 @@ mod tests {
         let (first, made) = submit(contract::set_up("Ana"));
         let (faulty, failed) = submit(Panics);
         let (second, refused) = submit(contract::set_up("Ben"));
-        let batch = store.apply(vec![first, faulty, second], Time::from_millis(0)).await.unwrap();
+        let batch = store.apply(0, vec![first, faulty, second], Time::from_millis(0)).await.unwrap().batch;
         batch.into_iter().for_each(Submission::answer);
         assert!(made.await.is_ok());
         assert!(matches!(failed.await, Err(ChangeError::Store(StoreError::Failed(_)))));
@@ -636,7 +624,7 @@ mod tests {
             assert_eq!(store.check(), Ok(()));
             lose(&dir.path().join(FILE));
             let (change, outcome) = submit(contract::set_up("Ana"));
-            let batch = store.apply(vec![change], Time::from_millis(0)).await.unwrap();
+            let batch = store.apply(0, vec![change], Time::from_millis(0)).await.unwrap().batch;
             batch.into_iter().for_each(Submission::answer);
             assert!(matches!(outcome.await, Err(ChangeError::Store(StoreError::Failed(_)))));
             assert!(store.failed().await.contains("removed or replaced"));

@@ -4,13 +4,18 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::values::{
-    AFTER_MESSAGE, EventColumns, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, ROOM, SESSION, WHO, invite as invite_row,
-    message, number, person, room, session as session_row, signed, who,
+    EventColumns, ROOM, invite as invite_row, message, number, person, room, session as session_row, who,
 };
-use crate::model::{
-    Arrival, Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
-    MessageId, MessagePage, Name, PageFrom, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session,
-    SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+use crate::{
+    model::{
+        Arrival, Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
+        MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest,
+        Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+    },
+    store::{
+        bounds::Bounds,
+        columns::{AFTER_MESSAGE, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO},
+    },
 };
 
 pub(super) fn is_set_up(db: &Connection) -> rusqlite::Result<bool> {
@@ -195,44 +200,6 @@ pub(super) fn member(db: &Connection, room: RoomId, person: PersonId) -> rusqlit
     .optional()
 }
 
-/// How a page is asked of SQLite: strictly between two numbers, in one direction, and one row more than wanted, to know
-/// whether there are more.
-struct Bounds {
-    above: i64,
-    below: i64,
-    wanted: usize,
-    descending: bool,
-}
-
-impl Bounds {
-    fn of(page: PageQuery) -> Self {
-        let wanted = page.limit as usize;
-        match page.from {
-            PageFrom::End => Self { above: 0, below: i64::MAX, wanted, descending: true },
-            PageFrom::Before(number) => Self { above: 0, below: signed(number), wanted, descending: true },
-            PageFrom::After(number) => Self { above: signed(number), below: i64::MAX, wanted, descending: false },
-        }
-    }
-
-    fn rows(&self) -> i64 {
-        i64::try_from(self.wanted).unwrap_or(i64::MAX).saturating_add(1)
-    }
-
-    fn order(&self) -> &'static str {
-        if self.descending { "DESC" } else { "ASC" }
-    }
-
-    /// Takes the row too many off again and puts the rest into ascending order.
-    fn finish<T>(&self, mut rows: Vec<T>) -> (Vec<T>, bool) {
-        let more = rows.len() > self.wanted;
-        rows.truncate(self.wanted);
-        if self.descending {
-            rows.reverse();
-        }
-        (rows, more)
-    }
-}
-
 pub(super) fn events(
     db: &Connection,
     room: RoomId,
@@ -251,7 +218,7 @@ pub(super) fn events(
         .optional()?;
     let Some((epoch, offset)) = position else { return Ok(None) };
     if page.limit == 0 {
-        return Ok(Some(EventPage { events: Vec::new(), epoch, offset, more: offset > 0 }));
+        return Ok(Some(EventPage { events: Vec::new(), epoch, offset, more: offset > 0, revoked: 0 }));
     }
     let bounds = Bounds::of(page);
     let mut statement = db.prepare_cached(&format!(
@@ -272,7 +239,7 @@ pub(super) fn events(
         events.push(event);
     }
     let (events, more) = bounds.finish(events);
-    Ok(Some(EventPage { events, epoch, offset, more: more || is_cut }))
+    Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked: 0 }))
 }
 
 fn event(row: &Row<'_>, room: RoomId) -> rusqlite::Result<Event> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     reads,
-    values::{number, signed, store_error},
+    values::{number, store_error},
 };
 use crate::{
     limits::MEMBERS_REMEMBERED,
@@ -15,7 +15,7 @@ use crate::{
         ClientId, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room,
         RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
     },
-    store::{StoreResult, Tables},
+    store::{StoreResult, Tables, bounds::signed},
 };
 
 /// The tables inside a transaction of the caller's. What [`finish`](Self::finish) has not written down is forgotten.

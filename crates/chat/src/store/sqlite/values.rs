@@ -108,21 +108,10 @@ impl FromSql for Role {
     }
 }
 
-/// A number of an event as SQLite counts: signed. No room reaches the end of either.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
-
-/// The columns that [`person`] reads, in its order.
-pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role, p.deactivated IS NULL,
-    EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
-/// How many these are.
-pub(super) const PERSON_COLUMNS: usize = 6;
 
 pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     let (name, email) = (Name::stored(row.get(1)?), Email::stored(row.get(2)?));
@@ -152,15 +141,9 @@ pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
     })
 }
 
-/// The columns that [`who`] reads.
-pub(super) const WHO: &str = "p.id, p.name, EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
-
 pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {
     Ok(Who { id: row.get(first)?, name: row.get(first + 1)?, same_name: row.get(first + 2)? })
 }
-
-/// The columns that [`session`] reads.
-pub(super) const SESSION: &str = "s.id, s.created, s.last_seen, s.user_agent";
 
 pub(super) fn session(row: &Row<'_>, first: usize) -> rusqlite::Result<Session> {
     Ok(Session {
@@ -170,9 +153,6 @@ pub(super) fn session(row: &Row<'_>, first: usize) -> rusqlite::Result<Session> 
         user_agent: row.get(first + 3)?,
     })
 }
-
-/// The columns that [`invite`] reads.
-pub(super) const INVITE: &str = "i.code, i.room, i.created, i.expires, i.uses_max, i.uses, i.revoked IS NOT NULL";
 
 pub(super) fn invite(row: &Row<'_>) -> rusqlite::Result<StoredInvite> {
     let invite = Invite {
@@ -186,11 +166,6 @@ pub(super) fn invite(row: &Row<'_>) -> rusqlite::Result<StoredInvite> {
     Ok(StoredInvite { invite, revoked: row.get(6)? })
 }
 
-/// The columns that [`message`] reads, after those of [`WHO`].
-pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id, m.body, m.time";
-/// The first column behind those.
-pub(super) const AFTER_MESSAGE: usize = 9;
-
 pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     Ok(Message {
         author: who(row, 0)?,
@@ -203,7 +178,8 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     })
 }
 
-/// A row of an event, joined with its subject and, if it has one, its message: [`WHO`] and [`MESSAGE`] come first.
+/// A row of an event, joined with its subject and, if it has one, its message: the columns [`WHO`](crate::store::columns::WHO) and
+/// [`MESSAGE`](crate::store::columns::MESSAGE) come first.
 pub(super) struct EventColumns<'a>(pub(super) &'a Row<'a>);
 
 impl EventRow for EventColumns<'_> {

@@ -1,0 +1,22 @@
+//! The columns of rows that several statements read, in the same words and the same order for every database that is
+//! asked in SQL. What reads a row stands in the `values` of each.
+
+/// Of a person `p`.
+pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role, p.deactivated IS NULL,
+    EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
+/// How many these are.
+pub(super) const PERSON_COLUMNS: usize = 6;
+
+/// Of a person `p`, as others see them.
+pub(super) const WHO: &str = "p.id, p.name, EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
+
+/// Of a session `s`.
+pub(super) const SESSION: &str = "s.id, s.created, s.last_seen, s.user_agent";
+
+/// Of an invite `i`.
+pub(super) const INVITE: &str = "i.code, i.room, i.created, i.expires, i.uses_max, i.uses, i.revoked IS NOT NULL";
+
+/// Of a message `m`, after those of [`WHO`].
+pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id, m.body, m.time";
+/// The first column behind those.
+pub(super) const AFTER_MESSAGE: usize = 9;

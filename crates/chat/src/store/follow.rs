@@ -1,0 +1,54 @@
+//! What a store says of others who write to the same database: for a node that must hear of what it has not done itself.
+
+use futures_util::future::BoxFuture;
+
+use super::Read;
+use crate::model::{PersonId, RoomId, SessionId, Stand};
+
+/// A right that was taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Revocation {
+    /// The session ended.
+    Session(SessionId),
+    /// The person was a member of the room; by now they may be one again.
+    Membership { room: RoomId, person: PersonId, is_back: bool },
+}
+
+impl Revocation {
+    pub(super) fn session(&self) -> Option<SessionId> {
+        if let Self::Session(session) = self { Some(*session) } else { None }
+    }
+
+    pub(super) fn membership(&self) -> (Option<RoomId>, Option<PersonId>) {
+        if let Self::Membership { room, person, .. } = self { (Some(*room), Some(*person)) } else { (None, None) }
+    }
+}
+
+/// What was taken away behind a number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Revocations {
+    /// The last number there is.
+    pub(crate) last: u64,
+    /// Whether these are all; some may have been forgotten.
+    pub(crate) are_complete: bool,
+    pub(crate) these: Vec<Revocation>,
+}
+
+/// What was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stir {
+    /// Somebody else has written, or nobody knows whether we have.
+    Changed,
+    /// The rooms have new epochs: the database was put back, or another server took its place.
+    Renewed,
+}
+
+/// A database that others write to as well.
+pub(crate) trait Shared: Send + Sync {
+    /// Where all rooms stand, and what was taken away behind that number, at one moment.
+    fn stands(&self, revoked: u64) -> Read<'_, (Vec<Stand>, Revocations)>;
+    /// What was taken away behind that number.
+    fn revocations(&self, after: u64) -> Read<'_, Revocations>;
+    /// Answers when something was noticed; once for each time at least.
+    fn stirred(&self) -> BoxFuture<'_, Stir>;
+}

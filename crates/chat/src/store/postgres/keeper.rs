@@ -1,0 +1,301 @@
+//! Who holds the database, and what is noticed of others: one connection that does nothing else.
+//!
+//! It has the lock by which a second server is kept out. That is for the operator's sake alone: two that wrote at the same
+//! time would do no harm, because rows are locked by whoever writes them and everything is announced by what was committed.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_postgres::{AsyncMessage, Client};
+
+use super::{
+    Parts,
+    connection::{ConnectError, Found, Link, Way, begin},
+    migrations::{self, Schema},
+};
+use crate::{
+    limits::{DATA_DIR_BUSY, DATABASE_CONNECT, DATABASE_PATIENCE, DATABASE_POLL},
+    store::{OpenError, StoreError, follow::Stir},
+};
+
+/// Held by every server, for itself.
+const HOLD_LOCK: i64 = 0x5464_6e67_0000_0001;
+/// Where servers tell each other that something was committed.
+const CHANNEL: &str = "tidings";
+/// Between two tries to hold the database, or to reach it.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between tries to reach it.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The connection, and what the server says on it by itself.
+pub(super) struct Held {
+    client: Client,
+    told: Arc<Notify>,
+    link: JoinHandle<()>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.link.abort();
+    }
+}
+
+impl Held {
+    /// Connects, and looks at the server.
+    async fn connect(way: &Way) -> Result<(Self, Found), ConnectError> {
+        let (client, link) = way.connect().await?;
+        let told = Arc::new(Notify::new());
+        let link = tokio::spawn(carry(link, told.clone()));
+        let held = Self { client, told, link };
+        let found = timeout(DATABASE_CONNECT, begin(&held.client)).await.map_err(|_| ConnectError::Late)??;
+        Ok((held, found))
+    }
+}
+
+/// Carries the messages of the connection until its end. Whoever is told by it alone is another program.
+async fn carry(mut link: Link, told: Arc<Notify>) {
+    while let Some(Ok(message)) = poll_fn(|cx| link.poll_message(cx)).await {
+        if let AsyncMessage::Notification(_) = message {
+            told.notify_one();
+        }
+    }
+    told.notify_one();
+}
+
+/// Opens the database for a server: holds it, brings its schema up to date, begins a run.
+pub(super) async fn hold(parts: &Parts) -> Result<Held, OpenError> {
+    let deadline = Instant::now() + DATABASE_PATIENCE;
+    let (mut held, found) = loop {
+        match Held::connect(&parts.way).await {
+            // It may be starting, at the same time as we are.
+            Err(error) if error.may_pass() && Instant::now() < deadline => sleep(PAUSE).await,
+            other => break other?,
+        }
+    };
+    refuse_a_pooler(&parts.way, &held.client).await?;
+    hold_or_say_who_does(parts, &held.client).await?;
+    migrations::migrate(&mut held.client).await.map_err(ConnectError::Driver)?.opened()?;
+    begin_run(parts, &mut held, &found).await?;
+    Ok(held)
+}
+
+/// Waits until the database has our schema, which a server that is starting is making just now.
+pub(super) async fn visit(parts: &Parts) -> Result<(), OpenError> {
+    let deadline = Instant::now() + DATA_DIR_BUSY;
+    let (held, _) = Held::connect(&parts.way).await?;
+    loop {
+        match migrations::look(&held.client).await.map_err(ConnectError::Driver)? {
+            Schema::Older { .. } if Instant::now() < deadline => sleep(PAUSE).await,
+            other => break other.opened()?,
+        }
+    }
+    let moved = held.client.query_one("SELECT moved FROM mark", &[]).await.map_err(ConnectError::Driver)?;
+    match moved.try_get::<_, Option<String>>(0).map_err(ConnectError::Driver)? {
+        Some(target) => Err(OpenError::Moved(target)),
+        None => Ok(()),
+    }
+}
+
+/// A pooler that gives each transaction another session takes the locks of sessions, their settings and their listening with
+/// it. Two sessions are then served by one: while the second is in a transaction, it is where the first was.
+async fn refuse_a_pooler(way: &Way, first: &Client) -> Result<(), OpenError> {
+    let process = async |client: &Client| -> Result<i32, ConnectError> {
+        Ok(client.query_typed_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)?)
+    };
+    let (second, link) = way.connect().await?;
+    let link = tokio::spawn(link);
+    let look = async {
+        let before = process(first).await?;
+        second.batch_execute("BEGIN").await?;
+        let between = process(&second).await?;
+        let after = process(first).await?;
+        second.batch_execute("ROLLBACK").await?;
+        Ok::<_, ConnectError>(before == between || before != after)
+    };
+    let is_pooled = timeout(DATABASE_PATIENCE, look).await;
+    link.abort();
+    match is_pooled {
+        Ok(Ok(false)) => Ok(()),
+        Ok(Ok(true)) => Err(OpenError::Unfit(
+            "a pooler stands before it that gives each transaction another session (pool_mode=transaction); let it keep \
+             sessions (pool_mode=session), or give the address of the server itself"
+                .into(),
+        )),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(ConnectError::Late.into()),
+    }
+}
+
+/// Takes the lock, as soon as no other server has it.
+async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), OpenError> {
+    let take = if parts.is_shared { "pg_try_advisory_lock_shared" } else { "pg_try_advisory_lock" };
+    let driver = |error| OpenError::from(ConnectError::Driver(error));
+    let deadline = Instant::now() + DATA_DIR_BUSY;
+    loop {
+        let row = client.query_one(&format!("SELECT {take}($1)"), &[&HOLD_LOCK]).await.map_err(driver)?;
+        if row.try_get(0).map_err(driver)? {
+            return Ok(());
+        }
+        let sql = "SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'its own machine'),
+                to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+            FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+            WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
+                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1";
+        let holders = client.query(sql, &[&HOLD_LOCK]).await.map_err(driver)?;
+        let Some(holder) = holders.first() else {
+            // It has just let go, or may not be seen.
+            if Instant::now() > deadline {
+                return Err(OpenError::Held("another server holds it".into()));
+            }
+            sleep(PAUSE).await;
+            continue;
+        };
+        let (process, name, address, since): (i32, String, String, String) = (
+            holder.try_get(0).map_err(driver)?,
+            holder.try_get(1).map_err(driver)?,
+            holder.try_get(2).map_err(driver)?,
+            holder.try_get(3).map_err(driver)?,
+        );
+        if name == parts.way.name {
+            // Ours from before the line was cut, which its server has not noticed yet.
+            client.query("SELECT pg_terminate_backend($1)", &[&process]).await.map_err(driver)?;
+        } else if Instant::now() > deadline {
+            let name = name.rsplit_once(' ').map_or(name.as_str(), |(name, _)| name);
+            return Err(OpenError::Held(format!(
+                "'{name}' holds it, connected from {address} since {since} UTC; stop that server first"
+            )));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Begins a run, or the next one after the database was put back or another server took its place.
+async fn begin_run(parts: &Parts, held: &mut Held, found: &Found) -> Result<bool, OpenError> {
+    held.client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(ConnectError::Driver)?;
+    // Several that share a database would each take it for another's.
+    if parts.is_shared && found.mark.is_some() {
+        return Ok(false);
+    }
+    let (mark, is_renewed) = parts.mark.begin(&mut held.client, found, None).await?;
+    if !parts.is_shared {
+        parts.way.expected.set(found.identity.clone(), mark);
+    }
+    Ok(is_renewed)
+}
+
+/// Keeps the database, and says what it notices, until the store is closed.
+pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
+    let mut held = Some(held);
+    let mut others = None;
+    let mut pause = PAUSE;
+    let mut ticks = interval(DATABASE_POLL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let Some(connection) = &held else {
+            match reconnect(&parts).await {
+                Ok(connection) => {
+                    tracing::info!("the database is there again");
+                    (held, pause, others) = (Some(connection), PAUSE, None);
+                    parts.note(|state| state.failing = None);
+                }
+                Err(Reconnect::Never(why)) => {
+                    parts.note(|state| state.lost = Some(why));
+                    return;
+                }
+                Err(Reconnect::Later(why)) => {
+                    tracing::debug!(why, "the database cannot be reached");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+            continue;
+        };
+        let noticed = tokio::select! {
+            _ = ticks.tick() => look(&parts, connection, &mut others).await,
+            () = connection.told.notified() => Ok(true),
+            () = parts.uncertain.notified() => Ok(true),
+            () = parts.committed.notified() => tell(connection).await.map(|()| false),
+            () = parts.way.expected.differs.notified() => Err("another database answers".to_owned()),
+        };
+        match noticed {
+            Ok(true) => parts.stir(Stir::Changed),
+            Ok(false) => {}
+            Err(why) => {
+                tracing::warn!(why, "the connection that holds the database was lost");
+                parts.note(|state| state.failing = Some(StoreError::Away));
+                parts.forget_connections();
+                held = None;
+            }
+        }
+    }
+}
+
+enum Reconnect {
+    Later(String),
+    /// Somebody else has the database, or it is another one.
+    Never(String),
+}
+
+async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
+    let connecting = async {
+        let (mut held, found) = Held::connect(&parts.way).await.map_err(|error| match error {
+            error if error.may_pass() => Reconnect::Later(error.to_string()),
+            error => Reconnect::Never(error.to_string()),
+        })?;
+        let of = |error: OpenError| match error {
+            OpenError::Unreachable(why) => Reconnect::Later(why),
+            other => Reconnect::Never(other.to_string()),
+        };
+        hold_or_say_who_does(parts, &held.client).await.map_err(of)?;
+        let is_renewed = if parts.way.expected.is(&found) {
+            held.client
+                .batch_execute(&format!("LISTEN {CHANNEL}"))
+                .await
+                .map_err(|error| of(ConnectError::Driver(error).into()))?;
+            false
+        } else {
+            begin_run(parts, &mut held, &found).await.map_err(of)?
+        };
+        Ok((held, is_renewed))
+    };
+    let (held, is_renewed) = match timeout(DATABASE_PATIENCE * 2, connecting).await {
+        Ok(connected) => connected?,
+        Err(_) => return Err(Reconnect::Later("no answer".into())),
+    };
+    parts.stir(if is_renewed { Stir::Renewed } else { Stir::Changed });
+    Ok(held)
+}
+
+/// Whether others have written since the last look, and whether we still hold the database.
+async fn look(parts: &Parts, held: &Held, others: &mut Option<i64>) -> Result<bool, String> {
+    let sql = "SELECT (SELECT coalesce(sum(commits), 0)::bigint FROM commits WHERE writer <> $1),
+            EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted)";
+    let looking = async {
+        let row = held.client.query_one(sql, &[&parts.writer]).await?;
+        Ok::<(i64, bool), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?))
+    };
+    let (now, is_held) = match timeout(DATABASE_PATIENCE, looking).await {
+        Ok(answer) => answer.map_err(|error| super::values::in_words(&error))?,
+        Err(_) => return Err("it does not answer".into()),
+    };
+    if !is_held {
+        return Err("the lock that keeps a second server out is gone: a pooler may stand before the database".into());
+    }
+    parts.try_to_commit(&held.client).await;
+    Ok(others.replace(now).is_some_and(|before| before != now))
+}
+
+/// Tells the others that something was committed; however often it was.
+async fn tell(held: &Held) -> Result<(), String> {
+    let telling = held.client.batch_execute("NOTIFY tidings");
+    match timeout(DATABASE_PATIENCE, telling).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(super::values::in_words(&error)),
+        Err(_) => Err("it does not answer".into()),
+    }
+}

@@ -1,0 +1,262 @@
+//! Notices that the database is not the one that the last run left: a dump put back over it, or another server in its
+//! place (G4). Why that matters, and what a mark is, is told for SQLite in [`mark`](crate::store::sqlite).
+//!
+//! The database has a row with the *mark* of the run that opened it last, random and new at each start, and with the
+//! *identity* under which that was: the server's system identifier, the number of the database and its timeline. A file
+//! in the data folder, `postgres.mark`, has the mark, the identity, and how many *commits* there were. The rooms get new
+//! epochs when
+//!
+//! 1. the identity is another one than the row says: the data was brought here by a dump, or a standby took over and may
+//!    not have had everything; or
+//! 2. the file is about this database and does not know its mark, or knows more commits: an older dump was put back in
+//!    its place.
+//!
+//! A file that is missing, or is about another database, renews nothing: a fresh container has none. So an older dump put
+//! back in the place of its own database is not noticed by a server without its data folder; `tidings restore --in-place`
+//! says it.
+//!
+//! A start writes the file first, with the mark that the database has and the one that it will get; then the database; then
+//! the file again, with that one alone. Cut anywhere, the next start finds a mark that the file knows, or finds the same
+//! reason again.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::connection::{ConnectError, Found, Identity};
+use crate::{ownership::give_to_the_owner_of, store::OpenError};
+
+/// The name of the file inside the data folder.
+pub(super) const MARK_FILE: &str = "postgres.mark";
+/// Bytes of the file, always the same, so that it is written in one piece.
+const FILE_BYTES: usize = 320;
+const NOTHING: &str = "-";
+
+/// Why all epochs are renewed, in words for the operator's log.
+type Reason = &'static str;
+
+const ELSEWHERE: Reason = "the data was brought here from another database, or another server took over from the one before";
+const OLDER: Reason = "the data is an older copy of what the last run left";
+pub(super) const ASKED: Reason = "the operator says that the data was put back";
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Page {
+    identity: String,
+    /// The mark before the last start, until that start is over.
+    before: Option<String>,
+    mark: String,
+    commits: u64,
+}
+
+impl Page {
+    fn text(&self) -> String {
+        let before = self.before.as_deref().unwrap_or(NOTHING);
+        let text = format!(
+            "Written by tidings, about its Postgres database.\nmark {}\nbefore {before}\ncommits {}\ndatabase {}\n",
+            self.mark, self.commits, self.identity,
+        );
+        format!("{text:<width$}\n", width = FILE_BYTES - 1)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Some(Self {
+            identity: value("database")?.to_owned(),
+            before: Some(value("before")?).filter(|before| *before != NOTHING).map(str::to_owned),
+            mark: value("mark")?.to_owned(),
+            commits: value("commits")?.parse().ok()?,
+        })
+    }
+
+    fn knows(&self, mark: Option<&str>) -> bool {
+        mark.is_some_and(|mark| mark == self.mark || self.before.as_deref() == Some(mark))
+    }
+}
+
+/// What the database says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    mark: Option<String>,
+    identity: Option<String>,
+    commits: u64,
+}
+
+/// Whether the database is the one that the last run left, and why not.
+fn judge(page: Option<&Page>, row: &Row, identity: &Identity) -> Result<Option<Reason>, OpenError> {
+    let page = page.filter(|page| page.identity == identity.0);
+    match (page, &row.identity) {
+        (Some(_), None) => Err(OpenError::Unfit(format!(
+            "there are no data in it, although this data folder was used with it; put a dump back into it, or, to begin \
+             anew, move {MARK_FILE} away"
+        ))),
+        (_, Some(before)) if *before != identity.0 => Ok(Some(ELSEWHERE)),
+        (Some(page), _) if !page.knows(row.mark.as_deref()) || row.commits < page.commits => Ok(Some(OLDER)),
+        _ => Ok(None),
+    }
+}
+
+/// The file, for as long as the run is going on.
+#[derive(Debug)]
+pub(super) struct Mark {
+    path: PathBuf,
+    state: Mutex<Option<(File, Page)>>,
+}
+
+impl Mark {
+    pub(super) fn in_folder(data_dir: &Path) -> Self {
+        Self { path: data_dir.join(MARK_FILE), state: Mutex::default() }
+    }
+
+    /// Begins a run on the database, which nobody else may have meanwhile. Answers the run's mark, and whether the rooms
+    /// got new epochs.
+    pub(super) async fn begin(
+        &self,
+        client: &mut Client,
+        found: &Found,
+        asked: Option<Reason>,
+    ) -> Result<(String, bool), OpenError> {
+        let driver = |error| OpenError::from(ConnectError::Driver(error));
+        let sql = "SELECT m.mark, m.identity, m.moved, (SELECT coalesce(sum(commits), 0)::bigint FROM commits) FROM mark m";
+        let read = client.query_one(sql, &[]).await.map_err(driver)?;
+        if let Some(target) = read.try_get::<_, Option<String>>(2).map_err(driver)? {
+            return Err(OpenError::Moved(target));
+        }
+        let commits: i64 = read.try_get(3).map_err(driver)?;
+        let row = Row {
+            mark: read.try_get(0).map_err(driver)?,
+            identity: read.try_get(1).map_err(driver)?,
+            commits: u64::try_from(commits).unwrap_or(0),
+        };
+        let page = self.read().map_err(|source| self.files(source))?;
+        let reason = match asked {
+            Some(reason) => Some(reason),
+            None => judge(page.as_ref(), &row, &found.identity)?,
+        };
+        let mark = Uuid::new_v4().simple().to_string();
+        let before = row.mark.clone().filter(|_| reason.is_none());
+        let page = Page { identity: found.identity.0.clone(), before, mark: mark.clone(), commits: row.commits };
+        let file = self.write(&page).map_err(|source| self.files(source))?;
+
+        let transaction = client.transaction().await.map_err(driver)?;
+        if reason.is_some() {
+            transaction.execute(RENEW, &[]).await.map_err(driver)?;
+        }
+        let sql = "UPDATE mark SET mark = $1, identity = $2";
+        transaction.execute(sql, &[&mark, &found.identity.0]).await.map_err(driver)?;
+        // What the runs before have committed is one row from now on.
+        let sql = "WITH all_runs AS (DELETE FROM commits RETURNING commits)
+            SELECT coalesce(sum(commits), 0)::bigint FROM all_runs";
+        let commits: i64 = transaction.query_one(sql, &[]).await.and_then(|row| row.try_get(0)).map_err(driver)?;
+        let sql = "INSERT INTO commits (writer, lane, commits) VALUES ('earlier', 0, $1)";
+        transaction.execute(sql, &[&commits]).await.map_err(driver)?;
+        transaction.commit().await.map_err(driver)?;
+
+        let page = Page { before: None, ..page };
+        file.write_all_at(page.text().as_bytes(), 0)
+            .and_then(|()| file.sync_all())
+            .map_err(|source| self.files(source))?;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Some((file, page));
+        if let Some(reason) = reason {
+            tracing::warn!("{reason}: all rooms have new epochs, and whoever was connected reads them anew");
+        }
+        Ok((mark, reason.is_some()))
+    }
+
+    /// So many transactions more were committed.
+    pub(super) fn committed(&self, commits: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((file, page)) = state.as_mut() else { return };
+        page.commits += commits;
+        // Not synced: after a power failure the file merely lies behind. Where it cannot be written it lies behind too.
+        file.write_all_at(page.text().as_bytes(), 0).ok();
+    }
+
+    fn read(&self) -> io::Result<Option<Page>> {
+        match fs::read_to_string(&self.path) {
+            Ok(text) => Ok(Page::parse(&text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, page: &Page) -> io::Result<File> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let file = File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(&self.path)?;
+        give_to_the_owner_of(folder, &self.path);
+        file.write_all_at(page.text().as_bytes(), 0)?;
+        file.set_len(FILE_BYTES as u64)?;
+        file.sync_all()?;
+        File::open(folder)?.sync_all()?;
+        Ok(file)
+    }
+
+    fn files(&self, source: io::Error) -> OpenError {
+        OpenError::Files { path: self.path.clone(), source }
+    }
+}
+
+/// Eight letters for each room, as a new one has.
+const RENEW: &str = "UPDATE rooms
+    SET epoch = translate(left(md5(gen_random_uuid()::text), 8), '0123456789', 'ghijklmnop')";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Page {
+        Page { identity: "1/2/00000001".into(), before: None, mark: "now".into(), commits: 7 }
+    }
+
+    fn row(mark: &str, commits: u64) -> Row {
+        Row { mark: Some(mark.into()), identity: Some("1/2/00000001".into()), commits }
+    }
+
+    fn judged(page: Option<Page>, row: &Row, identity: &str) -> Option<Reason> {
+        judge(page.as_ref(), row, &Identity(identity.into())).unwrap()
+    }
+
+    #[test]
+    fn g4_a_database_that_the_last_run_left_keeps_its_epochs_whatever_is_missing_outside() {
+        let same = "1/2/00000001";
+        assert_eq!(judged(Some(page()), &row("now", 7), same), None);
+        assert_eq!(judged(Some(page()), &row("now", 9), same), None, "the file lies behind after a power failure");
+        assert_eq!(judged(None, &row("now", 7), same), None, "a fresh container");
+        let about_another = Page { identity: "5/6/00000001".into(), ..page() };
+        assert_eq!(judged(Some(about_another), &row("other", 1), same), None, "the folder was used elsewhere");
+        let starting = Page { before: Some("before".into()), ..page() };
+        assert_eq!(judged(Some(starting.clone()), &row("before", 7), same), None, "cut before the database knew");
+        assert_eq!(judged(Some(starting), &row("now", 7), same), None, "cut after that");
+    }
+
+    #[test]
+    fn g4_a_dump_put_back_and_a_standby_that_took_over_are_other_databases() {
+        let same = "1/2/00000001";
+        assert_eq!(judged(Some(page()), &row("earlier", 7), same), Some(OLDER));
+        assert_eq!(judged(Some(page()), &row("now", 6), same), Some(OLDER));
+        for elsewhere in ["9/2/00000001", "1/3/00000001", "1/2/00000002"] {
+            assert_eq!(judged(None, &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
+            assert_eq!(judged(Some(page()), &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
+        }
+        let empty = Row { mark: None, identity: None, commits: 0 };
+        assert!(judge(Some(&page()), &empty, &Identity(same.into())).is_err(), "dropped, and not made by us");
+        assert_eq!(judged(None, &empty, same), None);
+    }
+
+    #[test]
+    fn the_file_can_be_read_back() {
+        for before in [None, Some("another".to_owned())] {
+            let page = Page { before, ..page() };
+            assert_eq!(page.text().len(), FILE_BYTES);
+            assert_eq!(Page::parse(&page.text()), Some(page));
+        }
+        assert_eq!(Page::parse(""), None);
+    }
+}

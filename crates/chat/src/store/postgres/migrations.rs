@@ -1,0 +1,245 @@
+//! The schema in Postgres and its versions. A version, once released, is never edited: a change is a new one at the end.
+//!
+//! Each step is one transaction with its version, under a lock that only migrations take: cut anywhere, the database has
+//! the version it says, and of two programs that start at once one migrates and the other finds it done.
+
+use std::cmp::Ordering;
+
+use tokio_postgres::{Client, Error};
+
+use super::connection::SCHEMA;
+use crate::store::OpenError;
+
+/// Held while a step is made.
+const LOCK: i64 = 0x5464_6e67_0000_0002;
+
+/// Each step leads from the version of its index to the next one.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE people (
+        id uuid PRIMARY KEY,
+        name text NOT NULL,
+        email text NOT NULL UNIQUE,
+        role text NOT NULL CHECK (role IN ('admin', 'member')),
+        password text NOT NULL,
+        created bigint NOT NULL,
+        -- Since when the person may not sign in.
+        deactivated bigint,
+        -- How the name looks, by the rules of the program.
+        look text NOT NULL
+    );
+    CREATE INDEX people_by_look ON people (look);
+
+    -- The one row says that the first account exists; its key makes set-up a race that one wins.
+    CREATE TABLE set_up (
+        one boolean PRIMARY KEY DEFAULT true CHECK (one),
+        person uuid NOT NULL REFERENCES people,
+        time bigint NOT NULL
+    );
+
+    CREATE TABLE sessions (
+        id uuid PRIMARY KEY,
+        person uuid NOT NULL REFERENCES people,
+        token bytea NOT NULL UNIQUE,
+        user_agent text NOT NULL,
+        created bigint NOT NULL,
+        last_seen bigint NOT NULL,
+        ended bigint
+    );
+    CREATE INDEX sessions_of_a_person ON sessions (person, last_seen);
+    CREATE INDEX sessions_ended ON sessions (ended) WHERE ended IS NOT NULL;
+
+    -- Room in each page for the next versions of its rows: a number moves with every batch of posts.
+    CREATE TABLE rooms (
+        id uuid PRIMARY KEY,
+        name text NOT NULL,
+        topic text NOT NULL,
+        creator uuid NOT NULL REFERENCES people,
+        epoch text NOT NULL,
+        last_number bigint NOT NULL,
+        created bigint NOT NULL,
+        look text NOT NULL,
+        folded text NOT NULL,
+        is_open boolean NOT NULL DEFAULT true,
+        members bigint NOT NULL DEFAULT 0
+    ) WITH (fillfactor = 50);
+    CREATE INDEX rooms_by_look ON rooms (look);
+    CREATE INDEX rooms_by_folded ON rooms (folded);
+    CREATE INDEX rooms_by_name ON rooms (lower(name COLLATE \"C\"), id);
+    CREATE INDEX rooms_of_a_creator ON rooms (creator);
+
+    CREATE TABLE memberships (
+        room uuid NOT NULL REFERENCES rooms,
+        person uuid NOT NULL REFERENCES people,
+        joined bigint NOT NULL,
+        PRIMARY KEY (room, person)
+    );
+    CREATE INDEX memberships_of_a_person ON memberships (person);
+
+    CREATE TABLE invites (
+        digest bytea PRIMARY KEY,
+        code text NOT NULL,
+        room uuid NOT NULL REFERENCES rooms,
+        inviter uuid NOT NULL REFERENCES people,
+        created bigint NOT NULL,
+        expires bigint NOT NULL,
+        uses_max bigint NOT NULL,
+        uses bigint NOT NULL,
+        revoked bigint
+    );
+    CREATE UNIQUE INDEX the_invite_of_a_room ON invites (room) WHERE revoked IS NULL;
+    CREATE INDEX invites_of_an_inviter ON invites (inviter);
+
+    -- Without foreign keys, as the events: each would lock two rows more for every row, and who writes here has the room's
+    -- row locked and has just read the membership. Rooms and people are never removed.
+    CREATE TABLE messages (
+        id uuid PRIMARY KEY,
+        room uuid NOT NULL,
+        number bigint NOT NULL,
+        author uuid NOT NULL,
+        client_id uuid NOT NULL,
+        -- SHA-256 of the room and the original text: a repeated send is recognised whatever becomes of the text.
+        digest bytea NOT NULL,
+        body text NOT NULL,
+        time bigint NOT NULL,
+        UNIQUE (author, client_id),
+        UNIQUE (room, number)
+    );
+
+    -- Never removed. The text is joined from the message when an event is read.
+    CREATE TABLE room_events (
+        room uuid NOT NULL,
+        number bigint NOT NULL,
+        kind text NOT NULL,
+        message uuid,
+        -- Who did it, and whom it concerns: the same person, except for a member removed by another.
+        actor uuid NOT NULL,
+        subject uuid NOT NULL,
+        time bigint NOT NULL,
+        PRIMARY KEY (room, number)
+    );
+
+    -- Secrets that the server keeps for itself.
+    CREATE TABLE keys (
+        name text PRIMARY KEY,
+        key bytea NOT NULL
+    );
+
+    -- Which run of a server opened the database last, and which database it was then; see `mark`.
+    CREATE TABLE mark (
+        one boolean PRIMARY KEY DEFAULT true CHECK (one),
+        mark text,
+        identity text,
+        -- Where the data was moved to, and when; a database that was moved is not opened.
+        moved text
+    );
+    INSERT INTO mark DEFAULT VALUES;
+
+    -- How many transactions each run of a program has committed, by lane.
+    CREATE TABLE commits (
+        writer text NOT NULL,
+        lane bigint NOT NULL,
+        commits bigint NOT NULL,
+        PRIMARY KEY (writer, lane)
+    ) WITH (fillfactor = 20);
+
+    -- What was taken away, in the order of its commits: numbers without gaps, one for each transaction.
+    CREATE TABLE revoked (
+        one boolean PRIMARY KEY DEFAULT true CHECK (one),
+        last bigint NOT NULL DEFAULT 0,
+        -- The last of those that are no longer in the list.
+        forgotten bigint NOT NULL DEFAULT 0
+    );
+    INSERT INTO revoked DEFAULT VALUES;
+    CREATE TABLE revocations (
+        number bigint NOT NULL,
+        time bigint NOT NULL,
+        -- A session that ended, or a membership.
+        session uuid,
+        room uuid,
+        person uuid
+    );
+    CREATE INDEX revocations_by_number ON revocations (number);
+    CREATE INDEX revocations_by_time ON revocations (time);
+    "];
+
+/// The version that this program writes.
+pub(super) fn newest() -> u32 {
+    u32::try_from(STEPS.len()).expect("there are few versions")
+}
+
+/// What became of the schema.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Schema {
+    Newest,
+    Older { found: u32 },
+    Newer { found: u32, program: String },
+    /// Something else is in the place of our tables.
+    Foreign,
+}
+
+impl Schema {
+    /// Why a database with it is not opened, unless it is.
+    pub(super) fn opened(self) -> Result<(), OpenError> {
+        match self {
+            Self::Newest => Ok(()),
+            Self::Older { found } => Err(OpenError::Older { found, ours: newest() }),
+            Self::Newer { found, program } => Err(OpenError::NewerProgram { found, known: newest(), program }),
+            Self::Foreign => Err(OpenError::Foreign),
+        }
+    }
+}
+
+/// What schema the database has.
+pub(super) async fn look(client: &Client) -> Result<Schema, Error> {
+    let sql = format!(
+        "SELECT to_regclass('{SCHEMA}.schema_version') IS NOT NULL,
+            EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace('{SCHEMA}'))"
+    );
+    let row = client.query_one(&sql, &[]).await?;
+    match (row.try_get(0)?, row.try_get(1)?) {
+        (true, _) => {}
+        (false, true) => return Ok(Schema::Foreign),
+        (false, false) => return Ok(Schema::Older { found: 0 }),
+    }
+    let row = client.query_one(&format!("SELECT version, program FROM {SCHEMA}.schema_version"), &[]).await?;
+    let (version, program): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
+    let found = u32::try_from(version).unwrap_or(0);
+    Ok(match found.cmp(&newest()) {
+        Ordering::Less => Schema::Older { found },
+        Ordering::Equal => Schema::Newest,
+        Ordering::Greater => Schema::Newer { found, program },
+    })
+}
+
+/// Brings the database to the newest version, each step in a transaction of its own.
+pub(super) async fn migrate(client: &mut Client) -> Result<Schema, Error> {
+    loop {
+        let transaction = client.transaction().await?;
+        // As long as another program migrates: nothing that the server may end for us.
+        transaction.batch_execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0").await?;
+        transaction.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+        let version = match look(transaction.client()).await? {
+            Schema::Older { found } => found,
+            other => return Ok(other),
+        };
+        if version == 0 {
+            transaction
+                .batch_execute(&format!(
+                    "CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+                    CREATE TABLE {SCHEMA}.schema_version (
+                        one boolean PRIMARY KEY DEFAULT true CHECK (one),
+                        version int NOT NULL,
+                        -- The first program that knows it.
+                        program text NOT NULL
+                    );
+                    INSERT INTO {SCHEMA}.schema_version (version, program) VALUES (0, '')"
+                ))
+                .await?;
+        }
+        transaction.batch_execute(STEPS[version as usize]).await?;
+        let next = i32::try_from(version + 1).expect("there are few versions");
+        let sql = format!("UPDATE {SCHEMA}.schema_version SET version = $1, program = $2");
+        transaction.execute(&sql, &[&next, &env!("CARGO_PKG_VERSION")]).await?;
+        transaction.commit().await?;
+    }
+}

@@ -1,0 +1,461 @@
+//! The store in Postgres, versions 15 to 18: a few lanes that write, a few connections that read, one that holds the
+//! database. All that knows Postgres is in this folder.
+//!
+//! A room's row has its last number and stays locked from when a number is taken until the transaction has ended. So number
+//! n+1 is given only after n was committed or taken back: who sees n+1 sees n, and there are no gaps (G3), whoever writes.
+//! Isolation is READ COMMITTED: what decides is read in statements behind the locks.
+
+mod address;
+mod commit;
+mod connection;
+mod keeper;
+mod mark;
+mod migrations;
+mod reads;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod values;
+
+#[cfg(any(test, feature = "test-kit"))]
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    path::Path,
+    process,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::future::{BoxFuture, pending};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_postgres::Error;
+use uuid::Uuid;
+
+pub use self::address::{AddressError, PostgresOptions};
+use self::{
+    connection::{Db, Pools, Way},
+    mark::Mark,
+    tables::Run,
+    values::store_error,
+};
+use super::{
+    Batch, Done, OpenError, Read, Store, StoreError,
+    database::Opener,
+    follow::{Revocations, Shared, Stir},
+};
+use crate::{
+    limits::{DATABASE_PATIENCE, LANES, READERS_MAX, READS_WAITING_MAX},
+    model::{
+        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery,
+        Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time,
+        Who,
+    },
+};
+
+/// The store in Postgres.
+pub(crate) struct Postgres {
+    parts: Arc<Parts>,
+    /// A server's; the command line holds nothing.
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(any(test, feature = "test-kit"))]
+    reads: AtomicU64,
+}
+
+/// What the store and its keeper share.
+struct Parts {
+    way: Way,
+    writers: Pools,
+    readers: Pools,
+    mark: Mark,
+    /// Which run it is, in the database's count of commits.
+    writer: String,
+    /// Whether others are told of each commit: they may be there.
+    tells: bool,
+    is_shared: bool,
+    state: watch::Sender<State>,
+    stirred: Mutex<Option<Stir>>,
+    stir: Notify,
+    /// A commit of which nobody knows whether it went through.
+    uncertain: Notify,
+    committed: Notify,
+}
+
+/// How the store fares.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct State {
+    /// Why commits fail at present.
+    failing: Option<StoreError>,
+    /// Why there will be no more of them.
+    lost: Option<String>,
+}
+
+impl Postgres {
+    /// Opens the database; a server holds it, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When it cannot be reached, is not fit for us, is held by another server, or has another schema than ours.
+    pub(crate) async fn open(data_dir: &Path, options: &PostgresOptions, opener: Opener) -> Result<Self, OpenError> {
+        let is_server = matches!(opener, Opener::Server { .. });
+        let writer = Uuid::new_v4().simple().to_string();
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host: String = host.trim().chars().take(24).collect();
+        let name = format!("tidings at {host}, process {} {}", process::id(), &writer[..8]);
+        let way = Way::new(options, name)?;
+        let (writers, readers) = (way.pool(LANES), way.pool(READERS_MAX));
+        let parts = Arc::new(Parts {
+            writers,
+            readers,
+            mark: Mark::in_folder(data_dir),
+            writer,
+            tells: options.is_shared || !is_server,
+            is_shared: options.is_shared,
+            state: watch::Sender::default(),
+            stirred: Mutex::default(),
+            stir: Notify::new(),
+            uncertain: Notify::new(),
+            committed: Notify::new(),
+            way,
+        });
+        let keeper = if is_server {
+            let held = Box::pin(keeper::hold(&parts)).await?;
+            Some(tokio::spawn(keeper::keep(parts.clone(), held)))
+        } else {
+            Box::pin(keeper::visit(&parts)).await?;
+            None
+        };
+        Ok(Self {
+            parts,
+            keeper: Mutex::new(keeper),
+            #[cfg(any(test, feature = "test-kit"))]
+            reads: AtomicU64::default(),
+        })
+    }
+
+    /// Lets go of everything; answers what ends.
+    fn end(&self) -> Option<JoinHandle<()>> {
+        self.parts.writers.close();
+        self.parts.readers.close();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        keeper.inspect(JoinHandle::abort)
+    }
+
+    /// Reads on a connection, within the time that a read may take; once more if the connection turned out to be a dead one.
+    fn read<T, F>(&self, read: F) -> Read<'_, T>
+    where
+        T: Send + 'static,
+        F: for<'a> Fn(&'a Db) -> BoxFuture<'a, Result<T, Error>> + Send + Sync + 'static,
+    {
+        #[cfg(any(test, feature = "test-kit"))]
+        self.reads.fetch_add(1, Relaxed);
+        Box::pin(async move {
+            if self.parts.readers.waiting() > READS_WAITING_MAX {
+                return Err(StoreError::Busy);
+            }
+            let mut is_first = true;
+            let reading = async {
+                loop {
+                    let db = self.parts.readers.get().await?;
+                    let mut borrowed = Borrowed { parts: &self.parts, db: Some(db) };
+                    let db = borrowed.db.as_ref().expect("it was just put there");
+                    match read(db).await {
+                        Ok(answer) => {
+                            borrowed.give_back();
+                            return Ok(answer);
+                        }
+                        Err(_) if db.is_closed() && is_first => is_first = false,
+                        Err(error) => {
+                            let said = store_error(&error);
+                            borrowed.give_back();
+                            return Err(said);
+                        }
+                    }
+                }
+            };
+            timeout(DATABASE_PATIENCE, reading).await.unwrap_or(Err(StoreError::Away))
+        })
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A connection of one read. Of a read that nobody waits for any more, the server is told.
+struct Borrowed<'a> {
+    parts: &'a Parts,
+    db: Option<Db>,
+}
+
+impl Borrowed<'_> {
+    fn give_back(&mut self) {
+        self.db.take();
+    }
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        if let Some(db) = self.db.take() {
+            if !db.is_closed() {
+                self.parts.way.cancel(&db);
+            }
+            db.throw_away();
+        }
+    }
+}
+
+impl Parts {
+    fn note(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_if_modified(|state| {
+            let before = state.clone();
+            change(state);
+            *state != before
+        });
+    }
+
+    /// Somebody is to look; that epochs are new is not forgotten for a lesser reason.
+    fn stir(&self, stir: Stir) {
+        let mut stirred = self.stirred.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stirred != Some(Stir::Renewed) {
+            *stirred = Some(stir);
+        }
+        self.stir.notify_one();
+    }
+
+    fn forget_connections(&self) {
+        self.writers.forget();
+        self.readers.forget();
+    }
+
+    /// When commits fail for want of room: whether they would go through.
+    async fn try_to_commit(&self, client: &tokio_postgres::Client) {
+        let failing = self.state.borrow().failing.clone();
+        let Some(failing) = failing else { return };
+        let sql = "INSERT INTO commits (writer, lane, commits) VALUES ($1, -1, 1)
+            ON CONFLICT (writer, lane) DO UPDATE SET commits = commits.commits + 1";
+        if failing == StoreError::Away || client.execute(sql, &[&self.writer]).await.is_ok() {
+            self.note(|state| state.failing = None);
+        }
+    }
+
+    async fn apply(&self, lane: usize, batch: &mut Batch, now: Time) -> u64 {
+        if let Some(why) = self.state.borrow().lost.clone() {
+            batch.iter_mut().for_each(|change| change.fail(StoreError::Failed(why.clone())));
+            return 0;
+        }
+        let run = Run { writer: self.writer.clone(), lane: i64::try_from(lane).unwrap_or(0) };
+        let mut borrowed = Borrowed { parts: self, db: None };
+        let applying = async {
+            let db = &*borrowed.db.insert(self.writers.get().await?);
+            Ok::<_, StoreError>(commit::apply(db, &run, batch, now).await)
+        };
+        let revoked = match timeout(DATABASE_PATIENCE, applying).await {
+            Ok(Ok(outcome)) => {
+                if !outcome.is_broken {
+                    borrowed.give_back();
+                }
+                self.mark.committed(outcome.commits);
+                outcome.revoked
+            }
+            Ok(Err(error)) => {
+                batch.iter_mut().for_each(|change| change.fail(error.clone()));
+                0
+            }
+            Err(_) => {
+                batch.iter_mut().for_each(|change| change.fail(StoreError::Away));
+                0
+            }
+        };
+        self.note_failures(batch);
+        if self.tells {
+            self.tell().await;
+        }
+        revoked
+    }
+
+    fn note_failures(&self, batch: &Batch) {
+        let failure = batch.iter().find_map(|change| change.failure());
+        if failure == Some(&StoreError::Away) {
+            // It may have been committed all the same.
+            self.uncertain.notify_one();
+        }
+        let all_failed = batch.iter().all(|change| change.failure().is_some());
+        let failing = failure.filter(|error| all_failed && **error != StoreError::Busy).cloned();
+        if failing.is_some() || !all_failed {
+            self.note(|state| state.failing = failing);
+        }
+    }
+
+    /// Tells whoever else may have the database open: a server through its keeper, the command line by itself.
+    async fn tell(&self) {
+        if self.is_shared {
+            self.committed.notify_one();
+        } else if let Ok(db) = self.writers.get().await {
+            // Who is not told finds it at the next look.
+            timeout(DATABASE_PATIENCE, db.batch_execute("NOTIFY tidings")).await.ok();
+        }
+    }
+}
+
+impl Store for Postgres {
+    fn lanes(&self) -> usize {
+        LANES
+    }
+
+    fn apply(&self, lane: usize, mut batch: Batch, now: Time) -> BoxFuture<'_, Result<Done, StoreError>> {
+        Box::pin(async move {
+            let revoked = self.parts.apply(lane, &mut batch, now).await;
+            Ok(Done { batch, revoked })
+        })
+    }
+
+    fn shared(&self) -> Option<&dyn Shared> {
+        Some(self)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(keeper) = self.end() {
+                keeper.await.ok();
+            }
+        })
+    }
+
+    #[cfg(any(test, feature = "test-kit"))]
+    fn reads_made(&self) -> u64 {
+        self.reads.load(Relaxed)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let state = self.parts.state.borrow();
+        match (&state.lost, &state.failing) {
+            (Some(why), _) => Err(StoreError::Failed(why.clone())),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn failed(&self) -> BoxFuture<'_, String> {
+        let mut state = self.parts.state.subscribe();
+        Box::pin(async move {
+            let lost = state.wait_for(|state| state.lost.is_some()).await.map(|state| state.lost.clone());
+            match lost {
+                Ok(why) => why.unwrap_or_default(),
+                Err(_) => pending().await,
+            }
+        })
+    }
+
+    fn is_set_up(&self) -> Read<'_, bool> {
+        self.read(|db| Box::pin(reads::is_set_up(db)))
+    }
+
+    fn people(&self) -> Read<'_, Vec<Person>> {
+        self.read(|db| Box::pin(reads::people(db)))
+    }
+
+    fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {
+        self.read(move |db| Box::pin(reads::person_of(db, id)))
+    }
+
+    fn credentials(&self, email: Email) -> Read<'_, Option<Credentials>> {
+        self.read(move |db| {
+            let email = email.clone();
+            Box::pin(async move { reads::credentials(db, &email).await })
+        })
+    }
+
+    fn session(&self, token: SecretDigest, now: Time) -> Read<'_, Option<SignedIn>> {
+        self.read(move |db| Box::pin(reads::session(db, token, now)))
+    }
+
+    fn arrival(&self, session: SessionKey, rooms_max: u32, now: Time) -> Read<'_, Option<Arrival>> {
+        self.read(move |db| Box::pin(reads::arrival(db, session, rooms_max, now)))
+    }
+
+    fn sessions(&self, person: PersonId, now: Time) -> Read<'_, Vec<Session>> {
+        self.read(move |db| Box::pin(reads::sessions(db, person, now)))
+    }
+
+    fn sessions_ended(&self, since: Time) -> Read<'_, Vec<SessionId>> {
+        self.read(move |db| Box::pin(reads::sessions_ended(db, since)))
+    }
+
+    fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>> {
+        self.read(move |db| Box::pin(reads::invite_card(db, code, now)))
+    }
+
+    fn room_invite(&self, room: RoomId, person: PersonId, now: Time) -> Read<'_, Option<Invite>> {
+        self.read(move |db| Box::pin(reads::room_invite(db, room, person, now)))
+    }
+
+    fn invite_is_revoked(&self, room: RoomId) -> Read<'_, bool> {
+        self.read(move |db| {
+            Box::pin(async move { Ok(reads::invite_of(db, room).await?.is_some_and(|stored| stored.revoked)) })
+        })
+    }
+
+    fn own_rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
+        self.read(move |db| Box::pin(reads::own_rooms(db, person)))
+    }
+
+    fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage> {
+        self.read(move |db| Box::pin(reads::other_rooms(db, person, after, limit)))
+    }
+
+    fn room(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Room>> {
+        self.read(move |db| Box::pin(reads::room_of(db, room, person)))
+    }
+
+    fn members(&self, room: RoomId, reader: PersonId) -> Read<'_, Option<Vec<Member>>> {
+        self.read(move |db| Box::pin(reads::members(db, room, reader)))
+    }
+
+    fn member(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Who>> {
+        self.read(move |db| Box::pin(reads::member(db, room, person)))
+    }
+
+    fn events(
+        &self,
+        room: RoomId,
+        reader: Option<PersonId>,
+        page: PageQuery,
+        bytes_max: usize,
+    ) -> Read<'_, Option<EventPage>> {
+        self.read(move |db| Box::pin(reads::events(db, room, reader, page, bytes_max)))
+    }
+
+    fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>> {
+        self.read(move |db| Box::pin(reads::messages(db, room, reader, page)))
+    }
+
+    fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
+        self.read(move |db| Box::pin(reads::message_of(db, room, reader, message)))
+    }
+}
+
+impl Shared for Postgres {
+    fn stands(&self, revoked: u64) -> Read<'_, (Vec<Stand>, Revocations)> {
+        self.read(move |db| Box::pin(reads::stands(db, revoked)))
+    }
+
+    fn revocations(&self, after: u64) -> Read<'_, Revocations> {
+        self.read(move |db| Box::pin(reads::revocations(db, after)))
+    }
+
+    fn stirred(&self) -> BoxFuture<'_, Stir> {
+        Box::pin(async move {
+            loop {
+                self.parts.stir.notified().await;
+                let stirred = self.parts.stirred.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(stir) = stirred {
+                    return stir;
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,343 @@
+//! The reads, as SQL. What takes several statements sees one moment: they go out together, in one transaction that repeats
+//! what it reads.
+
+use tokio_postgres::{Error, Row};
+
+use super::{
+    connection::{Db, Params, Statement, Values},
+    values::{
+        EventColumns, ROOM, invite as invite_row, message, number, person, room, session as session_row, who,
+    },
+};
+use crate::{
+    model::{
+        Arrival, Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
+        MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session,
+        SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+    },
+    store::{
+        bounds::Bounds,
+        columns::{AFTER_MESSAGE, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO},
+        follow::{Revocation, Revocations},
+    },
+};
+
+/// As [`name COLLATE NOCASE`](https://sqlite.org/datatype3.html#collation) sorts: Latin letters without their case, all else
+/// by bytes. In the same words as the index.
+pub(super) const BY_NAME: &str = "lower(r.name COLLATE \"C\"), r.id";
+
+/// What several statements see at one moment.
+async fn at_once(db: &Db, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+    let begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", &[] as Params<'_>);
+    let all: Vec<_> = [begin].into_iter().chain(statements.iter().copied()).chain([("COMMIT", &[] as Params<'_>)]).collect();
+    let mut rows = db.together(&all).await?;
+    rows.pop();
+    rows.remove(0);
+    Ok(rows)
+}
+
+fn every<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    rows.iter().map(read).collect()
+}
+
+pub(super) async fn is_set_up(db: &Db) -> Result<bool, Error> {
+    db.one("SELECT EXISTS (SELECT 1 FROM people)", &[]).await?.try_get(0)
+}
+
+pub(super) async fn people(db: &Db) -> Result<Vec<Person>, Error> {
+    let sql = format!("SELECT {PERSON} FROM people p ORDER BY lower(p.name COLLATE \"C\"), p.id");
+    every(&db.rows(&sql, &[]).await?, person)
+}
+
+pub(super) async fn person_of(db: &Db, id: PersonId) -> Result<Option<Person>, Error> {
+    let sql = format!("SELECT {PERSON} FROM people p WHERE p.id = $1");
+    db.row(&sql, &[&id]).await?.as_ref().map(person).transpose()
+}
+
+pub(super) async fn credentials(db: &Db, email: &Email) -> Result<Option<Credentials>, Error> {
+    let sql = format!("SELECT {PERSON}, p.password FROM people p WHERE p.email = $1");
+    let found = db.row(&sql, &[&email.as_str()]).await?;
+    let read =
+        |row: &Row| Ok(Credentials { person: person(row)?, hash: StoredHash(row.try_get(PERSON_COLUMNS)?) });
+    found.as_ref().map(read).transpose()
+}
+
+fn signed_in(row: Option<&Row>, now: Time) -> Result<Option<SignedIn>, Error> {
+    let read = |row: &Row| Ok(SignedIn { person: person(row)?, session: session_row(row, PERSON_COLUMNS)? });
+    Ok(row.map(read).transpose()?.filter(|who| who.session.is_fresh(now)))
+}
+
+fn session_where(condition: &str) -> String {
+    format!(
+        "SELECT {PERSON}, {SESSION} FROM sessions s JOIN people p ON p.id = s.person
+        WHERE {condition} AND s.ended IS NULL"
+    )
+}
+
+pub(super) async fn session(db: &Db, token: SecretDigest, now: Time) -> Result<Option<SignedIn>, Error> {
+    signed_in(db.row(&session_where("s.token = $1"), &[&token]).await?.as_ref(), now)
+}
+
+pub(super) async fn arrival(db: &Db, session: SessionKey, rooms_max: u32, now: Time) -> Result<Option<Arrival>, Error> {
+    let (condition, key): (_, Values<'_>) = match &session {
+        SessionKey::Token(token) => ("s.token = $1", token),
+        SessionKey::Id(id) => ("s.id = $1", id),
+    };
+    let who = session_where(condition);
+    let rooms = format!(
+        "SELECT r.id, r.last_number, r.epoch FROM sessions s JOIN memberships m ON m.person = s.person
+        JOIN rooms r ON r.id = m.room WHERE {condition} AND s.ended IS NULL LIMIT $2"
+    );
+    let answers = at_once(db, &[(&who, &[key]), (&rooms, &[key, &i64::from(rooms_max)])]).await?;
+    let Some(who) = signed_in(answers[0].first(), now)? else { return Ok(None) };
+    Ok(Some(Arrival { who, rooms: every(&answers[1], stand)? }))
+}
+
+fn stand(row: &Row) -> Result<Stand, Error> {
+    Ok(Stand { room: row.try_get(0)?, offset: number(row, 1)?, epoch: row.try_get(2)? })
+}
+
+pub(super) async fn sessions(db: &Db, person: PersonId, now: Time) -> Result<Vec<Session>, Error> {
+    let sql = format!(
+        "SELECT {SESSION} FROM sessions s WHERE s.person = $1 AND s.ended IS NULL ORDER BY s.last_seen DESC, s.id DESC"
+    );
+    let mut sessions = every(&db.rows(&sql, &[&person]).await?, |row| session_row(row, 0))?;
+    sessions.retain(|session| session.is_fresh(now));
+    Ok(sessions)
+}
+
+pub(super) async fn sessions_ended(db: &Db, since: Time) -> Result<Vec<SessionId>, Error> {
+    every(&db.rows("SELECT id FROM sessions WHERE ended >= $1", &[&since]).await?, |row| row.try_get(0))
+}
+
+pub(super) async fn invite_card(db: &Db, code: SecretDigest, now: Time) -> Result<Option<InviteCard>, Error> {
+    let sql = format!(
+        "SELECT {INVITE}, r.name, {WHO} FROM invites i
+        JOIN people p ON p.id = i.inviter JOIN rooms r ON r.id = i.room WHERE i.digest = $1"
+    );
+    let Some(row) = db.row(&sql, &[&code]).await? else { return Ok(None) };
+    let invite = invite_row(&row)?.if_good(now);
+    invite.map(|Invite { room, .. }| {
+        Ok(InviteCard { inviter: who(&row, 8)?, room, room_name: Name::stored(row.try_get(7)?) })
+    })
+    .transpose()
+}
+
+pub(super) async fn invite(db: &Db, code: SecretDigest) -> Result<Option<StoredInvite>, Error> {
+    let sql = format!("SELECT {INVITE} FROM invites i WHERE i.digest = $1");
+    db.row(&sql, &[&code]).await?.as_ref().map(invite_row).transpose()
+}
+
+/// A room has one; were there others, they would be dead.
+const INVITE_OF: &str = "FROM invites i WHERE i.room = $1 ORDER BY i.revoked IS NOT NULL LIMIT 1";
+
+pub(super) async fn invite_of(db: &Db, room: RoomId) -> Result<Option<StoredInvite>, Error> {
+    let sql = format!("SELECT {INVITE} {INVITE_OF}");
+    db.row(&sql, &[&room]).await?.as_ref().map(invite_row).transpose()
+}
+
+pub(super) async fn room_invite(
+    db: &Db,
+    room: RoomId,
+    person: PersonId,
+    now: Time,
+) -> Result<Option<Invite>, Error> {
+    let sql = format!("SELECT {INVITE} {INVITE_OF}");
+    let answers = at_once(db, &[(IS_MEMBER, &[&room, &person]), (&sql, &[&room])]).await?;
+    let [reader, invites] = &answers[..] else { return Ok(None) };
+    let invite = invites.first().filter(|_| !reader.is_empty()).map(invite_row).transpose()?;
+    Ok(invite.and_then(|stored| stored.if_good(now)))
+}
+
+pub(super) async fn own_rooms(db: &Db, person: PersonId) -> Result<Vec<Room>, Error> {
+    let sql = format!(
+        "SELECT {ROOM} FROM memberships own JOIN rooms r ON r.id = own.room WHERE own.person = $1 ORDER BY {BY_NAME}"
+    );
+    every(&db.rows(&sql, &[&person]).await?, room)
+}
+
+pub(super) async fn other_rooms(
+    db: &Db,
+    person: PersonId,
+    after: Option<RoomId>,
+    limit: u32,
+) -> Result<RoomPage, Error> {
+    let from = match after {
+        // An unknown one has no name, and nothing comes after that.
+        Some(_) => {
+            "AND (lower(r.name COLLATE \"C\"), r.id)
+                > (SELECT lower(a.name COLLATE \"C\"), a.id FROM rooms a WHERE a.id = $3)"
+        }
+        None => "AND $3::uuid IS NULL",
+    };
+    let sql = format!(
+        "SELECT {ROOM} FROM rooms r WHERE r.is_open
+        AND NOT EXISTS (SELECT 1 FROM memberships own WHERE own.room = r.id AND own.person = $1) {from}
+        ORDER BY {BY_NAME} LIMIT $2"
+    );
+    let mut rooms = every(&db.rows(&sql, &[&person, &(i64::from(limit) + 1), &after]).await?, room)?;
+    let more = rooms.len() > limit as usize;
+    rooms.truncate(limit as usize);
+    Ok(RoomPage { rooms, more })
+}
+
+pub(super) async fn room_of(db: &Db, id: RoomId, person: PersonId) -> Result<Option<Room>, Error> {
+    let sql = format!("SELECT {ROOM} FROM rooms r WHERE r.id = $2");
+    db.row(&sql, &[&person, &id]).await?.as_ref().map(room).transpose()
+}
+
+const IS_MEMBER: &str = "SELECT 1 FROM memberships m WHERE m.room = $1 AND m.person = $2";
+
+pub(super) async fn members(db: &Db, room: RoomId, reader: PersonId) -> Result<Option<Vec<Member>>, Error> {
+    let sql = format!(
+        "SELECT {WHO}, p.role, r.creator = p.id FROM memberships m
+        JOIN people p ON p.id = m.person JOIN rooms r ON r.id = m.room
+        WHERE m.room = $1 ORDER BY lower(p.name COLLATE \"C\"), p.id"
+    );
+    let answers = at_once(db, &[(IS_MEMBER, &[&room, &reader]), (&sql, &[&room])]).await?;
+    if answers[0].is_empty() {
+        return Ok(None);
+    }
+    let member = |row: &Row| {
+        let role = MemberRole::of(row.try_get(3)?, row.try_get(4)?);
+        Ok(Member { id: row.try_get(0)?, name: Name::stored(row.try_get(1)?), same_name: row.try_get(2)?, role })
+    };
+    every(&answers[1], member).map(Some)
+}
+
+pub(super) async fn member(db: &Db, room: RoomId, person: PersonId) -> Result<Option<Who>, Error> {
+    let sql =
+        format!("SELECT {WHO} FROM memberships m JOIN people p ON p.id = m.person WHERE m.room = $1 AND m.person = $2");
+    db.row(&sql, &[&room, &person]).await?.as_ref().map(|row| who(row, 0)).transpose()
+}
+
+pub(super) async fn events(
+    db: &Db,
+    room: RoomId,
+    reader: Option<PersonId>,
+    page: PageQuery,
+    bytes_max: usize,
+) -> Result<Option<EventPage>, Error> {
+    let bounds = Bounds::of(page);
+    // How many there are within the bounds, and those of them that come before there is too much text.
+    let sql = format!(
+        "WITH page AS (
+            SELECT {WHO}, {MESSAGE}, e.number AS at, e.kind, e.time AS happened, octet_length(m.body) AS bytes
+            FROM room_events e JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message
+            WHERE e.room = $1 AND e.number > $2 AND e.number < $3 ORDER BY e.number {order} LIMIT $4
+        ), counted AS (
+            SELECT *, count(*) OVER () AS there,
+                coalesce(sum(bytes) OVER (ORDER BY at {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
+                    AS bytes_before
+            FROM page
+        )
+        SELECT * FROM counted WHERE bytes_before <= $5 ORDER BY at {order}",
+        order = bounds.order(),
+    );
+    let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
+    let nobody = reader.is_none();
+    let may = "SELECT 1 WHERE $3 OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = $1 AND m.person = $2)";
+    let position = "SELECT r.id, r.last_number, r.epoch, v.last FROM rooms r, revoked v WHERE r.id = $1";
+    let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
+    let (may, position): (Statement<'_>, Statement<'_>) =
+        ((may, &[&room, &reader, &nobody]), (position, &[&room]));
+    let events: Params<'_> = &[&room, &above, &below, &limit, &bytes_max];
+    let answers = if page.limit == 0 {
+        at_once(db, &[may, position]).await?
+    } else {
+        at_once(db, &[may, position, (&sql, events)]).await?
+    };
+    let (Some(_), Some(position)) = (answers[0].first(), answers[1].first()) else { return Ok(None) };
+    let revoked = number(position, 3)?;
+    let Stand { offset, epoch, .. } = stand(position)?;
+    let Some(rows) = answers.get(2) else {
+        return Ok(Some(EventPage { events: Vec::new(), epoch, offset, more: offset > 0, revoked }));
+    };
+    let there = rows.first().map_or(Ok(0), |row| number(row, THERE))?;
+    let is_cut = there > rows.len() as u64;
+    let (events, more) = bounds.finish(every(rows, |row| event(row, room))?);
+    Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked }))
+}
+
+/// The column `there` of a page: behind the number, the kind, the time and the bytes of an event.
+const THERE: usize = AFTER_MESSAGE + 4;
+
+fn event(row: &Row, room: RoomId) -> Result<Event, Error> {
+    let kind = EventKind::read(row.try_get(AFTER_MESSAGE + 1)?, &EventColumns(row))?;
+    Ok(Event { room, number: number(row, AFTER_MESSAGE)?, time: row.try_get(AFTER_MESSAGE + 2)?, kind })
+}
+
+pub(super) async fn messages(
+    db: &Db,
+    room: RoomId,
+    reader: PersonId,
+    page: PageQuery,
+) -> Result<Option<MessagePage>, Error> {
+    let bounds = Bounds::of(page);
+    let sql = format!(
+        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
+        WHERE m.room = $1 AND m.number > $2 AND m.number < $3 ORDER BY m.number {} LIMIT $4",
+        bounds.order()
+    );
+    let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
+    let answers =
+        at_once(db, &[(IS_MEMBER, &[&room, &reader]), (&sql, &[&room, &above, &below, &limit])]).await?;
+    if answers[0].is_empty() {
+        return Ok(None);
+    }
+    let (messages, more) = bounds.finish(every(&answers[1], message)?);
+    Ok(Some(MessagePage { messages, more }))
+}
+
+pub(super) async fn message_of(
+    db: &Db,
+    room: RoomId,
+    reader: PersonId,
+    id: MessageId,
+) -> Result<Option<Message>, Error> {
+    let sql = format!(
+        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
+        WHERE m.id = $1 AND m.room = $2 AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = $2 AND s.person = $3)"
+    );
+    db.row(&sql, &[&id, &room, &reader]).await?.as_ref().map(message).transpose()
+}
+
+/// How far all rooms are, and what was taken away behind that number, at one moment.
+pub(super) async fn stands(db: &Db, revoked: u64) -> Result<(Vec<Stand>, Revocations), Error> {
+    let behind = signed(revoked);
+    let statements: [Statement<'_>; 3] =
+        [("SELECT id, last_number, epoch FROM rooms", &[]), (REVOKED, &[]), (REVOCATIONS, &[&behind])];
+    let answers = at_once(db, &statements).await?;
+    Ok((every(&answers[0], stand)?, revocations_of(&answers[1], &answers[2], revoked)?))
+}
+
+/// What was taken away behind that number.
+pub(super) async fn revocations(db: &Db, after: u64) -> Result<Revocations, Error> {
+    let behind = signed(after);
+    let answers = at_once(db, &[(REVOKED, &[]), (REVOCATIONS, &[&behind])]).await?;
+    revocations_of(&answers[0], &answers[1], after)
+}
+
+const REVOKED: &str = "SELECT last, forgotten FROM revoked";
+const REVOCATIONS: &str = "SELECT v.session, v.room, v.person,
+    EXISTS (SELECT 1 FROM memberships m WHERE m.room = v.room AND m.person = v.person)
+    FROM revocations v WHERE v.number > $1 ORDER BY v.number";
+
+fn revocations_of(heads: &[Row], rows: &[Row], after: u64) -> Result<Revocations, Error> {
+    let Some(head) = heads.first() else { return Ok(Revocations::default()) };
+    let (last, forgotten) = (number(head, 0)?, number(head, 1)?);
+    let one = |row: &Row| {
+        let (session, room, person): (Option<SessionId>, Option<RoomId>, Option<PersonId>) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let is_back = row.try_get(3)?;
+        Ok(session.map(Revocation::Session).or(room.zip(person).map(|(room, person)| Revocation::Membership {
+            room,
+            person,
+            is_back,
+        })))
+    };
+    let all: Vec<Option<Revocation>> = every(rows, one)?;
+    Ok(Revocations { last, are_complete: after >= forgotten, these: all.into_iter().flatten().collect() })
+}
+
+use crate::store::bounds::signed;

@@ -1,0 +1,695 @@
+//! The tables as the changes read and write them, inside the transaction of a batch, over a network.
+//!
+//! A change is plain code that asks and writes and never waits. So what it asks is written down instead: it is *suspended*
+//! with an error of our own, the question is put to the server, and the change is applied again from its beginning, with
+//! the answers that it had before and in the same order, until it has all it asks for. That is right because a change
+//! reads nothing but these tables and the time and has no effect but through these tables ([`Change::apply`]), and every
+//! answer is that of the server at its place in the order: whatever was written before it has been sent before it.
+//!
+//! What a batch of posts asks is read before the first of them is applied, all at once ([`Foreseen`]), and what they write
+//! goes out at the end, all at once: two exchanges with the server, however many they are.
+//!
+//! [`Change::apply`]: crate::store::Change::apply
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    mem,
+};
+
+use futures_util::future::BoxFuture;
+use tokio_postgres::{Error, Row, types::ToSql};
+
+use super::{
+    connection::{Db, Params, Statement, Values},
+    reads,
+    values::{Digest, number},
+};
+use crate::{
+    model::{
+        ClientId, EarlierSend, Event, Invite, MessageId, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId,
+        Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+    },
+    store::{StoreError, StoreResult, Tables, bounds::signed, follow::Revocation},
+};
+
+/// What makes all changes of names and numbers of rooms wait for each other: whoever looks at all rooms before making one.
+const ROOMS_LOCK: i64 = 0x5464_6e67_0000_0003;
+
+/// What is known of the database inside a transaction, and what is to be written.
+#[derive(Default)]
+pub(super) struct Work {
+    /// The last numbers of the rooms whose rows the transaction has locked.
+    heads: HashMap<RoomId, u64>,
+    /// Rooms whose number has moved.
+    moved: BTreeMap<RoomId, u64>,
+    sends: HashMap<(PersonId, ClientId), Option<EarlierSend>>,
+    /// As they are as long as nothing but posts is written.
+    members: HashMap<(RoomId, PersonId), Option<Who>>,
+    posts: Posts,
+    /// What is to be sent before anything else is asked.
+    writes: Vec<Write>,
+    /// How much was written, sent or not.
+    written: u64,
+    revoked: Vec<Revocation>,
+    /// What the change that is being applied was answered so far.
+    answers: Vec<Answer>,
+}
+
+/// What is foreseeable of a batch: what its posts will ask.
+#[derive(Default)]
+pub(super) struct Foreseen {
+    pub(super) rooms: Vec<RoomId>,
+    pub(super) authors: Vec<PersonId>,
+    pub(super) client_ids: Vec<ClientId>,
+    /// The rooms of the posts, beside the authors.
+    pub(super) posted_in: Vec<RoomId>,
+}
+
+type Answer = Box<dyn Any + Send>;
+type Asked = Box<dyn for<'a> FnOnce(&'a Db) -> BoxFuture<'a, Result<Answer, Error>> + Send>;
+
+/// A statement that is to be sent.
+struct Write {
+    sql: &'static str,
+    params: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+/// Rows of messages and events, column by column, as they go out.
+#[derive(Default)]
+struct Posts {
+    messages: Messages,
+    events: Events,
+}
+
+#[derive(Default)]
+struct Messages {
+    id: Vec<MessageId>,
+    room: Vec<RoomId>,
+    number: Vec<i64>,
+    author: Vec<PersonId>,
+    client_id: Vec<ClientId>,
+    digest: Vec<Vec<u8>>,
+    body: Vec<String>,
+    time: Vec<Time>,
+}
+
+#[derive(Default)]
+struct Events {
+    room: Vec<RoomId>,
+    number: Vec<i64>,
+    kind: Vec<&'static str>,
+    message: Vec<Option<MessageId>>,
+    actor: Vec<PersonId>,
+    subject: Vec<PersonId>,
+    time: Vec<Time>,
+}
+
+const LOCK_ROOMS: &str = "SELECT id, last_number FROM rooms WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+const EARLIER_SENDS: &str = "SELECT m.author, m.client_id, m.id, m.number, m.time, m.digest
+    FROM unnest($1::uuid[], $2::uuid[]) AS asked(author, client_id)
+    JOIN messages m ON m.author = asked.author AND m.client_id = asked.client_id";
+const MEMBERS: &str = "SELECT m.room, p.id, p.name,
+        EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)
+    FROM (SELECT DISTINCT room, person FROM unnest($1::uuid[], $2::uuid[]) AS all_asked(room, person)) asked
+    JOIN memberships m ON m.room = asked.room AND m.person = asked.person JOIN people p ON p.id = m.person";
+/// In one order, because who waits for a row of an index that another transaction has written can wait in a circle.
+const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, client_id, digest, body, time)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[], $8::bigint[])
+        AS new(id, room, number, author, client_id, digest, body, time)
+    ORDER BY author, client_id";
+const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, message, actor, subject, time)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[])";
+const MOVE_ROOMS: &str = "UPDATE rooms SET last_number = moved.number
+    FROM unnest($1::uuid[], $2::bigint[]) AS moved(id, number) WHERE rooms.id = moved.id";
+/// All that one transaction takes away has one number, and numbers have no gaps: the row stays locked until the end.
+const REVOKE: &str = "WITH head AS (UPDATE revoked SET last = last + 1 RETURNING last)
+    INSERT INTO revocations (number, time, session, room, person)
+    SELECT head.last, $1, these.session, these.room, these.person
+    FROM head, unnest($2::uuid[], $3::uuid[], $4::uuid[]) AS these(session, room, person)";
+
+impl Work {
+    /// Begins the transaction: locks the rooms in one order, and then reads what the posts will ask; what is read after a
+    /// lock is taken is what whoever had it before has left.
+    pub(super) async fn begin(db: &Db, foreseen: &Foreseen) -> Result<Self, Error> {
+        let Foreseen { rooms, authors, client_ids, posted_in } = foreseen;
+        let mut statements: Vec<Statement<'_>> = vec![("BEGIN", &[])];
+        let locks: Params<'_> = &[rooms];
+        let sends: Params<'_> = &[authors, client_ids];
+        let members: Params<'_> = &[posted_in, authors];
+        if !rooms.is_empty() {
+            statements.push((LOCK_ROOMS, locks));
+        }
+        if !authors.is_empty() {
+            statements.push((EARLIER_SENDS, sends));
+            statements.push((MEMBERS, members));
+        }
+        let mut answers = db.together(&statements).await?.into_iter().skip(1);
+        let mut work = Self::default();
+        if !rooms.is_empty() {
+            for row in answers.next().unwrap_or_default() {
+                work.heads.insert(row.try_get(0)?, number(&row, 1)?);
+            }
+        }
+        if !authors.is_empty() {
+            work.sends = authors.iter().copied().zip(client_ids.iter().copied()).map(|key| (key, None)).collect();
+            for row in answers.next().unwrap_or_default() {
+                work.sends.insert((row.try_get(0)?, row.try_get(1)?), Some(earlier_send(&row, 2)?));
+            }
+            work.members = posted_in.iter().copied().zip(authors.iter().copied()).map(|key| (key, None)).collect();
+            for row in answers.next().unwrap_or_default() {
+                let who = Who { id: row.try_get(1)?, name: row.try_get(2)?, same_name: row.try_get(3)? };
+                work.members.insert((row.try_get(0)?, who.id), Some(who));
+            }
+        }
+        Ok(work)
+    }
+
+    /// How much was written so far: when it has grown, there is something to be taken back.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The next change has no answers yet.
+    pub(super) fn next_change(&mut self) {
+        self.answers.clear();
+    }
+
+    /// Puts the question that suspended the change, behind whatever was written before it, and keeps the answer.
+    pub(super) async fn answer(&mut self, db: &Db, asked: Question) -> Result<(), Error> {
+        self.send(db, &[]).await?;
+        let answer = (asked.0)(db).await?;
+        self.answers.push(answer);
+        Ok(())
+    }
+
+    /// Sends what is to be written, and these statements behind it, whose rows it answers.
+    async fn send(&mut self, db: &Db, behind: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+        self.write_posts();
+        let writes = mem::take(&mut self.writes);
+        let params: Vec<Vec<Values<'_>>> =
+            writes.iter().map(|write| write.params.iter().map(|param| &**param as Values<'_>).collect()).collect();
+        let mut statements: Vec<Statement<'_>> =
+            writes.iter().zip(&params).map(|(write, params)| (write.sql, &params[..])).collect();
+        let first = statements.len();
+        statements.extend_from_slice(behind);
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut answers = db.together(&statements).await?;
+        Ok(answers.split_off(first))
+    }
+
+    /// Writes all that is left, and commits. `None` when nothing was written; else the last number of what was taken away,
+    /// by whomever, that can be seen now: whoever lost something up to it is to be cut off before anything of this batch is
+    /// told.
+    pub(super) async fn commit(mut self, db: &Db, run: &Run, now: Time) -> Result<Option<u64>, Error> {
+        if self.written == 0 {
+            db.together(&[("ROLLBACK", &[])]).await?;
+            return Ok(None);
+        }
+        if !self.revoked.is_empty() {
+            let revoked = mem::take(&mut self.revoked);
+            let sessions: Vec<Option<SessionId>> = revoked.iter().map(Revocation::session).collect();
+            let (rooms, people): (Vec<_>, Vec<_>) = revoked.iter().map(Revocation::membership).unzip();
+            self.push(REVOKE, vec![Box::new(now), Box::new(sessions), Box::new(rooms), Box::new(people)]);
+        }
+        let count = "INSERT INTO commits (writer, lane, commits) VALUES ($1, $2, 1)
+            ON CONFLICT (writer, lane) DO UPDATE SET commits = commits.commits + 1";
+        let behind: [Statement<'_>; 3] = [
+            (count, &[&run.writer, &run.lane]),
+            ("COMMIT", &[]),
+            // After the commit: what is not seen now was committed after it.
+            ("SELECT last FROM revoked", &[]),
+        ];
+        let answers = self.send(db, &behind).await?;
+        answers[2].first().map_or(Ok(0), |row| number(row, 0)).map(Some)
+    }
+
+    /// Puts the rows of messages and events, and the numbers that were taken, among the statements.
+    fn write_posts(&mut self) {
+        let Posts { messages, events } = mem::take(&mut self.posts);
+        if !messages.id.is_empty() {
+            let Messages { id, room, number, author, client_id, digest, body, time } = messages;
+            self.push_quietly(
+                INSERT_MESSAGES,
+                vec![
+                    Box::new(id),
+                    Box::new(room),
+                    Box::new(number),
+                    Box::new(author),
+                    Box::new(client_id),
+                    Box::new(digest),
+                    Box::new(body),
+                    Box::new(time),
+                ],
+            );
+        }
+        if !events.room.is_empty() {
+            let Events { room, number, kind, message, actor, subject, time } = events;
+            self.push_quietly(
+                INSERT_EVENTS,
+                vec![
+                    Box::new(room),
+                    Box::new(number),
+                    Box::new(kind),
+                    Box::new(message),
+                    Box::new(actor),
+                    Box::new(subject),
+                    Box::new(time),
+                ],
+            );
+        }
+        if !self.moved.is_empty() {
+            let (rooms, numbers): (Vec<_>, Vec<_>) =
+                mem::take(&mut self.moved).into_iter().map(|(room, number)| (room, signed(number))).unzip();
+            self.push_quietly(MOVE_ROOMS, vec![Box::new(rooms), Box::new(numbers)]);
+        }
+    }
+
+    fn push_quietly(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
+        self.writes.push(Write { sql, params });
+    }
+
+    fn push(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
+        self.write_posts();
+        // What it changes may be what is remembered.
+        self.members.clear();
+        self.written += 1;
+        self.push_quietly(sql, params);
+    }
+}
+
+fn earlier_send(row: &Row, first: usize) -> Result<EarlierSend, Error> {
+    let Digest(digest) = row.try_get(first + 3)?;
+    Ok(EarlierSend { id: row.try_get(first)?, number: number(row, first + 1)?, time: row.try_get(first + 2)?, digest })
+}
+
+/// Who commits: a program's run, and which of its lanes.
+pub(super) struct Run {
+    pub(super) writer: String,
+    pub(super) lane: i64,
+}
+
+/// What a change was suspended for.
+pub(super) struct Question(Asked);
+
+/// One application of a change.
+pub(super) struct PostgresTables<'a> {
+    state: RefCell<State<'a>>,
+}
+
+struct State<'a> {
+    work: &'a mut Work,
+    /// How many answers it was given.
+    given: usize,
+    question: Option<Question>,
+}
+
+impl<'a> PostgresTables<'a> {
+    pub(super) fn new(work: &'a mut Work) -> Self {
+        Self { state: RefCell::new(State { work, given: 0, question: None }) }
+    }
+
+    /// What it was suspended for; then whatever became of it does not count.
+    pub(super) fn into_question(self) -> Option<Question> {
+        self.state.into_inner().question
+    }
+
+    /// The answer of the server: the one that was given before, or else the change is suspended.
+    fn ask<T, F>(&self, ask: F) -> StoreResult<T>
+    where
+        T: Clone + Send + 'static,
+        F: for<'c> FnOnce(&'c Db) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
+    {
+        let mut state = self.state.borrow_mut();
+        if let Some(answer) = state.next::<T>()? {
+            return Ok(answer);
+        }
+        let asked: Asked = Box::new(move |db| Box::pin(async move { Ok(Box::new(ask(db).await?) as Answer) }));
+        state.question = Some(Question(asked));
+        Err(suspended())
+    }
+
+    /// What is known without the server, or was when it was answered first.
+    fn know<T: Clone + Send + 'static>(&self, know: impl FnOnce(&mut Work) -> T) -> StoreResult<T> {
+        let mut state = self.state.borrow_mut();
+        if let Some(answer) = state.next::<T>()? {
+            return Ok(answer);
+        }
+        let answer = know(state.work);
+        state.work.answers.push(Box::new(answer.clone()));
+        state.given += 1;
+        Ok(answer)
+    }
+
+    /// Writes, once however often the change is applied.
+    fn write(&self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) -> StoreResult<()> {
+        self.know(|work| work.push(sql, params))
+    }
+
+    /// As [`write`](Self::write), and answers how many rows it changed.
+    fn write_and_count(&self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) -> StoreResult<usize> {
+        self.know(|work| {
+            work.members.clear();
+            work.written += 1;
+        })?;
+        self.ask(move |db| {
+            Box::pin(async move {
+                let params: Vec<Values<'_>> = params.iter().map(|param| &**param as Values<'_>).collect();
+                let statement = format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
+                let count = number(&db.one(&statement, &params).await?, 0)?;
+                Ok(usize::try_from(count).unwrap_or(usize::MAX))
+            })
+        })
+    }
+}
+
+impl State<'_> {
+    /// The next answer, if it was given before. Whoever goes on although they were suspended is suspended again.
+    fn next<T: Clone + 'static>(&mut self) -> StoreResult<Option<T>> {
+        if self.question.is_some() {
+            return Err(suspended());
+        }
+        let Some(answer) = self.work.answers.get(self.given) else { return Ok(None) };
+        self.given += 1;
+        let answer = answer.downcast_ref::<T>().cloned();
+        answer.map(Some).ok_or_else(|| StoreError::Failed("a change asked for something else the second time".into()))
+    }
+}
+
+fn suspended() -> StoreError {
+    StoreError::Failed("suspended".into())
+}
+
+/// The values of a statement, to be kept until it is sent.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as Box<dyn ToSql + Sync + Send>),*] };
+}
+
+impl Tables for PostgresTables<'_> {
+    fn is_set_up(&self) -> StoreResult<bool> {
+        self.ask(|db| Box::pin(reads::is_set_up(db)))
+    }
+
+    fn mark_set_up(&mut self, person: PersonId, now: Time) -> StoreResult<bool> {
+        let sql = "INSERT INTO set_up (person, time) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        Ok(self.write_and_count(sql, values![person, now])? > 0)
+    }
+
+    /// Their row stays as it is until the end: who was deactivated meanwhile, or has another password, is seen so.
+    fn person(&self, person: PersonId) -> StoreResult<Option<Person>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                db.rows("SELECT 1 FROM people WHERE id = $1 FOR SHARE", &[&person]).await?;
+                reads::person_of(db, person).await
+            })
+        })
+    }
+
+    fn insert_person(&mut self, person: &NewPerson, role: Role, now: Time) -> StoreResult<bool> {
+        let sql = "INSERT INTO people (id, name, email, role, password, created, look)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (email) DO NOTHING";
+        let NewPerson { id, name, email, hash } = person;
+        let (text, look) = (name.as_str().to_owned(), name.look());
+        let params = values![*id, text, email.as_str().to_owned(), role, hash.0.clone(), now, look];
+        Ok(self.write_and_count(sql, params)? > 0)
+    }
+
+    fn password(&self, person: PersonId) -> StoreResult<Option<StoredHash>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT password FROM people WHERE id = $1 FOR NO KEY UPDATE";
+                db.row(sql, &[&person]).await?.map(|row| row.try_get(0).map(StoredHash)).transpose()
+            })
+        })
+    }
+
+    fn set_password(&mut self, person: PersonId, hash: &StoredHash) -> StoreResult<()> {
+        self.write("UPDATE people SET password = $2 WHERE id = $1", values![person, hash.0.clone()])
+    }
+
+    fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
+        self.write("UPDATE people SET deactivated = $2 WHERE id = $1", values![person, since])
+    }
+
+    fn key(&self, name: &str) -> StoreResult<Option<[u8; 32]>> {
+        let name = name.to_owned();
+        self.ask(move |db| {
+            Box::pin(async move {
+                let row = db.row("SELECT key FROM keys WHERE name = $1", &[&name]).await?;
+                row.map(|row| row.try_get(0).map(|Digest(key)| key)).transpose()
+            })
+        })
+    }
+
+    fn insert_key(&mut self, name: &str, key: &[u8; 32]) -> StoreResult<()> {
+        let sql = "INSERT INTO keys (name, key) VALUES ($1, $2)";
+        self.write_and_count(sql, values![name.to_owned(), key.to_vec()]).map(drop)
+    }
+
+    fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
+        let sql =
+            "INSERT INTO sessions (id, person, token, user_agent, created, last_seen) VALUES ($1, $2, $3, $4, $5, $5)";
+        let NewSession { id, token, user_agent, .. } = session.clone();
+        self.write(sql, values![id, person, token, user_agent, now])
+    }
+
+    fn session_owner(&self, session: SessionId) -> StoreResult<Option<PersonId>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT person FROM sessions WHERE id = $1 AND ended IS NULL";
+                db.row(sql, &[&session]).await?.map(|row| row.try_get(0)).transpose()
+            })
+        })
+    }
+
+    fn session_of_token(&self, token: SecretDigest) -> StoreResult<Option<SessionId>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT id FROM sessions WHERE token = $1 AND ended IS NULL";
+                db.row(sql, &[&token]).await?.map(|row| row.try_get(0)).transpose()
+            })
+        })
+    }
+
+    fn sessions_of(&self, person: PersonId) -> StoreResult<Vec<SessionId>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql =
+                    "SELECT id FROM sessions WHERE person = $1 AND ended IS NULL ORDER BY last_seen DESC, id DESC";
+                db.rows(sql, &[&person]).await?.iter().map(|row| row.try_get(0)).collect()
+            })
+        })
+    }
+
+    fn sessions_older_than(&self, last_seen: Time, created: Time) -> StoreResult<Vec<SessionId>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT id FROM sessions WHERE ended IS NULL AND (last_seen <= $1 OR created <= $2)
+                    ORDER BY id";
+                db.rows(sql, &[&last_seen, &created]).await?.iter().map(|row| row.try_get(0)).collect()
+            })
+        })
+    }
+
+    fn touch_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE sessions SET last_seen = greatest(last_seen, $2) WHERE id = $1 AND ended IS NULL";
+        self.write(sql, values![session, now])
+    }
+
+    fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
+        self.know(|work| {
+            work.push("UPDATE sessions SET ended = $2 WHERE id = $1", values![session, now]);
+            work.revoked.push(Revocation::Session(session));
+        })
+    }
+
+    fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
+        self.write("DELETE FROM sessions WHERE ended < $1", values![time])?;
+        // Whoever has not come to see these by now begins anew.
+        let sql = "WITH old AS (DELETE FROM revocations WHERE time < $1 RETURNING number)
+            UPDATE revoked SET forgotten = greatest(forgotten, (SELECT max(number) FROM old))
+            WHERE EXISTS (SELECT 1 FROM old)";
+        self.write(sql, values![time])
+    }
+
+    /// From here on nobody else makes a room until the end.
+    fn count_rooms(&self) -> StoreResult<u32> {
+        self.ask(|db| {
+            Box::pin(async move {
+                db.rows("SELECT pg_advisory_xact_lock($1)", &[&ROOMS_LOCK]).await?;
+                let count = number(&db.one("SELECT count(*) FROM rooms", &[]).await?, 0)?;
+                Ok(u32::try_from(count).unwrap_or(u32::MAX))
+            })
+        })
+    }
+
+    fn count_rooms_of(&self, creator: PersonId) -> StoreResult<u32> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let count = number(&db.one("SELECT count(*) FROM rooms WHERE creator = $1", &[&creator]).await?, 0)?;
+                Ok(u32::try_from(count).unwrap_or(u32::MAX))
+            })
+        })
+    }
+
+    fn has_room_named(&self, folded: &str, person: PersonId) -> StoreResult<bool> {
+        let folded = folded.to_owned();
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT EXISTS (SELECT 1 FROM rooms r WHERE r.folded = $1 AND (r.is_open
+                    OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = $2)))";
+                db.one(sql, &[&folded, &person]).await?.try_get(0)
+            })
+        })
+    }
+
+    fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>> {
+        self.ask(move |db| Box::pin(reads::room_of(db, room, person)))
+    }
+
+    #[cfg(any(test, feature = "test-kit"))]
+    fn set_room_open(&mut self, room: RoomId, is_open: bool) -> StoreResult<()> {
+        self.write("UPDATE rooms SET is_open = $2 WHERE id = $1", values![room, is_open])
+    }
+
+    fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
+        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look)
+            VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8)";
+        let NewRoom { id, name, topic, epoch } = room;
+        let (text, topic, epoch) = (name.as_str().to_owned(), topic.as_str().to_owned(), epoch.clone());
+        let (id, folded, look) = (*id, name.folded(), name.look());
+        self.know(|work| {
+            work.push(sql, values![id, text, topic, creator, epoch, now, folded, look]);
+            // Nobody else can have it.
+            work.heads.insert(id, 0);
+        })
+    }
+
+    fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
+        let is_known = self.state.borrow().work.members.contains_key(&(room, person));
+        if is_known {
+            return self.know(|work| work.members.get(&(room, person)).cloned().flatten());
+        }
+        self.ask(move |db| Box::pin(reads::member(db, room, person)))
+    }
+
+    fn insert_member(&mut self, room: RoomId, person: PersonId, now: Time) -> StoreResult<()> {
+        let sql = "WITH new AS (INSERT INTO memberships (room, person, joined) VALUES ($1, $2, $3) RETURNING room)
+            UPDATE rooms SET members = members + 1 FROM new WHERE rooms.id = new.room";
+        self.write(sql, values![room, person, now])
+    }
+
+    fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {
+        let sql = "WITH gone AS (DELETE FROM memberships WHERE room = $1 AND person = $2 RETURNING room)
+            UPDATE rooms SET members = members - 1 FROM gone WHERE rooms.id = gone.room";
+        self.know(|work| {
+            work.push(sql, values![room, person]);
+            work.revoked.push(Revocation::Membership { room, person, is_back: false });
+        })
+    }
+
+    fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>> {
+        self.ask(move |db| Box::pin(reads::invite(db, code)))
+    }
+
+    fn invite_of(&self, room: RoomId) -> StoreResult<Option<StoredInvite>> {
+        self.ask(move |db| Box::pin(reads::invite_of(db, room)))
+    }
+
+    fn replace_invite(&mut self, inviter: PersonId, invite: &Invite) -> StoreResult<()> {
+        self.write("DELETE FROM invites WHERE room = $1", values![invite.room])?;
+        let sql = "INSERT INTO invites (digest, code, room, inviter, created, expires, uses_max, uses)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let Invite { code, room, created, expires, uses_max, uses } = invite;
+        let (digest, code) = (code.digest(), code.reveal().to_owned());
+        let (uses_max, uses) = (i64::from(*uses_max), i64::from(*uses));
+        self.write(sql, values![digest, code, *room, inviter, *created, *expires, uses_max, uses])
+    }
+
+    fn expire_invites_of(&mut self, inviter: PersonId, now: Time) -> StoreResult<()> {
+        self.write("UPDATE invites SET expires = least(expires, $2) WHERE inviter = $1", values![inviter, now])
+    }
+
+    fn use_invite(&mut self, code: SecretDigest) -> StoreResult<()> {
+        self.write("UPDATE invites SET uses = uses + 1 WHERE digest = $1", values![code])
+    }
+
+    fn revoke_invite(&mut self, room: RoomId, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE invites SET revoked = $2 WHERE room = $1 AND revoked IS NULL";
+        self.write(sql, values![room, now])
+    }
+
+    fn earlier_send(&self, author: PersonId, client_id: ClientId) -> StoreResult<Option<EarlierSend>> {
+        let key = (author, client_id);
+        let is_known = self.state.borrow().work.sends.contains_key(&key);
+        if is_known {
+            return self.know(|work| work.sends.get(&key).copied().flatten());
+        }
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT id, number, time, digest FROM messages WHERE author = $1 AND client_id = $2";
+                db.row(sql, &[&author, &client_id]).await?.map(|row| earlier_send(&row, 0)).transpose()
+            })
+        })
+    }
+
+    fn next_number(&mut self, room: RoomId) -> StoreResult<u64> {
+        let is_locked = self.state.borrow().work.heads.contains_key(&room);
+        let take = |work: &mut Work, last: u64| {
+            work.moved.insert(room, last + 1);
+            work.written += 1;
+            last + 1
+        };
+        if is_locked {
+            return self.know(|work| {
+                let number = take(work, work.heads[&room]);
+                work.heads.insert(room, number);
+                number
+            });
+        }
+        // Nobody said beforehand that it would be this room: an invite led to it that was not there when it was looked up.
+        let last = self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT last_number FROM rooms WHERE id = $1 FOR NO KEY UPDATE";
+                number(&db.one(sql, &[&room]).await?, 0)
+            })
+        })?;
+        self.know(|work| take(work, last))
+    }
+
+    fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
+        let NewMessage { id, room, author, client_id, body, digest } = message;
+        self.know(|work| {
+            let rows = &mut work.posts.messages;
+            rows.id.push(*id);
+            rows.room.push(*room);
+            rows.number.push(signed(number));
+            rows.author.push(*author);
+            rows.client_id.push(*client_id);
+            rows.digest.push(digest.to_vec());
+            rows.body.push(body.clone());
+            rows.time.push(now);
+            let send = EarlierSend { id: *id, number, time: now, digest: *digest };
+            work.sends.insert((*author, *client_id), Some(send));
+            work.written += 1;
+        })
+    }
+
+    fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {
+        let Event { room, number, time, kind } = event;
+        self.know(|work| {
+            let rows = &mut work.posts.events;
+            rows.room.push(*room);
+            rows.number.push(signed(*number));
+            rows.kind.push(kind.name());
+            rows.message.push(kind.message().map(|message| message.id));
+            rows.actor.push(actor);
+            rows.subject.push(subject);
+            rows.time.push(*time);
+            work.written += 1;
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! How the chat's words are columns of Postgres: identities as `uuid`, digests as `bytea`, times and numbers as `bigint`,
+//! roles as text; and how Postgres' errors are the store's.
+
+use std::error::Error as StdError;
+
+use bytes::BytesMut;
+use tokio_postgres::{
+    Error, Row,
+    error::SqlState,
+    types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked},
+};
+
+use crate::{
+    model::{
+        ClientId, Code, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId, Role, Room, RoomId,
+        SecretDigest, Session, SessionId, StoredInvite, Time, Topic, Who,
+    },
+    store::StoreError,
+};
+
+/// What a failure of Postgres is for whoever asked. What passes by itself, and what may have been done all the same, is
+/// "try again": the same send again is one message.
+pub(super) fn store_error(error: &Error) -> StoreError {
+    match error.code() {
+        None => StoreError::Away,
+        Some(code) if is_full(code) => StoreError::Full,
+        Some(code) if is_away(code) => StoreError::Away,
+        Some(code) if is_to_be_tried_again(code) || *code == SqlState::QUERY_CANCELED => StoreError::Busy,
+        Some(_) => StoreError::Failed(in_words(error)),
+    }
+}
+
+/// Of an error of the server the message, which this driver does not print by itself.
+pub(super) fn in_words(error: &Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        None => match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+    }
+}
+
+/// Class 53: no room on the disk, or no memory.
+fn is_full(code: &SqlState) -> bool {
+    [SqlState::DISK_FULL, SqlState::OUT_OF_MEMORY, SqlState::INSUFFICIENT_RESOURCES].contains(code)
+}
+
+/// The server, or the way to it, is not there just now: it stops, starts, is a standby, has no place for a connection.
+pub(super) fn is_away(code: &SqlState) -> bool {
+    let class = &code.code()[..2];
+    matches!(class, "08" | "57") && *code != SqlState::QUERY_CANCELED
+        || [SqlState::TOO_MANY_CONNECTIONS, SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::IO_ERROR].contains(code)
+        || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+}
+
+/// Two transactions stood in each other's way; the one that was taken back may go through now.
+pub(super) fn is_to_be_tried_again(code: &SqlState) -> bool {
+    [
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::UNIQUE_VIOLATION,
+    ]
+    .contains(code)
+}
+
+macro_rules! id_column {
+    ($($id:ident),*) => {$(
+        impl ToSql for $id {
+            fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+                out.extend_from_slice(self.bytes());
+                Ok(IsNull::No)
+            }
+
+            accepts!(UUID);
+            to_sql_checked!();
+        }
+
+        impl FromSql<'_> for $id {
+            fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+                Ok(Self::from_bytes(raw.try_into()?))
+            }
+
+            accepts!(UUID);
+        }
+    )*};
+}
+
+id_column!(PersonId, SessionId, RoomId, MessageId, ClientId);
+
+impl ToSql for SecretDigest {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    accepts!(BYTEA);
+    to_sql_checked!();
+}
+
+impl ToSql for Time {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        self.millis().to_sql(kind, out)
+    }
+
+    accepts!(INT8);
+    to_sql_checked!();
+}
+
+impl FromSql<'_> for Time {
+    fn from_sql(kind: &Type, raw: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        i64::from_sql(kind, raw).map(Self::from_millis)
+    }
+
+    accepts!(INT8);
+}
+
+impl ToSql for Role {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        self.as_str().to_sql(kind, out)
+    }
+
+    accepts!(TEXT);
+    to_sql_checked!();
+}
+
+impl FromSql<'_> for Role {
+    fn from_sql(kind: &Type, raw: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        match <&str>::from_sql(kind, raw)? {
+            "admin" => Ok(Self::Admin),
+            "member" => Ok(Self::Member),
+            other => Err(format!("no role: {other}").into()),
+        }
+    }
+
+    accepts!(TEXT);
+}
+
+/// A number of events or of rows, which is never negative.
+pub(super) struct Count(pub(super) u64);
+
+impl FromSql<'_> for Count {
+    fn from_sql(kind: &Type, raw: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(i64::from_sql(kind, raw)?.try_into()?))
+    }
+
+    accepts!(INT8);
+}
+
+/// A digest of 32 bytes.
+pub(super) struct Digest(pub(super) [u8; 32]);
+
+impl FromSql<'_> for Digest {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(raw.try_into()?))
+    }
+
+    accepts!(BYTEA);
+}
+
+pub(super) fn number(row: &Row, column: usize) -> Result<u64, Error> {
+    row.try_get(column).map(|Count(number)| number)
+}
+
+fn small(row: &Row, column: usize) -> Result<u32, Error> {
+    number(row, column).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+pub(super) fn person(row: &Row) -> Result<Person, Error> {
+    Ok(Person {
+        id: row.try_get(0)?,
+        name: Name::stored(row.try_get(1)?),
+        email: Email::stored(row.try_get(2)?),
+        role: row.try_get(3)?,
+        is_active: row.try_get(4)?,
+        same_name: row.try_get(5)?,
+    })
+}
+
+/// The columns that [`room`] reads, for the person `$1`.
+pub(super) const ROOM: &str = "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
+    r.members, EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = $1) AS is_member, r.is_open,
+    EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND (o.is_open
+        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1)))";
+
+pub(super) fn room(row: &Row) -> Result<Room, Error> {
+    Ok(Room {
+        id: row.try_get(0)?,
+        name: Name::stored(row.try_get(1)?),
+        topic: Topic::stored(row.try_get(2)?),
+        creator: row.try_get(3)?,
+        epoch: row.try_get(4)?,
+        offset: number(row, 5)?,
+        created: row.try_get(6)?,
+        members: small(row, 7)?,
+        is_member: row.try_get(8)?,
+        is_open: row.try_get(9)?,
+        same_name: row.try_get(10)?,
+    })
+}
+
+pub(super) fn who(row: &Row, first: usize) -> Result<Who, Error> {
+    Ok(Who { id: row.try_get(first)?, name: row.try_get(first + 1)?, same_name: row.try_get(first + 2)? })
+}
+
+pub(super) fn session(row: &Row, first: usize) -> Result<Session, Error> {
+    Ok(Session {
+        id: row.try_get(first)?,
+        created: row.try_get(first + 1)?,
+        last_seen: row.try_get(first + 2)?,
+        user_agent: row.try_get(first + 3)?,
+    })
+}
+
+pub(super) fn invite(row: &Row) -> Result<StoredInvite, Error> {
+    let invite = Invite {
+        code: Code::stored(row.try_get(0)?),
+        room: row.try_get(1)?,
+        created: row.try_get(2)?,
+        expires: row.try_get(3)?,
+        uses_max: small(row, 4)?,
+        uses: small(row, 5)?,
+    };
+    Ok(StoredInvite { invite, revoked: row.try_get(6)? })
+}
+
+pub(super) fn message(row: &Row) -> Result<Message, Error> {
+    Ok(Message {
+        author: who(row, 0)?,
+        id: row.try_get(3)?,
+        room: row.try_get(4)?,
+        number: number(row, 5)?,
+        client_id: row.try_get(6)?,
+        body: row.try_get(7)?,
+        time: row.try_get(8)?,
+    })
+}
+
+/// A row of an event, joined with its subject and, if it has one, its message: the columns
+/// [`WHO`](crate::store::columns::WHO) and [`MESSAGE`](crate::store::columns::MESSAGE) come first.
+pub(super) struct EventColumns<'a>(pub(super) &'a Row);
+
+impl EventRow for EventColumns<'_> {
+    type Error = Error;
+
+    fn member(&self) -> Result<Who, Error> {
+        who(self.0, 0)
+    }
+
+    /// The subject of a posted message is its author.
+    fn message(&self) -> Result<Message, Error> {
+        message(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_back_by_itself_is_away_and_what_stands_in_the_way_is_tried_again() {
+        for code in [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::CONNECTION_FAILURE,
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+        ] {
+            assert!(is_away(&code), "{code:?}");
+        }
+        assert!(!is_away(&SqlState::QUERY_CANCELED));
+        assert!(is_to_be_tried_again(&SqlState::T_R_DEADLOCK_DETECTED));
+        assert!(is_full(&SqlState::DISK_FULL));
+    }
+}
