@@ -12,7 +12,8 @@ use crate::{
     security::SECURITY_LOG,
     store::{
         Change, ChangeError, OpenError, Store, StoreError, Submission,
-        database::Opener,
+        database::{Database, Opener},
+        postgres::Postgres,
         sqlite::archive::{ArchiveError, Contents, Restored},
         submit,
     },
@@ -34,6 +35,8 @@ impl Desk {
     /// When there is none, or it cannot be opened, or the running server is of another version.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let (lock, opener) = match lock(&options.data_dir) {
+            // Whoever may have the database asks that server.
+            _ if !options.database.is_a_file() => (None, Opener::Guest),
             Ok(lock) => (Some(lock), Opener::Holder),
             Err(OpenError::InUse(_)) => (None, Opener::Guest),
             Err(error) => return Err(error),
@@ -79,6 +82,11 @@ impl Desk {
     /// # Errors
     /// See [`ArchiveError`]; also while a server is running.
     pub async fn restore_in_place(options: Options) -> Result<(), ArchiveError> {
+        if let Database::Postgres(postgres) = &options.database {
+            return Postgres::restore_in_place(&options.data_dir, postgres)
+                .await
+                .map_err(|source| ArchiveError::Open { path: postgres.to_string().into(), source });
+        }
         let lock = hold_for_archive(&options).await?;
         let work = move || {
             let restored = options.database.restore_in_place(&options.data_dir);

@@ -25,7 +25,10 @@ use crate::{
     rates::Limiters,
     security::SecurityLines,
     standing::Standing,
-    store::{OpenError, Store, StoreError, database::{Database, Opener}},
+    store::{
+        OpenError, Store, StoreError,
+        database::{Database, Opener},
+    },
     supervision::{Failures, spawn_again},
     writer::{Teller, Writer},
 };

@@ -87,7 +87,9 @@ fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy | StoreError::Away => Self { temporary: true, ..Self::application(503, error.to_string()) },
+            StoreError::Busy | StoreError::Away => {
+                Self { temporary: true, ..Self::application(503, error.to_string()) }
+            }
             StoreError::Full => Self::application(507, "the server's storage is full; nothing was stored"),
             StoreError::Closed | StoreError::Failed(_) => Self::INTERNAL,
         }

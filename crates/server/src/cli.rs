@@ -3,7 +3,7 @@
 //! Only words and types; what a command does is in `serve` and `commands`. The flags that are keys of the configuration are
 //! in `config::settings`.
 
-use crate::config::{DataDirSettings, Settings, Sources};
+use crate::config::{Settings, Sources, StorageSettings};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -45,7 +45,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
     #[command(flatten)]
-    pub(crate) common: Sources<DataDirSettings>,
+    pub(crate) common: Sources<StorageSettings>,
 
     /// The application's name for the user (the claim `sub`); never a person of the chat
     #[arg(long, value_name = "NAME")]
@@ -64,7 +64,7 @@ pub(crate) struct TokenArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RemoteArgs {
     #[command(flatten)]
-    pub(crate) common: Sources<DataDirSettings>,
+    pub(crate) common: Sources<StorageSettings>,
 
     /// Address of the server [default: where the configuration says that it listens]
     #[arg(long, value_name = "URL", env = "TIDINGS_SERVER")]
@@ -106,7 +106,7 @@ pub(crate) struct TailArgs {
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
     #[command(flatten)]
-    pub(crate) common: Sources<DataDirSettings>,
+    pub(crate) common: Sources<StorageSettings>,
 
     /// The new file; an existing one is not overwritten
     #[arg(value_name = "FILE")]
@@ -117,7 +117,7 @@ pub(crate) struct BackupArgs {
 #[group(id = "what", required = true, multiple = false, args = ["file", "in_place"])]
 pub(crate) struct RestoreArgs {
     #[command(flatten)]
-    pub(crate) common: Sources<DataDirSettings>,
+    pub(crate) common: Sources<StorageSettings>,
 
     /// A file that `tidings backup` wrote, or a plain copy of a tidings.db
     #[arg(value_name = "FILE")]
@@ -143,12 +143,12 @@ pub(crate) enum UserCommand {
     /// List the people of the chat.
     List {
         #[command(flatten)]
-        common: Sources<DataDirSettings>,
+        common: Sources<StorageSettings>,
     },
     /// Set a new password for the one who forgot it; asks for it on standard input. Signs the person out everywhere.
     Password {
         #[command(flatten)]
-        common: Sources<DataDirSettings>,
+        common: Sources<StorageSettings>,
         /// The person's e-mail address
         #[arg(value_name = "E-MAIL")]
         email: String,
@@ -157,7 +157,7 @@ pub(crate) enum UserCommand {
     /// they wrote stays.
     Deactivate {
         #[command(flatten)]
-        common: Sources<DataDirSettings>,
+        common: Sources<StorageSettings>,
         /// The person's e-mail address
         #[arg(value_name = "E-MAIL")]
         email: String,
@@ -165,7 +165,7 @@ pub(crate) enum UserCommand {
     /// Give back the right to sign in.
     Activate {
         #[command(flatten)]
-        common: Sources<DataDirSettings>,
+        common: Sources<StorageSettings>,
         /// The person's e-mail address
         #[arg(value_name = "E-MAIL")]
         email: String,

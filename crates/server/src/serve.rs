@@ -52,17 +52,17 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Opens the data folder and wires chat, hub and policy.
 pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
-    config.data_dir.make()?;
-    let mut options = tidings_chat::Options::new(config.data_dir.path(), clock());
+    config.storage.data_dir.make()?;
+    let mut options = config.storage.options();
     // The secrets are made after the database, so that beside them an empty one is never a new one.
-    options.may_be_new = !Secrets::were_made(&config.data_dir)?;
+    options.may_be_new = !Secrets::were_made(&config.storage.data_dir)?;
     if !config.settings.rate_limits {
         tracing::warn!("rate limits are off: whoever has an account can overload this server");
         options.rates = Rates::unlimited();
     }
-    let chat = Chat::open(options).await.with_context(|| format!("cannot open the data folder {}", config.data_dir))?;
-    let secrets = Secrets::load_or_make(&config.data_dir)?;
-    config.data_dir.warn_of_lax_modes();
+    let chat = Chat::open(options).await.with_context(|| format!("cannot open {}", config.storage))?;
+    let secrets = Secrets::load_or_make(&config.storage.data_dir)?;
+    config.storage.data_dir.warn_of_lax_modes();
     let tokens = Arc::new(Tokens::new(&secrets.token_secret, config.token_parties()));
     let metrics = Arc::new(Metrics::new());
     let tokens = TokenPolicy::new(tokens, config.settings.anonymous_tokens);

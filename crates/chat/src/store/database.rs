@@ -12,7 +12,8 @@ use super::{
 };
 use crate::model::Time;
 
-const HOW_TO_BACK_UP: &str = "a Postgres database is backed up with its own tools: pg_dump --schema=tidings --format=custom";
+const HOW_TO_BACK_UP: &str =
+    "a Postgres database is backed up with its own tools: pg_dump --schema=tidings --format=custom";
 const HOW_TO_RESTORE: &str = "a Postgres database is restored with its own tools: stop the server, pg_restore --clean --if-exists, and start \
      it; it notices that the data was put back, and clients read their rooms anew";
 
@@ -56,6 +57,11 @@ impl Database {
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Ok(Arc::new(super::memory::Memory::default())),
         }
+    }
+
+    /// Whether it is a file in the data directory, which whoever holds that has.
+    pub(crate) fn is_a_file(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
     }
 
     /// Writes a backup into a new file.

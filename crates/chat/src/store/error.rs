@@ -65,7 +65,9 @@ pub enum OpenError {
         known: u32,
     },
     /// As [`Newer`](Self::Newer), of a database that says which version of the program it needs.
-    #[error("the database has version {found}, and this program knows {known} and earlier; tidings {program} or newer is needed")]
+    #[error(
+        "the database has version {found}, and this program knows {known} and earlier; tidings {program} or newer is needed"
+    )]
     NewerProgram {
         /// The database's version.
         found: u32,

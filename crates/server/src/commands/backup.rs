@@ -2,17 +2,16 @@
 
 use crate::cli::BackupArgs;
 use crate::config::Config;
-use crate::serve::clock;
 use anyhow::Context;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use tidings_chat::{Contents, Desk, Options};
+use tidings_chat::{Contents, Desk};
 
 pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
-    let data_dir = Config::load_data_dir(&args.common)?;
-    data_dir.ensure_there()?;
-    let backed_up = Desk::back_up(Options::new(data_dir.path(), clock()), args.file.clone()).await;
-    let contents = backed_up.with_context(|| format!("cannot back up the data folder {data_dir}"))?;
+    let storage = Config::load_storage(&args.common)?;
+    storage.ensure_there()?;
+    let backed_up = Desk::back_up(storage.options(), args.file.clone()).await;
+    let contents = backed_up.with_context(|| format!("cannot back up {storage}"))?;
     println!("{}: {}.", args.file.display(), describe(&contents));
     for left in drafts_of(&args.file) {
         println!("{} was left by a backup that was killed; remove it, unless another one is running.", left.display());

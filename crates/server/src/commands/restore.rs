@@ -5,28 +5,27 @@
 
 use super::backup::describe;
 use crate::cli::RestoreArgs;
-use crate::config::Config;
-use crate::data_dir::DataDir;
-use crate::serve::clock;
+use crate::config::{Config, Storage};
 use anyhow::Context;
 use std::path::PathBuf;
-use tidings_chat::{ArchiveError, Desk, OpenError, Options};
+use tidings_chat::{ArchiveError, Desk, OpenError};
 
 pub(crate) async fn run(args: RestoreArgs) -> anyhow::Result<()> {
-    let data_dir = Config::load_data_dir(&args.common)?;
+    let storage = Config::load_storage(&args.common)?;
     match args.file {
-        Some(file) => restore(&data_dir, file, args.replace).await,
-        None => restore_in_place(&data_dir).await,
+        Some(file) => restore(&storage, file, args.replace).await,
+        None => restore_in_place(&storage).await,
     }
 }
 
-async fn restore(data_dir: &DataDir, file: PathBuf, replace: bool) -> anyhow::Result<()> {
+async fn restore(storage: &Storage, file: PathBuf, replace: bool) -> anyhow::Result<()> {
     // Before anything is made for it.
     file.metadata().with_context(|| format!("cannot read the backup {}", file.display()))?;
     // On another machine there is none yet.
+    let data_dir = &storage.data_dir;
     let is_new = !data_dir.path().exists();
     data_dir.make()?;
-    let restored = Desk::restore(Options::new(data_dir.path(), clock()), file, replace).await;
+    let restored = Desk::restore(storage.options(), file, replace).await;
     if is_new && restored.is_err() {
         data_dir.remove_if_unused();
     }
@@ -47,10 +46,10 @@ async fn restore(data_dir: &DataDir, file: PathBuf, replace: bool) -> anyhow::Re
     Ok(())
 }
 
-async fn restore_in_place(data_dir: &DataDir) -> anyhow::Result<()> {
-    data_dir.ensure_there()?;
-    explained(Desk::restore_in_place(Options::new(data_dir.path(), clock())).await)?;
-    println!("The data in {data_dir} stays as it is; whoever was connected before reads it anew.");
+async fn restore_in_place(storage: &Storage) -> anyhow::Result<()> {
+    storage.ensure_there()?;
+    explained(Desk::restore_in_place(storage.options()).await)?;
+    println!("What is in {storage} stays as it is; whoever was connected before reads it anew.");
     Ok(())
 }
 

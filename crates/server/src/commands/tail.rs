@@ -20,7 +20,7 @@ const USER: &str = "tidings tail";
 pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
     let config = Config::load_beside(&args.remote.common)?;
     let server = args.remote.server.clone().unwrap_or_else(|| config.server_url());
-    let tokens = Arc::new(Tokens::new(&TOKEN_SECRET.load(&config.data_dir)?, config.token_parties()));
+    let tokens = Arc::new(Tokens::new(&TOKEN_SECRET.load(&config.storage.data_dir)?, config.token_parties()));
     let client = connect(&server, tokens.clone())?;
     tokio::spawn(say_when_lost(client.states(), server.clone()));
     if let Err(disconnect) = client.connected().await {

@@ -2,13 +2,11 @@
 //! running server.
 
 use crate::cli::{UserArgs, UserCommand};
-use crate::config::Config;
-use crate::data_dir::DataDir;
+use crate::config::{Config, Storage};
 use crate::logs;
-use crate::serve::clock;
 use anyhow::{Context, ensure};
 use std::io::{BufRead, IsTerminal};
-use tidings_chat::{Desk, Email, NewPassword, Options, Person, Role, SECURITY_LOG};
+use tidings_chat::{Desk, Email, NewPassword, Person, Role, SECURITY_LOG};
 
 pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     // What is done here belongs into the security log of whoever runs it.
@@ -17,25 +15,23 @@ pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     | UserCommand::Password { common, .. }
     | UserCommand::Deactivate { common, .. }
     | UserCommand::Activate { common, .. }) = &args.command;
-    let data_dir = Config::load_data_dir(common)?;
+    let storage = Config::load_storage(common)?;
     match &args.command {
-        UserCommand::List { .. } => at_the_desk(&data_dir, list).await,
-        UserCommand::Password { email, .. } => set_password(&data_dir, email).await,
+        UserCommand::List { .. } => at_the_desk(&storage, list).await,
+        UserCommand::Password { email, .. } => set_password(&storage, email).await,
         UserCommand::Deactivate { email, .. } => {
-            at_the_desk(&data_dir, async |desk| set_active(desk, email, false).await).await
+            at_the_desk(&storage, async |desk| set_active(desk, email, false).await).await
         }
         UserCommand::Activate { email, .. } => {
-            at_the_desk(&data_dir, async |desk| set_active(desk, email, true).await).await
+            at_the_desk(&storage, async |desk| set_active(desk, email, true).await).await
         }
     }
 }
 
 /// Does this at the desk, and closes it whatever comes of it.
-async fn at_the_desk(data_dir: &DataDir, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    data_dir.ensure_there()?;
-    let desk = Desk::open(Options::new(data_dir.path(), clock()))
-        .await
-        .with_context(|| format!("cannot open the data folder {data_dir}"))?;
+async fn at_the_desk(storage: &Storage, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    storage.ensure_there()?;
+    let desk = Desk::open(storage.options()).await.with_context(|| format!("cannot open {storage}"))?;
     let done = work(&desk).await;
     desk.close().await;
     done
@@ -58,12 +54,12 @@ async fn list(desk: &Desk) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn set_password(data_dir: &DataDir, email: &str) -> anyhow::Result<()> {
+async fn set_password(storage: &Storage, email: &str) -> anyhow::Result<()> {
     // First, so that nobody thinks of a password for an account that is not there. And the folder is not held while
     // somebody thinks of one: a server could not start meanwhile.
-    at_the_desk(data_dir, async |desk| find(desk, email).await.map(drop)).await?;
+    at_the_desk(storage, async |desk| find(desk, email).await.map(drop)).await?;
     let password = ask()?;
-    at_the_desk(data_dir, async |desk| give_password(desk, email, &password).await).await
+    at_the_desk(storage, async |desk| give_password(desk, email, &password).await).await
 }
 
 async fn give_password(desk: &Desk, email: &str, password: &str) -> anyhow::Result<()> {

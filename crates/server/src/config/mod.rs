@@ -3,18 +3,20 @@
 //! `settings` defines the keys, `sources` fills them; here they are parsed into what the server works with, or refused. No
 //! secret is in here.
 
+mod database;
 mod settings;
 mod sources;
 
-use crate::data_dir::DataDir;
 use crate::limits::THREADS_MAX;
 use crate::tokens::Parties;
-pub(crate) use settings::{DataDirSettings, LogFormat, Settings};
+pub(crate) use database::Storage;
+pub(crate) use settings::{LogFormat, Settings, StorageSettings};
 use sources::FileError;
 pub(crate) use sources::Sources;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
+use tidings_chat::PostgresOptions;
 use tidings_serve::TrustedProxies;
 
 /// The configuration in effect.
@@ -29,7 +31,7 @@ pub(crate) struct Config {
     /// Origins besides our own whose pages may open sockets; they authenticate by token, never by cookie.
     pub(crate) allowed_origins: Vec<PublicUrl>,
     pub(crate) trusted_proxies: TrustedProxies,
-    pub(crate) data_dir: DataDir,
+    pub(crate) storage: Storage,
     /// Certificate chain and private key, PEM files.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) ping_interval: Duration,
@@ -52,13 +54,14 @@ impl Config {
         Self::parse(sources.load::<Settings>()?)
     }
 
-    /// The data folder for the commands that need nothing else.
-    pub(crate) fn load_data_dir(sources: &Sources<DataDirSettings>) -> Result<DataDir, ConfigError> {
-        Ok(DataDir::at(sources.load::<Settings>()?.data_dir.data_dir))
+    /// Where the data are, for the commands that need nothing else.
+    pub(crate) fn load_storage(sources: &Sources<StorageSettings>) -> Result<Storage, ConfigError> {
+        let StorageSettings { data_dir, database, database_password_file } = sources.load::<Settings>()?;
+        Storage::parse(&data_dir, &database, &database_password_file)
     }
 
     /// The configuration for a command that deals with a server in the same place.
-    pub(crate) fn load_beside(sources: &Sources<DataDirSettings>) -> Result<Self, ConfigError> {
+    pub(crate) fn load_beside(sources: &Sources<StorageSettings>) -> Result<Self, ConfigError> {
         Self::parse(sources.load_all::<Settings>()?)
     }
 
@@ -87,6 +90,8 @@ impl Config {
         {
             return Err(wrong("threads", &threads.to_string(), format!("must be 1 to {THREADS_MAX}")));
         }
+        let storage = Storage::parse(&settings.data_dir, &settings.database, &settings.database_password_file)?;
+        settings.database.database = PostgresOptions::without_password(&settings.database.database);
         settings.listen = listen.to_string();
         settings.public_url = public_url.as_ref().map(|url| url.as_str().to_owned());
         settings.allowed_origins = allowed_origins.iter().map(|origin| origin.as_str().to_owned()).collect();
@@ -95,7 +100,7 @@ impl Config {
             public_url,
             allowed_origins,
             trusted_proxies,
-            data_dir: DataDir::at(&settings.data_dir.data_dir),
+            storage,
             tls,
             ping_interval: parse_seconds("ping_interval", settings.ping_interval)?,
             pong_timeout: parse_seconds("pong_timeout", settings.pong_timeout)?,

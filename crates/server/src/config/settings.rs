@@ -16,6 +16,12 @@ pub(crate) struct Settings {
     #[command(flatten)]
     pub(crate) data_dir: DataDirKey,
 
+    #[command(flatten)]
+    pub(crate) database: DatabaseKey,
+
+    #[command(flatten)]
+    pub(crate) database_password_file: DatabasePasswordFileKey,
+
     /// Address to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDR", env = "TIDINGS_LISTEN", default_value = "127.0.0.1:8000")]
     pub(crate) listen: String,
@@ -106,11 +112,36 @@ pub(crate) struct DataDirKey {
     pub(crate) data_dir: PathBuf,
 }
 
-/// The keys of the subcommands that need nothing else. The file may hold all others.
+/// The key that says which database it is.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
-pub(crate) struct DataDirSettings {
+#[serde(transparent)]
+pub(crate) struct DatabaseKey {
+    /// sqlite, a file in the data folder, or postgres://USER@HOST:PORT/DATABASE; its password comes from
+    /// TIDINGS_DATABASE_PASSWORD, or from the file that database_password_file names
+    #[arg(long, value_name = "URL", env = "TIDINGS_DATABASE", default_value = "sqlite", hide_env_values = true)]
+    pub(crate) database: String,
+}
+
+/// The key that says where the password for the database is.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct DatabasePasswordFileKey {
+    /// File with the password for a Postgres database and nothing else
+    #[arg(long, value_name = "FILE", env = "TIDINGS_DATABASE_PASSWORD_FILE")]
+    pub(crate) database_password_file: Option<PathBuf>,
+}
+
+/// The keys of the subcommands that look into the data. The file may hold all others.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub(crate) struct StorageSettings {
     #[command(flatten)]
     pub(crate) data_dir: DataDirKey,
+
+    #[command(flatten)]
+    pub(crate) database: DatabaseKey,
+
+    #[command(flatten)]
+    pub(crate) database_password_file: DatabasePasswordFileKey,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]

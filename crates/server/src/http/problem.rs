@@ -182,7 +182,7 @@ pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy | StoreError::Closed => Self::busy(),
+            StoreError::Busy | StoreError::Away | StoreError::Closed => Self::busy(),
             // Said in the log by the writer, and not for every post.
             StoreError::Full => {
                 let detail = "The server's disk is full. Nothing was lost; tell the one who runs it.";

@@ -108,6 +108,23 @@ impl PostgresOptions {
         in_authority || address.split(['?', '&', ' ']).any(|option| option.starts_with("password="))
     }
 
+    /// The address as it may be shown.
+    #[must_use]
+    pub fn without_password(address: &str) -> String {
+        let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let authority = match rest[..end].rsplit_once('@') {
+            Some((user, host)) => format!("{}@{host}", user.split(':').next().unwrap_or_default()),
+            None => rest[..end].to_owned(),
+        };
+        let (path, options) = rest[end..].split_once('?').unwrap_or((&rest[end..], ""));
+        let options: Vec<_> = options.split('&').filter(|option| !option.starts_with("password=")).collect();
+        let options = options.join("&");
+        let separator = if options.is_empty() { "" } else { "?" };
+        let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+        format!("{scheme}{authority}{path}{separator}{options}")
+    }
+
     /// What checks the server's certificate: its name must be the host's, and its authority trusted.
     pub(super) fn tls(&self) -> Result<MakeRustlsConnect, AddressError> {
         let mut roots = RootCertStore::empty();
@@ -176,6 +193,15 @@ mod tests {
         assert!(PostgresOptions::has_password("postgres://ana@host/chat?password=secret"));
         assert!(!PostgresOptions::has_password("postgres://ana@host:5432/chat?sslmode=disable"));
         assert!(!PostgresOptions::has_password("postgres://host:5432/chat"));
+        for (address, shown) in [
+            (address, "postgres://ana@db.example.org:6432/chat?sslmode=disable"),
+            ("postgres://ana@host/chat?password=secret&sslmode=disable", "postgres://ana@host/chat?sslmode=disable"),
+            ("postgres://ana:a@b@host/chat?password=secret", "postgres://ana@host/chat"),
+            ("postgres://ana:secret@host", "postgres://ana@host"),
+            ("sqlite", "sqlite"),
+        ] {
+            assert_eq!(PostgresOptions::without_password(address), shown);
+        }
     }
 
     #[test]

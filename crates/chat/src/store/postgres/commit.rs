@@ -96,12 +96,7 @@ pub(super) async fn apply(db: &Db, run: &Run, batch: &mut [Box<dyn Submission>],
 }
 
 /// One transaction. Answers as [`Work::commit`].
-async fn attempt(
-    db: &Db,
-    run: &Run,
-    batch: &mut [Box<dyn Submission>],
-    now: Time,
-) -> Result<Option<u64>, Failure> {
+async fn attempt(db: &Db, run: &Run, batch: &mut [Box<dyn Submission>], now: Time) -> Result<Option<u64>, Failure> {
     let (foreseen, invites) = foresee(batch);
     let foreseen = foreseen.with_rooms_of(db, &invites).await?;
     let mut work = Work::begin(db, &foreseen).await?;

@@ -64,7 +64,8 @@ impl Db {
             prepared.push(self.0.prepare_cached(sql).await?);
         }
         // Each is sent when it is first polled, and they are first polled in their order.
-        try_join_all(prepared.iter().zip(statements).map(|(statement, (_, params))| self.0.query(statement, params))).await
+        try_join_all(prepared.iter().zip(statements).map(|(statement, (_, params))| self.0.query(statement, params)))
+            .await
     }
 
     /// Closes it, instead of giving it back: nobody knows what it is doing.

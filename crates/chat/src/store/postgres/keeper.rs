@@ -15,6 +15,7 @@ use tokio_postgres::{AsyncMessage, Client};
 use super::{
     Parts,
     connection::{ConnectError, Found, Link, Way, begin},
+    mark,
     migrations::{self, Schema},
 };
 use crate::{
@@ -66,8 +67,9 @@ async fn carry(mut link: Link, told: Arc<Notify>) {
     told.notify_one();
 }
 
-/// Opens the database for a server: holds it, brings its schema up to date, begins a run.
-pub(super) async fn hold(parts: &Parts) -> Result<Held, OpenError> {
+/// Opens the database for a server: holds it, brings its schema up to date, begins a run. Whoever is `asked` to renews the
+/// rooms' epochs.
+pub(super) async fn hold(parts: &Parts, asked: Option<mark::Reason>) -> Result<Held, OpenError> {
     let deadline = Instant::now() + DATABASE_PATIENCE;
     let (mut held, found) = loop {
         match Held::connect(&parts.way).await {
@@ -79,7 +81,7 @@ pub(super) async fn hold(parts: &Parts) -> Result<Held, OpenError> {
     refuse_a_pooler(&parts.way, &held.client).await?;
     hold_or_say_who_does(parts, &held.client).await?;
     migrations::migrate(&mut held.client).await.map_err(ConnectError::Driver)?.opened()?;
-    begin_run(parts, &mut held, &found).await?;
+    begin_run(parts, &mut held, &found, asked).await?;
     Ok(held)
 }
 
@@ -175,13 +177,18 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
 }
 
 /// Begins a run, or the next one after the database was put back or another server took its place.
-async fn begin_run(parts: &Parts, held: &mut Held, found: &Found) -> Result<bool, OpenError> {
+async fn begin_run(
+    parts: &Parts,
+    held: &mut Held,
+    found: &Found,
+    asked: Option<mark::Reason>,
+) -> Result<bool, OpenError> {
     held.client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(ConnectError::Driver)?;
     // Several that share a database would each take it for another's.
-    if parts.is_shared && found.mark.is_some() {
+    if parts.is_shared && found.mark.is_some() && asked.is_none() {
         return Ok(false);
     }
-    let (mark, is_renewed) = parts.mark.begin(&mut held.client, found, None).await?;
+    let (mark, is_renewed) = parts.mark.begin(&mut held.client, found, asked).await?;
     if !parts.is_shared {
         parts.way.expected.set(found.identity.clone(), mark);
     }
@@ -259,7 +266,7 @@ async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
                 .map_err(|error| of(ConnectError::Driver(error).into()))?;
             false
         } else {
-            begin_run(parts, &mut held, &found).await.map_err(of)?
+            begin_run(parts, &mut held, &found, None).await.map_err(of)?
         };
         Ok((held, is_renewed))
     };

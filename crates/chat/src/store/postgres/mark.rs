@@ -40,9 +40,10 @@ const FILE_BYTES: usize = 320;
 const NOTHING: &str = "-";
 
 /// Why all epochs are renewed, in words for the operator's log.
-type Reason = &'static str;
+pub(super) type Reason = &'static str;
 
-const ELSEWHERE: Reason = "the data was brought here from another database, or another server took over from the one before";
+const ELSEWHERE: Reason =
+    "the data was brought here from another database, or another server took over from the one before";
 const OLDER: Reason = "the data is an older copy of what the last run left";
 pub(super) const ASKED: Reason = "the operator says that the data was put back";
 
@@ -124,7 +125,8 @@ impl Mark {
         asked: Option<Reason>,
     ) -> Result<(String, bool), OpenError> {
         let driver = |error| OpenError::from(ConnectError::Driver(error));
-        let sql = "SELECT m.mark, m.identity, m.moved, (SELECT coalesce(sum(commits), 0)::bigint FROM commits) FROM mark m";
+        let sql =
+            "SELECT m.mark, m.identity, m.moved, (SELECT coalesce(sum(commits), 0)::bigint FROM commits) FROM mark m";
         let read = client.query_one(sql, &[]).await.map_err(driver)?;
         if let Some(target) = read.try_get::<_, Option<String>>(2).map_err(driver)? {
             return Err(OpenError::Moved(target));

@@ -171,8 +171,13 @@ pub(super) fn newest() -> u32 {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Schema {
     Newest,
-    Older { found: u32 },
-    Newer { found: u32, program: String },
+    Older {
+        found: u32,
+    },
+    Newer {
+        found: u32,
+        program: String,
+    },
     /// Something else is in the place of our tables.
     Foreign,
 }

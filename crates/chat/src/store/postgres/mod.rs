@@ -99,28 +99,9 @@ impl Postgres {
     /// When it cannot be reached, is not fit for us, is held by another server, or has another schema than ours.
     pub(crate) async fn open(data_dir: &Path, options: &PostgresOptions, opener: Opener) -> Result<Self, OpenError> {
         let is_server = matches!(opener, Opener::Server { .. });
-        let writer = Uuid::new_v4().simple().to_string();
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host: String = host.trim().chars().take(24).collect();
-        let name = format!("tidings at {host}, process {} {}", process::id(), &writer[..8]);
-        let way = Way::new(options, name)?;
-        let (writers, readers) = (way.pool(LANES), way.pool(READERS_MAX));
-        let parts = Arc::new(Parts {
-            writers,
-            readers,
-            mark: Mark::in_folder(data_dir),
-            writer,
-            tells: options.is_shared || !is_server,
-            is_shared: options.is_shared,
-            state: watch::Sender::default(),
-            stirred: Mutex::default(),
-            stir: Notify::new(),
-            uncertain: Notify::new(),
-            committed: Notify::new(),
-            way,
-        });
+        let parts = Arc::new(Parts::new(data_dir, options, is_server)?);
         let keeper = if is_server {
-            let held = Box::pin(keeper::hold(&parts)).await?;
+            let held = Box::pin(keeper::hold(&parts, None)).await?;
             Some(tokio::spawn(keeper::keep(parts.clone(), held)))
         } else {
             Box::pin(keeper::visit(&parts)).await?;
@@ -132,6 +113,15 @@ impl Postgres {
             #[cfg(any(test, feature = "test-kit"))]
             reads: AtomicU64::default(),
         })
+    }
+
+    /// Says that what is in the database is older than what clients have seen: all rooms get new epochs.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also while a server has it.
+    pub(crate) async fn restore_in_place(data_dir: &Path, options: &PostgresOptions) -> Result<(), OpenError> {
+        let parts = Parts::new(data_dir, options, true)?;
+        Box::pin(keeper::hold(&parts, Some(mark::ASKED))).await.map(drop)
     }
 
     /// Lets go of everything; answers what ends.
@@ -209,6 +199,27 @@ impl Drop for Borrowed<'_> {
 }
 
 impl Parts {
+    fn new(data_dir: &Path, options: &PostgresOptions, is_server: bool) -> Result<Self, OpenError> {
+        let writer = Uuid::new_v4().simple().to_string();
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host: String = host.trim().chars().take(24).collect();
+        let way = Way::new(options, format!("tidings at {host}, process {} {}", process::id(), &writer[..8]))?;
+        Ok(Self {
+            writers: way.pool(LANES),
+            readers: way.pool(READERS_MAX),
+            mark: Mark::in_folder(data_dir),
+            writer,
+            tells: options.is_shared || !is_server,
+            is_shared: options.is_shared,
+            state: watch::Sender::default(),
+            stirred: Mutex::default(),
+            stir: Notify::new(),
+            uncertain: Notify::new(),
+            committed: Notify::new(),
+            way,
+        })
+    }
+
     fn note(&self, change: impl FnOnce(&mut State)) {
         self.state.send_if_modified(|state| {
             let before = state.clone();

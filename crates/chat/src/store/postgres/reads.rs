@@ -5,9 +5,7 @@ use tokio_postgres::{Error, Row};
 
 use super::{
     connection::{Db, Params, Statement, Values},
-    values::{
-        EventColumns, ROOM, invite as invite_row, message, number, person, room, session as session_row, who,
-    },
+    values::{EventColumns, ROOM, invite as invite_row, message, number, person, room, session as session_row, who},
 };
 use crate::{
     model::{
@@ -29,7 +27,8 @@ pub(super) const BY_NAME: &str = "lower(r.name COLLATE \"C\"), r.id";
 /// What several statements see at one moment.
 async fn at_once(db: &Db, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
     let begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", &[] as Params<'_>);
-    let all: Vec<_> = [begin].into_iter().chain(statements.iter().copied()).chain([("COMMIT", &[] as Params<'_>)]).collect();
+    let all: Vec<_> =
+        [begin].into_iter().chain(statements.iter().copied()).chain([("COMMIT", &[] as Params<'_>)]).collect();
     let mut rows = db.together(&all).await?;
     rows.pop();
     rows.remove(0);
@@ -57,8 +56,7 @@ pub(super) async fn person_of(db: &Db, id: PersonId) -> Result<Option<Person>, E
 pub(super) async fn credentials(db: &Db, email: &Email) -> Result<Option<Credentials>, Error> {
     let sql = format!("SELECT {PERSON}, p.password FROM people p WHERE p.email = $1");
     let found = db.row(&sql, &[&email.as_str()]).await?;
-    let read =
-        |row: &Row| Ok(Credentials { person: person(row)?, hash: StoredHash(row.try_get(PERSON_COLUMNS)?) });
+    let read = |row: &Row| Ok(Credentials { person: person(row)?, hash: StoredHash(row.try_get(PERSON_COLUMNS)?) });
     found.as_ref().map(read).transpose()
 }
 
@@ -117,10 +115,11 @@ pub(super) async fn invite_card(db: &Db, code: SecretDigest, now: Time) -> Resul
     );
     let Some(row) = db.row(&sql, &[&code]).await? else { return Ok(None) };
     let invite = invite_row(&row)?.if_good(now);
-    invite.map(|Invite { room, .. }| {
-        Ok(InviteCard { inviter: who(&row, 8)?, room, room_name: Name::stored(row.try_get(7)?) })
-    })
-    .transpose()
+    invite
+        .map(|Invite { room, .. }| {
+            Ok(InviteCard { inviter: who(&row, 8)?, room, room_name: Name::stored(row.try_get(7)?) })
+        })
+        .transpose()
 }
 
 pub(super) async fn invite(db: &Db, code: SecretDigest) -> Result<Option<StoredInvite>, Error> {
@@ -136,12 +135,7 @@ pub(super) async fn invite_of(db: &Db, room: RoomId) -> Result<Option<StoredInvi
     db.row(&sql, &[&room]).await?.as_ref().map(invite_row).transpose()
 }
 
-pub(super) async fn room_invite(
-    db: &Db,
-    room: RoomId,
-    person: PersonId,
-    now: Time,
-) -> Result<Option<Invite>, Error> {
+pub(super) async fn room_invite(db: &Db, room: RoomId, person: PersonId, now: Time) -> Result<Option<Invite>, Error> {
     let sql = format!("SELECT {INVITE} {INVITE_OF}");
     let answers = at_once(db, &[(IS_MEMBER, &[&room, &person]), (&sql, &[&room])]).await?;
     let [reader, invites] = &answers[..] else { return Ok(None) };
@@ -239,8 +233,7 @@ pub(super) async fn events(
     let may = "SELECT 1 WHERE $3 OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = $1 AND m.person = $2)";
     let position = "SELECT r.id, r.last_number, r.epoch, v.last FROM rooms r, revoked v WHERE r.id = $1";
     let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
-    let (may, position): (Statement<'_>, Statement<'_>) =
-        ((may, &[&room, &reader, &nobody]), (position, &[&room]));
+    let (may, position): (Statement<'_>, Statement<'_>) = ((may, &[&room, &reader, &nobody]), (position, &[&room]));
     let events: Params<'_> = &[&room, &above, &below, &limit, &bytes_max];
     let answers = if page.limit == 0 {
         at_once(db, &[may, position]).await?
@@ -280,8 +273,7 @@ pub(super) async fn messages(
         bounds.order()
     );
     let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
-    let answers =
-        at_once(db, &[(IS_MEMBER, &[&room, &reader]), (&sql, &[&room, &above, &below, &limit])]).await?;
+    let answers = at_once(db, &[(IS_MEMBER, &[&room, &reader]), (&sql, &[&room, &above, &below, &limit])]).await?;
     if answers[0].is_empty() {
         return Ok(None);
     }

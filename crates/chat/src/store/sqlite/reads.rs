@@ -9,8 +9,8 @@ use super::values::{
 use crate::{
     model::{
         Arrival, Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
-        MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest,
-        Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+        MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session,
+        SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
     },
     store::{
         bounds::Bounds,
