@@ -10,7 +10,7 @@ import { Server, temporaryFolder } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
 
 test('g4_after_a_restore_the_open_page_shows_what_there_is', { timeout: 120_000 }, async (t) => {
-  const server = await Server.start();
+  const server = await Server.start({ database: 'sqlite' });
   t.after(() => server.kill());
   const ana = await Person.setUp(server);
   const ben = await Person.invited(ana, { name: 'Ben' });

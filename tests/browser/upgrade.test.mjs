@@ -23,7 +23,7 @@ for (const version of VERSIONS) {
 
     /** A server of the present version that gives out the old page, on the folder the old version left. */
     const serving = async (t) => {
-      const server = await Server.start({ dataDir: left.dataDir(), args: ['--web-dir', left.webDir] });
+      const server = await Server.start({ dataDir: left.dataDir(), database: 'sqlite', args: ['--web-dir', left.webDir] });
       t.after(() => server.kill());
       return server;
     };
@@ -128,7 +128,7 @@ for (const version of VERSIONS) {
       await ui.say('written between the versions');
       await ui.sees('written between the versions', 'pending');
       all.push('written between the versions');
-      server = new Server({ dataDir: old.dataDir });
+      server = new Server({ dataDir: old.dataDir, database: 'sqlite' });
       server.port = old.port;
       await server.start();
       await ui.sees('written between the versions');

@@ -1,52 +1,22 @@
 // A full disk: what takes rights away goes through, by the room that is kept for it; everything else is told, and waits.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { fill, smallDisk } from '../harness/disk.mjs';
 import { Frames } from '../harness/frames.mjs';
 import { Person, request } from '../harness/http.mjs';
-import { Server, temporaryFolder } from '../harness/server.mjs';
+import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
 
 const MIB = 1 << 20;
 
-/** A small disk of its own, gone with the test; `undefined` where none can be made. */
-function smallDisk(t, mib) {
-  const folder = temporaryFolder();
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mib}m,mode=700`, 'tmpfs', folder], { stdio: 'ignore' });
-  } catch {
-    return undefined;
-  }
-  t.after(() => execFileSync('umount', ['-l', folder]));
-  return folder;
-}
-
-/** Another program on the same disk takes all that is left. */
-function fill(folder) {
-  const file = join(folder, 'somebody-elses');
-  const handle = openSync(file, 'a');
-  try {
-    for (const size of [MIB, 4096]) {
-      try {
-        for (;;) writeSync(handle, Buffer.alloc(size));
-      } catch (error) {
-        assert.equal(error.code, 'ENOSPC');
-      }
-    }
-  } finally {
-    closeSync(handle);
-  }
-  return { free: () => rmSync(file) };
-}
-
 test('g5_on_a_full_disk_posts_are_refused_and_rights_are_taken_away_all_the_same', { timeout: 120_000 }, async (t) => {
   const dataDir = smallDisk(t, 40);
   if (!dataDir) return t.skip('a small disk needs root and mount');
-  const server = await Server.start({ dataDir, config: 'rate_limits = false\n' });
+  const server = await Server.start({ dataDir, database: 'sqlite', config: 'rate_limits = false\n' });
   t.after(() => server.kill());
   const ana = await Person.setUp(server);
   const room = ana.room.id;
@@ -116,7 +86,7 @@ test('g5_on_a_full_disk_posts_are_refused_and_rights_are_taken_away_all_the_same
 test('g5_on_a_disk_that_another_program_keeps_full_the_reserve_lasts_for_many_revocations', { timeout: 60_000 }, async (t) => {
   const dataDir = smallDisk(t, 24);
   if (!dataDir) return t.skip('a small disk needs root and mount');
-  const server = await Server.start({ dataDir, config: 'rate_limits = false\n' });
+  const server = await Server.start({ dataDir, database: 'sqlite', config: 'rate_limits = false\n' });
   t.after(() => server.kill());
   const ana = await Person.setUp(server);
   const people = [];

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { Frames } from '../harness/frames.mjs';
 import { Person, api, uuidv7 } from '../harness/http.mjs';
 import { Proxy } from '../harness/proxy.mjs';
-import { Server, TIDINGS, run } from '../harness/server.mjs';
+import { Server } from '../harness/server.mjs';
 import { SECRETS, tokenFor } from '../harness/tokens.mjs';
 import { until, within } from '../harness/wait.mjs';
 
@@ -112,7 +112,7 @@ test('g5_a_password_set_on_the_command_line_ends_the_persons_sockets (S21, S22)'
   const socket = await Frames.person(ben);
   const began = Date.now();
   const input = 'a new pass phrase\na new pass phrase\n';
-  const changed = await run(TIDINGS, ['user', 'password', ben.email, '--data-dir', server.dataDir], { input });
+  const changed = await server.cliWithInput(input, 'user', 'password', ben.email);
   assert.equal(changed.code, 0, changed.stderr);
   const done = Date.now();
   assert.equal((await ben.get('/v1/me')).status, 401);

@@ -17,7 +17,7 @@ const bodies = (events) => events.filter((event) => event.type === 'message.post
 /** A server with one person who reads a room, and what both are asked in every test here. */
 class World {
   static async start(t, options) {
-    const server = await Server.start(options);
+    const server = await Server.start({ database: 'sqlite', ...options });
     t.after(() => server.kill().catch(() => {}));
     const ana = await Person.setUp(server);
     const room = ana.room.id;
@@ -239,7 +239,7 @@ test('g4_tidings_backup_and_restore: everything is there, and whoever was connec
   assert.equal(kept.length, 1, 'what was there before is kept');
 
   // On another machine: the folder is made, and the accounts are those of the backup.
-  const elsewhere = new Server({ dataDir: join(temporaryFolder(), 'new') });
+  const elsewhere = new Server({ dataDir: join(temporaryFolder(), 'new'), database: 'sqlite' });
   const moved = await elsewhere.cli('restore', file);
   assert.equal(moved.code, 0, moved.stderr);
   await elsewhere.start();
@@ -266,7 +266,7 @@ test('g4_a_backup_that_was_changed_on_the_way_is_refused', async (t) => {
 });
 
 test('a file that is no backup is named as such, and a refused restore leaves no data folder behind', async () => {
-  const elsewhere = new Server({ dataDir: join(temporaryFolder(), 'new') });
+  const elsewhere = new Server({ dataDir: join(temporaryFolder(), 'new'), database: 'sqlite' });
   const { code, stderr } = await elsewhere.cli('restore', '/etc/passwd');
   assert.equal(code, 1);
   assert.match(stderr, /passwd is no backup; name a file/);

@@ -36,7 +36,7 @@ export class Proxy {
     if (this.#paused) this.#hold(pair);
     for (const [from, to] of [[client, server], [server, client]]) {
       from.on('data', (bytes) => {
-        if (this.#silent || (this.#mute && from === server)) return;
+        if (this.#silent || pair.abandoned || (this.#mute && from === server)) return;
         if (from === server && this.#rate !== Infinity) return this.#drip(from, to, bytes);
         // What is not read at one end waits in the other's kernel, as on a real line.
         if (!to.write(bytes)) {
@@ -44,10 +44,10 @@ export class Proxy {
           to.once('drain', () => this.#paused || from.resume());
         }
       });
-      from.on('end', () => !this.#silent && to.end());
+      from.on('end', () => !this.#silent && !pair.abandoned && to.end());
       from.on('error', () => {});
       from.on('close', () => {
-        if (!this.#silent) to.destroy();
+        if (!this.#silent && !pair.abandoned) to.destroy();
         if (to.destroyed) this.#pairs.delete(pair);
       });
     }
@@ -122,6 +122,12 @@ export class Proxy {
   /** Swallows every byte and keeps the sockets open: a peer whose cable was pulled, with no FIN. */
   blackHole() {
     this.#silent = true;
+  }
+
+  /** Swallows every byte of the connections that are open now, for good; new ones are welcome. Neither end is told. */
+  abandon() {
+    for (const pair of this.#pairs) pair.abandoned = true;
+    this.restore();
   }
 
   close() {

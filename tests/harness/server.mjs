@@ -2,42 +2,20 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { ON_POSTGRES, freshDatabase, rowsOf } from './postgres.mjs';
 import { cpuSeconds, inGroup, memoryGroup, peakMiB, residentMiB, withFiles } from './resources.mjs';
+import { run, temporaryFolder } from './run.mjs';
 import { within } from './wait.mjs';
+
+export { run, temporaryFolder };
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TIDINGS = process.env.TIDINGS_BIN ?? join(ROOT, 'target/debug/tidings');
 export const OUT = join(ROOT, 'tests/out');
-// Every process and folder that must be gone when the tests are listens for the end.
-process.setMaxListeners(0);
-
-/** A folder that goes away with the test process. */
-export function temporaryFolder() {
-  const folder = mkdtempSync(join(tmpdir(), 'tidings-test-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-/** Runs a program to its end and returns what it said; a test decides what its exit code must be. */
-export async function run(program, args, { env = {}, input, timeout = 20_000, cwd } = {}) {
-  const child = spawn(program, args, { env: { ...process.env, ...env }, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
-  const said = { stdout: '', stderr: '' };
-  child.stdout.setEncoding('utf8').on('data', (text) => (said.stdout += text));
-  child.stderr.setEncoding('utf8').on('data', (text) => (said.stderr += text));
-  child.stdin.on('error', () => {}).end(input ?? '');
-  try {
-    const [code, signal] = await within(timeout, `${program} ${args.join(' ')}`, once(child, 'close'));
-    return { code, signal, ...said };
-  } finally {
-    child.kill('SIGKILL');
-  }
-}
-
 /** Starts the program and leaves it running; what it says is in `.output`. Killed with the test process at the latest. */
 export function running(args, env = {}) {
   const child = spawn(TIDINGS, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -50,20 +28,24 @@ export function running(args, env = {}) {
 /**
  * One server: the same data directory, the same port and the same options through every restart. With `memory`, in MiB,
  * it is killed when it needs more; with `files`, it cannot open more than so many. `under` is the command that runs it,
- * such as a profiler.
+ * such as a profiler. `database` is the URL of one in Postgres, or `sqlite` for a test that is about the files of SQLite;
+ * where nothing is said, it is SQLite too, or a fresh database where the whole run is on Postgres.
  */
 export class Server {
   #child;
   #closed;
   #options;
   #group;
+  #database;
 
-  constructor({ args = [], env = {}, config, dataDir = temporaryFolder(), memory, files, under = [], startTimeout = 20_000 } = {}) {
+  constructor({ args = [], env = {}, config, dataDir = temporaryFolder(), database = ON_POSTGRES ? freshDatabase() : 'sqlite', memory, files, under = [], startTimeout = 20_000 } = {}) {
     this.dataDir = dataDir;
     this.port = 0;
     this.memory = memory;
     if (memory !== undefined) this.#group = memoryGroup(memory);
     this.#options = { args, env: { RUST_BACKTRACE: '1', ...env }, files, under, startTimeout };
+    this.#database = Promise.resolve(database);
+    this.#database.catch(() => {});
     if (config !== undefined) {
       this.configFile = join(temporaryFolder(), 'tidings.toml');
       writeFileSync(this.configFile, config);
@@ -80,10 +62,11 @@ export class Server {
   async start() {
     this.stdout = '';
     this.stderr = '';
+    await this.#knowsItsDatabase();
     const args = ['serve', '--listen', `127.0.0.1:${this.port}`, ...this.#common(), ...this.#options.args];
     const [program, ...given] = [...this.#options.under, TIDINGS, ...args];
     const child = spawn(...inGroup(this.#group, ...withFiles(this.#options.files, program, given)), {
-      env: { ...process.env, ...this.#options.env },
+      env: { ...process.env, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
@@ -103,6 +86,17 @@ export class Server {
     this.url = url;
     this.port = Number(port);
     this.websocketUrl = `${url.replace(/^http/, 'ws')}/connection/websocket`;
+  }
+
+  // In the environment and not among the arguments, which everybody on the machine may read: it has a password.
+  async #knowsItsDatabase() {
+    this.database = await this.#database;
+    if (this.database !== 'sqlite') this.#options.env.TIDINGS_DATABASE = this.database;
+  }
+
+  /** What it has in its environment beyond ours, for a program that a test starts on the same data. */
+  get env() {
+    return this.#options.env;
   }
 
   #common() {
@@ -178,17 +172,18 @@ export class Server {
 
   /** A subcommand on this server's data directory, such as `cli('token', '--user', 'ana')`. */
   cli(...args) {
-    return run(TIDINGS, [...args, ...this.#common()], { env: this.#options.env });
+    return this.cliWithInput(undefined, ...args);
   }
 
   /** The same, with something on its standard input. */
-  cliWithInput(input, ...args) {
-    return run(TIDINGS, [...args, ...this.#common()], { env: this.#options.env, input });
+  async cliWithInput(input, ...args) {
+    await this.#knowsItsDatabase();
+    return run(TIDINGS, [...args, ...this.#common()], { env: this.env, input });
   }
 
   /** A subcommand that keeps running, such as `tail`; end it with `.kill()`. */
   cliRunning(...args) {
-    return running([...args, ...this.#common()], this.#options.env);
+    return running([...args, ...this.#common()], this.env);
   }
 
   /** A client token as a developer makes it. */
@@ -197,6 +192,13 @@ export class Server {
     const { code, stdout, stderr } = await this.cli('token', '--user', user, ...more);
     if (code !== 0) throw new Error(`tidings token: ${code}\n${stderr}`);
     return stdout.trim();
+  }
+
+  /** Every row of its database, as `{ table, row }`. */
+  async rows() {
+    if (this.database !== 'sqlite') return rowsOf(this.database);
+    const { stdout } = await run('sqlite3', ['-readonly', join(this.dataDir, 'tidings.db'), '.dump']);
+    return [...stdout.matchAll(/^INSERT INTO (\w+) (.*)$/gm)].map(([, table, row]) => ({ table, row }));
   }
 
   readFile(name) {

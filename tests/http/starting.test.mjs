@@ -104,7 +104,7 @@ test('a data folder without the right to write is an error that names it', { ski
 });
 
 test('a damaged database is an error that says where it is, and it is left as it is', async () => {
-  const server = await Server.start();
+  const server = await Server.start({ database: 'sqlite' });
   await server.stop();
   const files = readdirSync(server.dataDir);
   const database = files.find((name) => name.endsWith('.db'));
@@ -192,7 +192,7 @@ test('a client that never reads and never closes delays the end by no more than 
 });
 
 test('a database that was emptied is not a new one beside the secrets of a server', async (t) => {
-  const server = await Server.start();
+  const server = await Server.start({ database: 'sqlite' });
   t.after(() => server.kill().catch(() => {}));
   await Person.setUp(server);
   await server.stop();
@@ -208,7 +208,7 @@ test('a database that was emptied is not a new one beside the secrets of a serve
 });
 
 test('a first start that is killed before it has made a database is no reason to refuse the next', async (t) => {
-  const server = new Server({ dataDir: temporaryFolder() });
+  const server = new Server({ dataDir: temporaryFolder(), database: 'sqlite' });
   writeFileSync(join(server.dataDir, 'tidings.db'), '', { mode: 0o600 });
   await server.start();
   t.after(() => server.kill());
@@ -216,7 +216,7 @@ test('a first start that is killed before it has made a database is no reason to
 });
 
 test('secrets and a database that others may read are warned about at the start (S66)', async (t) => {
-  const server = await Server.start();
+  const server = await Server.start({ database: 'sqlite' });
   t.after(() => server.kill());
   assert.doesNotMatch(server.stderr, /others on this machine/);
   await server.stop();
@@ -238,7 +238,7 @@ test('a server starts while somebody is asked for a new password on the command 
   await server.stop();
   const lock = join(server.dataDir, 'tidings.lock');
   rmSync(lock);
-  const asking = spawn(TIDINGS, ['user', 'password', ana.email, '--data-dir', server.dataDir], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const asking = spawn(TIDINGS, ['user', 'password', ana.email, '--data-dir', server.dataDir], { env: { ...process.env, ...server.env }, stdio: ['pipe', 'ignore', 'ignore'] });
   t.after(() => asking.kill('SIGKILL'));
   const ended = once(asking, 'close');
   await until('the command is at work', () => readdirSync(server.dataDir).includes('tidings.lock'));
@@ -253,7 +253,7 @@ test('a second server is kept out though the lock was removed', async (t) => {
   t.after(() => server.kill().catch(() => {}));
   rmSync(join(server.dataDir, 'tidings.lock'));
   await until('it is held anew', () => /tidings.lock was removed or replaced/.test(server.stderr));
-  assert.match(await refuses(['--listen', '127.0.0.1:0', '--data-dir', server.dataDir]), /another program is using/);
+  assert.match(await refuses(['--listen', '127.0.0.1:0', '--data-dir', server.dataDir], { env: server.env }), /another program is using/);
 });
 
 test('a program that does not hold the data folder neither migrates nor replaces the database', async (t) => {

@@ -84,19 +84,19 @@ test('`tidings user list` and `tidings user password` help the one who forgot it
   const { stdout } = await server.cli('user', 'list');
   assert.match(stdout, /ana@example\.org/);
   const input = 'a new pass phrase\na new pass phrase\n';
-  const changed = await run(TIDINGS, ['user', 'password', 'ana@example.org', '--data-dir', server.dataDir], { input });
+  const changed = await server.cliWithInput(input, 'user', 'password', 'ana@example.org');
   assert.equal(changed.code, 0, changed.stderr);
   assert.equal((await ana.get('/v1/me')).status, 401);
   assert.equal((await ana.signIn()).status, 401);
   assert.equal((await ana.signIn({ password: 'a new pass phrase' })).status, 201);
 
-  const unknown = await run(TIDINGS, ['user', 'password', 'nobody@example.org', '--data-dir', server.dataDir], { input });
+  const unknown = await server.cliWithInput(input, 'user', 'password', 'nobody@example.org');
   assert.notEqual(unknown.code, 0);
   assert.match(unknown.stderr, /nobody@example\.org/);
 });
 
 test('`tidings user` without a server leaves the database whole, in one file without a log, also when it fails', async (t) => {
-  const other = await Server.start();
+  const other = await Server.start({ database: 'sqlite' });
   t.after(() => other.kill());
   await Person.setUp(other);
   await other.stop();

@@ -10,7 +10,7 @@ import { Server } from '../../harness/server.mjs';
 
 /** The present server on a copy of what that version left, ended with the test. */
 async function upgraded(t, left) {
-  const server = await Server.start({ dataDir: left.dataDir() });
+  const server = await Server.start({ dataDir: left.dataDir(), database: 'sqlite' });
   t.after(() => server.kill());
   return server;
 }
