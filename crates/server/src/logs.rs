@@ -5,9 +5,15 @@ use anyhow::Context;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
+/// Whoever logs the values of statements: passwords' hashes, codes, messages (S18).
+const NEVER_IN_DETAIL: [&str; 2] = ["tokio_postgres=info", "tokio_postgres::query=info"];
+
 /// Installs the process-wide subscriber. `filter` is a level or a `tracing` filter.
 pub(crate) fn start(filter: &str, format: Option<LogFormat>) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("log filter `{filter}` is not understood"))?;
+    let mut filter = EnvFilter::try_new(filter).with_context(|| format!("log filter `{filter}` is not understood"))?;
+    for quiet in NEVER_IN_DETAIL {
+        filter = filter.add_directive(quiet.parse().context("a filter of our own is not understood")?);
+    }
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let format = format.unwrap_or(if terminal { LogFormat::Human } else { LogFormat::Json });
