@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -203,6 +203,7 @@ export class Postgres {
 
   /** Puts it to work again, whatever has been done to it. */
   async mend() {
+    if (!existsSync(this.#folder)) return;
     const [first] = this.#processes();
     if (lives(first)) this.thaw();
     else await this.again();
