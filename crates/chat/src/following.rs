@@ -201,11 +201,11 @@ impl Following {
 
     /// Reads and tells what comes after one number, up to another.
     async fn tell_between(&self, room: RoomId, mut after: u64, up_to: u64) -> Result<(), StoreError> {
+        // Before anything is told: whoever comes now begins behind it, and whoever came before hears it.
+        self.standing.happened(room, up_to);
         while after < up_to {
             if !self.announcer.is_heard(room) {
-                // Whoever comes next begins where the database stands.
                 self.told().skip(room, up_to);
-                self.standing.happened(room, up_to);
                 return Ok(());
             }
             let page = PageQuery { from: PageFrom::After(after), limit: FOLLOWED_AT_ONCE };
