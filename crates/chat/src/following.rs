@@ -22,20 +22,20 @@ use std::{
 };
 
 use crate::{
-    announce::Announcer,
+    announce::{Announcer, Audience},
     limits::FOLLOWED_AT_ONCE,
-    model::{Event, PageFrom, PageQuery, RoomId, Stand},
+    model::{Event, RoomId, Stand},
     standing::Standing,
     store::{
-        Announcements, Store, StoreError,
+        Announcements, StoreError,
         follow::{Revocation, Revocations, Shared, Stir},
     },
 };
 
 /// See the module.
-pub(crate) struct Following {
-    store: Arc<dyn Store>,
-    announcer: Arc<Announcer>,
+pub(crate) struct Following<A = Announcer> {
+    database: Arc<dyn Shared>,
+    announcer: Arc<A>,
     standing: Arc<Standing>,
     told: Mutex<Told>,
     /// One at a time, so that whoever finds it done may go on.
@@ -86,10 +86,10 @@ impl Told {
     }
 }
 
-impl Following {
-    pub(crate) fn new(store: Arc<dyn Store>, announcer: Arc<Announcer>, standing: Arc<Standing>) -> Self {
+impl<A: Audience> Following<A> {
+    pub(crate) fn new(database: Arc<dyn Shared>, announcer: Arc<A>, standing: Arc<Standing>) -> Self {
         Self {
-            store,
+            database,
             announcer,
             standing,
             told: Mutex::default(),
@@ -100,7 +100,7 @@ impl Following {
 
     /// Begins from where everything stands now: nobody is listening yet.
     pub(crate) async fn begin(&self) -> Result<(), StoreError> {
-        let (stands, revocations) = self.shared()?.stands(u64::MAX >> 1).await?;
+        let (stands, revocations) = self.database.stands(u64::MAX >> 1).await?;
         let mut told = self.told();
         stands.iter().for_each(|stand| told.skip(stand.room, stand.offset));
         self.carried_out.store(revocations.last, SeqCst);
@@ -109,9 +109,8 @@ impl Following {
 
     /// Follows until the store is closed.
     pub(crate) async fn run(&self) {
-        let Ok(shared) = self.shared() else { return };
         loop {
-            let stir = shared.stirred().await;
+            let stir = self.database.stirred().await;
             if stir == Stir::Renewed {
                 self.standing.forget_positions();
             }
@@ -130,7 +129,7 @@ impl Following {
 
     /// Tells of everything that is committed and was not told.
     async fn look(&self) -> Result<(), StoreError> {
-        let (stands, revocations) = self.shared()?.stands(self.carried_out.load(SeqCst)).await?;
+        let (stands, revocations) = self.database.stands(self.carried_out.load(SeqCst)).await?;
         self.carry_out_these(revocations).await?;
         for stand in stands {
             let Some(after) = self.told().behind(&stand) else { continue };
@@ -147,7 +146,7 @@ impl Following {
         if self.carried_out.load(SeqCst) >= up_to {
             return Ok(());
         }
-        let revocations = self.shared()?.revocations(self.carried_out.load(SeqCst)).await?;
+        let revocations = self.database.revocations(self.carried_out.load(SeqCst)).await?;
         self.carry_out_these(revocations).await
     }
 
@@ -181,12 +180,12 @@ impl Following {
             let turn = self.told().turn(event.room, event.number);
             match turn {
                 Turn::Before => {}
-                Turn::Now => self.tell_event(event),
+                Turn::Now => self.tell_event(event).await,
                 Turn::After(number) => {
                     if self.tell_between(event.room, number, event.number).await.is_err() {
                         // The hub holds it back, and reads what is missing as soon as that can be read.
                         self.told().skip(event.room, event.number);
-                        self.tell_event(event);
+                        self.tell_event(event).await;
                     }
                 }
             }
@@ -194,22 +193,21 @@ impl Following {
         self.announcer.tell_persons(what.personal).await;
     }
 
-    fn tell_event(&self, event: &Event) {
+    async fn tell_event(&self, event: &Event) {
         self.standing.happened(event.room, event.number);
-        self.announcer.announce_event(event);
+        self.announcer.announce_event(event).await;
     }
 
     /// Reads and tells what comes after one number, up to another.
     async fn tell_between(&self, room: RoomId, mut after: u64, up_to: u64) -> Result<(), StoreError> {
         while after < up_to {
-            if !self.announcer.is_heard(room) {
+            if !self.announcer.is_heard(room).await {
                 // Whoever comes next begins where the database stands.
                 self.told().skip(room, up_to);
                 self.standing.happened(room, up_to);
                 return Ok(());
             }
-            let page = PageQuery { from: PageFrom::After(after), limit: FOLLOWED_AT_ONCE };
-            let page = self.store.events(room, None, page, usize::MAX).await?;
+            let page = self.database.events_after(room, after, FOLLOWED_AT_ONCE).await?;
             let Some(page) = page.filter(|page| !page.events.is_empty()) else {
                 self.told().skip(room, up_to);
                 return Ok(());
@@ -219,15 +217,11 @@ impl Following {
                 after = event.number;
                 let turn = self.told().turn(room, event.number);
                 if turn == Turn::Now {
-                    self.tell_event(event);
+                    self.tell_event(event).await;
                 }
             }
         }
         Ok(())
-    }
-
-    fn shared(&self) -> Result<&dyn Shared, StoreError> {
-        self.store.shared().ok_or(StoreError::Closed)
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -49,9 +49,9 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery,
-        Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time,
-        Who,
+        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageFrom,
+        PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
+        Stand, Time, Who,
     },
 };
 
@@ -325,7 +325,7 @@ impl Store for Postgres {
         })
     }
 
-    fn shared(&self) -> Option<&dyn Shared> {
+    fn shared(self: Arc<Self>) -> Option<Arc<dyn Shared>> {
         Some(self)
     }
 
@@ -453,6 +453,10 @@ impl Store for Postgres {
 impl Shared for Postgres {
     fn stands(&self, revoked: u64) -> Read<'_, (Vec<Stand>, Revocations)> {
         self.read(move |db| Box::pin(reads::stands(db, revoked)))
+    }
+
+    fn events_after(&self, room: RoomId, number: u64, limit: u32) -> Read<'_, Option<EventPage>> {
+        self.events(room, None, PageQuery { from: PageFrom::After(number), limit }, usize::MAX)
     }
 
     fn revocations(&self, after: u64) -> Read<'_, Revocations> {
