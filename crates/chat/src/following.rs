@@ -200,11 +200,11 @@ impl<A: Audience> Following<A> {
 
     /// Reads and tells what comes after one number, up to another.
     async fn tell_between(&self, room: RoomId, mut after: u64, up_to: u64) -> Result<(), StoreError> {
+        // First: whoever is found to be here hears of it, and whoever comes later begins behind it.
+        self.standing.happened(room, up_to);
         while after < up_to {
             if !self.announcer.is_heard(room).await {
-                // Whoever comes next begins where the database stands.
                 self.told().skip(room, up_to);
-                self.standing.happened(room, up_to);
                 return Ok(());
             }
             let page = self.database.events_after(room, after, FOLLOWED_AT_ONCE).await?;
