@@ -121,8 +121,10 @@ impl<A: Audience> Following<A> {
             match looked {
                 Ok(()) => {}
                 Err(StoreError::Closed) => return,
-                // The store stirs again as soon as it is there.
-                Err(error) => tracing::debug!(%error, "what others have written could not be looked at"),
+                Err(error) => {
+                    tracing::debug!(%error, "what others have written could not be looked at");
+                    self.look_again();
+                }
             }
         }
     }
@@ -172,6 +174,11 @@ impl<A: Audience> Following<A> {
         drop(revoking);
         self.carried_out.fetch_max(revocations.last, SeqCst);
         Ok(())
+    }
+
+    /// What is committed could not be told of: it is by a look, before long.
+    pub(crate) fn look_again(&self) {
+        self.database.look_again();
     }
 
     /// Tells of our own commit, after [`carry_out`](Self::carry_out).

@@ -51,6 +51,8 @@ pub(crate) trait Shared: Send + Sync {
     fn events_after(&self, room: RoomId, number: u64, limit: u32) -> Read<'_, Option<EventPage>>;
     /// What was taken away behind that number.
     fn revocations(&self, after: u64) -> Read<'_, Revocations>;
+    /// To be stirred again before long: what is committed could not be told of.
+    fn look_again(&self);
     /// Answers when something was noticed; once for each time at least.
     fn stirred(&self) -> BoxFuture<'_, Stir>;
 }
