@@ -44,6 +44,9 @@ pub(crate) struct Following<A = Announcer> {
     carried_out: AtomicU64,
 }
 
+/// Behind this number nothing was taken away.
+const EVERYTHING: u64 = u64::MAX >> 1;
+
 /// How far each room was told.
 #[derive(Debug, Default)]
 pub(crate) struct Told(HashMap<RoomId, u64>);
@@ -57,6 +60,12 @@ pub(crate) enum Turn {
     Now,
     /// What comes after this number is to be told first.
     After(u64),
+}
+
+impl From<&[Stand]> for Told {
+    fn from(stands: &[Stand]) -> Self {
+        Self(stands.iter().map(|stand| (stand.room, stand.offset)).collect())
+    }
 }
 
 impl Told {
@@ -100,9 +109,8 @@ impl<A: Audience> Following<A> {
 
     /// Begins from where everything stands now: nobody is listening yet.
     pub(crate) async fn begin(&self) -> Result<(), StoreError> {
-        let (stands, revocations) = self.database.stands(u64::MAX >> 1).await?;
-        let mut told = self.told();
-        stands.iter().for_each(|stand| told.skip(stand.room, stand.offset));
+        let (stands, revocations) = self.database.stands(EVERYTHING).await?;
+        *self.told() = Told::from(&*stands);
         self.carried_out.store(revocations.last, SeqCst);
         Ok(())
     }
@@ -154,25 +162,38 @@ impl<A: Audience> Following<A> {
 
     async fn carry_out_these(&self, revocations: Revocations) -> Result<(), StoreError> {
         let _one = self.carrying_out.lock().await;
-        if self.carried_out.load(SeqCst) >= revocations.last {
+        let done = self.carried_out.load(SeqCst);
+        if done >= revocations.last {
             return Ok(());
         }
         let revoking = self.standing.revoking();
-        if revocations.are_complete {
-            for revocation in revocations.these {
-                match revocation {
-                    Revocation::Session(session) => self.announcer.end_session(session).await,
-                    Revocation::Membership { room, person, is_back } => {
-                        self.announcer.cut_off(room, person, is_back).await;
-                    }
+        if !revocations.are_complete {
+            return self.begin_anew().await;
+        }
+        // Others may have been carried out since these were read. Not twice: who is back by now would be cut off again.
+        for (_, revocation) in revocations.these.into_iter().filter(|(number, _)| *number > done) {
+            match revocation {
+                Revocation::Session(session) => self.announcer.end_session(session).await,
+                Revocation::Membership { room, person, is_back } => {
+                    self.announcer.cut_off(room, person, is_back).await;
                 }
             }
-        } else {
-            tracing::warn!("this server was away for so long that it cannot know who lost what: all connect again");
-            self.announcer.connect_again().await;
         }
         drop(revoking);
         self.carried_out.fetch_max(revocations.last, SeqCst);
+        Ok(())
+    }
+
+    /// What was taken away cannot be known: this server was away for too long, or the database is another one than before,
+    /// whose rooms may have other numbers. All connect again, and are asked anew who they are.
+    async fn begin_anew(&self) -> Result<(), StoreError> {
+        tracing::warn!("who lost what since this server last saw the database is not known: all connect again");
+        let (stands, revocations) = self.database.stands(EVERYTHING).await?;
+        // Before they come back, to what stands there now.
+        *self.told() = Told::from(&*stands);
+        self.standing.forget_positions();
+        self.announcer.connect_again().await;
+        self.carried_out.store(revocations.last, SeqCst);
         Ok(())
     }
 

@@ -31,7 +31,8 @@ pub(crate) struct Revocations {
     pub(crate) last: u64,
     /// Whether these are all; some may have been forgotten.
     pub(crate) are_complete: bool,
-    pub(crate) these: Vec<Revocation>,
+    /// By their numbers, which those of one transaction share.
+    pub(crate) these: Vec<(u64, Revocation)>,
 }
 
 /// What was noticed.
