@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { Ui, clean, profile, screenshot } from '../harness/browser.mjs';
 import { Person, request } from '../harness/http.mjs';
 import { Proxy } from '../harness/proxy.mjs';
-import { Server, TIDINGS, run } from '../harness/server.mjs';
+import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
 
 const ANA = { name: 'Ana', email: 'ana@example.org', password: 'correct horse battery' };
