@@ -148,7 +148,17 @@ comesBack('behind_a_line_that_is_cut', { through: true, away: (proxy) => proxy.c
 // The connections from before stay open at Postgres, with whatever was begun in them.
 comesBack('behind_a_line_that_swallows_everything', { through: true, away: (proxy) => proxy.blackHole(), back: (proxy) => proxy.abandon() });
 comesBack('behind_a_line_that_loses_answers', { through: true, away: (proxy) => proxy.loseAnswers(), back: (proxy) => proxy.abandon() });
-comesBack('frozen_for_longer_than_a_sender_waits', { away: () => postgres.freeze(), back: () => postgres.thaw() });
+let eightSeconds;
+comesBack('frozen_for_eight_seconds', {
+  away() {
+    postgres.freeze();
+    eightSeconds = pause(8_000);
+  },
+  async back() {
+    await eightSeconds;
+    postgres.thaw();
+  },
+});
 // As managed ones do when their disk is nearly full.
 comesBack('that_takes_no_writes', {
   async away(_, { database }) {
@@ -182,26 +192,10 @@ for (const [how, away] of [['stopped', () => postgres.stop()], ['frozen', () => 
   });
 }
 
-test('postgres_frozen_for_eight_seconds: readiness says so meanwhile, and nothing is lost or doubled', { skip, timeout: 120_000 }, async (t) => {
-  const world = await World.start(t);
-  await world.talk();
-  postgres.freeze();
-  const eightSeconds = pause(8_000);
-  try {
-    await within(8_000, 'readiness says so', world.notReady());
-    await eightSeconds;
-  } finally {
-    postgres.thaw();
-  }
-  await world.ready();
-  await world.atWork();
-  await world.isWhole();
-});
-
 test('postgres_restarted_again_and_again_while_people_post: nothing is lost or doubled', { skip, timeout: 120_000 }, async (t) => {
   const world = await World.start(t);
   await world.talk();
-  for (let round = 0; round < 5; round += 1) {
+  for (let round = 0; round < 4; round += 1) {
     await (round % 2 === 0 ? postgres.restart() : postgres.kill().then(() => postgres.again()));
     await world.atWork();
   }
@@ -212,7 +206,7 @@ test('postgres_restarted_again_and_again_while_people_post: nothing is lost or d
 test('postgres_ends_every_connection_again_and_again: nothing is lost or doubled', { skip, timeout: 120_000 }, async (t) => {
   const world = await World.start(t);
   await world.talk();
-  for (let round = 0; round < 10; round += 1) {
+  for (let round = 0; round < 6; round += 1) {
     const ended = await postgres.endConnections(world.database);
     assert.ok(ended.length > 0);
     await world.atWork();
@@ -224,7 +218,7 @@ test('postgres_ends_every_connection_again_and_again: nothing is lost or doubled
 test('postgres_loses_one_process_and_recovers_by_itself: nothing is lost or doubled', { skip, timeout: 120_000 }, async (t) => {
   const world = await World.start(t);
   await world.talk();
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; round < 2; round += 1) {
     // All the others are ended with it, and the log is replayed.
     await postgres.killOne(world.database);
     await world.atWork();
