@@ -20,6 +20,8 @@ pub(crate) mod postgres;
 pub(crate) mod sqlite;
 mod tables;
 
+use std::sync::Arc;
+
 use futures_util::future::{BoxFuture, pending};
 
 pub(crate) use change::{
@@ -67,7 +69,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn apply(&self, lane: usize, batch: Batch, now: Time) -> BoxFuture<'_, Result<Done, StoreError>>;
 
     /// What others write to the same database, if there can be others.
-    fn shared(&self) -> Option<&dyn Shared> {
+    fn shared(self: Arc<Self>) -> Option<Arc<dyn Shared>> {
         None
     }
 

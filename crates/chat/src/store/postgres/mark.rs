@@ -150,6 +150,7 @@ impl Mark {
         let transaction = client.transaction().await.map_err(driver)?;
         if reason.is_some() {
             transaction.execute(RENEW, &[]).await.map_err(driver)?;
+            transaction.execute(RENUMBER, &[]).await.map_err(driver)?;
         }
         let sql = "UPDATE mark SET mark = $1, identity = $2";
         transaction.execute(sql, &[&mark, &found.identity.0]).await.map_err(driver)?;
@@ -214,6 +215,11 @@ impl Mark {
 /// Eight letters for each room, as a new one has.
 const RENEW: &str = "UPDATE rooms
     SET epoch = translate(left(md5(gen_random_uuid()::text), 8), '0123456789', 'ghijklmnop')";
+
+/// What was taken away is numbered from where no run has been, and none of it can be had: whoever has seen more of it than
+/// is there now, or something else under the same numbers, is told so.
+const RENUMBER: &str = "UPDATE revoked
+    SET (last, forgotten) = (SELECT n, n FROM greatest(last + 1, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint) n)";
 
 #[cfg(test)]
 mod tests {

@@ -311,25 +311,24 @@ pub(super) async fn revocations(db: &Db, after: u64) -> Result<Revocations, Erro
 }
 
 const REVOKED: &str = "SELECT last, forgotten FROM revoked";
-const REVOCATIONS: &str = "SELECT v.session, v.room, v.person,
+const REVOCATIONS: &str = "SELECT v.number, v.session, v.room, v.person,
     EXISTS (SELECT 1 FROM memberships m WHERE m.room = v.room AND m.person = v.person)
     FROM revocations v WHERE v.number > $1 ORDER BY v.number";
 
 fn revocations_of(heads: &[Row], rows: &[Row], after: u64) -> Result<Revocations, Error> {
     let Some(head) = heads.first() else { return Ok(Revocations::default()) };
     let (last, forgotten) = (number(head, 0)?, number(head, 1)?);
-    let one = |row: &Row| {
+    let mut these = Vec::with_capacity(rows.len());
+    for row in rows {
         let (session, room, person): (Option<SessionId>, Option<RoomId>, Option<PersonId>) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let is_back = row.try_get(3)?;
-        Ok(session.map(Revocation::Session).or(room.zip(person).map(|(room, person)| Revocation::Membership {
-            room,
-            person,
-            is_back,
-        })))
-    };
-    let all: Vec<Option<Revocation>> = every(rows, one)?;
-    Ok(Revocations { last, are_complete: after >= forgotten, these: all.into_iter().flatten().collect() })
+            (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        let is_back = row.try_get(4)?;
+        let membership = || room.zip(person).map(|(room, person)| Revocation::Membership { room, person, is_back });
+        if let Some(revocation) = session.map(Revocation::Session).or_else(membership) {
+            these.push((number(row, 0)?, revocation));
+        }
+    }
+    Ok(Revocations { last, are_complete: after >= forgotten, these })
 }
 
 use crate::store::bounds::signed;
