@@ -9,7 +9,7 @@ use std::{
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio_postgres::{Client, Config, Connection, Error, Row, Socket, tls::MakeTlsConnect, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -58,14 +58,22 @@ impl Db {
     /// Sends all of them before the first is answered; the server runs them in their order. Answers the rows of each, or the
     /// first error: in a transaction, all that follow it fail too.
     pub(super) async fn together(&self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+        self.each(statements).await?.into_iter().collect()
+    }
+
+    /// As [`together`](Self::together), with the answer of each.
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    pub(super) async fn each(&self, statements: &[Statement<'_>]) -> Result<Vec<Result<Vec<Row>, Error>>, Error> {
         // First, because whoever had to be prepared would be sent behind the others.
         let mut prepared = Vec::with_capacity(statements.len());
         for (sql, _) in statements {
             prepared.push(self.0.prepare_cached(sql).await?);
         }
         // Each is sent when it is first polled, and they are first polled in their order.
-        try_join_all(prepared.iter().zip(statements).map(|(statement, (_, params))| self.0.query(statement, params)))
-            .await
+        Ok(join_all(prepared.iter().zip(statements).map(|(statement, (_, params))| self.0.query(statement, params)))
+            .await)
     }
 
     /// Closes it, instead of giving it back: nobody knows what it is doing.

@@ -8,7 +8,11 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::*;
-use crate::store::contract::{Fixture, runs_the_contract};
+use crate::store::{
+    NOT_READ,
+    contract::{self, Fixture, runs_the_contract},
+    submit,
+};
 
 const VARIABLE: &str = "TIDINGS_TEST_POSTGRES";
 
@@ -62,3 +66,23 @@ impl Fixture for Server {
 }
 
 runs_the_contract!(Server::default());
+
+#[tokio::test]
+async fn g1_what_is_committed_is_answered_so_whatever_becomes_of_the_question_behind_it() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    let store = fresh.open(Opener::Server { may_be_new: true }).await.unwrap();
+    let (set_up, post) = contract::set_up_and_first_post();
+    store.apply(0, vec![submit(set_up).0], Time::from_millis(0)).await.unwrap();
+
+    let (other, link) = fresh.options.config.connect(NoTls).await.unwrap();
+    tokio::spawn(link);
+    other.batch_execute("BEGIN; LOCK TABLE tidings.revoked IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let (post, posted) = submit(post);
+    let mut done = store.apply(0, vec![post], Time::from_millis(0)).await.unwrap();
+    done.batch.remove(0).answer();
+    assert_eq!(posted.await.unwrap().announcements.events.len(), 1, "neither refused nor made a second time");
+    assert_eq!(done.revoked, NOT_READ);
+}
