@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::store::{
+    NOT_READ,
     contract::{self, Fixture, runs_the_contract},
     submit,
 };
@@ -148,4 +149,24 @@ async fn g4_what_was_opened_before_keeps_its_epochs_and_what_was_brought_here_ge
     Postgres::restore_in_place(fresh.data_dir.path(), &fresh.options).await.unwrap();
     let told = fresh.open(SERVER).await.unwrap();
     assert_ne!(epoch(&told).await, second);
+}
+
+#[tokio::test]
+async fn g1_what_is_committed_is_answered_so_whatever_becomes_of_the_question_behind_it() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    let store = fresh.open(SERVER).await.unwrap();
+    let (set_up, post) = contract::set_up_and_first_post();
+    store.apply(0, vec![submit(set_up).0], Time::from_millis(0)).await.unwrap();
+
+    let (other, link) = fresh.options.config.connect(NoTls).await.unwrap();
+    tokio::spawn(link);
+    other.batch_execute("BEGIN; LOCK TABLE tidings.revoked IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let (post, posted) = submit(post);
+    let mut done = store.apply(0, vec![post], Time::from_millis(0)).await.unwrap();
+    done.batch.remove(0).answer();
+    assert_eq!(posted.await.unwrap().announcements.events.len(), 1, "neither refused nor made a second time");
+    assert_eq!(done.revoked, NOT_READ);
 }
