@@ -27,6 +27,8 @@ const wants = (what) => wanted.length === 0 || wanted.includes(what);
 
 const postgres = await Postgres.start();
 if (!postgres) throw new Error('there is no Postgres here (tests/postgres start says why)');
+// What `bench chat` measures for, warming up left out; Postgres' CPU is that of all of it, so a little too much.
+const SECONDS = number('SECONDS', 10);
 const DATABASES = ['sqlite', 'postgres'];
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 const part = (values, share) => values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))];
@@ -50,7 +52,7 @@ function postgresCpu() {
 }
 
 async function start(database, options = {}) {
-  const url = database === 'sqlite' ? null : await postgres.database();
+  const url = database === 'sqlite' ? 'sqlite' : await postgres.database();
   const server = await Server.start({ args: ['--rate-limits', 'false'], startTimeout: 60_000, ...options, database: url });
   return { server, url };
 }
@@ -76,16 +78,28 @@ if (wants('posts')) {
     for (let round = 0; round < ROUNDS; round += 1) {
       for (const database of DATABASES) {
         const scratch = mkdtempSync(join(tmpdir(), 'tidings-bench-'));
-        const TIDINGS_DATABASE = database === 'sqlite' ? 'sqlite' : await postgres.database();
+        // The bench keeps what configures a server of ours away from the one that it starts.
+        const program = join(scratch, 'server');
+        const url = database === 'sqlite' ? 'sqlite' : await postgres.database();
+        writeFileSync(program, `#!/bin/sh\nTIDINGS_DATABASE='${url}' exec '${TIDINGS}' "$@"\n`, { mode: 0o700 });
         const cpu = postgresCpu();
-        const args = ['bench', 'chat', '--unpinned', '--rounds', '1', '--people', '40', '--in-flight', String(inFlight), '--scratch', scratch, '--json'];
-        const { stdout, stderr, status } = spawnSync(TIDINGS, args, { env: { ...process.env, TIDINGS_DATABASE }, encoding: 'utf8' });
+        const args = ['bench', 'chat', '--unpinned', '--rounds', '1', '--people', '40', '--duration', String(SECONDS), '--in-flight', String(inFlight), '--scratch', scratch, '--server-binary', program, '--json'];
+        const { stdout, stderr, status } = spawnSync(TIDINGS, args, { encoding: 'utf8' });
         if (status !== 0) throw new Error(stderr + stdout);
-        found[database].push({ ...JSON.parse(stdout.trim().split('\n').at(-1)), postgres: postgresCpu() - cpu });
+        const figures = JSON.parse(stdout).results[0].figures;
+        const of = (name) => figures[name].median;
+        const posts = of('acknowledged_per_second') * SECONDS;
+        found[database].push({
+          rate: of('acknowledged_per_second'), p50: of('acknowledged_p50_us') / 1_000, p99: of('acknowledged_p99_us') / 1_000,
+          cpu: of('server_cpu_us_per_post'), postgres: ((postgresCpu() - cpu) * 1e6) / posts,
+        });
         rmSync(scratch, { recursive: true });
       }
     }
-    console.log(`posts, ${inFlight} in flight:`, JSON.stringify(found));
+    for (const database of DATABASES) {
+      const of = (name) => median(found[database].map((round) => round[name]));
+      console.log(`posts, ${inFlight} in flight, ${database}: ${of('rate').toFixed(0)}/s, p50 ${of('p50').toFixed(2)} ms, p99 ${of('p99').toFixed(2)} ms; CPU a post ${of('cpu').toFixed(0)} us, Postgres ${database === 'sqlite' ? '-' : `${of('postgres').toFixed(0)} us`}`);
+    }
   }
 }
 
@@ -170,7 +184,7 @@ if (wants('return')) {
           frames.ask({ connect: {} }),
           ...inside(person.n).map((room) => frames.ask({ subscribe: { channel: `room:${room}`, recover: true, offset: stands.get(room).offset, epoch: stands.get(room).epoch } })),
         ]);
-        if (!answers.slice(1).every(({ subscribe }) => subscribe?.recovered && subscribe.publications.length === 1)) throw new Error(JSON.stringify(answers.find((answer) => answer.error ?? answer.closed) ?? answers[1]));
+        if (!answers.slice(1).every(({ subscribe }) => subscribe?.recovered)) throw new Error(JSON.stringify(answers.find((answer) => answer.error ?? answer.closed) ?? answers[1]));
         waits.push(performance.now() - asked);
       }
     }));
