@@ -2,6 +2,7 @@
 //! connections of a hub, over a database on the disk.
 
 mod accounts;
+mod database;
 mod live;
 mod matrix;
 mod promises;
