@@ -5,6 +5,7 @@ mod accounts;
 mod database;
 mod live;
 mod matrix;
+mod nodes;
 mod promises;
 mod property;
 mod world;
