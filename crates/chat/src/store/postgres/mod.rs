@@ -142,6 +142,15 @@ impl Postgres {
     {
         #[cfg(any(test, feature = "test-kit"))]
         self.reads.fetch_add(1, Relaxed);
+        self.read_for_itself(read)
+    }
+
+    /// As [`read`](Self::read), for nobody who asked.
+    fn read_for_itself<T, F>(&self, read: F) -> Read<'_, T>
+    where
+        T: Send + 'static,
+        F: for<'a> Fn(&'a Db) -> BoxFuture<'a, Result<T, Error>> + Send + Sync + 'static,
+    {
         if self.parts.readers.waiting() > READS_WAITING_MAX {
             return Box::pin(ready(Err(StoreError::Busy)));
         }
@@ -462,15 +471,16 @@ impl Store for Postgres {
 
 impl Shared for Postgres {
     fn stands(&self, revoked: u64) -> Read<'_, (Vec<Stand>, Revocations)> {
-        self.read(move |db| Box::pin(reads::stands(db, revoked)))
+        self.read_for_itself(move |db| Box::pin(reads::stands(db, revoked)))
     }
 
     fn events_after(&self, room: RoomId, number: u64, limit: u32) -> Read<'_, Option<EventPage>> {
-        self.events(room, None, PageQuery { from: PageFrom::After(number), limit }, usize::MAX)
+        let page = PageQuery { from: PageFrom::After(number), limit };
+        self.read_for_itself(move |db| Box::pin(reads::events(db, room, None, page, usize::MAX)))
     }
 
     fn revocations(&self, after: u64) -> Read<'_, Revocations> {
-        self.read(move |db| Box::pin(reads::revocations(db, after)))
+        self.read_for_itself(move |db| Box::pin(reads::revocations(db, after)))
     }
 
     fn look_again(&self) {

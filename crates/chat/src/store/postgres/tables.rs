@@ -417,6 +417,15 @@ impl Tables for PostgresTables<'_> {
         })
     }
 
+    fn person_to_change(&self, person: PersonId) -> StoreResult<Option<Person>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                db.rows("SELECT 1 FROM people WHERE id = $1 FOR NO KEY UPDATE", &[&person]).await?;
+                reads::person_of(db, person).await
+            })
+        })
+    }
+
     fn insert_person(&mut self, person: &NewPerson, role: Role, now: Time) -> StoreResult<bool> {
         let sql = "INSERT INTO people (id, name, email, role, password, created, look)
             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (email) DO NOTHING";

@@ -10,7 +10,11 @@ use uuid::Uuid;
 use super::*;
 use crate::store::{
     NOT_READ,
-    contract::{self, Fixture, runs_the_contract},
+    contract::{
+        self, Fixture,
+        batches::{TakeAway, a_sequence_of_batches, seeds},
+        runs_the_contract,
+    },
     submit,
 };
 
@@ -149,6 +153,26 @@ async fn g4_what_was_opened_before_keeps_its_epochs_and_what_was_brought_here_ge
     Postgres::restore_in_place(fresh.data_dir.path(), &fresh.options).await.unwrap();
     let told = fresh.open(SERVER).await.unwrap();
     assert_ne!(epoch(&told).await, second);
+}
+
+#[tokio::test]
+async fn batches_do_what_their_changes_do_one_by_one() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    for seed in seeds(2) {
+        let fresh = Fresh::make().await;
+        let real = fresh.open(Opener::Server { may_be_new: true }).await.unwrap();
+        let (other, link) = fresh.options.config.connect(NoTls).await.unwrap();
+        tokio::spawn(link);
+        let by_another_program = async |TakeAway { person, room }| {
+            let sql = "WITH gone AS (DELETE FROM tidings.memberships WHERE room = $1 AND person = $2 RETURNING room)
+                UPDATE tidings.rooms SET members = members - 1 FROM gone WHERE rooms.id = gone.room";
+            other.execute(sql, &[&room, &person]).await.unwrap();
+        };
+        a_sequence_of_batches(&real, seed, by_another_program).await;
+        real.close().await;
+    }
 }
 
 #[tokio::test]
