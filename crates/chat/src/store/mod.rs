@@ -43,9 +43,12 @@ pub(crate) type Read<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub(crate) struct Done {
     pub(crate) batch: Batch,
     /// In a store that others write to: the last number of what was taken away, by whomever, that could be seen after the
-    /// commit. Whatever has such a number is to be carried out before anything of the batch is told.
+    /// commit, or [`NOT_READ`]. Whatever has such a number is to be carried out before anything of the batch is told.
     pub(crate) revoked: u64,
 }
+
+/// In the place of the last number of what was taken away: it is to be read before anything is told.
+pub(crate) const NOT_READ: u64 = u64::MAX;
 
 impl From<Batch> for Done {
     fn from(batch: Batch) -> Self {
