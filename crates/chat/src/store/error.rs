@@ -102,6 +102,12 @@ pub enum OpenError {
          'tidings restore --in-place --forget-move' first"
     )]
     Moved(String),
+    /// What is to be in it has not all come yet.
+    #[error(
+        "the move of the data of {0} into it has not ended; say the same 'tidings migrate' again, which goes on where it \
+         stopped"
+    )]
+    Moving(String),
     /// It is a database, but not ours.
     #[error("the database was made by another program")]
     Foreign,

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     limits::{DATA_DIR_BUSY, DATABASE_CONNECT, DATABASE_PATIENCE, DATABASE_POLL},
-    store::{OpenError, StoreError, follow::Stir},
+    store::{OpenError, StoreError, follow::Stir, transfer::PutBack},
 };
 
 /// Held by every server, for itself.
@@ -47,6 +47,11 @@ impl Drop for Held {
 }
 
 impl Held {
+    /// To ask on it what nobody else may ask for.
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
     /// Connects, and looks at the server.
     async fn connect(way: &Way) -> Result<(Self, Found), ConnectError> {
         let (client, link) = way.connect().await?;
@@ -70,7 +75,14 @@ async fn carry(mut link: Link, told: Arc<Notify>) {
 
 /// Opens the database for a server: holds it, brings its schema up to date, begins a run. Whoever is `asked` to renews the
 /// rooms' epochs.
-pub(super) async fn hold(parts: &Parts, asked: Option<mark::Reason>) -> Result<Held, OpenError> {
+pub(super) async fn hold(parts: &Parts, asked: Option<PutBack>) -> Result<Held, OpenError> {
+    let (mut held, found) = take(parts).await?;
+    begin_run(parts, &mut held, &found, asked).await?;
+    Ok(held)
+}
+
+/// Holds the database, with our schema, and begins no run.
+pub(super) async fn take(parts: &Parts) -> Result<(Held, Found), OpenError> {
     let deadline = Instant::now() + DATABASE_PATIENCE;
     let (mut held, found) = loop {
         match Held::connect(&parts.way).await {
@@ -82,8 +94,12 @@ pub(super) async fn hold(parts: &Parts, asked: Option<mark::Reason>) -> Result<H
     refuse_a_pooler(&parts.way, &held.client).await?;
     hold_or_say_who_does(parts, &held.client).await?;
     migrations::migrate(&mut held.client).await.map_err(ConnectError::Driver)?.opened()?;
-    begin_run(parts, &mut held, &found, asked).await?;
-    Ok(held)
+    Ok((held, found))
+}
+
+/// Connects to look around, and holds nothing.
+pub(super) async fn look_at(parts: &Parts) -> Result<(Held, Found), OpenError> {
+    Ok(Held::connect(&parts.way).await?)
 }
 
 /// Waits until the database has our schema, which a server that is starting is making just now.
@@ -96,11 +112,7 @@ pub(super) async fn visit(parts: &Parts) -> Result<(), OpenError> {
             other => break other.opened()?,
         }
     }
-    let moved = held.client.query_one("SELECT moved FROM mark", &[]).await.map_err(ConnectError::Driver)?;
-    match moved.try_get::<_, Option<String>>(0).map_err(ConnectError::Driver)? {
-        Some(target) => Err(OpenError::Moved(target)),
-        None => Ok(()),
-    }
+    mark::note(&held.client).await.map_err(ConnectError::Driver)?.refuse(None)
 }
 
 /// A pooler that gives each transaction another session takes the locks of sessions, their settings and their listening with
@@ -178,12 +190,8 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
 }
 
 /// Begins a run, or the next one after the database was put back or another server took its place.
-async fn begin_run(
-    parts: &Parts,
-    held: &mut Held,
-    found: &Found,
-    asked: Option<mark::Reason>,
-) -> Result<bool, OpenError> {
+async fn begin_run(parts: &Parts, held: &mut Held, found: &Found, asked: Option<PutBack>) -> Result<bool, OpenError> {
+    mark::note(&held.client).await.map_err(ConnectError::Driver)?.refuse(asked)?;
     held.client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(ConnectError::Driver)?;
     // Several that share a database would each take it for another's.
     if parts.is_shared && found.mark.is_some() && asked.is_none() {

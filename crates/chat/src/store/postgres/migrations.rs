@@ -129,8 +129,10 @@ const STEPS: [&str; 1] = ["
         one boolean PRIMARY KEY DEFAULT true CHECK (one),
         mark text,
         identity text,
-        -- Where the data was moved to, and when; a database that was moved is not opened.
-        moved text
+        -- Where the data was moved to; a database that was moved is not opened.
+        moved text,
+        -- Where it comes from, as long as the move into this database has not ended: such a one is not opened either.
+        moving text
     );
     INSERT INTO mark DEFAULT VALUES;
 
@@ -165,6 +167,11 @@ const STEPS: [&str; 1] = ["
 /// The version that this program writes.
 pub(super) fn newest() -> u32 {
     u32::try_from(STEPS.len()).expect("there are few versions")
+}
+
+/// Makes all tables as temporary ones, inside the transaction that the client is in.
+pub(super) async fn rehearse(client: &Client) -> Result<(), Error> {
+    client.batch_execute(&format!("SET LOCAL search_path = pg_temp, pg_catalog; {}", STEPS.concat())).await
 }
 
 /// What became of the schema.

@@ -14,7 +14,8 @@ mod migrations;
 mod reads;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+pub(crate) mod transfer;
 mod values;
 
 #[cfg(any(test, feature = "test-kit"))]
@@ -45,6 +46,7 @@ use super::{
     Batch, Done, OpenError, Read, Store, StoreError,
     database::Opener,
     follow::{Revocations, Shared, Stir},
+    transfer::PutBack,
 };
 use crate::{
     limits::{DATABASE_PATIENCE, LANES, READERS_MAX, READS_WAITING_MAX},
@@ -119,9 +121,13 @@ impl Postgres {
     ///
     /// # Errors
     /// As [`open`](Self::open); also while a server has it.
-    pub(crate) async fn restore_in_place(data_dir: &Path, options: &PostgresOptions) -> Result<(), OpenError> {
+    pub(crate) async fn restore_in_place(
+        data_dir: &Path,
+        options: &PostgresOptions,
+        put_back: PutBack,
+    ) -> Result<(), OpenError> {
         let parts = Parts::new(data_dir, options, true)?;
-        Box::pin(keeper::hold(&parts, Some(mark::ASKED))).await.map(drop)
+        Box::pin(keeper::hold(&parts, Some(put_back))).await.map(drop)
     }
 
     /// Lets go of everything; answers what ends.

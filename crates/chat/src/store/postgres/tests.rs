@@ -33,6 +33,13 @@ impl Fresh {
         Self { options, data_dir: tempfile::tempdir().unwrap() }
     }
 
+    pub(crate) async fn ask(&self, sql: &str) {
+        let (client, link) = self.options.config.connect(NoTls).await.unwrap();
+        let link = tokio::spawn(link);
+        client.batch_execute(sql).await.unwrap();
+        link.abort();
+    }
+
     pub(crate) async fn open(&self, opener: Opener) -> Result<Postgres, OpenError> {
         Postgres::open(self.data_dir.path(), &self.options, opener).await
     }
