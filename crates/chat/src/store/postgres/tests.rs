@@ -16,6 +16,7 @@ use crate::store::{
         runs_the_contract,
     },
     submit,
+    transfer::PutBack,
 };
 
 const VARIABLE: &str = "TIDINGS_TEST_POSTGRES";
@@ -39,6 +40,13 @@ impl Fresh {
         let (address, _) = before.rsplit_once('/').expect("the address names a database");
         let options = PostgresOptions::parse(&format!("{address}/{name}?{options}"), None).unwrap();
         Self { options, data_dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) async fn ask(&self, sql: &str) {
+        let (client, link) = self.options.config.connect(NoTls).await.unwrap();
+        let link = tokio::spawn(link);
+        client.batch_execute(sql).await.unwrap();
+        link.abort();
     }
 
     pub(crate) async fn open(&self, opener: Opener) -> Result<Postgres, OpenError> {
@@ -150,7 +158,7 @@ async fn g4_what_was_opened_before_keeps_its_epochs_and_what_was_brought_here_ge
     assert_ne!(second, first);
     brought_here.close().await;
 
-    Postgres::restore_in_place(fresh.data_dir.path(), &fresh.options).await.unwrap();
+    Postgres::restore_in_place(fresh.data_dir.path(), &fresh.options, PutBack { forget_move: false }).await.unwrap();
     let told = fresh.open(SERVER).await.unwrap();
     assert_ne!(epoch(&told).await, second);
 }
