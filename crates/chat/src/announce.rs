@@ -16,6 +16,25 @@ use crate::{
     store::Announcements,
 };
 
+/// Who is told of what is committed.
+pub(crate) trait Audience: Send + Sync {
+    /// Tells the room of an event. Whoever lost something by it, or before it, was cut off.
+    fn announce_event(&self, event: &Event) -> impl Future<Output = ()> + Send;
+    /// Tells persons what concerns them alone.
+    fn tell_persons(&self, what: Vec<(PersonId, PersonEvent)>) -> impl Future<Output = ()> + Send;
+    /// Whether anybody here hears what is told in the room, or is about to.
+    fn is_heard(&self, room: RoomId) -> impl Future<Output = bool> + Send;
+    /// The session is over: its connections are closed.
+    fn end_session(&self, session: SessionId) -> impl Future<Output = ()> + Send;
+    /// Somebody is no longer a member: from now on the room tells them nothing. If they have come back since, their client
+    /// subscribes again by itself.
+    fn cut_off(&self, room: RoomId, person: PersonId, is_back: bool) -> impl Future<Output = ()> + Send;
+    /// Whoever is connected connects again, and is asked anew who they are.
+    fn connect_again(&self) -> impl Future<Output = ()> + Send;
+    /// The rooms' streams are others than before: whoever is subscribed begins again.
+    fn start_again(&self) -> impl Future<Output = ()> + Send;
+}
+
 /// Tells the hub. Until there is one, nobody is listening and the store alone knows.
 #[derive(Default)]
 pub(crate) struct Announcer {
@@ -47,68 +66,14 @@ impl Announcer {
             if let EventKind::MemberLeft { member } = &event.kind {
                 self.cut_off(event.room, member.id, false).await;
             }
-            self.announce_event(event);
+            self.announce_event(event).await;
         }
         self.tell_persons(what.personal).await;
-    }
-
-    /// Tells the room of an event. Whoever lost something by it, or before it, was cut off.
-    pub(crate) fn announce_event(&self, event: &Event) {
-        let Some(hub) = self.hub.get() else { return };
-        let channel = room_channel(event.room);
-        if hub.has_subscribers(&channel) {
-            hub.announce(&channel, publication(event));
-        }
-    }
-
-    /// Tells persons what concerns them alone.
-    pub(crate) async fn tell_persons(&self, what: Vec<(PersonId, PersonEvent)>) {
-        let Some(hub) = self.hub.get() else { return };
-        for (person, told) in what {
-            tell(hub, &person_channel(person), payload(&told)).await;
-        }
-    }
-
-    /// Whether anybody here hears what is told in the room.
-    pub(crate) fn is_heard(&self, room: RoomId) -> bool {
-        self.hub.get().is_some_and(|hub| hub.has_subscribers(&room_channel(room)))
-    }
-
-    /// Somebody is no longer a member: from now on the room tells them nothing. If they have come back since, their client
-    /// subscribes again by itself.
-    pub(crate) async fn cut_off(&self, room: RoomId, person: PersonId, is_back: bool) {
-        if let Some(hub) = self.hub.get() {
-            let why = if is_back { Unsubscribe::INSUFFICIENT_STATE } else { Unsubscribe::SERVER };
-            let member = Target::User(person.to_string());
-            hub.order(Order::unsubscribe(member, Some(room_channel(room)), why)).await;
-        }
-    }
-
-    /// Whoever is connected connects again, and is asked anew who they are.
-    pub(crate) async fn connect_again(&self) {
-        if let Some(hub) = self.hub.get() {
-            hub.order(Order::disconnect(Target::All, Disconnect::INSUFFICIENT_STATE)).await;
-        }
-    }
-
-    /// The rooms' streams are others than before: whoever is subscribed begins again.
-    pub(crate) async fn start_again(&self) {
-        if let Some(hub) = self.hub.get() {
-            hub.check_positions().await;
-        }
     }
 
     pub(crate) async fn typing(&self, room: RoomId, typing: &Typing) {
         if let Some(hub) = self.hub.get() {
             tell(hub, &room_channel(room), payload(typing)).await;
-        }
-    }
-
-    pub(crate) async fn end_session(&self, session: SessionId) {
-        if let Some(hub) = self.hub.get() {
-            let tag = Target::Tag(session.to_string());
-            hub.order(Order::disconnect(tag, Disconnect::FORCE_DISCONNECT)).await;
-            self.ended().insert(session);
         }
     }
 
@@ -122,6 +87,55 @@ impl Announcer {
 
     fn ended(&self) -> MutexGuard<'_, HashSet<SessionId>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Audience for Announcer {
+    async fn announce_event(&self, event: &Event) {
+        let Some(hub) = self.hub.get() else { return };
+        let channel = room_channel(event.room);
+        if hub.has_subscribers(&channel) {
+            hub.announce(&channel, publication(event));
+        }
+    }
+
+    async fn tell_persons(&self, what: Vec<(PersonId, PersonEvent)>) {
+        let Some(hub) = self.hub.get() else { return };
+        for (person, told) in what {
+            tell(hub, &person_channel(person), payload(&told)).await;
+        }
+    }
+
+    async fn is_heard(&self, room: RoomId) -> bool {
+        self.hub.get().is_some_and(|hub| hub.has_subscribers(&room_channel(room)))
+    }
+
+    async fn end_session(&self, session: SessionId) {
+        if let Some(hub) = self.hub.get() {
+            let tag = Target::Tag(session.to_string());
+            hub.order(Order::disconnect(tag, Disconnect::FORCE_DISCONNECT)).await;
+            self.ended().insert(session);
+        }
+    }
+
+    async fn cut_off(&self, room: RoomId, person: PersonId, is_back: bool) {
+        if let Some(hub) = self.hub.get() {
+            let why = if is_back { Unsubscribe::INSUFFICIENT_STATE } else { Unsubscribe::SERVER };
+            let member = Target::User(person.to_string());
+            hub.order(Order::unsubscribe(member, Some(room_channel(room)), why)).await;
+        }
+    }
+
+    async fn connect_again(&self) {
+        if let Some(hub) = self.hub.get() {
+            hub.order(Order::disconnect(Target::All, Disconnect::INSUFFICIENT_STATE)).await;
+        }
+    }
+
+    async fn start_again(&self) {
+        if let Some(hub) = self.hub.get() {
+            hub.check_positions().await;
+        }
     }
 }
 

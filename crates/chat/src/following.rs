@@ -22,20 +22,20 @@ use std::{
 };
 
 use crate::{
-    announce::Announcer,
+    announce::{Announcer, Audience},
     limits::FOLLOWED_AT_ONCE,
-    model::{Event, PageFrom, PageQuery, RoomId, Stand},
+    model::{Event, RoomId, Stand},
     standing::Standing,
     store::{
-        Announcements, Store, StoreError,
+        Announcements, StoreError,
         follow::{Revocation, Revocations, Shared, Stir},
     },
 };
 
 /// See the module.
-pub(crate) struct Following {
-    store: Arc<dyn Store>,
-    announcer: Arc<Announcer>,
+pub(crate) struct Following<A = Announcer> {
+    database: Arc<dyn Shared>,
+    announcer: Arc<A>,
     standing: Arc<Standing>,
     told: Mutex<Told>,
     /// One at a time, so that whoever finds it done may go on.
@@ -43,6 +43,9 @@ pub(crate) struct Following {
     /// Everything up to this number of what was taken away has been carried out.
     carried_out: AtomicU64,
 }
+
+/// Behind this number nothing was taken away.
+const EVERYTHING: u64 = u64::MAX >> 1;
 
 /// How far each room was told.
 #[derive(Debug, Default)]
@@ -57,6 +60,12 @@ pub(crate) enum Turn {
     Now,
     /// What comes after this number is to be told first.
     After(u64),
+}
+
+impl From<&[Stand]> for Told {
+    fn from(stands: &[Stand]) -> Self {
+        Self(stands.iter().map(|stand| (stand.room, stand.offset)).collect())
+    }
 }
 
 impl Told {
@@ -86,10 +95,10 @@ impl Told {
     }
 }
 
-impl Following {
-    pub(crate) fn new(store: Arc<dyn Store>, announcer: Arc<Announcer>, standing: Arc<Standing>) -> Self {
+impl<A: Audience> Following<A> {
+    pub(crate) fn new(database: Arc<dyn Shared>, announcer: Arc<A>, standing: Arc<Standing>) -> Self {
         Self {
-            store,
+            database,
             announcer,
             standing,
             told: Mutex::default(),
@@ -100,18 +109,16 @@ impl Following {
 
     /// Begins from where everything stands now: nobody is listening yet.
     pub(crate) async fn begin(&self) -> Result<(), StoreError> {
-        let (stands, revocations) = self.shared()?.stands(u64::MAX >> 1).await?;
-        let mut told = self.told();
-        stands.iter().for_each(|stand| told.skip(stand.room, stand.offset));
+        let (stands, revocations) = self.database.stands(EVERYTHING).await?;
+        *self.told() = Told::from(&*stands);
         self.carried_out.store(revocations.last, SeqCst);
         Ok(())
     }
 
     /// Follows until the store is closed.
     pub(crate) async fn run(&self) {
-        let Ok(shared) = self.shared() else { return };
         loop {
-            let stir = shared.stirred().await;
+            let stir = self.database.stirred().await;
             if stir == Stir::Renewed {
                 self.standing.forget_positions();
             }
@@ -122,15 +129,17 @@ impl Following {
             match looked {
                 Ok(()) => {}
                 Err(StoreError::Closed) => return,
-                // The store stirs again as soon as it is there.
-                Err(error) => tracing::debug!(%error, "what others have written could not be looked at"),
+                Err(error) => {
+                    tracing::debug!(%error, "what others have written could not be looked at");
+                    self.look_again();
+                }
             }
         }
     }
 
     /// Tells of everything that is committed and was not told.
     async fn look(&self) -> Result<(), StoreError> {
-        let (stands, revocations) = self.shared()?.stands(self.carried_out.load(SeqCst)).await?;
+        let (stands, revocations) = self.database.stands(self.carried_out.load(SeqCst)).await?;
         self.carry_out_these(revocations).await?;
         for stand in stands {
             let Some(after) = self.told().behind(&stand) else { continue };
@@ -147,32 +156,50 @@ impl Following {
         if self.carried_out.load(SeqCst) >= up_to {
             return Ok(());
         }
-        let revocations = self.shared()?.revocations(self.carried_out.load(SeqCst)).await?;
+        let revocations = self.database.revocations(self.carried_out.load(SeqCst)).await?;
         self.carry_out_these(revocations).await
     }
 
     async fn carry_out_these(&self, revocations: Revocations) -> Result<(), StoreError> {
         let _one = self.carrying_out.lock().await;
-        if self.carried_out.load(SeqCst) >= revocations.last {
+        let done = self.carried_out.load(SeqCst);
+        if done >= revocations.last {
             return Ok(());
         }
         let revoking = self.standing.revoking();
-        if revocations.are_complete {
-            for revocation in revocations.these {
-                match revocation {
-                    Revocation::Session(session) => self.announcer.end_session(session).await,
-                    Revocation::Membership { room, person, is_back } => {
-                        self.announcer.cut_off(room, person, is_back).await;
-                    }
+        if !revocations.are_complete {
+            return self.begin_anew().await;
+        }
+        // Others may have been carried out since these were read. Not twice: who is back by now would be cut off again.
+        for (_, revocation) in revocations.these.into_iter().filter(|(number, _)| *number > done) {
+            match revocation {
+                Revocation::Session(session) => self.announcer.end_session(session).await,
+                Revocation::Membership { room, person, is_back } => {
+                    self.announcer.cut_off(room, person, is_back).await;
                 }
             }
-        } else {
-            tracing::warn!("this server was away for so long that it cannot know who lost what: all connect again");
-            self.announcer.connect_again().await;
         }
         drop(revoking);
         self.carried_out.fetch_max(revocations.last, SeqCst);
         Ok(())
+    }
+
+    /// What was taken away cannot be known: this server was away for too long, or the database is another one than before,
+    /// whose rooms may have other numbers. All connect again, and are asked anew who they are.
+    async fn begin_anew(&self) -> Result<(), StoreError> {
+        tracing::warn!("who lost what since this server last saw the database is not known: all connect again");
+        let (stands, revocations) = self.database.stands(EVERYTHING).await?;
+        // Before they come back, to what stands there now.
+        *self.told() = Told::from(&*stands);
+        self.standing.forget_positions();
+        self.announcer.connect_again().await;
+        self.carried_out.store(revocations.last, SeqCst);
+        Ok(())
+    }
+
+    /// What is committed could not be told of: it is by a look, before long.
+    pub(crate) fn look_again(&self) {
+        self.database.look_again();
     }
 
     /// Tells of our own commit, after [`carry_out`](Self::carry_out).
@@ -181,12 +208,12 @@ impl Following {
             let turn = self.told().turn(event.room, event.number);
             match turn {
                 Turn::Before => {}
-                Turn::Now => self.tell_event(event),
+                Turn::Now => self.tell_event(event).await,
                 Turn::After(number) => {
                     if self.tell_between(event.room, number, event.number).await.is_err() {
                         // The hub holds it back, and reads what is missing as soon as that can be read.
                         self.told().skip(event.room, event.number);
-                        self.tell_event(event);
+                        self.tell_event(event).await;
                     }
                 }
             }
@@ -194,22 +221,21 @@ impl Following {
         self.announcer.tell_persons(what.personal).await;
     }
 
-    fn tell_event(&self, event: &Event) {
+    async fn tell_event(&self, event: &Event) {
         self.standing.happened(event.room, event.number);
-        self.announcer.announce_event(event);
+        self.announcer.announce_event(event).await;
     }
 
     /// Reads and tells what comes after one number, up to another.
     async fn tell_between(&self, room: RoomId, mut after: u64, up_to: u64) -> Result<(), StoreError> {
+        // First: whoever is found to be here hears of it, and whoever comes later begins behind it.
+        self.standing.happened(room, up_to);
         while after < up_to {
-            if !self.announcer.is_heard(room) {
-                // Whoever comes next begins where the database stands.
+            if !self.announcer.is_heard(room).await {
                 self.told().skip(room, up_to);
-                self.standing.happened(room, up_to);
                 return Ok(());
             }
-            let page = PageQuery { from: PageFrom::After(after), limit: FOLLOWED_AT_ONCE };
-            let page = self.store.events(room, None, page, usize::MAX).await?;
+            let page = self.database.events_after(room, after, FOLLOWED_AT_ONCE).await?;
             let Some(page) = page.filter(|page| !page.events.is_empty()) else {
                 self.told().skip(room, up_to);
                 return Ok(());
@@ -219,15 +245,11 @@ impl Following {
                 after = event.number;
                 let turn = self.told().turn(room, event.number);
                 if turn == Turn::Now {
-                    self.tell_event(event);
+                    self.tell_event(event).await;
                 }
             }
         }
         Ok(())
-    }
-
-    fn shared(&self) -> Result<&dyn Shared, StoreError> {
-        self.store.shared().ok_or(StoreError::Closed)
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -124,6 +124,9 @@ pub const DATABASE_LOCKS: Duration = Duration::from_secs(4);
 /// How long a statement may take, or a transaction stay idle, before its server ends it: above our own patience, for what we
 /// could not call off any more.
 pub const DATABASE_ANSWERS: Duration = Duration::from_secs(8);
+/// For how long after a commit whose answer was lost, or after a connection was, everything is looked at as often as that:
+/// above the time that the database's server leaves a transaction, because it may yet commit what nobody waits for.
+pub const DATABASE_UNSETTLED: Duration = Duration::from_mins(1);
 /// Events of a room that were committed by others and are read and told at once.
 pub const FOLLOWED_AT_ONCE: u32 = 200;
 /// How often it is looked whether others have written to the database, and whether it is still held.

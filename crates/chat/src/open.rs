@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::OnceCell, task::spawn_blocking, time::Instant};
 
 use crate::{
-    announce::Announcer,
+    announce::{Announcer, Audience},
     changes::SweepSessions,
     chat::{Chat, Parts},
     following::Following,
@@ -85,9 +85,9 @@ impl Chat {
         let opener = Opener::Server { may_be_new: options.may_be_new };
         let store = options.database.open(&options.data_dir, opener).await?;
         let (announcer, standing) = (Arc::<Announcer>::default(), Arc::<Standing>::default());
-        let following = match store.shared() {
-            Some(_) => {
-                let following = Following::new(store.clone(), announcer.clone(), standing.clone());
+        let following = match store.clone().shared() {
+            Some(database) => {
+                let following = Following::new(database, announcer.clone(), standing.clone());
                 following.begin().await.map_err(|error| OpenError::Unreachable(error.to_string()))?;
                 Some(Arc::new(following))
             }
@@ -269,7 +269,7 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
         }
         parts.standing.forget_arrivals(parts.steady.now());
         // Where others write, whoever follows them hears of it.
-        if parts.store.shared().is_none() {
+        if parts.store.clone().shared().is_none() {
             let now = parts.clock.now();
             match carry_out_ends(&parts, since).await {
                 Ok(()) => since = now,

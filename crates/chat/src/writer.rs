@@ -110,8 +110,11 @@ impl Teller {
     /// What was taken away, by whomever, is carried out before anything later is told. Whether that could be done.
     async fn begin(&self, revoked: u64) -> bool {
         let Some(following) = &self.following else { return true };
-        let carried_out = following.carry_out(revoked).await;
-        carried_out.inspect_err(|error| tracing::debug!(%error, "what was committed is told at the next look")).is_ok()
+        let carried_out = following.carry_out(revoked).await.inspect_err(|error| {
+            tracing::debug!(%error, "what was committed is told at the next look");
+            following.look_again();
+        });
+        carried_out.is_ok()
     }
 
     async fn tell(&self, what: Announcements) {

@@ -183,7 +183,7 @@ impl Change for SetActive {
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        let person = tables.person(self.person)?.ok_or(Refused(NoSuchPerson))?;
+        let person = tables.person_to_change(self.person)?.ok_or(Refused(NoSuchPerson))?;
         if self.is_active {
             tables.set_deactivated(person.id, None)?;
             return Ok(Applied::quietly(()));

@@ -42,7 +42,7 @@ impl Change for OpenSession {
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        let is_active = tables.person(self.person)?.is_some_and(|person| person.is_active);
+        let is_active = tables.person_to_change(self.person)?.is_some_and(|person| person.is_active);
         if !is_active || tables.password(self.person)?.as_ref() != Some(&self.checked) {
             return Err(Refused(PasswordChanged));
         }

@@ -30,7 +30,7 @@ pub enum Database {
     /// One SQLite file in the data directory.
     Sqlite(SqliteOptions),
     /// A Postgres database, in its schema `tidings`.
-    Postgres(PostgresOptions),
+    Postgres(Box<PostgresOptions>),
     /// Nothing but memory, for tests: what is in it is gone with the program.
     #[cfg(any(test, feature = "test-kit"))]
     Memory,
@@ -113,7 +113,7 @@ pub enum Place {
     /// A data folder, with SQLite.
     Folder(PathBuf),
     /// A Postgres database.
-    Postgres(PostgresOptions),
+    Postgres(Box<PostgresOptions>),
 }
 
 impl Place {

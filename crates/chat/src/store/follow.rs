@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::Read;
-use crate::model::{PersonId, RoomId, SessionId, Stand};
+use crate::model::{EventPage, PersonId, RoomId, SessionId, Stand};
 
 /// A right that was taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub(crate) struct Revocations {
     pub(crate) last: u64,
     /// Whether these are all; some may have been forgotten.
     pub(crate) are_complete: bool,
-    pub(crate) these: Vec<Revocation>,
+    /// By their numbers, which those of one transaction share.
+    pub(crate) these: Vec<(u64, Revocation)>,
 }
 
 /// What was noticed.
@@ -47,8 +48,12 @@ pub(crate) enum Stir {
 pub(crate) trait Shared: Send + Sync {
     /// Where all rooms stand, and what was taken away behind that number, at one moment.
     fn stands(&self, revoked: u64) -> Read<'_, (Vec<Stand>, Revocations)>;
+    /// What happened in a room behind a number, in order, with how far the room is and what was taken away at that moment.
+    fn events_after(&self, room: RoomId, number: u64, limit: u32) -> Read<'_, Option<EventPage>>;
     /// What was taken away behind that number.
     fn revocations(&self, after: u64) -> Read<'_, Revocations>;
+    /// To be stirred again before long: what is committed could not be told of.
+    fn look_again(&self);
     /// Answers when something was noticed; once for each time at least.
     fn stirred(&self) -> BoxFuture<'_, Stir>;
 }

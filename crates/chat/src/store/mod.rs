@@ -21,6 +21,8 @@ pub(crate) mod sqlite;
 mod tables;
 pub(crate) mod transfer;
 
+use std::sync::Arc;
+
 use futures_util::future::{BoxFuture, pending};
 
 pub(crate) use change::{
@@ -42,9 +44,12 @@ pub(crate) type Read<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub(crate) struct Done {
     pub(crate) batch: Batch,
     /// In a store that others write to: the last number of what was taken away, by whomever, that could be seen after the
-    /// commit. Whatever has such a number is to be carried out before anything of the batch is told.
+    /// commit, or [`NOT_READ`]. Whatever has such a number is to be carried out before anything of the batch is told.
     pub(crate) revoked: u64,
 }
+
+/// In the place of the last number of what was taken away: it is to be read before anything is told.
+pub(crate) const NOT_READ: u64 = u64::MAX;
 
 impl From<Batch> for Done {
     fn from(batch: Batch) -> Self {
@@ -68,7 +73,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn apply(&self, lane: usize, batch: Batch, now: Time) -> BoxFuture<'_, Result<Done, StoreError>>;
 
     /// What others write to the same database, if there can be others.
-    fn shared(&self) -> Option<&dyn Shared> {
+    fn shared(self: Arc<Self>) -> Option<Arc<dyn Shared>> {
         None
     }
 

@@ -25,6 +25,11 @@ pub(crate) trait Tables {
     /// Writes down who made the first account; `false` when somebody has done so before.
     fn mark_set_up(&mut self, person: PersonId, now: Time) -> StoreResult<bool>;
     fn person(&self, person: PersonId) -> StoreResult<Option<Person>>;
+    /// As [`person`](Self::person), for who goes on to change something about them: a store in which changes meet lets those
+    /// wait for each other here, and not in a circle further on.
+    fn person_to_change(&self, person: PersonId) -> StoreResult<Option<Person>> {
+        self.person(person)
+    }
     /// `false` when somebody has the address.
     fn insert_person(&mut self, person: &NewPerson, role: Role, now: Time) -> StoreResult<bool>;
     /// The hash of the person's password.

@@ -253,8 +253,8 @@ async fn typing_is_not_told_in_a_crowd_and_of_a_few_at_a_time_elsewhere() {
     let crowded = world.room(&ana, "Crowd").await;
     world.chat.join_room(ben.id, crowded).await.unwrap();
     reader.subscribe(crowded).await;
-    let filled = rusqlite::Connection::open(world.dir.path().join("tidings.db")).unwrap();
-    filled.execute("UPDATE rooms SET members = ?1 WHERE name = 'Crowd'", [TYPING_MEMBERS_MAX + 1]).unwrap();
+    let filled = format!("UPDATE rooms SET members = {} WHERE name = 'Crowd'", TYPING_MEMBERS_MAX + 1);
+    world.other().await.execute(&filled).await;
     world.chat.typing(ana.id, crowded).await.unwrap();
     assert!(reader.all_in(&channel(crowded)).await.iter().all(|data| data["type"] != "typing"));
 }

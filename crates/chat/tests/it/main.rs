@@ -2,8 +2,10 @@
 //! connections of a hub, over a database on the disk.
 
 mod accounts;
+mod database;
 mod live;
 mod matrix;
+mod nodes;
 mod promises;
 mod property;
 mod world;

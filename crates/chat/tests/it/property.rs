@@ -1,6 +1,6 @@
 //! The property that catches forgotten events: state fetched before + the events received = state fetched after.
 //!
-//! The same operations run on SQLite and on the store in plain maps, whose answers say what is right.
+//! The same operations run on the database of the worlds and on the store in plain maps, whose answers say what is right.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,9 +87,9 @@ proptest! {
         operations in prop::collection::vec(operation(), 1..40)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let sqlite = runtime.block_on(run(&operations, Database::default()));
-        let memory = runtime.block_on(run(&operations, Database::Memory));
-        prop_assert_eq!(sqlite.0, memory.0);
+        let real = runtime.block_on(run(&operations, |options| options));
+        let plain = runtime.block_on(run(&operations, |options| Options { database: Database::Memory, ..options }));
+        prop_assert_eq!(real.0, plain.0);
     }
 }
 
@@ -154,8 +154,8 @@ async fn watch(world: &World, watcher: &Somebody, rooms: &[RoomId]) -> Browser {
     browser
 }
 
-async fn run(operations: &[Operation], database: Database) -> Transcript {
-    let world = World::with(|options| Options { database, ..options }).await;
+async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) -> Transcript {
+    let world = World::with(change).await;
     let (watcher, general, invite) = world.set_up().await;
     let mut people = Vec::new();
     for name in ["Ben", "Eva", "Leo"] {

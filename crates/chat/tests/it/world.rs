@@ -11,15 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_chat::{
-    Body, Chat, ClientId, Clock, Draft, Email, Entered, Name, NewAccount, NewPassword, Options, PageFrom, PageQuery,
-    PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic, limits::Rates,
+    Body, Chat, ClientId, Clock, Database, Draft, Email, Entered, Name, NewAccount, NewPassword, Options, PageFrom,
+    PageQuery, PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic, limits::Rates,
 };
 use tidings_hub::{Connection, ConnectionOptions, Hub, Step};
 use tokio::time::timeout;
+
+use crate::database::{Fresh, Other, worlds_are_on_postgres};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -32,6 +35,7 @@ pub(crate) struct World {
     pub(crate) hub: Hub,
     pub(crate) clocks: Clocks,
     pub(crate) dir: TempDir,
+    postgres: Option<Fresh>,
 }
 
 /// Somebody with an account, signed in once.
@@ -52,17 +56,18 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (wall, passed) = (Arc::new(AtomicI64::new(1_763_630_000_000)), Arc::default());
         Self { wall, passed, start: Instant::now() }
     }
 }
 
-pub(crate) fn options(dir: &Path, clocks: &Clocks) -> Options {
+fn options(dir: &Path, clocks: &Clocks, postgres: Option<&Fresh>) -> Options {
     let Clocks { wall, passed, start } = clocks.clone();
     let clock = Clock::new(move || Time::from_millis(wall.load(Relaxed)));
     let steady = Clock::new(move || start + Duration::from_millis(passed.load(Relaxed)));
-    Options { rates: Rates::unlimited(), steady, ..Options::new(dir, clock) }
+    let database = postgres.map(Fresh::options).unwrap_or_default();
+    Options { rates: Rates::unlimited(), steady, database, ..Options::new(dir, clock) }
 }
 
 impl World {
@@ -72,9 +77,32 @@ impl World {
 
     pub(crate) async fn with(change: impl FnOnce(Options) -> Options) -> Self {
         let (dir, clocks) = (tempfile::tempdir().unwrap(), Clocks::new());
-        let chat = Chat::open(change(options(dir.path(), &clocks))).await.unwrap();
+        let postgres = worlds_are_on_postgres().then(Fresh::named);
+        let options = change(options(dir.path(), &clocks, postgres.as_ref()));
+        if let (Some(postgres), Database::Postgres(_)) = (&postgres, &options.database) {
+            postgres.make().await;
+        }
+        let chat = Chat::open(options).await.unwrap();
         let hub = hub_of(&chat);
-        Self { chat, hub, clocks, dir }
+        Self { chat, hub, clocks, dir, postgres }
+    }
+
+    /// On a database that others are on, too.
+    pub(crate) async fn on(database: Database, clocks: Clocks) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let chat = Chat::open(Options { database, ..options(dir.path(), &clocks, None) }).await.unwrap();
+        let hub = hub_of(&chat);
+        Self { chat, hub, clocks, dir, postgres: None }
+    }
+
+    /// How another program on the same data opens it.
+    pub(crate) fn options(&self) -> Options {
+        options(self.dir.path(), &self.clocks, self.postgres.as_ref())
+    }
+
+    /// Somebody else in the same database.
+    pub(crate) async fn other(&self) -> Other {
+        Other::of(self.postgres.as_ref(), self.dir.path()).await
     }
 
     /// Another server process on the same data.
@@ -83,11 +111,10 @@ impl World {
     }
 
     pub(crate) async fn restart_with(self, change: impl FnOnce(Options) -> Options) -> Self {
-        let Self { chat, dir, clocks, .. } = self;
-        chat.close().await;
-        let chat = Chat::open(change(options(dir.path(), &clocks))).await.unwrap();
+        self.chat.close().await;
+        let chat = Chat::open(change(self.options())).await.unwrap();
         let hub = hub_of(&chat);
-        Self { chat, hub, clocks, dir }
+        Self { chat, hub, ..self }
     }
 
     pub(crate) fn later(&self, span: Duration) {
@@ -275,11 +302,7 @@ impl Browser {
                 return frame;
             }
             match self.step().await {
-                Step::Send(frames) => {
-                    // One frame may have several messages, each on a line of its own.
-                    let lines = frames.iter().flat_map(|frame| frame.split(|&byte| byte == b'\n'));
-                    self.seen.extend(lines.map(|line| serde_json::from_slice(line).unwrap()));
-                }
+                Step::Send(frames) => self.keep(&frames),
                 Step::Flush => unreachable!("nobody writes past the task"),
                 Step::Read => {}
                 Step::Close(why) => panic!("closed: {why:?}"),
@@ -294,6 +317,23 @@ impl Browser {
                 return why.code;
             }
         }
+    }
+
+    /// What the server still sends before it closes the connection, and the code.
+    pub(crate) async fn closed_after(&mut self) -> (Vec<Value>, u16) {
+        loop {
+            match self.step().await {
+                Step::Send(frames) => self.keep(&frames),
+                Step::Close(why) => return (self.seen.drain(..).collect(), why.code),
+                Step::Flush | Step::Read => {}
+            }
+        }
+    }
+
+    fn keep(&mut self, frames: &[Bytes]) {
+        // One frame may have several messages, each on a line of its own.
+        let lines = frames.iter().flat_map(|frame| frame.split(|&byte| byte == b'\n'));
+        self.seen.extend(lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()));
     }
 
     async fn step(&mut self) -> Step {

@@ -28,7 +28,7 @@ impl Storage {
         let database = match address {
             "sqlite" => Database::default(),
             _ if is_postgres(address) => {
-                Database::Postgres(parse_postgres("database", address, &[PASSWORD], password_file)?)
+                Database::Postgres(Box::new(parse_postgres("database", address, &[PASSWORD], password_file)?))
             }
             _ => return Err(refused("database", address, "must be sqlite or postgres://USER@HOST:PORT/DATABASE")),
         };
@@ -67,7 +67,9 @@ pub(super) fn parse_place(
     password_file: &DatabasePasswordFileKey,
 ) -> Result<Place, ConfigError> {
     match text {
-        _ if is_postgres(text) => parse_postgres(key, text, &[password, PASSWORD], password_file).map(Place::Postgres),
+        _ if is_postgres(text) => {
+            Ok(Place::Postgres(Box::new(parse_postgres(key, text, &[password, PASSWORD], password_file)?)))
+        }
         _ if text.contains("://") => Err(refused(key, text, "must be a folder or postgres://USER@HOST:PORT/DATABASE")),
         _ => Ok(Place::Folder(PathBuf::from(text))),
     }

@@ -1,7 +1,5 @@
 //! Batches of all kinds of changes against the store in plain maps, one by one, whatever fails or panics among them.
 
-use std::path::Path;
-
 use super::*;
 use crate::store::{
     StoreError,
@@ -108,17 +106,10 @@ fn in_words<C: Change<Answer: Debug, Refusal: Debug>>(result: ChangeResult<C>) -
 }
 
 /// Another program's change: the server's writer learns nothing of it.
-struct TakeAway {
-    person: PersonId,
-    room: RoomId,
-}
-
-impl TakeAway {
-    fn by_another_program(&self, dir: &Path) {
-        let other = rusqlite::Connection::open(dir.join("tidings.db")).unwrap();
-        let sql = "DELETE FROM memberships WHERE room = ?1 AND person = ?2";
-        other.execute(sql, rusqlite::params![self.room, self.person]).unwrap();
-    }
+#[derive(Clone, Copy)]
+pub(crate) struct TakeAway {
+    pub(crate) person: PersonId,
+    pub(crate) room: RoomId,
 }
 
 impl Change for TakeAway {
@@ -178,59 +169,73 @@ impl Cast {
     }
 }
 
+/// How many sequences of batches are tried.
+pub(crate) fn seeds(unless_told: u64) -> impl Iterator<Item = u64> {
+    1..=std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(unless_told)
+}
+
 #[tokio::test]
 async fn batches_do_what_their_changes_do_one_by_one() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
-    for seed in 1..=seeds {
+    for seed in seeds(3) {
         let dir = tempfile::tempdir().unwrap();
         let opener = Opener::Server { may_be_new: true };
         let real = Sqlite::open(dir.path(), &SqliteOptions::default(), opener).await.unwrap();
-        let (plain, mut dice) = (Memory::default(), Dice::of(seed));
-        let set_up = set_up("Ana");
-        let ana = set_up.person.id;
-        let rooms = ["One", "Two"].map(|name| CreateRoom { person: ana, room: new_room(name), invite: Code::fresh() });
-        for store in [&real as &dyn Store, &plain] {
-            apply_all(store, START, [set_up.clone()]).await.remove(0).unwrap();
-            apply_all(store, START, rooms.clone()).await;
-        }
-        let mut cast = Cast {
-            seed,
-            invite: set_up.invite.digest(),
-            rooms: vec![set_up.room.id, rooms[0].room.id, rooms[1].room.id],
-            people: vec![ana],
-            client_ids: (0..12).map(|_| ClientId::fresh()).collect(),
+        let by_another_program = async |TakeAway { person, room }| {
+            let other = rusqlite::Connection::open(dir.path().join("tidings.db")).unwrap();
+            let sql = "DELETE FROM memberships WHERE room = ?1 AND person = ?2";
+            other.execute(sql, rusqlite::params![room, person]).unwrap();
         };
-        for step in 0..STEPS {
-            let now = START.plus(Duration::from_millis(step.unsigned_abs()));
-            let mut changes: Vec<_> = (0..=dice.below(6)).map(|_| cast.change(&mut dice)).collect();
-            changes.sort_by_key(Change::room);
-            if dice.below(8) == 0 {
-                let take = TakeAway { person: dice.one_of(&cast.people), room: dice.one_of(&cast.rooms) };
-                take.by_another_program(dir.path());
-                apply_all(&plain, now, [take]).await;
-            }
-            let outcomes = apply_all(&real, now, changes.clone()).await;
-            for (change, outcome) in changes.into_iter().zip(outcomes) {
-                if let Any::Faulty(..) = change {
-                    assert!(outcome.is_err(), "seed {seed}, step {step}, {change:?}: {outcome:?}");
-                } else {
-                    let alone = apply_all(&plain, now, [change]).await.remove(0);
-                    assert_eq!(outcome, alone, "seed {seed}, step {step}");
-                }
-            }
-            for &room in &cast.rooms {
-                let events = async |store: &dyn Store| {
-                    let page = PageQuery { from: PageFrom::After(0), limit: 1_000 };
-                    store.events(room, None, page, usize::MAX).await.unwrap().unwrap()
-                };
-                let (there, wanted) = (events(&real).await, events(&plain).await);
-                assert_eq!((there.events, there.offset), (wanted.events, wanted.offset), "seed {seed}, step {step}");
-                for &person in &cast.people {
-                    let member = async |store: &dyn Store| store.member(room, person).await.unwrap();
-                    assert_eq!(member(&real).await, member(&plain).await, "seed {seed}, step {step}");
-                }
+        a_sequence_of_batches(&real, seed, by_another_program).await;
+        real.close().await;
+    }
+}
+
+/// Applies batches to a new store and to plain maps.
+pub(crate) async fn a_sequence_of_batches(real: &dyn Store, seed: u64, by_another_program: impl AsyncFn(TakeAway)) {
+    let (plain, mut dice) = (Memory::default(), Dice::of(seed));
+    let set_up = set_up("Ana");
+    let ana = set_up.person.id;
+    let rooms = ["One", "Two"].map(|name| CreateRoom { person: ana, room: new_room(name), invite: Code::fresh() });
+    for store in [real, &plain] {
+        apply_all(store, START, [set_up.clone()]).await.remove(0).unwrap();
+        apply_all(store, START, rooms.clone()).await;
+    }
+    let mut cast = Cast {
+        seed,
+        invite: set_up.invite.digest(),
+        rooms: vec![set_up.room.id, rooms[0].room.id, rooms[1].room.id],
+        people: vec![ana],
+        client_ids: (0..12).map(|_| ClientId::fresh()).collect(),
+    };
+    for step in 0..STEPS {
+        let now = START.plus(Duration::from_millis(step.unsigned_abs()));
+        let mut changes: Vec<_> = (0..=dice.below(6)).map(|_| cast.change(&mut dice)).collect();
+        changes.sort_by_key(Change::room);
+        if dice.below(8) == 0 {
+            let take = TakeAway { person: dice.one_of(&cast.people), room: dice.one_of(&cast.rooms) };
+            by_another_program(take).await;
+            apply_all(&plain, now, [take]).await;
+        }
+        let outcomes = apply_all(real, now, changes.clone()).await;
+        for (change, outcome) in changes.into_iter().zip(outcomes) {
+            if let Any::Faulty(..) = change {
+                assert!(outcome.is_err(), "seed {seed}, step {step}, {change:?}: {outcome:?}");
+            } else {
+                let alone = apply_all(&plain, now, [change]).await.remove(0);
+                assert_eq!(outcome, alone, "seed {seed}, step {step}");
             }
         }
-        real.close().await;
+        for &room in &cast.rooms {
+            let events = async |store: &dyn Store| {
+                let page = PageQuery { from: PageFrom::After(0), limit: 1_000 };
+                store.events(room, None, page, usize::MAX).await.unwrap().unwrap()
+            };
+            let (there, wanted) = (events(real).await, events(&plain).await);
+            assert_eq!((there.events, there.offset), (wanted.events, wanted.offset), "seed {seed}, step {step}");
+            for &person in &cast.people {
+                let member = async |store: &dyn Store| store.member(room, person).await.unwrap();
+                assert_eq!(member(real).await, member(&plain).await, "seed {seed}, step {step}");
+            }
+        }
     }
 }

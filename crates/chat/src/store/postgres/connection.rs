@@ -1,15 +1,17 @@
 //! Connections: how each begins, what is looked at before it is used, and how statements go out on it.
 
 use std::{
+    future::{Future, poll_fn},
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
-use futures_util::future::try_join_all;
+use futures_util::future::maybe_done;
 use tokio::sync::Notify;
 use tokio_postgres::{Client, Config, Connection, Error, Row, Socket, tls::MakeTlsConnect, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -58,14 +60,29 @@ impl Db {
     /// Sends all of them before the first is answered; the server runs them in their order. Answers the rows of each, or the
     /// first error: in a transaction, all that follow it fail too.
     pub(super) async fn together(&self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+        self.each(statements).await?.into_iter().collect()
+    }
+
+    /// As [`together`](Self::together), with the answer of each.
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    pub(super) async fn each(&self, statements: &[Statement<'_>]) -> Result<Vec<Result<Vec<Row>, Error>>, Error> {
         // First, because whoever had to be prepared would be sent behind the others.
         let mut prepared = Vec::with_capacity(statements.len());
         for (sql, _) in statements {
             prepared.push(self.0.prepare_cached(sql).await?);
         }
-        // Each is sent when it is first polled, and they are first polled in their order.
-        try_join_all(prepared.iter().zip(statements).map(|(statement, (_, params))| self.0.query(statement, params)))
-            .await
+        // Each is sent when it is first polled, so they are polled in their order (which joins of many do not promise).
+        let asked = prepared.iter().zip(statements);
+        let mut running: Vec<_> =
+            asked.map(|(statement, (_, params))| Box::pin(maybe_done(self.0.query(statement, params)))).collect();
+        poll_fn(|cx| {
+            let waiting = running.iter_mut().filter_map(|one| one.as_mut().poll(cx).is_pending().then_some(())).count();
+            if waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        Ok(running.iter_mut().map(|one| one.as_mut().take_output().expect("all have been answered")).collect())
     }
 
     /// Closes it, instead of giving it back: nobody knows what it is doing.

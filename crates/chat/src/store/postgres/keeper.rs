@@ -234,7 +234,6 @@ pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
         let noticed = tokio::select! {
             _ = ticks.tick() => look(&parts, connection, &mut others).await,
             () = connection.told.notified() => Ok(true),
-            () = parts.uncertain.notified() => Ok(true),
             () = parts.committed.notified() => tell(connection).await.map(|()| false),
             () = parts.way.expected.differs.notified() => Err("another database answers".to_owned()),
         };
@@ -285,6 +284,7 @@ async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
         Ok(connected) => connected?,
         Err(_) => return Err(Reconnect::Later("no answer".into())),
     };
+    parts.unsettle();
     parts.stir(if is_renewed { Stir::Renewed } else { Stir::Changed });
     Ok(held)
 }
@@ -309,7 +309,8 @@ async fn look(parts: &Parts, held: &Held, others: &mut Option<i64>) -> Result<bo
         return Err("the database was put back while the server was running".into());
     }
     parts.try_to_commit(&held.client).await;
-    Ok(others.replace(now).is_some_and(|before| before != now))
+    // The first look is one, too: what was written before it is not noticed by the next.
+    Ok(others.replace(now) != Some(now) || parts.is_unsettled())
 }
 
 /// Whether a dump was put back under us.

@@ -30,7 +30,7 @@ use futures_util::future::{BoxFuture, pending, ready};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_postgres::Error;
 use uuid::Uuid;
@@ -49,11 +49,11 @@ use super::{
     transfer::PutBack,
 };
 use crate::{
-    limits::{DATABASE_PATIENCE, LANES, READERS_MAX, READS_WAITING_MAX},
+    limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery,
-        Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time,
-        Who,
+        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageFrom,
+        PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
+        Stand, Time, Who,
     },
 };
 
@@ -80,8 +80,9 @@ struct Parts {
     state: watch::Sender<State>,
     stirred: Mutex<Option<Stir>>,
     stir: Notify,
-    /// A commit of which nobody knows whether it went through.
-    uncertain: Notify,
+    /// Until when each look is taken as if it had found something: what is committed may not have been told, or may yet be
+    /// committed.
+    unsettled: Mutex<Option<Instant>>,
     committed: Notify,
 }
 
@@ -147,6 +148,15 @@ impl Postgres {
     {
         #[cfg(any(test, feature = "test-kit"))]
         self.reads.fetch_add(1, Relaxed);
+        self.read_for_itself(read)
+    }
+
+    /// As [`read`](Self::read), for nobody who asked.
+    fn read_for_itself<T, F>(&self, read: F) -> Read<'_, T>
+    where
+        T: Send + 'static,
+        F: for<'a> Fn(&'a Db) -> BoxFuture<'a, Result<T, Error>> + Send + Sync + 'static,
+    {
         if self.parts.readers.waiting() > READS_WAITING_MAX {
             return Box::pin(ready(Err(StoreError::Busy)));
         }
@@ -203,7 +213,7 @@ impl Parts {
             state: watch::Sender::default(),
             stirred: Mutex::default(),
             stir: Notify::new(),
-            uncertain: Notify::new(),
+            unsettled: Mutex::default(),
             committed: Notify::new(),
             way,
         })
@@ -224,6 +234,16 @@ impl Parts {
             *stirred = Some(stir);
         }
         self.stir.notify_one();
+    }
+
+    /// What was sent may be committed although nobody was told so, and later than now: its server goes on by itself.
+    fn unsettle(&self) {
+        *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + DATABASE_UNSETTLED);
+    }
+
+    fn is_unsettled(&self) -> bool {
+        let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        unsettled.is_some_and(|until| Instant::now() < until)
     }
 
     fn forget_connections(&self) {
@@ -298,8 +318,7 @@ impl Parts {
     fn note_failures(&self, batch: &Batch) {
         let failure = batch.iter().find_map(|change| change.failure());
         if failure == Some(&StoreError::Away) {
-            // It may have been committed all the same.
-            self.uncertain.notify_one();
+            self.unsettle();
         }
         let all_failed = batch.iter().all(|change| change.failure().is_some());
         let failing = failure.filter(|error| all_failed && **error != StoreError::Busy).cloned();
@@ -331,7 +350,7 @@ impl Store for Postgres {
         })
     }
 
-    fn shared(&self) -> Option<&dyn Shared> {
+    fn shared(self: Arc<Self>) -> Option<Arc<dyn Shared>> {
         Some(self)
     }
 
@@ -458,11 +477,20 @@ impl Store for Postgres {
 
 impl Shared for Postgres {
     fn stands(&self, revoked: u64) -> Read<'_, (Vec<Stand>, Revocations)> {
-        self.read(move |db| Box::pin(reads::stands(db, revoked)))
+        self.read_for_itself(move |db| Box::pin(reads::stands(db, revoked)))
+    }
+
+    fn events_after(&self, room: RoomId, number: u64, limit: u32) -> Read<'_, Option<EventPage>> {
+        let page = PageQuery { from: PageFrom::After(number), limit };
+        self.read_for_itself(move |db| Box::pin(reads::events(db, room, None, page, usize::MAX)))
     }
 
     fn revocations(&self, after: u64) -> Read<'_, Revocations> {
-        self.read(move |db| Box::pin(reads::revocations(db, after)))
+        self.read_for_itself(move |db| Box::pin(reads::revocations(db, after)))
+    }
+
+    fn look_again(&self) {
+        self.parts.unsettle();
     }
 
     fn stirred(&self) -> BoxFuture<'_, Stir> {

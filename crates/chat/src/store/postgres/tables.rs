@@ -31,7 +31,7 @@ use crate::{
         ClientId, EarlierSend, Event, Invite, MessageId, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId,
         Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
     },
-    store::{StoreError, StoreResult, Tables, bounds::signed, follow::Revocation},
+    store::{NOT_READ, StoreError, StoreResult, Tables, bounds::signed, follow::Revocation},
 };
 
 /// What makes all changes of names and numbers of rooms wait for each other: whoever looks at all rooms before making one.
@@ -184,8 +184,8 @@ impl Work {
         Ok(())
     }
 
-    /// Sends what is to be written, and these statements behind it, whose rows it answers.
-    async fn send(&mut self, db: &Db, behind: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Error> {
+    /// Sends what is to be written, and these statements behind it, whose answers it gives.
+    async fn send(&mut self, db: &Db, behind: &[Statement<'_>]) -> Result<Vec<Result<Vec<Row>, Error>>, Error> {
         self.write_posts();
         let writes = mem::take(&mut self.writes);
         let params: Vec<Vec<Values<'_>>> =
@@ -197,13 +197,15 @@ impl Work {
         if statements.is_empty() {
             return Ok(Vec::new());
         }
-        let mut answers = db.together(&statements).await?;
-        Ok(answers.split_off(first))
+        let mut answers = db.each(&statements).await?;
+        let behind = answers.split_off(first);
+        answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(behind)
     }
 
     /// Writes all that is left, and commits. `None` when nothing was written; else the last number of what was taken away,
-    /// by whomever, that can be seen now: whoever lost something up to it is to be cut off before anything of this batch is
-    /// told.
+    /// by whomever, that can be seen now, or [`NOT_READ`]: whoever lost something up to it is to be cut off before anything of
+    /// this batch is told.
     pub(super) async fn commit(mut self, db: &Db, run: &Run, now: Time) -> Result<Option<u64>, Error> {
         if self.written == 0 {
             db.together(&[("ROLLBACK", &[])]).await?;
@@ -223,8 +225,12 @@ impl Work {
             // After the commit: what is not seen now was committed after it.
             ("SELECT last FROM revoked", &[]),
         ];
-        let answers = self.send(db, &behind).await?;
-        answers[2].first().map_or(Ok(0), |row| number(row, 0)).map(Some)
+        let mut answers = self.send(db, &behind).await?;
+        let revoked = answers.pop();
+        answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+        // What is committed is so whatever became of the question behind it.
+        let revoked = revoked.and_then(Result::ok).and_then(|rows| number(rows.first()?, 0).ok());
+        Ok(Some(revoked.unwrap_or(NOT_READ)))
     }
 
     /// Puts the rows of messages and events, and the numbers that were taken, among the statements.
@@ -406,6 +412,15 @@ impl Tables for PostgresTables<'_> {
         self.ask(move |db| {
             Box::pin(async move {
                 db.rows("SELECT 1 FROM people WHERE id = $1 FOR SHARE", &[&person]).await?;
+                reads::person_of(db, person).await
+            })
+        })
+    }
+
+    fn person_to_change(&self, person: PersonId) -> StoreResult<Option<Person>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                db.rows("SELECT 1 FROM people WHERE id = $1 FOR NO KEY UPDATE", &[&person]).await?;
                 reads::person_of(db, person).await
             })
         })
