@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::OpenError;
-use crate::limits::{MOVE_PAGE, MOVE_SAMPLE};
+use crate::limits::{MOVE_PAGE, MOVE_SAMPLE, MOVE_SAMPLE_FACTOR};
 
 /// The operator says that what lies in a database is older than what clients have seen.
 #[derive(Debug, Clone, Copy)]
@@ -420,8 +420,9 @@ pub(crate) async fn estimate(source: &mut dyn Side, target: &mut dyn Side) -> Re
     let written = if rows > 0 { ask!(target.rehearse(sample)) } else { Duration::ZERO };
     // Copying reads while it writes, and comparing reads both at once.
     let took = read.max(written) + read;
-    let took = took.as_secs_f64() / rows.max(1) as f64 * moved.rows as f64;
-    Ok((moved, Duration::from_secs_f64(took)))
+    let per_row = took.div_f64(rows.max(1) as f64);
+    let took = per_row.mul_f64(moved.rows as f64 * MOVE_SAMPLE_FACTOR);
+    Ok((moved, took))
 }
 
 async fn look(source: &mut dyn Side, target: &mut dyn Side, origin: Origin<'_>) -> Result<Start, MoveError> {

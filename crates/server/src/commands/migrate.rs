@@ -54,7 +54,7 @@ async fn migrate(args: &MigrateArgs, from: &Place, to: &Place) -> anyhow::Result
     if let Some(kept) = moved.kept {
         println!("What had been moved away from there before is {kept}.");
     }
-    println!("{from} is marked as moved, and no server starts on it any more.");
+    println!("Marked as moved, so that no server starts on it any more: {from}.");
     println!("{}", how_to_start(args, from, to)?);
     Ok(())
 }

@@ -67,8 +67,9 @@ pub(super) fn parse_place(
     password_file: &DatabasePasswordFileKey,
 ) -> Result<Place, ConfigError> {
     match text {
-        _ if is_postgres(text) => parse_postgres(key, text, &[password, PASSWORD], password_file)
-            .map(|options| Place::Postgres(Box::new(options))),
+        _ if is_postgres(text) => {
+            Ok(Place::Postgres(Box::new(parse_postgres(key, text, &[password, PASSWORD], password_file)?)))
+        }
         _ if text.contains("://") => Err(refused(key, text, "must be a folder or postgres://USER@HOST:PORT/DATABASE")),
         _ => Ok(Place::Folder(PathBuf::from(text))),
     }

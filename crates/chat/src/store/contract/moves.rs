@@ -18,7 +18,10 @@ use crate::{
     store::{
         OpenError,
         database::{Database, Opener, Place},
-        postgres::{PostgresOptions, tests::Fresh},
+        postgres::{
+            PostgresOptions,
+            tests::{Fresh, in_the_database},
+        },
         transfer::{self, Doing, Failure, MoveError, Moved, Note, Row, Side, TABLES, Table, Value},
     },
 };
@@ -178,7 +181,7 @@ async fn a_chat_that_is_moved_to_postgres_and_back_is_the_same_to_everybody() {
     }
     let (dir, known, before) = filled().await;
     let fresh = Fresh::make().await;
-    let postgres = Place::Postgres(Box::new(fresh.options.clone()));
+    let postgres = fresh.place();
 
     let (estimated, _) = Desk::estimate_migration(&folder(&dir), &postgres, &clock()).await.unwrap();
     let moved = migrate(&folder(&dir), &postgres).await.unwrap();
@@ -219,7 +222,7 @@ async fn a_chat_is_moved_from_one_postgres_to_another() {
     let store = open(dir.path(), Some(&one.options)).await.unwrap();
     let known = fill(store.clone()).await;
     let before = told(&*store, &known).await;
-    let (from, to) = (Place::Postgres(Box::new(one.options.clone())), Place::Postgres(Box::new(other.options.clone())));
+    let (from, to) = (one.place(), other.place());
     let held = migrate(&from, &to).await;
     assert!(matches!(held, Err(MoveError::Open { source: OpenError::Held(_), .. })), "{held:?}");
     assert!(matches!(migrate(&from, &from).await, Err(MoveError::Same(_))));
@@ -373,10 +376,10 @@ async fn a_move_to_postgres_or_from_it_that_is_cut_goes_on_and_at_no_time_do_two
     let (dir, ..) = filled().await;
     let before = rows(&mut *folder(&dir).look(false, START).await.unwrap()).await;
     let fresh = Fresh::make().await;
-    let postgres = Place::Postgres(Box::new(fresh.options.clone()));
+    let postgres = fresh.place();
     let begin_anew = async || {
         unmove(dir.path());
-        fresh.ask("DROP SCHEMA tidings CASCADE").await;
+        in_the_database(&fresh, "DROP SCHEMA tidings CASCADE").await;
     };
     let is_the_same = async |cut: &str| {
         assert!(rows(&mut *postgres.look(false, START).await.unwrap()).await == before, "{cut}");
@@ -385,7 +388,7 @@ async fn a_move_to_postgres_or_from_it_that_is_cut_goes_on_and_at_no_time_do_two
 
     let other = tempfile::tempdir().unwrap();
     let begin_anew = async || {
-        fresh.ask("UPDATE tidings.mark SET moved = NULL").await;
+        in_the_database(&fresh, "UPDATE tidings.mark SET moved = NULL").await;
         empty(other.path());
     };
     let is_the_same = async |cut: &str| {
@@ -443,8 +446,7 @@ async fn nothing_is_moved_over_another_chat_nor_while_a_server_runs() {
     }
     let ((one, ..), (other, ..)) = (filled().await, filled().await);
     let (fresh, third) = (Fresh::make().await, Fresh::make().await);
-    let (postgres, third) =
-        (Place::Postgres(Box::new(fresh.options.clone())), Place::Postgres(Box::new(third.options.clone())));
+    let (postgres, third) = (fresh.place(), third.place());
     assert!(matches!(migrate(&folder(&one), &folder(&other)).await, Err(MoveError::BothFolders)));
 
     // Another one's that was cut.
@@ -499,7 +501,7 @@ async fn g4_a_move_that_is_to_be_forgotten_renews_the_epochs() {
 
     if Fresh::is_possible() {
         let fresh = Fresh::make().await;
-        let postgres = Place::Postgres(Box::new(fresh.options.clone()));
+        let postgres = fresh.place();
         migrate(&folder(&other), &postgres).await.unwrap();
         migrate(&postgres, &Place::Folder(other.path().to_owned())).await.unwrap();
         assert_eq!(epochs(other.path(), None).await, before);

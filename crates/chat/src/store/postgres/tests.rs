@@ -15,6 +15,7 @@ use crate::store::{
         batches::{TakeAway, a_sequence_of_batches, seeds},
         runs_the_contract,
     },
+    database::Place,
     submit,
     transfer::PutBack,
 };
@@ -42,11 +43,8 @@ impl Fresh {
         Self { options, data_dir: tempfile::tempdir().unwrap() }
     }
 
-    pub(crate) async fn ask(&self, sql: &str) {
-        let (client, link) = self.options.config.connect(NoTls).await.unwrap();
-        let link = tokio::spawn(link);
-        client.batch_execute(sql).await.unwrap();
-        link.abort();
+    pub(crate) fn place(&self) -> Place {
+        Place::Postgres(Box::new(self.options.clone()))
     }
 
     pub(crate) async fn open(&self, opener: Opener) -> Result<Postgres, OpenError> {
@@ -80,7 +78,7 @@ impl Fixture for Server {
 runs_the_contract!(Server::default());
 
 /// As the role of the tests, in the database itself.
-async fn in_the_database(fresh: &Fresh, sql: &str) {
+pub(crate) async fn in_the_database(fresh: &Fresh, sql: &str) {
     let (client, link) = fresh.options.config.connect(NoTls).await.unwrap();
     let link = tokio::spawn(link);
     client.batch_execute(&format!("SET search_path = tidings; {sql}")).await.unwrap();
