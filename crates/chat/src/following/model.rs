@@ -14,10 +14,11 @@
 //! lost the right to it (G5); nothing is acknowledged that is not committed (G1). Held against each end: everybody has
 //! everything (G4), whoever lost a right is out, and nobody waits for ever. The [`Flaw`]s say what finds what.
 //!
-//! Of the rules inside `Following`, each was broken by hand, and caught here by the test named: telling before `carry_out`
-//! (`who_is_removed…`), not carrying out what a page says (`who_is_removed…`), `skip` before `happened` in `tell_between`
-//! (`who_subscribes…`), counting what could not be read as told without telling it (`what_cannot_be_read…`), leaving
-//! `look_again` out (the same).
+//! Of the rules inside `Following`, each of these was broken by hand, and is found: `happened` behind `is_heard` in
+//! `tell_between` (`who_subscribes…`); not carrying out what a page says (`who_is_removed_before…`), and `carry_out` doing
+//! nothing (all of G5); counting as carried out what has yet to be (`what_one_lane…`); `skip` instead of telling what could
+//! not be read, and a failed look that is not looked at again (`what_cannot_be_read…`); a look that skips instead of telling
+//! (all of G4). Not in it are restores (`begin_anew`), who comes back into a room, and what `Standing` knows of arrivals.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -669,11 +670,13 @@ impl Audience for Node {
     }
 
     async fn end_session(&self, session: SessionId) {
+        self.hands.gate().await;
         let person = usize::from(session.bytes()[0]) - 1;
         self.hands.world().cut(self.hands.all(), self.node, person, None);
     }
 
     async fn cut_off(&self, room: RoomId, person: PersonId, _: bool) {
+        self.hands.gate().await;
         let person = usize::from(person.bytes()[0]) - 1;
         self.hands.world().cut(self.hands.all(), self.node, person, Some(room_of(room)));
     }
@@ -739,6 +742,8 @@ impl Run {
         };
         for node in 0..NODES {
             let following = run.start(node, &|listener| !listener.comes_later);
+            // Somebody was here before, and has read where the rooms stand.
+            (0..ROOMS).for_each(|room| following.standing.was_read(&stand(room, 1)));
             run.nodes.push(following);
         }
         // Before anything happens, all nodes have begun, and whoever listens has come.
