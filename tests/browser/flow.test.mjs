@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { Ui, clean, profile, screenshot } from '../harness/browser.mjs';
 import { Person, request } from '../harness/http.mjs';
 import { Proxy } from '../harness/proxy.mjs';
-import { Server, TIDINGS, run } from '../harness/server.mjs';
+import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
 
 const ANA = { name: 'Ana', email: 'ana@example.org', password: 'correct horse battery' };
@@ -253,7 +253,7 @@ test('signing out ends the session; a wrong password does not say which part was
 
 test('whoever forgot the password gets a new one from the command line, and is signed out everywhere', async () => {
   BEN.password = 'brand new pass phrase';
-  const changed = await run(TIDINGS, ['user', 'password', BEN.email, '--data-dir', server.dataDir], { input: `${BEN.password}\n${BEN.password}\n` });
+  const changed = await server.cliWithInput(`${BEN.password}\n${BEN.password}\n`, 'user', 'password', BEN.email);
   assert.equal(changed.code, 0, changed.stderr);
   await bensPage.reload();
   await bensPage.getByLabel('Password', { exact: true }).waitFor();

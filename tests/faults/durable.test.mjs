@@ -7,6 +7,7 @@ import { Frames } from '../harness/frames.mjs';
 import { Person, uuidv7 } from '../harness/http.mjs';
 import { Sender, Senders, byFrames, byRest, dice, nothingIsLostOrDoubled, pause } from '../harness/senders.mjs';
 import { Server } from '../harness/server.mjs';
+import { until } from '../harness/wait.mjs';
 
 /** Kills; `make conformance` asks for more. */
 const ROUNDS = Number(process.env.ROUNDS ?? 8);
@@ -25,7 +26,9 @@ test('g1_every_acknowledged_message_survives_sigkill_at_random_moments', { timeo
     new Sender(`${person.name} rpc`, byFrames(person, room)),
   ]));
   for (let round = 0; round < ROUNDS; round += 1) {
-    await pause(50 + random() * ROUND_MS_MAX);
+    const before = senders.acknowledged.length;
+    await until('people post', () => senders.acknowledged.length >= before + 15);
+    await pause(random() * ROUND_MS_MAX);
     await server.restart();
   }
   await senders.stop();

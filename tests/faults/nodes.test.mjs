@@ -163,7 +163,7 @@ spec('g3_two_servers_tell_one_order: live at both, by number, without gaps', asy
   const world = await World.start(t);
   const readers = await Promise.all([world.a, world.b].flatMap((server) => world.people.slice(1).map((person) => world.reader(server, person))));
   await world.talk();
-  await world.atWork(undefined, 60);
+  await world.atWork(undefined, 40);
   await world.isWhole(readers);
 });
 
@@ -179,7 +179,7 @@ spec('g2_the_same_send_at_both_servers_at_once_is_one_message_with_one_answer', 
     };
   };
   world.senders = new Senders(t, world.people.map((person) => Object.assign(new Sender(person.name, twice(person)), { server: world.a })));
-  await world.atWork([world.a], 100);
+  await world.atWork([world.a], 50);
   assert.deepEqual(world.senders.refused, []);
   await world.isWhole(readers);
 });
@@ -213,7 +213,7 @@ spec('g1_a_server_that_is_killed_again_and_again_leaves_the_other_whole', async 
   const world = await World.start(t);
   const readers = await Promise.all([world.a, world.b].map((server) => world.reader(server)));
   await world.talk();
-  for (let round = 0; round < 6; round += 1) {
+  for (let round = 0; round < 4; round += 1) {
     const [victim, other] = round % 2 === 0 ? [world.a, world.b] : [world.b, world.a];
     await victim.kill();
     await world.atWork([other]);

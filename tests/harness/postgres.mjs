@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -82,14 +82,16 @@ function lives(pid) {
 
 /**
  * A cluster of one test's own; `undefined` where none can be had. With `disk`, its data lies on a file system of so many
- * MiB, which only root can make.
+ * MiB, which only root can make; with `standbyOf` it follows another one, until it is promoted.
  */
 export class Postgres {
   #url;
   #folder;
 
-  static async start({ disk } = {}) {
-    const args = ['start', '--for', String(process.pid), ...(disk === undefined ? [] : ['--disk', String(disk)])];
+  static async start({ disk, standbyOf } = {}) {
+    const args = ['start', '--for', String(process.pid)];
+    if (disk !== undefined) args.push('--disk', String(disk));
+    if (standbyOf !== undefined) args.push('--standby-of', standbyOf.#folder);
     const { code, stdout, stderr } = await run(STARTER, args, { timeout: 90_000 });
     if (code === 3) return undefined;
     if (code !== 0) throw new Error(`tests/postgres: ${code} ${stderr}`);
@@ -130,7 +132,19 @@ export class Postgres {
 
   /** As a superuser. */
   query(sql, { database = 'postgres', values } = {}) {
-    return query({ host: this.#folder, port: this.port, user: 'postgres', database }, sql, values);
+    return query(this.#asSuperuser(database), sql, values);
+  }
+
+  /** A connection of a superuser's that stays open until its `end`, or the test process's. */
+  async session(database) {
+    const client = new pg.Client(this.#asSuperuser(database));
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  }
+
+  #asSuperuser(database) {
+    return { host: this.#folder, port: this.port, user: 'postgres', database };
   }
 
   /** One of its own programs, such as pg_dump. */
@@ -203,6 +217,7 @@ export class Postgres {
 
   /** Puts it to work again, whatever has been done to it. */
   async mend() {
+    if (!existsSync(this.#folder)) return;
     const [first] = this.#processes();
     if (lives(first)) this.thaw();
     else await this.again();

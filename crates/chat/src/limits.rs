@@ -118,12 +118,12 @@ pub const TRIES_MAX: u32 = 3;
 pub const DATABASE_CONNECT: Duration = Duration::from_secs(3);
 /// How long a read or a batch may take on a database behind a network, connecting included; then whoever asked is told to
 /// try again. Who comes while a batch hangs waits for that one too, so nobody longer than twice as long.
-pub const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+pub const DATABASE_PATIENCE: Duration = Duration::from_secs(4);
 /// How long a statement waits for a lock of another transaction, before its server takes it back.
-pub const DATABASE_LOCKS: Duration = Duration::from_secs(4);
+pub const DATABASE_LOCKS: Duration = Duration::from_secs(3);
 /// How long a statement may take, or a transaction stay idle, before its server ends it: above our own patience, for what we
 /// could not call off any more.
-pub const DATABASE_ANSWERS: Duration = Duration::from_secs(8);
+pub const DATABASE_ANSWERS: Duration = Duration::from_secs(7);
 /// For how long after a commit whose answer was lost, or after a connection was, everything is looked at as often as that:
 /// above the time that the database's server leaves a transaction, because it may yet commit what nobody waits for.
 pub const DATABASE_UNSETTLED: Duration = Duration::from_mins(1);

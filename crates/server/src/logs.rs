@@ -5,8 +5,9 @@ use anyhow::Context;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-/// Whoever logs the values of statements: passwords' hashes, codes, messages (S18).
-const NEVER_IN_DETAIL: [&str; 2] = ["tokio_postgres=info", "tokio_postgres::query=info"];
+/// Whoever logs the values of statements (passwords' hashes, codes, messages; S18), and a line for each connection that the
+/// database's server has ended, of which the chat speaks once.
+const NEVER_IN_DETAIL: [&str; 3] = ["tokio_postgres=info", "tokio_postgres::query=info", "deadpool.postgres=error"];
 
 /// Installs the process-wide subscriber. `filter` is a level or a `tracing` filter.
 pub(crate) fn start(filter: &str, format: Option<LogFormat>) -> anyhow::Result<()> {

@@ -12,6 +12,8 @@ pub(super) const WHO: &str = "p.id, p.name, EXISTS (SELECT 1 FROM people q WHERE
 
 /// Of a session `s`.
 pub(super) const SESSION: &str = "s.id, s.created, s.last_seen, s.user_agent";
+/// How many these are.
+pub(super) const SESSION_COLUMNS: usize = 4;
 
 /// Of an invite `i`.
 pub(super) const INVITE: &str = "i.code, i.room, i.created, i.expires, i.uses_max, i.uses, i.revoked IS NOT NULL";

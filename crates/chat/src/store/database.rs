@@ -24,7 +24,7 @@ pub enum Database {
     /// One SQLite file in the data directory.
     Sqlite(SqliteOptions),
     /// A Postgres database, in its schema `tidings`.
-    Postgres(PostgresOptions),
+    Postgres(Box<PostgresOptions>),
     /// Nothing but memory, for tests: what is in it is gone with the program.
     #[cfg(any(test, feature = "test-kit"))]
     Memory,

@@ -32,12 +32,13 @@ impl Fresh {
     }
 
     pub(crate) fn options(&self) -> Database {
-        Database::Postgres(PostgresOptions::parse(&self.address(), None).unwrap())
+        Database::Postgres(Box::new(PostgresOptions::parse(&self.address(), None).unwrap()))
     }
 
     /// For several servers at once.
     pub(crate) fn shared(&self) -> Database {
-        Database::Postgres(PostgresOptions::parse(&format!("{}&shared=for-tests", self.address()), None).unwrap())
+        let address = format!("{}&shared=for-tests", self.address());
+        Database::Postgres(Box::new(PostgresOptions::parse(&address, None).unwrap()))
     }
 
     fn address(&self) -> String {

@@ -27,7 +27,7 @@ impl Storage {
         let database = match address {
             "sqlite" => Database::default(),
             _ if address.starts_with("postgres://") || address.starts_with("postgresql://") => {
-                Database::Postgres(parse_postgres(address, password_file)?)
+                Database::Postgres(Box::new(parse_postgres(address, password_file)?))
             }
             _ => return Err(refused(address, "must be sqlite or postgres://USER@HOST:PORT/DATABASE")),
         };

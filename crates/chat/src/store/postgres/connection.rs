@@ -1,15 +1,17 @@
 //! Connections: how each begins, what is looked at before it is used, and how statements go out on it.
 
 use std::{
+    future::{Future, poll_fn},
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
-use futures_util::future::join_all;
+use futures_util::future::maybe_done;
 use tokio::sync::Notify;
 use tokio_postgres::{Client, Config, Connection, Error, Row, Socket, tls::MakeTlsConnect, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -71,9 +73,16 @@ impl Db {
         for (sql, _) in statements {
             prepared.push(self.0.prepare_cached(sql).await?);
         }
-        // Each is sent when it is first polled, and they are first polled in their order.
-        Ok(join_all(prepared.iter().zip(statements).map(|(statement, (_, params))| self.0.query(statement, params)))
-            .await)
+        // Each is sent when it is first polled, so they are polled in their order (which joins of many do not promise).
+        let asked = prepared.iter().zip(statements);
+        let mut running: Vec<_> =
+            asked.map(|(statement, (_, params))| Box::pin(maybe_done(self.0.query(statement, params)))).collect();
+        poll_fn(|cx| {
+            let waiting = running.iter_mut().filter_map(|one| one.as_mut().poll(cx).is_pending().then_some(())).count();
+            if waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        Ok(running.iter_mut().map(|one| one.as_mut().take_output().expect("all have been answered")).collect())
     }
 
     /// Closes it, instead of giving it back: nobody knows what it is doing.

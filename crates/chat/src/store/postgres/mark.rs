@@ -233,31 +233,31 @@ mod tests {
         Row { mark: Some(mark.into()), identity: Some("1/2/00000001".into()), commits }
     }
 
-    fn judged(page: Option<Page>, row: &Row, identity: &str) -> Option<Reason> {
-        judge(page.as_ref(), row, &Identity(identity.into())).unwrap()
+    fn judged(page: Option<&Page>, row: &Row, identity: &str) -> Option<Reason> {
+        judge(page, row, &Identity(identity.into())).unwrap()
     }
 
     #[test]
     fn g4_a_database_that_the_last_run_left_keeps_its_epochs_whatever_is_missing_outside() {
         let same = "1/2/00000001";
-        assert_eq!(judged(Some(page()), &row("now", 7), same), None);
-        assert_eq!(judged(Some(page()), &row("now", 9), same), None, "the file lies behind after a power failure");
+        assert_eq!(judged(Some(&page()), &row("now", 7), same), None);
+        assert_eq!(judged(Some(&page()), &row("now", 9), same), None, "the file lies behind after a power failure");
         assert_eq!(judged(None, &row("now", 7), same), None, "a fresh container");
         let about_another = Page { identity: "5/6/00000001".into(), ..page() };
-        assert_eq!(judged(Some(about_another), &row("other", 1), same), None, "the folder was used elsewhere");
+        assert_eq!(judged(Some(&about_another), &row("other", 1), same), None, "the folder was used elsewhere");
         let starting = Page { before: Some("before".into()), ..page() };
-        assert_eq!(judged(Some(starting.clone()), &row("before", 7), same), None, "cut before the database knew");
-        assert_eq!(judged(Some(starting), &row("now", 7), same), None, "cut after that");
+        assert_eq!(judged(Some(&starting), &row("before", 7), same), None, "cut before the database knew");
+        assert_eq!(judged(Some(&starting), &row("now", 7), same), None, "cut after that");
     }
 
     #[test]
     fn g4_a_dump_put_back_and_a_standby_that_took_over_are_other_databases() {
         let same = "1/2/00000001";
-        assert_eq!(judged(Some(page()), &row("earlier", 7), same), Some(OLDER));
-        assert_eq!(judged(Some(page()), &row("now", 6), same), Some(OLDER));
+        assert_eq!(judged(Some(&page()), &row("earlier", 7), same), Some(OLDER));
+        assert_eq!(judged(Some(&page()), &row("now", 6), same), Some(OLDER));
         for elsewhere in ["9/2/00000001", "1/3/00000001", "1/2/00000002"] {
             assert_eq!(judged(None, &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
-            assert_eq!(judged(Some(page()), &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
+            assert_eq!(judged(Some(&page()), &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
         }
         let empty = Row { mark: None, identity: None, commits: 0 };
         assert!(judge(Some(&page()), &empty, &Identity(same.into())).is_err(), "dropped, and not made by us");

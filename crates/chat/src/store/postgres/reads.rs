@@ -5,7 +5,9 @@ use tokio_postgres::{Error, Row};
 
 use super::{
     connection::{Db, Params, Statement, Values},
-    values::{EventColumns, ROOM, invite as invite_row, message, number, person, room, session as session_row, who},
+    values::{
+        Count, EventColumns, ROOM, invite as invite_row, message, number, person, room, session as session_row, who,
+    },
 };
 use crate::{
     model::{
@@ -15,7 +17,7 @@ use crate::{
     },
     store::{
         bounds::Bounds,
-        columns::{AFTER_MESSAGE, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO},
+        columns::{AFTER_MESSAGE, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, SESSION_COLUMNS, WHO},
         follow::{Revocation, Revocations},
     },
 };
@@ -81,19 +83,35 @@ pub(super) async fn arrival(db: &Db, session: SessionKey, rooms_max: u32, now: T
         SessionKey::Token(token) => ("s.token = $1", token),
         SessionKey::Id(id) => ("s.id = $1", id),
     };
-    let who = session_where(condition);
-    let rooms = format!(
-        "SELECT r.id, r.last_number, r.epoch FROM sessions s JOIN memberships m ON m.person = s.person
-        JOIN rooms r ON r.id = m.room WHERE {condition} AND s.ended IS NULL LIMIT $2"
+    let sql = format!(
+        "SELECT {PERSON}, {SESSION}, own.rooms, own.numbers, own.epochs
+        FROM sessions s JOIN people p ON p.id = s.person
+        CROSS JOIN LATERAL (
+            SELECT array_agg(r.id) AS rooms, array_agg(r.last_number) AS numbers, array_agg(r.epoch) AS epochs FROM (
+                SELECT r.id, r.last_number, r.epoch FROM memberships m JOIN rooms r ON r.id = m.room
+                WHERE m.person = s.person LIMIT $2
+            ) r
+        ) own
+        WHERE {condition} AND s.ended IS NULL"
     );
-    let answers = at_once(db, &[(&who, &[key]), (&rooms, &[key, &i64::from(rooms_max)])]).await?;
-    let Some(who) = signed_in(answers[0].first(), now)? else { return Ok(None) };
-    Ok(Some(Arrival { who, rooms: every(&answers[1], stand)? }))
+    let row = db.row(&sql, &[key, &i64::from(rooms_max)]).await?;
+    let (Some(who), Some(row)) = (signed_in(row.as_ref(), now)?, row) else { return Ok(None) };
+    let first = PERSON_COLUMNS + SESSION_COLUMNS;
+    // None of all, where there is none.
+    let rooms: Option<Vec<RoomId>> = row.try_get(first)?;
+    let numbers: Option<Vec<Count>> = row.try_get(first + 1)?;
+    let epochs: Option<Vec<String>> = row.try_get(first + 2)?;
+    let stands = rooms.unwrap_or_default().into_iter().zip(numbers.unwrap_or_default()).zip(epochs.unwrap_or_default());
+    let rooms = stands.map(|((room, Count(offset)), epoch)| Stand { room, offset, epoch }).collect();
+    Ok(Some(Arrival { who, rooms }))
 }
 
-fn stand(row: &Row) -> Result<Stand, Error> {
-    Ok(Stand { room: row.try_get(0)?, offset: number(row, 1)?, epoch: row.try_get(2)? })
+fn stand(row: &Row, first: usize) -> Result<Stand, Error> {
+    Ok(Stand { room: row.try_get(first)?, offset: number(row, first + 1)?, epoch: row.try_get(first + 2)? })
 }
+
+/// How many columns that are.
+const STAND_COLUMNS: usize = 3;
 
 pub(super) async fn sessions(db: &Db, person: PersonId, now: Time) -> Result<Vec<Session>, Error> {
     let sql = format!(
@@ -212,48 +230,52 @@ pub(super) async fn events(
     page: PageQuery,
     bytes_max: usize,
 ) -> Result<Option<EventPage>, Error> {
+    let nobody = reader.is_none();
+    let head = "SELECT r.id, r.last_number, r.epoch, v.last FROM rooms r, revoked v WHERE r.id = $1
+        AND ($3 OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = $1 AND m.person = $2))";
+    if page.limit == 0 {
+        let Some(row) = db.row(head, &[&room, &reader, &nobody]).await? else { return Ok(None) };
+        let Stand { offset, epoch, .. } = stand(&row, 0)?;
+        let revoked = number(&row, STAND_COLUMNS)?;
+        return Ok(Some(EventPage { events: Vec::new(), epoch, offset, more: offset > 0, revoked }));
+    }
     let bounds = Bounds::of(page);
-    // How many there are within the bounds, and those of them that come before there is too much text.
+    // How many there are within the bounds, and those of them that come before there is too much text; beside each where the
+    // room stands, which is told without any too.
     let sql = format!(
-        "WITH page AS (
+        "WITH head AS ({head}), page AS (
             SELECT {WHO}, {MESSAGE}, e.number AS at, e.kind, e.time AS happened, octet_length(m.body) AS bytes
             FROM room_events e JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message
-            WHERE e.room = $1 AND e.number > $2 AND e.number < $3 ORDER BY e.number {order} LIMIT $4
+            WHERE e.room = $1 AND e.number > $4 AND e.number < $5 AND EXISTS (SELECT 1 FROM head)
+            ORDER BY e.number {order} LIMIT $6
         ), counted AS (
             SELECT *, count(*) OVER () AS there,
                 coalesce(sum(bytes) OVER (ORDER BY at {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
                     AS bytes_before
             FROM page
         )
-        SELECT * FROM counted WHERE bytes_before <= $5 ORDER BY at {order}",
+        SELECT counted.*, head.* FROM head LEFT JOIN counted ON bytes_before <= $7 ORDER BY at {order}",
         order = bounds.order(),
     );
     let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
-    let nobody = reader.is_none();
-    let may = "SELECT 1 WHERE $3 OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = $1 AND m.person = $2)";
-    let position = "SELECT r.id, r.last_number, r.epoch, v.last FROM rooms r, revoked v WHERE r.id = $1";
     let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
-    let (may, position): (Statement<'_>, Statement<'_>) = ((may, &[&room, &reader, &nobody]), (position, &[&room]));
-    let events: Params<'_> = &[&room, &above, &below, &limit, &bytes_max];
-    let answers = if page.limit == 0 {
-        at_once(db, &[may, position]).await?
-    } else {
-        at_once(db, &[may, position, (&sql, events)]).await?
+    let rows = db.rows(&sql, &[&room, &reader, &nobody, &above, &below, &limit, &bytes_max]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let Stand { offset, epoch, .. } = stand(first, HEAD)?;
+    let revoked = number(first, HEAD + STAND_COLUMNS)?;
+    let (events, there) = match first.try_get::<_, Option<Count>>(THERE)? {
+        None => (Vec::new(), 0),
+        Some(Count(there)) => (every(&rows, |row| event(row, room))?, there),
     };
-    let (Some(_), Some(position)) = (answers[0].first(), answers[1].first()) else { return Ok(None) };
-    let revoked = number(position, 3)?;
-    let Stand { offset, epoch, .. } = stand(position)?;
-    let Some(rows) = answers.get(2) else {
-        return Ok(Some(EventPage { events: Vec::new(), epoch, offset, more: offset > 0, revoked }));
-    };
-    let there = rows.first().map_or(Ok(0), |row| number(row, THERE))?;
-    let is_cut = there > rows.len() as u64;
-    let (events, more) = bounds.finish(every(rows, |row| event(row, room))?);
+    let is_cut = there > events.len() as u64;
+    let (events, more) = bounds.finish(events);
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked }))
 }
 
 /// The column `there` of a page: behind the number, the kind, the time and the bytes of an event.
 const THERE: usize = AFTER_MESSAGE + 4;
+/// Where the room stands: behind that, and the bytes before.
+const HEAD: usize = THERE + 2;
 
 fn event(row: &Row, room: RoomId) -> Result<Event, Error> {
     let kind = EventKind::read(row.try_get(AFTER_MESSAGE + 1)?, &EventColumns(row))?;
@@ -267,17 +289,19 @@ pub(super) async fn messages(
     page: PageQuery,
 ) -> Result<Option<MessagePage>, Error> {
     let bounds = Bounds::of(page);
+    // The reader's membership is a row also where there are no messages.
     let sql = format!(
-        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
-        WHERE m.room = $1 AND m.number > $2 AND m.number < $3 ORDER BY m.number {} LIMIT $4",
-        bounds.order()
+        "SELECT page.* FROM memberships reader LEFT JOIN LATERAL (
+            SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
+            WHERE m.room = $1 AND m.number > $3 AND m.number < $4 ORDER BY m.number {order} LIMIT $5
+        ) page ON true WHERE reader.room = $1 AND reader.person = $2 ORDER BY page.number {order}",
+        order = bounds.order()
     );
     let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
-    let answers = at_once(db, &[(IS_MEMBER, &[&room, &reader]), (&sql, &[&room, &above, &below, &limit])]).await?;
-    if answers[0].is_empty() {
-        return Ok(None);
-    }
-    let (messages, more) = bounds.finish(every(&answers[1], message)?);
+    let rows = db.rows(&sql, &[&room, &reader, &above, &below, &limit]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let is_empty = first.try_get::<_, Option<PersonId>>(0)?.is_none();
+    let (messages, more) = bounds.finish(if is_empty { Vec::new() } else { every(&rows, message)? });
     Ok(Some(MessagePage { messages, more }))
 }
 
@@ -300,7 +324,7 @@ pub(super) async fn stands(db: &Db, revoked: u64) -> Result<(Vec<Stand>, Revocat
     let statements: [Statement<'_>; 3] =
         [("SELECT id, last_number, epoch FROM rooms", &[]), (REVOKED, &[]), (REVOCATIONS, &[&behind])];
     let answers = at_once(db, &statements).await?;
-    Ok((every(&answers[0], stand)?, revocations_of(&answers[1], &answers[2], revoked)?))
+    Ok((every(&answers[0], |row| stand(row, 0))?, revocations_of(&answers[1], &answers[2], revoked)?))
 }
 
 /// What was taken away behind that number.

@@ -71,6 +71,90 @@ impl Fixture for Server {
 
 runs_the_contract!(Server::default());
 
+/// As the role of the tests, in the database itself.
+async fn in_the_database(fresh: &Fresh, sql: &str) {
+    let (client, link) = fresh.options.config.connect(NoTls).await.unwrap();
+    let link = tokio::spawn(link);
+    client.batch_execute(&format!("SET search_path = tidings; {sql}")).await.unwrap();
+    link.abort();
+}
+
+const SERVER: Opener = Opener::Server { may_be_new: true };
+
+#[tokio::test]
+async fn two_that_start_at_once_on_an_empty_database_migrate_it_once_and_one_has_it() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    let (one, other) = tokio::join!(fresh.open(SERVER), fresh.open(SERVER));
+    let refused = [&one, &other].into_iter().filter_map(|opened| opened.as_ref().err()).collect::<Vec<_>>();
+    let [OpenError::Held(who)] = &refused[..] else { panic!("{refused:?}") };
+    assert!(who.contains(&format!("process {}", process::id())), "{who}");
+    assert!(one.or(other).unwrap().check().is_ok());
+}
+
+#[tokio::test]
+async fn s69_a_newer_schema_is_refused_with_the_version_that_is_needed_and_another_programs_as_it_is() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    fresh.open(SERVER).await.unwrap().close().await;
+    in_the_database(&fresh, "UPDATE schema_version SET version = version + 1, program = '7.8.9'").await;
+    for opener in [SERVER, Opener::Guest] {
+        let refused = fresh.open(opener).await.err().unwrap().to_string();
+        assert!(refused.contains("7.8.9"), "{refused}");
+    }
+    let foreign = Fresh::make().await;
+    in_the_database(&foreign, "CREATE SCHEMA tidings; CREATE TABLE tidings.theirs (id int)").await;
+    for opener in [SERVER, Opener::Guest] {
+        assert!(matches!(foreign.open(opener).await, Err(OpenError::Foreign)));
+    }
+}
+
+#[tokio::test]
+async fn a_guest_migrates_and_makes_nothing() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    assert!(matches!(fresh.open(Opener::Guest).await, Err(OpenError::Older { found: 0, .. })));
+    in_the_database(&fresh, "DO $$ BEGIN ASSERT to_regnamespace('tidings') IS NULL; END $$").await;
+}
+
+#[tokio::test]
+async fn g4_what_was_opened_before_keeps_its_epochs_and_what_was_brought_here_gets_new_ones() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    let store = fresh.open(SERVER).await.unwrap();
+    let (change, _made) = submit(contract::set_up("Ana"));
+    store.apply(0, vec![change], Time::from_millis(0)).await.unwrap();
+    let epoch = async |store: &Postgres| store.stands(0).await.unwrap().0.remove(0).epoch;
+    let first = epoch(&store).await;
+    store.close().await;
+
+    let reopened = fresh.open(SERVER).await.unwrap();
+    assert_eq!(epoch(&reopened).await, first);
+    reopened.close().await;
+    std::fs::remove_file(fresh.data_dir.path().join(mark::MARK_FILE)).unwrap();
+    let in_a_fresh_container = fresh.open(SERVER).await.unwrap();
+    assert_eq!(epoch(&in_a_fresh_container).await, first);
+    in_a_fresh_container.close().await;
+
+    in_the_database(&fresh, "UPDATE mark SET identity = 'another/1/00000001'").await;
+    let brought_here = fresh.open(SERVER).await.unwrap();
+    let second = epoch(&brought_here).await;
+    assert_ne!(second, first);
+    brought_here.close().await;
+
+    Postgres::restore_in_place(fresh.data_dir.path(), &fresh.options).await.unwrap();
+    let told = fresh.open(SERVER).await.unwrap();
+    assert_ne!(epoch(&told).await, second);
+}
+
 #[tokio::test]
 async fn batches_do_what_their_changes_do_one_by_one() {
     if !Fresh::is_possible() {
@@ -97,7 +181,7 @@ async fn g1_what_is_committed_is_answered_so_whatever_becomes_of_the_question_be
         return;
     }
     let fresh = Fresh::make().await;
-    let store = fresh.open(Opener::Server { may_be_new: true }).await.unwrap();
+    let store = fresh.open(SERVER).await.unwrap();
     let (set_up, post) = contract::set_up_and_first_post();
     store.apply(0, vec![submit(set_up).0], Time::from_millis(0)).await.unwrap();
 
