@@ -13,6 +13,9 @@
 //! Nothing is lost when a message about a commit is: the look finds it. And nothing depends on who tells first: the hub takes
 //! each number once, holds back what comes too early, and reads what is missing.
 
+#[cfg(test)]
+mod model;
+
 use std::{
     collections::HashMap,
     sync::{

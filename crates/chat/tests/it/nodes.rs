@@ -11,7 +11,7 @@ use tidings_chat::{
 };
 
 use crate::{
-    database::{Fresh, there_is_postgres},
+    database::{Fresh, Other, there_is_postgres},
     world::{Browser, Clocks, HOME, PASSWORD, Somebody, World, browser_at, channel, email, set_up_form, somebody},
 };
 
@@ -308,4 +308,42 @@ async fn who_is_deactivated_while_they_sign_in_elsewhere_has_no_session() {
         }
         desk.set_active(&ben, true).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_a_server_that_goes_on_with_an_older_database_lets_all_connect_again_and_tells_of_what_is_new() {
+    if !there_is_postgres() {
+        return println!("there is no Postgres to test on");
+    }
+    let fresh = Fresh::named();
+    fresh.make().await;
+    let world = World::on(fresh.options(), Clocks::new()).await;
+    let (ana, general, invite) = world.set_up().await;
+    let ben = world.invited("Ben", &invite).await;
+    let other = world.room(&ana, "Other").await;
+    world.chat.join_room(ben.id, other).await.unwrap();
+    world.chat.remove_member(ana.id, other, ben.id).await.unwrap();
+    for _ in 0..5 {
+        world.say(&ana, general.id, "will be gone").await;
+    }
+    let mut before = Reader::of(&world, &ben, &[general.id]).await;
+    let older = "BEGIN;
+        DELETE FROM room_events WHERE number > 2; DELETE FROM messages WHERE number > 2;
+        UPDATE rooms SET last_number = least(last_number, 2);
+        DELETE FROM revocations; UPDATE revoked SET last = 0, forgotten = 0;
+        UPDATE commits SET commits = 1; COMMIT";
+    Other::of(Some(&fresh), world.dir.path()).await.execute(older).await;
+    assert_eq!(before.browser.closed_after().await.1, 3010);
+
+    // What it had told of and carried out before has higher numbers than what happens now.
+    let (mut hers, mut theirs) =
+        (Reader::of(&world, &ana, &[general.id]).await, Reader::of(&world, &ben, &[general.id]).await);
+    assert_eq!(world.say(&ana, general.id, "new").await.number, 3);
+    hers.until(general.id, 3).await;
+    theirs.until(general.id, 3).await;
+    world.chat.remove_member(ana.id, general.id, ben.id).await.unwrap();
+    let later = world.say(&ana, general.id, "not for Ben").await.number;
+    hers.until(general.id, later).await;
+    let got = crate::world::numbers(&theirs.browser.all_in(&channel(general.id)).await);
+    assert!(!got.contains(&later), "{got:?}");
 }
