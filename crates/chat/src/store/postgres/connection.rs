@@ -266,7 +266,12 @@ impl Way {
         });
         let timeouts = Timeouts { wait: None, create: Some(DATABASE_CONNECT), recycle: Some(DATABASE_CONNECT) };
         // The last one used first: it knows the statements.
-        let pool = Pool::builder(manager).max_size(size).queue_mode(QueueMode::Lifo).runtime(Runtime::Tokio1).timeouts(timeouts).post_create(look);
+        let pool = Pool::builder(manager)
+            .max_size(size)
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .timeouts(timeouts)
+            .post_create(look);
         Pools(pool.build().expect("a runtime is given for the timeouts"), Complaint::default())
     }
 }
