@@ -280,11 +280,12 @@ impl Way {
 pub(super) struct Pools(Pool, Complaint);
 
 impl Pools {
-    /// The next one that is free. Where no more can be opened, that is one of those there are.
+    /// The next one that is free. Where no more can be opened, that is one of those there are, or one takes the place of
+    /// `others` that are idle.
     ///
     /// # Errors
     /// [`StoreError::Away`], or [`StoreError::Closed`].
-    pub(super) async fn get(&self) -> Result<Db, StoreError> {
+    pub(super) async fn get(&self, others: Option<&Pools>) -> Result<Db, StoreError> {
         loop {
             let error = match self.0.get().await {
                 Ok(object) => return Ok(Db(object)),
@@ -295,20 +296,18 @@ impl Pools {
                 PoolError::Backend(error) => in_words(error),
                 error => error.to_string(),
             };
-            if !is_too_many(&error) || self.0.status().size == 0 {
+            if !is_too_many(&error) || self.0.status().size == 0 && others.is_none() {
                 tracing::debug!(why, "no connection to the database");
                 return Err(StoreError::Away);
             }
             if self.1.says_so() {
                 tracing::warn!(why, "the database's server gives no more connections; those that there are are shared");
             }
+            if self.0.status().size == 0 {
+                others.inspect(|others| others.forget());
+            }
             sleep(PAUSE).await;
         }
-    }
-
-    /// Opens one, to have it.
-    pub(super) async fn warm_up(&self) -> Result<(), StoreError> {
-        self.get().await.map(drop)
     }
 
     pub(super) fn waiting(&self) -> usize {

@@ -29,7 +29,7 @@ use std::{
     },
 };
 
-use futures_util::future::{BoxFuture, pending, ready, try_join_all};
+use futures_util::future::{BoxFuture, pending, ready};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -110,10 +110,6 @@ impl Postgres {
         let parts = Arc::new(Parts::new(data_dir, options, is_server)?);
         let keeper = if is_server {
             let held = Box::pin(keeper::hold(&parts, None)).await?;
-            // Before any reader: where the server gives few, commits come first.
-            try_join_all((0..LANES).map(|_| parts.writers.warm_up())).await.map_err(|error| {
-                OpenError::NotAllowed(format!("it gives no {} connections at least: {error}", LANES + 1))
-            })?;
             Some(tokio::spawn(keeper::keep(parts.clone(), held)))
         } else {
             Box::pin(keeper::visit(&parts)).await?;
@@ -293,7 +289,7 @@ impl Parts {
         let mut may_be_dead = true;
         loop {
             let mut borrowed = Borrowed { parts: self, db: None };
-            let db = &*borrowed.db.insert(self.readers.get().await?);
+            let db = &*borrowed.db.insert(self.readers.get(None).await?);
             match read(db).await {
                 Err(_) if db.is_closed() && may_be_dead => may_be_dead = false,
                 answer => {
@@ -312,7 +308,7 @@ impl Parts {
         let run = Run::new(self.writer.clone(), i64::try_from(lane).unwrap_or(0));
         let mut borrowed = Borrowed { parts: self, db: None };
         let applying = async {
-            let db = &*borrowed.db.insert(self.writers.get().await?);
+            let db = &*borrowed.db.insert(self.writers.get(Some(&self.readers)).await?);
             Ok::<_, StoreError>(commit::apply(db, &run, batch, now).await)
         };
         let revoked = match timeout(DATABASE_PATIENCE, applying).await {
@@ -361,7 +357,7 @@ impl Parts {
     async fn tell(&self) {
         if self.is_shared {
             self.committed.notify_one();
-        } else if let Ok(db) = self.writers.get().await {
+        } else if let Ok(db) = self.writers.get(Some(&self.readers)).await {
             // Who is not told finds it at the next look.
             timeout(DATABASE_PATIENCE, db.batch_execute("NOTIFY tidings")).await.ok();
         }
