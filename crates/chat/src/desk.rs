@@ -1,6 +1,6 @@
 //! What the operator does on the command line, in the database itself.
 
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 
@@ -12,10 +12,11 @@ use crate::{
     security::SECURITY_LOG,
     store::{
         Change, ChangeError, OpenError, Store, StoreError, Submission,
-        database::{Database, Opener},
+        database::{Database, Opener, Place},
         postgres::Postgres,
         sqlite::archive::{ArchiveError, Contents, Restored},
         submit,
+        transfer::{self, MoveError, MoveProgress, Moved, PutBack},
     },
 };
 
@@ -77,23 +78,63 @@ impl Desk {
     }
 
     /// Says that the data that lies in its place is older than what clients have seen, which cannot always be noticed.
-    /// Clients that were connected before read their rooms anew.
+    /// Clients that were connected before read their rooms anew. `forget_move` says it also of data that was moved elsewhere,
+    /// and makes this the place again to go on from.
     ///
     /// # Errors
     /// See [`ArchiveError`]; also while a server is running.
-    pub async fn restore_in_place(options: Options) -> Result<(), ArchiveError> {
+    pub async fn restore_in_place(options: Options, forget_move: bool) -> Result<(), ArchiveError> {
+        let put_back = PutBack { forget_move };
         if let Database::Postgres(postgres) = &options.database {
-            return Postgres::restore_in_place(&options.data_dir, postgres)
+            return Postgres::restore_in_place(&options.data_dir, postgres, put_back)
                 .await
                 .map_err(|source| ArchiveError::Open { path: postgres.to_string().into(), source });
         }
         let lock = hold_for_archive(&options).await?;
         let work = move || {
-            let restored = options.database.restore_in_place(&options.data_dir);
+            let restored = options.database.restore_in_place(&options.data_dir, put_back);
             drop(lock);
             restored
         };
         spawn_blocking(work).await.unwrap_or(Err(ArchiveError::Stopping))
+    }
+
+    /// Moves everything that the chat knows to a database of another kind, or goes on with such a move that was cut. Clients
+    /// resume over it. The source is marked as moved at the end, and not opened any more.
+    ///
+    /// # Errors
+    /// See [`MoveError`]; also while a server has one of the two.
+    pub async fn migrate(
+        from: &Place,
+        to: &Place,
+        clock: &Clock,
+        tell: &mut (dyn FnMut(MoveProgress) + Send),
+    ) -> Result<Moved, MoveError> {
+        refuse(from, to)?;
+        let mut held = Vec::new();
+        for place in [from, to] {
+            if let Some(folder) = place.folder() {
+                held.push(hold(folder).await.map_err(cannot_open(place))?);
+            }
+        }
+        let mut source = from.source(to, clock.now()).await.map_err(cannot_open(from))?;
+        let mut target = to.target(from, clock.now()).await.map_err(cannot_open(to))?;
+        let moved = transfer::run(&mut *source, &mut *target, tell).await;
+        // Both are closed before another program may have them.
+        drop((source, target));
+        drop(held);
+        moved
+    }
+
+    /// What a move would be, and about how long it would take. Writes nothing, and servers may be running on both.
+    ///
+    /// # Errors
+    /// See [`MoveError`].
+    pub async fn estimate_migration(from: &Place, to: &Place, clock: &Clock) -> Result<(Moved, Duration), MoveError> {
+        refuse(from, to)?;
+        let mut source = from.look(false, clock.now()).await.map_err(cannot_open(from))?;
+        let mut target = to.look(true, clock.now()).await.map_err(cannot_open(to))?;
+        transfer::estimate(&mut *source, &mut *target).await
     }
 
     /// Everybody with an account, by name.
@@ -146,6 +187,19 @@ impl Desk {
             Err(ChangeError::Store(error)) => Err(error),
         }
     }
+}
+
+fn refuse(from: &Place, to: &Place) -> Result<(), MoveError> {
+    match (from, to) {
+        (Place::Folder(_), Place::Folder(_)) => Err(MoveError::BothFolders),
+        _ if from.to_string() == to.to_string() => Err(MoveError::Same(from.to_string())),
+        _ => Ok(()),
+    }
+}
+
+fn cannot_open(place: &Place) -> impl FnOnce(OpenError) -> MoveError + use<> {
+    let place = place.to_string();
+    move |source| MoveError::Open { place, source }
 }
 
 async fn hold_for_archive(options: &Options) -> Result<File, ArchiveError> {

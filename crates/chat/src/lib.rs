@@ -89,11 +89,12 @@ pub use security::SECURITY_LOG;
 pub use sessions::{EndSessionError, SignInError};
 pub use store::{
     OpenError, StoreError,
-    database::Database,
+    database::{Database, Place},
     postgres::{AddressError, PostgresOptions},
     sqlite::{
         SqliteOptions,
         archive::{ArchiveError, Contents, Restored},
     },
+    transfer::{MoveError, MoveProgress, Moved},
 };
 pub use typing::TypingError;

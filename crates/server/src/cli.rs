@@ -3,7 +3,7 @@
 //! Only words and types; what a command does is in `serve` and `commands`. The flags that are keys of the configuration are
 //! in `config::settings`.
 
-use crate::config::{Settings, Sources, StorageSettings};
+use crate::config::{PasswordSettings, Settings, Sources, StorageSettings};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -36,6 +36,11 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Put a backup in the place of the database; the server must be stopped.
     Restore(RestoreArgs),
+    /// Move everything that the chat knows from a data folder to a Postgres database, or back; the server must be stopped.
+    ///
+    /// Clients resume over the move. It may be interrupted anywhere: the same command goes on. What came is compared with what
+    /// there was; then the source is marked as moved, and not opened any more.
+    Migrate(MigrateArgs),
     /// Print the configuration in effect, with secrets redacted.
     Config(Box<Sources<Settings>>),
     /// Measure this machine with a server and many clients on the loopback interface.
@@ -130,6 +135,30 @@ pub(crate) struct RestoreArgs {
     /// Copy nothing: the data folder itself was put back, by a snapshot of the disk or file by file
     #[arg(long)]
     pub(crate) in_place: bool,
+
+    /// Go on here with data that 'tidings migrate' has moved elsewhere, as it was then
+    #[arg(long, requires = "in_place")]
+    pub(crate) forget_move: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) common: Sources<PasswordSettings>,
+
+    /// Where the data is: a data folder, or postgres://USER@HOST:PORT/DATABASE. The password for Postgres comes from
+    /// TIDINGS_DATABASE_PASSWORD or the file that database_password_file names; where both sides need one, from
+    /// TIDINGS_FROM_PASSWORD and TIDINGS_TO_PASSWORD
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) from: String,
+
+    /// Where it goes to, in the same words; nothing may be there yet but what was moved away from there
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) to: String,
+
+    /// Move nothing: count what there is, and say how long it would take. The server may be running
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

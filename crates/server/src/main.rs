@@ -64,6 +64,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::User(args)) => block_on(commands::user::run(args)),
         Some(Command::Backup(args)) => block_on(commands::backup::run(args)),
         Some(Command::Restore(args)) => block_on(commands::restore::run(args)),
+        Some(Command::Migrate(args)) => block_on(commands::migrate::run(args)),
         Some(Command::Publish(args)) => block_on(commands::publish::run(args)),
         Some(Command::Tail(args)) => block_on(commands::tail::run(args)),
         Some(Command::Bench(args)) => block_on(tidings_bench::run(*args)),

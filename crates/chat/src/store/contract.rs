@@ -3,6 +3,7 @@
 //! Each test gets a fixture that opens the same database as often as it is asked to, which is how a restart looks to it.
 
 pub(crate) mod batches;
+mod moves;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 

@@ -1,14 +1,20 @@
 //! Which database it is: the one place that knows them all.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     OpenError, Store,
-    postgres::{Postgres, PostgresOptions},
+    postgres::{Postgres, PostgresOptions, transfer::PostgresSide},
     sqlite::{
         Sqlite, SqliteOptions,
         archive::{self, ArchiveError, Contents, Restored},
+        transfer::SqliteSide,
     },
+    transfer::{PutBack, Side},
 };
 use crate::model::Time;
 
@@ -91,12 +97,64 @@ impl Database {
     }
 
     /// Gives the rooms new epochs where the database lies; for who holds the data directory.
-    pub(crate) fn restore_in_place(&self, data_dir: &Path) -> Result<(), ArchiveError> {
+    pub(crate) fn restore_in_place(&self, data_dir: &Path, put_back: PutBack) -> Result<(), ArchiveError> {
         match self {
-            Self::Sqlite(_) => archive::restore_in_place(data_dir),
+            Self::Sqlite(_) => archive::restore_in_place(data_dir, put_back),
             Self::Postgres(_) => Err(ArchiveError::NotAFile(HOW_TO_RESTORE)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Ok(()),
+        }
+    }
+}
+
+/// From where to where data is moved.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A data folder, with SQLite.
+    Folder(PathBuf),
+    /// A Postgres database.
+    Postgres(Box<PostgresOptions>),
+}
+
+impl Place {
+    /// The data folder that it is.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// To move away from, to `other`; for who holds the data folder.
+    pub(crate) async fn source(&self, other: &Self, now: Time) -> Result<Box<dyn Side>, OpenError> {
+        Ok(match self {
+            Self::Folder(folder) => Box::new(SqliteSide::source(folder.clone(), now).await?),
+            Self::Postgres(options) => Box::new(PostgresSide::source(options, other.folder(), now).await?),
+        })
+    }
+
+    /// To move to, from `other`; for who holds the data folder.
+    pub(crate) async fn target(&self, other: &Self, now: Time) -> Result<Box<dyn Side>, OpenError> {
+        Ok(match self {
+            Self::Folder(folder) => Box::new(SqliteSide::target(folder.clone(), now).await?),
+            Self::Postgres(options) => Box::new(PostgresSide::target(options, other.folder(), now).await?),
+        })
+    }
+
+    /// To look at; a server may have it.
+    pub(crate) async fn look(&self, may_be_missing: bool, now: Time) -> Result<Box<dyn Side>, OpenError> {
+        Ok(match self {
+            Self::Folder(folder) => Box::new(SqliteSide::look(folder.clone(), now, may_be_missing).await?),
+            Self::Postgres(options) => Box::new(PostgresSide::look(options, now, may_be_missing).await?),
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "the data folder {}", folder.display()),
+            Self::Postgres(options) => write!(f, "the database {options}"),
         }
     }
 }

@@ -87,9 +87,12 @@ pub enum OpenError {
         /// Ours.
         ours: u32,
     },
-    /// Its server cannot be reached, or does not let us in.
+    /// Its server cannot be reached.
     #[error("the database cannot be reached: {0}")]
     Unreachable(String),
+    /// Its server does not let us do what we must.
+    #[error("the database does not let us in: {0}")]
+    NotAllowed(String),
     /// It is one that the chat's data must not be kept in, or not in this way.
     #[error("the database cannot be used: {0}")]
     Unfit(String),
@@ -102,6 +105,12 @@ pub enum OpenError {
          'tidings restore --in-place --forget-move' first"
     )]
     Moved(String),
+    /// What is to be in it has not all come yet.
+    #[error(
+        "the move of the data of {0} into it has not ended; say the same 'tidings migrate' again, which goes on where it \
+         stopped"
+    )]
+    Moving(String),
     /// It is a database, but not ours.
     #[error("the database was made by another program")]
     Foreign,

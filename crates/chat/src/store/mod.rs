@@ -19,6 +19,7 @@ pub(crate) mod memory;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 mod tables;
+pub(crate) mod transfer;
 
 use std::sync::Arc;
 

@@ -12,7 +12,8 @@ pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
     storage.ensure_there()?;
     let backed_up = Desk::back_up(storage.options(), args.file.clone()).await;
     let contents = backed_up.with_context(|| format!("cannot back up {storage}"))?;
-    println!("{}: {}.", args.file.display(), describe(&contents));
+    let Contents { people, rooms, messages, .. } = contents;
+    println!("{}: {}.", args.file.display(), describe(people, rooms, messages));
     for left in drafts_of(&args.file) {
         println!("{} was left by a backup that was killed; remove it, unless another one is running.", left.display());
     }
@@ -33,9 +34,8 @@ fn drafts_of(file: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(is_draft).collect()
 }
 
-pub(super) fn describe(contents: &Contents) -> String {
-    let Contents { people, rooms, messages, .. } = contents;
-    let count = |count: &u64, one: &str, many: &str| format!("{count} {}", if *count == 1 { one } else { many });
+pub(super) fn describe(people: u64, rooms: u64, messages: u64) -> String {
+    let count = |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     let [people, rooms, messages] =
         [count(people, "person", "people"), count(rooms, "room", "rooms"), count(messages, "message", "messages")];
     format!("{people}, {rooms}, {messages}")

@@ -8,13 +8,13 @@ use crate::cli::RestoreArgs;
 use crate::config::{Config, Storage};
 use anyhow::Context;
 use std::path::PathBuf;
-use tidings_chat::{ArchiveError, Desk, OpenError};
+use tidings_chat::{ArchiveError, Contents, Desk, OpenError};
 
 pub(crate) async fn run(args: RestoreArgs) -> anyhow::Result<()> {
     let storage = Config::load_storage(&args.common)?;
     match args.file {
         Some(file) => restore(&storage, file, args.replace).await,
-        None => restore_in_place(&storage).await,
+        None => restore_in_place(&storage, args.forget_move).await,
     }
 }
 
@@ -30,7 +30,8 @@ async fn restore(storage: &Storage, file: PathBuf, replace: bool) -> anyhow::Res
         data_dir.remove_if_unused();
     }
     let restored = explained(restored)?;
-    println!("Restored into {data_dir}: {}.", describe(&restored.contents));
+    let Contents { people, rooms, messages, .. } = restored.contents;
+    println!("Restored into {data_dir}: {}.", describe(people, rooms, messages));
     if let Some(kept) = restored.kept {
         println!("What was there before is {}.", kept.display());
     }
@@ -46,9 +47,9 @@ async fn restore(storage: &Storage, file: PathBuf, replace: bool) -> anyhow::Res
     Ok(())
 }
 
-async fn restore_in_place(storage: &Storage) -> anyhow::Result<()> {
+async fn restore_in_place(storage: &Storage, forget_move: bool) -> anyhow::Result<()> {
     storage.ensure_there()?;
-    explained(Desk::restore_in_place(storage.options()).await)?;
+    explained(Desk::restore_in_place(storage.options(), forget_move).await)?;
     println!("What is in {storage} stays as it is; whoever was connected before reads it anew.");
     Ok(())
 }

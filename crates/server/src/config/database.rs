@@ -4,7 +4,8 @@ use super::settings::{DataDirKey, DatabaseKey, DatabasePasswordFileKey};
 use super::{ConfigError, wrong};
 use crate::data_dir::DataDir;
 use crate::serve::clock;
-use tidings_chat::{Database, Options, PostgresOptions};
+use std::path::PathBuf;
+use tidings_chat::{Database, Options, Place, PostgresOptions};
 
 /// The password for the database. No flag: everybody on the machine can read those.
 const PASSWORD: &str = "TIDINGS_DATABASE_PASSWORD";
@@ -26,10 +27,10 @@ impl Storage {
         let address = database.database.as_str();
         let database = match address {
             "sqlite" => Database::default(),
-            _ if address.starts_with("postgres://") || address.starts_with("postgresql://") => {
-                Database::Postgres(Box::new(parse_postgres(address, password_file)?))
+            _ if is_postgres(address) => {
+                Database::Postgres(Box::new(parse_postgres("database", address, &[PASSWORD], password_file)?))
             }
-            _ => return Err(refused(address, "must be sqlite or postgres://USER@HOST:PORT/DATABASE")),
+            _ => return Err(refused("database", address, "must be sqlite or postgres://USER@HOST:PORT/DATABASE")),
         };
         Ok(Self { data_dir, database })
     }
@@ -58,27 +59,54 @@ impl std::fmt::Display for Storage {
     }
 }
 
-fn parse_postgres(address: &str, password_file: &DatabasePasswordFileKey) -> Result<PostgresOptions, ConfigError> {
+/// A data folder or a Postgres database, whose password may be in a variable of its own.
+pub(super) fn parse_place(
+    key: &'static str,
+    text: &str,
+    password: &str,
+    password_file: &DatabasePasswordFileKey,
+) -> Result<Place, ConfigError> {
+    match text {
+        _ if is_postgres(text) => {
+            Ok(Place::Postgres(Box::new(parse_postgres(key, text, &[password, PASSWORD], password_file)?)))
+        }
+        _ if text.contains("://") => Err(refused(key, text, "must be a folder or postgres://USER@HOST:PORT/DATABASE")),
+        _ => Ok(Place::Folder(PathBuf::from(text))),
+    }
+}
+
+fn is_postgres(address: &str) -> bool {
+    address.starts_with("postgres://") || address.starts_with("postgresql://")
+}
+
+/// The first of the variables that is there has the password.
+fn parse_postgres(
+    key: &'static str,
+    address: &str,
+    passwords: &[&str],
+    password_file: &DatabasePasswordFileKey,
+) -> Result<PostgresOptions, ConfigError> {
     if PostgresOptions::has_password(address) && std::env::args().any(|arg| arg.contains(address)) {
         let message = format!(
             "a password on the command line can be read by everybody on this machine; put it into {PASSWORD}, or into a file \
              that database_password_file names"
         );
-        return Err(refused(address, message));
+        return Err(refused(key, address, message));
     }
-    let password = match (std::env::var(PASSWORD), &password_file.database_password_file) {
-        (Ok(password), _) => Some(password),
-        (Err(_), None) => None,
-        (Err(_), Some(path)) => {
+    let given = passwords.iter().find_map(|name| std::env::var(name).ok());
+    let password = match (given, &password_file.database_password_file) {
+        (Some(password), _) => Some(password),
+        (None, None) => None,
+        (None, Some(path)) => {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 wrong("database_password_file", &path.display().to_string(), format!("cannot be read: {error}"))
             })?;
             Some(text.trim_end_matches(['\r', '\n']).to_owned())
         }
     };
-    PostgresOptions::parse(address, password.as_deref()).map_err(|error| refused(address, error.to_string()))
+    PostgresOptions::parse(address, password.as_deref()).map_err(|error| refused(key, address, error.to_string()))
 }
 
-fn refused(address: &str, message: impl Into<String>) -> ConfigError {
-    wrong("database", &PostgresOptions::without_password(address), message)
+fn refused(key: &'static str, address: &str, message: impl Into<String>) -> ConfigError {
+    wrong(key, &PostgresOptions::without_password(address), message)
 }

@@ -7,16 +7,17 @@ mod database;
 mod settings;
 mod sources;
 
+use crate::cli::MigrateArgs;
 use crate::limits::THREADS_MAX;
 use crate::tokens::Parties;
 pub(crate) use database::Storage;
-pub(crate) use settings::{LogFormat, Settings, StorageSettings};
+pub(crate) use settings::{LogFormat, PasswordSettings, Settings, StorageSettings};
 use sources::FileError;
 pub(crate) use sources::Sources;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
-use tidings_chat::PostgresOptions;
+use tidings_chat::{Place, PostgresOptions};
 use tidings_serve::TrustedProxies;
 
 /// The configuration in effect.
@@ -58,6 +59,13 @@ impl Config {
     pub(crate) fn load_storage(sources: &Sources<StorageSettings>) -> Result<Storage, ConfigError> {
         let StorageSettings { data_dir, database, database_password_file } = sources.load::<Settings>()?;
         Storage::parse(&data_dir, &database, &database_password_file)
+    }
+
+    /// The two places of a move.
+    pub(crate) fn load_places(args: &MigrateArgs) -> Result<(Place, Place), ConfigError> {
+        let PasswordSettings { database_password_file } = args.common.load::<Settings>()?;
+        let place = |key, text, password| database::parse_place(key, text, password, &database_password_file);
+        Ok((place("--from", &args.from, "TIDINGS_FROM_PASSWORD")?, place("--to", &args.to, "TIDINGS_TO_PASSWORD")?))
     }
 
     /// The configuration for a command that deals with a server in the same place.

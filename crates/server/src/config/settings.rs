@@ -144,6 +144,13 @@ pub(crate) struct StorageSettings {
     pub(crate) database_password_file: DatabasePasswordFileKey,
 }
 
+/// The keys of the subcommand that is told by its own flags where the data is.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+pub(crate) struct PasswordSettings {
+    #[command(flatten)]
+    pub(crate) database_password_file: DatabasePasswordFileKey,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {

@@ -24,12 +24,40 @@ pub struct PostgresOptions {
     pub(super) is_shared: bool,
 }
 
+/// An address, cut at its signs.
+struct Parts<'a> {
+    user: &'a str,
+    password: Option<&'a str>,
+    /// Hosts, ports, database.
+    rest: &'a str,
+    options: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(address: &'a str) -> Result<Self, AddressError> {
+        let form = AddressError::Form;
+        let text = ["postgres://", "postgresql://"].iter().find_map(|scheme| address.strip_prefix(scheme));
+        let text = text.ok_or(form("it must begin with postgres://"))?;
+        // At the last one: whatever comes before it may be of a password, and is not taken for something else.
+        let (who, place) = text.rsplit_once('@').ok_or(AddressError::Missing("user"))?;
+        if who.contains(['/', '?', '#', '@']) {
+            return Err(form("in user and password / ? # and @ are written as %2F %3F %23 and %40"));
+        }
+        let (user, password) = who.split_once(':').map_or((who, None), |(user, password)| (user, Some(password)));
+        let (rest, options) = place.split_once('?').unwrap_or((place, ""));
+        Ok(Self { user, password, rest, options })
+    }
+}
+
 /// Why a text is no address of a database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It cannot be read.
     #[error("it is not postgres://USER@HOST:PORT/DATABASE: {0}")]
-    Form(String),
+    Form(&'static str),
+    /// Something in it that is not understood.
+    #[error("it has the parameter {0}, and knows sslmode and sslrootcert; a password goes elsewhere")]
+    Unknown(String),
     /// Something is missing.
     #[error("it names no {0}")]
     Missing(&'static str),
@@ -56,27 +84,25 @@ impl PostgresOptions {
     /// # Errors
     /// What is wrong with it, without the password.
     pub fn parse(address: &str, password: Option<&str>) -> Result<Self, AddressError> {
-        let (address, options) = address.split_once('?').unwrap_or((address, ""));
+        let Parts { user, password: own, rest, options } = Parts::of(address)?;
         let (mut ssl_mode, mut root_cert, mut is_shared) = (None, None, false);
-        let mut passed_on = Vec::new();
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=').unwrap_or((option, "")) {
                 ("sslmode", mode) => ssl_mode = Some(mode),
                 ("sslrootcert", path) => root_cert = Some(PathBuf::from(path)),
                 ("shared", value) => is_shared = value == "for-tests",
-                _ => passed_on.push(option),
+                (name, _) => return Err(AddressError::Unknown(name.chars().take(20).collect())),
             }
         }
-        let address = match &passed_on[..] {
-            [] => address.to_owned(),
-            options => format!("{address}?{}", options.join("&")),
-        };
-        let mut config = Config::from_str(&address).map_err(|error| AddressError::Form(error.to_string()))?;
+        let own = own.map(|own| format!(":{own}")).unwrap_or_default();
+        // What the driver says of an address that it cannot read may have the address in it.
+        let unread = |_| AddressError::Form("host, port or database cannot be read");
+        let mut config = Config::from_str(&format!("postgres://{user}{own}@{rest}")).map_err(unread)?;
         let is_local = |host: &Host| matches!(host, Host::Unix(_));
         match (config.get_hosts(), config.get_user(), config.get_dbname()) {
             ([], ..) => return Err(AddressError::Missing("host")),
-            (_, None, _) => return Err(AddressError::Missing("user")),
-            (.., None) => return Err(AddressError::Missing("database")),
+            (_, None | Some(""), _) => return Err(AddressError::Missing("user")),
+            (.., None | Some("")) => return Err(AddressError::Missing("database")),
             _ => {}
         }
         let is_plain = match ssl_mode {
@@ -99,30 +125,21 @@ impl PostgresOptions {
         Ok(options)
     }
 
-    /// Whether a password stands in the address itself.
+    /// Whether a password stands in the address itself, or may: in one that is not understood.
     #[must_use]
     pub fn has_password(address: &str) -> bool {
-        let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
-        let authority = authority.split(['/', '?']).next().unwrap_or_default();
-        let in_authority = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
-        in_authority || address.split(['?', '&', ' ']).any(|option| option.starts_with("password="))
+        Parts::of(address).map_or(address.contains(['@', '=']), |parts| parts.password.is_some())
     }
 
-    /// The address as it may be shown.
+    /// The address as it may be shown; one that is not understood is not shown, unless it is a mere word.
     #[must_use]
     pub fn without_password(address: &str) -> String {
-        let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let authority = match rest[..end].rsplit_once('@') {
-            Some((user, host)) => format!("{}@{host}", user.split(':').next().unwrap_or_default()),
-            None => rest[..end].to_owned(),
-        };
-        let (path, options) = rest[end..].split_once('?').unwrap_or((&rest[end..], ""));
-        let options: Vec<_> = options.split('&').filter(|option| !option.starts_with("password=")).collect();
-        let options = options.join("&");
-        let separator = if options.is_empty() { "" } else { "?" };
-        let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
-        format!("{scheme}{authority}{path}{separator}{options}")
+        match Parts::of(address) {
+            Ok(Parts { user, rest, options: "", .. }) => format!("postgres://{user}@{rest}"),
+            Ok(Parts { user, rest, options, .. }) => format!("postgres://{user}@{rest}?{options}"),
+            Err(_) if address.bytes().all(|byte| byte.is_ascii_alphanumeric()) => address.to_owned(),
+            Err(_) => "…".to_owned(),
+        }
     }
 
     /// What checks the server's certificate: its name must be the host's, and its authority trusted.
@@ -189,18 +206,28 @@ mod tests {
         assert!(!format!("{options:?}").contains("ret"));
         let options = PostgresOptions::parse(address, Some("another")).unwrap();
         assert_eq!(options.config.get_password(), Some(&b"another"[..]));
-        assert!(PostgresOptions::has_password(address));
-        assert!(PostgresOptions::has_password("postgres://ana@host/chat?password=secret"));
-        assert!(!PostgresOptions::has_password("postgres://ana@host:5432/chat?sslmode=disable"));
-        assert!(!PostgresOptions::has_password("postgres://host:5432/chat"));
         for (address, shown) in [
             (address, "postgres://ana@db.example.org:6432/chat?sslmode=disable"),
-            ("postgres://ana@host/chat?password=secret&sslmode=disable", "postgres://ana@host/chat?sslmode=disable"),
-            ("postgres://ana:a@b@host/chat?password=secret", "postgres://ana@host/chat"),
             ("postgres://ana:secret@host", "postgres://ana@host"),
-            ("sqlite", "sqlite"),
+            ("postgres://ana:sec/ret@host/chat", "…"),
+            ("postgres://ana:sec?ret@host/chat", "…"),
+            ("postgres://ana:sec@ret@host/chat", "…"),
+            ("postgres:/ana:secret@host/chat", "…"),
+            ("host=host user=ana password=secret", "…"),
         ] {
+            assert!(PostgresOptions::has_password(address), "{address}");
             assert_eq!(PostgresOptions::without_password(address), shown);
+            let error = PostgresOptions::parse(address, None).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!error.contains("ret"), "{error}");
+        }
+        for address in ["postgres://ana@host:5432/chat?sslmode=disable", "postgres://ana@host/chat", "sqlite", "sqlit"]
+        {
+            assert!(!PostgresOptions::has_password(address), "{address}");
+            assert_eq!(PostgresOptions::without_password(address), address);
+        }
+        for option in ["password=secret", "pass%77ord=secret", "options=-cfsync%3Doff"] {
+            let refused = PostgresOptions::parse(&format!("postgres://ana@host/chat?{option}"), None);
+            assert!(matches!(refused, Err(AddressError::Unknown(_))), "{option}");
         }
     }
 

@@ -5,10 +5,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use tokio_postgres::{Error, error::SqlState};
+use tokio_postgres::{Error, Row, error::SqlState};
 
 use super::{
-    connection::Db,
+    connection::{Db, Params},
     tables::{Foreseen, PostgresTables, Run, Work},
     values::{in_words, is_to_be_tried_again, store_error},
 };
@@ -22,6 +22,8 @@ use crate::{
 enum Failure {
     /// Another transaction stood in the way; it may go through now.
     Passing(StoreError),
+    /// Somebody has locked a row, for longer than is waited.
+    Locked,
     /// One change may be to blame: without it the others may go through.
     Somebodys(StoreError),
     /// The database could not, whatever was asked of it; or nobody knows whether it could.
@@ -32,6 +34,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let said = store_error(&error);
         match error.code() {
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => Self::Locked,
             Some(code) if is_to_be_tried_again(code) => Self::Passing(match *code {
                 // What no other transaction has done is the change's own fault, which the next tries show.
                 SqlState::UNIQUE_VIOLATION => StoreError::Failed(in_words(&error)),
@@ -79,13 +82,33 @@ pub(super) async fn apply(db: &Db, run: &Run, batch: &mut [Box<dyn Submission>],
             Failure::Passing(error) | Failure::Somebodys(error) if range.len() == 1 => {
                 batch[range.start].fail(error);
             }
-            Failure::Passing(_) | Failure::Somebodys(_) if !outcome.is_broken => {
+            Failure::Locked if range.len() == 1 => batch[range.start].fail(StoreError::Busy),
+            Failure::Locked
+                if !outcome.is_broken
+                    && let Some(locked) = locked(db, rooms_of(&batch[range.clone()])).await =>
+            {
+                // The others go on, and nobody waits a second time.
+                let (mut first, mut free) = (range.start, Vec::new());
+                for index in range.clone() {
+                    if batch[index].room().is_some_and(|room| locked.contains(&room)) {
+                        batch[index].fail(StoreError::Busy);
+                        free.push((first..index, 0));
+                        first = index + 1;
+                    }
+                }
+                free.push((first..range.end, 0));
+                parts.extend(free.into_iter().rev().filter(|(range, _)| !range.is_empty()));
+            }
+            Failure::Passing(_) | Failure::Somebodys(_) | Failure::Locked if !outcome.is_broken => {
                 let middle = range.start + range.len() / 2;
                 parts.push((middle..range.end, 0));
                 parts.push((range.start..middle, 0));
             }
-            Failure::Passing(error) | Failure::Somebodys(error) | Failure::Everybodys(error) => {
-                let error = if outcome.is_broken { StoreError::Away } else { error };
+            _ => {
+                let error = match failure {
+                    Failure::Everybodys(error) if !outcome.is_broken => error,
+                    _ => StoreError::Away,
+                };
                 for range in parts.drain(..).map(|(range, _)| range).chain([range]) {
                     batch[range].iter_mut().for_each(|change| change.fail(error.clone()));
                 }
@@ -93,6 +116,27 @@ pub(super) async fn apply(db: &Db, run: &Run, batch: &mut [Box<dyn Submission>],
         }
     }
     outcome
+}
+
+fn rooms_of(batch: &[Box<dyn Submission>]) -> Vec<RoomId> {
+    batch.iter().filter_map(|change| change.room()).collect()
+}
+
+/// Which of the rooms somebody else has locked; `None` when it is none of them.
+async fn locked(db: &Db, rooms: Vec<RoomId>) -> Option<Vec<RoomId>> {
+    let (all, free) = {
+        let rooms: Params<'_> = &[&rooms];
+        let asked = [
+            ("SELECT id FROM rooms WHERE id = ANY($1)", rooms),
+            ("SELECT id FROM rooms WHERE id = ANY($1) FOR NO KEY UPDATE SKIP LOCKED", rooms),
+        ];
+        let mut answers = db.together(&asked).await.ok()?.into_iter();
+        (answers.next()?, answers.next()?)
+    };
+    let ids = |rows: &[Row]| rows.iter().filter_map(|row| row.try_get(0).ok()).collect::<Vec<RoomId>>();
+    let (mut locked, free) = (ids(&all), ids(&free));
+    locked.retain(|room| !free.contains(room));
+    (!locked.is_empty()).then_some(locked)
 }
 
 /// One transaction. Answers as [`Work::commit`].

@@ -5,15 +5,18 @@ use std::{
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use deadpool::managed::QueueMode;
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
 use futures_util::future::maybe_done;
-use tokio::sync::Notify;
-use tokio_postgres::{Client, Config, Connection, Error, Row, Socket, tls::MakeTlsConnect, types::ToSql};
+use tokio::{sync::Notify, time::sleep};
+use tokio_postgres::{
+    Client, Config, Connection, Error, Row, Socket, error::SqlState, tls::MakeTlsConnect, types::ToSql,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
@@ -21,7 +24,7 @@ use super::{
     values::{in_words, is_away},
 };
 use crate::{
-    limits::{DATABASE_ANSWERS, DATABASE_CONNECT, DATABASE_LOCKS},
+    limits::{COMPLAINT_INTERVAL, DATABASE_ANSWERS, DATABASE_CONNECT, DATABASE_LOCKS},
     store::{OpenError, StoreError},
 };
 
@@ -29,6 +32,13 @@ use crate::{
 pub(super) const SCHEMA: &str = "tidings";
 /// The oldest version that is supported, and tested.
 const OLDEST: i32 = 15;
+
+/// Between two looks whether a connection is free.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who commits is not interrupted while the server waits for a standby: the commit would count without one. What waits for
+/// a lock ends all the same, and what else hangs is called off.
+pub(super) const FOR_WRITING: &str = "SET statement_timeout = 0";
 
 /// A value of a statement.
 pub(super) type Values<'a> = &'a (dyn ToSql + Sync);
@@ -151,7 +161,7 @@ pub(super) enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether waiting may help.
+    /// Whether waiting may help, for who is starting.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Driver(error) => error.code().is_none_or(is_away),
@@ -159,14 +169,40 @@ impl ConnectError {
             Self::Late | Self::Another => true,
         }
     }
+
+    /// Whether no waiting helps: it is not a database to keep a chat in. All that is merely not allowed just now may be
+    /// allowed again (a password that is being changed, a database that is being put back).
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
 }
 
 impl From<ConnectError> for OpenError {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::Refused(why) => Self::Unfit(why),
+            ConnectError::Driver(error) if error.code().is_some_and(|code| !is_away(code)) => {
+                Self::NotAllowed(format!("{}{}", in_words(&error), hint(&error)))
+            }
             other => Self::Unreachable(other.to_string()),
         }
+    }
+}
+
+/// What to do about it, where that can be told.
+fn hint(error: &Error) -> &'static str {
+    match error.code() {
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            "; the role must own the database's schema 'tidings', or be allowed to make it: \
+             GRANT CREATE ON DATABASE … TO …"
+        }
+        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+            "; the password comes from TIDINGS_DATABASE_PASSWORD, or from the file that database_password_file names"
+        }
+        Some(&SqlState::INVALID_CATALOG_NAME) => {
+            "; make it first: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        }
+        _ => "",
     }
 }
 
@@ -203,15 +239,24 @@ impl Way {
         tokio::spawn(async move { tokio::time::timeout(DATABASE_CONNECT, token.cancel_query(tls)).await });
     }
 
-    /// Connections to borrow, so many at once; each has been looked at.
-    pub(super) fn pool(&self, size: usize) -> Pools {
+    /// Connections to borrow, so many at once; each has been looked at, and begins with these settings.
+    pub(super) fn pool(&self, size: usize, settings: &'static str) -> Pools {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(self.config.clone(), self.tls.clone(), config);
         let expected = self.expected.clone();
         let look = Hook::async_fn(move |client, _| {
             let expected = expected.clone();
             Box::pin(async move {
-                let found = begin(client).await.map_err(|error| HookError::message(error.to_string()))?;
+                let begun = async {
+                    let found = begin(client).await?;
+                    client.batch_execute(settings).await?;
+                    Ok::<_, ConnectError>(found)
+                };
+                // With its code, by which it is seen that there are too many.
+                let found = begun.await.map_err(|error| match error {
+                    ConnectError::Driver(error) => HookError::Backend(error),
+                    error => HookError::message(error.to_string()),
+                })?;
                 if expected.is(&found) {
                     return Ok(());
                 }
@@ -220,27 +265,50 @@ impl Way {
             })
         });
         let timeouts = Timeouts { wait: None, create: Some(DATABASE_CONNECT), recycle: Some(DATABASE_CONNECT) };
-        let pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1).timeouts(timeouts).post_create(look);
-        Pools(pool.build().expect("a runtime is given for the timeouts"))
+        // The last one used first: it knows the statements.
+        let pool = Pool::builder(manager)
+            .max_size(size)
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .timeouts(timeouts)
+            .post_create(look);
+        Pools(pool.build().expect("a runtime is given for the timeouts"), Complaint::default())
     }
 }
 
 /// Connections to borrow.
-pub(super) struct Pools(Pool);
+pub(super) struct Pools(Pool, Complaint);
 
 impl Pools {
-    /// The next one that is free.
+    /// The next one that is free. Where no more can be opened, that is one of those there are.
     ///
     /// # Errors
     /// [`StoreError::Away`], or [`StoreError::Closed`].
     pub(super) async fn get(&self) -> Result<Db, StoreError> {
-        self.0.get().await.map(Db).map_err(|error| match error {
-            PoolError::Closed => StoreError::Closed,
-            error => {
-                tracing::debug!(%error, "no connection to the database");
-                StoreError::Away
+        loop {
+            let error = match self.0.get().await {
+                Ok(object) => return Ok(Db(object)),
+                Err(PoolError::Closed) => return Err(StoreError::Closed),
+                Err(error) => error,
+            };
+            let why = match &error {
+                PoolError::Backend(error) => in_words(error),
+                error => error.to_string(),
+            };
+            if !is_too_many(&error) || self.0.status().size == 0 {
+                tracing::debug!(why, "no connection to the database");
+                return Err(StoreError::Away);
             }
-        })
+            if self.1.says_so() {
+                tracing::warn!(why, "the database's server gives no more connections; those that there are are shared");
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Opens one, to have it.
+    pub(super) async fn warm_up(&self) -> Result<(), StoreError> {
+        self.get().await.map(drop)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -257,6 +325,26 @@ impl Pools {
     }
 }
 
+fn is_too_many(error: &PoolError) -> bool {
+    matches!(error, PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))
+        if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS))
+}
+
+/// Says the same only now and then.
+#[derive(Debug, Default)]
+struct Complaint(Mutex<Option<Instant>>);
+
+impl Complaint {
+    fn says_so(&self) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = said.is_none_or(|said| said.elapsed() >= COMPLAINT_INTERVAL);
+        if is_due {
+            *said = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
 /// What a session of ours is like, and what the server must be like. `synchronous_commit` is never lowered, nor taken as low
 /// as it would make an acknowledgement untrue (G1); what may hold others up ends by itself.
 pub(super) async fn begin(client: &Client) -> Result<Found, ConnectError> {
@@ -267,6 +355,7 @@ pub(super) async fn begin(client: &Client) -> Result<Found, ConnectError> {
             SET lock_timeout = {};
             SET statement_timeout = {};
             SET idle_in_transaction_session_timeout = {};
+            SET idle_session_timeout = 0;
             SET client_connection_check_interval = 1000;
             SET default_transaction_isolation = 'read committed';
             SET jit = off;
@@ -295,6 +384,7 @@ pub(super) async fn begin(client: &Client) -> Result<Found, ConnectError> {
         let why = format!("its encoding is {encoding}; make one with ENCODING 'UTF8' TEMPLATE template0");
         return Err(ConnectError::Refused(why));
     }
+    // The driver has looked too; it may have become one meanwhile.
     if is_standby {
         return Err(ConnectError::Late);
     }
@@ -303,8 +393,11 @@ pub(super) async fn begin(client: &Client) -> Result<Found, ConnectError> {
         false => None,
     };
     // Not every hosted server lets one ask for the first.
-    let system = client.query_typed_one("SELECT system_identifier::text FROM pg_control_system()", &[]).await;
-    let system: String = system.and_then(|row| row.try_get(0)).unwrap_or_else(|_| "unknown".into());
+    let system = match client.query_typed_one("SELECT system_identifier::text FROM pg_control_system()", &[]).await {
+        Ok(row) => row.try_get(0)?,
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => "unknown".to_owned(),
+        Err(error) => return Err(error.into()),
+    };
     let sql = "SELECT oid::bigint, left(pg_walfile_name(pg_current_wal_lsn()), 8) FROM pg_database
         WHERE datname = current_database()";
     let row = client.query_typed_one(sql, &[]).await?;

@@ -20,8 +20,8 @@ use super::{
     values::in_words,
 };
 use crate::{
-    limits::{DATA_DIR_BUSY, DATABASE_CONNECT, DATABASE_PATIENCE, DATABASE_POLL},
-    store::{OpenError, StoreError, follow::Stir},
+    limits::{COMPLAINT_INTERVAL, DATA_DIR_BUSY, DATABASE_CONNECT, DATABASE_PATIENCE, DATABASE_POLL},
+    store::{OpenError, StoreError, follow::Stir, transfer::PutBack},
 };
 
 /// Held by every server, for itself.
@@ -47,6 +47,11 @@ impl Drop for Held {
 }
 
 impl Held {
+    /// To ask on it what nobody else may ask for.
+    pub(super) fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
     /// Connects, and looks at the server.
     async fn connect(way: &Way) -> Result<(Self, Found), ConnectError> {
         let (client, link) = way.connect().await?;
@@ -70,7 +75,14 @@ async fn carry(mut link: Link, told: Arc<Notify>) {
 
 /// Opens the database for a server: holds it, brings its schema up to date, begins a run. Whoever is `asked` to renews the
 /// rooms' epochs.
-pub(super) async fn hold(parts: &Parts, asked: Option<mark::Reason>) -> Result<Held, OpenError> {
+pub(super) async fn hold(parts: &Parts, asked: Option<PutBack>) -> Result<Held, OpenError> {
+    let (mut held, found) = take(parts).await?;
+    begin_run(parts, &mut held, &found, asked).await?;
+    Ok(held)
+}
+
+/// Holds the database, with our schema, and begins no run.
+pub(super) async fn take(parts: &Parts) -> Result<(Held, Found), OpenError> {
     let deadline = Instant::now() + DATABASE_PATIENCE;
     let (mut held, found) = loop {
         match Held::connect(&parts.way).await {
@@ -82,8 +94,12 @@ pub(super) async fn hold(parts: &Parts, asked: Option<mark::Reason>) -> Result<H
     refuse_a_pooler(&parts.way, &held.client).await?;
     hold_or_say_who_does(parts, &held.client).await?;
     migrations::migrate(&mut held.client).await.map_err(ConnectError::Driver)?.opened()?;
-    begin_run(parts, &mut held, &found, asked).await?;
-    Ok(held)
+    Ok((held, found))
+}
+
+/// Connects to look around, and holds nothing.
+pub(super) async fn look_at(parts: &Parts) -> Result<(Held, Found), OpenError> {
+    Ok(Held::connect(&parts.way).await?)
 }
 
 /// Waits until the database has our schema, which a server that is starting is making just now.
@@ -96,11 +112,7 @@ pub(super) async fn visit(parts: &Parts) -> Result<(), OpenError> {
             other => break other.opened()?,
         }
     }
-    let moved = held.client.query_one("SELECT moved FROM mark", &[]).await.map_err(ConnectError::Driver)?;
-    match moved.try_get::<_, Option<String>>(0).map_err(ConnectError::Driver)? {
-        Some(target) => Err(OpenError::Moved(target)),
-        None => Ok(()),
-    }
+    mark::note(&held.client).await.map_err(ConnectError::Driver)?.refuse(None)
 }
 
 /// A pooler that gives each transaction another session takes the locks of sessions, their settings and their listening with
@@ -143,8 +155,8 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
         if row.try_get(0).map_err(driver)? {
             return Ok(());
         }
-        let sql = "SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'its own machine'),
-                to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+        let sql = "SELECT a.pid, coalesce(a.application_name, 'a session of another role'), coalesce(host(a.client_addr), 'its own machine'),
+                coalesce(', since ' || to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC', '')
             FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
             WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
                 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -168,9 +180,13 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
             // Ours from before the line was cut, which its server has not noticed yet.
             client.query("SELECT pg_terminate_backend($1)", &[&process]).await.map_err(driver)?;
         } else if Instant::now() > deadline {
-            let name = name.rsplit_once(' ').map_or(name.as_str(), |(name, _)| name);
+            // Without the name of the run, which is for us alone.
+            let name = match name.rsplit_once(' ') {
+                Some((shown, _)) if name.starts_with("tidings at ") => shown,
+                _ => &name,
+            };
             return Err(OpenError::Held(format!(
-                "'{name}' holds it, connected from {address} since {since} UTC; stop that server first"
+                "'{name}' holds it, connected from {address}{since}; stop that server first"
             )));
         }
         sleep(PAUSE).await;
@@ -178,12 +194,8 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
 }
 
 /// Begins a run, or the next one after the database was put back or another server took its place.
-async fn begin_run(
-    parts: &Parts,
-    held: &mut Held,
-    found: &Found,
-    asked: Option<mark::Reason>,
-) -> Result<bool, OpenError> {
+async fn begin_run(parts: &Parts, held: &mut Held, found: &Found, asked: Option<PutBack>) -> Result<bool, OpenError> {
+    mark::note(&held.client).await.map_err(ConnectError::Driver)?.refuse(asked)?;
     held.client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(ConnectError::Driver)?;
     // Several that share a database would each take it for another's.
     if parts.is_shared && found.mark.is_some() && asked.is_none() {
@@ -199,8 +211,9 @@ async fn begin_run(
 /// Keeps the database, and says what it notices, until the store is closed.
 pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
     let mut held = Some(held);
-    let mut others = None;
+    let mut seen = None;
     let mut pause = PAUSE;
+    let mut complaint = None;
     let mut ticks = interval(DATABASE_POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -208,7 +221,7 @@ pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
             match reconnect(&parts).await {
                 Ok(connection) => {
                     tracing::info!("the database is there again");
-                    (held, pause, others) = (Some(connection), PAUSE, None);
+                    (held, pause, seen) = (Some(connection), PAUSE, None);
                     parts.note(|state| state.failing = None);
                 }
                 Err(Reconnect::Never(why)) => {
@@ -216,7 +229,10 @@ pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
                     return;
                 }
                 Err(Reconnect::Later(why)) => {
-                    tracing::debug!(why, "the database cannot be reached");
+                    if complaint.is_none_or(|made: Instant| made.elapsed() >= COMPLAINT_INTERVAL) {
+                        tracing::warn!(why, "the database cannot be had; it is tried again");
+                        complaint = Some(Instant::now());
+                    }
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -224,7 +240,7 @@ pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
             continue;
         };
         let noticed = tokio::select! {
-            _ = ticks.tick() => look(&parts, connection, &mut others).await,
+            _ = ticks.tick() => look(&parts, connection, &mut seen).await,
             () = connection.told.notified() => Ok(true),
             () = parts.committed.notified() => tell(connection).await.map(|()| false),
             () = parts.way.expected.differs.notified() => Err("another database answers".to_owned()),
@@ -251,11 +267,11 @@ enum Reconnect {
 async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
     let connecting = async {
         let (mut held, found) = Held::connect(&parts.way).await.map_err(|error| match error {
-            error if error.may_pass() => Reconnect::Later(error.to_string()),
-            error => Reconnect::Never(error.to_string()),
+            error if error.is_final() => Reconnect::Never(error.to_string()),
+            error => Reconnect::Later(error.to_string()),
         })?;
         let of = |error: OpenError| match error {
-            OpenError::Unreachable(why) => Reconnect::Later(why),
+            OpenError::Unreachable(why) | OpenError::NotAllowed(why) => Reconnect::Later(why),
             other => Reconnect::Never(other.to_string()),
         };
         hold_or_say_who_does(parts, &held.client).await.map_err(of)?;
@@ -282,15 +298,22 @@ async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
 }
 
 /// Whether others have written since the last look, and whether we still hold the database, and it is the one we wrote to.
-async fn look(parts: &Parts, held: &Held, others: &mut Option<i64>) -> Result<bool, String> {
-    let sql = "SELECT (SELECT coalesce(sum(commits), 0)::bigint FROM commits WHERE writer <> $1),
-            EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted)";
+async fn look(parts: &Parts, held: &Held, seen: &mut Option<Seen>) -> Result<bool, String> {
+    let sql = "SELECT coalesce(sum(commits) FILTER (WHERE writer <> $1), 0)::bigint,
+            coalesce(sum(commits) FILTER (WHERE writer = $1), 0)::bigint,
+            EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted)
+        FROM commits";
     let looking = async {
         let is_older = is_older(parts, &held.client).await?;
         let row = held.client.query_one(sql, &[&parts.writer]).await?;
-        Ok::<(i64, bool, bool), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, is_older))
+        Ok::<(i64, i64, bool, bool), tokio_postgres::Error>((
+            row.try_get(0)?,
+            row.try_get(1)?,
+            row.try_get(2)?,
+            is_older,
+        ))
     };
-    let (now, is_held, is_older) = match timeout(DATABASE_PATIENCE, looking).await {
+    let (others, own, is_held, is_older) = match timeout(DATABASE_PATIENCE, looking).await {
         Ok(answer) => answer.map_err(|error| in_words(&error))?,
         Err(_) => return Err("it does not answer".into()),
     };
@@ -301,8 +324,21 @@ async fn look(parts: &Parts, held: &Held, others: &mut Option<i64>) -> Result<bo
         return Err("the database was put back while the server was running".into());
     }
     parts.try_to_commit(&held.client).await;
+    // Ours that were never answered: they may have been committed long after that was given up.
+    let unanswered = own - parts.answered();
     // The first look is one, too: what was written before it is not noticed by the next.
-    Ok(others.replace(now) != Some(now) || parts.is_unsettled())
+    let before = seen.replace(Seen { others, unanswered });
+    let is_new = before.is_none_or(|before| before.others != others || before.unanswered < unanswered);
+    Ok(is_new || parts.is_unsettled())
+}
+
+/// What a look has found.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// How many transactions others have committed.
+    others: i64,
+    /// How many of ours were committed without an answer, as far as can be seen while others are on their way.
+    unanswered: i64,
 }
 
 /// Whether a dump was put back under us.

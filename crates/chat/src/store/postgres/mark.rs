@@ -27,11 +27,20 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
-use super::connection::{ConnectError, Found, Identity};
-use crate::{ownership::give_to_the_owner_of, store::OpenError};
+use super::{
+    connection::{ConnectError, Found, Identity},
+    values::number,
+};
+use crate::{
+    ownership::give_to_the_owner_of,
+    store::{
+        OpenError,
+        transfer::{Note, PutBack},
+    },
+};
 
 /// The name of the file inside the data folder.
 pub(super) const MARK_FILE: &str = "postgres.mark";
@@ -40,12 +49,12 @@ const FILE_BYTES: usize = 320;
 const NOTHING: &str = "-";
 
 /// Why all epochs are renewed, in words for the operator's log.
-pub(super) type Reason = &'static str;
+type Reason = &'static str;
 
 const ELSEWHERE: Reason =
     "the data was brought here from another database, or another server took over from the one before";
 const OLDER: Reason = "the data is an older copy of what the last run left";
-pub(super) const ASKED: Reason = "the operator says that the data was put back";
+const ASKED: Reason = "the operator says that the data was put back";
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +99,30 @@ struct Row {
     commits: u64,
 }
 
+impl Row {
+    async fn read(client: &Client) -> Result<Self, Error> {
+        let sql = "SELECT mark, identity, (SELECT coalesce(sum(commits), 0)::bigint FROM commits) FROM mark";
+        let row = client.query_one(sql, &[]).await?;
+        Ok(Self { mark: row.try_get(0)?, identity: row.try_get(1)?, commits: number(&row, 2)? })
+    }
+}
+
+fn driver(error: Error) -> OpenError {
+    ConnectError::Driver(error).into()
+}
+
+/// What the database says of being moved.
+pub(super) async fn note(client: &Client) -> Result<Note, Error> {
+    let row = client.query_one("SELECT moved, moving FROM mark", &[]).await?;
+    Ok(Note { moved: row.try_get(0)?, moving: row.try_get(1)? })
+}
+
+/// Which moment of the database it is: the same as long as nobody has written or begun a run.
+pub(super) async fn moment(client: &Client) -> Result<String, Error> {
+    let Row { mark, commits, .. } = Row::read(client).await?;
+    Ok(format!("{}/{commits}", mark.unwrap_or_default()))
+}
+
 /// Whether the database is the one that the last run left, and why not.
 fn judge(page: Option<&Page>, row: &Row, identity: &Identity) -> Result<Option<Reason>, OpenError> {
     let page = page.filter(|page| page.identity == identity.0);
@@ -122,25 +155,12 @@ impl Mark {
         &self,
         client: &mut Client,
         found: &Found,
-        asked: Option<Reason>,
+        asked: Option<PutBack>,
     ) -> Result<(String, bool), OpenError> {
-        let driver = |error| OpenError::from(ConnectError::Driver(error));
-        let sql =
-            "SELECT m.mark, m.identity, m.moved, (SELECT coalesce(sum(commits), 0)::bigint FROM commits) FROM mark m";
-        let read = client.query_one(sql, &[]).await.map_err(driver)?;
-        if let Some(target) = read.try_get::<_, Option<String>>(2).map_err(driver)? {
-            return Err(OpenError::Moved(target));
-        }
-        let commits: i64 = read.try_get(3).map_err(driver)?;
-        let row = Row {
-            mark: read.try_get(0).map_err(driver)?,
-            identity: read.try_get(1).map_err(driver)?,
-            commits: u64::try_from(commits).unwrap_or(0),
-        };
-        let page = self.read().map_err(|source| self.files(source))?;
+        let row = Row::read(client).await.map_err(driver)?;
         let reason = match asked {
-            Some(reason) => Some(reason),
-            None => judge(page.as_ref(), &row, &found.identity)?,
+            Some(_) => Some(ASKED),
+            None => self.judge(&row, found)?,
         };
         let mark = Uuid::new_v4().simple().to_string();
         let before = row.mark.clone().filter(|_| reason.is_none());
@@ -152,7 +172,7 @@ impl Mark {
             transaction.execute(RENEW, &[]).await.map_err(driver)?;
             transaction.execute(RENUMBER, &[]).await.map_err(driver)?;
         }
-        let sql = "UPDATE mark SET mark = $1, identity = $2";
+        let sql = "UPDATE mark SET mark = $1, identity = $2, moved = NULL";
         transaction.execute(sql, &[&mark, &found.identity.0]).await.map_err(driver)?;
         // What the runs before have committed is one row from now on.
         let sql = "WITH all_runs AS (DELETE FROM commits RETURNING commits)
@@ -177,6 +197,31 @@ impl Mark {
     pub(super) fn commits(&self) -> u64 {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.as_ref().map_or(0, |(_, page)| page.commits)
+    }
+
+    /// Begins a run that does nothing, if the rooms are to have new epochs.
+    pub(super) async fn begin_if_put_back(&self, client: &mut Client, found: &Found) -> Result<(), OpenError> {
+        let row = Row::read(client).await.map_err(driver)?;
+        match self.judge(&row, found)? {
+            Some(_) => self.begin(client, found, None).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a move into the database: the next start of a server, with this data folder or another, renews nothing.
+    pub(super) async fn end_move(&self, client: &mut Client, found: &Found) -> Result<(), OpenError> {
+        let mark = Uuid::new_v4().simple().to_string();
+        let page = Page { identity: found.identity.0.clone(), before: None, mark: mark.clone(), commits: 0 };
+        if self.path.parent().is_some_and(Path::is_dir) {
+            self.write(&page).map_err(|source| self.files(source))?;
+        }
+        let sql = "UPDATE mark SET mark = $1, identity = $2, moving = NULL";
+        client.execute(sql, &[&mark, &page.identity]).await.map_err(driver).map(drop)
+    }
+
+    fn judge(&self, row: &Row, found: &Found) -> Result<Option<Reason>, OpenError> {
+        let page = self.read().map_err(|source| self.files(source))?;
+        judge(page.as_ref(), row, &found.identity)
     }
 
     /// So many transactions more were committed.

@@ -129,8 +129,10 @@ const STEPS: [&str; 1] = ["
         one boolean PRIMARY KEY DEFAULT true CHECK (one),
         mark text,
         identity text,
-        -- Where the data was moved to, and when; a database that was moved is not opened.
-        moved text
+        -- Where the data was moved to; a database that was moved is not opened.
+        moved text,
+        -- Where it comes from, as long as the move into this database has not ended: such a one is not opened either.
+        moving text
     );
     INSERT INTO mark DEFAULT VALUES;
 
@@ -167,6 +169,11 @@ pub(super) fn newest() -> u32 {
     u32::try_from(STEPS.len()).expect("there are few versions")
 }
 
+/// Makes all tables as temporary ones, inside the transaction that the client is in.
+pub(super) async fn rehearse(client: &Client) -> Result<(), Error> {
+    client.batch_execute(&format!("SET LOCAL search_path = pg_temp, pg_catalog; {}", STEPS.concat())).await
+}
+
 /// What became of the schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Schema {
@@ -198,7 +205,9 @@ impl Schema {
 pub(super) async fn look(client: &Client) -> Result<Schema, Error> {
     let sql = format!(
         "SELECT to_regclass('{SCHEMA}.schema_version') IS NOT NULL,
-            EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace('{SCHEMA}'))"
+            EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = to_regnamespace('{SCHEMA}'))
+                OR EXISTS (SELECT 1 FROM pg_proc WHERE pronamespace = to_regnamespace('{SCHEMA}'))
+                OR EXISTS (SELECT 1 FROM pg_type WHERE typnamespace = to_regnamespace('{SCHEMA}'))"
     );
     let row = client.query_one(&sql, &[]).await?;
     match (row.try_get(0)?, row.try_get(1)?) {
@@ -206,7 +215,14 @@ pub(super) async fn look(client: &Client) -> Result<Schema, Error> {
         (false, true) => return Ok(Schema::Foreign),
         (false, false) => return Ok(Schema::Older { found: 0 }),
     }
-    let row = client.query_one(&format!("SELECT version, program FROM {SCHEMA}.schema_version"), &[]).await?;
+    // Also a table of that name may be somebody else's.
+    let sql = "SELECT 1 FROM pg_attribute WHERE attrelid = $1::text::regclass AND NOT attisdropped
+        AND (attname, atttypid) IN (('version', 'int'::regtype), ('program', 'text'::regtype))";
+    if client.query(sql, &[&format!("{SCHEMA}.schema_version")]).await?.len() < 2 {
+        return Ok(Schema::Foreign);
+    }
+    let row = client.query_opt(&format!("SELECT version, program FROM {SCHEMA}.schema_version"), &[]).await?;
+    let Some(row) = row else { return Ok(Schema::Foreign) };
     let (version, program): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
     let found = u32::try_from(version).unwrap_or(0);
     Ok(match found.cmp(&newest()) {

@@ -14,7 +14,8 @@ mod migrations;
 mod reads;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+pub(crate) mod transfer;
 mod values;
 
 #[cfg(any(test, feature = "test-kit"))]
@@ -22,10 +23,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{
     path::Path,
     process,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
 };
 
-use futures_util::future::{BoxFuture, pending, ready};
+use futures_util::future::{BoxFuture, pending, ready, try_join_all};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -36,7 +40,7 @@ use uuid::Uuid;
 
 pub use self::address::{AddressError, PostgresOptions};
 use self::{
-    connection::{Db, Pools, Way},
+    connection::{Db, FOR_WRITING, Pools, Way},
     mark::Mark,
     tables::Run,
     values::store_error,
@@ -45,6 +49,7 @@ use super::{
     Batch, Done, OpenError, Read, Store, StoreError,
     database::Opener,
     follow::{Revocations, Shared, Stir},
+    transfer::PutBack,
 };
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
@@ -82,6 +87,8 @@ struct Parts {
     /// committed.
     unsettled: Mutex<Option<Instant>>,
     committed: Notify,
+    /// How many commits were answered.
+    answered: AtomicI64,
 }
 
 /// How the store fares.
@@ -103,6 +110,10 @@ impl Postgres {
         let parts = Arc::new(Parts::new(data_dir, options, is_server)?);
         let keeper = if is_server {
             let held = Box::pin(keeper::hold(&parts, None)).await?;
+            // Before any reader: where the server gives few, commits come first.
+            try_join_all((0..LANES).map(|_| parts.writers.warm_up())).await.map_err(|error| {
+                OpenError::NotAllowed(format!("it gives no {} connections at least: {error}", LANES + 1))
+            })?;
             Some(tokio::spawn(keeper::keep(parts.clone(), held)))
         } else {
             Box::pin(keeper::visit(&parts)).await?;
@@ -120,9 +131,13 @@ impl Postgres {
     ///
     /// # Errors
     /// As [`open`](Self::open); also while a server has it.
-    pub(crate) async fn restore_in_place(data_dir: &Path, options: &PostgresOptions) -> Result<(), OpenError> {
+    pub(crate) async fn restore_in_place(
+        data_dir: &Path,
+        options: &PostgresOptions,
+        put_back: PutBack,
+    ) -> Result<(), OpenError> {
         let parts = Parts::new(data_dir, options, true)?;
-        Box::pin(keeper::hold(&parts, Some(mark::ASKED))).await.map(drop)
+        Box::pin(keeper::hold(&parts, Some(put_back))).await.map(drop)
     }
 
     /// Lets go of everything; answers what ends.
@@ -198,8 +213,8 @@ impl Parts {
         let host: String = host.trim().chars().take(24).collect();
         let way = Way::new(options, format!("tidings at {host}, process {} {}", process::id(), &writer[..8]))?;
         Ok(Self {
-            writers: way.pool(LANES),
-            readers: way.pool(READERS_MAX),
+            writers: way.pool(LANES, FOR_WRITING),
+            readers: way.pool(READERS_MAX, ""),
             mark: Mark::in_folder(data_dir),
             writer,
             tells: options.is_shared || !is_server,
@@ -209,6 +224,7 @@ impl Parts {
             stir: Notify::new(),
             unsettled: Mutex::default(),
             committed: Notify::new(),
+            answered: AtomicI64::new(0),
             way,
         })
     }
@@ -240,6 +256,16 @@ impl Parts {
         unsettled.is_some_and(|until| Instant::now() < until)
     }
 
+    /// So many commits more were answered.
+    fn count(&self, commits: u64) {
+        self.mark.committed(commits);
+        self.answered.fetch_add(i64::try_from(commits).unwrap_or(0), SeqCst);
+    }
+
+    fn answered(&self) -> i64 {
+        self.answered.load(SeqCst)
+    }
+
     fn forget_connections(&self) {
         self.writers.forget();
         self.readers.forget();
@@ -251,9 +277,13 @@ impl Parts {
         let Some(failing) = failing else { return };
         let sql = "INSERT INTO commits (writer, lane, commits) VALUES ($1, -1, 1)
             ON CONFLICT (writer, lane) DO UPDATE SET commits = commits.commits + 1";
-        if failing == StoreError::Away || client.execute(sql, &[&self.writer]).await.is_ok() {
-            self.note(|state| state.failing = None);
+        if failing != StoreError::Away {
+            if client.execute(sql, &[&self.writer]).await.is_err() {
+                return;
+            }
+            self.count(1);
         }
+        self.note(|state| state.failing = None);
     }
 
     async fn read<T, F>(&self, read: &F) -> Result<T, StoreError>
@@ -279,7 +309,7 @@ impl Parts {
             batch.iter_mut().for_each(|change| change.fail(StoreError::Failed(why.clone())));
             return 0;
         }
-        let run = Run { writer: self.writer.clone(), lane: i64::try_from(lane).unwrap_or(0) };
+        let run = Run::new(self.writer.clone(), i64::try_from(lane).unwrap_or(0));
         let mut borrowed = Borrowed { parts: self, db: None };
         let applying = async {
             let db = &*borrowed.db.insert(self.writers.get().await?);
@@ -290,7 +320,7 @@ impl Parts {
                 if !outcome.is_broken {
                     borrowed.give_back();
                 }
-                self.mark.committed(outcome.commits);
+                self.count(outcome.commits);
                 outcome.revoked
             }
             Ok(Err(error)) => {
@@ -298,6 +328,12 @@ impl Parts {
                 0
             }
             Err(_) => {
+                if run.is_committing() {
+                    // Called off, a commit would no longer wait for a standby, and count all the same.
+                    if let Some(db) = borrowed.db.take() {
+                        db.throw_away();
+                    }
+                }
                 batch.iter_mut().for_each(|change| change.fail(StoreError::Away));
                 0
             }

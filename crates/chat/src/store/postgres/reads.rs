@@ -89,7 +89,7 @@ pub(super) async fn arrival(db: &Db, session: SessionKey, rooms_max: u32, now: T
         CROSS JOIN LATERAL (
             SELECT array_agg(r.id) AS rooms, array_agg(r.last_number) AS numbers, array_agg(r.epoch) AS epochs FROM (
                 SELECT r.id, r.last_number, r.epoch FROM memberships m JOIN rooms r ON r.id = m.room
-                WHERE m.person = s.person LIMIT $2
+                WHERE m.person = s.person ORDER BY m.room LIMIT $2
             ) r
         ) own
         WHERE {condition} AND s.ended IS NULL"

@@ -16,6 +16,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     mem,
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
 };
 
 use futures_util::future::BoxFuture;
@@ -225,7 +226,10 @@ impl Work {
             // After the commit: what is not seen now was committed after it.
             ("SELECT last FROM revoked", &[]),
         ];
-        let mut answers = self.send(db, &behind).await?;
+        run.is_committing.store(true, SeqCst);
+        let answers = self.send(db, &behind).await;
+        run.is_committing.store(false, SeqCst);
+        let mut answers = answers?;
         let revoked = answers.pop();
         answers.into_iter().collect::<Result<Vec<_>, _>>()?;
         // What is committed is so whatever became of the question behind it.
@@ -294,8 +298,21 @@ fn earlier_send(row: &Row, first: usize) -> Result<EarlierSend, Error> {
 
 /// Who commits: a program's run, and which of its lanes.
 pub(super) struct Run {
-    pub(super) writer: String,
-    pub(super) lane: i64,
+    writer: String,
+    lane: i64,
+    /// Whether the last transaction has been sent as a whole.
+    is_committing: AtomicBool,
+}
+
+impl Run {
+    pub(super) fn new(writer: String, lane: i64) -> Self {
+        Self { writer, lane, is_committing: AtomicBool::new(false) }
+    }
+
+    /// Whether a commit is on its way, and may be done whatever is heard of it.
+    pub(super) fn is_committing(&self) -> bool {
+        self.is_committing.load(SeqCst)
+    }
 }
 
 /// What a change was suspended for.

@@ -15,7 +15,9 @@ use crate::store::{
         batches::{TakeAway, a_sequence_of_batches, seeds},
         runs_the_contract,
     },
+    database::Place,
     submit,
+    transfer::PutBack,
 };
 
 const VARIABLE: &str = "TIDINGS_TEST_POSTGRES";
@@ -39,6 +41,10 @@ impl Fresh {
         let (address, _) = before.rsplit_once('/').expect("the address names a database");
         let options = PostgresOptions::parse(&format!("{address}/{name}?{options}"), None).unwrap();
         Self { options, data_dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::Postgres(Box::new(self.options.clone()))
     }
 
     pub(crate) async fn open(&self, opener: Opener) -> Result<Postgres, OpenError> {
@@ -72,7 +78,7 @@ impl Fixture for Server {
 runs_the_contract!(Server::default());
 
 /// As the role of the tests, in the database itself.
-async fn in_the_database(fresh: &Fresh, sql: &str) {
+pub(crate) async fn in_the_database(fresh: &Fresh, sql: &str) {
     let (client, link) = fresh.options.config.connect(NoTls).await.unwrap();
     let link = tokio::spawn(link);
     client.batch_execute(&format!("SET search_path = tidings; {sql}")).await.unwrap();
@@ -150,7 +156,7 @@ async fn g4_what_was_opened_before_keeps_its_epochs_and_what_was_brought_here_ge
     assert_ne!(second, first);
     brought_here.close().await;
 
-    Postgres::restore_in_place(fresh.data_dir.path(), &fresh.options).await.unwrap();
+    Postgres::restore_in_place(fresh.data_dir.path(), &fresh.options, PutBack { forget_move: false }).await.unwrap();
     let told = fresh.open(SERVER).await.unwrap();
     assert_ne!(epoch(&told).await, second);
 }

@@ -35,6 +35,9 @@ pub(super) fn in_words(error: &Error) -> String {
     match error.as_db_error() {
         Some(said) => format!("{} ({})", said.message(), said.code().code()),
         None => match error.source() {
+            Some(source) if source.to_string().contains("does not allow writes") => {
+                format!("{error}: it is a standby, or default_transaction_read_only is on there")
+            }
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         },

@@ -16,8 +16,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sha2::{Digest, Sha256};
 
 use super::{
-    FILE, connect, hold,
-    mark::{self, ASKED},
+    FILE, connect, hold, mark,
     migrations::{self, Schema},
     refusal,
     values::number,
@@ -25,7 +24,11 @@ use super::{
 use crate::{
     model::Time,
     ownership::give_to_the_owner_of,
-    store::{OpenError, sqlite::SqliteOptions},
+    store::{
+        OpenError,
+        sqlite::SqliteOptions,
+        transfer::{Note, PutBack},
+    },
 };
 
 /// What the line behind the database begins with.
@@ -157,7 +160,12 @@ pub(crate) fn back_up(data_dir: &Path, to: &Path) -> Result<Contents, ArchiveErr
     let db = Connection::open_with_flags(&source, flags).map_err(database(&source))?;
     db.busy_timeout(crate::limits::DATABASE_BUSY).map_err(database(&source))?;
     match migrations::look(&db).map_err(database(&source))? {
-        Schema::Newest | Schema::Older { .. } => {}
+        // What was left behind grows old, and half of a chat is none.
+        Schema::Newest => mark::note(&db)
+            .map_err(database(&source))?
+            .refuse(None)
+            .map_err(|refusal| ArchiveError::Open { path: source.clone(), source: refusal })?,
+        Schema::Older { .. } => {}
         other => return Err(ArchiveError::Open { path: source, source: refusal(&other) }),
     }
     let mut draft = to.as_os_str().to_owned();
@@ -218,11 +226,11 @@ pub(crate) fn restore(data_dir: &Path, from: &Path, replace: bool, now: Time) ->
 
 /// Gives the rooms of the database that is there new epochs: the operator says that it was put back. For who holds the
 /// data directory.
-pub(crate) fn restore_in_place(data_dir: &Path) -> Result<(), ArchiveError> {
-    renew(data_dir, Some(ASKED))
+pub(crate) fn restore_in_place(data_dir: &Path, put_back: PutBack) -> Result<(), ArchiveError> {
+    renew(data_dir, Some(put_back))
 }
 
-fn renew(data_dir: &Path, asked: Option<mark::Reason>) -> Result<(), ArchiveError> {
+fn renew(data_dir: &Path, asked: Option<PutBack>) -> Result<(), ArchiveError> {
     let path = data_dir.join(FILE);
     let opened = path.metadata().map_err(files(&path)).and_then(|_| {
         hold(data_dir, &SqliteOptions::default(), asked)
@@ -232,7 +240,7 @@ fn renew(data_dir: &Path, asked: Option<mark::Reason>) -> Result<(), ArchiveErro
 }
 
 /// An error with all its causes.
-fn in_full(error: &dyn std::error::Error) -> String {
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -355,6 +363,10 @@ pub(super) fn check(path: &Path) -> Result<Contents, ArchiveError> {
     if let Some(difference) = migrations::difference(&db).map_err(database(path))? {
         return Err(damaged(difference));
     }
+    let note = mark::note(&db).map_err(database(path))?;
+    // That it was moved away is forgotten, since its epochs are going to be new.
+    let note = Note { moved: None, ..note };
+    note.refuse(None).map_err(|source| ArchiveError::Open { path: path.into(), source })?;
     mark::disown(&db).map_err(database(path))?;
     let contents =
         "SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM rooms), count(*), max(time) FROM messages";
@@ -365,7 +377,7 @@ pub(super) fn check(path: &Path) -> Result<Contents, ArchiveError> {
 }
 
 /// Gives the database another name, with its log if it cannot be closed properly.
-fn keep(data_dir: &Path, now: Time) -> Result<PathBuf, ArchiveError> {
+pub(super) fn keep(data_dir: &Path, now: Time) -> Result<PathBuf, ArchiveError> {
     let path = data_dir.join(FILE);
     // Brings the log into it, unless it is broken, or another's; then they stay together as they are.
     if !mark::has_the_log_of_another(data_dir) {
@@ -418,16 +430,16 @@ fn beside(path: &Path, more: &str) -> PathBuf {
     name.into()
 }
 
-fn remove_with_log(path: &Path) -> io::Result<()> {
+pub(super) fn remove_with_log(path: &Path) -> io::Result<()> {
     remove(path)?;
     remove_log(path)
 }
 
-fn remove_log(path: &Path) -> io::Result<()> {
+pub(super) fn remove_log(path: &Path) -> io::Result<()> {
     ["-wal", "-shm", "-journal"].iter().try_for_each(|suffix| remove(&beside(path, suffix)))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -438,7 +450,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
@@ -700,11 +712,12 @@ mod tests {
     #[test]
     fn g4_what_cannot_be_noticed_is_said_by_the_operator() {
         let dir = folder();
-        restore_in_place(dir.path()).unwrap();
+        let put_back = PutBack { forget_move: false };
+        restore_in_place(dir.path(), put_back).unwrap();
         let (name, epoch) = room(dir.path());
         assert_eq!(name, "General");
         assert_ne!(epoch, "the first epoch");
         let empty = tempfile::tempdir().unwrap();
-        assert!(matches!(restore_in_place(empty.path()), Err(ArchiveError::Files { .. })));
+        assert!(matches!(restore_in_place(empty.path(), put_back), Err(ArchiveError::Files { .. })));
     }
 }

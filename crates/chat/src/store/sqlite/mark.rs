@@ -67,7 +67,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::{FILE, values::number};
-use crate::ownership::give_to_the_owner_of;
+use crate::{
+    ownership::give_to_the_owner_of,
+    store::transfer::{Note, PutBack},
+};
 
 /// The name of the file inside the data directory.
 pub(super) const MARK_FILE: &str = "tidings.mark";
@@ -81,13 +84,13 @@ const NOTHING: &str = "-";
 const UNMARKED: &str = "none";
 
 /// Why all epochs are renewed, in words for the operator's log.
-pub(super) type Reason = &'static str;
+type Reason = &'static str;
 
 const MISSING: Reason = "tidings.mark, which says what the last run left, is missing or damaged";
 const OTHER_RUN: Reason = "the database is a copy from an earlier run, or of another server";
 const OLDER: Reason = "the database is an older copy of what the last run left";
 const OTHER_FILE: Reason = "the database is another file than the last run had";
-pub(super) const ASKED: Reason = "the operator says that the data was put back";
+const ASKED: Reason = "the operator says that the data was put back";
 
 /// Which file it is: it stays the same for as long as the file does, whatever is written into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -313,12 +316,12 @@ struct Start {
 
 impl Start {
     /// Looks, and changes nothing. `is_whole` says that the database's own file needs no log.
-    fn of(data_dir: &Path, db: &Connection, is_whole: bool, asked: Option<Reason>) -> io::Result<Self> {
+    fn of(data_dir: &Path, db: &Connection, is_whole: bool, asked: Option<PutBack>) -> io::Result<Self> {
         let (path, database) = (data_dir.join(MARK_FILE), data_dir.join(FILE));
         let identity = Identity::of(&fs::metadata(&database)?);
         let row = Row::read(db).map_err(io::Error::other)?;
         let found = Found::at(&path)?;
-        let reason = asked.or_else(|| judge(&found, &row, &identity));
+        let reason = asked.map(|_| ASKED).or_else(|| judge(&found, &row, &identity));
         let before = match (reason, &row.mark) {
             (Some(_), _) => Before::Nothing,
             (None, None) => Before::Unmarked,
@@ -383,13 +386,25 @@ fn renew_epochs(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute("UPDATE rooms SET epoch = lower(hex(randomblob(16)))", []).map(drop)
 }
 
+/// What had been moved away is here again: else there is no new mark.
 fn set_mark(db: &Connection, mark: &str) -> rusqlite::Result<()> {
-    db.execute("UPDATE mark SET mark = ?1", [mark]).map(drop)
+    db.execute("UPDATE mark SET mark = ?1, moved = NULL", [mark]).map(drop)
 }
 
-/// Gives the database a mark that no file knows, and a count that begins anew: it is nobody's.
+/// Gives the database a mark that no file knows, and a count that begins anew: it is nobody's, and was never moved.
 pub(super) fn disown(db: &Connection) -> rusqlite::Result<()> {
-    db.execute("UPDATE mark SET mark = ?1, commits = 0", [fresh()]).map(drop)
+    db.execute("UPDATE mark SET mark = ?1, commits = 0, moved = NULL", [fresh()]).map(drop)
+}
+
+/// Which moment of the database it is: the same as long as nobody has written or begun a run.
+pub(super) fn moment(db: &Connection) -> rusqlite::Result<String> {
+    let Row { mark, commits } = Row::read(db)?;
+    Ok(format!("{}/{commits}", mark.unwrap_or_default()))
+}
+
+/// What the database says of being moved.
+pub(super) fn note(db: &Connection) -> rusqlite::Result<Note> {
+    db.query_row("SELECT moved, moving FROM mark", [], |row| Ok(Note { moved: row.get(0)?, moving: row.get(1)? }))
 }
 
 /// Counts the transaction that it is in. Answers its number.
@@ -452,7 +467,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// The start of a program that holds the data directory. Renews the epochs when they have to be, or when it is `asked`.
-    pub(super) fn start(data_dir: &Path, db: &mut Connection, asked: Option<Reason>) -> Result<Self, MarkError> {
+    pub(super) fn start(data_dir: &Path, db: &mut Connection, asked: Option<PutBack>) -> Result<Self, MarkError> {
         let is_whole = bring_in_the_log(db);
         let start = Start::of(data_dir, db, is_whole, asked)?;
         if let Some(reason @ (OLDER | OTHER_RUN)) = start.reason {
@@ -921,9 +936,9 @@ mod tests {
 
     #[test]
     fn g4_a_database_of_a_version_before_is_migrated_wherever_that_is_killed() {
-        // Two steps of the schema, and what SQL cannot make; after all three the start is killed before it says that it has
+        // Three steps of the schema, and what SQL cannot make; after all four the start is killed before it says that it has
         // begun.
-        for transactions in 0..=3 {
+        for transactions in 0..=4 {
             for is_put_back in [false, true] {
                 let folder = if is_put_back { Folder::new() } else { Folder(tempfile::tempdir().unwrap()) };
                 (0..3).filter(|_| is_put_back).for_each(|_| folder.restart());
@@ -950,10 +965,16 @@ mod tests {
             let mut rooms = db.prepare("SELECT epoch FROM rooms ORDER BY id").unwrap();
             rooms.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         };
-        for version in ["0.1.0-first", "0.1.0-second"] {
-            for transactions in 0..=4 {
+        for version in ["0.1.0-first", "0.1.0-second", "0.1.0-third"] {
+            for transactions in 0..=5 {
                 let folder = Folder(tempfile::tempdir().unwrap());
-                fs::copy(fixtures.join(version).join("data").join(FILE), folder.file(FILE)).unwrap();
+                let data = fixtures.join(version).join("data");
+                fs::copy(data.join(FILE), folder.file(FILE)).unwrap();
+                // The folder stands for the one that the version left: its mark is about this file.
+                if let Found::Page(page) = Found::at(&data.join(MARK_FILE)).unwrap() {
+                    let identity = Identity::of(&fs::metadata(folder.file(FILE)).unwrap());
+                    fs::write(folder.file(MARK_FILE), Page { identity, ..page }.text()).unwrap();
+                }
                 let before = epochs(&folder);
                 assert!(!before.is_empty());
                 folder.migration_that_ends_after(transactions);

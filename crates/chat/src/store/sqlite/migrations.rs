@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 3] = ["
+const STEPS: [&str; 4] = ["
     CREATE TABLE people (
         id BLOB PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -133,6 +133,11 @@ const STEPS: [&str; 3] = ["
     CREATE TRIGGER a_member_went AFTER DELETE ON memberships BEGIN
         UPDATE rooms SET members = members - 1 WHERE id = old.room;
     END;
+    ", "
+    -- Where the data was moved to: a database that was moved is not opened.
+    ALTER TABLE mark ADD COLUMN moved TEXT;
+    -- Where it comes from, as long as the move into this database has not ended: such a one is not opened either.
+    ALTER TABLE mark ADD COLUMN moving TEXT;
     "];
 
 /// What became of the schema.

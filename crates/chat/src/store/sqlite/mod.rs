@@ -12,6 +12,7 @@ mod migrations;
 mod reads;
 mod reserve;
 mod tables;
+pub(crate) mod transfer;
 mod values;
 
 #[cfg(any(test, feature = "test-kit"))]
@@ -38,7 +39,7 @@ use self::{
     reserve::Reserve,
     values::store_error,
 };
-use super::{Batch, Done, OpenError, Read, Store, StoreError, database::Opener};
+use super::{Batch, Done, OpenError, Read, Store, StoreError, database::Opener, transfer::PutBack};
 use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
@@ -319,14 +320,19 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Opens the database for who holds the data directory: migrates, and begins a new run; see [`mark`].
-fn hold(
-    data_dir: &Path,
-    options: &SqliteOptions,
-    renew: Option<mark::Reason>,
-) -> Result<(Connection, Keeper), OpenError> {
+fn hold(data_dir: &Path, options: &SqliteOptions, renew: Option<PutBack>) -> Result<(Connection, Keeper), OpenError> {
     let mut writer = open_held(data_dir, options)?;
+    mark::note(&writer).map_err(broken)?.refuse(renew)?;
     let keeper = Keeper::start(data_dir, &mut writer, renew).map_err(|error| unmarked(data_dir, error))?;
     Ok((writer, keeper))
+}
+
+/// An empty database of this version.
+#[cfg(test)]
+pub(super) fn newest() -> Connection {
+    let mut db = Connection::open_in_memory().unwrap();
+    migrations::migrate(&mut db).unwrap();
+    db
 }
 
 /// What comes before the run: nothing is opened that would become a mixture, and the schema is brought up to date.
@@ -368,10 +374,13 @@ fn visit(data_dir: &Path, patience: Duration) -> Result<(Connection, Keeper), Op
     loop {
         let writer = open_writer(&path).map_err(broken)?;
         let refused = match migrations::look(&writer).map_err(broken)? {
-            Schema::Newest => match Keeper::join(data_dir, &writer).map_err(|error| unmarked(data_dir, error))? {
-                Some(keeper) => return Ok((writer, keeper)),
-                None => OpenError::NotTheServers,
-            },
+            Schema::Newest => {
+                mark::note(&writer).map_err(broken)?.refuse(None)?;
+                match Keeper::join(data_dir, &writer).map_err(|error| unmarked(data_dir, error))? {
+                    Some(keeper) => return Ok((writer, keeper)),
+                    None => OpenError::NotTheServers,
+                }
+            }
             Schema::Older { found } => OpenError::Older { found, ours: migrations::newest() },
             other => return Err(refusal(&other)),
         };
