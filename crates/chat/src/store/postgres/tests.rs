@@ -52,6 +52,19 @@ impl Fresh {
     }
 }
 
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        let Some(name) = self.options.config.get_dbname() else { return };
+        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        // The test's own runtime may be in the middle of something.
+        let dropping = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(ask(&std::env::var(VARIABLE).unwrap(), &drop));
+        };
+        std::thread::spawn(dropping).join().ok();
+    }
+}
+
 async fn ask(server: &str, sql: &str) {
     let (client, link) = tokio_postgres::connect(server, NoTls).await.unwrap();
     let link = tokio::spawn(link);
