@@ -94,7 +94,8 @@ pub const HISTORY_READ_MAX: u32 = 1_000;
 
 // The store
 
-/// Writes that may wait for the writer, in writes: under a second at full speed; the next one is told to try again.
+/// Writes that may wait for the writer, in writes: under a second at full speed; the next one is told to try again. Where it has
+/// several lanes, each has its share.
 pub const WRITES_WAITING_MAX: usize = 4_096;
 /// Writes committed together, in writes: beyond this a commit's cost per write no longer falls, only its latency grows.
 pub const WRITES_PER_COMMIT_MAX: usize = 512;

@@ -170,10 +170,15 @@ impl ConnectError {
         }
     }
 
-    /// Whether no waiting helps: it is not a database to keep a chat in. All that is merely not allowed just now may be
-    /// allowed again (a password that is being changed, a database that is being put back).
+    /// Whether no waiting helps: it is not a database to keep a chat in, or there is none, and one that is put in its place is
+    /// not to be opened half filled. All that is merely not allowed just now (a password that is being changed) may be
+    /// allowed again.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Refused(_))
+        match self {
+            Self::Driver(error) => error.code() == Some(&SqlState::INVALID_CATALOG_NAME),
+            Self::Refused(_) => true,
+            Self::Late | Self::Another => false,
+        }
     }
 }
 

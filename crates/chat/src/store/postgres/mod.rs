@@ -140,6 +140,8 @@ impl Postgres {
     fn end(&self) -> Option<JoinHandle<()>> {
         self.parts.writers.close();
         self.parts.readers.close();
+        // Whoever follows finds that it is closed.
+        self.parts.stir(Stir::Changed);
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         keeper.inspect(JoinHandle::abort)
     }
