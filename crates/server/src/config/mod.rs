@@ -263,7 +263,7 @@ mod tests {
         let printed = Config::parse(given).unwrap().to_toml();
         assert_eq!(
             printed,
-            "anonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\nlisten = \"127.0.0.1:8000\"\nlog = \"info\"\n\
+            "anonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\nlisten = \"127.0.0.1:8000\"\nlog = \"info\"\n\
              metrics_open_to_loopback = false\nping_interval = 25\n\
              pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\n"
         );

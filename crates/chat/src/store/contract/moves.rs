@@ -230,6 +230,12 @@ async fn a_chat_is_moved_from_one_postgres_to_another() {
     assert!(matches!(migrate(&from, &from).await, Err(MoveError::Same(_))));
     store.close().await;
     drop(store);
+    // As a dump of another one that no server has started on yet.
+    let sql = "CREATE TABLE public.kept AS SELECT identity FROM mark; UPDATE mark SET identity = 'another/1/00000001'";
+    in_the_database(&one, sql).await;
+    let refused = migrate(&from, &to).await;
+    assert!(matches!(refused, Err(MoveError::Open { source: OpenError::Unfit(_), .. })), "{refused:?}");
+    in_the_database(&one, "UPDATE mark SET identity = (SELECT identity FROM public.kept)").await;
     migrate(&from, &to).await.unwrap();
     assert!(matches!(open(dir.path(), Some(&one.options)).await, Err(OpenError::Moved(_))));
     assert_eq!(told_by(dir.path(), Some(&other.options), &known).await, before);

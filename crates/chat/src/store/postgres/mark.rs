@@ -199,11 +199,13 @@ impl Mark {
         state.as_ref().map_or(0, |(_, page)| page.commits)
     }
 
-    /// Begins a run that does nothing, if the rooms are to have new epochs.
-    pub(super) async fn begin_if_put_back(&self, client: &mut Client, found: &Found) -> Result<(), OpenError> {
+    /// Refuses a database whose rooms are to have new epochs, which they get when a server starts.
+    pub(super) async fn refuse_put_back(&self, client: &Client, found: &Found) -> Result<(), OpenError> {
         let row = Row::read(client).await.map_err(driver)?;
         match self.judge(&row, found)? {
-            Some(_) => self.begin(client, found, None).await.map(drop),
+            Some(reason) => Err(OpenError::Unfit(format!(
+                "{reason}; start the server on it once, so that its rooms get new epochs, and move it then"
+            ))),
             None => Ok(()),
         }
     }

@@ -53,8 +53,7 @@ impl PostgresSide {
         let mut side = Self::take(options, folder, now).await?;
         let note = mark::note(side.held.client()).await.map_err(ConnectError::Driver)?;
         if note == Note::default() {
-            // What was put back is renewed before it is moved.
-            side.parts.mark.begin_if_put_back(side.held.client(), &side.found).await?;
+            side.parts.mark.refuse_put_back(side.held.client(), &side.found).await?;
         }
         let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
         let sql = format!("BEGIN; LOCK TABLE {} IN SHARE MODE", tables.join(", "));
