@@ -8,16 +8,20 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::*;
-use crate::store::{
-    NOT_READ,
-    contract::{
-        self, Fixture,
-        batches::{TakeAway, a_sequence_of_batches, seeds},
-        runs_the_contract,
+use crate::{
+    changes::{CreateRoom, Post},
+    model::{ClientId, Code, Name, NewMessage, NewRoom, Topic},
+    store::{
+        ChangeError, NOT_READ, Submission,
+        contract::{
+            self, Fixture,
+            batches::{TakeAway, a_sequence_of_batches, seeds},
+            runs_the_contract,
+        },
+        database::Place,
+        submit,
+        transfer::PutBack,
     },
-    database::Place,
-    submit,
-    transfer::PutBack,
 };
 
 const VARIABLE: &str = "TIDINGS_TEST_POSTGRES";
@@ -212,4 +216,28 @@ async fn g1_what_is_committed_is_answered_so_whatever_becomes_of_the_question_be
     done.batch.remove(0).answer();
     assert_eq!(posted.await.unwrap().announcements.events.len(), 1, "neither refused nor made a second time");
     assert_eq!(done.revoked, NOT_READ);
+}
+
+#[tokio::test]
+async fn a_room_that_somebody_else_has_locked_holds_up_no_other() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    let store = fresh.open(SERVER).await.unwrap();
+    let (set_up, Post(first)) = contract::set_up_and_first_post();
+    let another = NewRoom::fresh(Name::parse("Another").unwrap(), Topic::default());
+    let second = NewMessage { id: MessageId::fresh(), room: another.id, client_id: ClientId::fresh(), ..first.clone() };
+    let create = CreateRoom { person: first.author, room: another, invite: Code::fresh() };
+    store.apply(0, vec![submit(set_up).0, submit(create).0], Time::from_millis(0)).await.unwrap();
+
+    let (other, link) = fresh.options.config.connect(NoTls).await.unwrap();
+    tokio::spawn(link);
+    let lock = format!("BEGIN; SELECT 1 FROM tidings.rooms WHERE id = '{}' FOR UPDATE", first.room);
+    other.batch_execute(&lock).await.unwrap();
+    let ((first, locked), (second, free)) = (submit(Post(first)), submit(Post(second)));
+    let done = store.apply(0, vec![first, second], Time::from_millis(0)).await.unwrap();
+    done.batch.into_iter().for_each(Submission::answer);
+    assert!(matches!(locked.await, Err(ChangeError::Store(StoreError::Busy))));
+    assert_eq!(free.await.unwrap().answer.number, 2);
 }
