@@ -25,6 +25,8 @@ const [ROUNDS, MESSAGES, PEOPLE, ROOMS, EACH] = [
 const wanted = process.argv.slice(2);
 const wants = (what) => wanted.length === 0 || wanted.includes(what);
 
+// On the same disk as SQLite.
+process.env.ON_DISK = '1';
 const postgres = await Postgres.start();
 if (!postgres) throw new Error('there is no Postgres here (tests/postgres start says why)');
 // What `bench chat` measures for, warming up left out; Postgres' CPU is that of all of it, so a little too much.

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidings_chat::{ClientId, Database, Invite, Options, PageFrom, PageQuery, Room, RoomCard, RoomId};
 
+use crate::database::worlds_are_on_postgres;
 use crate::world::{Browser, HOME, Somebody, World, channel};
 
 #[derive(Debug, Clone)]
@@ -80,7 +81,8 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    // Fewer where each step is some exchanges with a server.
+    #![proptest_config(ProptestConfig { cases: if worlds_are_on_postgres() { 5 } else { 16 }, ..ProptestConfig::default() })]
 
     #[test]
     fn state_fetched_before_and_the_events_received_are_the_state_fetched_after(
