@@ -9,10 +9,10 @@
 //! open, desk                                      opens a database, wires, sweeps, closes
 //!   policy ─► rpc                                 what a live connection may do, and asks for
 //!     people, sessions, invites, rooms, messages, typing      the use cases: impl Chat
-//!       chat ─► writer ─► announce; history       the way to a change; what the hub is told, and reads
+//!       chat ─► writer ─► following ─► announce; history      the way to a change; what the hub is told, and reads
 //!         standing                              what is kept in memory of what is committed
 //!       changes                                   who may do what, and what follows
-//!         store ─► store::sqlite, store::memory   the database, its contract, who keeps it
+//!         store ─► store::{sqlite, postgres, memory}   the database, its contract, who keeps it
 //!           model                                 values and their rules
 //! ```
 //!
