@@ -26,8 +26,10 @@ use crate::{
 
 /// Held by every server, for itself.
 const HOLD_LOCK: i64 = 0x5464_6e67_0000_0001;
-/// Where servers tell each other that something was committed.
-const CHANNEL: &str = "tidings";
+/// Tells the other servers that something was committed.
+pub(super) const NOTIFY: &str = "NOTIFY tidings";
+/// Hears of it.
+const LISTEN: &str = "LISTEN tidings";
 /// Between two tries to hold the database, or to reach it.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between tries to reach it.
@@ -196,7 +198,7 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
 /// Begins a run, or the next one after the database was put back or another server took its place.
 async fn begin_run(parts: &Parts, held: &mut Held, found: &Found, asked: Option<PutBack>) -> Result<bool, OpenError> {
     mark::note(&held.client).await.map_err(ConnectError::Driver)?.refuse(asked)?;
-    held.client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(ConnectError::Driver)?;
+    held.client.batch_execute(LISTEN).await.map_err(ConnectError::Driver)?;
     // Several that share a database would each take it for another's.
     if parts.is_shared && found.mark.is_some() && asked.is_none() {
         return Ok(false);
@@ -278,10 +280,7 @@ async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
         let is_older = found.mark.is_some()
             && is_older(parts, &held.client).await.map_err(|error| Reconnect::Later(in_words(&error)))?;
         let is_renewed = if parts.way.expected.is(&found) && !is_older {
-            held.client
-                .batch_execute(&format!("LISTEN {CHANNEL}"))
-                .await
-                .map_err(|error| of(ConnectError::Driver(error).into()))?;
+            held.client.batch_execute(LISTEN).await.map_err(|error| of(ConnectError::Driver(error).into()))?;
             false
         } else {
             begin_run(parts, &mut held, &found, None).await.map_err(of)?
@@ -303,24 +302,20 @@ async fn look(parts: &Parts, held: &Held, seen: &mut Option<Seen>) -> Result<boo
             coalesce(sum(commits) FILTER (WHERE writer = $1), 0)::bigint,
             EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted)
         FROM commits";
+    // Before the question: what is committed meanwhile is no reason.
+    let known = parts.mark.commits();
     let looking = async {
-        let is_older = is_older(parts, &held.client).await?;
         let row = held.client.query_one(sql, &[&parts.writer]).await?;
-        Ok::<(i64, i64, bool, bool), tokio_postgres::Error>((
-            row.try_get(0)?,
-            row.try_get(1)?,
-            row.try_get(2)?,
-            is_older,
-        ))
+        Ok::<(i64, i64, bool), tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
     };
-    let (others, own, is_held, is_older) = match timeout(DATABASE_PATIENCE, looking).await {
+    let (others, own, is_held) = match timeout(DATABASE_PATIENCE, looking).await {
         Ok(answer) => answer.map_err(|error| in_words(&error))?,
         Err(_) => return Err("it does not answer".into()),
     };
     if !is_held {
         return Err("the lock that keeps a second server out is gone: a pooler may stand before the database".into());
     }
-    if is_older {
+    if u64::try_from(others + own).unwrap_or(0) < known {
         return Err("the database was put back while the server was running".into());
     }
     parts.try_to_commit(&held.client).await;
@@ -351,7 +346,7 @@ async fn is_older(parts: &Parts, client: &Client) -> Result<bool, tokio_postgres
 
 /// Tells the others that something was committed; however often it was.
 async fn tell(held: &Held) -> Result<(), String> {
-    let telling = held.client.batch_execute("NOTIFY tidings");
+    let telling = held.client.batch_execute(NOTIFY);
     match timeout(DATABASE_PATIENCE, telling).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(in_words(&error)),

@@ -361,7 +361,7 @@ impl Parts {
             self.committed.notify_one();
         } else if let Ok(db) = self.writers.get(Some(&self.readers)).await {
             // Who is not told finds it at the next look.
-            timeout(DATABASE_PATIENCE, db.batch_execute("NOTIFY tidings")).await.ok();
+            timeout(DATABASE_PATIENCE, db.batch_execute(keeper::NOTIFY)).await.ok();
         }
     }
 }
