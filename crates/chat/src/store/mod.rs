@@ -18,6 +18,7 @@ pub(crate) mod follow;
 pub(crate) mod memory;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
+mod state;
 mod tables;
 pub(crate) mod transfer;
 

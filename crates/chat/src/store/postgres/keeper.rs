@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     limits::{COMPLAINT_INTERVAL, DATA_DIR_BUSY, DATABASE_CONNECT, DATABASE_PATIENCE, DATABASE_POLL},
-    store::{OpenError, StoreError, follow::Stir, transfer::PutBack},
+    store::{OpenError, StoreError, follow::Stir, state::State, transfer::PutBack},
 };
 
 /// Held by every server, for itself.
@@ -224,10 +224,10 @@ pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
                 Ok(connection) => {
                     tracing::info!("the database is there again");
                     (held, pause, seen) = (Some(connection), PAUSE, None);
-                    parts.note(|state| state.failing = None);
+                    State::note(&parts.state, |state| state.failing = None);
                 }
                 Err(Reconnect::Never(why)) => {
-                    parts.note(|state| state.lost = Some(why));
+                    State::note(&parts.state, |state| state.lost = Some(why));
                     return;
                 }
                 Err(Reconnect::Later(why)) => {
@@ -252,7 +252,7 @@ pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
             Ok(false) => {}
             Err(why) => {
                 tracing::warn!(why, "the connection that holds the database was lost");
-                parts.note(|state| state.failing = Some(StoreError::Away));
+                State::note(&parts.state, |state| state.failing = Some(StoreError::Away));
                 parts.forget_connections();
                 held = None;
             }

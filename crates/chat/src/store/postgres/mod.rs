@@ -49,6 +49,7 @@ use super::{
     Batch, Done, OpenError, Read, Store, StoreError,
     database::Opener,
     follow::{Revocations, Shared, Stir},
+    state::State,
     transfer::PutBack,
 };
 use crate::{
@@ -89,15 +90,6 @@ struct Parts {
     committed: Notify,
     /// How many commits were answered.
     answered: AtomicI64,
-}
-
-/// How the store fares.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct State {
-    /// Why commits fail at present.
-    failing: Option<StoreError>,
-    /// Why there will be no more of them.
-    lost: Option<String>,
 }
 
 impl Postgres {
@@ -227,14 +219,6 @@ impl Parts {
         })
     }
 
-    fn note(&self, change: impl FnOnce(&mut State)) {
-        self.state.send_if_modified(|state| {
-            let before = state.clone();
-            change(state);
-            *state != before
-        });
-    }
-
     /// Somebody is to look; that epochs are new is not forgotten for a lesser reason.
     fn stir(&self, stir: Stir) {
         let mut stirred = self.stirred.lock().unwrap_or_else(PoisonError::into_inner);
@@ -281,7 +265,7 @@ impl Parts {
             }
             self.count(1);
         }
-        self.note(|state| state.failing = None);
+        State::note(&self.state, |state| state.failing = None);
     }
 
     async fn read<T, F>(&self, read: &F) -> Result<T, StoreError>
@@ -351,7 +335,7 @@ impl Parts {
         let all_failed = batch.iter().all(|change| change.failure().is_some());
         let failing = failure.filter(|error| all_failed && **error != StoreError::Busy).cloned();
         if failing.is_some() || !all_failed {
-            self.note(|state| state.failing = failing);
+            State::note(&self.state, |state| state.failing = failing);
         }
     }
 
@@ -396,21 +380,15 @@ impl Store for Postgres {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        let state = self.parts.state.borrow();
-        match (&state.lost, &state.failing) {
-            (Some(why), _) => Err(StoreError::Failed(why.clone())),
-            (None, Some(error)) => Err(error.clone()),
-            (None, None) => Ok(()),
-        }
+        self.parts.state.borrow().check()
     }
 
     fn failed(&self) -> BoxFuture<'_, String> {
-        let mut state = self.parts.state.subscribe();
+        let lost = State::until_lost(self.parts.state.subscribe());
         Box::pin(async move {
-            let lost = state.wait_for(|state| state.lost.is_some()).await.map(|state| state.lost.clone());
-            match lost {
-                Ok(why) => why.unwrap_or_default(),
-                Err(_) => pending().await,
+            match lost.await {
+                Some(why) => why,
+                None => pending().await,
             }
         })
     }

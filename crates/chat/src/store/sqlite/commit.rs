@@ -18,7 +18,7 @@ use super::{
 use crate::{
     limits::UPKEEP_INTERVAL,
     model::Time,
-    store::{Batch, NotApplied, StoreError, Submission},
+    store::{Batch, NotApplied, StoreError, Submission, state::State},
 };
 
 pub(super) enum Job {
@@ -33,15 +33,6 @@ pub(super) struct Work {
     pub(super) batch: Batch,
     pub(super) now: Time,
     pub(super) done: oneshot::Sender<Batch>,
-}
-
-/// How the writer's thread fares.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct State {
-    /// Why commits fail at present.
-    pub(super) failing: Option<StoreError>,
-    /// Why there will be no more of them.
-    pub(super) lost: Option<String>,
 }
 
 /// What the thread has.
@@ -131,7 +122,7 @@ impl Committer {
         let failing = if self.reserve.is_open() { Some(&StoreError::Full) } else { failure.filter(|_| all_failed) };
         if failing.is_some() || !all_failed {
             let failing = failing.cloned();
-            self.note(|state| state.failing = failing);
+            State::note(&self.state, |state| state.failing = failing);
         }
     }
 
@@ -187,7 +178,7 @@ impl Committer {
                 let why = format!(
                     "the database's file, or its log, was removed or replaced while the server was running; {rescued}"
                 );
-                self.note(|state| state.lost = Some(why.clone()));
+                State::note(&self.state, |state| state.lost = Some(why.clone()));
                 Some(why)
             }
             // What cannot be looked at (no descriptors, a network drive that hangs) is not gone.
@@ -214,22 +205,14 @@ impl Committer {
                 Ok(commits) => {
                     self.keeper.committed(commits);
                     tracing::info!("commits go through again");
-                    self.note(|state| state.failing = None);
+                    State::note(&self.state, |state| state.failing = None);
                 }
                 Err(error) => {
                     let error = store_error(error);
-                    self.note(|state| state.failing = Some(error));
+                    State::note(&self.state, |state| state.failing = Some(error));
                 }
             }
         }
-    }
-
-    fn note(&self, change: impl FnOnce(&mut State)) {
-        self.state.send_if_modified(|state| {
-            let before = state.clone();
-            change(state);
-            *state != before
-        });
     }
 }
 

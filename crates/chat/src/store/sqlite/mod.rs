@@ -33,13 +33,13 @@ use tokio::{
 };
 
 use self::{
-    commit::{Committer, Job, State, Work},
+    commit::{Committer, Job, Work},
     mark::{Keeper, MarkError},
     migrations::Schema,
     reserve::Reserve,
     values::store_error,
 };
-use super::{Batch, Done, OpenError, Read, Store, StoreError, database::Opener, transfer::PutBack};
+use super::{Batch, Done, OpenError, Read, Store, StoreError, database::Opener, state::State, transfer::PutBack};
 use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
@@ -175,13 +175,7 @@ impl Store for Sqlite {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        let state = self.state.borrow();
-        match (&state.lost, &state.failing) {
-            _ if self.jobs.is_closed() => Err(StoreError::Closed),
-            (Some(why), _) => Err(StoreError::Failed(why.clone())),
-            (None, Some(error)) => Err(error.clone()),
-            (None, None) => Ok(()),
-        }
+        if self.jobs.is_closed() { Err(StoreError::Closed) } else { self.state.borrow().check() }
     }
 
     fn look_after(&self) {
@@ -190,13 +184,12 @@ impl Store for Sqlite {
     }
 
     fn failed(&self) -> BoxFuture<'_, String> {
-        let mut state = self.state.clone();
+        let lost = State::until_lost(self.state.clone());
         Box::pin(async move {
-            let lost = state.wait_for(|state| state.lost.is_some()).await.map(|state| state.lost.clone());
-            match lost {
-                Ok(why) => why.unwrap_or_default(),
-                Err(_) if self.is_closed() => pending().await,
-                Err(_) => "the thread that writes the database ended".to_owned(),
+            match lost.await {
+                Some(why) => why,
+                None if self.is_closed() => pending().await,
+                None => "the thread that writes the database ended".to_owned(),
             }
         })
     }
