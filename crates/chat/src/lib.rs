@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Each line imports from those below it alone. `limits` has every number; `hashing`, `device`, `rates`, `fair`, `security`,
-//! `blocking`, `supervision` and `ownership` are tools.
+//! `blocking`, `supervision`, `complaint` and `ownership` are tools.
 //!
 //! ```no_run
 //! # use std::{net::IpAddr, sync::Arc};
@@ -45,6 +45,7 @@ mod announce;
 mod blocking;
 mod changes;
 mod chat;
+mod complaint;
 mod desk;
 mod device;
 mod fair;

@@ -11,15 +11,13 @@
 use std::sync::Arc;
 
 use futures_util::{FutureExt, future::join};
-use tokio::{
-    sync::{Notify, mpsc, watch},
-    time::Instant,
-};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     announce::Announcer,
+    complaint::Complaint,
     following::Following,
-    limits::{COMPLAINT_INTERVAL, WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
+    limits::{WRITES_PER_COMMIT_MAX, WRITES_WAITING_MAX},
     model::Clock,
     standing::{Revoking, Standing},
     store::{Announcements, Batch, Change, ChangeError, Done, Store, StoreError, Submission, submit},
@@ -141,7 +139,7 @@ async fn run(
     let mut waiting = Vec::with_capacity(WRITES_PER_COMMIT_MAX);
     // What was committed and has yet to be told.
     let mut committed = Committed::default();
-    let mut complaint = Complaint::default();
+    let mut failed = Failed::default();
     loop {
         if closing.notified().now_or_never().is_some() {
             inbox.close();
@@ -161,7 +159,7 @@ async fn run(
             waiting.push(change);
         }
         if waiting.is_empty() || committed.revoking.is_some() {
-            tell(&mut committed, &teller, &mut complaint).await;
+            tell(&mut committed, &teller, &mut failed).await;
             continue;
         }
         let mut batch: Batch = waiting.drain(..together(&waiting)).collect();
@@ -169,7 +167,7 @@ async fn run(
         // From before the commit can be seen until the hub has cut off whoever loses something.
         let revoking = batch.last().is_some_and(|last| last.revokes()).then(|| teller.standing.revoking());
         // The disk works while the last batch is told of.
-        let telling = tell(&mut committed, &teller, &mut complaint);
+        let telling = tell(&mut committed, &teller, &mut failed);
         match join(store.apply(lane, batch, clock.now()), telling).await.0 {
             Ok(Done { batch, revoked }) if batch.last().is_some_and(|last| last.has_revoked()) => {
                 committed = Committed { batch, revoked, revoking };
@@ -180,7 +178,7 @@ async fn run(
                 }
                 committed = Committed { batch, revoked, revoking: None };
             }
-            Err(error) => complaint.make(&error, 1),
+            Err(error) => failed.add(&error, 1),
         }
     }
 }
@@ -193,25 +191,26 @@ struct Committed<'a> {
     revoking: Option<Revoking<'a>>,
 }
 
-/// What the log is told of writes that failed: once a batch at most, and not of every batch.
+/// Writes that failed: the log is told once a batch at most, and not of every batch.
 #[derive(Default)]
-struct Complaint {
-    made: Option<Instant>,
+struct Failed {
+    complaint: Complaint,
+    /// How many there were since that was said last.
     writes: usize,
 }
 
-impl Complaint {
-    fn make(&mut self, error: &StoreError, writes: usize) {
+impl Failed {
+    fn add(&mut self, error: &StoreError, writes: usize) {
         self.writes += writes;
-        if self.made.is_none_or(|made| made.elapsed() >= COMPLAINT_INTERVAL) {
+        if self.complaint.says_so() {
             tracing::error!(%error, writes = self.writes, "writes failed; their senders were told");
-            *self = Self { made: Some(Instant::now()), writes: 0 };
+            self.writes = 0;
         }
     }
 }
 
 /// Announces what was committed, and answers.
-async fn tell(committed: &mut Committed<'_>, teller: &Teller, complaint: &mut Complaint) {
+async fn tell(committed: &mut Committed<'_>, teller: &Teller, failed: &mut Failed) {
     let Committed { batch, revoked, revoking } = std::mem::take(committed);
     if batch.is_empty() {
         return;
@@ -231,7 +230,7 @@ async fn tell(committed: &mut Committed<'_>, teller: &Teller, complaint: &mut Co
     }
     drop(revoking);
     if let Some(error) = failure {
-        complaint.make(&error, failures);
+        failed.add(&error, failures);
     }
 }
 

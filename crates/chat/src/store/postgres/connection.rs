@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use deadpool::managed::QueueMode;
@@ -24,7 +24,8 @@ use super::{
     values::{in_words, is_away},
 };
 use crate::{
-    limits::{COMPLAINT_INTERVAL, DATABASE_ANSWERS, DATABASE_CONNECT, DATABASE_LOCKS},
+    complaint::Complaint,
+    limits::{DATABASE_ANSWERS, DATABASE_CONNECT, DATABASE_LOCKS},
     store::{OpenError, StoreError},
 };
 
@@ -332,21 +333,6 @@ impl Pools {
 fn is_too_many(error: &PoolError) -> bool {
     matches!(error, PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))
         if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS))
-}
-
-/// Says the same only now and then.
-#[derive(Debug, Default)]
-struct Complaint(Mutex<Option<Instant>>);
-
-impl Complaint {
-    fn says_so(&self) -> bool {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = said.is_none_or(|said| said.elapsed() >= COMPLAINT_INTERVAL);
-        if is_due {
-            *said = Some(Instant::now());
-        }
-        is_due
-    }
 }
 
 /// What a session of ours is like, and what the server must be like. `synchronous_commit` is never lowered, nor taken as low

@@ -20,7 +20,8 @@ use super::{
     values::in_words,
 };
 use crate::{
-    limits::{COMPLAINT_INTERVAL, DATA_DIR_BUSY, DATABASE_CONNECT, DATABASE_PATIENCE, DATABASE_POLL},
+    complaint::Complaint,
+    limits::{DATA_DIR_BUSY, DATABASE_CONNECT, DATABASE_PATIENCE, DATABASE_POLL},
     store::{OpenError, StoreError, follow::Stir, state::State, transfer::PutBack},
 };
 
@@ -215,7 +216,7 @@ pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
     let mut held = Some(held);
     let mut seen = None;
     let mut pause = PAUSE;
-    let mut complaint = None;
+    let complaint = Complaint::default();
     let mut ticks = interval(DATABASE_POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -231,9 +232,8 @@ pub(super) async fn keep(parts: Arc<Parts>, held: Held) {
                     return;
                 }
                 Err(Reconnect::Later(why)) => {
-                    if complaint.is_none_or(|made: Instant| made.elapsed() >= COMPLAINT_INTERVAL) {
+                    if complaint.says_so() {
                         tracing::warn!(why, "the database cannot be had; it is tried again");
-                        complaint = Some(Instant::now());
                     }
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
