@@ -80,6 +80,7 @@ async fn carry(mut link: Link, told: Arc<Notify>) {
 /// rooms' epochs.
 pub(super) async fn hold(parts: &Parts, asked: Option<PutBack>) -> Result<Held, OpenError> {
     let (mut held, found) = take(parts).await?;
+    held.client.batch_execute(LISTEN).await.map_err(ConnectError::Driver)?;
     begin_run(parts, &mut held, &found, asked).await?;
     Ok(held)
 }
@@ -199,7 +200,6 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
 /// Begins a run, or the next one after the database was put back or another server took its place.
 async fn begin_run(parts: &Parts, held: &mut Held, found: &Found, asked: Option<PutBack>) -> Result<bool, OpenError> {
     mark::note(&held.client).await.map_err(ConnectError::Driver)?.refuse(asked)?;
-    held.client.batch_execute(LISTEN).await.map_err(ConnectError::Driver)?;
     // Several that share a database would each take it for another's.
     if parts.is_shared && found.mark.is_some() && asked.is_none() {
         return Ok(false);
@@ -279,8 +279,8 @@ async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
         hold_or_say_who_does(parts, &held.client).await.map_err(of)?;
         let is_older = found.mark.is_some()
             && is_older(parts, &held.client).await.map_err(|error| Reconnect::Later(in_words(&error)))?;
+        held.client.batch_execute(LISTEN).await.map_err(|error| of(ConnectError::Driver(error).into()))?;
         let is_renewed = if parts.way.expected.is(&found) && !is_older {
-            held.client.batch_execute(LISTEN).await.map_err(|error| of(ConnectError::Driver(error).into()))?;
             false
         } else {
             begin_run(parts, &mut held, &found, None).await.map_err(of)?

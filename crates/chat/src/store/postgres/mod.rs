@@ -42,7 +42,7 @@ pub use self::address::{AddressError, PostgresOptions};
 use self::{
     connection::{Db, FOR_WRITING, Pools, Way},
     mark::Mark,
-    tables::Run,
+    tables::{COUNT, Run},
     values::store_error,
 };
 use super::{
@@ -60,6 +60,9 @@ use crate::{
         Stand, Time, Who,
     },
 };
+
+/// In the count of commits, beside the lanes: what tries whether commits go through.
+const NO_LANE: i64 = -1;
 
 /// The store in Postgres.
 pub(crate) struct Postgres {
@@ -257,10 +260,8 @@ impl Parts {
     async fn try_to_commit(&self, client: &tokio_postgres::Client) {
         let failing = self.state.borrow().failing.clone();
         let Some(failing) = failing else { return };
-        let sql = "INSERT INTO commits (writer, lane, commits) VALUES ($1, -1, 1)
-            ON CONFLICT (writer, lane) DO UPDATE SET commits = commits.commits + 1";
         if failing != StoreError::Away {
-            if client.execute(sql, &[&self.writer]).await.is_err() {
+            if client.execute(COUNT, &[&self.writer, &NO_LANE]).await.is_err() {
                 return;
             }
             self.count(1);

@@ -124,6 +124,9 @@ const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, messag
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[])";
 const MOVE_ROOMS: &str = "UPDATE rooms SET last_number = moved.number
     FROM unnest($1::uuid[], $2::bigint[]) AS moved(id, number) WHERE rooms.id = moved.id";
+/// One commit more of a run's lane.
+pub(super) const COUNT: &str = "INSERT INTO commits (writer, lane, commits) VALUES ($1, $2, 1)
+    ON CONFLICT (writer, lane) DO UPDATE SET commits = commits.commits + 1";
 /// All that one transaction takes away has one number, and numbers have no gaps: the row stays locked until the end.
 const REVOKE: &str = "WITH head AS (UPDATE revoked SET last = last + 1 RETURNING last)
     INSERT INTO revocations (number, time, session, room, person)
@@ -218,10 +221,8 @@ impl Work {
             let (rooms, people): (Vec<_>, Vec<_>) = revoked.iter().map(Revocation::membership).unzip();
             self.push(REVOKE, vec![Box::new(now), Box::new(sessions), Box::new(rooms), Box::new(people)]);
         }
-        let count = "INSERT INTO commits (writer, lane, commits) VALUES ($1, $2, 1)
-            ON CONFLICT (writer, lane) DO UPDATE SET commits = commits.commits + 1";
         let behind: [Statement<'_>; 3] = [
-            (count, &[&run.writer, &run.lane]),
+            (COUNT, &[&run.writer, &run.lane]),
             ("COMMIT", &[]),
             // After the commit: what is not seen now was committed after it.
             ("SELECT last FROM revoked", &[]),
