@@ -233,6 +233,16 @@ pub(crate) static TABLES: [Table; 9] = [
     },
 ];
 
+/// The names of columns, with commas between them.
+pub(crate) fn names(columns: &[(&str, Kind)]) -> String {
+    columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// The names of all tables, likewise.
+pub(crate) fn all_tables() -> String {
+    TABLES.each_ref().map(|table| table.name).join(", ")
+}
+
 fn table(name: &str) -> &'static Table {
     TABLES.iter().find(|table| table.name == name).expect("it is one of ours")
 }

@@ -28,7 +28,7 @@ use crate::{
     model::Time,
     store::{
         OpenError,
-        transfer::{Doing, Failure, Kind, Note, Row, Side, TABLES, Table, Value},
+        transfer::{Doing, Failure, Kind, Note, Row, Side, Table, Value, all_tables, names},
     },
 };
 
@@ -55,8 +55,7 @@ impl PostgresSide {
         if note == Note::default() {
             side.parts.mark.refuse_put_back(side.held.client(), &side.found).await?;
         }
-        let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-        let sql = format!("BEGIN; LOCK TABLE {} IN SHARE MODE", tables.join(", "));
+        let sql = format!("BEGIN; LOCK TABLE {} IN SHARE MODE", all_tables());
         side.held.client().batch_execute(&sql).await.map_err(ConnectError::Driver)?;
         Ok(side)
     }
@@ -134,7 +133,7 @@ impl Side for PostgresSide {
                 Some(_) => format!("WHERE ({keys}) > ({})", places.join(", ")),
                 None => String::new(),
             };
-            let columns = names(table);
+            let columns = names(table.columns);
             let sql = format!("SELECT {columns} FROM {} {behind} ORDER BY {keys} LIMIT {rows}", table.name);
             let after: Vec<_> = after.iter().flatten().map(|value| value as &(dyn ToSql + Sync)).collect();
             let found = self.client().query(&sql, &after).await?;
@@ -179,9 +178,8 @@ impl Side for PostgresSide {
                 migrations::migrate(self.client()).await?;
                 kept = Some(format!("the schema {name} of {}", self.place));
             }
-            let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
             let transaction = self.client().transaction().await?;
-            transaction.batch_execute(&format!("TRUNCATE {}, commits, revocations", tables.join(", "))).await?;
+            transaction.batch_execute(&format!("TRUNCATE {}, commits, revocations", all_tables())).await?;
             let sql = "UPDATE mark SET mark = NULL, identity = NULL, moving = $1";
             transaction.execute(sql, &[&moving]).await?;
             transaction.commit().await?;
@@ -198,8 +196,7 @@ impl Side for PostgresSide {
             let sql = "UPDATE rooms r SET members = (SELECT count(*) FROM memberships m WHERE m.room = r.id)";
             self.client().execute(sql, &[]).await?;
             // Or the first statements would be planned as if nothing were there.
-            let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-            Ok(self.client().batch_execute(&format!("ANALYZE {}", tables.join(", "))).await?)
+            Ok(self.client().batch_execute(&format!("ANALYZE {}", all_tables())).await?)
         })
     }
 
@@ -227,17 +224,13 @@ impl Side for PostgresSide {
 
 /// One statement, and so all rows or none.
 async fn copy(client: &Client, table: &Table, rows: &[Row]) -> Result<(), Error> {
-    let sql = format!("COPY {} ({}) FROM STDIN BINARY", table.name, names(table));
+    let sql = format!("COPY {} ({}) FROM STDIN BINARY", table.name, names(table.columns));
     let types: Vec<_> = table.columns.iter().map(|(_, kind)| type_of(*kind)).collect();
     let mut writer = pin!(BinaryCopyInWriter::new(client.copy_in(&sql).await?, &types));
     for row in rows {
         writer.as_mut().write_raw(row).await?;
     }
     writer.finish().await.map(drop)
-}
-
-fn names(table: &Table) -> String {
-    table.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// Texts in the order of their bytes, as they are everywhere else, and not in that of a language.

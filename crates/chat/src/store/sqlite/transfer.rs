@@ -31,7 +31,7 @@ use crate::{
     ownership::give_to_the_owner_of,
     store::{
         OpenError,
-        transfer::{Doing, Failure, Kind, Note, Row, Side, Table, Value},
+        transfer::{Doing, Failure, Note, Row, Side, Table, Value, names},
     },
 };
 
@@ -288,10 +288,6 @@ fn insert(db: &Connection, table: &Table, rows: &[Row]) -> rusqlite::Result<()> 
     let sql = format!("INSERT INTO {} ({}) VALUES ({values})", table.name, names(table.columns));
     let mut statement = db.prepare_cached(&sql)?;
     rows.iter().try_for_each(|row| statement.execute(params_from_iter(row)).map(drop))
-}
-
-fn names(columns: &[(&str, Kind)]) -> String {
-    columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 fn places(values: usize) -> String {
