@@ -88,6 +88,8 @@ pub use rooms::{CreateRoomError, ManageError, MembershipError};
 pub use rpc::METHODS as RPC_METHODS;
 pub use security::SECURITY_LOG;
 pub use sessions::{EndSessionError, SignInError};
+#[cfg(any(test, feature = "test-kit"))]
+pub use store::postgres::FreshDatabase;
 pub use store::{
     OpenError, StoreError,
     database::{Database, Place},

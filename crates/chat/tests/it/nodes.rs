@@ -6,29 +6,29 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tidings_chat::{
-    ClientId, CreateRoomError, Desk, Name, Options, PostError, RoomId, SetUpError, SignInError, Topic,
+    ClientId, CreateRoomError, Desk, FreshDatabase, Name, Options, PostError, RoomId, SetUpError, SignInError, Topic,
     limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::{
-    database::{Fresh, Other, there_is_postgres},
+    database::Other,
     world::{Browser, Clocks, HOME, PASSWORD, Somebody, World, browser_at, channel, email, set_up_form, somebody},
 };
 
 struct Nodes {
     a: World,
     b: World,
-    database: Fresh,
+    database: FreshDatabase,
 }
 
 impl Nodes {
     /// `None` without a Postgres.
     async fn start() -> Option<Self> {
-        if !there_is_postgres() {
+        if !FreshDatabase::is_possible() {
             println!("there is no Postgres to test on");
             return None;
         }
-        let (database, clocks) = (Fresh::named(), Clocks::new());
+        let (database, clocks) = (FreshDatabase::named(), Clocks::new());
         database.make().await;
         let open = || World::on(database.shared(), clocks.clone());
         // Both at once: one makes the tables, and the other finds them.
@@ -312,12 +312,12 @@ async fn who_is_deactivated_while_they_sign_in_elsewhere_has_no_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g5_a_server_that_goes_on_with_an_older_database_lets_all_connect_again_and_tells_of_what_is_new() {
-    if !there_is_postgres() {
+    if !FreshDatabase::is_possible() {
         return println!("there is no Postgres to test on");
     }
-    let fresh = Fresh::named();
+    let fresh = FreshDatabase::named();
     fresh.make().await;
-    let world = World::on(fresh.options(), Clocks::new()).await;
+    let world = World::on(fresh.database(), Clocks::new()).await;
     let (ana, general, invite) = world.set_up().await;
     let ben = world.invited("Ben", &invite).await;
     let other = world.room(&ana, "Other").await;

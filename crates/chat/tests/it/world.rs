@@ -16,13 +16,14 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_chat::{
-    Body, Chat, ClientId, Clock, Database, Draft, Email, Entered, Name, NewAccount, NewPassword, Options, PageFrom,
-    PageQuery, PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic, limits::Rates,
+    Body, Chat, ClientId, Clock, Database, Draft, Email, Entered, FreshDatabase, Name, NewAccount, NewPassword,
+    Options, PageFrom, PageQuery, PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic,
+    limits::Rates,
 };
 use tidings_hub::{Connection, ConnectionOptions, Hub, Step};
 use tokio::time::timeout;
 
-use crate::database::{Fresh, Other, worlds_are_on_postgres};
+use crate::database::{Other, worlds_are_on_postgres};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -35,7 +36,7 @@ pub(crate) struct World {
     pub(crate) hub: Hub,
     pub(crate) clocks: Clocks,
     pub(crate) dir: TempDir,
-    postgres: Option<Fresh>,
+    postgres: Option<FreshDatabase>,
 }
 
 /// Somebody with an account, signed in once.
@@ -62,11 +63,11 @@ impl Clocks {
     }
 }
 
-fn options(dir: &Path, clocks: &Clocks, postgres: Option<&Fresh>) -> Options {
+fn options(dir: &Path, clocks: &Clocks, postgres: Option<&FreshDatabase>) -> Options {
     let Clocks { wall, passed, start } = clocks.clone();
     let clock = Clock::new(move || Time::from_millis(wall.load(Relaxed)));
     let steady = Clock::new(move || start + Duration::from_millis(passed.load(Relaxed)));
-    let database = postgres.map(Fresh::options).unwrap_or_default();
+    let database = postgres.map(FreshDatabase::database).unwrap_or_default();
     Options { rates: Rates::unlimited(), steady, database, ..Options::new(dir, clock) }
 }
 
@@ -77,7 +78,7 @@ impl World {
 
     pub(crate) async fn with(change: impl FnOnce(Options) -> Options) -> Self {
         let (dir, clocks) = (tempfile::tempdir().unwrap(), Clocks::new());
-        let postgres = worlds_are_on_postgres().then(Fresh::named);
+        let postgres = worlds_are_on_postgres().then(FreshDatabase::named);
         let options = change(options(dir.path(), &clocks, postgres.as_ref()));
         if let (Some(postgres), Database::Postgres(_)) = (&postgres, &options.database) {
             postgres.make().await;

@@ -18,10 +18,7 @@ use crate::{
     store::{
         OpenError,
         database::{Database, Opener, Place},
-        postgres::{
-            PostgresOptions,
-            tests::{Fresh, in_the_database},
-        },
+        postgres::{PostgresOptions, tests::Fresh},
         transfer::{self, Doing, Failure, MoveError, Moved, Note, Row, Side, TABLES, Table, Value},
     },
 };
@@ -232,10 +229,10 @@ async fn a_chat_is_moved_from_one_postgres_to_another() {
     drop(store);
     // As a dump of another one that no server has started on yet.
     let sql = "CREATE TABLE public.kept AS SELECT identity FROM mark; UPDATE mark SET identity = 'another/1/00000001'";
-    in_the_database(&one, sql).await;
+    one.execute(sql).await;
     let refused = migrate(&from, &to).await;
     assert!(matches!(refused, Err(MoveError::Open { source: OpenError::Unfit(_), .. })), "{refused:?}");
-    in_the_database(&one, "UPDATE mark SET identity = (SELECT identity FROM public.kept)").await;
+    one.execute("UPDATE mark SET identity = (SELECT identity FROM public.kept)").await;
     migrate(&from, &to).await.unwrap();
     assert!(matches!(open(dir.path(), Some(&one.options)).await, Err(OpenError::Moved(_))));
     assert_eq!(told_by(dir.path(), Some(&other.options), &known).await, before);
@@ -387,7 +384,7 @@ async fn a_move_to_postgres_or_from_it_that_is_cut_goes_on_and_at_no_time_do_two
     let postgres = fresh.place();
     let begin_anew = async || {
         unmove(dir.path());
-        in_the_database(&fresh, "DROP SCHEMA tidings CASCADE").await;
+        fresh.execute("DROP SCHEMA tidings CASCADE").await;
     };
     let is_the_same = async |cut: &str| {
         assert!(rows(&mut *postgres.look(false, START).await.unwrap()).await == before, "{cut}");
@@ -396,7 +393,7 @@ async fn a_move_to_postgres_or_from_it_that_is_cut_goes_on_and_at_no_time_do_two
 
     let other = tempfile::tempdir().unwrap();
     let begin_anew = async || {
-        in_the_database(&fresh, "UPDATE tidings.mark SET moved = NULL").await;
+        fresh.execute("UPDATE tidings.mark SET moved = NULL").await;
         empty(other.path());
     };
     let is_the_same = async |cut: &str| {

@@ -8,6 +8,8 @@
 mod address;
 mod commit;
 mod connection;
+#[cfg(any(test, feature = "test-kit"))]
+mod fresh;
 mod keeper;
 mod mark;
 mod migrations;
@@ -39,6 +41,8 @@ use tokio_postgres::Error;
 use uuid::Uuid;
 
 pub use self::address::{AddressError, PostgresOptions};
+#[cfg(any(test, feature = "test-kit"))]
+pub use self::fresh::FreshDatabase;
 use self::{
     connection::{Db, FOR_WRITING, Pools, Way},
     mark::Mark,

@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
-use tokio_postgres::NoTls;
-use uuid::Uuid;
 
 use super::*;
 use crate::{
@@ -24,27 +22,22 @@ use crate::{
     },
 };
 
-const VARIABLE: &str = "TIDINGS_TEST_POSTGRES";
-
-/// A database of the test's own; dropped with it.
+/// A database of the test's own, with the data folder of its server.
 pub(crate) struct Fresh {
+    database: FreshDatabase,
     pub(crate) options: PostgresOptions,
     data_dir: tempfile::TempDir,
 }
 
 impl Fresh {
     pub(crate) fn is_possible() -> bool {
-        std::env::var_os(VARIABLE).is_some()
+        FreshDatabase::is_possible()
     }
 
     pub(crate) async fn make() -> Self {
-        let server = std::env::var(VARIABLE).expect("there is a Postgres to test on");
-        let name = format!("test_{}", Uuid::new_v4().simple());
-        ask(&server, &format!("CREATE DATABASE {name}")).await;
-        let (before, options) = server.split_once('?').unwrap_or((&server, ""));
-        let (address, _) = before.rsplit_once('/').expect("the address names a database");
-        let options = PostgresOptions::parse(&format!("{address}/{name}?{options}"), None).unwrap();
-        Self { options, data_dir: tempfile::tempdir().unwrap() }
+        let database = FreshDatabase::named();
+        database.make().await;
+        Self { options: database.options(), database, data_dir: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -54,26 +47,11 @@ impl Fresh {
     pub(crate) async fn open(&self, opener: Opener) -> Result<Postgres, OpenError> {
         Postgres::open(self.data_dir.path(), &self.options, opener).await
     }
-}
 
-impl Drop for Fresh {
-    fn drop(&mut self) {
-        let Some(name) = self.options.config.get_dbname() else { return };
-        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-        // The test's own runtime may be in the middle of something.
-        let dropping = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(ask(&std::env::var(VARIABLE).unwrap(), &drop));
-        };
-        std::thread::spawn(dropping).join().ok();
+    /// As another program.
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.database.client().await.batch_execute(sql).await.unwrap();
     }
-}
-
-async fn ask(server: &str, sql: &str) {
-    let (client, link) = tokio_postgres::connect(server, NoTls).await.unwrap();
-    let link = tokio::spawn(link);
-    client.batch_execute(sql).await.unwrap();
-    link.abort();
 }
 
 /// Opens the same database each time: first as the server, and then beside it.
@@ -93,14 +71,6 @@ impl Fixture for Server {
 }
 
 runs_the_contract!(Server::default());
-
-/// As the role of the tests, in the database itself.
-pub(crate) async fn in_the_database(fresh: &Fresh, sql: &str) {
-    let (client, link) = fresh.options.config.connect(NoTls).await.unwrap();
-    let link = tokio::spawn(link);
-    client.batch_execute(&format!("SET search_path = tidings; {sql}")).await.unwrap();
-    link.abort();
-}
 
 const SERVER: Opener = Opener::Server { may_be_new: true };
 
@@ -124,13 +94,13 @@ async fn s69_a_newer_schema_is_refused_with_the_version_that_is_needed_and_anoth
     }
     let fresh = Fresh::make().await;
     fresh.open(SERVER).await.unwrap().close().await;
-    in_the_database(&fresh, "UPDATE schema_version SET version = version + 1, program = '7.8.9'").await;
+    fresh.execute("UPDATE schema_version SET version = version + 1, program = '7.8.9'").await;
     for opener in [SERVER, Opener::Guest] {
         let refused = fresh.open(opener).await.err().unwrap().to_string();
         assert!(refused.contains("7.8.9"), "{refused}");
     }
     let foreign = Fresh::make().await;
-    in_the_database(&foreign, "CREATE SCHEMA tidings; CREATE TABLE tidings.theirs (id int)").await;
+    foreign.execute("CREATE SCHEMA tidings; CREATE TABLE tidings.theirs (id int)").await;
     for opener in [SERVER, Opener::Guest] {
         assert!(matches!(foreign.open(opener).await, Err(OpenError::Foreign)));
     }
@@ -143,7 +113,7 @@ async fn a_guest_migrates_and_makes_nothing() {
     }
     let fresh = Fresh::make().await;
     assert!(matches!(fresh.open(Opener::Guest).await, Err(OpenError::Older { found: 0, .. })));
-    in_the_database(&fresh, "DO $$ BEGIN ASSERT to_regnamespace('tidings') IS NULL; END $$").await;
+    fresh.execute("DO $$ BEGIN ASSERT to_regnamespace('tidings') IS NULL; END $$").await;
 }
 
 #[tokio::test]
@@ -167,7 +137,7 @@ async fn g4_what_was_opened_before_keeps_its_epochs_and_what_was_brought_here_ge
     assert_eq!(epoch(&in_a_fresh_container).await, first);
     in_a_fresh_container.close().await;
 
-    in_the_database(&fresh, "UPDATE mark SET identity = 'another/1/00000001'").await;
+    fresh.execute("UPDATE mark SET identity = 'another/1/00000001'").await;
     let brought_here = fresh.open(SERVER).await.unwrap();
     let second = epoch(&brought_here).await;
     assert_ne!(second, first);
@@ -186,8 +156,7 @@ async fn batches_do_what_their_changes_do_one_by_one() {
     for seed in seeds(2) {
         let fresh = Fresh::make().await;
         let real = fresh.open(Opener::Server { may_be_new: true }).await.unwrap();
-        let (other, link) = fresh.options.config.connect(NoTls).await.unwrap();
-        tokio::spawn(link);
+        let other = fresh.database.client().await;
         let by_another_program = async |TakeAway { person, room }| {
             let sql = "WITH gone AS (DELETE FROM tidings.memberships WHERE room = $1 AND person = $2 RETURNING room)
                 UPDATE tidings.rooms SET members = members - 1 FROM gone WHERE rooms.id = gone.room";
@@ -208,8 +177,7 @@ async fn g1_what_is_committed_is_answered_so_whatever_becomes_of_the_question_be
     let (set_up, post) = contract::set_up_and_first_post();
     store.apply(0, vec![submit(set_up).0], Time::from_millis(0)).await.unwrap();
 
-    let (other, link) = fresh.options.config.connect(NoTls).await.unwrap();
-    tokio::spawn(link);
+    let other = fresh.database.client().await;
     other.batch_execute("BEGIN; LOCK TABLE tidings.revoked IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let (post, posted) = submit(post);
     let mut done = store.apply(0, vec![post], Time::from_millis(0)).await.unwrap();
@@ -231,8 +199,7 @@ async fn a_room_that_somebody_else_has_locked_holds_up_no_other() {
     let create = CreateRoom { person: first.author, room: another, invite: Code::fresh() };
     store.apply(0, vec![submit(set_up).0, submit(create).0], Time::from_millis(0)).await.unwrap();
 
-    let (other, link) = fresh.options.config.connect(NoTls).await.unwrap();
-    tokio::spawn(link);
+    let other = fresh.database.client().await;
     let lock = format!("BEGIN; SELECT 1 FROM tidings.rooms WHERE id = '{}' FOR UPDATE", first.room);
     other.batch_execute(&lock).await.unwrap();
     let ((first, locked), (second, free)) = (submit(Post(first)), submit(Post(second)));
