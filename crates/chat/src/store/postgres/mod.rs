@@ -13,6 +13,7 @@ mod fresh;
 mod keeper;
 mod mark;
 mod migrations;
+mod posts;
 mod reads;
 mod tables;
 #[cfg(test)]

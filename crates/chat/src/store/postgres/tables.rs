@@ -24,13 +24,14 @@ use tokio_postgres::{Error, Row, types::ToSql};
 
 use super::{
     connection::{Db, Params, Statement, Values},
+    posts::Posts,
     reads,
     values::{Digest, number},
 };
 use crate::{
     model::{
-        ClientId, EarlierSend, Event, Invite, MessageId, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId,
-        Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+        ClientId, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room,
+        RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
     },
     store::{NOT_READ, StoreError, StoreResult, Tables, bounds::signed, follow::Revocation},
 };
@@ -72,39 +73,9 @@ type Answer = Box<dyn Any + Send>;
 type Asked = Box<dyn for<'a> FnOnce(&'a Db) -> BoxFuture<'a, Result<Answer, Error>> + Send>;
 
 /// A statement that is to be sent.
-struct Write {
-    sql: &'static str,
-    params: Vec<Box<dyn ToSql + Sync + Send>>,
-}
-
-/// Rows of messages and events, column by column, as they go out.
-#[derive(Default)]
-struct Posts {
-    messages: Messages,
-    events: Events,
-}
-
-#[derive(Default)]
-struct Messages {
-    id: Vec<MessageId>,
-    room: Vec<RoomId>,
-    number: Vec<i64>,
-    author: Vec<PersonId>,
-    client_id: Vec<ClientId>,
-    digest: Vec<Vec<u8>>,
-    body: Vec<String>,
-    time: Vec<Time>,
-}
-
-#[derive(Default)]
-struct Events {
-    room: Vec<RoomId>,
-    number: Vec<i64>,
-    kind: Vec<&'static str>,
-    message: Vec<Option<MessageId>>,
-    actor: Vec<PersonId>,
-    subject: Vec<PersonId>,
-    time: Vec<Time>,
+pub(super) struct Write {
+    pub(super) sql: &'static str,
+    pub(super) params: Vec<Box<dyn ToSql + Sync + Send>>,
 }
 
 const LOCK_ROOMS: &str = "SELECT id, last_number FROM rooms WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
@@ -115,13 +86,6 @@ const MEMBERS: &str = "SELECT m.room, p.id, p.name,
         EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)
     FROM (SELECT DISTINCT room, person FROM unnest($1::uuid[], $2::uuid[]) AS all_asked(room, person)) asked
     JOIN memberships m ON m.room = asked.room AND m.person = asked.person JOIN people p ON p.id = m.person";
-/// In one order, because who waits for a row of an index that another transaction has written can wait in a circle.
-const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, client_id, digest, body, time)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[], $8::bigint[])
-        AS new(id, room, number, author, client_id, digest, body, time)
-    ORDER BY author, client_id";
-const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, message, actor, subject, time)
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[])";
 const MOVE_ROOMS: &str = "UPDATE rooms SET last_number = moved.number
     FROM unnest($1::uuid[], $2::bigint[]) AS moved(id, number) WHERE rooms.id = moved.id";
 /// One commit more of a run's lane.
@@ -240,38 +204,7 @@ impl Work {
 
     /// Puts the rows of messages and events, and the numbers that were taken, among the statements.
     fn write_posts(&mut self) {
-        let Posts { messages, events } = mem::take(&mut self.posts);
-        if !messages.id.is_empty() {
-            let Messages { id, room, number, author, client_id, digest, body, time } = messages;
-            self.push_quietly(
-                INSERT_MESSAGES,
-                vec![
-                    Box::new(id),
-                    Box::new(room),
-                    Box::new(number),
-                    Box::new(author),
-                    Box::new(client_id),
-                    Box::new(digest),
-                    Box::new(body),
-                    Box::new(time),
-                ],
-            );
-        }
-        if !events.room.is_empty() {
-            let Events { room, number, kind, message, actor, subject, time } = events;
-            self.push_quietly(
-                INSERT_EVENTS,
-                vec![
-                    Box::new(room),
-                    Box::new(number),
-                    Box::new(kind),
-                    Box::new(message),
-                    Box::new(actor),
-                    Box::new(subject),
-                    Box::new(time),
-                ],
-            );
-        }
+        self.writes.extend(mem::take(&mut self.posts).into_writes());
         if !self.moved.is_empty() {
             let (rooms, numbers): (Vec<_>, Vec<_>) =
                 mem::take(&mut self.moved).into_iter().map(|(room, number)| (room, signed(number))).unzip();
@@ -412,8 +345,9 @@ fn suspended() -> StoreError {
 
 /// The values of a statement, to be kept until it is sent.
 macro_rules! values {
-    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as Box<dyn ToSql + Sync + Send>),*] };
+    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as Box<dyn tokio_postgres::types::ToSql + Sync + Send>),*] };
 }
+pub(super) use values;
 
 impl Tables for PostgresTables<'_> {
     fn is_set_up(&self) -> StoreResult<bool> {
@@ -699,34 +633,17 @@ impl Tables for PostgresTables<'_> {
     }
 
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
-        let NewMessage { id, room, author, client_id, body, digest } = message;
         self.know(|work| {
-            let rows = &mut work.posts.messages;
-            rows.id.push(*id);
-            rows.room.push(*room);
-            rows.number.push(signed(number));
-            rows.author.push(*author);
-            rows.client_id.push(*client_id);
-            rows.digest.push(digest.to_vec());
-            rows.body.push(body.clone());
-            rows.time.push(now);
-            let send = EarlierSend { id: *id, number, time: now, digest: *digest };
-            work.sends.insert((*author, *client_id), Some(send));
+            work.posts.messages.add(message, number, now);
+            let send = EarlierSend { id: message.id, number, time: now, digest: message.digest };
+            work.sends.insert((message.author, message.client_id), Some(send));
             work.written += 1;
         })
     }
 
     fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {
-        let Event { room, number, time, kind } = event;
         self.know(|work| {
-            let rows = &mut work.posts.events;
-            rows.room.push(*room);
-            rows.number.push(signed(*number));
-            rows.kind.push(kind.name());
-            rows.message.push(kind.message().map(|message| message.id));
-            rows.actor.push(actor);
-            rows.subject.push(subject);
-            rows.time.push(*time);
+            work.posts.events.add(event, actor, subject);
             work.written += 1;
         })
     }

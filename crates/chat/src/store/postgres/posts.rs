@@ -1,0 +1,93 @@
+//! The rows of a batch's messages and events, column by column, as they go out: each table's in one statement, however many
+//! they are.
+
+use super::tables::{Write, values};
+use crate::{
+    model::{ClientId, Event, MessageId, NewMessage, PersonId, RoomId, Time},
+    store::bounds::signed,
+};
+
+/// In one order, because who waits for a row of an index that another transaction has written can wait in a circle.
+const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, client_id, digest, body, time)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[], $8::bigint[])
+        AS new(id, room, number, author, client_id, digest, body, time)
+    ORDER BY author, client_id";
+const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, message, actor, subject, time)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[])";
+
+#[derive(Default)]
+pub(super) struct Posts {
+    pub(super) messages: Messages,
+    pub(super) events: Events,
+}
+
+#[derive(Default)]
+pub(super) struct Messages {
+    id: Vec<MessageId>,
+    room: Vec<RoomId>,
+    number: Vec<i64>,
+    author: Vec<PersonId>,
+    client_id: Vec<ClientId>,
+    digest: Vec<Vec<u8>>,
+    body: Vec<String>,
+    time: Vec<Time>,
+}
+
+#[derive(Default)]
+pub(super) struct Events {
+    room: Vec<RoomId>,
+    number: Vec<i64>,
+    kind: Vec<&'static str>,
+    message: Vec<Option<MessageId>>,
+    actor: Vec<PersonId>,
+    subject: Vec<PersonId>,
+    time: Vec<Time>,
+}
+
+impl Posts {
+    /// The statements that insert them; none for a table that gets nothing.
+    pub(super) fn into_writes(self) -> impl Iterator<Item = Write> {
+        [self.messages.into_write(), self.events.into_write()].into_iter().flatten()
+    }
+}
+
+impl Messages {
+    pub(super) fn add(&mut self, message: &NewMessage, number: u64, now: Time) {
+        let NewMessage { id, room, author, client_id, body, digest } = message;
+        self.id.push(*id);
+        self.room.push(*room);
+        self.number.push(signed(number));
+        self.author.push(*author);
+        self.client_id.push(*client_id);
+        self.digest.push(digest.to_vec());
+        self.body.push(body.clone());
+        self.time.push(now);
+    }
+
+    fn into_write(self) -> Option<Write> {
+        let Self { id, room, number, author, client_id, digest, body, time } = self;
+        (!id.is_empty()).then(|| Write {
+            sql: INSERT_MESSAGES,
+            params: values![id, room, number, author, client_id, digest, body, time],
+        })
+    }
+}
+
+impl Events {
+    pub(super) fn add(&mut self, event: &Event, actor: PersonId, subject: PersonId) {
+        let Event { room, number, time, kind } = event;
+        self.room.push(*room);
+        self.number.push(signed(*number));
+        self.kind.push(kind.name());
+        self.message.push(kind.message().map(|message| message.id));
+        self.actor.push(actor);
+        self.subject.push(subject);
+        self.time.push(*time);
+    }
+
+    fn into_write(self) -> Option<Write> {
+        let Self { room, number, kind, message, actor, subject, time } = self;
+        (!room.is_empty())
+            .then(|| Write { sql: INSERT_EVENTS, params: values![room, number, kind, message, actor, subject, time] })
+    }
+}
