@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_protocol::{Publication, PushEvent};
+use tidings_protocol::{Label, Publication, PushEvent};
 
 use crate::ChannelName;
 use crate::format::Format;
@@ -43,10 +43,10 @@ impl Push {
         if let Some((_, frame)) = self.frames.iter().find(|(known, _)| known.is(format)) {
             return Some(frame.clone());
         }
-        let channel = self.channel.as_str();
+        let label = Label::Channel(self.channel.as_str());
         let frame = format.encode(|encoding| match &self.event {
-            Event::Publication(publication) => encoding.encode_publication(channel, publication),
-            Event::Other(event) => encoding.encode_push(channel, event),
+            Event::Publication(publication) => encoding.encode_publication(label, publication),
+            Event::Other(event) => encoding.encode_push(label, event),
         })?;
         self.frames.push((format, frame.clone()));
         Some(frame)

@@ -549,7 +549,7 @@ impl Session {
 
     fn start_open(&mut self, id: u32, request: Request, now: Instant) -> Result<(), Refusal> {
         match request {
-            Request::Connect(_) | Request::Ping => return Err(Disconnect::BAD_REQUEST.into()),
+            Request::Connect(_) | Request::Ping(_) => return Err(Disconnect::BAD_REQUEST.into()),
             Request::Subscribe(request) => return self.start_subscribe(id, request, now),
             Request::Unsubscribe(request) => {
                 let channel = channel(&request.channel)?;
@@ -608,7 +608,7 @@ impl Session {
         if request.kind != 0 {
             return Err(Error::PERMISSION_DENIED.into());
         }
-        if request.tf.as_ref().is_some_and(|filter| filter.as_bytes() != b"null") {
+        if request.tf.is_some() {
             return Err(Error::BAD_REQUEST.into());
         }
         if self.subscriptions.contains(&channel) {
