@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidings_chat::Chat;
 use tidings_hub::{
-    Accepted, ChannelName, ChannelOptions, Expiry, Grant, Identity, JoinLeave, Peer, Policy, PublishGrant, Refusal,
-    Source,
+    Accepted, ChannelName, ChannelOptions, Expiry, Grant, Identity, Offered, Overrides, Peer, Policy, PublishGrant,
+    Refusal, Source,
 };
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
 
@@ -35,9 +35,9 @@ impl TokenPolicy {
     pub(crate) fn new(tokens: Arc<Tokens>, anonymous: bool) -> Self {
         let options = ChannelOptions {
             history: Source::memory(HISTORY_SIZE, HISTORY_TTL),
-            recovery: true,
+            recovery: Offered::Always,
             presence: true,
-            join_leave: JoinLeave::OnRequest,
+            join_leave: Offered::OnRequest,
             ..ChannelOptions::default()
         };
         Self { tokens, anonymous, options: Arc::new(options) }
@@ -128,7 +128,8 @@ fn digest(channels: &BTreeMap<String, Given>) -> u64 {
 fn given(channels: BTreeMap<String, Given>) -> impl Iterator<Item = (ChannelName, Grant)> {
     channels.into_iter().filter_map(|(name, Given { info, data, join_leave })| {
         let channel = ChannelName::parse(&name).ok().filter(|channel| !Chat::owns(channel))?;
-        Some((channel, Grant { info, data, hears_join_leave: join_leave, ..Grant::default() }))
+        let overrides = Overrides { hears_join_leave: join_leave.then_some(true), ..Overrides::default() };
+        Some((channel, Grant { info, data, overrides, ..Grant::default() }))
     })
 }
 
