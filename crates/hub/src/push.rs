@@ -17,7 +17,7 @@ pub(crate) struct Push {
 
 enum Event {
     Publication(Arc<Publication>),
-    Other(PushEvent),
+    Other(Box<PushEvent>),
 }
 
 impl Push {
@@ -26,7 +26,7 @@ impl Push {
     }
 
     pub(crate) fn event(channel: &ChannelName, event: PushEvent) -> Self {
-        Self { channel: channel.clone(), event: Event::Other(event), frames: Vec::new() }
+        Self { channel: channel.clone(), event: Event::Other(Box::new(event)), frames: Vec::new() }
     }
 
     /// 0 for what is not part of the stream.
