@@ -85,7 +85,7 @@ struct Run {
 
 /// What is published under a number: long, so that a difference is shorter.
 fn said(number: usize) -> String {
-    format!("{}{number}{}", "ä".repeat(20), "ж".repeat(20))
+    format!("{}{number}{}", "ä".repeat(200), "ж".repeat(200))
 }
 
 impl Run {
@@ -96,7 +96,7 @@ impl Run {
 
     /// A client that takes differences, of a hub in which little fits into a reply and little may wait for a reader.
     fn with_differences(broker: &Arc<FaultyBroker>) -> Self {
-        let limits = Limits { outbox_bytes_max: 1_000, recovery_reply_bytes_max: 300, ..Limits::default() };
+        let limits = Limits { outbox_bytes_max: 20_000, recovery_reply_bytes_max: 2_000, ..Limits::default() };
         let node = || {
             let world = World::with_broker(limits.clone(), Some(broker.clone()));
             let options = ChannelOptions { delta: Offered::Always, ..memory() };
@@ -257,7 +257,7 @@ impl Run {
         }
         if self.world.closed(link).is_some() {
             self.sdk.link = None;
-            self.sdk.subscribed = false;
+            (self.sdk.pending, self.sdk.subscribed) = (None, false);
         }
     }
 
@@ -291,14 +291,19 @@ impl Run {
         self.world.hub.check_positions().await;
         self.world.hub.heal().await;
         self.listen();
-        if !self.sdk.subscribed {
-            self.cut();
-            self.begin();
-            while !self.sdk.subscribed {
-                tokio::task::yield_now().await;
-                self.listen();
+        for _ in 0..1_000 {
+            // Cut off again, where much was behind, it comes again.
+            if !self.sdk.subscribed && self.sdk.pending.is_none() {
+                self.cut();
+                self.begin();
             }
+            if self.sdk.subscribed {
+                break;
+            }
+            tokio::task::yield_now().await;
+            self.listen();
         }
+        assert!(self.sdk.subscribed, "it cannot subscribe");
         // What does not fit into a reply follows in pieces, each of which the broker may take its time for.
         for _ in 0..2 * self.written {
             tokio::task::yield_now().await;
