@@ -28,6 +28,21 @@ pub(crate) const KEY_USERS_REMEMBERED: usize = 1_000;
 /// Bytes of one message from a client over WebSocket: the same as a request's body.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of the body of a request of the uplink: the longest message, whose quotes and backslashes are all escaped, and what
+/// says where it belongs.
+pub(crate) const UPLINK_BODY_BYTES_MAX: usize = 2 * SOCKET_MESSAGE_BYTES_MAX + 1024;
+
+/// Bytes of messages that a connection's other requests have brought and that wait for their turn; more is 429. A message of
+/// the longest kind and one more, as over WebSocket.
+pub(crate) const UPLINK_BYTES_WAITING_MAX: usize = 2 * SOCKET_MESSAGE_BYTES_MAX;
+
+/// The same in messages: browsers have six requests at once under way, and over HTTP/2 a hundred.
+pub(crate) const UPLINK_FRAMES_WAITING_MAX: usize = 128;
+
+/// Time for which a browser may remember that a page of another site may use the live connections: the most that the common
+/// ones take.
+pub(crate) const PREFLIGHT_KEPT: Duration = Duration::from_secs(7200);
+
 /// Time a peer has to take what is written to it. A live client reads within a ping interval; whoever does not is
 /// closed with a code that lets them resume.
 pub(crate) const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
