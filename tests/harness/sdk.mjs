@@ -1,15 +1,62 @@
-// The stock JavaScript SDK, with reconnects fast enough for a test and events that can be waited for.
+// The stock JavaScript SDK, with reconnects fast enough for a test and events that can be waited for; in protobuf where
+// TIDINGS_TEST_PROTOCOL says so, with the same tests.
 
 import { Centrifuge } from 'centrifuge';
+import { Centrifuge as OverProtobuf } from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
 
 import { within } from './wait.mjs';
 
 const SOON = 10_000;
 
+/** A value as the bytes of its JSON, which is what the tests' application sends where data is bytes. */
+export const toBytes = (value) => new TextEncoder().encode(JSON.stringify(value));
+
+/** The other way round, wherever in what the SDK gives an application there are bytes; what is around them stays. */
+export function fromBytes(given) {
+  if (given instanceof Uint8Array) return given.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(given));
+  if (given !== null && typeof given === 'object' && !(given instanceof Error)) {
+    for (const name of Object.keys(given)) given[name] = fromBytes(given[name]);
+  }
+  return given;
+}
+
+/** Makes bytes of values and values of bytes at the surface of the SDK, so that tests say and hear the same in protobuf. */
+class OfValues extends OverProtobuf {
+  constructor(url, { data, ...options }) {
+    super(url, data === undefined ? options : { data: toBytes(data), ...options });
+  }
+  newSubscription(channel, { data, ...options } = {}) {
+    const subscription = super.newSubscription(channel, data === undefined ? options : { data: toBytes(data), ...options });
+    const { emit } = subscription;
+    subscription.emit = (name, ...contexts) => emit.call(subscription, name, ...contexts.map(fromBytes));
+    return subscription;
+  }
+  emit(name, ...contexts) {
+    return super.emit(name, ...contexts.map(fromBytes));
+  }
+  async publish(channel, data) {
+    return super.publish(channel, toBytes(data));
+  }
+  async send(data) {
+    return super.send(toBytes(data));
+  }
+  async rpc(method, data) {
+    return fromBytes(await super.rpc(method, data === undefined ? undefined : toBytes(data)));
+  }
+  async history(...given) {
+    return fromBytes(await super.history(...given));
+  }
+  async presence(channel) {
+    return fromBytes(await super.presence(channel));
+  }
+}
+
+const Client = process.env.TIDINGS_TEST_PROTOCOL === 'protobuf' ? OfValues : Centrifuge;
+
 /** A client of the SDK; closed when the test ends. */
 export function client(t, url, options = {}) {
-  const made = new Centrifuge(url, { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, ...options });
+  const made = new Client(url, { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, ...options });
   made.on('error', () => {});
   t.after(() => made.disconnect());
   return made;

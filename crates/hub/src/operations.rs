@@ -68,7 +68,9 @@ impl Task {
                     }
                 };
                 let asked = Asked { channel: &channel, options: &options, request: &request, wants: wants?, number };
-                let prepared = self.prepare(asked, grant, self.reply_room()).await?;
+                // What the server subscribes to has no reply that could hold what was missed: it follows.
+                let room = if server_side { 0 } else { self.reply_room() };
+                let prepared = self.prepare(asked, grant, room).await?;
                 return Ok(Outcome::Subscribed(Box::new(prepared)));
             }
             Operation::Publish(channel, data) => {

@@ -100,6 +100,12 @@ impl Payload {
         }
     }
 
+    /// Whether JSON subscribers can have it: JSON, or bytes that are.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.to_json().is_ok()
+    }
+
     /// A text, as the JSON string that it is.
     pub(crate) fn from_text(text: &str) -> Result<Self, serde_json::Error> {
         Ok(Self(Form::Json(serde_json::value::to_raw_value(text)?.into())))

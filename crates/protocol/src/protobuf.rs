@@ -14,6 +14,9 @@ use crate::{Command, EmulationRequest, Label, Publication, PushEvent, Reply};
 /// How deep messages may lie within each other, which only [filters](crate::FilterNode) use: about what JSON can carry.
 const MESSAGE_DEPTH_MAX: usize = 64;
 
+/// Bytes that most messages fit into.
+const MESSAGE_BYTES: usize = 128;
+
 /// The commands of one frame, in order; reading stops at the first malformed one.
 #[must_use]
 pub fn commands(frame: &[u8]) -> Commands<'_> {
@@ -127,7 +130,7 @@ fn read<M: Message>(bytes: &[u8]) -> Result<M, Malformed> {
 }
 
 fn framed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
-    let mut frame = Vec::new();
+    let mut frame = Vec::with_capacity(MESSAGE_BYTES);
     delimited(&mut frame, write);
     frame.into()
 }
@@ -347,11 +350,11 @@ fn delimited(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(0);
     write(out);
     let length = out.len() - start - 1;
-    let mut written = Vec::new();
-    if length > 0x7f {
+    if let Ok(byte @ ..0x80) = u8::try_from(length) {
+        out[start] = byte;
+    } else {
+        let mut written = Vec::new();
         write_varint(length as u64, &mut written);
         out.splice(start..=start, written);
-    } else {
-        out[start] = length as u8;
     }
 }

@@ -91,8 +91,8 @@ impl Taste {
             Class::Publication => !self.has(frame),
             Class::Ephemeral => !self.lags,
             Class::JoinLeave => self.hears_join_leave,
-            Class::Difference => !self.has(frame) && self.has_base_of(frame),
-            Class::Whole => !self.has(frame) && !self.has_base_of(frame),
+            Class::Difference => !self.has(frame) && self.has_base(),
+            Class::Whole => !self.has(frame) && !self.has_base(),
         }
     }
 
@@ -101,12 +101,8 @@ impl Taste {
         frame.number != 0 && frame.number <= self.after
     }
 
-    fn has_base_of(self, frame: &Frame) -> bool {
-        match self.base {
-            Base::NotNeeded | Base::Lacks => false,
-            Base::Given => frame.number == self.after + 1,
-            Base::Has => true,
-        }
+    fn has_base(self) -> bool {
+        matches!(self.base, Base::Given | Base::Has)
     }
 
     /// A frame that it has taken, or not, lies behind it.

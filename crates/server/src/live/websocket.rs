@@ -3,9 +3,7 @@
 use super::admission::{Handshake, NotAdmitted};
 use super::driver::{Transport, Written, drive};
 use crate::app::App;
-use crate::http::problem::Problem;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -13,18 +11,23 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::Poll;
 use tidings_hub::{ConnectionOptions, Framing, Heartbeat, Taken, Writer};
-use tidings_protocol::Disconnect;
+use tidings_protocol::{Disconnect, Encoding};
 use tidings_websocket::{
     CloseCode, DirectWrite, DirectWriter, Limits, Message, OriginPolicy, Prepared, ReceiveError, SendError, Upgrade,
     UpgradeRefusal, Upgraded, Utf8Bytes, WebSocket,
 };
 
-/// Each message of the hub is one text frame, made once for all who receive it.
-const FRAMING: Framing = Framing::new("websocket text", |message| match Utf8Bytes::try_from(message) {
+/// Each message of the hub is one frame, made once for all who receive it: text where the encoding is text.
+const TEXT: Framing = Framing::new("websocket text", |message| match Utf8Bytes::try_from(message) {
     Ok(text) => Prepared::text(text).into_bytes(),
     // The hub writes JSON, which is UTF-8; were it otherwise, nobody should receive it.
     Err(_) => Prepared::text("{}").into_bytes(),
 });
+const BINARY: Framing = Framing::new("websocket binary", |message| Prepared::binary(message).into_bytes());
+
+/// The subprotocols, of which one that a client offers together with the other is the first.
+const JSON: &str = "centrifuge-json";
+const PROTOBUF: &str = "centrifuge-protobuf";
 
 /// Admitted, then 101.
 pub(crate) async fn upgrade(
@@ -41,18 +44,20 @@ pub(crate) async fn upgrade(
     let query = query.unwrap_or_default();
     let asks = |parameter: &str| query.split('&').any(|pair| pair == parameter);
     let offers = |protocol: &str| upgrade.offered_protocols().iter().any(|offered| offered == protocol);
-    let only_protobuf = offers("centrifuge-protobuf") && !offers("centrifuge-json");
-    if only_protobuf || asks("cf_protocol=protobuf") || asks("format=protobuf") {
-        let detail = "This server does not speak protobuf yet. Connect with JSON.";
-        return Problem::new(StatusCode::BAD_REQUEST, "no_protobuf", detail).into_response();
-    }
+    // What the client sends is read so whether its frames are text or binary: SDKs differ, and the content says what it is.
+    let asks_for_protobuf = asks("cf_protocol=protobuf") || asks("format=protobuf");
+    let (encoding, protocol, framing) = if asks_for_protobuf || (offers(PROTOBUF) && !offers(JSON)) {
+        (Encoding::Protobuf, PROTOBUF, BINARY)
+    } else {
+        (Encoding::Json, JSON, TEXT)
+    };
     let limits = Limits::server()
         .message_bytes_max(admitted.limits.message_bytes_max)
         .queue_bytes_max(admitted.limits.queue_bytes_max)
         .write_timeout(admitted.limits.write_timeout);
     let mut upgrade = upgrade
         .origin(OriginPolicy::Any) // looked at by the admission, together with the other allowed ones
-        .protocols(["centrifuge-json"])
+        .protocols([protocol])
         .limits(limits)
         .shutdown_close(None); // the hub closes with the protocol's own code
     let heartbeat = if asks("cf_ws_frame_ping_pong=true") {
@@ -64,7 +69,8 @@ pub(crate) async fn upgrade(
     let options = ConnectionOptions {
         identity: admitted.identity,
         remote: admitted.remote,
-        framing: FRAMING,
+        encoding,
+        framing,
         heartbeat,
         ..ConnectionOptions::default()
     };
