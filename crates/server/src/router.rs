@@ -48,6 +48,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(streams(&app))
         .route("/openapi.json", get(description))
         .route("/connection/websocket", any(live::upgrade).layer(map_response(named)))
+        .route("/connection/uni_websocket", any(live::uni_upgrade).layer(map_response(named)))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -99,7 +100,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 23] = [
+    const OTHERS: [(&str, &str); 24] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
@@ -111,6 +112,7 @@ mod tests {
         ("/metrics", "GET"),
         ("/api/{method}", "POST"),
         ("/connection/websocket", "any"),
+        ("/connection/uni_websocket", "any"),
         ("/connection/http_stream", "POST"),
         ("/connection/http_stream", "OPTIONS"),
         ("/connection/sse", "GET"),

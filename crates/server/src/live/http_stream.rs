@@ -14,7 +14,7 @@ use crate::limits::SOCKET_MESSAGE_BYTES_MAX;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
@@ -64,8 +64,16 @@ enum Form {
 
 /// What a client says in the query where it cannot send a body. It may hold a token, so it is written into no log.
 #[derive(Deserialize)]
-struct ConnectQuery {
+pub(super) struct ConnectQuery {
     cf_connect: Option<String>,
+}
+
+impl ConnectQuery {
+    pub(super) fn of(uri: &Uri) -> Option<Bytes> {
+        // Not with the reason of a rejection, which may quote what was asked.
+        let query = Query::<Self>::try_from_uri(uri).ok()?.0;
+        query.cf_connect.filter(|connect| !connect.is_empty()).map(Into::into)
+    }
 }
 
 /// `POST /connection/http_stream`, JSON or protobuf.
@@ -124,7 +132,7 @@ async fn open(
         Form::Stream if encoding.is_text() => (LINES, "application/json", None),
         Form::Stream => (Framing::NONE, "application/octet-stream", None),
     };
-    let connection = app.hub.connect(ConnectionOptions {
+    let mut connection = app.hub.connect(ConnectionOptions {
         identity: admitted.identity,
         remote: admitted.remote,
         encoding,
@@ -132,7 +140,8 @@ async fn open(
         emulated: uplinks.is_some(),
         ..ConnectionOptions::default()
     });
-    let (transport, body, uplink) = stream(first, begin, admitted.limits.write_timeout);
+    connection.receive(&first);
+    let (transport, body, uplink) = stream(begin, admitted.limits.write_timeout);
     let registered = uplinks
         .zip(connection.emulation_session())
         .map(|(uplinks, session)| uplinks.register(session, admitted.site, encoding, uplink));
@@ -156,16 +165,14 @@ async fn open(
 /// What the client says with the request that opens its connection.
 async fn first_frame(request: Request, may_be_silent: bool) -> Result<Bytes, Problem> {
     let first = if request.method() == Method::POST {
-        read_body(request, SOCKET_MESSAGE_BYTES_MAX).await?
+        Some(read_body(request, SOCKET_MESSAGE_BYTES_MAX).await?).filter(|body| !body.is_empty())
     } else {
-        let query = Query::<ConnectQuery>::try_from_uri(request.uri());
-        // The rejection may quote what was asked, and is not passed on.
-        query.ok().and_then(|query| query.0.cf_connect).unwrap_or_default().into()
+        ConnectQuery::of(request.uri())
     };
     match first {
-        first if !first.is_empty() => Ok(first),
-        _ if may_be_silent => Ok(Bytes::from_static(b"{}")),
-        _ => {
+        Some(first) => Ok(first),
+        None if may_be_silent => Ok(Bytes::from_static(b"{}")),
+        None => {
             let detail = "Send the connect command as the body of a POST, or, for an event stream, in cf_connect.";
             Err(Problem::new(StatusCode::BAD_REQUEST, "no_connect", detail))
         }

@@ -93,11 +93,10 @@ struct UnderWay {
     shared: Arc<Shared>,
 }
 
-/// Both ends of a new stream. `first` is what the client said with the request that opened it, `begin` what it hears before
-/// anything else.
-pub(super) fn stream(first: Bytes, begin: Option<Bytes>, write_timeout: Duration) -> (Streamed, StreamBody, Uplink) {
+/// Both ends of a new stream, and its uplink. `begin` is what its client gets before anything else.
+pub(super) fn stream(begin: Option<Bytes>, write_timeout: Duration) -> (Streamed, StreamBody, Uplink) {
     let pieces = begin.into_iter().map(|bytes| Piece { bytes, ends_frame: true }).collect();
-    let state = State { pieces, received_bytes: first.len(), received: VecDeque::from([first]), ..State::default() };
+    let state = State { pieces, ..State::default() };
     let shared = Arc::new(Shared(Mutex::new(state)));
     let streamed = Streamed { shared: shared.clone(), fed: Vec::new(), write_timeout, patience: None };
     (streamed, StreamBody(shared.clone()), Uplink(shared))
