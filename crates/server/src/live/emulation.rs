@@ -5,7 +5,7 @@
 //! another, so that one may overtake another on the way here.
 
 use super::admission::{Handshake, NotAdmitted, Site};
-use super::streamed::{Uplink, UplinkFull};
+use super::streamed::{Rooms, Uplink, UplinkFull};
 use crate::app::App;
 use crate::http::body::read_body;
 use crate::http::problem::Problem;
@@ -30,6 +30,7 @@ pub(crate) struct Uplinks(Arc<Entries>);
 #[derive(Default)]
 struct Entries {
     by_hash: Mutex<HashMap<u64, Entry>>,
+    rooms: Rooms,
     /// Keyed by what nobody knows outside, so that looking something up tells nothing of what is there (S32).
     hasher: RandomState,
 }
@@ -118,7 +119,7 @@ pub(crate) async fn emulation(
     if spoken != encoding {
         return Err(malformed());
     }
-    match uplink.send(Bytes::copy_from_slice(&frame)) {
+    match uplink.send(Bytes::copy_from_slice(&frame), &uplinks.0.rooms) {
         Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
         Err(UplinkFull) => Err(Problem::too_many(Duration::from_secs(1)).into_response()),
     }

@@ -6,13 +6,14 @@
 //! that what a client does not read waits where it is bounded. Knows no route and no header.
 
 use super::driver::{Transport, Written};
-use crate::limits::{UPLINK_BYTES_WAITING_MAX, UPLINK_FRAMES_WAITING_MAX};
+use crate::limits::{UPLINK_BYTES_MIN, UPLINK_FRAME_OVERHEAD_BYTES, UPLINK_PART, UPLINKS_BYTES_MAX};
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub(super) struct StreamBody(Arc<Shared>);
 #[derive(Clone)]
 pub(super) struct Uplink(Arc<Shared>);
 
-/// More requests came than the connection gets through.
+/// The connection does not get through what its client sends.
 pub(super) struct UplinkFull;
 
 /// The stream was cut: its reader did not take what there was.
@@ -69,7 +70,7 @@ struct State {
     /// Nobody takes the body any more.
     is_gone: bool,
     /// Frames that the client has sent.
-    received: VecDeque<Bytes>,
+    received: VecDeque<Received>,
     received_bytes: usize,
     driver: Option<Waker>,
     response: Option<Waker>,
@@ -78,6 +79,21 @@ struct State {
 struct Piece {
     bytes: Bytes,
     ends_frame: bool,
+}
+
+struct Received {
+    frame: Bytes,
+    room: Room,
+}
+
+/// What all uplinks together hold. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Rooms(Arc<AtomicUsize>);
+
+/// What one frame takes of it; given back when dropped.
+struct Room {
+    rooms: Rooms,
+    bytes: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -114,12 +130,12 @@ impl State {
             return Poll::Ready(None);
         }
         if let Some(frame) = self.received.pop_front() {
-            self.received_bytes -= frame.len();
+            self.received_bytes -= frame.room.bytes;
             if self.received.is_empty() {
                 // Most connections are idle most of the time.
                 self.received = VecDeque::new();
             }
-            return Poll::Ready(Some(frame));
+            return Poll::Ready(Some(frame.frame));
         }
         remember(&mut self.driver, cx);
         Poll::Pending
@@ -131,24 +147,36 @@ impl State {
 }
 
 impl Uplink {
-    /// Lets a frame wait for its turn. What the connection is not any more hears nothing.
+    /// Lets a frame wait for its turn. A connection that has ended hears nothing.
     ///
     /// # Errors
-    /// [`UplinkFull`] when the connection does not get through what came before; then nothing of it is heard.
-    pub(super) fn send(&self, frame: Bytes) -> Result<(), UplinkFull> {
+    /// [`UplinkFull`] when too much waits already; then nothing of it is heard.
+    pub(super) fn send(&self, frame: Bytes, rooms: &Rooms) -> Result<(), UplinkFull> {
         let mut state = self.0.lock();
         if state.is_gone || state.ended.is_some() {
             return Ok(());
         }
-        let bytes = state.received_bytes + frame.len();
-        let has_room = state.received.len() < UPLINK_FRAMES_WAITING_MAX && bytes <= UPLINK_BYTES_WAITING_MAX;
-        if !has_room && !state.received.is_empty() {
-            return Err(UplinkFull);
-        }
-        state.received_bytes = bytes;
-        state.received.push_back(frame);
+        let room = rooms.take(frame.len() + UPLINK_FRAME_OVERHEAD_BYTES, state.received_bytes).ok_or(UplinkFull)?;
+        state.received_bytes += room.bytes;
+        state.received.push_back(Received { frame, room });
         wake(state.driver.take());
         Ok(())
+    }
+}
+
+impl Rooms {
+    /// Room for one more frame of a connection that has so many bytes already; one frame is always taken.
+    fn take(&self, bytes: usize, held: usize) -> Option<Room> {
+        let all = self.0.fetch_add(bytes, Relaxed);
+        let room = Room { rooms: self.clone(), bytes };
+        let share = UPLINKS_BYTES_MAX.saturating_sub(all) / UPLINK_PART;
+        (held == 0 || held + bytes <= share.max(UPLINK_BYTES_MIN)).then_some(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.rooms.0.fetch_sub(self.bytes, Relaxed);
     }
 }
 
