@@ -403,5 +403,5 @@ test('a WebSocket in one direction takes its request from the first frame or the
   const deaf = new WebSocket(url, { autoPong: false });
   await once(deaf, 'open');
   deaf.send(good);
-  assert.equal((await within(8_000, 'who answers no ping of the WebSocket is closed', once(deaf, 'close')))[0], 3012);
+  await within(8_000, 'who answers no ping of the WebSocket is gone', once(deaf, 'close'));
 });
