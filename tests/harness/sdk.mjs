@@ -1,10 +1,11 @@
 // The stock JavaScript SDK, with reconnects fast enough for a test and events that can be waited for; in protobuf where
-// TIDINGS_TEST_PROTOCOL says so, with the same tests.
+// TIDINGS_TEST_PROTOCOL says so, and over the transport that TIDINGS_TEST_TRANSPORT names, with the same tests.
 
 import { Centrifuge } from 'centrifuge';
 import { Centrifuge as OverProtobuf } from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
 
+import { EventSource } from './streams.mjs';
 import { within } from './wait.mjs';
 
 const SOON = 10_000;
@@ -54,9 +55,25 @@ class OfValues extends OverProtobuf {
 
 const Client = process.env.TIDINGS_TEST_PROTOCOL === 'protobuf' ? OfValues : Centrifuge;
 
-/** A client of the SDK; closed when the test ends. */
-export function client(t, url, options = {}) {
-  const made = new Client(url, { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, ...options });
+const TRANSPORT = process.env.TIDINGS_TEST_TRANSPORT ?? 'websocket';
+/** Whether what a client sends arrives in its order: requests of their own may overtake each other. */
+export const IN_ORDER = TRANSPORT === 'websocket';
+
+/** What the SDK wants to know of a server at the address of its WebSocket, to reach it by these transports in turn. */
+export function endpoints(websocketUrl, transports) {
+  const base = websocketUrl.replace(/^ws/, 'http').replace(/\/connection\/websocket.*/, '');
+  const at = (transport) => (transport === 'websocket' ? websocketUrl : `${base}/connection/${transport}`);
+  return {
+    endpoints: transports.map((transport) => ({ transport, endpoint: at(transport) })),
+    options: { emulationEndpoint: `${base}/emulation`, eventsource: EventSource },
+  };
+}
+
+/** A client of the SDK; closed when the test ends. `transports` are tried in turn. */
+export function client(t, url, { transports = TRANSPORT === 'websocket' ? undefined : [TRANSPORT], ...given } = {}) {
+  const over = transports && endpoints(url, transports);
+  const options = { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, ...over?.options, ...given };
+  const made = new Client(over?.endpoints ?? url, options);
   made.on('error', () => {});
   t.after(() => made.disconnect());
   return made;

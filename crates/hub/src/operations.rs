@@ -19,7 +19,7 @@ use crate::history::bytes_of;
 use crate::limits::PRESENCE_ENTRY_BYTES;
 use crate::metrics::Metrics;
 use crate::push::as_differences;
-use crate::session::{Admission, Connected, Operation, Outcome, Prepared, Subscriber};
+use crate::session::{Admission, Connected, Cost, Meter, Operation, Outcome, Prepared, Subscriber};
 use crate::{
     Accepted, BrokerError, ChannelName, ChannelOptions, Grant, HistoryError, HistoryQuery, NewPublication, Offered,
     Peer, PresenceError, PublishError, PublishGrant, ReadError, RecoveryMode, Refusal, Source,
@@ -129,18 +129,13 @@ impl Task {
             }
             let (options, wants) = (self.core.options(&channel), Wants::default());
             let number = self.core.enter(&self.handle, &channel, true, &wants, &options);
-            let mut resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
-            // To refuse all of it for what one channel has missed would bring the client back to the same, again and again.
-            let reads_too_much = resume.recover && self.may_read().is_err();
-            resume.recover &= !reads_too_much;
+            let resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
             let asked = Asked { channel: &channel, options: &options, request: &resume, wants, number };
-            let mut prepared = self.prepare(asked, grant, room).await?;
-            room = room.saturating_sub(prepared.result.publications.iter().map(bytes_of).sum());
-            if reads_too_much && prepared.result.recoverable {
-                prepared.result.was_recovering = true;
-                Metrics::add(&self.core.metrics.unrecovered, 1);
-            }
+            let prepared = self.prepare_given(asked, grant, &mut room).await?;
             connected.subscriptions.push((channel, prepared));
+        }
+        if self.handle.outbox.format.encoding.is_one_way() {
+            self.subscribe_to_wanted(request, &given, &mut connected.subscriptions, &mut room).await?;
         }
         // What was read after a right was taken away must not leave with the reply (promise G5). Who is in a channel now
         // was in it while its stream was read.
@@ -151,6 +146,55 @@ impl Task {
         self.handle.connected.store(true, Ordering::Relaxed);
         self.core.application.connected(&self.peer);
         Ok(Outcome::Connected(Box::new(connected)))
+    }
+
+    /// Subscribes a client that will say nothing more to the channels that it wants, as far as it may.
+    async fn subscribe_to_wanted(
+        &self,
+        request: &ConnectRequest,
+        given: &HashSet<ChannelName>,
+        subscriptions: &mut Vec<(ChannelName, Prepared)>,
+        room: &mut usize,
+    ) -> Result<(), Refusal> {
+        let named = request.subs.iter().filter_map(|(name, wanted)| Some((ChannelName::parse(name).ok()?, wanted)));
+        let others: Vec<_> = named.filter(|(channel, _)| !given.contains(channel)).collect();
+        if given.len() + others.len() > self.core.limits.channels_per_connection_max {
+            return Err(Disconnect::CHANNEL_LIMIT.into());
+        }
+        for (channel, wanted) in others {
+            let options = self.core.options(&channel);
+            let Ok(wants) = wants_of(wanted, &options) else { continue };
+            if !self.handle.account().allows(Cost::Channel, Instant::now().into_std()) {
+                return Err(Error::TOO_MANY_REQUESTS.into());
+            }
+            // Before the policy is asked, as in `run`.
+            let number = self.core.enter(&self.handle, &channel, true, &wants, &options);
+            match self.core.policy.subscribe(&self.peer, &channel, wanted).await {
+                Ok(grant) => {
+                    let asked = Asked { channel: &channel, options: &options, request: wanted, wants, number };
+                    let prepared = self.prepare_given(asked, grant, room).await?;
+                    subscriptions.push((channel, prepared));
+                }
+                Err(Refusal::Error(_)) => _ = self.core.leave(&self.handle, &channel),
+                Err(disconnect) => return Err(disconnect),
+            }
+        }
+        Ok(())
+    }
+
+    /// Prepares one of the subscriptions that a connect reply tells of.
+    async fn prepare_given(&self, asked: Asked<'_>, grant: Grant, room: &mut usize) -> Result<Prepared, Refusal> {
+        let mut resume = asked.request.clone();
+        // To refuse all of it for what one channel has missed would bring the client back to the same, again and again.
+        let reads_too_much = resume.recover && self.may_read().is_err();
+        resume.recover &= !reads_too_much;
+        let mut prepared = self.prepare(Asked { request: &resume, ..asked }, grant, *room).await?;
+        *room = room.saturating_sub(prepared.result.publications.iter().map(bytes_of).sum());
+        if reads_too_much && prepared.result.recoverable {
+            prepared.result.was_recovering = true;
+            Metrics::add(&self.core.metrics.unrecovered, 1);
+        }
+        Ok(prepared)
     }
 
     /// Bytes of what was missed that a reply may hold: those that others have not used up and that are not written yet.

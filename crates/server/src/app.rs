@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     /// Which pages are our own.
     pub(crate) own_origin: OriginPolicy,
-    /// Which pages of other sites may open sockets, with a token.
+    /// Which pages of other sites may open live connections, with a token.
     pub(crate) allowed_origins: OriginPolicy,
     /// The server, once it listens.
     pub(crate) handle: OnceLock<Handle>,

@@ -28,6 +28,28 @@ pub(crate) const KEY_USERS_REMEMBERED: usize = 1_000;
 /// Bytes of one message from a client over WebSocket: the same as a request's body.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of the body of a request of the uplink: the longest message, whose quotes and backslashes are all escaped, and what
+/// says where it belongs.
+pub(crate) const UPLINK_BODY_BYTES_MAX: usize = 2 * SOCKET_MESSAGE_BYTES_MAX + 1024;
+
+/// Bytes of messages that requests of the uplink have brought and that wait for their turn, of all connections. The more of
+/// it is used the less one connection may have of it: a sixteenth of what is left, but [`UPLINK_BYTES_MIN`] always; more is
+/// 429. Clients do not wait for one answer before they send the next message, and over WebSocket TCP would hold them back.
+pub(crate) const UPLINKS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Part of what is left of [`UPLINKS_BYTES_MAX`] that one connection may have.
+pub(crate) const UPLINK_PART: usize = 16;
+
+/// Bytes of it that one connection may have, whatever others have: a message of the longest kind.
+pub(crate) const UPLINK_BYTES_MIN: usize = SOCKET_MESSAGE_BYTES_MAX;
+
+/// What each of these messages costs beside its bytes, roughly.
+pub(crate) const UPLINK_FRAME_OVERHEAD_BYTES: usize = 128;
+
+/// Time for which a browser may remember that a page of another site may use the live connections: the most that the common
+/// ones take.
+pub(crate) const PREFLIGHT_KEPT: Duration = Duration::from_secs(7200);
+
 /// Time a peer has to take what is written to it. A live client reads within a ping interval; whoever does not is
 /// closed with a code that lets them resume.
 pub(crate) const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(10);

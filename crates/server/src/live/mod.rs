@@ -4,10 +4,18 @@
 
 mod admission;
 mod driver;
+mod emulation;
+mod http_stream;
 mod policy;
+mod streamed;
 mod token_policy;
+mod uni_websocket;
 mod websocket;
 
+pub(crate) use admission::{preflight, share_with_listed_sites};
+pub(crate) use emulation::{Uplinks, emulation};
+pub(crate) use http_stream::{http_stream, sse, uni_http_stream, uni_sse};
 pub(crate) use policy::LivePolicy;
 pub(crate) use token_policy::TokenPolicy;
+pub(crate) use uni_websocket::uni_upgrade;
 pub(crate) use websocket::upgrade;

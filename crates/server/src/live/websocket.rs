@@ -1,6 +1,6 @@
 //! The WebSocket transport: `/connection/websocket`.
 
-use super::admission::{Handshake, NotAdmitted};
+use super::admission::{Handshake, NotAdmitted, TransportLimits};
 use super::driver::{Transport, Written, drive};
 use crate::app::App;
 use axum::extract::{RawQuery, State};
@@ -18,7 +18,7 @@ use tidings_websocket::{
 };
 
 /// Each message of the hub is one frame, made once for all who receive it: text where the encoding is text.
-const TEXT: Framing = Framing::new("websocket text", |message| match Utf8Bytes::try_from(message) {
+pub(super) const TEXT: Framing = Framing::new("websocket text", |message| match Utf8Bytes::try_from(message) {
     Ok(text) => Prepared::text(text).into_bytes(),
     // The hub writes JSON, which is UTF-8; were it otherwise, nobody should receive it.
     Err(_) => Prepared::text("{}").into_bytes(),
@@ -29,6 +29,9 @@ const BINARY: Framing = Framing::new("websocket binary", |message| Prepared::bin
 const JSON: &str = "centrifuge-json";
 const PROTOBUF: &str = "centrifuge-protobuf";
 
+/// A parameter of the address: the client wants pings of the WebSocket, and none of the protocol.
+pub(super) const FRAME_PINGS: &str = "cf_ws_frame_ping_pong=true";
+
 /// Admitted, then 101.
 pub(crate) async fn upgrade(
     State(app): State<App>,
@@ -38,8 +41,7 @@ pub(crate) async fn upgrade(
 ) -> Response {
     let admitted = match handshake.admit(&app, "websocket").await {
         Ok(admitted) => admitted,
-        Err(NotAdmitted::Origin) => return UpgradeRefusal::Origin.into_response(),
-        Err(NotAdmitted::Problem(problem)) => return problem.into_response(),
+        Err(refusal) => return refused(refusal),
     };
     let query = query.unwrap_or_default();
     let asks = |parameter: &str| query.split('&').any(|pair| pair == parameter);
@@ -51,16 +53,8 @@ pub(crate) async fn upgrade(
     } else {
         (Encoding::Json, JSON, TEXT)
     };
-    let limits = Limits::server()
-        .message_bytes_max(admitted.limits.message_bytes_max)
-        .queue_bytes_max(admitted.limits.queue_bytes_max)
-        .write_timeout(admitted.limits.write_timeout);
-    let mut upgrade = upgrade
-        .origin(OriginPolicy::Any) // looked at by the admission, together with the other allowed ones
-        .protocols([protocol])
-        .limits(limits)
-        .shutdown_close(None); // the hub closes with the protocol's own code
-    let heartbeat = if asks("cf_ws_frame_ping_pong=true") {
+    let mut upgrade = within(&admitted.limits, upgrade).protocols([protocol]);
+    let heartbeat = if asks(FRAME_PINGS) {
         upgrade = upgrade.heartbeat(app.config.ping_interval).heartbeat_timeout(app.config.pong_timeout);
         Heartbeat::Transport
     } else {
@@ -80,6 +74,25 @@ pub(crate) async fn upgrade(
         let writer = writer.map(|writer| Arc::new(Direct(writer)) as Arc<dyn Writer>);
         drive(Box::new(app.hub.connect(ConnectionOptions { writer, ..options })), socket)
     })
+}
+
+pub(super) fn refused(refusal: NotAdmitted) -> Response {
+    match refusal {
+        NotAdmitted::Origin => UpgradeRefusal::Origin.into_response(),
+        NotAdmitted::Problem(problem) => problem.into_response(),
+    }
+}
+
+/// What goes for every WebSocket of the hub.
+pub(super) fn within(limits: &TransportLimits, upgrade: Upgrade) -> Upgrade {
+    let limits = Limits::server()
+        .message_bytes_max(limits.message_bytes_max)
+        .queue_bytes_max(limits.queue_bytes_max)
+        .write_timeout(limits.write_timeout);
+    upgrade
+        .origin(OriginPolicy::Any) // looked at by the admission, together with the other allowed ones
+        .limits(limits)
+        .shutdown_close(None) // the hub closes with the protocol's own code
 }
 
 /// A plain TCP connection, to which the hub's loops write.
