@@ -110,7 +110,7 @@ mod tests {
         let data = tidings_protocol::Payload::parse(stamp.write(128).as_bytes()).unwrap();
         let epoch = "E".to_owned();
         let publication = tidings_protocol::Publication { data: Some(data), offset: 42, epoch, ..Default::default() };
-        let line = crate::ENCODING.encode_publication("bench", &publication).unwrap();
+        let line = crate::ENCODING.encode_publication(tidings_protocol::Label::Channel("bench"), &publication).unwrap();
         let line = std::str::from_utf8(&line).unwrap();
         assert_eq!(Stamp::find(line), Some(stamp));
         assert_eq!(offset(line), Some(42));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tidings_hub::{ChannelName, ChannelOptions, History, HistoryError, HistoryQuery, JoinLeave, Source};
+use tidings_hub::{ChannelName, ChannelOptions, History, HistoryError, HistoryQuery, Offered, Source};
 use tidings_protocol::StreamPosition;
 
 use crate::{
@@ -28,9 +28,9 @@ impl RoomHistory {
     pub(crate) fn room_options(self) -> ChannelOptions {
         ChannelOptions {
             history: Source::External(Arc::new(self)),
-            recovery: true,
+            recovery: Offered::Always,
             presence: true,
-            join_leave: JoinLeave::Always,
+            join_leave: Offered::Always,
             ..ChannelOptions::default()
         }
     }

@@ -348,7 +348,7 @@ impl Machine {
     }
 
     fn handle_push(&mut self, push: Push, now: Instant) {
-        let Push { channel, event } = push;
+        let Push { channel, event, .. } = push;
         match event {
             PushEvent::Disconnect(why) => {
                 self.actions.push_back(Action::HangUp);

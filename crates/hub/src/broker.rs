@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use tidings_protocol::{Publication, StreamPosition};
 
-use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep};
+use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep, Version};
 
 /// An answer that is there already, or has to be waited for. Without a box where it is there.
 pub type Answer<'a, T> = Either<Ready<T>, BoxFuture<'a, T>>;
@@ -38,6 +38,8 @@ pub struct Terms<'a> {
     /// [`IDEMPOTENCY_KEYS_MAX`](crate::limits::IDEMPOTENCY_KEYS_MAX) of a channel and
     /// [`IDEMPOTENCY_BYTES_MAX`](crate::limits::IDEMPOTENCY_BYTES_MAX) of all.
     pub idempotency_key: Option<&'a str>,
+    /// Where the stream has had this version or a later one nothing is done, and the answer says where it stands.
+    pub version: Option<&'a Version>,
 }
 
 /// Numbers, keeps and distributes publications.
@@ -45,7 +47,8 @@ pub trait Broker: Send + Sync + 'static {
     /// The node to bring publications to. Called once, before everything else.
     fn attach(&self, node: Weak<dyn Node>);
 
-    /// Brings a publication to every node, this one included. With `keep` it gets its stream's next number first and
+    /// Brings a publication to every node, this one included, with `delta` as it was given; what is read later has none.
+    /// With `keep` it gets its stream's next number first and
     /// can be [read](Self::read) when this answers; without, it is for those who are there now, and its position is 0.
     fn publish<'a>(
         &'a self,
@@ -70,6 +73,9 @@ pub trait Broker: Send + Sync + 'static {
         query: HistoryQuery,
         account: Option<&'a Arc<Account>>,
     ) -> Answer<'a, Result<HistoryPage, BrokerError>>;
+
+    /// Forgets what is kept of a channel; its numbers go on.
+    fn remove<'a>(&'a self, channel: &'a ChannelName) -> Answer<'a, Result<(), BrokerError>>;
 
     /// Forgets what has expired. Called every [`SWEEP_INTERVAL`](crate::limits::SWEEP_INTERVAL).
     fn sweep(&self) -> Answer<'_, ()> {

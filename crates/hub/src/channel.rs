@@ -20,12 +20,12 @@ use tidings_protocol::{
 
 use self::crowd::{ByUser, Crowd};
 use self::sequence::{Arrival, Healing, Sequence};
-use crate::delivery::{Class, LogKey, Loop, Note};
-use crate::format::Format;
+use crate::delivery::{Base, Class, LogKey, Loop, Note};
+use crate::filter::Filter;
 use crate::handle::Handle;
-use crate::push::Push;
+use crate::push::{Form, Framed, Push};
 use crate::session::{Admission, Control};
-use crate::{ChannelName, ChannelOptions, HistoryPage, Limits, PresenceError};
+use crate::{ChannelName, ChannelOptions, HistoryPage, Limits, Offered, PresenceError};
 
 /// A channel that somebody on this node is subscribed to.
 pub(crate) struct Channel {
@@ -36,19 +36,35 @@ pub(crate) struct Channel {
     name: ChannelName,
     /// Tells its logs from others'.
     number: u64,
-    /// The loops and forms of its subscribers.
-    audience: Vec<Audience>,
+    /// Its subscribers by loop and by what they get, and the number of the next of these.
+    audiences: Vec<Audience>,
+    next_audience: u32,
     /// Those that held when the last subscriber entered.
     options: Arc<ChannelOptions>,
     limits: Arc<Limits>,
     sequence: Sequence,
     subscribers: HashMap<u64, Subscriber>,
     crowd: Crowd,
+    /// What was published last, while somebody takes differences to it; `None` also where they do not all have it.
+    before: Option<Payload>,
+}
+
+/// What a subscriber gets of a channel, and how.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wants {
+    /// Publications as differences to the one before.
+    pub(crate) differences: bool,
+    /// The channel's number in pushes instead of its name.
+    pub(crate) by_number: bool,
+    /// Publications whose tags fit.
+    pub(crate) filter: Option<Arc<Filter>>,
 }
 
 pub(crate) struct Subscriber {
     handle: Arc<Handle>,
     server_side: bool,
+    /// Which one it belongs to.
+    audience: u32,
     stage: Stage,
 }
 
@@ -77,11 +93,12 @@ enum Follows {
     AlmostClosely(Box<Place>),
 }
 
-/// Subscribers of one loop who want frames of one form.
+/// Subscribers of one loop who get the same frames.
 struct Audience {
     of: Arc<Loop>,
-    form: u8,
-    format: Format,
+    number: u32,
+    form: Form,
+    filter: Option<Arc<Filter>>,
     subscribers: usize,
 }
 
@@ -91,6 +108,8 @@ struct Live {
     follows: Follows,
     info: Option<Box<Payload>>,
     user: ByUser,
+    /// Others do not see it.
+    is_hidden: bool,
     hears_join_leave: bool,
     says_join_leave: bool,
 }
@@ -119,50 +138,75 @@ impl Channel {
             had_stream: options.has_stream(),
             name,
             number,
-            audience: Vec::new(),
+            audiences: Vec::new(),
+            next_audience: 0,
             options,
             limits,
             sequence: Sequence::default(),
             subscribers: HashMap::new(),
             crowd: Crowd::default(),
+            before: None,
         }
     }
 
-    pub(crate) fn enter(&mut self, handle: &Arc<Handle>, server_side: bool, options: Arc<ChannelOptions>) {
+    /// By which pushes may name the channel as long as somebody is subscribed: the same for all of them, above 0.
+    pub(crate) fn number(&self) -> i64 {
+        i64::try_from(self.number).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn enter(
+        &mut self,
+        handle: &Arc<Handle>,
+        server_side: bool,
+        wants: Wants,
+        options: Arc<ChannelOptions>,
+    ) {
         self.options = options;
         let stage = Stage::Preparing(Box::new(Place { after: self.sequence.last(), is_lost: false }));
-        let subscriber = Subscriber { handle: handle.clone(), server_side, stage };
-        if self.subscribers.insert(handle.key, subscriber).is_none() {
-            handle.joined(&self.name);
-            self.count_in(handle);
-            self.note(handle, |slot, key| Note::Entered { slot, key, channel: self.name.clone() });
+        if let Some(subscriber) = self.subscribers.get_mut(&handle.key) {
+            (subscriber.server_side, subscriber.stage) = (server_side, stage);
+            return;
         }
+        let takes_differences = wants.differences;
+        let audience = self.count_in(handle, wants);
+        self.subscribers.insert(handle.key, Subscriber { handle: handle.clone(), server_side, audience, stage });
+        handle.joined(&self.name);
+        let channel = self.name.clone();
+        self.note(handle, audience, |slot, key| Note::Entered { slot, key, channel, takes_differences });
     }
 
-    fn count_in(&mut self, handle: &Handle) {
-        let alike = |one: &&mut Audience| Arc::ptr_eq(&one.of, &handle.outbox.of) && one.form == handle.form;
-        match self.audience.iter_mut().find(alike) {
-            Some(one) => one.subscribers += 1,
-            None => {
-                let of = handle.outbox.of.clone();
-                self.audience.push(Audience { of, form: handle.form, format: handle.outbox.format, subscribers: 1 });
+    /// Counts a subscriber among those who get the same, and returns their number.
+    fn count_in(&mut self, handle: &Handle, wants: Wants) -> u32 {
+        let Wants { differences: takes_differences, by_number, filter } = wants;
+        let form = Form { format: handle.outbox.format, takes_differences, by_number };
+        let gets_the_same = |one: &Audience| one.form.is(form) && one.filter == filter;
+        let of = &handle.outbox.of;
+        if let Some(one) = self.audiences.iter_mut().find(|one| Arc::ptr_eq(&one.of, of) && gets_the_same(one)) {
+            one.subscribers += 1;
+            return one.number;
+        }
+        let number = self.next_audience;
+        self.next_audience += 1;
+        self.audiences.push(Audience { of: of.clone(), number, form, filter, subscribers: 1 });
+        number
+    }
+
+    fn count_out(&mut self, number: u32) {
+        if let Some(index) = self.audiences.iter().position(|one| one.number == number) {
+            self.audiences[index].subscribers -= 1;
+            if self.audiences[index].subscribers == 0 {
+                self.audiences.swap_remove(index);
             }
         }
     }
 
-    fn count_out(&mut self, handle: &Handle) {
-        let alike = |one: &Audience| Arc::ptr_eq(&one.of, &handle.outbox.of) && one.form == handle.form;
-        if let Some(index) = self.audience.iter().position(alike) {
-            self.audience[index].subscribers -= 1;
-            if self.audience[index].subscribers == 0 {
-                self.audience.swap_remove(index);
-            }
-        }
+    fn takes_differences(&self, number: u32) -> bool {
+        self.audiences.iter().any(|one| one.number == number && one.form.takes_differences)
     }
 
     /// Tells a subscriber's loop what it has decided about it.
-    fn note(&self, handle: &Handle, note: impl FnOnce(u32, LogKey) -> Note) {
-        let key = LogKey { channel: self.number, form: handle.form };
+    fn note(&self, handle: &Handle, audience: u32, note: impl FnOnce(u32, LogKey) -> Note) {
+        let key = LogKey { channel: self.number, audience };
         handle.outbox.leave(note(handle.outbox.slot, key));
     }
 
@@ -185,18 +229,21 @@ impl Channel {
             return Err(Revoked);
         }
         let mut effects = Effects::default();
-        let Admission { position, is_behind, info, hears_join_leave, says_join_leave } = admission;
+        let Admission { hears_join_leave, says_join_leave, is_hidden, .. } = admission;
+        let Admission { position, is_behind, ends_with_publication, info, .. } = admission;
         if let Some(StreamPosition { offset, epoch }) = &position {
             self.renew(epoch, *offset, &mut effects);
             effects.gap |= self.note_top(*offset);
         }
         let Some(subscriber) = self.subscribers.get_mut(&handle.key) else { return Err(Revoked) };
+        let audience = subscriber.audience;
         let user = ByUser(handle.identity());
-        self.crowd.add(user.clone(), hears_join_leave);
+        self.crowd.add((!is_hidden).then(|| user.clone()), hears_join_leave);
         let offset = position.map(|position| position.offset);
         let follows = if is_behind { Follows::Behind } else { Follows::Closely };
         let shown = info.clone().map(Box::new);
-        let live = Live { counts: offset.is_some(), follows, info: shown, user, hears_join_leave, says_join_leave };
+        let counts = offset.is_some();
+        let live = Live { counts, follows, info: shown, user, is_hidden, hears_join_leave, says_join_leave };
         let stage = mem::replace(&mut subscriber.stage, Stage::Live(live));
         if let Some(reply) = reply {
             handle.outbox.reply(reply, &self.limits);
@@ -210,7 +257,12 @@ impl Channel {
             // has said "recovered".
             handle.outbox.close(Disconnect::INSUFFICIENT_STATE);
         } else {
-            self.note(handle, |slot, key| Note::Admitted { slot, key, after, hears_join_leave });
+            let base = match self.takes_differences(audience) {
+                false => Base::NotNeeded,
+                true if ends_with_publication && !is_behind => Base::Given,
+                true => Base::Lacks,
+            };
+            self.note(handle, audience, |slot, key| Note::Admitted { slot, key, after, hears_join_leave, base });
         }
         if says_join_leave {
             let join = PushEvent::Join(Join { info: handle.peer().info(info) });
@@ -219,14 +271,14 @@ impl Channel {
         Ok(effects)
     }
 
-    /// Keeps the place of a subscriber who is behind while its connection reads on. `false`: it is not here, or not behind.
-    pub(crate) fn hold(&mut self, handle: &Handle) -> bool {
+    /// Keeps the place of a subscriber who is behind while its connection reads on, and says how it gets that. `None`: it is
+    /// not here, or not behind.
+    pub(crate) fn hold(&mut self, handle: &Handle) -> Option<(Form, Option<Arc<Filter>>)> {
         let place = Box::new(Place { after: self.sequence.last(), is_lost: false });
-        let is_behind = self.behind(handle).map(|live| live.follows = Follows::AlmostClosely(place)).is_some();
-        if is_behind {
-            self.note(handle, |slot, key| Note::Held { slot, key });
-        }
-        is_behind
+        let (audience, live) = self.behind(handle)?;
+        live.follows = Follows::AlmostClosely(place);
+        self.note(handle, audience, |slot, key| Note::Held { slot, key });
+        self.audiences.iter().find(|one| one.number == audience).map(|one| (one.form, one.filter.clone()))
     }
 
     /// Takes note that a subscriber who is behind was given the stream up to `reached` by its connection; `is_all`: and
@@ -234,13 +286,15 @@ impl Channel {
     /// on.
     pub(crate) fn catch_up(&mut self, handle: &Handle, reached: u64, is_all: bool) -> (bool, Effects) {
         let mut effects = Effects::default();
-        let Some(live) = self.behind(handle) else { return (true, effects) };
+        let Some((audience, live)) = self.behind(handle) else { return (true, effects) };
         let hears_join_leave = live.hears_join_leave;
         let has_caught_up =
             is_all && matches!(&live.follows, Follows::AlmostClosely(place) if place.reaches(Some(reached)));
         live.follows = if has_caught_up { Follows::Closely } else { Follows::Behind };
         let after = if has_caught_up { reached } else { u64::MAX };
-        self.note(handle, |slot, key| Note::Admitted { slot, key, after, hears_join_leave });
+        // What its connection reads it gives whole.
+        let base = if self.takes_differences(audience) { Base::Lacks } else { Base::NotNeeded };
+        self.note(handle, audience, |slot, key| Note::Admitted { slot, key, after, hears_join_leave, base });
         handle.outbox.wake();
         if has_caught_up {
             effects.gap = self.note_top(reached);
@@ -267,22 +321,23 @@ impl Channel {
         effects
     }
 
-    fn behind(&mut self, handle: &Handle) -> Option<&mut Live> {
-        match &mut self.subscribers.get_mut(&handle.key)?.stage {
-            Stage::Live(live) if !matches!(live.follows, Follows::Closely) => Some(live),
+    fn behind(&mut self, handle: &Handle) -> Option<(u32, &mut Live)> {
+        let Subscriber { audience, stage, .. } = self.subscribers.get_mut(&handle.key)?;
+        match stage {
+            Stage::Live(live) if !matches!(live.follows, Follows::Closely) => Some((*audience, live)),
             _ => None,
         }
     }
 
     /// Takes a subscriber out, live or not.
     pub(crate) fn remove(&mut self, handle: &Handle) -> Option<Effects> {
-        let Subscriber { handle, stage, .. } = self.subscribers.remove(&handle.key)?;
+        let Subscriber { handle, audience, stage, .. } = self.subscribers.remove(&handle.key)?;
         handle.left(&self.name);
-        self.count_out(&handle);
-        self.note(&handle, |slot, key| Note::Left { slot, key });
+        self.count_out(audience);
+        self.note(&handle, audience, |slot, key| Note::Left { slot, key });
         let mut effects = Effects::default();
         if let Stage::Live(live) = stage {
-            self.crowd.remove(&live.user, live.hears_join_leave);
+            self.crowd.remove((!live.is_hidden).then_some(&live.user), live.hears_join_leave);
             if live.says_join_leave {
                 let leave = PushEvent::Leave(Leave { info: handle.peer().info(live.info.map(|info| *info)) });
                 self.tell(&handle, leave, &mut effects);
@@ -383,7 +438,8 @@ impl Channel {
         if self.crowd.clients() > max {
             return Err(PresenceError::TooMany { max });
         }
-        Ok(self.live().map(|(subscriber, live)| (subscriber.handle.clone(), live.info.as_deref().cloned())).collect())
+        let shown = self.live().filter(|(_, live)| !live.is_hidden);
+        Ok(shown.map(|(subscriber, live)| (subscriber.handle.clone(), live.info.as_deref().cloned())).collect())
     }
 
     pub(crate) fn presence_stats(&self) -> PresenceStatsResult {
@@ -415,22 +471,50 @@ impl Channel {
         // Where nothing has a number nothing is ephemeral either.
         let is_ephemeral = publication.offset == 0 && self.options.has_stream();
         let class = if is_ephemeral { Class::Ephemeral } else { Class::Publication };
-        self.append(Push::publication(&self.name, self.with_epoch(publication)), class);
+        let before = self.take_before(&publication, is_ephemeral);
+        let publication = self.as_written(publication);
+        self.append(Push::publication((&self.name, self.number()), publication, before), class);
+    }
+
+    /// What the publication before held, where this one may be written as the difference to it.
+    ///
+    /// What has no number in a numbered stream is always whole, and so is what follows it: who resumes has not had it.
+    fn take_before(&mut self, publication: &Publication, is_ephemeral: bool) -> Option<Payload> {
+        if !self.audiences.iter().any(|one| one.form.takes_differences) {
+            self.before = None;
+            return None;
+        }
+        let next = publication.data.clone().filter(|_| !is_ephemeral);
+        let before = mem::replace(&mut self.before, next);
+        before.filter(|_| !is_ephemeral && (publication.delta || self.options.delta == Offered::Always))
     }
 
     fn append(&self, mut push: Push, class: Class) {
-        for Audience { of, form, format, .. } in &self.audience {
-            let key = LogKey { channel: self.number, form: *form };
-            match push.frame(*format) {
-                Some(frame) => of.post(Note::Append { key, frame, number: push.offset(), class }),
-                None => self.refuse_form(*form),
+        for Audience { of, number, form, filter, .. } in &self.audiences {
+            if let (Some(filter), Some(publication)) = (filter, push.filtered())
+                && !filter.matches(&publication.tags)
+            {
+                continue;
+            }
+            let (key, number) = (LogKey { channel: self.number, audience: *number }, push.offset());
+            match push.frame(*form) {
+                Some(Framed::One(frame)) => {
+                    // Dropped, it would be missed by the next difference.
+                    let is_kept = form.takes_differences && class == Class::Ephemeral;
+                    let class = if is_kept { Class::Publication } else { class };
+                    of.post(Note::Append { key, frame, number, class });
+                }
+                Some(Framed::Difference { difference, whole }) => {
+                    of.post(Note::AppendDifference { key, difference, whole, number });
+                }
+                None => self.refuse_form(key.audience),
             }
         }
     }
 
     /// The encoding of these subscribers cannot carry what was published.
-    fn refuse_form(&self, form: u8) {
-        let of_form = self.subscribers.values().filter(|subscriber| subscriber.handle.form == form);
+    fn refuse_form(&self, audience: u32) {
+        let of_form = self.subscribers.values().filter(|subscriber| subscriber.audience == audience);
         of_form.for_each(|subscriber| _ = subscriber.handle.refuse_encoding());
     }
 
@@ -441,13 +525,14 @@ impl Channel {
         }
     }
 
-    /// The first publication of a stream carries its epoch, for clients who subscribed while it was empty.
-    fn with_epoch(&self, publication: Arc<Publication>) -> Arc<Publication> {
+    /// The first publication of a stream carries its epoch, for clients who subscribed while it was empty; what is a
+    /// difference is said where it is written as one.
+    fn as_written(&self, publication: Arc<Publication>) -> Arc<Publication> {
         let epoch = if publication.offset == 1 { self.sequence.epoch() } else { "" };
-        if publication.epoch == epoch {
+        if publication.epoch == epoch && !publication.delta {
             return publication;
         }
-        Arc::new(Publication { epoch: epoch.to_owned(), ..Arc::unwrap_or_clone(publication) })
+        Arc::new(Publication { epoch: epoch.to_owned(), delta: false, ..Arc::unwrap_or_clone(publication) })
     }
 
     /// Takes note of the epoch; when it is another than before, everybody who counts must recover.
@@ -516,7 +601,7 @@ impl Channel {
 
     fn tell_now(&self, event: PushEvent) {
         if self.crowd.hearers > 0 {
-            self.append(Push::event(&self.name, event), Class::JoinLeave);
+            self.append(Push::event((&self.name, self.number()), event), Class::JoinLeave);
         }
     }
 }

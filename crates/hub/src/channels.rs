@@ -13,12 +13,13 @@ pub(crate) struct Channels {
     map: Sharded<ChannelName, Arc<Mutex<Channel>>>,
     /// Of these, the ones that have no stream at the broker.
     without_stream: AtomicUsize,
+    /// The number of the next one.
     made: AtomicU64,
 }
 
 impl Channels {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, map: Sharded::new(), without_stream: AtomicUsize::new(0), made: AtomicU64::new(0) }
+        Self { limits, map: Sharded::new(), without_stream: AtomicUsize::new(0), made: AtomicU64::new(1) }
     }
 
     /// Runs `f` on a channel, which exists from then on as long as somebody is in it.

@@ -58,7 +58,7 @@ use tidings_protocol::{Disconnect, Error, Publication, PushEvent, Reply, StreamP
 use tokio::time::{Instant, Sleep, sleep_until};
 use uuid::Uuid;
 
-use crate::core::Core;
+use crate::core::{CatchesUp, Core};
 use crate::handle::Handle;
 use crate::history::bytes_of;
 use crate::limits::{
@@ -93,6 +93,8 @@ struct CatchingUp {
     /// How far it has come.
     position: StreamPosition,
     reading: Option<BoxFuture<'static, Result<HistoryPage, ReadError>>>,
+    /// In which form it gets what is being read.
+    how: Option<CatchesUp>,
     /// Publications to read for the next piece.
     publications: usize,
 }
@@ -116,9 +118,9 @@ impl Connection {
         let (heartbeat, encoding) = (options.heartbeat, options.encoding);
         let emulation = options
             .emulated
-            .then(|| Box::new(Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() }));
+            .then(|| Arc::new(Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() }));
         let key = core.next_key.fetch_add(1, Ordering::Relaxed);
-        let handle = Arc::new(Handle::new(key, options, &core.accounts, &core.loops));
+        let handle = Arc::new(Handle::new(key, options, emulation.clone(), &core.accounts, &core.loops));
         core.registry.add(&handle);
         Metrics::add(&core.metrics.connections_opened, 1);
         if core.shutting_down.load(Ordering::SeqCst) {
@@ -163,7 +165,8 @@ impl Connection {
         self.count_slow(why);
         self.handle.outbox.close(why.clone());
         let push = Reply::push("", PushEvent::Disconnect(why.clone()));
-        self.handle.outbox.format.encode(|encoding| encoding.encode_reply(&push))
+        let format = self.handle.outbox.format;
+        format.encoding.encode_reply(&push).ok().map(|message| format.wrap(message))
     }
 
     /// The connection's id.
@@ -412,7 +415,8 @@ impl Connection {
         if self.core.admit(&self.handle, channel, admission, message).is_ok() {
             if let Some(position) = behind {
                 let publications = CATCH_UP_PUBLICATIONS;
-                let catching_up = CatchingUp { channel: channel.clone(), position, reading: None, publications };
+                let catching_up =
+                    CatchingUp { channel: channel.clone(), position, reading: None, how: None, publications };
                 self.catching_up.push_back(catching_up);
             }
             return;
@@ -436,10 +440,9 @@ impl Connection {
             let Some(first) = self.catching_up.front_mut() else { return };
             let Some(reading) = &mut first.reading else {
                 // From here on nothing falls between what is read and what is held back.
-                if self.core.hold(&self.handle, &first.channel) {
-                    first.reading = Some(first.read(self.core.clone()));
-                } else {
-                    self.catching_up.pop_front();
+                match self.core.hold(&self.handle, &first.channel) {
+                    Some(how) => (first.how, first.reading) = (Some(how), Some(first.read(self.core.clone()))),
+                    None => _ = self.catching_up.pop_front(),
                 }
                 continue;
             };
@@ -454,9 +457,9 @@ impl Connection {
                 self.core.lose_one(&self.handle, &first.channel);
                 continue;
             };
-            for publication in piece {
-                let push = Reply::push(first.channel.as_str(), PushEvent::Pub(publication));
-                if self.send(&push) == Pushed::Closed {
+            let written = |publication| first.how.as_ref()?.write(&first.channel, publication);
+            for message in piece.iter().filter_map(written) {
+                if self.handle.push(message.ok(), &self.core.limits) == Pushed::Closed {
                     return;
                 }
             }

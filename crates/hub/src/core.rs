@@ -13,19 +13,22 @@ use futures_util::StreamExt;
 use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use tidings_protocol::{
-    ClientInfo, Disconnect, Payload, PresenceStatsResult, Publication, StreamPosition, SubscribeRequest, Unsubscribe,
+    ClientInfo, Disconnect, EncodeError, Payload, PresenceStatsResult, Publication, StreamPosition, SubscribeRequest,
+    Unsubscribe,
 };
 use tokio::time::{Instant, timeout};
 
 use crate::account::Accounts;
-use crate::channel::{self, Channel, Effects, Revoked, tell_unsubscribed};
+use crate::channel::{self, Channel, Effects, Revoked, Wants, tell_unsubscribed};
 use crate::channels::Channels;
 use crate::delivery::Loops;
+use crate::filter::Filter;
 use crate::gaps::Gaps;
 use crate::handle::Handle;
 use crate::limits::{GAP_RETRY, JOIN_LEAVE_PAUSE};
 use crate::metrics::Metrics;
 use crate::publish::{NewPublication, PublishError};
+use crate::push::{Form, write_whole};
 use crate::read::ReadError;
 use crate::recovery::{self, Start};
 use crate::registry::Registry;
@@ -33,7 +36,7 @@ use crate::session::{Admission, Control};
 use crate::sharded::lock;
 use crate::{
     Account, Act, Answer, Application, Broker, BrokerError, ChannelName, ChannelOptions, HistoryError, HistoryPage,
-    HistoryQuery, Identity, Limits, Node, Order, Policy, PresenceError, Source, Terms,
+    HistoryQuery, Identity, Limits, Node, Order, Policy, PresenceError, RecoveryMode, Source, Terms,
 };
 
 /// Gaps that are read at once: one that hangs must not hold up the others, and a store has a few connections for reads.
@@ -43,6 +46,31 @@ const GAPS_AT_ONCE: usize = 16;
 const CHECKS_IN_A_ROW: usize = 256;
 
 pub(crate) type OnDelivered = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// What a subscription knows of its place in the channel's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    Nothing,
+    /// Its position is watched.
+    Position,
+    /// And it can recover what it missed.
+    Stream,
+}
+
+/// How a subscriber gets what it missed and its reply does not hold.
+pub(crate) struct CatchesUp {
+    form: Form,
+    number: i64,
+    filter: Option<Arc<Filter>>,
+}
+
+impl CatchesUp {
+    /// Writes a publication, whole; `None` when it is not wanted.
+    pub(crate) fn write(&self, channel: &ChannelName, publication: &Publication) -> Option<Result<Bytes, EncodeError>> {
+        let is_wanted = self.filter.as_ref().is_none_or(|filter| filter.matches(&publication.tags));
+        is_wanted.then(|| write_whole(self.form, (channel, self.number), publication))
+    }
+}
 
 pub(crate) struct Core {
     pub(crate) policy: Arc<dyn Policy>,
@@ -85,10 +113,19 @@ impl Core {
 
     // Subscriptions.
 
-    pub(crate) fn enter(&self, handle: &Arc<Handle>, channel: &ChannelName, server_side: bool) -> Arc<ChannelOptions> {
-        let options = self.options(channel);
-        self.channels.with(channel, &options, |channel| channel.enter(handle, server_side, options.clone()));
-        options
+    /// Has somebody enter a channel, and returns the number by which pushes may name it.
+    pub(crate) fn enter(
+        &self,
+        handle: &Arc<Handle>,
+        channel: &ChannelName,
+        server_side: bool,
+        wants: &Wants,
+        options: &Arc<ChannelOptions>,
+    ) -> i64 {
+        self.channels.with(channel, options, |channel| {
+            channel.enter(handle, server_side, wants.clone(), options.clone());
+            channel.number()
+        })
     }
 
     pub(crate) fn is_in(&self, handle: &Handle, channel: &ChannelName) -> bool {
@@ -110,8 +147,11 @@ impl Core {
     }
 
     /// Holds back for a subscriber who is behind what is published from now on; see [`Channel::hold`].
-    pub(crate) fn hold(&self, handle: &Handle, channel: &ChannelName) -> bool {
-        self.channels.with_existing(channel, |channel| channel.hold(handle)).unwrap_or(false)
+    pub(crate) fn hold(&self, handle: &Handle, channel: &ChannelName) -> Option<CatchesUp> {
+        self.channels.with_existing(channel, |channel| {
+            let number = channel.number();
+            channel.hold(handle).map(|(form, filter)| CatchesUp { form, number, filter })
+        })?
     }
 
     /// How far a subscriber who is behind was given the stream; see [`Channel::catch_up`].
@@ -154,16 +194,16 @@ impl Core {
     ) -> Result<StreamPosition, PublishError> {
         let started = Instant::now();
         publication.check()?;
-        let NewPublication { data, info, tags, ephemeral, idempotency_key } = publication;
+        let NewPublication { data, info, tags, ephemeral, idempotency_key, delta, version } = publication;
         let idempotency_key = idempotency_key.as_deref();
-        let publication = Publication { data: Some(data), info, tags, ..Publication::default() };
+        let publication = Publication { data: Some(data), info, tags, delta, ..Publication::default() };
         let options = self.options(channel);
         let keep = match &options.history {
             Source::External(_) if !ephemeral => return Err(PublishError::KeptElsewhere),
             Source::Memory(keep) if !ephemeral => Some(keep),
             _ => None,
         };
-        let terms = Terms { keep, account, idempotency_key };
+        let terms = Terms { keep, account, idempotency_key, version: version.as_ref() };
         let position = self.answered(self.broker.publish(channel, publication, terms)).await?;
         self.account_publications(1, started);
         Ok(position)
@@ -238,6 +278,14 @@ impl Core {
         }
     }
 
+    /// Forgets what is kept of a channel.
+    pub(crate) async fn remove_history(&self, channel: &ChannelName) -> Result<(), ReadError> {
+        match &self.options(channel).history {
+            Source::None | Source::External(_) => Err(ReadError::NotKept),
+            Source::Memory(_) => Ok(self.answered(self.broker.remove(channel)).await?),
+        }
+    }
+
     /// Whatever a broker is asked has a deadline, for backends as for clients. One that answers at once sets no timer.
     async fn answered<T>(&self, answer: Answer<'_, Result<T, BrokerError>>) -> Result<T, BrokerError> {
         match answer {
@@ -263,30 +311,41 @@ impl Core {
         Ok(page)
     }
 
-    /// Where a subscription starts; `None` when the channel has no positions.
+    /// Where a subscription starts; `None` when it has no position.
     pub(crate) async fn start(
         &self,
         channel: &ChannelName,
         options: &ChannelOptions,
+        follows: Follows,
         request: &SubscribeRequest,
         account: Option<&Arc<Account>>,
     ) -> Result<Option<Start>, ReadError> {
-        if !options.recovery {
+        if follows == Follows::Nothing {
             return Ok(None);
         }
-        let limit = if request.recover { self.limits.recovery_publications_max } else { 0 };
+        let latest = matches!(options.recovery_mode, RecoveryMode::Cache { .. });
+        let unasked = options.recovery_mode == RecoveryMode::Cache { unasked: true };
+        let recovers = follows == Follows::Stream && (request.recover || unasked);
         // What is above is not recovered, so its rest need not be read.
         let bytes_max = Some(self.limits.recovery_bytes_max);
-        let query = HistoryQuery { since: Some(request.offset), limit, bytes_max, ..HistoryQuery::default() };
+        let query = match (recovers, latest) {
+            (false, _) => HistoryQuery::default(),
+            (true, true) => HistoryQuery { since: None, limit: 1, reverse: true, bytes_max },
+            (true, false) => {
+                let limit = self.limits.recovery_publications_max;
+                HistoryQuery { since: Some(request.offset), limit, reverse: false, bytes_max }
+            }
+        };
         let page = match &options.history {
             Source::None => return Ok(None),
             Source::Memory(_) => self.answered(self.broker.begin(channel, query, account)).await?,
             Source::External(_) => self.read(channel, query).await?,
         };
-        if !request.recover {
-            return Ok(Some(Start::fresh(page.top)));
-        }
-        let start = recovery::decide(request, page, &self.limits);
+        let start = match (recovers, latest) {
+            (false, _) => return Ok(Some(Start::fresh(page.top))),
+            (true, true) => recovery::decide_latest(request, page),
+            (true, false) => recovery::decide(request, page, &self.limits),
+        };
         let metrics = &self.metrics;
         Metrics::add(if start.recovered { &metrics.recovered } else { &metrics.unrecovered }, 1);
         Ok(Some(start))
@@ -393,8 +452,9 @@ impl Core {
     pub(crate) fn carry_out(&self, order: &Order) -> usize {
         let handles = self.registry.find(&order.to);
         match &order.act {
-            Act::Subscribe(channel) => {
-                handles.iter().for_each(|handle| handle.outbox.control(Control::Subscribe(channel.clone())));
+            Act::Subscribe(subscription) => {
+                let control = || Control::Subscribe(Box::new(subscription.clone()));
+                handles.iter().for_each(|handle| handle.outbox.control(control()));
             }
             Act::Refresh(expiry) => {
                 handles.iter().for_each(|handle| handle.outbox.control(Control::Refresh(*expiry)));

@@ -33,14 +33,13 @@ use tokio::task::JoinHandle;
 
 #[cfg(test)]
 pub(crate) use self::followed::Cursor;
-pub(crate) use self::log::Class;
+pub(crate) use self::log::{Base, Class};
 #[cfg(test)]
 pub(crate) use self::sweep::Connection as ConnectionState;
 use self::sweep::State;
 pub(crate) use self::sweep::{LogKey, Note};
 use crate::Limits;
 use crate::answers::Answers;
-use crate::format::Format;
 use crate::limits::CONNECTIONS_IN_A_ROW;
 use crate::metrics::Metrics;
 use crate::sharded::lock;
@@ -78,8 +77,6 @@ pub(crate) struct Loops {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// One of them has panicked.
     failed: Arc<Notify>,
-    /// The forms that connections want their frames in; there are as many as transports.
-    forms: Mutex<Vec<Format>>,
     answers: Arc<Answers>,
 }
 
@@ -123,24 +120,7 @@ impl Loops {
                 answers: answers.clone(),
             })
         };
-        Self {
-            all: (0..number).map(one).collect(),
-            tasks: Mutex::default(),
-            failed: Arc::default(),
-            forms: Mutex::default(),
-            answers,
-        }
-    }
-
-    /// The number of a form.
-    pub(crate) fn form_of(&self, format: Format) -> u8 {
-        let mut forms = lock(&self.forms);
-        let known = forms.iter().position(|known| known.is(format));
-        let index = known.unwrap_or_else(|| {
-            forms.push(format);
-            forms.len() - 1
-        });
-        u8::try_from(index).unwrap_or(u8::MAX)
+        Self { all: (0..number).map(one).collect(), tasks: Mutex::default(), failed: Arc::default(), answers }
     }
 
     /// The loop with the fewest connections.

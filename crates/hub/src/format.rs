@@ -1,7 +1,7 @@
 //! What the messages to one connection look like: how they are written, and how its transport wraps them.
 
 use bytes::Bytes;
-use tidings_protocol::{EncodeError, Encoding};
+use tidings_protocol::Encoding;
 
 /// How a transport wraps one message, so that the hub can do it once for all subscribers.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +29,15 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    /// Writes a message and wraps it; `None` when the encoding cannot carry it.
-    pub(crate) fn encode(self, write: impl FnOnce(Encoding) -> Result<Bytes, EncodeError>) -> Option<Bytes> {
-        write(self.encoding).ok().map(self.framing.wrap)
+    /// Wraps one message that is already written.
+    pub(crate) fn wrap(self, message: Bytes) -> Bytes {
+        (self.framing.wrap)(message)
     }
 
     /// Wraps messages that are already written as one.
     pub(crate) fn join(self, messages: &[Bytes]) -> Bytes {
         let joined = if let [message] = messages { message.clone() } else { self.encoding.join(messages) };
-        (self.framing.wrap)(joined)
+        self.wrap(joined)
     }
 
     pub(crate) fn is(self, other: Self) -> bool {

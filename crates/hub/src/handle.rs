@@ -12,6 +12,7 @@ use crate::account::Accounts;
 use crate::delivery::{Loops, Writer};
 use crate::format::{Format, Framing};
 use crate::outbox::{Outbox, Pushed};
+use crate::session::Emulation;
 use crate::sharded::lock;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -81,8 +82,8 @@ pub struct ConnectionOverview {
 pub(crate) struct Handle {
     pub(crate) key: u64,
     pub(crate) id: Uuid,
-    /// Which of all forms that is.
-    pub(crate) form: u8,
+    /// By which the requests of its transport find it, where they have to.
+    pub(crate) emulation: Option<Arc<Emulation>>,
     pub(crate) outbox: Arc<Outbox>,
     /// The application was told that it is connected.
     pub(crate) connected: AtomicBool,
@@ -94,7 +95,13 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    pub(crate) fn new(key: u64, options: ConnectionOptions, accounts: &Accounts, loops: &Loops) -> Self {
+    pub(crate) fn new(
+        key: u64,
+        options: ConnectionOptions,
+        emulation: Option<Arc<Emulation>>,
+        accounts: &Accounts,
+        loops: &Loops,
+    ) -> Self {
         let ConnectionOptions { identity, remote, encoding, framing, writer, .. } = options;
         let format = Format { encoding, framing };
         let id = Uuid::new_v4();
@@ -102,7 +109,7 @@ impl Handle {
         Self {
             key,
             id,
-            form: loops.form_of(format),
+            emulation,
             outbox: Outbox::open(loops.assign(), writer, format),
             connected: AtomicBool::new(false),
             account: Mutex::new(accounts.of_peer(&peer)),
@@ -157,7 +164,15 @@ impl Handle {
     }
 
     pub(crate) fn reply(&self, reply: &Reply, limits: &Limits) -> Pushed {
-        self.encode(reply).map_or(Pushed::Closed, |message| self.outbox.reply(message, limits))
+        self.push(self.outbox.format.encoding.encode_reply(reply).ok(), limits)
+    }
+
+    /// Queues a message that is written for this connection alone; `None`: its encoding cannot carry it.
+    pub(crate) fn push(&self, message: Option<Bytes>, limits: &Limits) -> Pushed {
+        match message {
+            Some(message) => self.outbox.reply(message, limits),
+            None => self.refuse_encoding(),
+        }
     }
 
     pub(crate) fn refuse_encoding(&self) -> Pushed {

@@ -226,6 +226,14 @@ impl Hub {
         self.core.history(channel, query, epoch).await
     }
 
+    /// Forgets what the hub keeps of a channel; its numbers go on, so nobody takes an old publication for a new one.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the hub keeps nothing of it.
+    pub async fn remove_history(&self, channel: &ChannelName) -> Result<(), ReadError> {
+        self.core.remove_history(channel).await
+    }
+
     /// Where a channel's stream stands.
     ///
     /// # Errors

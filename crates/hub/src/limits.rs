@@ -150,6 +150,18 @@ pub const TAGS_MAX: usize = 64;
 /// Bytes of the names and values of a publication's tags together.
 pub const TAGS_BYTES_MAX: usize = 4 * 1024;
 
+/// Bytes of a version's epoch, of which each stream keeps one.
+pub const VERSION_EPOCH_BYTES_MAX: usize = 64;
+
+/// Nodes of one filter, which all are looked at for each publication.
+pub const FILTER_NODES_MAX: usize = 64;
+
+/// Nodes of a filter within each other: reading one calls itself for each.
+pub const FILTER_DEPTH_MAX: usize = 16;
+
+/// Bytes of what is written in one filter, kept for each subscriber who brings another.
+pub const FILTER_BYTES_MAX: usize = 4 * 1024;
+
 /// What one tag costs in memory beside its letters, roughly: two strings and their place in the map.
 pub const TAG_OVERHEAD_BYTES: usize = 100;
 

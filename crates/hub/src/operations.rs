@@ -7,19 +7,22 @@ use std::sync::atomic::Ordering;
 use futures_util::future::BoxFuture;
 use tidings_protocol::{
     ConnectRequest, Disconnect, Error, HistoryRequest, HistoryResult, Payload, PresenceResult, PublishResult, Response,
-    RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult,
+    RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult, subscribe_flag,
 };
 use tokio::time::Instant;
 
-use crate::core::Core;
+use crate::channel::Wants;
+use crate::core::{Core, Follows};
+use crate::filter::Filter;
 use crate::handle::Handle;
 use crate::history::bytes_of;
 use crate::limits::PRESENCE_ENTRY_BYTES;
 use crate::metrics::Metrics;
-use crate::session::{Admission, Connected, Operation, Outcome, Prepared};
+use crate::push::as_differences;
+use crate::session::{Admission, Connected, Operation, Outcome, Prepared, Subscriber};
 use crate::{
-    Accepted, BrokerError, ChannelName, ChannelOptions, Grant, HistoryError, HistoryQuery, JoinLeave, NewPublication,
-    Peer, PresenceError, PublishError, PublishGrant, ReadError, Refusal, Source,
+    Accepted, BrokerError, ChannelName, ChannelOptions, Grant, HistoryError, HistoryQuery, NewPublication, Offered,
+    Peer, PresenceError, PublishError, PublishGrant, ReadError, RecoveryMode, Refusal, Source,
 };
 
 /// Runs one operation of one connection.
@@ -36,16 +39,36 @@ struct Task {
     handle: Arc<Handle>,
 }
 
+/// What a client asks for when it subscribes, or the server for it.
+struct Asked<'a> {
+    channel: &'a ChannelName,
+    options: &'a ChannelOptions,
+    request: &'a SubscribeRequest,
+    wants: Wants,
+    /// By which pushes may name the channel.
+    number: i64,
+}
+
 impl Task {
     async fn run(self, operation: Operation) -> Result<Outcome, Refusal> {
         let (policy, application) = (self.core.policy.clone(), self.core.application.clone());
         let response = match operation {
             Operation::Connect(request) => return self.connect(&request).await,
-            Operation::Subscribe { channel, request, server_side } => {
+            Operation::Subscribe { channel, request, by } => {
                 // Entered before the policy is asked: whoever takes the right away while it thinks finds the subscriber.
-                let options = self.core.enter(&self.handle, &channel, server_side);
-                let grant = policy.subscribe(&self.peer, &channel, &request).await?;
-                let prepared = self.prepare(&channel, &options, grant, &request, self.reply_room()).await?;
+                let options = self.core.options(&channel);
+                let wants = wants_of(&request, &options);
+                let entered = wants.as_ref().unwrap_or(&Wants::default()).clone();
+                let server_side = matches!(by, Subscriber::Server(_));
+                let number = self.core.enter(&self.handle, &channel, server_side, &entered, &options);
+                let grant = match by {
+                    Subscriber::Server(Some(grant)) => *grant,
+                    Subscriber::Server(None) | Subscriber::Client => {
+                        policy.subscribe(&self.peer, &channel, &request).await?
+                    }
+                };
+                let asked = Asked { channel: &channel, options: &options, request: &request, wants: wants?, number };
+                let prepared = self.prepare(asked, grant, self.reply_room()).await?;
                 return Ok(Outcome::Subscribed(Box::new(prepared)));
             }
             Operation::Publish(channel, data) => {
@@ -102,12 +125,14 @@ impl Task {
             if !given.insert(channel.clone()) {
                 continue;
             }
-            let options = self.core.enter(&self.handle, &channel, true);
+            let (options, wants) = (self.core.options(&channel), Wants::default());
+            let number = self.core.enter(&self.handle, &channel, true, &wants, &options);
             let mut resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
             // To refuse all of it for what one channel has missed would bring the client back to the same, again and again.
             let reads_too_much = resume.recover && self.may_read().is_err();
             resume.recover &= !reads_too_much;
-            let mut prepared = self.prepare(&channel, &options, grant, &resume, room).await?;
+            let asked = Asked { channel: &channel, options: &options, request: &resume, wants, number };
+            let mut prepared = self.prepare(asked, grant, room).await?;
             room = room.saturating_sub(prepared.result.publications.iter().map(bytes_of).sum());
             if reads_too_much && prepared.result.recoverable {
                 prepared.result.was_recovering = true;
@@ -134,50 +159,65 @@ impl Task {
 
     /// Prepares a subscription that has entered its channel: reads where it starts and what it missed, of which its reply
     /// has `room` for so many bytes.
-    async fn prepare(
-        &self,
-        channel: &ChannelName,
-        options: &ChannelOptions,
-        grant: Grant,
-        request: &SubscribeRequest,
-        room: usize,
-    ) -> Result<Prepared, Refusal> {
+    async fn prepare(&self, asked: Asked<'_>, grant: Grant, room: usize) -> Result<Prepared, Refusal> {
+        let Asked { channel, options, request, wants, number } = asked;
+        let Grant { info, data, expires_in, overrides } = grant;
+        let offers_recovery = options.recovery.is_given(request.recoverable || request.recover);
+        let offers_position = options.positioning.is_given(request.positioned);
+        let follows = match (overrides.recovery.unwrap_or(offers_recovery), overrides.positioning) {
+            (true, _) => Follows::Stream,
+            (false, position) if position.unwrap_or(offers_position) => Follows::Position,
+            (false, _) => Follows::Nothing,
+        };
         // It has entered, so what is published from here on is held back for it: nothing falls between.
         let account = self.handle.account();
-        if request.recover {
+        let reads = follows == Follows::Stream
+            && (request.recover || options.recovery_mode == RecoveryMode::Cache { unasked: true });
+        if reads {
             self.may_read()?;
         }
-        let start = self.core.start(channel, options, request, Some(&account)).await;
+        let start = self.core.start(channel, options, follows, request, Some(&account)).await;
         let start = start.map_err(|error| refuse(channel, error))?;
-        if request.recover {
+        if reads {
             let read = start.iter().flat_map(|start| &start.publications).map(bytes_of).sum();
             account.pay_for_read(read);
         }
-        let Grant { info, data, expires_in, hears_join_leave } = grant;
+        let hears_join_leave = match overrides.hears_join_leave {
+            Some(hears) => hears && options.join_leave != Offered::Off,
+            None => options.join_leave.is_given(request.join_leave),
+        };
+        let says_join_leave = overrides.says_join_leave.unwrap_or(options.join_leave != Offered::Off);
         let mut prepared = Prepared {
-            result: SubscribeResult { data, ..SubscribeResult::default() },
+            result: SubscribeResult { data, delta: wants.differences, ..SubscribeResult::default() },
             admission: Admission {
-                position: None,
-                is_behind: false,
                 info,
-                hears_join_leave: match options.join_leave {
-                    JoinLeave::Off => false,
-                    JoinLeave::OnRequest => request.join_leave || hears_join_leave,
-                    JoinLeave::Always => true,
-                },
-                says_join_leave: options.join_leave != JoinLeave::Off,
+                hears_join_leave,
+                says_join_leave,
+                is_hidden: overrides.presence == Some(false),
+                ..Admission::default()
             },
             expires_in,
         };
+        let result = &mut prepared.result;
+        result.id = if wants.by_number { number } else { 0 };
         if let Some(mut start) = start {
-            prepared.admission.is_behind = start.keep_of_reply(room);
-            prepared.admission.position =
-                Some(StreamPosition { offset: start.offset, epoch: start.told.epoch.clone() });
-            let result = &mut prepared.result;
-            (result.recoverable, result.positioned) = (true, true);
+            let admission = &mut prepared.admission;
+            admission.is_behind = start.keep_of_reply(room);
+            admission.position = Some(StreamPosition { offset: start.offset, epoch: start.told.epoch.clone() });
+            admission.ends_with_publication = !start.publications.is_empty();
+            result.positioned = true;
+            result.recoverable = follows == Follows::Stream;
             (result.epoch, result.offset) = (start.told.epoch, start.told.offset);
             (result.was_recovering, result.recovered) = (start.was_recovering, start.recovered);
             result.publications = start.publications;
+            if let Some(filter) = &wants.filter {
+                result.publications.retain(|publication| filter.matches(&publication.tags));
+            }
+            if wants.differences {
+                let encoding = self.handle.outbox.format.encoding;
+                result.publications = as_differences(encoding, std::mem::take(&mut result.publications))
+                    .map_err(|_| Disconnect::INAPPROPRIATE_PROTOCOL)?;
+            }
         }
         Ok(prepared)
     }
@@ -187,7 +227,9 @@ impl Task {
         let publication = NewPublication { info, ..NewPublication::new(data) };
         match self.core.publish(channel, publication, Some(&self.handle.account())).await {
             Ok(_) => Ok(()),
-            Err(PublishError::KeyTooLong | PublishError::TooManyTags) => Err(Error::BAD_REQUEST.into()),
+            Err(PublishError::KeyTooLong | PublishError::VersionTooLong | PublishError::TooManyTags) => {
+                Err(Error::BAD_REQUEST.into())
+            }
             Err(PublishError::KeptElsewhere) => Err(Error::NOT_AVAILABLE.into()),
             Err(PublishError::Broker(error)) => Err(refuse_broker(channel, error)),
         }
@@ -259,6 +301,22 @@ impl Task {
             offset: page.top.offset,
         }))
     }
+}
+
+/// In which form a client wants what is published, and of what, as far as the channel has that.
+fn wants_of(request: &SubscribeRequest, options: &ChannelOptions) -> Result<Wants, Error> {
+    let bad_request = |message: String| Error { message: message.into(), ..Error::BAD_REQUEST };
+    let filter = match &request.tf {
+        None => None,
+        Some(_) if !options.tags_filter => return Err(bad_request("no filter by tags in this channel".into())),
+        Some(_) if !request.delta.is_empty() => return Err(bad_request("either delta or a filter by tags".into())),
+        Some(filter) => Some(Filter::new(filter.clone()).map_err(|error| bad_request(error.to_string()))?),
+    };
+    Ok(Wants {
+        differences: !request.delta.is_empty() && options.delta != Offered::Off,
+        by_number: options.compaction && request.flag & subscribe_flag::CHANNEL_COMPACTION != 0,
+        filter: filter.map(Arc::new),
+    })
 }
 
 fn refuse(channel: &ChannelName, error: ReadError) -> Refusal {

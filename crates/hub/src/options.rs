@@ -12,14 +12,25 @@ use crate::limits::{HISTORY_BYTES, JOIN_LEAVE_SUBSCRIBERS, PRESENCE_CLIENTS};
 pub struct ChannelOptions {
     /// Who keeps what was published.
     pub history: Source,
-    /// Subscribers are positioned and can recover what they missed; needs history.
-    pub recovery: bool,
+    /// Who can recover what they missed, and is positioned with that; needs history.
+    pub recovery: Offered,
+    /// What a returning subscriber gets.
+    pub recovery_mode: RecoveryMode,
+    /// Whose position is watched, so that a lost publication is noticed; needs history.
+    pub positioning: Offered,
+    /// Which publications those may get as differences who want that: on request are those that were published so.
+    pub delta: Offered,
+    /// Subscribers may say by tags which publications they want.
+    pub tags_filter: bool,
+    /// Pushes name the channel by a number to those who understand it, which saves the bytes of a long name.
+    pub compaction: bool,
     /// Clients may ask who is there.
     pub presence: bool,
     /// Clients that one presence reply may list; more is error 106, and presence_stats still counts them.
     pub presence_clients_max: usize,
-    /// Which subscribers hear who comes and goes.
-    pub join_leave: JoinLeave,
+    /// Which subscribers hear who comes and goes, up to [`join_leave_subscribers_max`](Self::join_leave_subscribers_max)
+    /// of them.
+    pub join_leave: Offered,
     /// Subscribers up to which a channel tells them who comes and goes. A thousand that return together tell each other
     /// half a million times; ten thousand would overrun their own outboxes, and return again.
     pub join_leave_subscribers_max: usize,
@@ -30,10 +41,15 @@ impl Default for ChannelOptions {
     fn default() -> Self {
         Self {
             history: Source::None,
-            recovery: false,
+            recovery: Offered::Off,
+            recovery_mode: RecoveryMode::Stream,
+            positioning: Offered::Off,
+            delta: Offered::Off,
+            tags_filter: false,
+            compaction: false,
             presence: false,
             presence_clients_max: PRESENCE_CLIENTS,
-            join_leave: JoinLeave::Off,
+            join_leave: Offered::Off,
             join_leave_subscribers_max: JOIN_LEAVE_SUBSCRIBERS,
         }
     }
@@ -42,7 +58,8 @@ impl Default for ChannelOptions {
 impl ChannelOptions {
     /// Whether the broker keeps a stream of the channel as soon as somebody subscribes to it.
     pub(crate) fn has_stream(&self) -> bool {
-        self.recovery && matches!(self.history, Source::Memory(_))
+        let has_positions = self.recovery != Offered::Off || self.positioning != Offered::Off;
+        has_positions && matches!(self.history, Source::Memory(_))
     }
 }
 
@@ -77,14 +94,39 @@ impl Source {
     }
 }
 
-/// Which subscribers hear who comes and goes, up to [`ChannelOptions::join_leave_subscribers_max`] of them.
+/// Whether subscribers have something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum JoinLeave {
-    /// Nobody.
+pub enum Offered {
+    /// Nobody has.
     #[default]
     Off,
-    /// Those who ask when they subscribe.
+    /// Those who ask for it.
     OnRequest,
-    /// Everybody.
+    /// Everybody has.
     Always,
+}
+
+impl Offered {
+    /// Whether somebody has it who asks for it, or does not.
+    #[must_use]
+    pub fn is_given(self, asked: bool) -> bool {
+        match self {
+            Self::Off => false,
+            Self::OnRequest => asked,
+            Self::Always => true,
+        }
+    }
+}
+
+/// What a returning subscriber gets of what it missed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecoveryMode {
+    /// All of it, in order.
+    #[default]
+    Stream,
+    /// The latest publication alone, for channels in which each replaces the one before.
+    Cache {
+        /// Also who comes for the first time, without asking.
+        unasked: bool,
+    },
 }

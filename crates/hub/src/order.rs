@@ -1,8 +1,8 @@
 //! What the server wants of connections.
 
-use tidings_protocol::{Disconnect, Unsubscribe};
+use tidings_protocol::{Disconnect, StreamPosition, Unsubscribe};
 
-use crate::{ChannelName, Expiry};
+use crate::{ChannelName, Expiry, Grant};
 
 /// What the server wants of connections, wherever they are: owned, so that it can be kept, sent to other nodes and
 /// acknowledged. [`Hub::order`](crate::Hub::order) carries it out.
@@ -18,8 +18,8 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Act {
-    /// Subscribe to the channel, as far as the policy allows it; the client is told.
-    Subscribe(ChannelName),
+    /// Subscribe; the client is told.
+    Subscribe(ServerSubscription),
     /// End the subscription to the channel, or to all of them; the client is told why.
     ///
     /// When the order is done, nothing that is published or announced later reaches them in that channel, not even
@@ -31,6 +31,17 @@ pub enum Act {
     Refresh(Option<Expiry>),
 }
 
+/// A subscription that the server wants a connection to have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerSubscription {
+    /// Where.
+    pub channel: ChannelName,
+    /// On which terms; `None`: as the policy allows it.
+    pub grant: Option<Grant>,
+    /// What the client has of the channel already: it gets what came after.
+    pub since: Option<StreamPosition>,
+}
+
 /// Which connections the server means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -40,15 +51,36 @@ pub enum Target {
     Client(String),
     /// All with this tag.
     Tag(String),
+    /// Those of a user for whom all of this holds.
+    Some(SomeOf),
     /// Every one.
     All,
 }
 
+/// Some of a user's connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SomeOf {
+    /// Whose; empty: those of nobody in particular.
+    pub user: String,
+    /// The one with this id.
+    pub client: Option<String>,
+    /// The one with this [session](crate::session::Emulation::session).
+    pub session: Option<String>,
+    /// None with these ids.
+    pub except: Vec<String>,
+}
+
 impl Order {
-    /// Subscribe `to` the channel.
+    /// Subscribe `to` the channel, as far as the policy allows it.
     #[must_use]
     pub fn subscribe(to: Target, channel: ChannelName) -> Self {
-        Self { to, act: Act::Subscribe(channel) }
+        Self::give(to, ServerSubscription { channel, grant: None, since: None })
+    }
+
+    /// Subscribe `to` a channel.
+    #[must_use]
+    pub fn give(to: Target, subscription: ServerSubscription) -> Self {
+        Self { to, act: Act::Subscribe(subscription) }
     }
 
     /// End the subscriptions of `to`: in one channel, or in all with `None`.

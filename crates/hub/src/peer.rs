@@ -117,6 +117,12 @@ impl Peer {
         self.handle.upgrade().is_some_and(|handle| handle.is_in(channel))
     }
 
+    /// What it is subscribed to at that moment, itself included where it is about to be.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<ChannelName> {
+        self.handle.upgrade().map(|handle| handle.channels()).unwrap_or_default()
+    }
+
     /// The address to count by, of IPv6 its /64; `None` when the transport knows none.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {

@@ -125,9 +125,23 @@ pub struct Grant {
     pub data: Option<Payload>,
     /// When the subscription ends unless it is refreshed.
     pub expires_in: Option<Duration>,
-    /// The client is told who comes and goes without having asked, where the channel tells those who ask: whom the server
-    /// subscribes cannot ask.
-    pub hears_join_leave: bool,
+    /// What is otherwise for this subscription than the channel's options say.
+    pub overrides: Overrides,
+}
+
+/// What is otherwise for one subscription than its channel's options say; `None`: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Overrides {
+    /// Others see it in the channel's presence.
+    pub presence: Option<bool>,
+    /// Others are told that it comes and goes.
+    pub says_join_leave: Option<bool>,
+    /// It is told who comes and goes, without having asked: whom the server subscribes cannot ask.
+    pub hears_join_leave: Option<bool>,
+    /// It can recover what it missed, where something is kept.
+    pub recovery: Option<bool>,
+    /// Its position is watched, where something is kept.
+    pub positioning: Option<bool>,
 }
 
 /// The publication is allowed.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidings_protocol::{ClientInfo, Payload};
 
 use crate::BrokerError;
-use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, TAGS_BYTES_MAX, TAGS_MAX};
+use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, TAGS_BYTES_MAX, TAGS_MAX, VERSION_EPOCH_BYTES_MAX};
 
 /// Something to be published.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +22,27 @@ pub struct NewPublication {
     /// most [`IDEMPOTENCY_KEY_BYTES_MAX`], remembered for
     /// [`IDEMPOTENCY_KEPT`](crate::limits::IDEMPOTENCY_KEPT).
     pub idempotency_key: Option<String>,
+    /// Those who take differences may get it as its difference to the one before.
+    pub delta: bool,
+    /// It is dropped where the stream has had this version of what it says, or a later one.
+    pub version: Option<Version>,
+}
+
+/// Which version of something a publication tells of, for backends that publish the same thing several times in no order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// Goes up within its epoch, from 1.
+    pub number: u64,
+    /// Numbers of different epochs say nothing about each other.
+    pub epoch: String,
 }
 
 impl NewPublication {
     /// A publication of the server's own, which takes its place in the channel's stream if it has one.
     #[must_use]
     pub fn new(data: Payload) -> Self {
-        Self { data, info: None, tags: BTreeMap::new(), ephemeral: false, idempotency_key: None }
+        let (info, tags, idempotency_key, version) = (None, BTreeMap::new(), None, None);
+        Self { data, info, tags, ephemeral: false, idempotency_key, delta: false, version }
     }
 
     /// Only for those who are subscribed now.
@@ -40,10 +54,13 @@ impl NewPublication {
     /// Whether it is within the limits, which publishing asks too; for who publishes the same many times.
     ///
     /// # Errors
-    /// [`PublishError::KeyTooLong`] and [`PublishError::TooManyTags`].
+    /// [`PublishError::KeyTooLong`], [`PublishError::VersionTooLong`] and [`PublishError::TooManyTags`].
     pub fn check(&self) -> Result<(), PublishError> {
         if self.idempotency_key.as_ref().is_some_and(|key| key.len() > IDEMPOTENCY_KEY_BYTES_MAX) {
             return Err(PublishError::KeyTooLong);
+        }
+        if self.version.as_ref().is_some_and(|version| version.epoch.len() > VERSION_EPOCH_BYTES_MAX) {
+            return Err(PublishError::VersionTooLong);
         }
         let tags_bytes = self.tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         if self.tags.len() > TAGS_MAX || tags_bytes > TAGS_BYTES_MAX {
@@ -62,6 +79,9 @@ pub enum PublishError {
     /// The key is too long to be remembered.
     #[error("an idempotency key has at most {} bytes", IDEMPOTENCY_KEY_BYTES_MAX)]
     KeyTooLong,
+    /// The epoch of its version is too long to be kept.
+    #[error("the epoch of a version has at most {} bytes", VERSION_EPOCH_BYTES_MAX)]
+    VersionTooLong,
     /// Every subscriber would get them, and the history keeps them.
     #[error("a publication has at most {TAGS_MAX} tags, of {TAGS_BYTES_MAX} bytes together")]
     TooManyTags,

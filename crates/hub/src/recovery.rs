@@ -77,3 +77,16 @@ pub fn decide(request: &SubscribeRequest, page: HistoryPage, limits: &Limits) ->
         told: StreamPosition { offset: request.offset, epoch: top.epoch },
     }
 }
+
+/// Decides in cache mode, from a page with the latest publication.
+///
+/// Recovered means that this is the one at the top: it is all that the client needs, unless it has it. The reply has the
+/// top as its offset, because nothing before it is of interest.
+#[must_use]
+pub fn decide_latest(request: &SubscribeRequest, page: HistoryPage) -> Start {
+    let HistoryPage { mut publications, top } = page;
+    let has_it = request.recover && request.offset == top.offset && request.epoch == top.epoch;
+    let recovered = publications.first().is_some_and(|latest| latest.offset == top.offset);
+    publications.truncate(usize::from(recovered && !has_it));
+    Start { was_recovering: true, recovered, publications, offset: top.offset, told: top }
+}

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::handle::Handle;
 use crate::sharded::Sharded;
-use crate::{Identity, Target};
+use crate::{Identity, SomeOf, Target};
 
 /// All open connections.
 pub(crate) struct Registry {
@@ -59,14 +59,36 @@ impl Registry {
         match target {
             Target::User(user) => self.users.shard(user.as_str()).get(user.as_str()).cloned().unwrap_or_default(),
             Target::Tag(tag) => self.tags.shard(tag.as_str()).get(tag.as_str()).cloned().unwrap_or_default(),
-            Target::Client(id) => Uuid::parse_str(id)
-                .ok()
-                .and_then(|id| self.connections.shard(&id).get(&id).cloned())
-                .into_iter()
-                .collect(),
-            Target::All => {
-                self.connections.all().flat_map(|shard| shard.values().cloned().collect::<Vec<_>>()).collect()
-            }
+            Target::Client(id) => self.client(id).into_iter().collect(),
+            Target::Some(some) => self.some(some),
+            Target::All => self.all().collect(),
+        }
+    }
+
+    fn client(&self, id: &str) -> Option<Arc<Handle>> {
+        let id = Uuid::parse_str(id).ok()?;
+        self.connections.shard(&id).get(&id).cloned()
+    }
+
+    fn all(&self) -> impl Iterator<Item = Arc<Handle>> {
+        self.connections.all().flat_map(|shard| shard.values().cloned().collect::<Vec<_>>())
+    }
+
+    fn some(&self, SomeOf { user, client, session, except }: &SomeOf) -> Vec<Arc<Handle>> {
+        let is_meant = |handle: &Arc<Handle>| {
+            let id = handle.id.to_string();
+            handle.peer().user() == user
+                && client.as_ref().is_none_or(|client| *client == id)
+                && session.as_ref().is_none_or(|session| {
+                    handle.emulation.as_ref().is_some_and(|emulation| emulation.session == *session)
+                })
+                && !except.contains(&id)
+        };
+        match client {
+            Some(client) => self.client(client).into_iter().filter(is_meant).collect(),
+            // Those of nobody in particular have no name to be found by.
+            None if user.is_empty() => self.all().filter(is_meant).collect(),
+            None => self.find(&Target::User(user.clone())).into_iter().filter(is_meant).collect(),
         }
     }
 
@@ -129,6 +151,7 @@ mod tests {
         Arc::new(Handle::new(
             1,
             ConnectionOptions { identity: Some(identity), ..ConnectionOptions::default() },
+            None,
             &accounts,
             &Loops::new(1, &Arc::default(), &Arc::default()),
         ))

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use tidings_protocol::{
     Command, ConnectRequest, DecodeError, Disconnect, Encoding, Error, HistoryRequest, Payload, PublishRequest, Reply,
-    Request, Response, RpcRequest, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult, subscribe_flag,
+    Request, Response, RpcRequest, StreamPosition, SubscribeRequest, SubscribeResult, Unsubscribe, UnsubscribeResult,
+    subscribe_flag,
 };
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ use self::heartbeat::Pulse;
 use self::rate::{CommandRate, Verdict};
 use self::subscriptions::{Subscription, Subscriptions};
 use crate::limits::{CALLS_AT_ONCE_MAX, COMMANDS_WAITING_BYTES_MAX};
-use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal};
+use crate::{ChannelName, ChannelNameError, Expiry, Grant, Limits, Refusal, ServerSubscription};
 
 /// One connection.
 pub struct Session {
@@ -63,7 +64,7 @@ pub struct Setup {
     /// Methods whose calls may overlap; see [`Application::overlapping`](crate::Application::overlapping).
     pub overlapping: &'static [&'static str],
     /// What the connect reply tells a client whose transport needs it.
-    pub emulation: Option<Box<Emulation>>,
+    pub emulation: Option<Arc<Emulation>>,
     /// The limits that hold.
     pub limits: Arc<Limits>,
     /// Whether to send pings.
@@ -142,8 +143,8 @@ pub enum Operation {
         channel: ChannelName,
         /// What the client asks for.
         request: Box<SubscribeRequest>,
-        /// The server wants it, not the client.
-        server_side: bool,
+        /// Who wants it.
+        by: Subscriber,
     },
     /// Ask whether it may, and publish.
     Publish(ChannelName, Payload),
@@ -161,6 +162,15 @@ pub enum Operation {
     Refresh(String),
     /// Extend a subscription.
     SubRefresh(ChannelName, String),
+}
+
+/// Who wants a subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subscriber {
+    /// The client.
+    Client,
+    /// The server, perhaps on terms of its own, and else as the policy allows it.
+    Server(Option<Box<Grant>>),
 }
 
 /// What came of an operation.
@@ -222,7 +232,7 @@ enum Work {
     Early(Command),
     /// A command whose payload readers could not read.
     Unreadable(u32),
-    Subscribe(ChannelName),
+    Subscribe(Box<ServerSubscription>),
     /// The client broke the protocol after the commands before this.
     Close(Disconnect),
 }
@@ -321,8 +331,8 @@ impl Session {
     pub fn handle_control(&mut self, control: Control, meter: &dyn Meter, now: Instant) {
         match control {
             Control::Unsubscribed(channel, _) => self.forget(&channel),
-            Control::Subscribe(channel) => {
-                self.want(channel);
+            Control::Subscribe(subscription) => {
+                self.want(subscription);
                 self.work(meter, now);
             }
             Control::Refresh(expiry) if self.phase == Phase::Open => self.refreshed_by_the_server(expiry, now),
@@ -481,7 +491,7 @@ impl Session {
                     }
                 }
                 Some(Work::Unreadable(id)) => self.refuse_unreadable(id, now),
-                Some(Work::Subscribe(channel)) => self.start_server_side(channel, now),
+                Some(Work::Subscribe(subscription)) => self.start_server_side(*subscription, now),
                 Some(Work::Close(disconnect)) => self.close(disconnect),
                 None => break,
             }
@@ -549,7 +559,7 @@ impl Session {
 
     fn start_open(&mut self, id: u32, request: Request, now: Instant) -> Result<(), Refusal> {
         match request {
-            Request::Connect(_) | Request::Ping => return Err(Disconnect::BAD_REQUEST.into()),
+            Request::Connect(_) | Request::Ping(_) => return Err(Disconnect::BAD_REQUEST.into()),
             Request::Subscribe(request) => return self.start_subscribe(id, request, now),
             Request::Unsubscribe(request) => {
                 let channel = channel(&request.channel)?;
@@ -608,9 +618,6 @@ impl Session {
         if request.kind != 0 {
             return Err(Error::PERMISSION_DENIED.into());
         }
-        if request.tf.as_ref().is_some_and(|filter| filter.as_bytes() != b"null") {
-            return Err(Error::BAD_REQUEST.into());
-        }
         if self.subscriptions.contains(&channel) {
             return Err(Error::ALREADY_SUBSCRIBED.into());
         }
@@ -622,16 +629,16 @@ impl Session {
             server_side: false,
             reject_unrecovered: request.flag & subscribe_flag::REJECT_UNRECOVERED != 0,
         };
-        self.perform(id, pending, Operation::Subscribe { channel, request, server_side: false }, now);
+        self.perform(id, pending, Operation::Subscribe { channel, request, by: Subscriber::Client }, now);
         Ok(())
     }
 
     /// Lets a subscription that the server wants wait for its turn, once, and no more of them than a connection may have.
-    fn want(&mut self, channel: ChannelName) {
+    fn want(&mut self, subscription: Box<ServerSubscription>) {
         let mut waiting = 0;
         for work in &self.waiting {
             match work {
-                Work::Subscribe(wanted) if *wanted == channel => return,
+                Work::Subscribe(wanted) if wanted.channel == subscription.channel => return,
                 Work::Subscribe(_) => waiting += 1,
                 _ => {}
             }
@@ -639,10 +646,11 @@ impl Session {
         if waiting >= self.setup.limits.channels_per_connection_max {
             return self.close(Disconnect::CHANNEL_LIMIT);
         }
-        self.waiting.push_back(Work::Subscribe(channel));
+        self.waiting.push_back(Work::Subscribe(subscription));
     }
 
-    fn start_server_side(&mut self, channel: ChannelName, now: Instant) {
+    fn start_server_side(&mut self, subscription: ServerSubscription, now: Instant) {
+        let ServerSubscription { channel, grant, since } = subscription;
         if self.phase != Phase::Open || self.subscriptions.contains(&channel) {
             return;
         }
@@ -650,9 +658,12 @@ impl Session {
             return self.close(Disconnect::CHANNEL_LIMIT);
         }
         let pending = Pending::Subscribe { channel: channel.clone(), server_side: true, reject_unrecovered: false };
-        let request =
-            Box::new(SubscribeRequest { channel: channel.as_str().to_owned(), ..SubscribeRequest::default() });
-        self.perform(0, pending, Operation::Subscribe { channel, request, server_side: true }, now);
+        let recover = since.is_some();
+        let StreamPosition { offset, epoch } = since.unwrap_or_default();
+        let name = channel.as_str().to_owned();
+        let request = SubscribeRequest { channel: name, recover, offset, epoch, ..SubscribeRequest::default() };
+        let by = Subscriber::Server(grant.map(Box::new));
+        self.perform(0, pending, Operation::Subscribe { channel, request: Box::new(request), by }, now);
     }
 
     fn perform(&mut self, id: u32, what: Pending, operation: Operation, now: Instant) {

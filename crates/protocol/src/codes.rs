@@ -3,23 +3,36 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::wire::messages;
 
-use crate::wire::{Zero, messages, null_is_absent};
+messages! {
+    /// Why one command failed; the connection goes on. Codes below 400 belong to the protocol, applications use 400 to 1999.
+    #[derive(Eq)]
+    pub struct Error {
+        /// What went wrong, for programs.
+        pub code: u32 = 1,
+        /// What went wrong, for people.
+        pub message: Cow<'static, str> = 2,
+        /// The same command may succeed later: SDKs retry by themselves.
+        pub temporary: bool = 3,
+    }
 
-/// Why one command failed; the connection goes on. Codes below 400 belong to the protocol, applications use 400 to 1999.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Error {
-    /// What went wrong, for programs.
-    #[serde(skip_serializing_if = "Zero::is_zero", deserialize_with = "null_is_absent")]
-    pub code: u32,
-    /// What went wrong, for people.
-    #[serde(skip_serializing_if = "Zero::is_zero", deserialize_with = "null_is_absent")]
-    pub message: Cow<'static, str>,
-    /// The same command may succeed later: SDKs retry by themselves.
-    #[serde(skip_serializing_if = "Zero::is_zero", deserialize_with = "null_is_absent")]
-    pub temporary: bool,
+    /// Why a connection was closed. On a WebSocket this is the close frame; elsewhere it is a push.
+    #[derive(Eq)]
+    pub struct Disconnect {
+        /// The close code; [`reconnects`](Self::reconnects) says what SDKs make of it.
+        pub code: u16 = 1,
+        /// For people; at most 123 bytes, and never text that parses as JSON, because some SDKs would parse it.
+        pub reason: Cow<'static, str> = 2,
+    }
+
+    /// Push: the server ended a subscription. Codes from 2500 on make SDKs subscribe again, lower ones are final.
+    pub struct Unsubscribe {
+        /// Why, for programs.
+        pub code: u32 = 2,
+        /// Why, for people.
+        pub reason: Cow<'static, str> = 3,
+    }
 }
 
 impl Error {
@@ -75,18 +88,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-/// Why a connection was closed. On a WebSocket this is the close frame; elsewhere it is a push.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Disconnect {
-    /// The close code; [`reconnects`](Self::reconnects) says what SDKs make of it.
-    #[serde(skip_serializing_if = "Zero::is_zero", deserialize_with = "null_is_absent")]
-    pub code: u16,
-    /// For people; at most 123 bytes, and never text that parses as JSON, because some SDKs would parse it.
-    #[serde(skip_serializing_if = "Zero::is_zero", deserialize_with = "null_is_absent")]
-    pub reason: Cow<'static, str>,
-}
 
 impl Disconnect {
     /// The connection ended without anybody's fault.
@@ -159,16 +160,6 @@ impl Disconnect {
 impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.reason, self.code)
-    }
-}
-
-messages! {
-    /// Push: the server ended a subscription. Codes from 2500 on make SDKs subscribe again, lower ones are final.
-    pub struct Unsubscribe {
-        /// Why, for programs.
-        pub code: u32,
-        /// Why, for people.
-        pub reason: Cow<'static, str>,
     }
 }
 

@@ -4,15 +4,19 @@
 //! is strict. A frame is read object by object, so that its size bounds the memory it takes.
 
 use bytes::Bytes;
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::de::SliceRead;
 use serde_json::{Deserializer, StreamDeserializer};
 
-use crate::codec::{DecodeError, EncodeError};
-use crate::codes::{Disconnect, Error, Unsubscribe};
-use crate::reply::{Connect, Join, Leave, Message, Publication, Push, PushEvent, Refresh, Reply, Response, Subscribe};
-use crate::{Command, Request, is_unreadable};
+use crate::codec::{DecodeError, EncodeError, not_empty};
+use crate::command::WireCommand;
+use crate::reply::{WirePush, WireReply};
+use crate::wire::Field;
+use crate::{
+    Command, ConnectRequest, EmulationRequest, Error, Label, Publication, Push, PushEvent, Reply, Request, Response,
+    is_unreadable,
+};
 
 /// The commands of one frame, in order; reading stops at the first malformed one.
 #[must_use]
@@ -24,9 +28,9 @@ pub fn commands(frame: &[u8]) -> Commands<'_> {
 ///
 /// # Errors
 /// [`DecodeError::Empty`] without any command, the others when one is malformed: close with
-/// [`Disconnect::BAD_REQUEST`] in all cases.
+/// [`Disconnect::BAD_REQUEST`](crate::Disconnect::BAD_REQUEST) in all cases.
 pub fn decode_commands(frame: &[u8]) -> Result<Vec<Command>, DecodeError> {
-    not_empty(commands(frame).collect::<Result<Vec<_>, _>>()?)
+    not_empty(commands(frame))
 }
 
 /// All replies of one frame.
@@ -34,52 +38,89 @@ pub fn decode_commands(frame: &[u8]) -> Result<Vec<Command>, DecodeError> {
 /// # Errors
 /// [`DecodeError::Empty`] without any reply, the others when one is malformed.
 pub fn decode_replies(frame: &[u8]) -> Result<Vec<Reply>, DecodeError> {
-    not_empty(objects::<WireReply>(frame).map(|reply| reply.map(Reply::from)).collect::<Result<Vec<_>, _>>()?)
+    not_empty(objects::<WireReply>(frame).map(|reply| reply.map(Reply::from)))
+}
+
+/// Reads a connect request that stands alone, which is all that a client says where a transport goes in one direction.
+///
+/// # Errors
+/// [`DecodeError`] when it is no such object.
+pub fn decode_connect(body: &[u8]) -> Result<ConnectRequest, DecodeError> {
+    one(body)
+}
+
+/// Reads the body of a request of the uplink.
+///
+/// # Errors
+/// [`DecodeError`] when it is no such object.
+pub fn decode_emulation(body: &[u8]) -> Result<EmulationRequest, DecodeError> {
+    one(body)
+}
+
+/// All pushes of one frame that stand alone, as transports in one direction carry them; an empty one is a ping.
+///
+/// # Errors
+/// [`DecodeError::Empty`] without any push, the others when one is malformed.
+pub fn decode_pushes(frame: &[u8]) -> Result<Vec<Reply>, DecodeError> {
+    let ping = Push { id: 0, channel: String::new(), event: PushEvent::Unknown };
+    let reply = |push: WirePush| Some(push.into()).filter(|push| *push != ping).map_or(Reply::Ping, Reply::Push);
+    not_empty(objects(frame).map(|push| push.map(reply)))
 }
 
 /// Writes one reply.
 ///
 /// # Errors
-/// [`EncodeError`] when it carries binary data.
+/// [`EncodeError::NotJson`] when it carries data that is no JSON.
 pub fn encode_reply(reply: &Reply) -> Result<Bytes, EncodeError> {
-    encode(&ReplyOut(reply))
+    match reply {
+        Reply::Ping => Ok(Bytes::from_static(b"{}")),
+        Reply::Push(push) => encode_push(push.label(), &push.event),
+        Reply::Answer { id, result: Ok(response) } => encode(&AnswerOut { id: *id, response }),
+        Reply::Answer { id, result: Err(error) } => encode(&ErrorOut { id: *id, error }),
+    }
 }
 
 /// Writes one push as a reply of its own, as transports in both directions want it.
 ///
 /// # Errors
-/// [`EncodeError`] when it carries binary data.
-pub fn encode_push(channel: &str, event: &PushEvent) -> Result<Bytes, EncodeError> {
-    encode(&PushReplyOut { push: PushOut { channel, event } })
+/// [`EncodeError::NotJson`] when it carries data that is no JSON.
+pub fn encode_push(label: Label<'_>, event: &PushEvent) -> Result<Bytes, EncodeError> {
+    encode_labelled(label, event, false)
+}
+
+/// Writes one push that stands alone, as transports in one direction want it.
+///
+/// # Errors
+/// [`EncodeError::NotJson`] when it carries data that is no JSON.
+pub fn encode_push_alone(label: Label<'_>, event: &PushEvent) -> Result<Bytes, EncodeError> {
+    encode_labelled(label, event, true)
 }
 
 /// Writes one publication as a push, without owning it.
 ///
 /// # Errors
-/// [`EncodeError`] when it carries binary data.
-pub fn encode_publication(channel: &str, publication: &Publication) -> Result<Bytes, EncodeError> {
-    #[derive(Serialize)]
-    struct Out<'a> {
-        push: PubOut<'a>,
-    }
-    #[derive(Serialize)]
-    struct PubOut<'a> {
-        channel: &'a str,
-        #[serde(rename = "pub")]
-        publication: &'a Publication,
-    }
-    encode(&Out { push: PubOut { channel, publication } })
+/// [`EncodeError::NotJson`] when it carries data that is no JSON.
+pub fn encode_publication(label: Label<'_>, publication: &Publication) -> Result<Bytes, EncodeError> {
+    encode_labelled(label, PubOut { publication }, false)
+}
+
+/// Writes one publication as a push that stands alone.
+///
+/// # Errors
+/// [`EncodeError::NotJson`] when it carries data that is no JSON.
+pub fn encode_publication_alone(label: Label<'_>, publication: &Publication) -> Result<Bytes, EncodeError> {
+    encode_labelled(label, PubOut { publication }, true)
 }
 
 /// Writes commands into one frame.
 ///
 /// # Errors
-/// [`EncodeError`] when one of them carries binary data.
+/// [`EncodeError::NotJson`] when one of them carries data that is no JSON.
 pub fn encode_commands(commands: &[Command]) -> Result<Bytes, EncodeError> {
     if let [command] = commands {
-        return encode(&CommandOut(command));
+        return encode(&CommandOut::from(command));
     }
-    let written = commands.iter().map(|command| encode(&CommandOut(command)));
+    let written = commands.iter().map(|command| encode(&CommandOut::from(command)));
     Ok(join(written.collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -166,172 +207,59 @@ impl<'a, T: Deserialize<'a>> Iterator for Objects<'a, T> {
     }
 }
 
-fn not_empty<T>(messages: Vec<T>) -> Result<Vec<T>, DecodeError> {
-    if messages.is_empty() { Err(DecodeError::Empty) } else { Ok(messages) }
+/// The one object that a body is.
+fn one<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
+    let mut objects = objects(body);
+    let object = objects.next().unwrap_or(Err(DecodeError::Empty))?;
+    if objects.next().is_some() { Err(DecodeError::NotAnObject) } else { Ok(object) }
 }
 
-/// Messages have string keys and are written into memory, so binary data is all that can fail.
+/// Messages have string keys and are written into memory, so data that is no JSON is all that can fail.
 fn encode<T: Serialize>(message: &T) -> Result<Bytes, EncodeError> {
     Ok(serde_json::to_vec(message)?.into())
 }
 
-/// A command as it stands in the frame; of several methods the first in this order counts.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WireCommand {
-    id: Option<u32>,
-    connect: Option<Box<crate::ConnectRequest>>,
-    ping: Option<Empty>,
-    subscribe: Option<Box<crate::SubscribeRequest>>,
-    unsubscribe: Option<crate::UnsubscribeRequest>,
-    publish: Option<crate::PublishRequest>,
-    presence: Option<crate::PresenceRequest>,
-    presence_stats: Option<crate::PresenceStatsRequest>,
-    history: Option<crate::HistoryRequest>,
-    rpc: Option<crate::RpcRequest>,
-    send: Option<crate::SendRequest>,
-    refresh: Option<crate::RefreshRequest>,
-    sub_refresh: Option<crate::SubRefreshRequest>,
-}
-
-#[derive(Deserialize, Serialize)]
-struct Empty {}
-
-impl From<WireCommand> for Command {
-    fn from(wire: WireCommand) -> Self {
-        let request = (wire.connect.map(Request::Connect))
-            .or_else(|| wire.ping.map(|Empty {}| Request::Ping))
-            .or_else(|| wire.subscribe.map(Request::Subscribe))
-            .or_else(|| wire.unsubscribe.map(Request::Unsubscribe))
-            .or_else(|| wire.publish.map(Request::Publish))
-            .or_else(|| wire.presence.map(Request::Presence))
-            .or_else(|| wire.presence_stats.map(Request::PresenceStats))
-            .or_else(|| wire.history.map(Request::History))
-            .or_else(|| wire.rpc.map(Request::Rpc))
-            .or_else(|| wire.send.map(Request::Send))
-            .or_else(|| wire.refresh.map(Request::Refresh))
-            .or_else(|| wire.sub_refresh.map(Request::SubRefresh));
-        Self { id: wire.id.unwrap_or_default(), request }
+/// Writes a push as a reply of its own, or the push itself where `alone`.
+fn encode_labelled(label: Label<'_>, event: impl Serialize, alone: bool) -> Result<Bytes, EncodeError> {
+    #[derive(Serialize)]
+    struct Wrapped<P> {
+        push: P,
     }
+    let (id, channel) = match label {
+        Label::Channel(channel) => (0, channel),
+        Label::Number(id) => (id, ""),
+    };
+    let push = PushOut { id, channel, event };
+    if alone { encode(&push) } else { encode(&Wrapped { push }) }
 }
 
-/// A reply as it stands in the frame.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct WireReply {
-    id: Option<u32>,
-    error: Option<Error>,
-    push: Option<WirePush>,
-    connect: Option<Box<crate::ConnectResult>>,
-    subscribe: Option<Box<crate::SubscribeResult>>,
-    unsubscribe: Option<crate::UnsubscribeResult>,
-    publish: Option<crate::PublishResult>,
-    presence: Option<crate::PresenceResult>,
-    presence_stats: Option<crate::PresenceStatsResult>,
-    history: Option<crate::HistoryResult>,
-    rpc: Option<crate::RpcResult>,
-    refresh: Option<crate::RefreshResult>,
-    sub_refresh: Option<crate::SubRefreshResult>,
+#[derive(Serialize)]
+struct PushOut<'a, E> {
+    #[serde(skip_serializing_if = "Field::is_zero")]
+    id: i64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    channel: &'a str,
+    #[serde(flatten)]
+    event: E,
 }
 
-impl From<WireReply> for Reply {
-    fn from(wire: WireReply) -> Self {
-        if let Some(push) = wire.push {
-            return Self::Push(push.into());
-        }
-        let id = wire.id.unwrap_or_default();
-        if let Some(error) = wire.error {
-            return Self::error(id, error);
-        }
-        let response = (wire.connect.map(Response::Connect))
-            .or_else(|| wire.subscribe.map(Response::Subscribe))
-            .or_else(|| wire.unsubscribe.map(Response::Unsubscribe))
-            .or_else(|| wire.publish.map(Response::Publish))
-            .or_else(|| wire.presence.map(Response::Presence))
-            .or_else(|| wire.presence_stats.map(Response::PresenceStats))
-            .or_else(|| wire.history.map(Response::History))
-            .or_else(|| wire.rpc.map(Response::Rpc))
-            .or_else(|| wire.refresh.map(Response::Refresh))
-            .or_else(|| wire.sub_refresh.map(Response::SubRefresh));
-        match response {
-            Some(response) => Self::ok(id, response),
-            // A reply of a kind that we do not know keeps the connection alive like a ping; nobody waits for it.
-            None => Self::Ping,
-        }
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct WirePush {
-    channel: Option<String>,
+#[derive(Serialize)]
+struct PubOut<'a> {
     #[serde(rename = "pub")]
-    publication: Option<Publication>,
-    join: Option<Join>,
-    leave: Option<Leave>,
-    unsubscribe: Option<Unsubscribe>,
-    message: Option<Message>,
-    subscribe: Option<Subscribe>,
-    connect: Option<Box<Connect>>,
-    disconnect: Option<Disconnect>,
-    refresh: Option<Refresh>,
+    publication: &'a Publication,
 }
 
-impl From<WirePush> for Push {
-    fn from(wire: WirePush) -> Self {
-        let event = (wire.publication.map(PushEvent::Pub))
-            .or_else(|| wire.join.map(PushEvent::Join))
-            .or_else(|| wire.leave.map(PushEvent::Leave))
-            .or_else(|| wire.unsubscribe.map(PushEvent::Unsubscribe))
-            .or_else(|| wire.message.map(PushEvent::Message))
-            .or_else(|| wire.subscribe.map(PushEvent::Subscribe))
-            .or_else(|| wire.connect.map(PushEvent::Connect))
-            .or_else(|| wire.disconnect.map(PushEvent::Disconnect))
-            .or_else(|| wire.refresh.map(PushEvent::Refresh));
-        Self { channel: wire.channel.unwrap_or_default(), event: event.unwrap_or(PushEvent::Unknown) }
-    }
+#[derive(Serialize)]
+struct CommandOut<'a> {
+    #[serde(skip_serializing_if = "Field::is_zero")]
+    id: u32,
+    #[serde(flatten)]
+    request: Option<&'a Request>,
 }
 
-struct CommandOut<'a>(&'a Command);
-
-impl Serialize for CommandOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Command { id, request } = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        if *id > 0 {
-            map.serialize_entry("id", id)?;
-        }
-        match request {
-            None => {}
-            Some(Request::Connect(request)) => map.serialize_entry("connect", request)?,
-            Some(Request::Ping) => map.serialize_entry("ping", &Empty {})?,
-            Some(Request::Subscribe(request)) => map.serialize_entry("subscribe", request)?,
-            Some(Request::Unsubscribe(request)) => map.serialize_entry("unsubscribe", request)?,
-            Some(Request::Publish(request)) => map.serialize_entry("publish", request)?,
-            Some(Request::Presence(request)) => map.serialize_entry("presence", request)?,
-            Some(Request::PresenceStats(request)) => map.serialize_entry("presence_stats", request)?,
-            Some(Request::History(request)) => map.serialize_entry("history", request)?,
-            Some(Request::Rpc(request)) => map.serialize_entry("rpc", request)?,
-            Some(Request::Send(request)) => map.serialize_entry("send", request)?,
-            Some(Request::Refresh(request)) => map.serialize_entry("refresh", request)?,
-            Some(Request::SubRefresh(request)) => map.serialize_entry("sub_refresh", request)?,
-        }
-        map.end()
-    }
-}
-
-struct ReplyOut<'a>(&'a Reply);
-
-impl Serialize for ReplyOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Reply::Ping => Empty {}.serialize(serializer),
-            Reply::Push(Push { channel, event }) => {
-                PushReplyOut { push: PushOut { channel, event } }.serialize(serializer)
-            }
-            Reply::Answer { id, result: Ok(response) } => AnswerOut { id: *id, response }.serialize(serializer),
-            Reply::Answer { id, result: Err(error) } => ErrorOut { id: *id, error }.serialize(serializer),
-        }
+impl<'a> From<&'a Command> for CommandOut<'a> {
+    fn from(Command { id, request }: &'a Command) -> Self {
+        Self { id: *id, request: request.as_ref() }
     }
 }
 
@@ -346,17 +274,4 @@ struct AnswerOut<'a> {
 struct ErrorOut<'a> {
     id: u32,
     error: &'a Error,
-}
-
-#[derive(Serialize)]
-struct PushReplyOut<'a> {
-    push: PushOut<'a>,
-}
-
-#[derive(Serialize)]
-struct PushOut<'a> {
-    #[serde(skip_serializing_if = "str::is_empty")]
-    channel: &'a str,
-    #[serde(flatten)]
-    event: &'a PushEvent,
 }

@@ -1,5 +1,6 @@
 //! What applications send through us, and we carry and never look into: one JSON value, or bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ pub const PAYLOAD_NUMBER_CHARS_MAX: usize = 512;
 ///
 /// JSON is kept as its text, at most [`PAYLOAD_DEPTH_MAX`] deep and with numbers of at most
 /// [`PAYLOAD_NUMBER_CHARS_MAX`] characters. Line breaks between tokens are removed on the way in,
-/// because messages in a frame are separated by them. Bytes reach only those whose encoding can carry them.
+/// because messages in a frame are separated by them. Bytes reach those whose encoding can carry them, and the others only
+/// where they are such JSON after all.
 #[derive(Clone)]
 pub struct Payload(Form);
 
@@ -98,19 +100,42 @@ impl Payload {
         }
     }
 
-    fn from_raw(raw: Box<RawValue>) -> Result<Self, serde_json::Error> {
-        if is_unreadable(raw.get().as_bytes()) {
-            return Err(serde::de::Error::custom(format_args!(
-                "nested deeper than {PAYLOAD_DEPTH_MAX}, or with a number longer than {PAYLOAD_NUMBER_CHARS_MAX}"
-            )));
-        }
-        // A valid JSON string holds no raw control character, so a line break can only stand between tokens.
-        if !raw.get().bytes().fold(false, |any, byte| any | matches!(byte, b'\n' | b'\r')) {
-            return Ok(Self(Form::Json(raw.into())));
-        }
-        let one_line = raw.get().replace(['\n', '\r'], " ");
-        Ok(Self(Form::Json(RawValue::from_string(one_line)?.into())))
+    /// Whether JSON subscribers can have it: JSON, or bytes that are.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.to_json().is_ok()
     }
+
+    /// A text, as the JSON string that it is.
+    pub(crate) fn from_text(text: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self(Form::Json(serde_json::value::to_raw_value(text)?.into())))
+    }
+
+    /// The JSON text, also of bytes that are JSON: somebody may have sent it so, as whoever speaks protobuf does.
+    pub(crate) fn to_json(&self) -> Result<Cow<'_, RawValue>, serde_json::Error> {
+        match &self.0 {
+            Form::Json(json) => Ok(Cow::Borrowed(json)),
+            Form::Bytes(bytes) => one_line(serde_json::from_slice(bytes)?).map(Cow::Owned),
+        }
+    }
+
+    fn from_raw(raw: Box<RawValue>) -> Result<Self, serde_json::Error> {
+        one_line(raw).map(|json| Self(Form::Json(json.into())))
+    }
+}
+
+/// JSON that readers can read, without line breaks.
+fn one_line(raw: Box<RawValue>) -> Result<Box<RawValue>, serde_json::Error> {
+    if is_unreadable(raw.get().as_bytes()) {
+        return Err(serde::de::Error::custom(format_args!(
+            "nested deeper than {PAYLOAD_DEPTH_MAX}, or with a number longer than {PAYLOAD_NUMBER_CHARS_MAX}"
+        )));
+    }
+    // A valid JSON string holds no raw control character, so a line break can only stand between tokens.
+    if !raw.get().bytes().fold(false, |any, byte| any | matches!(byte, b'\n' | b'\r')) {
+        return Ok(raw);
+    }
+    RawValue::from_string(raw.get().replace(['\n', '\r'], " "))
 }
 
 /// Whether JSON text is more than every reader can read: deeper than [`PAYLOAD_DEPTH_MAX`], or with a number longer than
@@ -184,10 +209,7 @@ impl Eq for Payload {}
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Form::Json(json) => json.serialize(serializer),
-            Form::Bytes(_) => Err(serde::ser::Error::custom("binary data")),
-        }
+        self.to_json().map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 

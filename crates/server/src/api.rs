@@ -159,7 +159,9 @@ async fn publish_one(app: &App, channel: &ChannelName, publication: NewPublicati
         tracing::warn!(%error, %channel, "a publication was refused");
         match error {
             PublishError::KeptElsewhere => Error::NOT_AVAILABLE,
-            PublishError::KeyTooLong | PublishError::TooManyTags => bad_request(&error.to_string()),
+            PublishError::KeyTooLong | PublishError::VersionTooLong | PublishError::TooManyTags => {
+                bad_request(&error.to_string())
+            }
             PublishError::Broker(BrokerError::TooManyStreams { .. }) => Error::LIMIT_EXCEEDED,
             PublishError::Broker(BrokerError::TooManyRequests) => Error::TOO_MANY_REQUESTS,
             PublishError::Broker(BrokerError::Unavailable(_)) => Error::INTERNAL,

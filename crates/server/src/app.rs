@@ -3,11 +3,12 @@
 //! State alone: it knows no request and no route.
 
 use crate::api_key::KeyUses;
-use crate::config::Config;
+use crate::channels::Channels;
+use crate::config::{Config, Settings, Sources};
 use crate::metrics::Metrics;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tidings_chat::Chat;
 use tidings_hub::Hub;
 use tidings_serve::{Handle, Readiness};
@@ -20,6 +21,12 @@ pub(crate) struct App(Arc<Shared>);
 /// See [`App`].
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// Where the configuration comes from.
+    pub(crate) sources: Sources<Settings>,
+    /// Its keys as they hold now: some have been read again since the start.
+    pub(crate) settings: Mutex<Settings>,
+    /// How the application's channels work.
+    pub(crate) channels: Arc<Channels>,
     /// A name of this run of the server, new at each start.
     pub(crate) node: String,
     pub(crate) chat: Chat,
@@ -52,6 +59,11 @@ impl Deref for App {
 }
 
 impl Shared {
+    /// The keys of the configuration as they hold now.
+    pub(crate) fn in_effect(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Where the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.handle.get().map_or(self.config.listen, Handle::local_addr)

@@ -41,10 +41,38 @@ pub(crate) enum Command {
     /// Clients resume over the move. It may be interrupted anywhere: the same command goes on. What came is compared with what
     /// there was; then the source is marked as moved, and not opened any more.
     Migrate(MigrateArgs),
-    /// Print the configuration in effect, with secrets redacted.
-    Config(Box<Sources<Settings>>),
+    /// Look at the configuration: print it (the default), check it, explain its keys.
+    Config(Box<ConfigArgs>),
     /// Measure this machine with a server and many clients on the loopback interface.
     Bench(Box<tidings_bench::cli::BenchArgs>),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ConfigCommand>,
+
+    #[command(flatten)]
+    pub(crate) sources: Sources<Settings>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the configuration in effect as TOML, without secrets (the default).
+    Print(Box<Sources<Settings>>),
+    /// Say whether a server would start with it, and what is wrong otherwise.
+    Check(Box<Sources<Settings>>),
+    /// Print a tidings.toml with every key, its meaning and its default.
+    Example,
+    /// Say what a key means, and what it is now, such as namespaces.news.history_size.
+    Explain {
+        /// The key, with dots between tables
+        #[arg(value_name = "KEY")]
+        key: String,
+        #[command(flatten)]
+        sources: Box<Sources<Settings>>,
+    },
 }
 
 #[derive(Debug, Args)]

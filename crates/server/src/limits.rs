@@ -68,3 +68,12 @@ pub(crate) const PAGE_BYTES_MAX: usize = 512 * 1024;
 /// How far the clocks of a backend and of this server may differ for a client token's `exp` and `nbf`: machines that keep
 /// their time differ by less.
 pub(crate) const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
+
+/// Namespaces that can be configured: each is a few hundred bytes, and somebody has to read them.
+pub(crate) const NAMESPACES_MAX: usize = 1_000;
+
+/// Bytes of a namespace's name: a word or two of a channel's 255.
+pub(crate) const NAMESPACE_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes that the compiled regular expression for names may take: it is looked at for every command.
+pub(crate) const CHANNEL_REGEX_BYTES_MAX: usize = 256 * 1024;

@@ -8,6 +8,7 @@
 mod api;
 mod api_key;
 mod app;
+mod channels;
 mod cli;
 mod commands;
 mod config;
@@ -18,6 +19,7 @@ mod live;
 mod logs;
 mod metrics;
 mod process;
+mod reload;
 mod router;
 mod secrets;
 mod serve;
@@ -55,11 +57,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => start_server(&cli.serve),
         Some(Command::Serve(sources)) => start_server(&sources),
-        Some(Command::Config(sources)) => {
-            print!("{}", Config::load(&sources)?.to_toml());
-            println!("# api key and token secret: redacted");
-            Ok(())
-        }
+        Some(Command::Config(args)) => commands::config::run(&args),
         Some(Command::Token(args)) => commands::token::run(&args),
         Some(Command::User(args)) => block_on(commands::user::run(args)),
         Some(Command::Backup(args)) => block_on(commands::backup::run(args)),
@@ -79,7 +77,7 @@ fn start_server(sources: &Sources<Settings>) -> anyhow::Result<()> {
     if let Some(threads) = config.settings.threads {
         runtime.worker_threads(threads);
     }
-    block_on_with(runtime, serve::run(config))
+    block_on_with(runtime, serve::run(config, sources.clone()))
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

@@ -105,7 +105,7 @@ mod tests {
     async fn the_openapi_document_describes_every_route_of_the_rest_api_with_every_method_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let cli = Cli::try_parse_from(["tidings", "--data-dir", folder.path().to_str().unwrap()]).unwrap();
-        let app = crate::serve::open(Config::load(&cli.serve).unwrap()).await.unwrap();
+        let app = crate::serve::open(Config::load(&cli.serve).unwrap(), cli.serve).await.unwrap();
         let debug = format!("{:?}", router(app));
         let routed = routes_of(&debug);
         assert!(

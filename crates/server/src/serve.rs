@@ -5,10 +5,12 @@
 
 use crate::api_key::KeyUses;
 use crate::app::{App, Shared};
-use crate::config::{Config, PublicUrl};
+use crate::channels::Channels;
+use crate::config::{Config, PublicUrl, Settings, Sources};
 use crate::limits::{ANNOUNCE, CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
 use crate::live::{LivePolicy, TokenPolicy};
 use crate::metrics::{self, Metrics};
+use crate::reload::reload;
 use crate::secrets::Secrets;
 use crate::tasks::Tasks;
 use crate::tokens::Tokens;
@@ -16,7 +18,7 @@ use crate::{process, router};
 use anyhow::Context;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_chat::limits::Rates;
 use tidings_chat::{Chat, Clock, Time};
@@ -25,16 +27,16 @@ use tidings_serve::{Handle, Listen, Readiness, Server, StartError, Tls};
 use tidings_websocket::OriginPolicy;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(config: Config, sources: Sources<Settings>) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
-    let app = open(config).await?;
+    let app = open(config, sources).await?;
     let mut tasks = Tasks::default();
     // Without it nothing that was lost would ever be noticed.
     tasks.spawn("upkeep of the hub", {
         let hub = app.hub.clone();
         async move { hub.maintain().await }
     });
-    tasks.spawn("hang-ups", hang_ups(signal(SignalKind::hangup())?, app.config.tls.is_some()));
+    tasks.spawn("hang-ups", hang_ups(signal(SignalKind::hangup())?, app.clone()));
     let handle = listen(&app).await?;
     announce_start(&app).await?;
     let ended = tokio::select! {
@@ -51,7 +53,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// Opens the data folder and wires chat, hub and policy.
-pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
+pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::Result<App> {
     config.storage.data_dir.make()?;
     let mut options = config.storage.options();
     // The secrets are made after the database, so that beside them an empty one is never a new one.
@@ -65,7 +67,8 @@ pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
     config.storage.data_dir.warn_of_lax_modes();
     let tokens = Arc::new(Tokens::new(&secrets.token_secret, config.token_parties()));
     let metrics = Arc::new(Metrics::new());
-    let tokens = TokenPolicy::new(tokens, config.settings.anonymous_tokens);
+    let channels = Arc::new(Channels::new(config.channels()));
+    let tokens = TokenPolicy::new(tokens, config.settings.anonymous_tokens, channels.clone());
     let policy = Arc::new(LivePolicy::new(chat.clone(), tokens, metrics.clone()));
     let limits = hub_limits(&config);
     let send_latency = metrics.send_latency.clone();
@@ -102,6 +105,7 @@ pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
         node,
         chat,
         hub,
+        channels,
         api_key: secrets.api_key,
         key_uses: KeyUses::default(),
         metrics,
@@ -109,7 +113,9 @@ pub(crate) async fn open(config: Config) -> anyhow::Result<App> {
         own_origin,
         allowed_origins,
         handle: OnceLock::new(),
+        settings: Mutex::new(config.settings.clone()),
         config,
+        sources,
     }))
 }
 
@@ -222,12 +228,12 @@ async fn drain(app: &App, handle: &Handle) {
     );
 }
 
-/// SIGHUP asks for certificates to be read again, which the server does where it has any. It never ends the program: a
-/// terminal that closes and a habit from other servers are no reason to hang up on everybody.
-async fn hang_ups(mut hang_ups: tokio::signal::unix::Signal, tls: bool) {
+/// SIGHUP asks for the configuration to be read again, and for certificates, which the server does by itself. It never ends
+/// the program: a terminal that closes and a habit from other servers are no reason to hang up on everybody.
+async fn hang_ups(mut hang_ups: tokio::signal::unix::Signal, app: App) {
     while hang_ups.recv().await.is_some() {
-        if !tls {
-            tracing::info!("SIGHUP: there are no certificates to read again, and nothing else is read anew; going on");
+        if let Err(error) = reload(&app) {
+            tracing::error!(%error, "the configuration is refused, and everything stays as it was");
         }
     }
 }

@@ -53,11 +53,10 @@ impl MemoryBroker {
         &self,
         channel: &ChannelName,
         publication: Publication,
-        keep: Option<&Keep>,
-        account: Option<&Arc<Account>>,
+        terms: Terms<'_>,
     ) -> Result<StreamPosition, BrokerError> {
-        match keep {
-            Some(keep) => self.append(channel, publication, keep, account),
+        match terms.keep {
+            Some(keep) => self.append(channel, publication, keep, terms),
             None => Ok(self.pass(channel, publication)),
         }
     }
@@ -65,9 +64,9 @@ impl MemoryBroker {
     fn append(
         &self,
         channel: &ChannelName,
-        publication: Publication,
+        mut publication: Publication,
         keep: &Keep,
-        account: Option<&Arc<Account>>,
+        Terms { account, version, .. }: Terms<'_>,
     ) -> Result<StreamPosition, BrokerError> {
         let now = Instant::now().into_std();
         // Who subscribes to it has paid with the command.
@@ -76,12 +75,17 @@ impl MemoryBroker {
             return Err(BrokerError::TooManyRequests);
         }
         self.make_room_for_bytes(cost_of(&publication), account);
+        let delta = std::mem::take(&mut publication.delta);
         self.with_stream(channel, account, |stream| {
+            if !stream.takes(version) {
+                return stream.position();
+            }
             let kept = stream.append(publication, keep, account, now);
+            let told = if delta { Arc::new(Publication { delta, ..(*kept).clone() }) } else { kept };
             // Told under the stream's lock, so that a node hears the numbers in their order: here nothing ever has to
             // be held back or read again.
             if let Some(node) = self.node() {
-                node.receive(channel, kept, stream.epoch());
+                node.receive(channel, told, stream.epoch());
             }
             stream.position()
         })
@@ -254,9 +258,8 @@ impl Broker for MemoryBroker {
         publication: Publication,
         terms: Terms<'a>,
     ) -> Answer<'a, Result<StreamPosition, BrokerError>> {
-        let Terms { keep, account, idempotency_key } = terms;
-        let publish = || self.publish_now(channel, publication, keep, account);
-        at_once(match idempotency_key {
+        let publish = || self.publish_now(channel, publication, terms);
+        at_once(match terms.idempotency_key {
             Some(key) => self.repeats.once(channel, key, Instant::now().into_std(), publish),
             None => publish(),
         })
@@ -281,6 +284,14 @@ impl Broker for MemoryBroker {
             stream.touch(now);
             stream.read(query, now)
         }))
+    }
+
+    fn remove<'a>(&'a self, channel: &'a ChannelName) -> Answer<'a, Result<(), BrokerError>> {
+        let stream = self.streams.shard(channel).get(channel).cloned();
+        if let Some(stream) = stream {
+            lock(&stream).clear();
+        }
+        at_once(Ok(()))
     }
 
     fn sweep(&self) -> Answer<'_, ()> {

@@ -13,7 +13,7 @@ use tidings_protocol::{Publication, StreamPosition};
 use super::ledger::Ledger;
 use crate::history::bytes_of;
 use crate::limits::{EMPTY_STREAM_KEPT, STREAM_KEPT};
-use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep};
+use crate::{Account, ChannelName, HistoryPage, HistoryQuery, Keep, Version};
 
 /// What one publication costs beside what is written in it, roughly.
 const OVERHEAD_BYTES: usize = 200;
@@ -23,6 +23,8 @@ pub(crate) struct Stream {
     pub(crate) gone: bool,
     epoch: String,
     top: u64,
+    /// The newest version that was published, where publications have any.
+    version: Option<Box<Version>>,
     kept: VecDeque<Kept>,
     bytes: usize,
     /// What all streams of the broker keep together.
@@ -69,7 +71,8 @@ impl Stream {
         if let Some(account) = &account {
             account.hold_stream();
         }
-        Self { gone: false, epoch, top: 0, kept: VecDeque::new(), bytes: 0, ledger, account, touched: now }
+        let (version, kept) = (None, VecDeque::new());
+        Self { gone: false, epoch, top: 0, version, kept, bytes: 0, ledger, account, touched: now }
     }
 
     /// Who made it, when that was a client.
@@ -108,6 +111,24 @@ impl Stream {
 
     pub(crate) fn position(&self) -> StreamPosition {
         StreamPosition { offset: self.top, epoch: self.epoch.clone() }
+    }
+
+    /// Whether a version is newer than what was published; takes note of it then. Without one everything is new.
+    pub(super) fn takes(&mut self, version: Option<&Version>) -> bool {
+        let Some(version) = version else { return true };
+        let is_old = |last: &Version| last.epoch == version.epoch && last.number >= version.number;
+        if self.version.as_deref().is_some_and(is_old) {
+            return false;
+        }
+        self.version = Some(Box::new(version.clone()));
+        true
+    }
+
+    /// Lets go of everything that is kept; the numbers go on.
+    pub(super) fn clear(&mut self) {
+        while !self.kept.is_empty() {
+            self.drop_oldest();
+        }
     }
 
     /// Numbers a publication and keeps it, as far as the bounds allow: what is kept has no gap and ends with the newest,
@@ -176,9 +197,7 @@ impl Stream {
     /// Lets go of everything: it was taken out of the broker's map.
     pub(super) fn end(&mut self) {
         self.gone = true;
-        while !self.kept.is_empty() {
-            self.drop_oldest();
-        }
+        self.clear();
         if let Some(account) = &self.account {
             account.release_stream();
         }

@@ -37,15 +37,19 @@ struct Budget {
 pub(super) struct ByUser(pub(super) Option<Arc<Identity>>);
 
 impl Crowd {
-    pub(super) fn add(&mut self, user: ByUser, hears: bool) {
-        self.clients += 1;
+    /// `None` is somebody whom others do not see.
+    pub(super) fn add(&mut self, user: Option<ByUser>, hears: bool) {
         self.hearers += usize::from(hears);
-        *self.users.entry(user).or_default() += 1;
+        if let Some(user) = user {
+            self.clients += 1;
+            *self.users.entry(user).or_default() += 1;
+        }
     }
 
-    pub(super) fn remove(&mut self, user: &ByUser, hears: bool) {
-        self.clients -= 1;
+    pub(super) fn remove(&mut self, user: Option<&ByUser>, hears: bool) {
         self.hearers -= usize::from(hears);
+        let Some(user) = user else { return };
+        self.clients -= 1;
         if let Some(connections) = self.users.get_mut(user) {
             *connections -= 1;
             if *connections == 0 {

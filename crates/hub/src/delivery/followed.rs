@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::log::{Log, Spares, Taste};
+use super::log::{Base, Log, Spares, Taste};
 use super::sweep::LogKey;
 use crate::ChannelName;
 use crate::limits::LAGGING_BYTES;
@@ -37,6 +37,9 @@ pub(super) struct Followed {
     /// Cursors that are live, and those among them that hear who comes and goes.
     pub(super) live: usize,
     pub(super) hearing: usize,
+    /// Its publications are written as differences; cursors that need one whole.
+    takes_differences: bool,
+    needing_whole: usize,
     /// It is among those to look at.
     pub(super) is_listed: bool,
 }
@@ -92,10 +95,41 @@ impl Cursor {
 }
 
 impl Followed {
-    pub(super) fn new(key: LogKey, channel: ChannelName) -> Self {
-        let (log, cursors) = (Log::default(), Vec::new());
-        let (next, left, again, copied) = (0, 0, false, RefCell::default());
-        Self { key, channel, log, cursors, next, left, again, copied, live: 0, hearing: 0, is_listed: false }
+    pub(super) fn new(key: LogKey, channel: ChannelName, takes_differences: bool) -> Self {
+        Self {
+            key,
+            channel,
+            log: Log::default(),
+            cursors: Vec::new(),
+            next: 0,
+            left: 0,
+            again: false,
+            copied: RefCell::default(),
+            live: 0,
+            hearing: 0,
+            takes_differences,
+            needing_whole: 0,
+            is_listed: false,
+        }
+    }
+
+    /// Whether a publication must lie here whole beside its difference.
+    pub(super) fn needs_whole(&self) -> bool {
+        self.needing_whole > 0
+    }
+
+    /// A cursor has had what it wanted up to a place.
+    pub(super) fn pass(&mut self, cursor: u32, to: u64) {
+        let Cursor { at, taste, .. } = self.cursors[cursor as usize];
+        self.cursors[cursor as usize].at = to;
+        self.set_taste(cursor, self.log.passed(taste, at, to));
+    }
+
+    fn set_taste(&mut self, cursor: u32, taste: Taste) {
+        let cursor = &mut self.cursors[cursor as usize];
+        self.needing_whole -= usize::from(cursor.taste.needs_whole());
+        self.needing_whole += usize::from(taste.needs_whole());
+        cursor.taste = taste;
     }
 
     /// Has all be offered what is new: in a round of their own, so that each comes to an end.
@@ -135,13 +169,16 @@ impl Followed {
 
     /// A new cursor, not admitted yet, at the head.
     pub(super) fn enter(&mut self, slot: u32) -> u32 {
-        self.cursors.push(Cursor { slot, at: self.log.head(), stage: Stage::Preparing, taste: Taste::default() });
+        let base = if self.takes_differences { Base::Lacks } else { Base::NotNeeded };
+        let taste = Taste { base, ..Taste::default() };
+        self.needing_whole += usize::from(taste.needs_whole());
+        self.cursors.push(Cursor { slot, at: self.log.head(), stage: Stage::Preparing, taste });
         self.cursors.len() as u32 - 1
     }
 
     pub(super) fn begin(&mut self, cursor: u32, taste: Taste) {
-        let cursor = &mut self.cursors[cursor as usize];
-        (cursor.stage, cursor.taste) = (Stage::Live, taste);
+        self.set_taste(cursor, taste);
+        self.cursors[cursor as usize].stage = Stage::Live;
         self.live += 1;
         self.hearing += usize::from(taste.hears_join_leave);
     }
@@ -160,6 +197,7 @@ impl Followed {
     pub(super) fn remove(&mut self, cursor: u32) -> (u32, Option<u32>) {
         self.stop(cursor, Stage::Preparing);
         let gone = self.cursors.swap_remove(cursor as usize);
+        self.needing_whole -= usize::from(gone.taste.needs_whole());
         // Whoever has taken its place may not have been offered what is new.
         self.again |= self.left > 0;
         (gone.slot, self.cursors.get(cursor as usize).map(|moved| moved.slot))
@@ -169,11 +207,12 @@ impl Followed {
     pub(super) fn forget_passed(&mut self, spares: &mut Spares) {
         let head = self.log.head();
         let mut first = head;
-        for cursor in &mut self.cursors {
+        for index in 0..self.cursors.len() {
+            let cursor = &self.cursors[index];
             if cursor.stage != Stage::Preparing && cursor.at < head {
-                cursor.at = self.log.wanted_from(cursor.at, cursor.taste_until(head));
+                self.pass(index as u32, self.log.wanted_from(cursor.at, cursor.taste_until(head)));
             }
-            first = first.min(cursor.at);
+            first = first.min(self.cursors[index].at);
         }
         self.log.forget_before(first, spares);
         if first == head {

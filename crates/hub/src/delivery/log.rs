@@ -18,6 +18,24 @@ pub(crate) enum Class {
     Ephemeral,
     /// For those who want to hear who comes and goes.
     JoinLeave,
+    /// A publication as its difference to the one before, for those who have that.
+    Difference,
+    /// The same publication, right behind its difference, for those who do not.
+    Whole,
+}
+
+/// Whether a reader has what the next difference is to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// There are no differences for it.
+    #[default]
+    NotNeeded,
+    /// It needs one publication whole.
+    Lacks,
+    /// The last in its reply was the one before the first that it takes from here.
+    Given,
+    /// It has had the publication before.
+    Has,
 }
 
 #[derive(Debug)]
@@ -64,15 +82,54 @@ pub(super) struct Taste {
     pub(super) hears_join_leave: bool,
     /// It is behind: what may be dropped is.
     pub(super) lags: bool,
+    pub(super) base: Base,
 }
 
 impl Taste {
     fn takes(self, frame: &Frame) -> bool {
         match frame.class {
-            Class::Publication => frame.number == 0 || frame.number > self.after,
+            Class::Publication => !self.has(frame),
             Class::Ephemeral => !self.lags,
             Class::JoinLeave => self.hears_join_leave,
+            Class::Difference => !self.has(frame) && self.has_base_of(frame),
+            Class::Whole => !self.has(frame) && !self.has_base_of(frame),
         }
+    }
+
+    /// Whether its reply had it.
+    fn has(self, frame: &Frame) -> bool {
+        frame.number != 0 && frame.number <= self.after
+    }
+
+    fn has_base_of(self, frame: &Frame) -> bool {
+        match self.base {
+            Base::NotNeeded | Base::Lacks => false,
+            Base::Given => frame.number == self.after + 1,
+            Base::Has => true,
+        }
+    }
+
+    /// A frame that it has taken, or not, lies behind it.
+    fn pass(&mut self, frame: &Frame, takes: bool) {
+        if self.base == Base::NotNeeded || frame.class == Class::JoinLeave {
+            return;
+        }
+        if takes {
+            self.base = Base::Has;
+        } else if self.has(frame) && self.base == Base::Has {
+            // It had that one earlier, and something else since.
+            self.base = Base::Lacks;
+        }
+    }
+
+    /// Whether somebody must keep publications whole for it.
+    pub(super) fn needs_whole(self) -> bool {
+        matches!(self.base, Base::Lacks | Base::Given)
+    }
+
+    /// Whether what passes changes it.
+    fn changes(self) -> bool {
+        self.needs_whole() || self.base == Base::Has && self.after > 0
     }
 }
 
@@ -103,7 +160,8 @@ impl Log {
         }
         self.bytes.extend_from_slice(frame);
         let end = self.head();
-        if class != Class::Publication {
+        // A difference alone is for everybody.
+        if !matches!(class, Class::Publication | Class::Difference) {
             self.picky_until = end;
         }
         if class == Class::Ephemeral {
@@ -123,18 +181,32 @@ impl Log {
         if taste.after == 0 && at >= self.picky_until && whole {
             return Ok((at, end));
         }
-        let mut range: Option<(u64, u64)> = None;
-        let mut begin = at;
+        let (mut taste, mut range, mut begin) = (taste, None::<(u64, u64)>, at);
         for frame in self.frames.range(self.frame_at(at)..).take_while(|frame| frame.end <= end) {
+            let takes = taste.takes(frame);
             match &mut range {
-                Some((from, to)) if taste.takes(frame) && frame.end - *from <= bytes_max as u64 => *to = frame.end,
+                Some((from, to)) if takes && frame.end - *from <= bytes_max as u64 => *to = frame.end,
                 Some(_) => break,
-                None if taste.takes(frame) => range = Some((begin, frame.end)),
+                None if takes => range = Some((begin, frame.end)),
                 None => {}
             }
+            taste.pass(frame, takes);
             begin = frame.end;
         }
         range.ok_or(begin)
+    }
+
+    /// What a reader wants once it has taken what it wanted between two places.
+    pub(super) fn passed(&self, mut taste: Taste, from: u64, to: u64) -> Taste {
+        if taste.changes() {
+            for frame in self.frames.range(self.frame_at(from)..).take_while(|frame| frame.end <= to) {
+                taste.pass(frame, taste.takes(frame));
+            }
+        }
+        if taste.after > 0 && self.number_at(to) > taste.after {
+            taste.after = 0;
+        }
+        taste
     }
 
     /// Where the first frame lies that a reader at `at` wants.
@@ -146,7 +218,7 @@ impl Log {
     }
 
     /// The number of the frame that ends at a place; 0 when it has none.
-    pub(super) fn number_at(&self, place: u64) -> u64 {
+    fn number_at(&self, place: u64) -> u64 {
         let index = self.frames.partition_point(|frame| frame.end < place);
         self.frames.get(index).map_or(0, |frame| frame.number)
     }
@@ -178,12 +250,13 @@ impl Log {
         if at >= self.picky_until && taste.after == 0 {
             return (self.head() - at) as usize;
         }
-        let mut begin = at;
-        let mut bytes = 0;
+        let (mut taste, mut begin, mut bytes) = (taste, at, 0);
         for frame in self.frames.range(self.frame_at(at)..) {
-            if frame.class != Class::Ephemeral && taste.takes(frame) {
+            let takes = taste.takes(frame);
+            if frame.class != Class::Ephemeral && takes {
                 bytes += (frame.end - begin) as usize;
             }
+            taste.pass(frame, takes);
             begin = frame.end;
         }
         bytes

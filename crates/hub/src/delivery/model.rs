@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tidings_protocol::Encoding;
 
 use super::sweep::{LogKey, Note, State};
-use super::{Class, Loops, Taken, Writer};
+use super::{Base, Class, Loops, Taken, Writer};
 use crate::format::{Format, Framing};
 use crate::outbox::Outbox;
 use crate::session::Control;
@@ -159,7 +159,7 @@ impl World {
     }
 
     fn take(&mut self, step: &Step) {
-        let key = |channel: usize| LogKey { channel: channel as u64, form: 0 };
+        let key = |channel: usize| LogKey { channel: channel as u64, audience: 0 };
         match *step {
             Step::Publish { channel, class } => {
                 let mut frame = String::new();
@@ -178,7 +178,7 @@ impl World {
                     self.stages[connection][channel] = Stage::Preparing(self.tops[channel]);
                     let name = ChannelName::parse(&channel.to_string()).unwrap();
                     let slot = self.outboxes[connection].slot;
-                    self.state.hear(Note::Entered { slot, key: key(channel), channel: name });
+                    self.state.hear(Note::Entered { slot, key: key(channel), channel: name, takes_differences: false });
                 }
             }
             Step::Admit { connection, channel, less } => {
@@ -187,7 +187,13 @@ impl World {
                 self.stages[connection][channel] = Stage::Live;
                 self.reply(connection, format!("s{channel}:{after}"));
                 let slot = self.outboxes[connection].slot;
-                self.state.hear(Note::Admitted { slot, key: key(channel), after, hears_join_leave: false });
+                self.state.hear(Note::Admitted {
+                    slot,
+                    key: key(channel),
+                    after,
+                    hears_join_leave: false,
+                    base: Base::NotNeeded,
+                });
             }
             Step::Leave { connection, channel } if self.stages[connection][channel] != Stage::Out => {
                 self.stages[connection][channel] = Stage::Out;

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use tidings_protocol::Encoding;
 
 use super::sweep::{LogKey, Note, State};
-use super::{Class, Loops, Taken, Writer};
+use super::{Base, Class, Loops, Taken, Writer};
 use crate::format::{Format, Framing};
 use crate::limits::BATCH_BYTES_MAX;
 use crate::outbox::{Next, Outbox, Pushed};
@@ -78,15 +78,15 @@ impl World {
         self.outboxes.len() - 1
     }
     fn subscribe(&mut self, connection: usize, channel: u64) {
-        let (slot, key) = (self.outboxes[connection].slot, LogKey { channel, form: 0 });
+        let (slot, key) = (self.outboxes[connection].slot, LogKey { channel, audience: 0 });
         let name = ChannelName::parse(&format!("c{channel}")).unwrap();
-        self.state.hear(Note::Entered { slot, key, channel: name });
-        self.state.hear(Note::Admitted { slot, key, after: 0, hears_join_leave: false });
+        self.state.hear(Note::Entered { slot, key, channel: name, takes_differences: false });
+        self.state.hear(Note::Admitted { slot, key, after: 0, hears_join_leave: false, base: Base::NotNeeded });
         while self.state.turn(128) {}
     }
     fn publish(&mut self, channel: u64, number: u64, bytes: usize, class: Class) {
         let frame = Bytes::from([vec![b'x'; bytes - 1], vec![b'\n']].concat());
-        self.state.hear(Note::Append { key: LogKey { channel, form: 0 }, frame, number, class });
+        self.state.hear(Note::Append { key: LogKey { channel, audience: 0 }, frame, number, class });
     }
     fn seen(&self, connection: usize) -> usize {
         lock(&self.sockets[connection].0).1.len()
@@ -311,10 +311,10 @@ fn a_closed_connection_whose_socket_breaks_ends() {
 fn who_pins_frames_that_it_does_not_want_is_not_left_to_pin_the_whole_budget() {
     let mut world = World::new(64 << 20, 4 << 20);
     let one = world.connect(0);
-    let (slot, key) = (world.outboxes[one].slot, LogKey { channel: 1, form: 0 });
-    world.state.hear(Note::Entered { slot, key, channel: ChannelName::parse("c1").unwrap() });
+    let (slot, key) = (world.outboxes[one].slot, LogKey { channel: 1, audience: 0 });
+    world.state.hear(Note::Entered { slot, key, channel: ChannelName::parse("c1").unwrap(), takes_differences: false });
     // It catches up by itself, and hears who comes and goes.
-    world.state.hear(Note::Admitted { slot, key, after: u64::MAX, hears_join_leave: true });
+    world.state.hear(Note::Admitted { slot, key, after: u64::MAX, hears_join_leave: true, base: Base::NotNeeded });
     while world.state.turn(128) {}
     world.publish(1, 0, 100, Class::JoinLeave);
     for number in 1..=800 {
@@ -348,13 +348,18 @@ fn g7_rests_of_frames_that_were_cut_are_shared_and_counted() {
 fn tasks_that_are_equally_far_share_what_they_write() {
     let limits = Arc::new(Limits { delivery_bytes_max: 1 << 20, ..Limits::default() });
     let loops = Loops::new(1, &limits, &Arc::default());
-    let key = LogKey { channel: 1, form: 0 };
+    let key = LogKey { channel: 1, audience: 0 };
     let outboxes: Vec<_> = (0..200).map(|_| Outbox::open(loops.assign(), None, FORMAT)).collect();
     let cx = std::task::Context::from_waker(std::task::Waker::noop());
     for outbox in &outboxes {
         let slot = outbox.slot;
-        outbox.of.leave(Note::Entered { slot, key, channel: ChannelName::parse("c1").unwrap() });
-        outbox.of.leave(Note::Admitted { slot, key, after: 0, hears_join_leave: false });
+        outbox.of.leave(Note::Entered {
+            slot,
+            key,
+            channel: ChannelName::parse("c1").unwrap(),
+            takes_differences: false,
+        });
+        outbox.of.leave(Note::Admitted { slot, key, after: 0, hears_join_leave: false, base: Base::NotNeeded });
     }
     for number in 1..=250 {
         let frame = Bytes::from(vec![b'x'; 1 << 10]);

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tidings_protocol::Disconnect;
 
 use super::followed::{Copies, Cursor, Followed, Stage, Subscription};
-use super::log::{Class, Spares, Taste};
+use super::log::{Base, Class, Spares, Taste};
 use super::private::{Item, Private};
 use super::{Taken, Writer};
 use crate::limits::{
@@ -25,11 +25,11 @@ use crate::limits::{
 use crate::outbox::Outbox;
 use crate::{ChannelName, Limits};
 
-/// A channel's log in one form: the channel's number and the form's.
+/// A channel's log for those who get the same frames of it: the channel's number, and theirs in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LogKey {
     pub(crate) channel: u64,
-    pub(crate) form: u8,
+    pub(crate) audience: u32,
 }
 
 /// What a loop is told. What is told first holds first: that is the order that clients rely on.
@@ -40,10 +40,10 @@ pub(crate) enum Note {
     Gone { slot: u32 },
     /// A message for it alone, not framed yet.
     Reply { slot: u32, message: Bytes },
-    /// It follows a channel from here on, and hears nothing before it is admitted.
-    Entered { slot: u32, key: LogKey, channel: ChannelName },
+    /// It follows a channel from here on, perhaps as differences, and hears nothing before it is admitted.
+    Entered { slot: u32, key: LogKey, channel: ChannelName, takes_differences: bool },
     /// It hears what it follows, behind the replies before this; not the numbers up to `after`.
-    Admitted { slot: u32, key: LogKey, after: u64, hears_join_leave: bool },
+    Admitted { slot: u32, key: LogKey, after: u64, hears_join_leave: bool, base: Base },
     /// It gets nothing of what it follows from here on until it is admitted again.
     Held { slot: u32, key: LogKey },
     /// What is appended from here on is not for it.
@@ -56,6 +56,8 @@ pub(crate) enum Note {
     Closed { slot: u32, is_cut: bool },
     /// Something for all who follow a channel.
     Append { key: LogKey, frame: Bytes, number: u64, class: Class },
+    /// A publication as its difference to the one before, and whole.
+    AppendDifference { key: LogKey, difference: Bytes, whole: Bytes, number: u64 },
 }
 
 /// Everything of one loop.
@@ -134,7 +136,10 @@ impl State {
     /// Takes note of what has happened. Returns a slot that is free now.
     pub(crate) fn hear(&mut self, note: Note) -> Option<u32> {
         match note {
-            Note::Append { key, frame, number, class } => self.append(key, &frame, number, class),
+            Note::Append { key, frame, number, class } => self.append(key, &[(&frame[..], class)], number),
+            Note::AppendDifference { key, difference, whole, number } => {
+                self.append(key, &[(&difference[..], Class::Difference), (&whole[..], Class::Whole)], number);
+            }
             Note::Opened { slot, outbox } => self.open(slot, outbox),
             Note::Gone { slot } => {
                 self.close(slot, true);
@@ -151,9 +156,11 @@ impl State {
                     self.list(slot);
                 }
             }
-            Note::Entered { slot, key, channel } => self.enter(slot, key, channel),
-            Note::Admitted { slot, key, after, hears_join_leave } => {
-                let taste = Taste { after, hears_join_leave, lags: false };
+            Note::Entered { slot, key, channel, takes_differences } => {
+                self.enter(slot, key, channel, takes_differences);
+            }
+            Note::Admitted { slot, key, after, hears_join_leave, base } => {
+                let taste = Taste { after, hears_join_leave, lags: false, base };
                 if let Some(subscription) = self.find(slot, key)
                     && let Some(connection) = self.connection(slot)
                     && !connection.is_closed
@@ -225,13 +232,20 @@ impl State {
         self.copies.bytes()
     }
 
-    fn append(&mut self, key: LogKey, frame: &[u8], number: u64, class: Class) {
+    /// Appends one thing, in one way or in several of which each reader takes one.
+    fn append(&mut self, key: LogKey, ways: &[(&[u8], Class)], number: u64) {
         let Some(&index) = self.by_key.get(&key) else { return };
         let Some(followed) = self.logs[index as usize].as_mut() else { return };
-        followed.log.append(frame, number, class, &mut self.spares);
-        self.bytes += frame.len();
-        self.ephemeral += if class == Class::Ephemeral { frame.len() } else { 0 };
-        self.written.messages += if class == Class::JoinLeave { followed.hearing } else { followed.live };
+        for &(frame, class) in ways {
+            if class == Class::Whole && !followed.needs_whole() {
+                continue;
+            }
+            followed.log.append(frame, number, class, &mut self.spares);
+            self.bytes += frame.len();
+            self.ephemeral += if class == Class::Ephemeral { frame.len() } else { 0 };
+        }
+        let of_all = ways.iter().any(|(_, class)| *class != Class::JoinLeave);
+        self.written.messages += if of_all { followed.live } else { followed.hearing };
         followed.offer_all();
         followed.look_again(&mut self.new, index);
     }
@@ -382,7 +396,7 @@ impl State {
                 return (count, false);
             }
             let Some(followed) = self.logs[subscription.log as usize].as_mut() else { continue };
-            let (head, cursor) = (followed.log.head(), &mut followed.cursors[subscription.cursor as usize]);
+            let (head, cursor) = (followed.log.head(), &followed.cursors[subscription.cursor as usize]);
             let end = match cursor.stage {
                 Stage::Preparing => continue,
                 Stage::Live => head,
@@ -399,7 +413,7 @@ impl State {
                 }
                 Err(at) if at == cursor.at => {}
                 Err(at) => {
-                    cursor.at = at;
+                    followed.pass(subscription.cursor, at);
                     followed.look_again(&mut self.new, subscription.log);
                 }
             }
@@ -432,12 +446,8 @@ impl State {
             let Some(followed) = self.logs[piece.subscription.log as usize].as_mut().filter(|_| taken > 0) else {
                 return (0, 0);
             };
-            let cursor = &mut followed.cursors[piece.subscription.cursor as usize];
-            let was_last = cursor.at <= followed.log.first();
-            cursor.at = piece.from + taken as u64;
-            if cursor.taste.after > 0 && followed.log.number_at(cursor.at) > cursor.taste.after {
-                cursor.taste.after = 0;
-            }
+            let was_last = followed.cursors[piece.subscription.cursor as usize].at <= followed.log.first();
+            followed.pass(piece.subscription.cursor, piece.from + taken as u64);
             if was_last {
                 followed.look_again(&mut self.new, piece.subscription.log);
             }
@@ -466,13 +476,13 @@ impl State {
             Some(Connection { outbox, writer, subscriptions, turn, copied, private, is_blocked, is_closed, is_listed });
     }
 
-    fn enter(&mut self, slot: u32, key: LogKey, channel: ChannelName) {
+    fn enter(&mut self, slot: u32, key: LogKey, channel: ChannelName, takes_differences: bool) {
         if self.connection(slot).is_none_or(|connection| connection.is_closed) {
             return;
         }
         let log = match self.by_key.get(&key) {
             Some(log) => *log,
-            None => self.make_log(key, channel),
+            None => self.make_log(key, channel, takes_differences),
         };
         let Some(followed) = self.logs[log as usize].as_mut() else { return };
         let cursor = followed.enter(slot);
@@ -552,12 +562,12 @@ impl State {
 
     // Logs.
 
-    fn make_log(&mut self, key: LogKey, channel: ChannelName) -> u32 {
+    fn make_log(&mut self, key: LogKey, channel: ChannelName, takes_differences: bool) -> u32 {
         let index = self.free_logs.pop().unwrap_or_else(|| {
             self.logs.push(None);
             self.logs.len() as u32 - 1
         });
-        self.logs[index as usize] = Some(Followed::new(key, channel));
+        self.logs[index as usize] = Some(Followed::new(key, channel, takes_differences));
         self.by_key.insert(key, index);
         index
     }

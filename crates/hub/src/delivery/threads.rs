@@ -132,7 +132,7 @@ impl Application for Generous {
 fn hub(loops: usize, limits: Limits) -> Hub {
     let options = ChannelOptions {
         history: Source::memory(100, Duration::from_secs(60)),
-        recovery: true,
+        recovery: Offered::Always,
         ..ChannelOptions::default()
     };
     let policy = Arc::new(Anybody(Arc::new(options)));

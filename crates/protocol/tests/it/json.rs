@@ -2,10 +2,11 @@
 
 use tidings_protocol::json;
 use tidings_protocol::{
-    ClientInfo, Command, ConnectResult, DecodeError, Disconnect, Encoding, Error, PAYLOAD_DEPTH_MAX,
+    ClientInfo, Command, ConnectResult, DecodeError, Disconnect, Encoding, Error, Label, PAYLOAD_DEPTH_MAX,
     PAYLOAD_NUMBER_CHARS_MAX, Payload, Publication, Push, PushEvent, Reply, Request, Response, Unsubscribe,
 };
 
+const CHANNEL: Label<'_> = Label::Channel("a");
 const COMMANDS: &str = include_str!("../golden/commands.jsonl");
 const REPLIES: &str = include_str!("../golden/replies.jsonl");
 
@@ -136,7 +137,7 @@ fn a_payload_is_relayed_as_it_was_written_but_without_line_breaks() {
     ] {
         let payload = Payload::parse(written.as_bytes()).unwrap();
         assert_eq!(payload.as_json(), Some(relayed));
-        let frame = json::encode_publication("a", &Publication { data: Some(payload), ..Publication::default() });
+        let frame = json::encode_publication(CHANNEL, &Publication { data: Some(payload), ..Publication::default() });
         assert_eq!(frame.unwrap(), format!(r#"{{"push":{{"channel":"a","pub":{{"data":{relayed}}}}}}}"#));
     }
 }
@@ -153,13 +154,13 @@ fn a_payload_is_exactly_one_json_value() {
 /// Close 3506: whoever speaks JSON cannot be given what is not JSON.
 #[test]
 fn bytes_are_a_payload_of_their_own_kind_and_json_cannot_carry_them() {
-    let bytes = Payload::from_bytes(b"1");
-    assert_eq!((bytes.as_json(), bytes.as_bytes()), (None, &b"1"[..]));
-    assert_ne!(bytes, Payload::parse(b"1").unwrap(), "the same bytes, but not the same value");
+    let bytes = Payload::from_bytes(b"one");
+    assert_eq!((bytes.as_json(), bytes.as_bytes()), (None, &b"one"[..]));
+    assert_ne!(Payload::from_bytes(b"1"), Payload::parse(b"1").unwrap(), "the same bytes, but not the same value");
     let publication = Publication { data: Some(bytes), ..Publication::default() };
     let event = PushEvent::Pub(publication.clone());
-    assert!(Encoding::Json.encode_publication("a", &publication).is_err());
-    assert!(Encoding::Json.encode_push("a", &event).is_err());
+    assert!(Encoding::Json.encode_publication(CHANNEL, &publication).is_err());
+    assert!(Encoding::Json.encode_push(CHANNEL, &event).is_err());
     assert!(Encoding::Json.encode_reply(&Reply::push("a", event)).is_err());
 }
 
@@ -223,14 +224,14 @@ fn pushes_are_written_alike_from_parts_and_as_a_whole() {
     };
     let event = PushEvent::Pub(publication.clone());
     let whole = json::encode_reply(&Reply::push("a", event.clone())).unwrap();
-    assert_eq!(json::encode_publication("a", &publication).unwrap(), whole);
-    assert_eq!(json::encode_push("a", &event).unwrap(), whole);
+    assert_eq!(json::encode_publication(CHANNEL, &publication).unwrap(), whole);
+    assert_eq!(json::encode_push(CHANNEL, &event).unwrap(), whole);
 }
 
 #[test]
 fn a_client_ignores_pushes_of_a_kind_that_it_does_not_know() {
     let replies = json::decode_replies(br#"{"push":{"channel":"a","hologram":{}}}"#).unwrap();
-    assert_eq!(replies, [Reply::Push(Push { channel: "a".into(), event: PushEvent::Unknown })]);
+    assert_eq!(replies, [Reply::Push(Push { id: 0, channel: "a".into(), event: PushEvent::Unknown })]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn publication() -> impl Strategy<Value = Publication> {
             tags,
             time,
             epoch,
-            channel: String::new(),
+            ..Publication::default()
         },
     )
 }
@@ -106,7 +106,7 @@ fn subscribe_result() -> impl Strategy<Value = SubscribeResult> {
             recovered: c,
             positioned: d,
             was_recovering: e,
-            data: None,
+            ..SubscribeResult::default()
         },
     )
 }
@@ -150,7 +150,7 @@ fn reply() -> impl Strategy<Value = Reply> {
     });
     prop_oneof![
         Just(Reply::Ping),
-        (any::<String>(), event).prop_map(|(channel, event)| Reply::Push(Push { channel, event })),
+        (any::<String>(), event).prop_map(|(channel, event)| Reply::Push(Push { id: 0, channel, event })),
         (any::<u32>(), response).prop_map(|(id, response)| Reply::ok(id, response)),
         (any::<u32>(), error).prop_map(|(id, error)| Reply::error(id, error)),
     ]

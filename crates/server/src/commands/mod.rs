@@ -1,6 +1,7 @@
 //! The subcommands other than `serve`, a file each.
 
 pub(crate) mod backup;
+pub(crate) mod config;
 pub(crate) mod migrate;
 pub(crate) mod publish;
 pub(crate) mod restore;

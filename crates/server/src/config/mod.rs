@@ -3,17 +3,22 @@
 //! `settings` defines the keys, `sources` fills them; here they are parsed into what the server works with, or refused. No
 //! secret is in here.
 
+mod channels;
 mod database;
+mod explain;
 mod settings;
 mod sources;
 
+use crate::channels::Table;
 use crate::cli::MigrateArgs;
 use crate::limits::THREADS_MAX;
 use crate::tokens::Parties;
 pub(crate) use database::Storage;
+pub(crate) use explain::{example, explain};
 pub(crate) use settings::{LogFormat, PasswordSettings, Settings, StorageSettings};
 use sources::FileError;
 pub(crate) use sources::Sources;
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,7 +51,7 @@ pub(crate) enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error("{key} `{value}`: {message}")]
-    Value { key: &'static str, value: String, message: String },
+    Value { key: Cow<'static, str>, value: String, message: String },
 }
 
 impl Config {
@@ -92,6 +97,8 @@ impl Config {
             }
             (None, Some(key)) => return Err(wrong("tls_key", &key.display().to_string(), "needs tls_cert beside it")),
         };
+        // Read for what is wrong in it; whoever needs it makes a table of its own.
+        channels::parse(&settings.channels, &settings.namespaces)?;
         settings.server_name = parse_server_name(&settings.server_name)?;
         if let Some(threads) = settings.threads
             && !(1..=THREADS_MAX).contains(&threads)
@@ -120,6 +127,11 @@ impl Config {
     /// As TOML that could be a `tidings.toml`.
     pub(crate) fn to_toml(&self) -> String {
         sources::to_toml(&self.settings)
+    }
+
+    /// How the application's channels work.
+    pub(crate) fn channels(&self) -> Table {
+        channels::parse(&self.settings.channels, &self.settings.namespaces).expect("it was parsed before")
     }
 
     /// What client tokens must say of those between whom they pass.
@@ -154,7 +166,7 @@ impl Config {
 }
 
 fn wrong(key: &'static str, value: &str, message: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key, value: value.into(), message: message.into() }
+    ConfigError::Value { key: key.into(), value: value.into(), message: message.into() }
 }
 
 fn parse_networks(networks: &[String]) -> Result<TrustedProxies, ConfigError> {
@@ -261,13 +273,22 @@ mod tests {
             ..Settings::default()
         };
         let printed = Config::parse(given).unwrap().to_toml();
+        let (own, channels) = printed.split_once("\n[channels]\n").unwrap();
         assert_eq!(
-            printed,
-            "anonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\nlisten = \"127.0.0.1:8000\"\nlog = \"info\"\n\
-             metrics_open_to_loopback = false\nping_interval = 25\n\
-             pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\n"
+            own,
+            "allowed_origins = []\nanonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\n\
+             listen = \"127.0.0.1:8000\"\nlog = \"info\"\nmetrics_open_to_loopback = false\nping_interval = 25\n\
+             pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\ntrusted_proxies = []\n"
         );
+        assert!(channels.contains("history_size = 100\n"), "{channels}");
         assert_eq!(toml::from_str::<Settings>(&printed).unwrap().server_name, "Aviary");
+    }
+
+    #[test]
+    fn nobody_stays_nobody_when_a_printed_configuration_is_read() {
+        let given = toml::from_str::<Settings>("[namespaces.news]\npublish = []\n").unwrap();
+        let printed = Config::parse(given.clone()).unwrap().to_toml();
+        assert_eq!(toml::from_str::<Settings>(&printed).unwrap().namespaces, given.namespaces);
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! Values as they were given; `config` parses them. A new key is a field here. In a nested table the id of an argument is
 //! the dotted path of its key, such as `#[arg(id = "tls.cert", long = "tls-cert")]`.
 
-use super::sources::defaults;
+use super::channels::ChannelSettings;
+use super::sources::{defaults, differing_keys};
 use clap::{ArgAction, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Every key. One that is not here is an error in the file, since it is most often a misspelling.
@@ -101,6 +103,14 @@ pub(crate) struct Settings {
     /// Read templates and web assets from this folder at every request, for working on them [default: embedded]
     #[arg(long, value_name = "DIR", env = "TIDINGS_WEB_DIR")]
     pub(crate) web_dir: Option<PathBuf>,
+
+    /// How channels without a namespace work.
+    #[arg(skip)]
+    pub(crate) channels: ChannelSettings,
+
+    /// How the channels of each namespace work.
+    #[arg(skip)]
+    pub(crate) namespaces: BTreeMap<String, ChannelSettings>,
 }
 
 /// The key that every subcommand has which looks into the data folder.
@@ -163,6 +173,13 @@ pub(crate) enum LogFormat {
 impl Default for Settings {
     fn default() -> Self {
         defaults()
+    }
+}
+
+impl Settings {
+    /// The dotted paths of the keys that are otherwise here.
+    pub(crate) fn differing_keys(&self, other: &Self) -> Vec<String> {
+        differing_keys(self, other)
     }
 }
 

@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
@@ -121,11 +122,31 @@ pub(crate) fn defaults<K: Args>() -> K {
     matches.and_then(|matches| K::from_arg_matches(&matches)).expect("every key has a default or may be absent")
 }
 
-/// As TOML that could be the file. What is empty is left out.
+/// As TOML that could be the file. Tables with nothing in them are left out.
 pub(crate) fn to_toml<K: Serialize>(keys: &K) -> String {
     let mut table = Table::try_from(keys).expect("the keys came from TOML");
     remove_empty(&mut table);
     table.to_string()
+}
+
+/// The dotted paths of the values in which two sets of keys differ.
+pub(crate) fn differing_keys<K: Serialize>(one: &K, other: &K) -> Vec<String> {
+    let table = |keys: &K| Table::try_from(keys).expect("the keys came from TOML");
+    let mut paths = Vec::new();
+    differing(&table(one), &table(other), "", &mut paths);
+    paths
+}
+
+fn differing(one: &Table, other: &Table, prefix: &str, paths: &mut Vec<String>) {
+    let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    for key in keys {
+        let path = format!("{prefix}{key}");
+        match (one.get(key), other.get(key)) {
+            (Some(Value::Table(one)), Some(Value::Table(other))) => differing(one, other, &format!("{path}."), paths),
+            (one, other) if one != other => paths.push(path),
+            _ => {}
+        }
+    }
 }
 
 fn remove_empty(table: &mut Table) {
@@ -134,7 +155,7 @@ fn remove_empty(table: &mut Table) {
             remove_empty(inner);
             !inner.is_empty()
         }
-        Value::Array(items) => !items.is_empty(),
+        // An empty list is not the same as none: it may be the default that is otherwise.
         _ => true,
     });
 }
@@ -169,8 +190,20 @@ fn parse_file<F: DeserializeOwned>(path: &Path, text: &str) -> Result<Table, Fil
         let line = text[..offset].matches('\n').count() + 1;
         let key = key_at(&DeTable::parse_recoverable(text).0.into_inner(), offset);
         let key = key.unwrap_or_else(|| key_on_line(text, line));
-        FileError::Syntax { path: path.into(), line, key, message: error.message().replace('\n', " ") }
+        let message = with_nearest(&error.message().replace('\n', " "));
+        FileError::Syntax { path: path.into(), line, key, message }
     })
+}
+
+/// An unknown word beside the known ones, with the one that was probably meant.
+fn with_nearest(message: &str) -> String {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let Some(given) = words.next().filter(|_| message.starts_with("unknown ")) else { return message.to_owned() };
+    let near = |known: &&str| strsim::damerau_levenshtein(given, known);
+    match words.min_by_key(near).filter(|known| near(known) <= given.len().max(3) / 3) {
+        Some(known) => format!("{message}; did you mean `{known}`?"),
+        None => message.to_owned(),
+    }
 }
 
 /// The dotted path of the innermost key whose name or value is at this byte of the file.
@@ -293,7 +326,7 @@ mod tests {
         let printed = to_toml(&keys);
         assert_eq!(
             printed,
-            "listen = \"127.0.0.1:8000\"\n\n[namespaces.news]\nhistory_size = 7\n\n[tls]\ncert = \"flag.pem\"\nreload = 30\n"
+            "listen = \"127.0.0.1:8000\"\n\n[namespaces.news]\nhistory_size = 7\norigins = []\n\n[tls]\ncert = \"flag.pem\"\nreload = 30\n"
         );
         assert_eq!(to_toml(&load::<Keys>(&[], &printed).unwrap()), printed);
     }

@@ -1,18 +1,18 @@
-//! What may be done with a client token: by the users of an application that publishes from its own backend. The chat's
-//! channels are closed to them, and those that begin with `$` open by the backend's word alone.
+//! What may be done with a client token: by the users of an application that publishes from its own backend, as its
+//! namespaces say. The chat's channels are closed to them, and those that begin with `$` open by the backend's word alone.
 
-use crate::limits::{HISTORY_SIZE, HISTORY_TTL};
+use crate::channels::{Channels, Namespace};
 use crate::tokens::{Claims, Given, TokenError, Tokens};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tidings_chat::Chat;
 use tidings_hub::{
-    Accepted, ChannelName, ChannelOptions, Expiry, Grant, Identity, JoinLeave, Peer, Policy, PublishGrant, Refusal,
-    Source,
+    Accepted, ChannelName, ChannelOptions, Expiry, Grant, Identity, Overrides, Peer, Policy, PublishGrant, Rate,
+    Refusal,
 };
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
 
@@ -21,26 +21,28 @@ pub(crate) struct TokenPolicy {
     tokens: Arc<Tokens>,
     /// Whether a token without a user connects.
     anonymous: bool,
-    /// How every channel of theirs works.
-    options: Arc<ChannelOptions>,
+    channels: Arc<Channels>,
 }
 
 /// The context of a connection that came with a client token.
 struct TokenUser {
     /// Of what the token had the server subscribe it to, and with what: a refresh must say the same.
     given: u64,
+    /// How much it may still publish in the namespaces that bound it.
+    publishes: Mutex<BTreeMap<String, Bucket>>,
+}
+
+/// What a client wants of a channel.
+#[derive(Clone, Copy)]
+enum Wish {
+    Publish,
+    Presence,
+    History,
 }
 
 impl TokenPolicy {
-    pub(crate) fn new(tokens: Arc<Tokens>, anonymous: bool) -> Self {
-        let options = ChannelOptions {
-            history: Source::memory(HISTORY_SIZE, HISTORY_TTL),
-            recovery: true,
-            presence: true,
-            join_leave: JoinLeave::OnRequest,
-            ..ChannelOptions::default()
-        };
-        Self { tokens, anonymous, options: Arc::new(options) }
+    pub(crate) fn new(tokens: Arc<Tokens>, anonymous: bool, channels: Arc<Channels>) -> Self {
+        Self { tokens, anonymous, channels }
     }
 
     /// What a connection token says; a subscription token is none.
@@ -57,9 +59,16 @@ impl TokenPolicy {
         if claims.user.is_empty() && !self.anonymous {
             return Err(Disconnect::PERMISSION_DENIED.into());
         }
-        let context = Some(Arc::new(TokenUser { given: digest(&claims.channels) }) as _);
+        let context = TokenUser { given: digest(&claims.channels), publishes: Mutex::default() };
+        let context = Some(Arc::new(context) as _);
+        let mut subscriptions: Vec<_> = given(claims.channels).collect();
+        // Who it is, is told to all its connections: they hear of each other.
+        let overrides = Overrides { hears_join_leave: Some(true), ..Overrides::default() };
+        let own = self.channels.table();
+        let own = own.personal(&claims.user).map(|channel| (channel, Grant { overrides, ..Grant::default() }));
+        subscriptions.extend(own);
         Ok(Accepted {
-            subscriptions: given(claims.channels).collect(),
+            subscriptions,
             identity: Identity { user: claims.user, tag: None, info: claims.info, context },
             expiry: claims.lasts.map(Expiry::Refreshable),
             data: None,
@@ -94,11 +103,67 @@ impl TokenPolicy {
 
     fn grant(&self, client: &Peer, channel: &ChannelName, request: &SubscribeRequest) -> Result<Grant, Refusal> {
         may_enter(client, channel)?;
-        if request.token.is_empty() {
-            return if is_private(channel) { Err(Error::PERMISSION_DENIED.into()) } else { Ok(Grant::default()) };
+        let table = self.channels.table();
+        let place = table.find(channel)?;
+        let rule = place.namespace.rules.subscribe;
+        let grant = if request.token.is_empty() {
+            let by_name = match place.names(client.user()) {
+                _ if place.is_private => false,
+                Some(named) => named,
+                None => rule.allows(client.user(), || false, false),
+            };
+            if by_name { Ok(Grant::default()) } else { Err(Error::PERMISSION_DENIED.into()) }
+        } else {
+            let claims = self.check_subscription(client, channel, &request.token)?;
+            // The backend's word opens private channels, and those of others, but not what is closed to everybody.
+            if !rule.token {
+                return Err(Error::PERMISSION_DENIED.into());
+            }
+            Ok(Grant { info: claims.info, expires_in: claims.lasts, ..Grant::default() })
+        };
+        if let Some(max) = place.namespace.channels_per_connection_max {
+            let is_alike = |one: &ChannelName| table.find(one).is_ok_and(|other| other.is_in(&place.namespace));
+            // It has entered this one already.
+            if client.subscriptions().iter().filter(|one| is_alike(one)).count() > max {
+                return Err(Error::LIMIT_EXCEEDED.into());
+            }
         }
-        let claims = self.check_subscription(client, channel, &request.token)?;
-        Ok(Grant { info: claims.info, expires_in: claims.lasts, ..Grant::default() })
+        grant
+    }
+
+    /// Publishing, history and presence: where the namespace allows it, and in a private channel those who are subscribed.
+    fn may(&self, client: &Peer, channel: &ChannelName, wish: Wish) -> Result<Arc<Namespace>, Refusal> {
+        may_enter(client, channel)?;
+        let table = self.channels.table();
+        let place = table.find(channel)?;
+        let rules = &place.namespace.rules;
+        let rule = match wish {
+            Wish::Publish => rules.publish,
+            Wish::Presence => rules.presence,
+            Wish::History => rules.history,
+        };
+        let is_subscribed = || client.is_subscribed(channel);
+        let is_let_in = match place.names(client.user()) {
+            _ if place.is_private => is_subscribed(),
+            Some(is_named) => is_named || is_subscribed(),
+            None => true,
+        };
+        if is_let_in && rule.allows(client.user(), is_subscribed, false) {
+            return Ok(place.namespace);
+        }
+        Err(Error::PERMISSION_DENIED.into())
+    }
+
+    fn may_publish(&self, client: &Peer, channel: &ChannelName, data: &Payload) -> Result<PublishGrant, Refusal> {
+        let namespace = self.may(client, channel, Wish::Publish)?;
+        namespace.check(data, namespace.publication_bytes_max)?;
+        if let (Some(rate), Some(user)) = (namespace.publishes, client.context::<TokenUser>()) {
+            let mut buckets = user.publishes.lock().unwrap_or_else(PoisonError::into_inner);
+            if !buckets.entry(namespace.name.clone()).or_default().take(rate, Instant::now()) {
+                return Err(Error::TOO_MANY_REQUESTS.into());
+            }
+        }
+        Ok(PublishGrant::default())
     }
 
     fn extend_subscription(
@@ -128,14 +193,9 @@ fn digest(channels: &BTreeMap<String, Given>) -> u64 {
 fn given(channels: BTreeMap<String, Given>) -> impl Iterator<Item = (ChannelName, Grant)> {
     channels.into_iter().filter_map(|(name, Given { info, data, join_leave })| {
         let channel = ChannelName::parse(&name).ok().filter(|channel| !Chat::owns(channel))?;
-        Some((channel, Grant { info, data, hears_join_leave: join_leave, ..Grant::default() }))
+        let overrides = Overrides { hears_join_leave: join_leave.then_some(true), ..Overrides::default() };
+        Some((channel, Grant { info, data, overrides, ..Grant::default() }))
     })
-}
-
-/// Whether a channel is open to those alone whom the backend lets in, by a subscription token or by naming it in the
-/// connection token.
-fn is_private(channel: &ChannelName) -> bool {
-    channel.as_str().starts_with('$')
 }
 
 /// Whoever came with a token may ask for every channel but the chat's.
@@ -145,15 +205,6 @@ fn may_enter(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
     } else {
         Err(Error::PERMISSION_DENIED.into())
     }
-}
-
-/// Publishing, history and presence: of a private channel only for those who are subscribed to it.
-fn may_use(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
-    may_enter(client, channel)?;
-    if is_private(channel) && !client.is_subscribed(channel) {
-        return Err(Error::PERMISSION_DENIED.into());
-    }
-    Ok(())
 }
 
 impl Policy for TokenPolicy {
@@ -174,17 +225,17 @@ impl Policy for TokenPolicy {
         &'a self,
         client: &'a Peer,
         channel: &'a ChannelName,
-        _: &'a Payload,
+        data: &'a Payload,
     ) -> BoxFuture<'a, Result<PublishGrant, Refusal>> {
-        ready(may_use(client, channel).map(|()| PublishGrant::default())).boxed()
+        ready(self.may_publish(client, channel, data)).boxed()
     }
 
     fn presence<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
-        ready(may_use(client, channel)).boxed()
+        ready(self.may(client, channel, Wish::Presence).map(drop)).boxed()
     }
 
     fn history<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
-        ready(may_use(client, channel)).boxed()
+        ready(self.may(client, channel, Wish::History).map(drop)).boxed()
     }
 
     fn refresh<'a>(&'a self, client: &'a Peer, token: &'a str) -> BoxFuture<'a, Result<Option<Expiry>, Refusal>> {
@@ -200,7 +251,26 @@ impl Policy for TokenPolicy {
         ready(self.extend_subscription(client, channel, token)).boxed()
     }
 
-    fn options(&self, _: &ChannelName) -> Arc<ChannelOptions> {
-        self.options.clone()
+    fn options(&self, channel: &ChannelName) -> Arc<ChannelOptions> {
+        self.channels.table().options(channel)
+    }
+}
+
+/// What is left of a rate.
+#[derive(Default)]
+struct Bucket {
+    /// What was taken and is not earned again yet.
+    taken: f64,
+    counted_at: Option<Instant>,
+}
+
+impl Bucket {
+    fn take(&mut self, rate: Rate, now: Instant) -> bool {
+        let since = self.counted_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.taken = (self.taken - since.as_secs_f64() * f64::from(rate.per_second)).max(0.0);
+        self.counted_at = Some(now);
+        let may = self.taken + 1.0 <= f64::from(rate.burst);
+        self.taken += if may { 1.0 } else { 0.0 };
+        may
     }
 }

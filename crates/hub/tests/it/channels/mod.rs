@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use crate::world::{HISTORY_SIZE, HISTORY_TTL, Who, World, memory, name, text, texts};
 use tidings_hub::{
-    Allowance, ChannelOptions, ConnectionOptions, Expiry, Grant, Heartbeat, HistoryQuery, Identity, JoinLeave, Keep,
-    Limits, NewPublication, Order, PresenceError, PublishError, Rate, ReadError, Remote, Source, Target,
+    Allowance, ChannelOptions, ConnectionOptions, Expiry, Grant, Heartbeat, HistoryQuery, Identity, Keep, Limits,
+    NewPublication, Offered, Order, Overrides, PresenceError, PublishError, Rate, ReadError, Remote, Source, Target,
 };
 use tidings_protocol::{ClientInfo, Disconnect, Error, Publication, PushEvent, Response, Unsubscribe};
 

@@ -113,7 +113,7 @@ async fn who_comes_and_goes_all_the_time_is_told_of_now_and_then_and_then_as_it_
 #[tokio::test(start_paused = true)]
 async fn whom_the_server_subscribes_can_hear_who_comes_and_goes() {
     let mut world = World::new();
-    world.rules.given.lock().unwrap().push((name("news"), Grant { hears_join_leave: true, ..Grant::default() }));
+    world.rules.given.lock().unwrap().push((name("news"), hears()));
     let ana = world.connect("ana");
     world.rules.given.lock().unwrap().clear();
     let ben = world.connect("ben");
@@ -126,7 +126,7 @@ async fn whom_the_server_subscribes_can_hear_who_comes_and_goes() {
 async fn a_channel_that_is_given_twice_is_entered_once() {
     let mut world = World::new();
     for _ in 0..2 {
-        world.rules.given.lock().unwrap().push((name("news"), Grant { hears_join_leave: true, ..Grant::default() }));
+        world.rules.given.lock().unwrap().push((name("news"), hears()));
     }
     let ana = world.connect("ana");
     assert_eq!(world.pushes(ana, "news", joins_and_leaves).len(), 1);
@@ -170,7 +170,7 @@ async fn elsewhere_only_those_who_ask_hear_who_comes_and_goes() {
 #[tokio::test(start_paused = true)]
 async fn in_a_large_channel_nobody_is_told_who_comes_and_goes() {
     let mut world = World::new();
-    let join_leave = JoinLeave::Always;
+    let join_leave = Offered::Always;
     *world.rules.memory.lock().unwrap() =
         ChannelOptions { join_leave, join_leave_subscribers_max: 2, ..memory() }.into();
     let [ana, ben, cleo] = ["ana", "ben", "cleo"].map(|user| world.connect(user));
@@ -192,4 +192,9 @@ async fn a_dead_client_is_out_of_presence_after_ping_interval_and_pong_timeout()
     }
     assert_eq!(world.closed(ana), Some(3012));
     assert!(world.presence("news").is_empty());
+}
+
+/// A subscription that is told who comes and goes without having asked.
+fn hears() -> Grant {
+    Grant { overrides: Overrides { hears_join_leave: Some(true), ..Overrides::default() }, ..Grant::default() }
 }

@@ -97,7 +97,8 @@ impl Broker for FaultyBroker {
             if terms.keep.is_some() {
                 let stream = state.streams.entry(channel.clone()).or_default();
                 publication.offset = stream.len() as u64 + 1;
-                stream.push(publication.clone());
+                // What is read later is not said to be one that may be sent as a difference.
+                stream.push(Publication { delta: false, ..publication.clone() });
                 position = StreamPosition { offset: publication.offset, epoch: EPOCH.into() };
             }
             let publication = Arc::new(publication);
@@ -113,6 +114,10 @@ impl Broker for FaultyBroker {
             }
         }
         self.answer(Ok(position))
+    }
+
+    fn remove<'a>(&'a self, _: &'a ChannelName) -> Answer<'a, Result<(), BrokerError>> {
+        at_once(Ok(()))
     }
 
     fn read<'a>(

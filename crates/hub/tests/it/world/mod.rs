@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tidings_hub::{
     Accepted, Application, Broker, ChannelName, ChannelOptions, Connection, ConnectionOptions, Expiry, Grant, History,
-    HistoryError, HistoryPage, HistoryQuery, Hub, Identity, JoinLeave, Limits, NewPublication, Order, Peer, Policy,
+    HistoryError, HistoryPage, HistoryQuery, Hub, Identity, Limits, NewPublication, Offered, Order, Peer, Policy,
     PublishError, PublishGrant, Refusal, Source, Step,
 };
 use tidings_protocol::{
@@ -230,9 +230,9 @@ impl Policy for Rules {
         match channel.namespace() {
             Some("room") => Arc::new(ChannelOptions {
                 history: Source::External(self.store.clone()),
-                recovery: true,
+                recovery: Offered::Always,
                 presence: true,
-                join_leave: JoinLeave::Always,
+                join_leave: Offered::Always,
                 ..ChannelOptions::default()
             }),
             Some("plain") => Arc::default(),
@@ -583,9 +583,9 @@ impl World {
 pub fn memory() -> ChannelOptions {
     ChannelOptions {
         history: Source::memory(HISTORY_SIZE, HISTORY_TTL),
-        recovery: true,
+        recovery: Offered::Always,
         presence: true,
-        join_leave: JoinLeave::OnRequest,
+        join_leave: Offered::OnRequest,
         ..ChannelOptions::default()
     }
 }

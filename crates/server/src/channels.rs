@@ -1,0 +1,211 @@
+//! The application's channels: which namespace a channel belongs to, how it works there, and who may do what.
+//!
+//! A table is read from the configuration as a whole and put in the place of the one before, so that every question sees
+//! one table. What is open goes on: a subscription keeps what it was given, and the next question is answered anew.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use tidings_hub::{ChannelName, ChannelOptions, Rate};
+use tidings_protocol::{Error, Payload};
+
+/// What stands between a namespace and the rest of a name.
+const NAMESPACE_BOUNDARY: char = ':';
+
+/// What stands before those who may subscribe, and between them.
+const USER_BOUNDARY: char = '#';
+const USER_SEPARATOR: char = ',';
+
+/// What private channels begin with: open to those alone whom the backend lets in.
+const PRIVATE_PREFIX: char = '$';
+
+/// The variable of a pattern that must be the user's own name.
+const USER_VARIABLE: &str = "user";
+
+/// The namespaces that hold now.
+pub(crate) struct Channels(RwLock<Arc<Table>>);
+
+/// All namespaces.
+pub(crate) struct Table {
+    /// Of channels without one.
+    plain: Arc<Namespace>,
+    named: std::collections::HashMap<String, Arc<Namespace>>,
+    patterns: matchit::Router<Arc<Namespace>>,
+    has_patterns: bool,
+}
+
+/// How the channels of a namespace work, and who may do what in them.
+pub(crate) struct Namespace {
+    /// Empty for channels without one.
+    pub(crate) name: String,
+    pub(crate) options: Arc<ChannelOptions>,
+    pub(crate) rules: Rules,
+    /// A name may end with those who may subscribe without a token.
+    pub(crate) user_limited: bool,
+    /// Each user has a channel of their own, to which the server subscribes them.
+    pub(crate) personal: bool,
+    pub(crate) format: Format,
+    pub(crate) name_regex: Option<regex::Regex>,
+    pub(crate) publication_bytes_max: usize,
+    pub(crate) channels_per_connection_max: Option<usize>,
+    /// Publications of one connection.
+    pub(crate) publishes: Option<Rate>,
+}
+
+/// Who may do what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) subscribe: Rule,
+    pub(crate) publish: Rule,
+    pub(crate) presence: Rule,
+    pub(crate) history: Rule,
+}
+
+/// Who may do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// Whose token says so.
+    pub(crate) token: bool,
+    pub(crate) user: bool,
+    pub(crate) anonymous: bool,
+    pub(crate) subscriber: bool,
+}
+
+/// What may be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Any,
+    Json,
+}
+
+/// A channel and what its name says.
+pub(crate) struct Place<'a> {
+    pub(crate) namespace: Arc<Namespace>,
+    /// Open to those alone whom the backend lets in.
+    pub(crate) is_private: bool,
+    /// Those who may subscribe, where the name names them.
+    users: Option<&'a str>,
+    /// The one who may, where the namespace's pattern has such a variable.
+    owner: Option<&'a str>,
+}
+
+impl Channels {
+    pub(crate) fn new(table: Table) -> Self {
+        Self(RwLock::new(Arc::new(table)))
+    }
+
+    /// Puts another table in the place of this one.
+    pub(crate) fn replace(&self, table: Table) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    }
+
+    /// The table that holds now.
+    pub(crate) fn table(&self) -> Arc<Table> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Table {
+    /// A table with the namespace of channels without one.
+    pub(crate) fn new(plain: Namespace) -> Self {
+        let (named, patterns) = (std::collections::HashMap::new(), matchit::Router::new());
+        Self { plain: Arc::new(plain), named, patterns, has_patterns: false }
+    }
+
+    /// Adds a namespace, whose channels have names by a pattern where it has one.
+    pub(crate) fn add(&mut self, namespace: Namespace, pattern: Option<&str>) -> Result<(), String> {
+        let namespace = Arc::new(namespace);
+        if let Some(pattern) = pattern {
+            if !pattern.starts_with('/') {
+                return Err("must begin with a slash, such as /users/{user}/events".into());
+            }
+            self.patterns.insert(pattern, namespace.clone()).map_err(|error| error.to_string())?;
+            self.has_patterns = true;
+        }
+        self.named.insert(namespace.name.clone(), namespace);
+        Ok(())
+    }
+
+    /// Where a channel belongs.
+    ///
+    /// # Errors
+    /// 102 when its namespace is not configured, although others are; 107 when its name is not allowed there.
+    pub(crate) fn find<'a>(&'a self, channel: &'a ChannelName) -> Result<Place<'a>, Error> {
+        let name = channel.as_str();
+        let (is_private, name) = match name.strip_prefix(PRIVATE_PREFIX) {
+            Some(rest) => (true, rest),
+            None => (false, name),
+        };
+        if self.has_patterns && name.starts_with('/') {
+            let found = self.patterns.at(name).map_err(|_| Error::UNKNOWN_CHANNEL)?;
+            let owner = found.params.get(USER_VARIABLE);
+            return Ok(Place { namespace: found.value.clone(), is_private, users: None, owner });
+        }
+        let (namespace, local) = match name.split_once(NAMESPACE_BOUNDARY) {
+            None => (&self.plain, name),
+            Some((namespace, local)) => match self.named.get(namespace) {
+                Some(namespace) => (namespace, local),
+                None if self.named.is_empty() => (&self.plain, name),
+                None => return Err(Error::UNKNOWN_CHANNEL),
+            },
+        };
+        if namespace.name_regex.as_ref().is_some_and(|regex| !regex.is_match(local)) {
+            let message = "the name does not match the namespace's name_regex";
+            return Err(Error { message: message.into(), ..Error::BAD_REQUEST });
+        }
+        let users = local.split_once(USER_BOUNDARY).map(|(_, users)| users).filter(|_| namespace.user_limited);
+        Ok(Place { namespace: namespace.clone(), is_private, users, owner: None })
+    }
+
+    /// How a channel works; one that belongs nowhere does nothing.
+    pub(crate) fn options(&self, channel: &ChannelName) -> Arc<ChannelOptions> {
+        self.find(channel).map_or_else(|_| Arc::default(), |place| place.namespace.options.clone())
+    }
+
+    /// The channels of their own to which the server subscribes a user.
+    pub(crate) fn personal<'a>(&'a self, user: &'a str) -> impl Iterator<Item = ChannelName> + 'a {
+        let with_one = self.named.values().chain([&self.plain]).filter(|namespace| namespace.personal);
+        with_one.filter(move |_| !user.is_empty()).filter_map(move |namespace| {
+            let prefix = if namespace.name.is_empty() { String::new() } else { format!("{}:", namespace.name) };
+            ChannelName::parse(&format!("{prefix}{USER_BOUNDARY}{user}")).ok()
+        })
+    }
+}
+
+impl Place<'_> {
+    pub(crate) fn is_in(&self, namespace: &Arc<Namespace>) -> bool {
+        Arc::ptr_eq(&self.namespace, namespace)
+    }
+
+    /// Whether the name lets a user in, or keeps them out; `None`: it says nothing of it.
+    pub(crate) fn names(&self, user: &str) -> Option<bool> {
+        if let Some(owner) = self.owner {
+            return Some(!user.is_empty() && owner == user);
+        }
+        let users = self.users?;
+        Some(!user.is_empty() && (users == user || users.split(USER_SEPARATOR).any(|named| named == user)))
+    }
+}
+
+impl Namespace {
+    /// Whether this may be published here.
+    ///
+    /// # Errors
+    /// 107 with what is wrong.
+    pub(crate) fn check(&self, data: &Payload, bytes_max: usize) -> Result<(), Error> {
+        let refused = |message: String| Err(Error { message: message.into(), ..Error::BAD_REQUEST });
+        if data.as_bytes().len() > bytes_max {
+            return refused(format!("a publication has at most {bytes_max} bytes here"));
+        }
+        if self.format == Format::Json && !data.is_json() {
+            return refused("only JSON can be published here".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Rule {
+    /// Whether somebody may by being who they are.
+    pub(crate) fn allows(self, user: &str, is_subscribed: impl FnOnce() -> bool, token_says_so: bool) -> bool {
+        let by_name = if user.is_empty() { self.anonymous } else { self.user };
+        by_name || (self.token && token_says_so) || (self.subscriber && is_subscribed())
+    }
+}

@@ -1,0 +1,31 @@
+//! `tidings config`: prints, checks and explains the configuration.
+
+use crate::cli::{ConfigArgs, ConfigCommand};
+use crate::config::{Config, Settings, Sources, example, explain};
+
+pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
+    match &args.command {
+        None => print(&args.sources),
+        Some(ConfigCommand::Print(sources)) => print(sources),
+        Some(ConfigCommand::Check(sources)) => {
+            let config = Config::load(sources)?;
+            let namespaces = config.settings.namespaces.len();
+            println!("The configuration is good: {} namespaces, listening on {}.", namespaces, config.listen);
+            Ok(())
+        }
+        Some(ConfigCommand::Example) => {
+            print!("{}", example());
+            Ok(())
+        }
+        Some(ConfigCommand::Explain { key, sources }) => {
+            print!("{}", explain(key, &Config::load(sources)?.settings)?);
+            Ok(())
+        }
+    }
+}
+
+fn print(sources: &Sources<Settings>) -> anyhow::Result<()> {
+    print!("{}", Config::load(sources)?.to_toml());
+    println!("# api key and token secret: redacted");
+    Ok(())
+}

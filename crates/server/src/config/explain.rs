@@ -1,0 +1,113 @@
+//! What the keys mean, in words: an example file with all of them, and one key explained.
+
+use super::channels::ChannelSettings;
+use super::{ConfigError, Settings, wrong};
+use clap::{Arg, Args, Command};
+use std::fmt::Write;
+use toml::{Table, Value};
+
+/// A `tidings.toml` with every key, its meaning and its default. All are commented out: as it is, it changes nothing.
+pub(crate) fn example() -> String {
+    let mut text =
+        String::from("# Every key of Tidings with its default. What is commented out holds as it stands here.\n");
+    let defaults = table_of(&Settings::default());
+    for arg in arguments::<Settings>() {
+        entry(&mut text, &arg, defaults.get(arg.get_id().as_str()));
+    }
+    text += "\n# Channels without a namespace.\n# [channels]\n";
+    let defaults = table_of(&ChannelSettings::default());
+    for arg in arguments::<ChannelSettings>() {
+        entry(&mut text, &arg, defaults.get(arg.get_id().as_str()));
+    }
+    text += "\n# The channels news:…, with the same keys. Once there is a namespace, the names of others are unknown (error 102).\n\
+             # [namespaces.news]\n# history_size = 10\n";
+    text
+}
+
+fn entry(text: &mut String, arg: &Arg, default: Option<&Value>) {
+    let (id, help) = (arg.get_id(), help_of(arg));
+    let value = default.map_or_else(|| "…".to_owned(), ToString::to_string);
+    write!(text, "\n# {help}\n# {id} = {value}\n").expect("a string takes everything");
+}
+
+/// What a key means, its default, and what it is now.
+///
+/// # Errors
+/// [`ConfigError`] when there is no such key, with the nearest one.
+pub(crate) fn explain(key: &str, settings: &Settings) -> Result<String, ConfigError> {
+    let parts: Vec<&str> = key.split('.').collect();
+    let in_effect = table_of(settings);
+    let (args, defaults, own) = match parts[..] {
+        ["channels", own] | ["namespaces", _, own] => {
+            (arguments::<ChannelSettings>(), table_of(&ChannelSettings::default()), own)
+        }
+        _ => (arguments::<Settings>(), table_of(&Settings::default()), key),
+    };
+    let Some(arg) = args.iter().find(|arg| arg.get_id() == own) else {
+        let ids = args.iter().map(|arg| arg.get_id().as_str());
+        let nearest = ids.min_by_key(|id| strsim::damerau_levenshtein(own, id)).unwrap_or_default();
+        return Err(wrong("key", key, format!("there is no such key; did you mean `{nearest}`?")));
+    };
+    let mut text = format!("{key}: {}\n", help_of(arg));
+    let shown = |value: Option<&Value>| value.map_or_else(|| "none".to_owned(), ToString::to_string);
+    let now =
+        parts.iter().try_fold(&Value::Table(in_effect), |value, part| value.get(part).ok_or(())).ok().map(shown_value);
+    writeln!(text, "default: {}", shown(defaults.get(own))).expect("a string takes everything");
+    writeln!(text, "now: {}", now.unwrap_or_else(|| "none".to_owned())).expect("a string takes everything");
+    if let Some(long) = arg.get_long().filter(|_| parts.len() == 1) {
+        let variable = arg.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+        writeln!(text, "flag: --{long}\nenvironment: {variable}").expect("a string takes everything");
+    }
+    Ok(text)
+}
+
+fn shown_value(value: &Value) -> String {
+    value.to_string()
+}
+
+fn arguments<K: Args>() -> Vec<Arg> {
+    K::augment_args(Command::new("keys")).get_arguments().cloned().collect()
+}
+
+fn table_of<K: serde::Serialize>(keys: &K) -> Table {
+    Table::try_from(keys).expect("the keys came from TOML")
+}
+
+fn help_of(arg: &Arg) -> String {
+    let values: Vec<_> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    if values.is_empty() || values == ["true", "false"] { help } else { format!("{help} ({})", values.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_changes_nothing_and_is_a_configuration_with_everything_in_it_switched_on() {
+        let example = example();
+        let nothing: Settings = toml::from_str(&example).unwrap();
+        assert_eq!(nothing.differing_keys(&Settings::default()), Vec::<String>::new());
+        let is_key = |line: &str| line.starts_with("# [") || (line.contains(" = ") && !line.ends_with('…'));
+        let uncommented: String = example
+            .lines()
+            .filter(|line| is_key(line) && line.split(' ').nth(2) == Some("=") || line.starts_with("# ["))
+            .map(|line| format!("{}\n", line.trim_start_matches("# ")))
+            .collect();
+        let all: Settings = toml::from_str(&uncommented).unwrap();
+        let expected = ["namespaces.news".to_owned()];
+        assert_eq!(all.differing_keys(&Settings::default()), expected);
+    }
+
+    #[test]
+    fn a_key_is_explained_with_its_default_and_what_it_is_now() {
+        let settings: Settings = toml::from_str("[namespaces.news]\nhistory_size = 7\n").unwrap();
+        let text = explain("namespaces.news.history_size", &settings).unwrap();
+        assert!(text.starts_with("namespaces.news.history_size: Publications that a channel keeps"), "{text}");
+        assert!(text.ends_with("default: 100\nnow: 7\n"), "{text}");
+        let text = explain("listen", &settings).unwrap();
+        assert!(text.contains("flag: --listen\nenvironment: TIDINGS_LISTEN\n"), "{text}");
+        let error = explain("namespaces.news.histroy_size", &settings).unwrap_err().to_string();
+        assert!(error.ends_with("did you mean `history_size`?"), "{error}");
+    }
+}
