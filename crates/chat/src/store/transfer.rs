@@ -131,7 +131,7 @@ impl Table {
 use Kind::{Bytes, Flag, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
-pub(crate) static TABLES: [Table; 9] = [
+pub(crate) static TABLES: [Table; 10] = [
     Table {
         name: "people",
         columns: &[
@@ -149,6 +149,20 @@ pub(crate) static TABLES: [Table; 9] = [
     },
     Table { name: "set_up", columns: &[("person", Id), ("time", Number)], key: 1, group: Group::All },
     Table { name: "keys", columns: &[("name", Text), ("key", Bytes)], key: 1, group: Group::All },
+    Table {
+        name: "denials",
+        columns: &[
+            ("key", Bytes),
+            ("kind", Text),
+            ("subject", Text),
+            ("channel", Text),
+            ("issued_before", Number),
+            ("created", Number),
+            ("ends", Number),
+        ],
+        key: 1,
+        group: Group::All,
+    },
     Table {
         name: "sessions",
         columns: &[

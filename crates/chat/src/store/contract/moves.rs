@@ -76,6 +76,13 @@ async fn fill(store: Arc<dyn Store>) -> Known {
     let session = ended.id;
     world.done(OpenSession { person: ben, checked, session: ended }).await;
     world.done(EndSession { person: ben, session }).await;
+    for (denial, ends) in [
+        (Denial::Token { id: "a".into() }, None),
+        (Denial::Tokens { user: "42".into(), channel: Some("news".into()), issued_before: START }, Some(START)),
+        (Denial::User { user: "zoë".into() }, None),
+    ] {
+        world.done(Deny { denied: Denied { denial, created: START, ends } }).await;
+    }
     Known {
         tokens: vec![world.token, second, third],
         invites: vec![world.invite.digest(), renewed.digest()],
@@ -123,6 +130,9 @@ async fn told(store: &dyn Store, known: &Known) -> Vec<String> {
         told.push(format!("{:?}", store.invite(*invite, START).await.unwrap()));
     }
     told.push(format!("{:?}", store.sessions_ended(Time::from_millis(0)).await.unwrap()));
+    let mut denied = store.denials().await.unwrap();
+    denied.sort_by_key(|denied| denied.denial.key());
+    told.push(format!("{denied:?}"));
     told
 }
 

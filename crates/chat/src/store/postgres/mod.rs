@@ -60,9 +60,9 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageFrom,
-        PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
-        Stand, Time, Who,
+        Arrival, Credentials, Denied, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage,
+        PageFrom, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey,
+        SignedIn, Stand, Time, Who,
     },
 };
 
@@ -434,6 +434,10 @@ impl Store for Postgres {
         self.read(move |db| Box::pin(reads::sessions_ended(db, since)))
     }
 
+    fn denials(&self) -> Read<'_, Vec<Denied>> {
+        self.read(|db| Box::pin(reads::denials(db)))
+    }
+
     fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>> {
         self.read(move |db| Box::pin(reads::invite_card(db, code, now)))
     }
@@ -499,6 +503,10 @@ impl Shared for Postgres {
 
     fn revocations(&self, after: u64) -> Read<'_, Revocations> {
         self.read_for_itself(move |db| Box::pin(reads::revocations(db, after)))
+    }
+
+    fn all_denials(&self) -> Read<'_, Vec<Denied>> {
+        self.read_for_itself(|db| Box::pin(reads::denials(db)))
     }
 
     fn look_again(&self) {

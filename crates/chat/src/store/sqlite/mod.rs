@@ -44,8 +44,9 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery,
-        Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+        Arrival, Credentials, Denied, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage,
+        PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
+        Time, Who,
     },
 };
 
@@ -224,6 +225,10 @@ impl Store for Sqlite {
 
     fn sessions_ended(&self, since: Time) -> Read<'_, Vec<SessionId>> {
         self.read(move |db| reads::sessions_ended(db, since))
+    }
+
+    fn denials(&self) -> Read<'_, Vec<Denied>> {
+        self.read(reads::denials)
     }
 
     fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>> {

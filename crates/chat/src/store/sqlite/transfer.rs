@@ -37,7 +37,7 @@ use crate::{
 
 /// The database before it has its name.
 const DRAFT: &str = "tidings.db.moving";
-/// The version that brought the last of the columns that are moved.
+/// The version that brought the last of the columns that are moved, of the tables that it has.
 const COMPLETE_SINCE: u32 = 3;
 /// Pages of the database kept in memory, in KiB: what is inserted in the order of rooms comes anywhere in the index of
 /// senders.
@@ -161,7 +161,14 @@ impl Side for SqliteSide {
     }
 
     fn count(&mut self, table: &'static Table) -> Doing<'_, u64> {
-        self.read(|db| db.query_row(&format!("SELECT count(*) FROM {}", table.name), [], |row| number(row, 0)))
+        self.read(|db| {
+            // A database that is only looked at may be of a version before the table.
+            let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+            if !db.query_row(sql, [table.name], |row| row.get::<_, bool>(0))? {
+                return Ok(0);
+            }
+            db.query_row(&format!("SELECT count(*) FROM {}", table.name), [], |row| number(row, 0))
+        })
     }
 
     fn page(&mut self, table: &'static Table, after: Option<Vec<Value>>, rows: u32) -> Doing<'_, Vec<Row>> {
