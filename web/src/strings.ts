@@ -98,8 +98,8 @@ export const strings = {
     signedOut: "You are signed out.",
     signedInAs: (name: string) => `You are signed in as ${isolated(name)}.`,
     loading: "Loading…",
-    unreachable: "The server does not answer. Check the connection and try again.",
-    tryAgain: "Try again",
+    triesAgain: "This page tries again by itself.",
+    tryAgain: "Try now",
   },
   errors: {
     nameEmpty: "Enter your name.",
