@@ -125,6 +125,12 @@ impl PostgresOptions {
         Ok(options)
     }
 
+    /// Whether there is a password to sign in with.
+    #[must_use]
+    pub fn is_given_a_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// Whether a password stands in the address itself, or may: in one that is not understood.
     #[must_use]
     pub fn has_password(address: &str) -> bool {
