@@ -99,3 +99,6 @@ pub(crate) const NAMESPACE_NAME_BYTES_MAX: usize = 64;
 
 /// Bytes that the compiled regular expression for names may take: it is looked at for every command.
 pub(crate) const CHANNEL_REGEX_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that one message of a client may be configured to have at most: it lies in memory as a whole, several times.
+pub(crate) const MESSAGE_BYTES_MAX_MAX: u32 = 16 << 20;

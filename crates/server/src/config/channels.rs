@@ -4,8 +4,8 @@
 //! As `settings` does, a key is written once: its default and its meaning in the documentation come from here. None of them
 //! is a flag.
 
-use super::ConfigError;
 use super::sources::defaults;
+use super::{ConfigError, wrong};
 use crate::channels::{Format, Namespace, Rule, Rules, Table};
 use crate::limits::{
     CHANNEL_REGEX_BYTES_MAX, HISTORY_SIZE, HISTORY_TTL, NAMESPACE_NAME_BYTES_MAX, NAMESPACES_MAX,
@@ -219,10 +219,6 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
         return refused("is the chat's own namespace and cannot be configured");
     }
     Ok(())
-}
-
-fn wrong(key: &str, value: &str, message: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key: key.to_owned().into(), value: value.into(), message: message.into() }
 }
 
 /// The table that is being read.
