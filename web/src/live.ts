@@ -5,7 +5,7 @@
 import { signal, type ReadonlySignal } from "@preact/signals";
 import { Centrifuge, type ClientInfo, type Subscription } from "centrifuge";
 import { RECONNECTING_SHOWN_AFTER_MS } from "./limits.ts";
-import type { SendFailure, SendResult, Unsent } from "./models/outbox.ts";
+import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox.ts";
 import type { Connection } from "./models/presence.ts";
 import type { PersonRef, Posted, RoomEvent } from "./wire.ts";
 
@@ -31,8 +31,8 @@ export type LiveHandlers = {
   rooms: () => void;
 };
 
-const ERROR_TIMEOUT = 1;
-const TEMPORARY = new Set([ERROR_TIMEOUT, 100, 111, 113]);
+/** What passes; null is this person's own haste. */
+const HINDRANCES: Record<number, Hindrance | null> = { 100: "failing", 111: null, 113: "failing", 503: "database", 507: "full" };
 const FAILURES: Record<number, SendFailure> = { 103: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long" };
 
 export class Live {
@@ -177,7 +177,9 @@ export class Live {
 export function sendOutcome(error: unknown, connected: boolean): SendResult {
   const { code = 0, temporary = false } = error as { code?: number; temporary?: boolean };
   if (!connected && code < 100) return "later"; // the connection went away under it
-  if (TEMPORARY.has(code) || temporary || code < 100) return "again";
+  if (code < 100) return { again: "silent" };
+  const why = HINDRANCES[code];
+  if (why !== undefined || temporary) return { again: why === undefined ? "failing" : why };
   return { failure: FAILURES[code] ?? "refused" };
 }
 

@@ -12,7 +12,8 @@ use tidings_hub::{ChannelName, Hub, NewPublication, Order, Target};
 use tidings_protocol::{Disconnect, Payload, Publication, Unsubscribe};
 
 use crate::{
-    model::{Event, EventKind, PersonEvent, PersonId, RoomId, SessionId, Typing},
+    denials::Denials,
+    model::{DenialKey, Denied, Event, EventKind, PersonEvent, PersonId, RoomId, SessionId, Typing},
     store::Announcements,
 };
 
@@ -29,6 +30,10 @@ pub(crate) trait Audience: Send + Sync {
     /// Somebody is no longer a member: from now on the room tells them nothing. If they have come back since, their client
     /// subscribes again by itself.
     fn cut_off(&self, room: RoomId, person: PersonId, is_back: bool) -> impl Future<Output = ()> + Send;
+    /// Client tokens are refused for this from now on, or no more: connections of theirs end.
+    fn deny(&self, key: DenialKey, denied: Option<Denied>) -> impl Future<Output = ()> + Send;
+    /// Client tokens are refused for these, and for nothing else.
+    fn deny_only(&self, all: Vec<Denied>);
     /// Whoever is connected connects again, and is asked anew who they are.
     fn connect_again(&self) -> impl Future<Output = ()> + Send;
     /// The rooms' streams are others than before: whoever is subscribed begins again.
@@ -41,6 +46,7 @@ pub(crate) struct Announcer {
     hub: OnceLock<Hub>,
     /// Sessions that it was told have ended, as long as looks for such sessions find them.
     ended: Mutex<HashSet<SessionId>>,
+    denials: Denials,
 }
 
 impl Announcer {
@@ -56,6 +62,9 @@ impl Announcer {
     /// ends with the change that revokes. The other way round, what follows could reach them through the hub.
     /// They learn of it on their own channel, which they keep.
     pub(crate) async fn announce(&self, what: Announcements) {
+        for (key, denied) in what.denied {
+            self.deny(key, denied).await;
+        }
         if self.hub.get().is_none() {
             return;
         }
@@ -69,6 +78,11 @@ impl Announcer {
             self.announce_event(event).await;
         }
         self.tell_persons(what.personal).await;
+    }
+
+    /// What client tokens are refused for.
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.denials
     }
 
     pub(crate) async fn typing(&self, room: RoomId, typing: &Typing) {
@@ -124,6 +138,18 @@ impl Audience for Announcer {
             let member = Target::User(person.to_string());
             hub.order(Order::unsubscribe(member, Some(room_channel(room)), why)).await;
         }
+    }
+
+    async fn deny(&self, key: DenialKey, denied: Option<Denied>) {
+        let orders = self.denials.set(key, denied);
+        let Some(hub) = self.hub.get() else { return };
+        for order in orders {
+            hub.order(order).await;
+        }
+    }
+
+    fn deny_only(&self, all: Vec<Denied>) {
+        self.denials.replace(all);
     }
 
     async fn connect_again(&self) {

@@ -180,6 +180,7 @@ impl<A: Audience> Following<A> {
                 Revocation::Membership { room, person, is_back } => {
                     self.announcer.cut_off(room, person, is_back).await;
                 }
+                Revocation::Denial { key, denied } => self.announcer.deny(key, denied).await,
             }
         }
         drop(revoking);
@@ -192,6 +193,7 @@ impl<A: Audience> Following<A> {
     async fn begin_anew(&self) -> Result<(), StoreError> {
         tracing::warn!("who lost what since this server last saw the database is not known: all connect again");
         let (stands, revocations) = self.database.stands(EVERYTHING).await?;
+        self.announcer.deny_only(self.database.all_denials().await?);
         // Before they come back, to what stands there now.
         *self.told() = Told::from(&*stands);
         self.standing.forget_positions();

@@ -8,7 +8,7 @@
 //! ```text
 //! open, desk                                      opens a database, wires, sweeps, closes
 //!   policy ─► rpc                                 what a live connection may do, and asks for
-//!     people, sessions, invites, rooms, messages, typing      the use cases: impl Chat
+//!     people, sessions, invites, rooms, messages, typing, denials      the use cases: impl Chat
 //!       chat ─► writer ─► following ─► announce; history      the way to a change; what the hub is told, and reads
 //!         standing                              what is kept in memory of what is committed
 //!       changes                                   who may do what, and what follows
@@ -46,6 +46,7 @@ mod blocking;
 mod changes;
 mod chat;
 mod complaint;
+mod denials;
 mod desk;
 mod device;
 mod fair;
@@ -72,14 +73,15 @@ mod typing;
 mod writer;
 
 pub use chat::Chat;
+pub use denials::{Denials, DenyError};
 pub use desk::Desk;
 pub use invites::{CreateAccountError, InviteError, LookUpError, NewAccount};
 pub use messages::{PostError, ReadError};
 pub use model::{
-    Body, BodyError, Browser, ClientId, Clock, Code, Draft, Email, EmailError, Entered, Event, EventKind, EventPage,
-    Invite, InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, NameError, NewPassword, PageFrom,
-    PageQuery, PasswordError, Person, PersonId, Posted, Role, Room, RoomCard, RoomId, RoomPage, Session, SessionId,
-    SignedIn, Time, Token, Topic, Who,
+    Body, BodyError, Browser, ClientId, Clock, Code, Denial, Denied, Draft, Email, EmailError, Entered, Event,
+    EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, NameError,
+    NewPassword, PageFrom, PageQuery, PasswordError, Person, PersonId, Posted, Presented, Role, Room, RoomCard, RoomId,
+    RoomPage, Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};

@@ -71,6 +71,15 @@ pub const INVITE_LIFETIME: Duration = Duration::from_hours(14 * 24);
 /// An invite lets in this many people, each of them once.
 pub const INVITE_USES_MAX: u32 = 100;
 
+// Denials
+
+/// What client tokens are refused for at once, in denials: kept in memory by every server, some 200 bytes each with names as
+/// applications have them. Those that end make room; more is refused, and nothing that was denied is forgotten for it.
+pub const DENIALS_MAX: usize = 100_000;
+/// The id of a token, or the application's name for a user, as far as one can be denied, in bytes: above any that applications
+/// have.
+pub const DENIAL_NAME_BYTES_MAX: usize = 512;
+
 // Rooms
 
 /// Rooms on one server, in rooms: what one search through all of them may cost. They cannot be removed yet.

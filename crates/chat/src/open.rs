@@ -14,7 +14,7 @@ use tokio::{sync::OnceCell, task::spawn_blocking, time::Instant};
 
 use crate::{
     announce::{Announcer, Audience},
-    changes::SweepSessions,
+    changes::{SweepDenials, SweepSessions},
     chat::{Chat, Parts},
     following::Following,
     hashing::Hasher,
@@ -93,6 +93,9 @@ impl Chat {
             }
             None => None,
         };
+        // Behind the number from which on what others deny is heard of.
+        let denied = store.denials().await.map_err(|error| OpenError::Unreachable(error.to_string()))?;
+        announcer.denials().replace(denied);
         Ok(Self::start(store, Teller { announcer, standing, following }, options, lock))
     }
 
@@ -259,6 +262,11 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
             expiry_in = SWEEPS_PER_EXPIRY;
             if let Err(error) = parts.writer.write(SweepSessions).await {
                 tracing::warn!(%error, "expired sessions could not be ended");
+            }
+            if parts.announcer.denials().forget_ended(parts.clock.now()) > 0
+                && let Err(error) = parts.writer.write(SweepDenials).await
+            {
+                tracing::warn!(%error, "denials that have ended could not be removed");
             }
         }
         expiry_in -= 1;

@@ -31,7 +31,7 @@ pub(crate) struct Push {
 
 enum Event {
     Publication(Arc<Publication>),
-    Other(PushEvent),
+    Other(Box<PushEvent>),
 }
 
 /// An event in one form.
@@ -68,7 +68,7 @@ impl Push {
     }
 
     pub(crate) fn event((channel, channel_number): (&ChannelName, i64), event: PushEvent) -> Self {
-        let event = Event::Other(event);
+        let event = Event::Other(Box::new(event));
         Self { channel: channel.clone(), channel_number, event, before: None, frames: Vec::new() }
     }
 

@@ -3,12 +3,14 @@
 //! Each is a type that says its answer and what it can be refused for, and decides inside the transaction, over the
 //! store's [`Tables`](crate::store::Tables). They know no statement of any database, no clock, and nobody who waits.
 
+mod denials;
 mod invites;
 mod messages;
 mod people;
 mod rooms;
 mod sessions;
 
+pub(crate) use denials::{Allow, Deny, SweepDenials};
 pub(crate) use invites::{AcceptInvite, EnsureInvite, InviteInvalid, RenewInvite, RevokeInvite};
 pub(crate) use messages::{Post, PostRefusal};
 #[cfg(test)]

@@ -38,7 +38,7 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::{
-    model::{EventKind, EventPage, PersonEvent, PersonId, SessionId, Time, Who},
+    model::{DenialKey, Denied, EventKind, EventPage, PersonEvent, PersonId, SessionId, Time, Who},
     store::Read,
 };
 
@@ -631,6 +631,10 @@ impl Shared for Node {
         Box::pin(async move { Ok(revocations_of(&self.hands.read(|world| world.revoked.clone()).await?, after)) })
     }
 
+    fn all_denials(&self) -> Read<'_, Vec<Denied>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn look_again(&self) {
         self.hands.world().hubs[self.node].unsettled = Some(usize::MAX);
     }
@@ -682,6 +686,10 @@ impl Audience for Node {
         let person = usize::from(person.bytes()[0]) - 1;
         self.hands.world().cut(self.hands.all(), self.node, person, Some(room_of(room)));
     }
+
+    async fn deny(&self, _: DenialKey, _: Option<Denied>) {}
+
+    fn deny_only(&self, _: Vec<Denied>) {}
 
     async fn connect_again(&self) {
         self.hands.world().begin_again(self.hands.all(), self.node);

@@ -4,6 +4,7 @@
 //! Values only: no store, no hub, no clock of its own. Every other module may import this one, and it imports none of
 //! them.
 
+mod denials;
 mod events;
 mod ids;
 mod invites;
@@ -18,6 +19,8 @@ mod secrets;
 mod sessions;
 mod time;
 
+pub(crate) use denials::DenialKey;
+pub use denials::{Denial, Denied, Presented, Verdict};
 pub use events::{Event, EventKind, RoomCard};
 pub(crate) use events::{EventRow, PersonEvent, RoomReference, Typing};
 pub use ids::{ClientId, MessageId, PersonId, RoomId, SessionId};

@@ -5,7 +5,9 @@ use std::future::Future;
 use tokio::sync::oneshot;
 
 use super::{error::StoreError, tables::Tables};
-use crate::model::{ClientId, Event, EventKind, PersonEvent, PersonId, RoomId, SecretDigest, SessionId, Time};
+use crate::model::{
+    ClientId, DenialKey, Denied, Event, EventKind, PersonEvent, PersonId, RoomId, SecretDigest, SessionId, Time,
+};
 
 /// Something to be changed, with its rules: it decides, inside the transaction, whether it may happen and what follows,
 /// so two changes can never both pass a check that only one of them may pass.
@@ -69,6 +71,11 @@ impl<A> Applied<A> {
         Self { answer, announcements: Announcements { ended: sessions, ..Announcements::default() } }
     }
 
+    /// Something is denied from now on, as said, or no more.
+    pub(crate) fn denied(answer: A, key: DenialKey, denied: Option<Denied>) -> Self {
+        Self { answer, announcements: Announcements { denied: vec![(key, denied)], ..Announcements::default() } }
+    }
+
     /// Also ends these sessions.
     pub(crate) fn ending(mut self, sessions: Vec<SessionId>) -> Self {
         self.announcements.ended.extend(sessions);
@@ -87,6 +94,8 @@ impl<A> Applied<A> {
 pub(crate) struct Announcements {
     /// Sessions that ended.
     pub(crate) ended: Vec<SessionId>,
+    /// What client tokens are refused for from now on, and what no more.
+    pub(crate) denied: Vec<(DenialKey, Option<Denied>)>,
     /// What happened in rooms, each room's in the order of its numbers.
     pub(crate) events: Vec<Event>,
     /// What one person is told.

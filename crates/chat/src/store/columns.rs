@@ -15,6 +15,9 @@ pub(super) const SESSION: &str = "s.id, s.created, s.last_seen, s.user_agent";
 /// How many these are.
 pub(super) const SESSION_COLUMNS: usize = 4;
 
+/// Of a denial `d`.
+pub(super) const DENIAL: &str = "d.kind, d.subject, d.channel, d.issued_before, d.created, d.ends";
+
 /// Of an invite `i`.
 pub(super) const INVITE: &str = "i.code, i.room, i.created, i.expires, i.uses_max, i.uses, i.revoked IS NOT NULL";
 

@@ -12,10 +12,10 @@ use futures_util::future::join_all;
 use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, Tables, submit};
 use crate::{
     changes::{
-        AcceptInvite, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal, EndSession,
-        EnsureInvite, InviteInvalid, Join, Leave, ManageRefusal, NoSuchPerson, NoSuchSession, NotMember, OpenSession,
-        PasswordChanged, Post, PostRefusal, Rehash, Remove, RenewInvite, RevokeInvite, SetActive, SetOpen, SetPassword,
-        SetUpServer, SweepSessions, TakeDeviceKey, TouchSession,
+        AcceptInvite, Allow, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal, Deny,
+        EndSession, EnsureInvite, InviteInvalid, Join, Leave, ManageRefusal, NoSuchPerson, NoSuchSession, NotMember,
+        OpenSession, PasswordChanged, Post, PostRefusal, Rehash, Remove, RenewInvite, RevokeInvite, SetActive, SetOpen,
+        SetPassword, SetUpServer, SweepDenials, SweepSessions, TakeDeviceKey, TouchSession,
     },
     device::DeviceKey,
     limits::{
@@ -23,9 +23,9 @@ use crate::{
         SESSIONS_PER_PERSON_MAX,
     },
     model::{
-        ClientId, Code, Email, Event, EventKind, MemberRole, MessageId, Name, NewMessage, NewPerson, NewRoom,
-        NewSession, PageFrom, PageQuery, PersonEvent, PersonId, Posted, Role, Room, RoomCard, RoomId, SecretDigest,
-        SessionId, SessionKey, Stand, StoredHash, Time, Token, Topic,
+        ClientId, Code, Denial, Denied, Email, Event, EventKind, MemberRole, MessageId, Name, NewMessage, NewPerson,
+        NewRoom, NewSession, PageFrom, PageQuery, PersonEvent, PersonId, Posted, Role, Room, RoomCard, RoomId,
+        SecretDigest, SessionId, SessionKey, Stand, StoredHash, Time, Token, Topic,
     },
 };
 
@@ -88,6 +88,7 @@ macro_rules! runs_the_contract {
             who_is_deactivated_has_no_session_and_gets_none,
             the_key_for_devices_stays_the_same,
             who_comes_into_a_room_is_answered_with_the_room_as_it_is_read,
+            what_is_denied_is_there_after_opening_again_until_it_has_ended,
         }
     };
 }
@@ -898,4 +899,45 @@ pub(super) async fn who_comes_into_a_room_is_answered_with_the_room_as_it_is_rea
     assert_eq!(joined.announcements.personal, [(ben, added(&joined.answer))]);
     assert_eq!(accepted.announcements.personal, [(eva.id, added(&accepted.answer))]);
     assert_eq!((joined_again.announcements.personal, made.announcements.personal), (vec![], vec![]));
+}
+
+pub(super) async fn what_is_denied_is_there_after_opening_again_until_it_has_ended(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let after = |seconds| START.plus(Duration::from_secs(seconds));
+    let denied = |denial: &Denial, ends| Denied { denial: denial.clone(), created: START, ends };
+    let token = Denial::Token { id: "a".into() };
+    let tokens = |before| Denial::Tokens { user: "42".into(), channel: None, issued_before: after(before) };
+    let in_a_channel = Denial::Tokens { user: "42".into(), channel: Some("news".into()), issued_before: after(3) };
+    let user = Denial::User { user: "42".into() };
+    let known = async || {
+        let mut all = fixture.open().await.denials().await.unwrap();
+        all.sort_by_key(|denied| denied.denial.key());
+        all
+    };
+    let sorted = |mut all: Vec<Denied>| {
+        all.sort_by_key(|denied| denied.denial.key());
+        all
+    };
+
+    let first = denied(&token, Some(after(9)));
+    let done = world.done(Deny { denied: first.clone() }).await;
+    assert_eq!(done.announcements.denied, [(token.key(), Some(first.clone()))]);
+    let more = [denied(&tokens(5), None), denied(&in_a_channel, None), denied(&user, Some(after(9)))];
+    for denied in &more {
+        world.done(Deny { denied: denied.clone() }).await;
+    }
+    // A revocation that says less takes nothing back, also not from an end that is later.
+    let kept = world.done(Deny { denied: denied(&tokens(4), Some(after(1))) }).await;
+    assert_eq!(kept.answer, more[0]);
+    assert_eq!(known().await, sorted([vec![first], more.to_vec()].concat()));
+
+    world.now = after(9);
+    world.done(SweepDenials).await;
+    assert_eq!(known().await, sorted(more[..2].to_vec()), "what ends then has ended");
+    world.done(Deny { denied: denied(&user, None) }).await;
+    let allowed = world.done(Allow { denial: user.clone() }).await;
+    assert!(allowed.answer);
+    assert_eq!(allowed.announcements.denied, [(user.key(), None)]);
+    assert!(!world.done(Allow { denial: user }).await.answer, "there is nothing to take back");
+    assert_eq!(known().await, sorted(more[..2].to_vec()));
 }

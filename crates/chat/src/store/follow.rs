@@ -3,15 +3,17 @@
 use futures_util::future::BoxFuture;
 
 use super::Read;
-use crate::model::{EventPage, PersonId, RoomId, SessionId, Stand};
+use crate::model::{DenialKey, Denied, EventPage, PersonId, RoomId, SessionId, Stand};
 
 /// A right that was taken away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Revocation {
     /// The session ended.
     Session(SessionId),
     /// The person was a member of the room; by now they may be one again.
     Membership { room: RoomId, person: PersonId, is_back: bool },
+    /// Client tokens are refused for something; or no more, which the others have to hear of as well. As it is by now.
+    Denial { key: DenialKey, denied: Option<Denied> },
 }
 
 impl Revocation {
@@ -21,6 +23,10 @@ impl Revocation {
 
     pub(super) fn membership(&self) -> (Option<RoomId>, Option<PersonId>) {
         if let Self::Membership { room, person, .. } = self { (Some(*room), Some(*person)) } else { (None, None) }
+    }
+
+    pub(super) fn denial(&self) -> Option<DenialKey> {
+        if let Self::Denial { key, .. } = self { Some(*key) } else { None }
     }
 }
 
@@ -52,6 +58,8 @@ pub(crate) trait Shared: Send + Sync {
     fn events_after(&self, room: RoomId, number: u64, limit: u32) -> Read<'_, Option<EventPage>>;
     /// What was taken away behind that number.
     fn revocations(&self, after: u64) -> Read<'_, Revocations>;
+    /// All that client tokens are refused for.
+    fn all_denials(&self) -> Read<'_, Vec<Denied>>;
     /// To be stirred again before long: what is committed could not be told of.
     fn look_again(&self);
     /// Answers when something was noticed; once for each time at least.

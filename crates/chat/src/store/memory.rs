@@ -13,10 +13,10 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
 use crate::model::{
-    Arrival, ClientId, Credentials, EarlierSend, Email, Event, EventKind, EventPage, EventRow, Invite, InviteCard,
-    Member, MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom,
-    PageQuery, Person, PersonId, Role, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
-    Stand, StoredHash, StoredInvite, Time, Who,
+    Arrival, ClientId, Credentials, DenialKey, Denied, EarlierSend, Email, Event, EventKind, EventPage, EventRow,
+    Invite, InviteCard, Member, MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom,
+    NewSession, PageFrom, PageQuery, Person, PersonId, Role, Room, RoomId, RoomPage, SecretDigest, Session, SessionId,
+    SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
 };
 
 /// The store in plain maps. A clone is the same store.
@@ -40,6 +40,7 @@ struct Maps {
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
+    denials: BTreeMap<DenialKey, Denied>,
 }
 
 #[derive(Debug, Clone)]
@@ -158,6 +159,10 @@ impl Store for Memory {
             let ended = maps.sessions.values().filter(|row| row.ended.is_some_and(|ended| ended >= since));
             ended.map(|row| row.session.id).collect()
         })
+    }
+
+    fn denials(&self) -> Read<'_, Vec<Denied>> {
+        self.read(|maps| maps.denials.values().cloned().collect())
     }
 
     fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>> {
@@ -491,6 +496,30 @@ impl Tables for Maps {
 
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
         self.sessions.retain(|_, row| row.ended.is_none_or(|ended| ended >= time));
+        Ok(())
+    }
+
+    fn denial(&self, key: DenialKey) -> StoreResult<Option<Denied>> {
+        Ok(self.denials.get(&key).cloned())
+    }
+
+    fn insert_denial(&mut self, denied: &Denied) -> StoreResult<()> {
+        self.denials.insert(denied.denial.key(), denied.clone());
+        Ok(())
+    }
+
+    fn replace_denial(&mut self, denied: &Denied) -> StoreResult<()> {
+        self.denials.insert(denied.denial.key(), denied.clone());
+        Ok(())
+    }
+
+    fn delete_denial(&mut self, key: DenialKey) -> StoreResult<()> {
+        self.denials.remove(&key);
+        Ok(())
+    }
+
+    fn delete_denials_ended_by(&mut self, time: Time) -> StoreResult<()> {
+        self.denials.retain(|_, denied| !denied.is_over(time));
         Ok(())
     }
 

@@ -34,8 +34,9 @@ use follow::Shared;
 pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
-    Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery,
-    Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+    Arrival, Credentials, Denied, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage,
+    PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time,
+    Who,
 };
 
 /// What is read, or why the database could not.
@@ -123,6 +124,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn sessions(&self, person: PersonId, now: Time) -> Read<'_, Vec<Session>>;
     /// The sessions that ended at or after `since`, by whichever process.
     fn sessions_ended(&self, since: Time) -> Read<'_, Vec<SessionId>>;
+
+    /// All that client tokens are refused for, also what has ended.
+    fn denials(&self) -> Read<'_, Vec<Denied>>;
 
     /// The invite of this code, if it is good at `now`.
     fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>>;

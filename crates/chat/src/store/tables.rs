@@ -2,8 +2,8 @@
 
 use super::error::StoreError;
 use crate::model::{
-    ClientId, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room,
-    RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+    ClientId, DenialKey, Denied, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person,
+    PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -57,6 +57,16 @@ pub(crate) trait Tables {
     fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()>;
     /// Removes the rows of sessions that ended before that.
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()>;
+
+    /// What client tokens are refused for under this key, also when it has ended.
+    fn denial(&self, key: DenialKey) -> StoreResult<Option<Denied>>;
+    /// Where there is none of the same key.
+    fn insert_denial(&mut self, denied: &Denied) -> StoreResult<()>;
+    /// In the place of the one of the same key.
+    fn replace_denial(&mut self, denied: &Denied) -> StoreResult<()>;
+    fn delete_denial(&mut self, key: DenialKey) -> StoreResult<()>;
+    /// Removes the rows of those that end then or before.
+    fn delete_denials_ended_by(&mut self, time: Time) -> StoreResult<()>;
 
     /// How many there are.
     fn count_rooms(&self) -> StoreResult<u32>;

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod database;
+mod denials;
 mod live;
 mod matrix;
 mod nodes;

@@ -15,15 +15,15 @@ use crate::{
     world::{Browser, Clocks, HOME, PASSWORD, Somebody, World, browser_at, channel, email, set_up_form, somebody},
 };
 
-struct Nodes {
-    a: World,
-    b: World,
+pub(crate) struct Nodes {
+    pub(crate) a: World,
+    pub(crate) b: World,
     database: FreshDatabase,
 }
 
 impl Nodes {
     /// `None` without a Postgres.
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         if !FreshDatabase::is_possible() {
             println!("there is no Postgres to test on");
             return None;

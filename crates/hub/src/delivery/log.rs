@@ -118,14 +118,10 @@ impl Taste {
         }
     }
 
-    /// Whether somebody must keep publications whole for it.
+    /// Whether what passes changes it: as long as it does, publications must be kept whole for it. Who has the one before may
+    /// yet come to one that its reply had too.
     pub(super) fn needs_whole(self) -> bool {
-        matches!(self.base, Base::Lacks | Base::Given)
-    }
-
-    /// Whether what passes changes it.
-    fn changes(self) -> bool {
-        self.needs_whole() || self.base == Base::Has && self.after > 0
+        matches!(self.base, Base::Lacks | Base::Given) || self.base == Base::Has && self.after > 0
     }
 }
 
@@ -194,7 +190,7 @@ impl Log {
 
     /// What a reader wants once it has taken what it wanted between two places.
     pub(super) fn passed(&self, mut taste: Taste, from: u64, to: u64) -> Taste {
-        if taste.changes() {
+        if taste.needs_whole() {
             for frame in self.frames.range(self.frame_at(from)..).take_while(|frame| frame.end <= to) {
                 taste.pass(frame, taste.takes(frame));
             }

@@ -65,8 +65,8 @@ pub(crate) struct ChannelSettings {
     #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set)]
     pub(crate) compaction: bool,
 
-    /// What may be published: any: also bytes that are no JSON, by which subscribers who speak JSON are closed with 3506
-    #[arg(long, value_name = "FORMAT", default_value = "any")]
+    /// What may be published: json, or any: also bytes that are none, by which subscribers who speak JSON are closed with 3506
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
     pub(crate) publication_format: PublicationFormat,
 
     /// Whether it can be asked who is in a channel

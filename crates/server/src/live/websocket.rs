@@ -25,7 +25,7 @@ pub(super) const TEXT: Framing = Framing::new("websocket text", |message| match 
 });
 const BINARY: Framing = Framing::new("websocket binary", |message| Prepared::binary(message).into_bytes());
 
-/// The subprotocols, of which one that a client offers together with the other is the first.
+/// The subprotocols; whoever offers both gets the first.
 const JSON: &str = "centrifuge-json";
 const PROTOBUF: &str = "centrifuge-protobuf";
 

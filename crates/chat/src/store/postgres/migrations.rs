@@ -14,7 +14,7 @@ use crate::store::OpenError;
 const LOCK: i64 = 0x5464_6e67_0000_0002;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = ["
     CREATE TABLE people (
         id uuid PRIMARY KEY,
         name text NOT NULL,
@@ -162,6 +162,25 @@ const STEPS: [&str; 1] = ["
     );
     CREATE INDEX revocations_by_number ON revocations (number);
     CREATE INDEX revocations_by_time ON revocations (time);
+    ", "
+    -- What client tokens are refused for: tokens that were revoked, users whose tokens were, users who are blocked.
+    CREATE TABLE denials (
+        -- SHA-256 of the kind, the subject and the channel.
+        key bytea PRIMARY KEY NOT NULL,
+        kind text NOT NULL CHECK (kind IN ('token', 'tokens', 'user')),
+        -- The token's id, or the application's name for the user.
+        subject text NOT NULL,
+        -- Of a user's tokens: only those for subscribing to it.
+        channel text,
+        -- Of a user's tokens: only those that were issued before.
+        issued_before bigint,
+        created bigint NOT NULL,
+        ends bigint
+    );
+    CREATE INDEX denials_by_end ON denials (ends) WHERE ends IS NOT NULL;
+
+    -- Or what became of a denial.
+    ALTER TABLE revocations ADD COLUMN denial bytea;
     "];
 
 /// The version that this program writes.
@@ -172,6 +191,17 @@ pub(super) fn newest() -> u32 {
 /// Makes all tables as temporary ones, inside the transaction that the client is in.
 pub(super) async fn rehearse(client: &Client) -> Result<(), Error> {
     client.batch_execute(&format!("SET LOCAL search_path = pg_temp, pg_catalog; {}", STEPS.concat())).await
+}
+
+/// Begins to make our schema, and takes that back: whether it may be made. What was moved away from there gives its place.
+pub(super) async fn try_to_make(client: &mut Client, was_moved: bool) -> Result<(), Error> {
+    let transaction = client.transaction().await?;
+    if was_moved {
+        transaction.batch_execute(&format!("ALTER SCHEMA {SCHEMA} RENAME TO {SCHEMA}_tried")).await?;
+    }
+    let sql = format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}; CREATE TABLE {SCHEMA}.tried ()");
+    transaction.batch_execute(&sql).await?;
+    transaction.rollback().await
 }
 
 /// What became of the schema.
@@ -194,9 +224,10 @@ impl Schema {
     pub(super) fn opened(self) -> Result<(), OpenError> {
         match self {
             Self::Newest => Ok(()),
+            Self::Older { found: 0 } => Err(OpenError::NoChat),
             Self::Older { found } => Err(OpenError::Older { found, ours: newest() }),
             Self::Newer { found, program } => Err(OpenError::NewerProgram { found, known: newest(), program }),
-            Self::Foreign => Err(OpenError::Foreign),
+            Self::Foreign => Err(OpenError::ForeignSchema(SCHEMA)),
         }
     }
 }

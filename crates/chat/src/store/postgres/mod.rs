@@ -24,7 +24,7 @@ mod values;
 #[cfg(any(test, feature = "test-kit"))]
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process,
     sync::{
         Arc, Mutex, PoisonError,
@@ -60,11 +60,16 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageFrom,
-        PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
-        Stand, Time, Who,
+        Arrival, Credentials, Denied, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage,
+        PageFrom, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey,
+        SignedIn, Stand, Time, Who,
     },
 };
+
+/// The file by which a data folder knows that its chat is in Postgres, if it is there.
+pub(super) fn mark_in(data_dir: &Path) -> Option<PathBuf> {
+    Some(data_dir.join(mark::MARK_FILE)).filter(|mark| mark.exists())
+}
 
 /// In the count of commits, beside the lanes: what tries whether commits go through.
 const NO_LANE: i64 = -1;
@@ -434,6 +439,10 @@ impl Store for Postgres {
         self.read(move |db| Box::pin(reads::sessions_ended(db, since)))
     }
 
+    fn denials(&self) -> Read<'_, Vec<Denied>> {
+        self.read(|db| Box::pin(reads::denials(db)))
+    }
+
     fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>> {
         self.read(move |db| Box::pin(reads::invite_card(db, code, now)))
     }
@@ -499,6 +508,10 @@ impl Shared for Postgres {
 
     fn revocations(&self, after: u64) -> Read<'_, Revocations> {
         self.read_for_itself(move |db| Box::pin(reads::revocations(db, after)))
+    }
+
+    fn all_denials(&self) -> Read<'_, Vec<Denied>> {
+        self.read_for_itself(|db| Box::pin(reads::denials(db)))
     }
 
     fn look_again(&self) {

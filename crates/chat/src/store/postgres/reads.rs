@@ -6,18 +6,19 @@ use tokio_postgres::{Error, Row};
 use super::{
     connection::{Db, Params, Statement, Values},
     values::{
-        Count, EventColumns, ROOM, invite as invite_row, message, number, person, room, session as session_row, who,
+        Count, Digest, EventColumns, ROOM, denied, invite as invite_row, message, number, person, room,
+        session as session_row, who,
     },
 };
 use crate::{
     model::{
-        Arrival, Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
-        MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session,
-        SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+        Arrival, Credentials, DenialKey, Denied, Email, Event, EventKind, EventPage, Invite, InviteCard, Member,
+        MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
     },
     store::{
         bounds::Bounds,
-        columns::{AFTER_MESSAGE, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, SESSION_COLUMNS, WHO},
+        columns::{AFTER_MESSAGE, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, SESSION_COLUMNS, WHO},
         follow::{Revocation, Revocations},
     },
 };
@@ -124,6 +125,17 @@ pub(super) async fn sessions(db: &Db, person: PersonId, now: Time) -> Result<Vec
 
 pub(super) async fn sessions_ended(db: &Db, since: Time) -> Result<Vec<SessionId>, Error> {
     every(&db.rows("SELECT id FROM sessions WHERE ended >= $1", &[&since]).await?, |row| row.try_get(0))
+}
+
+pub(super) async fn denials(db: &Db) -> Result<Vec<Denied>, Error> {
+    let rows = db.rows(&format!("SELECT {DENIAL} FROM denials d"), &[]).await?;
+    Ok(every(&rows, |row| denied(row, 0))?.into_iter().flatten().collect())
+}
+
+/// Its row stays as it is until the end of the transaction.
+pub(super) async fn denial(db: &Db, key: DenialKey) -> Result<Option<Denied>, Error> {
+    let sql = format!("SELECT {DENIAL} FROM denials d WHERE d.key = $1 FOR UPDATE");
+    Ok(db.row(&sql, &[&&key[..]]).await?.map(|row| denied(&row, 0)).transpose()?.flatten())
 }
 
 pub(super) async fn invite_card(db: &Db, code: SecretDigest, now: Time) -> Result<Option<InviteCard>, Error> {
@@ -336,8 +348,11 @@ pub(super) async fn revocations(db: &Db, after: u64) -> Result<Revocations, Erro
 
 const REVOKED: &str = "SELECT last, forgotten FROM revoked";
 const REVOCATIONS: &str = "SELECT v.number, v.session, v.room, v.person,
-    EXISTS (SELECT 1 FROM memberships m WHERE m.room = v.room AND m.person = v.person)
-    FROM revocations v WHERE v.number > $1 ORDER BY v.number";
+    EXISTS (SELECT 1 FROM memberships m WHERE m.room = v.room AND m.person = v.person),
+    v.denial, d.kind, d.subject, d.channel, d.issued_before, d.created, d.ends
+    FROM revocations v LEFT JOIN denials d ON d.key = v.denial WHERE v.number > $1 ORDER BY v.number";
+/// The columns before those of the denial.
+const BEFORE_DENIAL: usize = 6;
 
 fn revocations_of(heads: &[Row], rows: &[Row], after: u64) -> Result<Revocations, Error> {
     let Some(head) = heads.first() else { return Ok(Revocations::default()) };
@@ -348,7 +363,11 @@ fn revocations_of(heads: &[Row], rows: &[Row], after: u64) -> Result<Revocations
             (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         let is_back = row.try_get(4)?;
         let membership = || room.zip(person).map(|(room, person)| Revocation::Membership { room, person, is_back });
-        if let Some(revocation) = session.map(Revocation::Session).or_else(membership) {
+        let denial = match row.try_get::<_, Option<Digest>>(BEFORE_DENIAL - 1)? {
+            Some(Digest(key)) => Some(Revocation::Denial { key, denied: denied(row, BEFORE_DENIAL)? }),
+            None => None,
+        };
+        if let Some(revocation) = session.map(Revocation::Session).or_else(membership).or(denial) {
             these.push((number(row, 0)?, revocation));
         }
     }

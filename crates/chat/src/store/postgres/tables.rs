@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{
     model::{
-        ClientId, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room,
-        RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+        ClientId, DenialKey, Denied, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person,
+        PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
     },
     store::{NOT_READ, StoreError, StoreResult, Tables, bounds::signed, follow::Revocation},
 };
@@ -93,9 +93,15 @@ pub(super) const COUNT: &str = "INSERT INTO commits (writer, lane, commits) VALU
     ON CONFLICT (writer, lane) DO UPDATE SET commits = commits.commits + 1";
 /// All that one transaction takes away has one number, and numbers have no gaps: the row stays locked until the end.
 const REVOKE: &str = "WITH head AS (UPDATE revoked SET last = last + 1 RETURNING last)
-    INSERT INTO revocations (number, time, session, room, person)
-    SELECT head.last, $1, these.session, these.room, these.person
-    FROM head, unnest($2::uuid[], $3::uuid[], $4::uuid[]) AS these(session, room, person)";
+    INSERT INTO revocations (number, time, session, room, person, denial)
+    SELECT head.last, $1, these.session, these.room, these.person, these.denial
+    FROM head, unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bytea[]) AS these(session, room, person, denial)";
+
+/// The values of a statement, to be kept until it is sent.
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as Box<dyn tokio_postgres::types::ToSql + Sync + Send>),*] };
+}
+pub(super) use values;
 
 impl Work {
     /// Begins the transaction: locks the rooms in one order, and then reads what the posts will ask; what is read after a
@@ -183,7 +189,9 @@ impl Work {
             let revoked = mem::take(&mut self.revoked);
             let sessions: Vec<Option<SessionId>> = revoked.iter().map(Revocation::session).collect();
             let (rooms, people): (Vec<_>, Vec<_>) = revoked.iter().map(Revocation::membership).unzip();
-            self.push(REVOKE, vec![Box::new(now), Box::new(sessions), Box::new(rooms), Box::new(people)]);
+            let denials: Vec<Option<Vec<u8>>> =
+                revoked.iter().map(|revocation| revocation.denial().map(Vec::from)).collect();
+            self.push(REVOKE, values![now, sessions, rooms, people, denials]);
         }
         let behind: [Statement<'_>; 3] = [
             (COUNT, &[&run.writer, &run.lane]),
@@ -210,6 +218,11 @@ impl Work {
                 mem::take(&mut self.moved).into_iter().map(|(room, number)| (room, signed(number))).unzip();
             self.push_quietly(MOVE_ROOMS, vec![Box::new(rooms), Box::new(numbers)]);
         }
+    }
+
+    /// The other nodes hear of it as of what is taken away.
+    fn denied(&mut self, key: DenialKey) {
+        self.revoked.push(Revocation::Denial { key, denied: None });
     }
 
     fn push_quietly(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
@@ -342,12 +355,6 @@ impl State<'_> {
 fn suspended() -> StoreError {
     StoreError::Failed("suspended".into())
 }
-
-/// The values of a statement, to be kept until it is sent.
-macro_rules! values {
-    ($($value:expr),* $(,)?) => { vec![$(Box::new($value) as Box<dyn tokio_postgres::types::ToSql + Sync + Send>),*] };
-}
-pub(super) use values;
 
 impl Tables for PostgresTables<'_> {
     fn is_set_up(&self) -> StoreResult<bool> {
@@ -485,6 +492,47 @@ impl Tables for PostgresTables<'_> {
             self.write("DELETE FROM revocations WHERE number <= (SELECT forgotten FROM revoked)", values![])?;
         }
         Ok(())
+    }
+
+    /// Its row stays as it is until the end. Two who deny the same for the first time meet in the key, and one of them begins
+    /// again.
+    fn denial(&self, key: DenialKey) -> StoreResult<Option<Denied>> {
+        self.ask(move |db| Box::pin(reads::denial(db, key)))
+    }
+
+    fn insert_denial(&mut self, denied: &Denied) -> StoreResult<()> {
+        let sql = "INSERT INTO denials (key, kind, subject, channel, issued_before, created, ends)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let Denied { denial, created, ends } = denied.clone();
+        let (kind, subject, channel) =
+            (denial.kind(), denial.subject().to_owned(), denial.channel().map(str::to_owned));
+        let key = denial.key();
+        self.know(|work| {
+            work.push(sql, values![key.to_vec(), kind, subject, channel, denial.issued_before(), created, ends]);
+            work.denied(key);
+        })
+    }
+
+    fn replace_denial(&mut self, denied: &Denied) -> StoreResult<()> {
+        let sql = "UPDATE denials SET issued_before = $2, created = $3, ends = $4 WHERE key = $1";
+        let Denied { denial, created, ends } = denied.clone();
+        let key = denial.key();
+        self.know(|work| {
+            work.push(sql, values![key.to_vec(), denial.issued_before(), created, ends]);
+            work.denied(key);
+        })
+    }
+
+    fn delete_denial(&mut self, key: DenialKey) -> StoreResult<()> {
+        self.know(|work| {
+            work.push("DELETE FROM denials WHERE key = $1", values![key.to_vec()]);
+            work.denied(key);
+        })
+    }
+
+    // Each node forgets what has ended by itself.
+    fn delete_denials_ended_by(&mut self, time: Time) -> StoreResult<()> {
+        self.write_and_count("DELETE FROM denials WHERE ends <= $1", values![time]).map(drop)
     }
 
     /// From here on nobody else makes a room until the end.

@@ -12,8 +12,8 @@ use tokio_postgres::{
 
 use crate::{
     model::{
-        ClientId, Code, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId, Role, Room, RoomId,
-        SecretDigest, Session, SessionId, StoredInvite, Time, Topic, Who,
+        ClientId, Code, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId, Role,
+        Room, RoomId, SecretDigest, Session, SessionId, StoredInvite, Time, Topic, Who,
     },
     store::StoreError,
 };
@@ -226,6 +226,14 @@ pub(super) fn invite(row: &Row) -> Result<StoredInvite, Error> {
         uses: small(row, 5)?,
     };
     Ok(StoredInvite { invite, revoked: row.try_get(6)? })
+}
+
+/// `None` where a left join found none.
+pub(super) fn denied(row: &Row, first: usize) -> Result<Option<Denied>, Error> {
+    let Some(kind) = row.try_get::<_, Option<&str>>(first)? else { return Ok(None) };
+    let denial = Denial::read(kind, row.try_get(first + 1)?, row.try_get(first + 2)?, row.try_get(first + 3)?);
+    let (created, ends) = (row.try_get(first + 4)?, row.try_get(first + 5)?);
+    Ok(denial.map(|denial| Denied { denial, created, ends }))
 }
 
 pub(super) fn message(row: &Row) -> Result<Message, Error> {

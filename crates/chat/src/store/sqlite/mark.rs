@@ -965,8 +965,8 @@ mod tests {
             let mut rooms = db.prepare("SELECT epoch FROM rooms ORDER BY id").unwrap();
             rooms.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         };
-        for version in ["0.1.0-first", "0.1.0-second", "0.1.0-third"] {
-            for transactions in 0..=5 {
+        for version in ["0.1.0-first", "0.1.0-second", "0.1.0-third", "0.1.0-fourth"] {
+            for transactions in 0..=6 {
                 let folder = Folder(tempfile::tempdir().unwrap());
                 let data = fixtures.join(version).join("data");
                 fs::copy(data.join(FILE), folder.file(FILE)).unwrap();

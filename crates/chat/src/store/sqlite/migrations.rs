@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 4] = ["
+const STEPS: [&str; 5] = ["
     CREATE TABLE people (
         id BLOB PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -138,6 +138,22 @@ const STEPS: [&str; 4] = ["
     ALTER TABLE mark ADD COLUMN moved TEXT;
     -- Where it comes from, as long as the move into this database has not ended: such a one is not opened either.
     ALTER TABLE mark ADD COLUMN moving TEXT;
+    ", "
+    -- What client tokens are refused for: tokens that were revoked, users whose tokens were, users who are blocked.
+    CREATE TABLE denials (
+        -- SHA-256 of the kind, the subject and the channel.
+        key BLOB PRIMARY KEY NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('token', 'tokens', 'user')),
+        -- The token's id, or the application's name for the user.
+        subject TEXT NOT NULL,
+        -- Of a user's tokens: only those for subscribing to it.
+        channel TEXT,
+        -- Of a user's tokens: only those that were issued before.
+        issued_before INTEGER,
+        created INTEGER NOT NULL,
+        ends INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX denials_by_end ON denials (ends) WHERE ends IS NOT NULL;
     "];
 
 /// What became of the schema.

@@ -44,8 +44,9 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage, PageQuery,
-        Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+        Arrival, Credentials, Denied, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage,
+        PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
+        Time, Who,
     },
 };
 
@@ -224,6 +225,10 @@ impl Store for Sqlite {
 
     fn sessions_ended(&self, since: Time) -> Read<'_, Vec<SessionId>> {
         self.read(move |db| reads::sessions_ended(db, since))
+    }
+
+    fn denials(&self) -> Read<'_, Vec<Denied>> {
+        self.read(reads::denials)
     }
 
     fn invite(&self, code: SecretDigest, now: Time) -> Read<'_, Option<InviteCard>> {
@@ -434,6 +439,11 @@ fn connect_reader(path: &Path) -> Result<Connection, OpenError> {
 
 fn broken(error: rusqlite::Error) -> OpenError {
     OpenError::Database { name: FILE.into(), source: Box::new(error) }
+}
+
+/// Whether there is a database in the data folder.
+pub(super) fn is_there(data_dir: &Path) -> bool {
+    data_dir.join(FILE).metadata().is_ok_and(|metadata| metadata.len() > 0)
 }
 
 /// Whether there is a database to open; a server makes one. Fails without a word of the system where there was one and is

@@ -4,17 +4,17 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::values::{
-    EventColumns, ROOM, invite as invite_row, message, number, person, room, session as session_row, who,
+    EventColumns, ROOM, denied, invite as invite_row, message, number, person, room, session as session_row, who,
 };
 use crate::{
     model::{
-        Arrival, Credentials, Email, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
-        MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session,
-        SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+        Arrival, Credentials, DenialKey, Denied, Email, Event, EventKind, EventPage, Invite, InviteCard, Member,
+        MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
     },
     store::{
         bounds::Bounds,
-        columns::{AFTER_MESSAGE, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO},
+        columns::{AFTER_MESSAGE, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO},
     },
 };
 
@@ -92,6 +92,14 @@ pub(super) fn sessions(db: &Connection, person: PersonId, now: Time) -> rusqlite
 
 pub(super) fn sessions_ended(db: &Connection, since: Time) -> rusqlite::Result<Vec<SessionId>> {
     db.prepare_cached("SELECT id FROM sessions WHERE ended >= ?1")?.query_map([since], |row| row.get(0))?.collect()
+}
+
+pub(super) fn denials(db: &Connection) -> rusqlite::Result<Vec<Denied>> {
+    db.prepare_cached(&format!("SELECT {DENIAL} FROM denials d"))?.query_map([], denied)?.collect()
+}
+
+pub(super) fn denial(db: &Connection, key: DenialKey) -> rusqlite::Result<Option<Denied>> {
+    db.prepare_cached(&format!("SELECT {DENIAL} FROM denials d WHERE d.key = ?1"))?.query_row([key], denied).optional()
 }
 
 pub(super) fn invite_card(db: &Connection, code: SecretDigest, now: Time) -> rusqlite::Result<Option<InviteCard>> {

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
-        ClientId, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room,
-        RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+        ClientId, DenialKey, Denied, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person,
+        PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
     },
     store::{StoreResult, Tables, bounds::signed},
 };
@@ -196,6 +196,33 @@ impl Tables for SqliteTables<'_> {
 
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
         self.execute("DELETE FROM sessions WHERE ended < ?1", [time]).map(drop)
+    }
+
+    fn denial(&self, key: DenialKey) -> StoreResult<Option<Denied>> {
+        self.sql(|db| reads::denial(db, key))
+    }
+
+    fn insert_denial(&mut self, denied: &Denied) -> StoreResult<()> {
+        let sql = "INSERT INTO denials (key, kind, subject, channel, issued_before, created, ends)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let Denied { denial, created, ends } = denied;
+        let (kind, subject, channel) = (denial.kind(), denial.subject(), denial.channel());
+        self.execute(sql, params![denial.key(), kind, subject, channel, denial.issued_before(), created, ends])
+            .map(drop)
+    }
+
+    fn replace_denial(&mut self, denied: &Denied) -> StoreResult<()> {
+        let sql = "UPDATE denials SET issued_before = ?2, created = ?3, ends = ?4 WHERE key = ?1";
+        let Denied { denial, created, ends } = denied;
+        self.execute(sql, params![denial.key(), denial.issued_before(), created, ends]).map(drop)
+    }
+
+    fn delete_denial(&mut self, key: DenialKey) -> StoreResult<()> {
+        self.execute("DELETE FROM denials WHERE key = ?1", [key]).map(drop)
+    }
+
+    fn delete_denials_ended_by(&mut self, time: Time) -> StoreResult<()> {
+        self.execute("DELETE FROM denials WHERE ends <= ?1", [time]).map(drop)
     }
 
     fn count_rooms(&self) -> StoreResult<u32> {

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use super::{
     FILE, SqliteOptions,
     archive::{self, ArchiveError},
-    broken, connect, connect_reader,
+    broken, connect, connect_reader, is_there,
     mark::{self, Keeper, MARK_FILE},
     migrations::{self, Schema},
     open_held, refusal, unmarked,
@@ -37,7 +37,7 @@ use crate::{
 
 /// The database before it has its name.
 const DRAFT: &str = "tidings.db.moving";
-/// The version that brought the last of the columns that are moved.
+/// The version that brought the last of the columns that are moved, of the tables that it has.
 const COMPLETE_SINCE: u32 = 3;
 /// Pages of the database kept in memory, in KiB: what is inserted in the order of rooms comes anywhere in the index of
 /// senders.
@@ -153,6 +153,10 @@ impl Side for SqliteSide {
         &self.place
     }
 
+    fn way_to_remove(&self) -> &'static str {
+        "remove the file tidings.db in it"
+    }
+
     fn note(&mut self) -> Doing<'_, Note> {
         self.read(|db| match migrations::look(db)? {
             Schema::Newest => mark::note(db),
@@ -161,7 +165,14 @@ impl Side for SqliteSide {
     }
 
     fn count(&mut self, table: &'static Table) -> Doing<'_, u64> {
-        self.read(|db| db.query_row(&format!("SELECT count(*) FROM {}", table.name), [], |row| number(row, 0)))
+        self.read(|db| {
+            // A database that is only looked at may be of a version before the table.
+            let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+            if !db.query_row(sql, [table.name], |row| row.get::<_, bool>(0))? {
+                return Ok(0);
+            }
+            db.query_row(&format!("SELECT count(*) FROM {}", table.name), [], |row| number(row, 0))
+        })
     }
 
     fn page(&mut self, table: &'static Table, after: Option<Vec<Value>>, rows: u32) -> Doing<'_, Vec<Row>> {
@@ -254,10 +265,6 @@ impl Side for SqliteSide {
             Ok(begun.elapsed())
         })
     }
-}
-
-fn is_there(data_dir: &Path) -> bool {
-    data_dir.join(FILE).metadata().is_ok_and(|metadata| metadata.len() > 0)
 }
 
 fn prepared(db: Connection) -> Result<Connection, OpenError> {

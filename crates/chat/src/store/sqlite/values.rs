@@ -8,8 +8,8 @@ use rusqlite::{
 
 use crate::{
     model::{
-        ClientId, Code, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId, Role, Room, RoomId,
-        SecretDigest, Session, SessionId, StoredInvite, Time, Topic, Who,
+        ClientId, Code, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId, Role,
+        Room, RoomId, SecretDigest, Session, SessionId, StoredInvite, Time, Topic, Who,
     },
     store::StoreError,
 };
@@ -176,6 +176,12 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         body: row.get(7)?,
         time: row.get(8)?,
     })
+}
+
+pub(super) fn denied(row: &Row<'_>) -> rusqlite::Result<Denied> {
+    let denial = Denial::read(&row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    let denial = denial.ok_or(rusqlite::Error::InvalidQuery)?;
+    Ok(Denied { denial, created: row.get(4)?, ends: row.get(5)? })
 }
 
 /// A row of an event, joined with its subject and, if it has one, its message: the columns [`WHO`](crate::store::columns::WHO) and
