@@ -46,6 +46,10 @@ pub(crate) const UPLINK_BYTES_MIN: usize = SOCKET_MESSAGE_BYTES_MAX;
 /// What each of these messages costs beside its bytes, roughly.
 pub(crate) const UPLINK_FRAME_OVERHEAD_BYTES: usize = 128;
 
+/// Bytes of a message from which on it is compressed for WebSockets that agreed to that: a shorter one gains some dozen bytes
+/// at best, and costs as much time.
+pub(crate) const COMPRESSED_BYTES_MIN: usize = 256;
+
 /// Time for which a browser may remember that a page of another site may use the live connections: the most that the common
 /// ones take.
 pub(crate) const PREFLIGHT_KEPT: Duration = Duration::from_secs(7200);

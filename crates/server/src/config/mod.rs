@@ -284,7 +284,7 @@ mod tests {
             own,
             "allowed_origins = []\nanonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\n\
              listen = \"127.0.0.1:8000\"\nlog = \"info\"\nmetrics_open_to_loopback = false\nping_interval = 25\n\
-             pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\ntrusted_proxies = []\n"
+             pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\ntrusted_proxies = []\nwebsocket_compression = false\n"
         );
         assert!(tables.contains("history_size = 100\n") && tables.contains("[limits]\n"), "{tables}");
         assert_eq!(toml::from_str::<Settings>(&printed).unwrap().server_name, "Aviary");

@@ -92,6 +92,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SECONDS", env = "TIDINGS_PONG_TIMEOUT", default_value_t = 8)]
     pub(crate) pong_timeout: u32,
 
+    /// Whether WebSockets that offer permessage-deflate get what is published, from 256 bytes on, compressed: half of the
+    /// bytes or less, for up to 2 MB of memory a thread. Answers are never compressed
+    #[arg(long, value_name = "BOOL", env = "TIDINGS_WEBSOCKET_COMPRESSION", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) websocket_compression: bool,
+
     /// Whether posts, joins, sign-ins and the like have rate limits; turn them off only for load tests
     #[arg(long, value_name = "BOOL", env = "TIDINGS_RATE_LIMITS", default_value_t = true, action = ArgAction::Set)]
     pub(crate) rate_limits: bool,
