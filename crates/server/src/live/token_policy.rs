@@ -1,6 +1,9 @@
 //! What may be done with a client token: by the users of an application that publishes from its own backend, as its
 //! namespaces say. The chat's channels are closed to them, and those that begin with `$` open by the backend's word alone.
 
+#[cfg(test)]
+mod tests;
+
 use super::bearers::{Bearer, Bearers};
 use crate::channels::{Channels, Namespace};
 use crate::tokens::{Claims, GivenChannel, Operation, Subscription, TokenError, Tokens, is_loopback};

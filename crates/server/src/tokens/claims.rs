@@ -213,9 +213,11 @@ impl Written {
     }
 }
 
-/// A claim's value, which its form in Base64 wins over: JSON, or bytes, which those get who speak protobuf.
+/// A claim's value, which its form in Base64 wins over. It must be JSON: others see it, and those who speak JSON would be closed
+/// for anything else (3506).
 fn value(claim: &str, base64: Option<String>, plain: Option<Payload>) -> Result<Option<Payload>, String> {
     let Some(text) = base64.filter(|text| !text.is_empty()) else { return Ok(plain) };
     let decoded = STANDARD.decode(text).map_err(|error| format!("its claim `{claim}` is not Base64: {error}"))?;
-    Ok(Some(Payload::parse(&decoded).unwrap_or_else(|_| Payload::from_bytes(&decoded))))
+    let parsed = Payload::parse(&decoded);
+    parsed.map(Some).map_err(|error| format!("its claim `{claim}` holds {error}; other data is not supported"))
 }
