@@ -108,3 +108,30 @@ pub(crate) const CHANNEL_REGEX_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes that one message of a client may be configured to have at most: it lies in memory as a whole, several times.
 pub(crate) const MESSAGE_BYTES_MAX_MAX: u32 = 16 << 20;
+/// Patterns in the claim `caps` of one token, in channels that it names: a page of them, and a bound on what each question costs.
+pub(crate) const CAP_PATTERNS_MAX: usize = 100;
+/// Bytes of one of them: as long as a channel's name.
+pub(crate) const CAP_PATTERN_BYTES_MAX: usize = 255;
+/// Bytes that a regular expression in `caps` may take when it is compiled: above what a channel's name needs.
+pub(crate) const CAP_REGEX_BYTES_MAX: usize = 64 * 1024;
+/// Compiled ones that are kept for the next question, of all connections: 16 MiB at most twice over, and most are a few kilobytes.
+/// Beyond it they are compiled again.
+pub(crate) const CAP_REGEXES_KEPT: usize = 256;
+
+/// Bits of an RSA key that is taken: with less a signature can be forged (NIST SP 800-131A), and the library takes no more.
+pub(crate) const RSA_BITS_MIN: u32 = 2048;
+pub(crate) const RSA_BITS_MAX: u32 = 4096;
+
+/// Issuers of client tokens in the configuration, in entries: each may be asked about a token.
+pub(crate) const TOKEN_ISSUERS_MAX: usize = 32;
+/// How long a set of keys from an address is used before the next token has it asked for again. Twice as long, and the token waits
+/// for it: so old is a key at most that its issuer has taken out.
+pub(crate) const JWKS_FRESH: Duration = Duration::from_mins(5);
+/// Between two times that an address is asked for its keys, whatever tokens name: so often at most can strangers have it asked.
+pub(crate) const JWKS_PAUSE: Duration = Duration::from_secs(10);
+/// Time that an address has for its answer: half of what a command of a client has, because a token may wait for it.
+pub(crate) const JWKS_TIME_MAX: Duration = Duration::from_secs(5);
+/// Bytes of the answer: sets have some kilobytes, with certificates some ten.
+pub(crate) const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Keys in it.
+pub(crate) const JWKS_KEYS_MAX: usize = 100;

@@ -5,6 +5,7 @@
 //! the dotted path of its key, such as `#[arg(id = "tls.cert", long = "tls-cert")]`.
 
 use super::channels::ChannelSettings;
+use super::issuers::IssuerSettings;
 use super::limits::LimitSettings;
 use super::sources::{defaults, differing_keys};
 use clap::{ArgAction, Args, ValueEnum};
@@ -63,6 +64,9 @@ pub(crate) struct Settings {
     /// Whether a client token without a user (claim sub) may connect, as nobody in particular
     #[arg(long, value_name = "BOOL", env = "TIDINGS_ANONYMOUS_TOKENS", default_value_t = false, action = ArgAction::Set)]
     pub(crate) anonymous_tokens: bool,
+
+    #[command(flatten)]
+    pub(crate) client: ClientSettings,
 
     /// Whether /metrics answers this machine itself without the API key; a proxy here may make it public then
     #[arg(long, value_name = "BOOL", env = "TIDINGS_METRICS_OPEN_TO_LOOPBACK", default_value_t = false, action = ArgAction::Set)]
@@ -123,6 +127,35 @@ pub(crate) struct Settings {
     pub(crate) namespaces: BTreeMap<String, ChannelSettings>,
 }
 
+/// The keys of what clients must bring.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ClientSettings {
+    /// Whether a connection without any token is let in, as nobody in particular
+    #[arg(id = "client.anonymous", long = "client-anonymous", value_name = "BOOL", env = "TIDINGS_CLIENT_ANONYMOUS", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) anonymous: bool,
+
+    /// For development: whoever comes without a token may do everything, and secrets may be short; listens on loopback alone
+    #[arg(id = "client.insecure", long = "client-insecure", value_name = "BOOL", env = "TIDINGS_CLIENT_INSECURE", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) insecure: bool,
+
+    #[command(flatten)]
+    pub(crate) token: ClientTokenSettings,
+}
+
+/// The keys of client tokens.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ClientTokenSettings {
+    /// Whether a client token without the claim exp is good, for ever
+    #[arg(id = "client.token.allow_without_exp", long = "client-token-allow-without-exp", value_name = "BOOL", env = "TIDINGS_CLIENT_TOKEN_ALLOW_WITHOUT_EXP", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) allow_without_exp: bool,
+
+    /// Who may sign client tokens beside whoever has the server's own secret.
+    #[arg(skip)]
+    pub(crate) issuers: Vec<IssuerSettings>,
+}
+
 /// The key that every subcommand has which looks into the data folder.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -181,6 +214,18 @@ pub(crate) enum LogFormat {
 }
 
 impl Default for Settings {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+impl Default for ClientTokenSettings {
     fn default() -> Self {
         defaults()
     }
