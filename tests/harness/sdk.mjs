@@ -1,8 +1,8 @@
 // The stock JavaScript SDK, with reconnects fast enough for a test and events that can be waited for; in protobuf where
 // TIDINGS_TEST_PROTOCOL says so, and over the transport that TIDINGS_TEST_TRANSPORT names, with the same tests.
 
-import { Centrifuge } from 'centrifuge';
-import { Centrifuge as OverProtobuf } from 'centrifuge/build/protobuf';
+import * as json from 'centrifuge';
+import * as protobuf from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
 
 import { EventSource } from './streams.mjs';
@@ -23,7 +23,7 @@ export function fromBytes(given) {
 }
 
 /** Makes bytes of values and values of bytes at the surface of the SDK, so that tests say and hear the same in protobuf. */
-class OfValues extends OverProtobuf {
+class OfValues extends protobuf.Centrifuge {
   constructor(url, { data, ...options }) {
     super(url, data === undefined ? options : { data: toBytes(data), ...options });
   }
@@ -53,7 +53,10 @@ class OfValues extends OverProtobuf {
   }
 }
 
-const Client = process.env.TIDINGS_TEST_PROTOCOL === 'protobuf' ? OfValues : Centrifuge;
+/** Whether data is bytes on the wire. */
+export const IN_PROTOBUF = process.env.TIDINGS_TEST_PROTOCOL === 'protobuf';
+const Client = IN_PROTOBUF ? OfValues : json.Centrifuge;
+export const { UnauthorizedError } = IN_PROTOBUF ? protobuf : json;
 
 const TRANSPORT = process.env.TIDINGS_TEST_TRANSPORT ?? 'websocket';
 /** Whether what a client sends arrives in its order: requests of their own may overtake each other. */
@@ -109,6 +112,31 @@ export async function subscribed(centrifuge, channel, options) {
   subscription.subscribe();
   centrifuge.connect();
   return Object.assign(subscription, { answer: await answer, publications });
+}
+
+/** Subscribes in vain, connecting first where needed; the code that it was refused with. */
+export async function refused(centrifuge, channel, options) {
+  const subscription = centrifuge.newSubscription(channel, options);
+  subscription.on('error', () => {});
+  const end = event(subscription, 'unsubscribed');
+  subscription.subscribe();
+  centrifuge.connect();
+  const { code } = await end;
+  centrifuge.removeSubscription(subscription);
+  return code;
+}
+
+/** A `websocket` for a client, and all that came through it: every frame as bytes. */
+export function recorder() {
+  const frames = [];
+  class Recorded extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.on('message', (frame) => frames.push(Buffer.from(frame)));
+    }
+  }
+  const bytes = () => frames.reduce((sum, frame) => sum + frame.length, 0);
+  return { websocket: Recorded, frames, bytes };
 }
 
 /** Connects and waits for the answer. */

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 use tidings_protocol::{
-    ConnectRequest, Disconnect, Error, HistoryRequest, HistoryResult, Payload, PresenceResult, PublishResult, Response,
-    RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult, subscribe_flag,
+    ConnectRequest, Disconnect, Encoding, Error, HistoryRequest, HistoryResult, Payload, PresenceResult, PublishResult,
+    Response, RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult, subscribe_flag,
 };
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ impl Task {
             Operation::Subscribe { channel, request, by } => {
                 // Entered before the policy is asked: whoever takes the right away while it thinks finds the subscriber.
                 let options = self.core.options(&channel);
-                let wants = wants_of(&request, &options);
+                let wants = wants_of(&request, &options, self.encoding());
                 let entered = wants.as_ref().unwrap_or(&Wants::default()).clone();
                 let server_side = matches!(by, Subscriber::Server(_));
                 let number = self.core.enter(&self.handle, &channel, server_side, &entered, &options);
@@ -163,7 +163,7 @@ impl Task {
         }
         for (channel, wanted) in others {
             let options = self.core.options(&channel);
-            let Ok(wants) = wants_of(wanted, &options) else { continue };
+            let Ok(wants) = wants_of(wanted, &options, self.encoding()) else { continue };
             if !self.handle.account().allows(Cost::Channel, Instant::now().into_std()) {
                 return Err(Error::TOO_MANY_REQUESTS.into());
             }
@@ -260,12 +260,15 @@ impl Task {
                 result.publications.retain(|publication| filter.matches(&publication.tags));
             }
             if wants.differences {
-                let encoding = self.handle.outbox.format.encoding;
-                result.publications = as_differences(encoding, std::mem::take(&mut result.publications))
+                result.publications = as_differences(self.encoding(), std::mem::take(&mut result.publications))
                     .map_err(|_| Disconnect::INAPPROPRIATE_PROTOCOL)?;
             }
         }
         Ok(prepared)
+    }
+
+    fn encoding(&self) -> Encoding {
+        self.handle.outbox.format.encoding
     }
 
     async fn publish(&self, channel: &ChannelName, data: Payload) -> Result<(), Refusal> {
@@ -350,7 +353,7 @@ impl Task {
 }
 
 /// In which form a client wants what is published, and of what, as far as the channel has that.
-fn wants_of(request: &SubscribeRequest, options: &ChannelOptions) -> Result<Wants, Error> {
+fn wants_of(request: &SubscribeRequest, options: &ChannelOptions, encoding: Encoding) -> Result<Wants, Error> {
     let bad_request = |message: String| Error { message: message.into(), ..Error::BAD_REQUEST };
     let filter = match &request.tf {
         None => None,
@@ -360,7 +363,11 @@ fn wants_of(request: &SubscribeRequest, options: &ChannelOptions) -> Result<Want
     };
     Ok(Wants {
         differences: !request.delta.is_empty() && options.delta != Offered::Off,
-        by_number: options.compaction && request.flag & subscribe_flag::CHANNEL_COMPACTION != 0,
+        // The JavaScript SDK asks for it in protobuf too, but there it reads 64-bit numbers into objects and compares these
+        // by identity: it would find the channel of no push, and say nothing.
+        by_number: options.compaction
+            && request.flag & subscribe_flag::CHANNEL_COMPACTION != 0
+            && encoding == Encoding::Json,
         filter: filter.map(Arc::new),
     })
 }

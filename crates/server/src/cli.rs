@@ -65,6 +65,12 @@ pub(crate) enum ConfigCommand {
     Check(Box<Sources<Settings>>),
     /// Print a tidings.toml with every key, its meaning and its default.
     Example,
+    /// Print the configuration of a Centrifugo server as a tidings.toml, and name what does not come along.
+    Import {
+        /// Its configuration, in JSON or TOML
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Say what a key means, and what it is now, such as namespaces.news.history_size.
     Explain {
         /// The key, with dots between tables

@@ -30,7 +30,9 @@ pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of the body of a request of the uplink: the longest message, whose quotes and backslashes are all escaped, and what
 /// says where it belongs.
-pub(crate) const UPLINK_BODY_BYTES_MAX: usize = 2 * SOCKET_MESSAGE_BYTES_MAX + 1024;
+pub(crate) const fn uplink_body_bytes_max(message_bytes_max: usize) -> usize {
+    2 * message_bytes_max + 1024
+}
 
 /// Bytes of messages that requests of the uplink have brought and that wait for their turn, of all connections. The more of
 /// it is used the less one connection may have of it: a sixteenth of what is left, but [`UPLINK_BYTES_MIN`] always; more is
@@ -103,3 +105,6 @@ pub(crate) const NAMESPACE_NAME_BYTES_MAX: usize = 64;
 
 /// Bytes that the compiled regular expression for names may take: it is looked at for every command.
 pub(crate) const CHANNEL_REGEX_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that one message of a client may be configured to have at most: it lies in memory as a whole, several times.
+pub(crate) const MESSAGE_BYTES_MAX_MAX: u32 = 16 << 20;

@@ -124,10 +124,13 @@ fn hub_limits(config: &Config) -> tidings_hub::Limits {
         ping_interval: config.ping_interval,
         pong_timeout: config.pong_timeout,
         channels_max: config.channels_max,
-        ..tidings_hub::Limits::default()
+        ..config.settings.limits.of_hub()
     };
-    // Whoever is let in from one address can be there at once.
-    limits.address = limits.address.at_least_for(tidings_serve::Limits::default().connections_per_address_max);
+    let per_address = config.settings.limits.connections_per_address_max as usize;
+    if per_address > tidings_serve::Limits::default().connections_per_address_max {
+        // Whoever is let in from one address can be there at once.
+        limits.address = limits.address.at_least_for(per_address);
+    }
     if !config.settings.rate_limits {
         (limits.user, limits.address) = (tidings_hub::Allowance::UNLIMITED, tidings_hub::Allowance::UNLIMITED);
     }
@@ -147,7 +150,9 @@ async fn listen(app: &App) -> anyhow::Result<Handle> {
     if let Some((certificate, key)) = &config.tls {
         listen = listen.tls(Tls::files(certificate, key).reload_on_hangup());
     }
+    let per_address = config.settings.limits.connections_per_address_max as usize;
     let server = Server::bind(listen)
+        .limits(tidings_serve::Limits { connections_per_address_max: per_address, ..tidings_serve::Limits::default() })
         .announce(ANNOUNCE)
         .readiness(app.readiness.clone())
         .trusted_proxies(config.trusted_proxies.clone())

@@ -17,6 +17,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
             print!("{}", example());
             Ok(())
         }
+        Some(ConfigCommand::Import { file }) => super::config_import::run(file),
         Some(ConfigCommand::Explain { key, sources }) => {
             print!("{}", explain(key, &Config::load(sources)?.settings)?);
             Ok(())

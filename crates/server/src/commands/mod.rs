@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod config;
+mod config_import;
 pub(crate) mod migrate;
 pub(crate) mod publish;
 pub(crate) mod restore;

@@ -1,6 +1,7 @@
 //! What the keys mean, in words: an example file with all of them, and one key explained.
 
 use super::channels::ChannelSettings;
+use super::limits::LimitSettings;
 use super::{ConfigError, Settings, wrong};
 use clap::{Arg, Args, Command};
 use std::fmt::Write;
@@ -12,6 +13,11 @@ pub(crate) fn example() -> String {
         String::from("# Every key of Tidings with its default. What is commented out holds as it stands here.\n");
     let defaults = table_of(&Settings::default());
     for arg in arguments::<Settings>() {
+        entry(&mut text, &arg, defaults.get(arg.get_id().as_str()));
+    }
+    text += "\n# What one connection, one user and one address may take.\n# [limits]\n";
+    let defaults = table_of(&LimitSettings::default());
+    for arg in arguments::<LimitSettings>() {
         entry(&mut text, &arg, defaults.get(arg.get_id().as_str()));
     }
     text += "\n# Channels without a namespace.\n# [channels]\n";
@@ -38,6 +44,7 @@ pub(crate) fn explain(key: &str, settings: &Settings) -> Result<String, ConfigEr
     let parts: Vec<&str> = key.split('.').collect();
     let in_effect = table_of(settings);
     let (args, defaults, own) = match parts[..] {
+        ["limits", own] => (arguments::<LimitSettings>(), table_of(&LimitSettings::default()), own),
         ["channels", own] | ["namespaces", _, own] => {
             (arguments::<ChannelSettings>(), table_of(&ChannelSettings::default()), own)
         }

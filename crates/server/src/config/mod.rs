@@ -6,6 +6,7 @@
 mod channels;
 mod database;
 mod explain;
+mod limits;
 mod settings;
 mod sources;
 
@@ -18,7 +19,6 @@ pub(crate) use explain::{example, explain};
 pub(crate) use settings::{LogFormat, PasswordSettings, Settings, StorageSettings};
 use sources::FileError;
 pub(crate) use sources::Sources;
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,13 +51,18 @@ pub(crate) enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error("{key} `{value}`: {message}")]
-    Value { key: Cow<'static, str>, value: String, message: String },
+    Value { key: String, value: String, message: String },
 }
 
 impl Config {
     /// The configuration for a command that starts the server or prints the configuration.
     pub(crate) fn load(sources: &Sources<Settings>) -> Result<Self, ConfigError> {
         Self::parse(sources.load::<Settings>()?)
+    }
+
+    /// Whether a file with this text would be a configuration.
+    pub(crate) fn check_text(text: &str) -> Result<(), ConfigError> {
+        Self::parse(sources::parse_text::<Settings>(text)?).map(drop)
     }
 
     /// Where the data are, for the commands that need nothing else.
@@ -99,6 +104,7 @@ impl Config {
         };
         // Read for what is wrong in it; whoever needs it makes a table of its own.
         channels::parse(&settings.channels, &settings.namespaces)?;
+        settings.limits.check()?;
         settings.server_name = parse_server_name(&settings.server_name)?;
         if let Some(threads) = settings.threads
             && !(1..=THREADS_MAX).contains(&threads)
@@ -165,7 +171,7 @@ impl Config {
     }
 }
 
-fn wrong(key: &'static str, value: &str, message: impl Into<String>) -> ConfigError {
+fn wrong(key: &str, value: &str, message: impl Into<String>) -> ConfigError {
     ConfigError::Value { key: key.into(), value: value.into(), message: message.into() }
 }
 
@@ -273,14 +279,14 @@ mod tests {
             ..Settings::default()
         };
         let printed = Config::parse(given).unwrap().to_toml();
-        let (own, channels) = printed.split_once("\n[channels]\n").unwrap();
+        let (own, tables) = printed.split_once("\n[channels]\n").unwrap();
         assert_eq!(
             own,
             "allowed_origins = []\nanonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\n\
              listen = \"127.0.0.1:8000\"\nlog = \"info\"\nmetrics_open_to_loopback = false\nping_interval = 25\n\
              pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\ntrusted_proxies = []\nwebsocket_compression = false\n"
         );
-        assert!(channels.contains("history_size = 100\n"), "{channels}");
+        assert!(tables.contains("history_size = 100\n") && tables.contains("[limits]\n"), "{tables}");
         assert_eq!(toml::from_str::<Settings>(&printed).unwrap().server_name, "Aviary");
     }
 

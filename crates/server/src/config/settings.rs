@@ -5,6 +5,7 @@
 //! the dotted path of its key, such as `#[arg(id = "tls.cert", long = "tls-cert")]`.
 
 use super::channels::ChannelSettings;
+use super::limits::LimitSettings;
 use super::sources::{defaults, differing_keys};
 use clap::{ArgAction, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,10 @@ pub(crate) struct Settings {
     /// Read templates and web assets from this folder at every request, for working on them [default: embedded]
     #[arg(long, value_name = "DIR", env = "TIDINGS_WEB_DIR")]
     pub(crate) web_dir: Option<PathBuf>,
+
+    /// What one connection, one user and one address may take.
+    #[arg(skip)]
+    pub(crate) limits: LimitSettings,
 
     /// How channels without a namespace work.
     #[arg(skip)]

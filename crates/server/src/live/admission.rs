@@ -7,7 +7,7 @@ use crate::http::cookie::session_token;
 use crate::http::deadline::within;
 use crate::http::origin::{Place, is_own};
 use crate::http::problem::Problem;
-use crate::limits::{ADMISSION_TIME_MAX, PREFLIGHT_KEPT, SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
+use crate::limits::{ADMISSION_TIME_MAX, PREFLIGHT_KEPT, SOCKET_WRITE_TIMEOUT};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -110,7 +110,7 @@ impl Handshake {
         let headers = REMOTE_HEADERS.into_iter().filter_map(header);
         let remote = Remote { address: self.address, is_proxy: self.is_proxy, headers: headers.collect(), transport };
         let limits = TransportLimits {
-            message_bytes_max: SOCKET_MESSAGE_BYTES_MAX,
+            message_bytes_max: app.config.settings.limits.message_bytes_max as usize,
             queue_bytes_max: app.hub.limits().outbox_bytes_max * 2,
             write_timeout: SOCKET_WRITE_TIMEOUT,
         };

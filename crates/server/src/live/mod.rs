@@ -6,6 +6,8 @@ mod admission;
 mod driver;
 mod emulation;
 mod http_stream;
+#[cfg(test)]
+mod matrix;
 mod policy;
 mod streamed;
 mod token_policy;
