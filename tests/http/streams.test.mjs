@@ -53,6 +53,18 @@ test('an event stream begins at once, and each message is an event', async () =>
   stream.close();
 });
 
+test('line breaks in what others publish do not break a line or an event', async () => {
+  for (const path of ['/connection/http_stream', '/connection/sse']) {
+    const stream = await connect('ana', path);
+    await stream.subscribe('broken');
+    const body = '{"channel":"broken","data":{"a":\r1,\n"b":\r\n\r\n"x\\n\\ndata: y\u2028"}}';
+    assert.equal((await request(at('/api/publish'), { method: 'POST', headers: { 'x-api-key': server.apiKey }, body })).status, 200);
+    const { push } = await stream.next();
+    assert.deepEqual(push.pub.data, { a: 1, b: 'x\n\ndata: y\u2028' });
+    stream.close();
+  }
+});
+
 test('what opens no stream is said by its status', async () => {
   const long = JSON.stringify({ id: 1, connect: { token: 'x'.repeat(70_000) } });
   for (const [method, path, body, status, headers = json] of [
@@ -293,6 +305,26 @@ test('over HTTP/2, plain and behind TLS, many streams share a connection', { ski
     for (const stream of streams) await stream.until('the publication', (message) => message.push?.pub?.data === 'to all');
     streams[0].close();
     await until('it alone has left', async () => (await api(one, 'presence_stats', { channel: 'shared' })).json.result.num_clients === 19);
+  }
+});
+
+test('both WebSockets come over HTTP/2 too (RFC 8441)', async (t) => {
+  for (const path of ['/connection/websocket', `/connection/uni_websocket?cf_connect=${encodeURIComponent(JSON.stringify({ token: tokenFor('ana') }))}`]) {
+    const session = http2.connect(server.url);
+    t.after(() => session.destroy());
+    const [settings] = await once(session, 'remoteSettings');
+    assert.equal(settings.enableConnectProtocol, true);
+    const call = session.request({ ':method': 'CONNECT', ':protocol': 'websocket', ':path': path, 'sec-websocket-version': '13', origin: server.url }, { endStream: false });
+    const [head] = await once(call, 'response');
+    assert.equal(head[':status'], 200);
+    if (path.endsWith('/websocket')) {
+      const command = Buffer.from(JSON.stringify({ id: 1, connect: { token: tokenFor('ana') } }));
+      // A text frame of more than 125 bytes, masked with zeros.
+      call.write(Buffer.concat([Buffer.from([0x81, 0xfe, command.length >> 8, command.length & 255, 0, 0, 0, 0]), command]));
+    }
+    const [frame] = await once(call, 'data');
+    assert.equal(frame[0], 0x81);
+    assert.match(frame.toString(), /"connect":\{"client":"/);
   }
 });
 

@@ -1,9 +1,12 @@
 /**
  * The live connection: one `centrifuge` client, authenticated by the session cookie. It reconnects by itself with
  * exponential backoff and full jitter and resumes each room where it stopped; this file turns its events into ours.
+ *
+ * Over WebSocket where the network lets it through, and else over HTTP: the client tries the next transport when one
+ * does not open, or brings no first answer, in five seconds, as behind a proxy that holds answers back.
  */
 import { signal, type ReadonlySignal } from "@preact/signals";
-import { Centrifuge, type ClientInfo, type Subscription } from "centrifuge";
+import { Centrifuge, type ClientInfo, type Subscription, type TransportEndpoint } from "centrifuge";
 import { RECONNECTING_SHOWN_AFTER_MS } from "./limits.ts";
 import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox.ts";
 import type { Connection } from "./models/presence.ts";
@@ -49,7 +52,12 @@ export class Live {
     version: string,
     handlers: LiveHandlers,
   ) {
-    this.client = new Centrifuge(url, { name: "web", version, networkEventTarget: this.network });
+    this.client = new Centrifuge(transports(url), {
+      name: "web",
+      version,
+      networkEventTarget: this.network,
+      emulationEndpoint: new URL("/emulation", http(url)).href,
+    });
     this.client.on("connected", () => {
       clearTimeout(this.lateTimer);
       this.lateTimer = undefined;
@@ -171,6 +179,22 @@ export class Live {
     subscription.unsubscribe();
     this.client.removeSubscription(subscription);
   }
+}
+
+/** By what the server at the address of its WebSocket can be reached, the best first. */
+export function transports(url: string, secure: boolean = globalThis.isSecureContext): TransportEndpoint[] {
+  const at = (transport: "http_stream" | "sse"): TransportEndpoint => ({
+    transport,
+    endpoint: new URL(`/connection/${transport}`, http(url)).href,
+  });
+  const streams = [at("http_stream")];
+  // Without HTTPS browsers do not say of a GET that it comes from our own page, and the server does not look at its cookie.
+  if (secure) streams.push(at("sse"));
+  return [{ transport: "websocket", endpoint: url }, ...streams];
+}
+
+function http(url: string): string {
+  return url.replace(/^ws/, "http");
 }
 
 /** What an error of `post` means for the message. Codes below 100 are the client library's own. */

@@ -296,7 +296,7 @@ export const strings = {
     tryNow: "Try now",
     stopped: "The server closed the connection.",
     reconnect: "Reconnect",
-    hindered: (why: Hindrance) => `${HINDRANCES[why]} What you write is sent as soon as it can be.`,
+    hindered: (why: Hindrance) => `${HINDRANCES[why]} Your messages wait.`,
   },
   announce: {
     message: (author: string, body: string) => `${author}: ${body}`,

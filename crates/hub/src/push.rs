@@ -102,10 +102,11 @@ impl Push {
         let (format, encoding) = (form.format, form.format.encoding);
         let label = form.label(&self.channel, self.channel_number);
         let publication = match &self.event {
-            Event::Other(event) => return Ok(Framed::One(format.wrap(encoding.encode_push(label, event)?))),
+            Event::Other(event) => return Ok(Framed::One(format.wrap_shared(encoding.encode_push(label, event)?))),
             Event::Publication(publication) => publication,
         };
-        let write = |publication| encoding.encode_publication(label, publication).map(|message| format.wrap(message));
+        let write =
+            |publication| encoding.encode_publication(label, publication).map(|message| format.wrap_shared(message));
         if !form.takes_differences {
             return Ok(Framed::One(write(publication)?));
         }

@@ -6,6 +6,7 @@ use crate::api_key::KeyUses;
 use crate::channels::Channels;
 use crate::config::{Config, Settings, Sources};
 use crate::metrics::Metrics;
+use crate::tokens::Tokens;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -31,6 +32,9 @@ pub(crate) struct Shared {
     pub(crate) node: String,
     pub(crate) chat: Chat,
     pub(crate) hub: Hub,
+    pub(crate) tokens: Arc<Tokens>,
+    /// The server's own.
+    pub(crate) token_secret: String,
     pub(crate) api_key: String,
     pub(crate) key_uses: KeyUses,
     pub(crate) metrics: Arc<Metrics>,

@@ -16,7 +16,7 @@ pub(crate) struct Reloaded {
 }
 
 /// Tables of which every key holds at once.
-const AT_ONCE: [&str; 2] = ["channels", "namespaces"];
+const AT_ONCE: [&str; 3] = ["channels", "client.token.issuers", "namespaces"];
 
 /// Reads the configuration again.
 ///
@@ -24,6 +24,8 @@ const AT_ONCE: [&str; 2] = ["channels", "namespaces"];
 /// [`ConfigError`] with what is wrong; everything stays as it was.
 pub(crate) fn reload(app: &App) -> Result<Reloaded, ConfigError> {
     let config = Config::load(&app.sources)?;
+    // The files that it names may have changed also where it has not.
+    let issuers = config.token_issuers_with(&app.token_secret)?;
     let mut in_effect = app.in_effect();
     let (mut changed, mut at_next_start) = (Vec::new(), Vec::new());
     // Compared with what holds, and with what the server was started with, where that still holds.
@@ -32,6 +34,9 @@ pub(crate) fn reload(app: &App) -> Result<Reloaded, ConfigError> {
         if at_once { &mut changed } else { &mut at_next_start }.push(key);
     }
     app.channels.replace(config.channels());
+    app.tokens.replace(issuers);
+    app.tokens.fetch_keys();
+    in_effect.client.token.issuers = config.settings.client.token.issuers.clone();
     in_effect.channels = config.settings.channels;
     in_effect.namespaces = config.settings.namespaces;
     tracing::info!(changed = changed.join(" "), at_next_start = at_next_start.join(" "), "configuration read again");

@@ -240,7 +240,7 @@ impl Run {
                 assert_eq!(result.offset, self.sdk.offset);
             }
             (self.sdk.offset, self.sdk.epoch) = (result.offset, result.epoch.clone());
-            result.publications.into_iter().for_each(|publication| self.take(publication));
+            result.publications.iter().for_each(|publication| self.take(publication));
         }
         let pushes = self
             .world
@@ -249,7 +249,7 @@ impl Run {
             match push {
                 PushEvent::Pub(publication) => {
                     assert!(self.sdk.subscribed, "a publication before the subscribe reply");
-                    self.take(publication);
+                    self.take(&publication);
                 }
                 PushEvent::Unsubscribe(_) => self.sdk.subscribed = false,
                 _ => unreachable!(),
@@ -261,7 +261,7 @@ impl Run {
         }
     }
 
-    fn take(&mut self, publication: Publication) {
+    fn take(&mut self, publication: &Publication) {
         let mut text = texts([publication.clone()]).remove(0);
         if !self.asks.is_empty() {
             // A string in which JSON is written, or the difference to the one before.

@@ -4,7 +4,7 @@ use super::backup::describe;
 use crate::cli::MigrateArgs;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::secrets::Secrets;
+use crate::secrets::{SECRET_BYTES_MIN, Secrets};
 use crate::serve::{Stop, clock};
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -83,7 +83,7 @@ fn how_to_start(args: &MigrateArgs, from: &Place, to: &Place) -> anyhow::Result<
         ),
         (_, Place::Folder(folder)) => {
             let start = format!("Start the server with:\n\n  tidings --data-dir {}\n", folder.display());
-            if Secrets::were_made(&DataDir::at(folder))? {
+            if Secrets::were_made(&DataDir::at(folder), SECRET_BYTES_MIN)? {
                 start
             } else {
                 format!("{}\n{start}", bring_secrets(folder))

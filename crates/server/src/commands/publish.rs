@@ -11,7 +11,7 @@ use tidings_protocol::Payload;
 pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
     let config = Config::load_beside(&args.remote.common)?;
     let server = args.remote.server.unwrap_or_else(|| config.server_url());
-    let api = ServerApi::new(&server, API_KEY.load(&config.storage.data_dir)?)?;
+    let api = ServerApi::new(&server, API_KEY.load(&config.storage.data_dir, config.secret_bytes_min())?)?;
     let data = Payload::parse(text(args.data)?.as_bytes())
         .context("the data must be one JSON value; a text needs its quotes, such as '\"hello\"'")?;
     let position = api

@@ -9,7 +9,7 @@ use super::streamed::{Rooms, Uplink, UplinkFull};
 use crate::app::App;
 use crate::http::body::read_body;
 use crate::http::problem::Problem;
-use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, UPLINK_BODY_BYTES_MAX};
+use crate::limits::uplink_body_bytes_max;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -94,7 +94,9 @@ pub(crate) async fn emulation(
     request: Request,
 ) -> Result<Response, Response> {
     let encoding = encoding_of(request.headers());
-    let body = read_body(request, UPLINK_BODY_BYTES_MAX).await.map_err(IntoResponse::into_response)?;
+    let message_bytes_max = app.config.settings.limits.message_bytes_max as usize;
+    let body = read_body(request, uplink_body_bytes_max(message_bytes_max)).await;
+    let body = body.map_err(IntoResponse::into_response)?;
     let malformed = || {
         let detail = "Send the session and the node that the connect reply named, and in data a frame of commands.";
         Problem::new(StatusCode::BAD_REQUEST, "malformed", detail).into_response()
@@ -105,8 +107,8 @@ pub(crate) async fn emulation(
         let detail = "There is no such node. Connect again.";
         return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_node", detail).into_response());
     }
-    if frame.len() > SOCKET_MESSAGE_BYTES_MAX {
-        let detail = format!("A frame of commands may have at most {SOCKET_MESSAGE_BYTES_MAX} bytes.");
+    if frame.len() > message_bytes_max {
+        let detail = format!("A frame of commands may have at most {message_bytes_max} bytes.");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into_response());
     }
     let Some((site, spoken, uplink)) = uplinks.find(&request.session) else {

@@ -10,7 +10,6 @@ use super::streamed::stream;
 use crate::app::App;
 use crate::http::body::read_body;
 use crate::http::problem::Problem;
-use crate::limits::SOCKET_MESSAGE_BYTES_MAX;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
@@ -124,7 +123,8 @@ async fn open(
         Some(connection) => Some(connection.live_response().map_err(|_| Problem::busy())?),
         None => None,
     };
-    let first = first_frame(request, kind.may_be_silent).await?;
+    let message_bytes_max = app.config.settings.limits.message_bytes_max as usize;
+    let first = first_frame(request, kind.may_be_silent, message_bytes_max).await?;
     let admitted = handshake.admit(&app, kind.name).await?;
     let Kind { encoding, .. } = kind;
     let (framing, content_type, begin) = match kind.form {
@@ -163,9 +163,9 @@ async fn open(
 }
 
 /// What the client says with the request that opens its connection.
-async fn first_frame(request: Request, may_be_silent: bool) -> Result<Bytes, Problem> {
+async fn first_frame(request: Request, may_be_silent: bool, message_bytes_max: usize) -> Result<Bytes, Problem> {
     let first = if request.method() == Method::POST {
-        Some(read_body(request, SOCKET_MESSAGE_BYTES_MAX).await?).filter(|body| !body.is_empty())
+        Some(read_body(request, message_bytes_max).await?).filter(|body| !body.is_empty())
     } else {
         ConnectQuery::of(request.uri())
     };

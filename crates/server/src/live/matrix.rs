@@ -1,13 +1,14 @@
 //! Who may do what with a client token, in every kind of channel and by every rule (S34): the rows are made from the list
 //! of the protocol's operations, so that one without a row does not compile.
 
-use super::TokenPolicy;
+use super::{Doors, TokenPolicy};
 use crate::channels::{Channels, Format, Namespace, Rule, Rules, Table};
-use crate::tokens::{Parties, Tokens};
+use crate::tokens::{Issuer, Issuers, Order, Parties, Signer, Tokens};
 use futures_util::FutureExt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tidings_chat::Denials;
 use tidings_hub::{ChannelOptions, Connection, ConnectionOptions, Hub, Offered, Source, Step};
 use tidings_protocol::{
     ConnectRequest, HistoryRequest, Payload, PresenceRequest, PresenceStatsRequest, PublishRequest, RefreshRequest,
@@ -93,22 +94,31 @@ fn namespace(name: &str, rules: Rules) -> Namespace {
 
 struct World {
     hub: Hub,
-    tokens: Arc<Tokens>,
+    signer: Signer,
     channels: Arc<Channels>,
 }
 
 impl World {
     fn new() -> Self {
-        let tokens = Arc::new(Tokens::new(SECRET, Parties::default()));
+        let issuers = Issuers::new(Issuer::own(SECRET, Parties::default()), Vec::new());
+        let tokens = Arc::new(Tokens::new(issuers, false));
         let channels = Arc::new(Channels::new(table(NOBODY, NOBODY)));
-        let policy = TokenPolicy::new(tokens.clone(), true, channels.clone());
-        Self { hub: Hub::builder(Arc::new(policy)).build(), tokens, channels }
+        let doors = Doors { anonymous_tokens: true, ..Doors::default() };
+        let policy = TokenPolicy::new(tokens, Denials::default(), crate::serve::clock(), doors, channels.clone());
+        let signer = Signer::own(SECRET, Parties::default());
+        Self { hub: Hub::builder(Arc::new(policy)).build(), signer, channels }
+    }
+
+    fn token(&self, user: &str, channel: Option<&str>) -> String {
+        let (user, channel) = (user.to_owned(), channel.map(ToOwned::to_owned));
+        let order = Order { user, channel, ttl: Some(Duration::from_secs(60)), more: Map::new() };
+        self.signer.sign(order).unwrap()
     }
 
     fn client(&self, user: &str) -> Client {
         let mut client =
             Client { hub: self.hub.clone(), connection: self.hub.connect(ConnectionOptions::default()), id: 0 };
-        let token = self.tokens.sign(user, None, Duration::from_secs(60)).unwrap();
+        let token = self.token(user, None);
         assert!(client.ask("connect", &json!({"token": token})).get("connect").is_some());
         client
     }
@@ -244,7 +254,7 @@ async fn s34_a_subscription_token_opens_what_takes_tokens_to_its_own_user_alone(
     for bits in 0..16 {
         world.channels.replace(table(rule(bits), NOBODY));
         for (channel, says) in PLACES {
-            let token = world.tokens.sign("ana", Some(channel), Duration::from_secs(60)).unwrap();
+            let token = world.token("ana", Some(channel));
             let ask = |user: &str| world.client(user).ask("subscribe", &json!({"channel": channel, "token": token}));
             let answer = ask("ana");
             let expected = says != Says::Closed && rule(bits).token;
@@ -269,7 +279,7 @@ async fn s34_who_may_do_what_by_rule_by_name_and_by_being_subscribed() {
                     }
                     let mut client = world.client(user);
                     if is_subscribed {
-                        let token = world.tokens.sign(user, Some(channel), Duration::from_secs(60)).unwrap();
+                        let token = world.token(user, Some(channel));
                         let answer = client.ask("subscribe", &json!({"channel": channel, "token": token}));
                         assert!(answer.get("subscribe").is_some(), "{user:?} {channel}: {answer}");
                     }

@@ -393,3 +393,151 @@ fn wake(waker: Option<Waker>) {
         waker.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+    use std::iter::repeat_n;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// What the response gives when it is asked, without waiting.
+    fn next(body: &mut StreamBody) -> Option<Bytes> {
+        body.frame().now_or_never()?.map(|frame| frame.unwrap().into_data().unwrap())
+    }
+
+    fn frames(sizes: &[usize]) -> Vec<Bytes> {
+        sizes.iter().map(|size| repeat_n(b'x', *size).collect()).collect()
+    }
+
+    #[test]
+    fn short_frames_leave_together_and_long_ones_in_pieces() {
+        let sizes = |given: &[usize]| {
+            let pieces = in_pieces(frames(given));
+            pieces.iter().map(|piece| (piece.bytes.len(), piece.ends_frame)).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&[10, 20, 30]), [(60, true)]);
+        assert_eq!(sizes(&[16_384, 1]), [(16_384, true), (1, true)]);
+        assert_eq!(sizes(&[5, 40_000, 6]), [(5, true), (16_384, false), (16_384, false), (7_238, true)]);
+        assert_eq!(sizes(&[10_000, 10_000]), [(10_000, true), (10_000, true)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_ends_when_the_socket_has_taken_all_of_it() {
+        let (mut streamed, mut body, _) = stream(None, TIMEOUT);
+        streamed.feed(Bytes::from_static(b"one")).unwrap();
+        streamed.feed(Bytes::from_static(b"two")).unwrap();
+        assert!(streamed.write(false).now_or_never().is_none());
+        let piece = next(&mut body).unwrap();
+        assert_eq!(&piece[..], b"onetwo");
+        assert!(streamed.write(false).now_or_never().is_none(), "it is in the server's hands");
+        drop(piece);
+        assert!(matches!(streamed.write(false).await, Written::All));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_piece_at_a_time_is_in_the_servers_hands() {
+        let (mut streamed, mut body, _) = stream(None, TIMEOUT);
+        streamed.feed(frames(&[50_000]).remove(0)).unwrap();
+        assert!(streamed.write(false).now_or_never().is_none());
+        let first = next(&mut body).unwrap();
+        assert!(next(&mut body).is_none());
+        drop(first);
+        assert_eq!(next(&mut body).unwrap().len(), WRITE_PROGRESS_BYTES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s14_who_takes_nothing_for_ten_seconds_is_slow_and_who_takes_16_kib_in_that_time_is_not() {
+        let (mut streamed, mut body, _) = stream(None, TIMEOUT);
+        streamed.feed(frames(&[100_000]).remove(0)).unwrap();
+        let began = Instant::now();
+        for _ in 0..5 {
+            let slowly = tokio::time::timeout(Duration::from_secs(9), streamed.write(false));
+            assert!(slowly.await.is_err());
+            drop(next(&mut body));
+        }
+        assert!(matches!(streamed.write(false).await, Written::Failed(why) if why == Disconnect::SLOW));
+        assert!((54..=66).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn g7_the_farewell_comes_behind_the_frame_that_has_begun_and_in_the_place_of_all_others() {
+        let (mut streamed, mut body, _) = stream(None, TIMEOUT);
+        for frame in [frames(&[20_000]).remove(0), frames(&[20_000]).remove(0)] {
+            streamed.feed(frame).unwrap();
+        }
+        assert!(streamed.write(false).now_or_never().is_none());
+        let mut taken = next(&mut body).unwrap().len();
+        let closing = tokio::spawn(async move {
+            streamed.close(&Disconnect::SLOW, Some(Bytes::from_static(b"farewell"))).await;
+        });
+        tokio::task::yield_now().await;
+        let mut last = Bytes::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            last = frame.into_data().unwrap();
+            taken += last.len();
+        }
+        assert_eq!((taken, &last[..]), (20_000 + 8, &b"farewell"[..]));
+        drop(last);
+        closing.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_the_farewell_either_is_cut() {
+        let (mut streamed, mut body, _) = stream(Some(Bytes::from_static(b"begin")), TIMEOUT);
+        let stuck = next(&mut body).unwrap();
+        let began = Instant::now();
+        streamed.close(&Disconnect::SLOW, Some(Bytes::from_static(b"farewell"))).await;
+        assert_eq!(began.elapsed(), CLOSE_TIMEOUT);
+        drop(stuck);
+        assert!(body.frame().await.unwrap().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_that_is_gone_cuts_its_stream_and_a_response_that_is_gone_ends_its_driver() {
+        let (streamed, mut body, _) = stream(None, TIMEOUT);
+        drop(streamed);
+        assert!(body.frame().await.unwrap().is_err(), "as after a panic");
+
+        let (mut streamed, body, uplink) = stream(None, TIMEOUT);
+        let rooms = Rooms::default();
+        assert!(uplink.send(Bytes::from_static(b"x"), &rooms).is_ok());
+        drop(body);
+        assert!(streamed.receive().await.is_none());
+        streamed.feed(Bytes::from_static(b"y")).unwrap();
+        assert!(matches!(streamed.write(true).await, Written::Gone(_)));
+        assert_eq!(rooms.0.load(Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_uplink_brings_is_heard_in_order_and_while_something_is_written() {
+        let (mut streamed, _body, uplink) = stream(None, TIMEOUT);
+        let rooms = Rooms::default();
+        for frame in [&b"1"[..], b"2", b"3"] {
+            assert!(uplink.send(Bytes::from_static(frame), &rooms).is_ok());
+        }
+        assert_eq!(streamed.receive().await.unwrap().unwrap(), "1");
+        streamed.feed(Bytes::from_static(b"x")).unwrap();
+        assert!(matches!(streamed.write(true).await, Written::Received(frame) if frame == "2"));
+        assert!(streamed.write(false).now_or_never().is_none(), "not while nobody listens");
+        assert_eq!(streamed.receive().await.unwrap().unwrap(), "3");
+        assert_eq!(rooms.0.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn s15_an_uplink_holds_its_share_and_one_frame_always() {
+        let rooms = Rooms::default();
+        let fill = |uplink: &Uplink| {
+            let frame = Bytes::from(vec![0; 64 * 1024]);
+            (0..).take_while(|_| uplink.send(frame.clone(), &rooms).is_ok()).count()
+        };
+        let streams: Vec<_> = (0..200).map(|_| stream(None, TIMEOUT)).collect();
+        let held: Vec<_> = streams.iter().map(|(_, _, uplink)| fill(uplink)).collect();
+        assert!(held[0] > 50 && held[20] < held[0] && held[199] == 1, "{held:?}");
+        assert!(rooms.0.load(Relaxed) < UPLINKS_BYTES_MAX + 200 * 2 * UPLINK_BYTES_MIN);
+        drop(streams);
+        assert_eq!(rooms.0.load(Relaxed), 0);
+    }
+}

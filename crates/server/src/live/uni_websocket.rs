@@ -25,16 +25,16 @@ pub(crate) async fn uni_upgrade(State(app): State<App>, uri: Uri, handshake: Han
         identity: admitted.identity,
         remote: admitted.remote,
         encoding: Encoding::JsonPushes,
-        framing: TEXT,
         heartbeat: if only_frames { Heartbeat::Transport } else { Heartbeat::Protocol },
         ..ConnectionOptions::default()
     };
     // Who answers no ping of the protocol is found out by those of the WebSocket.
-    let upgrade = within(&admitted.limits, upgrade)
+    let upgrade = within(&app, &admitted.limits, upgrade)
         .heartbeat(app.config.ping_interval)
         .heartbeat_timeout(app.config.pong_timeout);
     let first = ConnectQuery::of(&uri);
     upgrade.on_upgrade(move |socket| {
+        let options = ConnectionOptions { framing: TEXT.of(&socket), ..options };
         let mut connection = Box::new(app.hub.connect(options));
         if let Some(first) = first {
             connection.receive(&first);

@@ -3,6 +3,7 @@
 use super::admission::{Handshake, NotAdmitted, TransportLimits};
 use super::driver::{Transport, Written, drive};
 use crate::app::App;
+use crate::limits::COMPRESSED_BYTES_MIN;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -13,17 +14,48 @@ use std::task::Poll;
 use tidings_hub::{ConnectionOptions, Framing, Heartbeat, Taken, Writer};
 use tidings_protocol::{Disconnect, Encoding};
 use tidings_websocket::{
-    CloseCode, DirectWrite, DirectWriter, Limits, Message, OriginPolicy, Prepared, ReceiveError, SendError, Upgrade,
-    UpgradeRefusal, Upgraded, Utf8Bytes, WebSocket,
+    CloseCode, DeflateOptions, DirectWrite, DirectWriter, Limits, Message, OriginPolicy, Prepared, ReceiveError,
+    SendError, Upgrade, UpgradeRefusal, Upgraded, Utf8Bytes, WebSocket,
 };
 
-/// Each message of the hub is one frame, made once for all who receive it: text where the encoding is text.
-pub(super) const TEXT: Framing = Framing::new("websocket text", |message| match Utf8Bytes::try_from(message) {
-    Ok(text) => Prepared::text(text).into_bytes(),
-    // The hub writes JSON, which is UTF-8; were it otherwise, nobody should receive it.
-    Err(_) => Prepared::text("{}").into_bytes(),
-});
-const BINARY: Framing = Framing::new("websocket binary", |message| Prepared::binary(message).into_bytes());
+/// How the messages of a connection become frames, each made once for all who receive it.
+#[derive(Clone, Copy)]
+pub(super) struct Framings {
+    plain: Framing,
+    /// Where compression was agreed on: what is published in a channel, each message by itself. Not the answers, of which
+    /// several go in one frame: what an attacker chose would tell by its length what else is in there (S11).
+    deflated: Framing,
+}
+
+pub(super) const TEXT: Framings = Framings {
+    plain: Framing::new("websocket text", |message| text(message).into_bytes()),
+    deflated: Framing::new("websocket text, deflated", |message| text(message).into_bytes())
+        .shared(|message| deflated(text(message))),
+};
+const BINARY: Framings = Framings {
+    plain: Framing::new("websocket binary", |message| Prepared::binary(message).into_bytes()),
+    deflated: Framing::new("websocket binary, deflated", |message| Prepared::binary(message).into_bytes())
+        .shared(|message| deflated(Prepared::binary(message))),
+};
+
+impl Framings {
+    pub(super) fn of(self, socket: &WebSocket<Upgraded>) -> Framing {
+        if socket.takes_deflated() { self.deflated } else { self.plain }
+    }
+}
+
+fn text(message: Bytes) -> Prepared {
+    match Utf8Bytes::try_from(message) {
+        Ok(text) => Prepared::text(text),
+        // The hub writes JSON, which is UTF-8; were it otherwise, nobody should receive it.
+        Err(_) => Prepared::text("{}"),
+    }
+}
+
+fn deflated(frame: Prepared) -> Bytes {
+    let gains = frame.as_bytes().len() >= COMPRESSED_BYTES_MIN;
+    if gains { frame.deflated().into_bytes() } else { frame.into_bytes() }
+}
 
 /// The subprotocols; whoever offers both gets the first.
 const JSON: &str = "centrifuge-json";
@@ -48,12 +80,12 @@ pub(crate) async fn upgrade(
     let offers = |protocol: &str| upgrade.offered_protocols().iter().any(|offered| offered == protocol);
     // What the client sends is read so whether its frames are text or binary: SDKs differ, and the content says what it is.
     let asks_for_protobuf = asks("cf_protocol=protobuf") || asks("format=protobuf");
-    let (encoding, protocol, framing) = if asks_for_protobuf || (offers(PROTOBUF) && !offers(JSON)) {
+    let (encoding, protocol, framings) = if asks_for_protobuf || (offers(PROTOBUF) && !offers(JSON)) {
         (Encoding::Protobuf, PROTOBUF, BINARY)
     } else {
         (Encoding::Json, JSON, TEXT)
     };
-    let mut upgrade = within(&admitted.limits, upgrade).protocols([protocol]);
+    let mut upgrade = within(&app, &admitted.limits, upgrade).protocols([protocol]);
     let heartbeat = if asks(FRAME_PINGS) {
         upgrade = upgrade.heartbeat(app.config.ping_interval).heartbeat_timeout(app.config.pong_timeout);
         Heartbeat::Transport
@@ -64,7 +96,6 @@ pub(crate) async fn upgrade(
         identity: admitted.identity,
         remote: admitted.remote,
         encoding,
-        framing,
         heartbeat,
         ..ConnectionOptions::default()
     };
@@ -72,7 +103,8 @@ pub(crate) async fn upgrade(
         // A heartbeat of frames goes by what the socket has written itself.
         let writer = if heartbeat == Heartbeat::Protocol { socket.direct_writer() } else { None };
         let writer = writer.map(|writer| Arc::new(Direct(writer)) as Arc<dyn Writer>);
-        drive(Box::new(app.hub.connect(ConnectionOptions { writer, ..options })), socket)
+        let framing = framings.of(&socket);
+        drive(Box::new(app.hub.connect(ConnectionOptions { framing, writer, ..options })), socket)
     })
 }
 
@@ -84,7 +116,9 @@ pub(super) fn refused(refusal: NotAdmitted) -> Response {
 }
 
 /// What goes for every WebSocket of the hub.
-pub(super) fn within(limits: &TransportLimits, upgrade: Upgrade) -> Upgrade {
+pub(super) fn within(app: &App, limits: &TransportLimits, upgrade: Upgrade) -> Upgrade {
+    let compresses = app.config.settings.websocket_compression;
+    let upgrade = if compresses { upgrade.deflate(DeflateOptions::default()) } else { upgrade };
     let limits = Limits::server()
         .message_bytes_max(limits.message_bytes_max)
         .queue_bytes_max(limits.queue_bytes_max)
