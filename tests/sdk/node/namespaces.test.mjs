@@ -431,13 +431,15 @@ suite('limits', () => {
     assert.equal(await refused(ana, 'few:3'), 106);
     await subscribed(ana, 'lobby');
     await first.unsubscribe();
+    await until('it has left', async () => (await ana.presenceStats('few:1')).numClients === 0);
     await subscribed(ana, 'few:4');
   });
 
   test('publishing too often is 111, and later it passes again', async (t) => {
     const rare = await subscribed(as(t), 'rare:it');
     const outcomes = await Promise.allSettled([1, 2, 3, 4].map((n) => rare.publish(n)));
-    assert.deepEqual(outcomes.map(({ reason }) => reason?.code), [undefined, undefined, 111, 111]);
+    // Not in order over HTTP, where each is a request of its own.
+    assert.deepEqual(outcomes.map(({ reason }) => reason?.code).sort(), [111, 111, undefined, undefined]);
     await until('it passes again', () => rare.publish(5).then(() => true), { every: 200 });
   });
 });
