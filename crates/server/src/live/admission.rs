@@ -82,12 +82,15 @@ impl FromRequestParts<App> for Handshake {
 impl Handshake {
     /// From where it comes; the one check of origins (S01 to S03).
     ///
-    /// Browsers send no `Origin` with a GET of our own page, which event streams are; there they say so in a field that
-    /// no page can set.
+    /// Browsers send no `Origin` with a GET of our own page, which event streams are; there they say so in fields that no
+    /// page can set. A link that somebody follows in our page is one, too, but not of a script (S45).
     pub(crate) fn site(&self, app: &App) -> Result<Site, ForeignOrigin> {
         let Some(origin) = self.headers.get(header::ORIGIN) else {
-            let is_own = self.headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
-            return Ok(if is_own { Site::Own } else { Site::Program });
+            let says = |name: &str, value: &str| self.headers.get(name).is_some_and(|said| said == value);
+            let is_of_our_script = says("sec-fetch-site", "same-origin")
+                && says("sec-fetch-mode", "cors")
+                && says("sec-fetch-dest", "empty");
+            return Ok(if is_of_our_script { Site::Own } else { Site::Program });
         };
         match origin.to_str() {
             Ok(text) if is_own(app, &self.place, text) => Ok(Site::Own),
