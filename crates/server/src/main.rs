@@ -6,7 +6,6 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod api;
-mod api_key;
 mod app;
 mod channels;
 mod cli;

@@ -85,7 +85,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 11] = [
+    const OTHERS: [(&str, &str); 14] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
@@ -95,7 +95,10 @@ mod tests {
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/metrics", "GET"),
+        ("/api", "POST"),
         ("/api/{method}", "POST"),
+        ("/api/openapi.json", "GET"),
+        ("/api/server_api.proto", "GET"),
         ("/connection/websocket", "any"),
     ];
 

@@ -12,7 +12,7 @@ use std::path::Path;
 /// Bytes of a generated secret: 256 bits, the size of an HMAC-SHA256 key.
 const GENERATED_BYTES: usize = 32;
 /// A shorter secret from the environment is refused: it could be guessed.
-const SECRET_BYTES_MIN: usize = 16;
+pub(crate) const SECRET_BYTES_MIN: usize = 16;
 
 /// Redacted by `Debug`.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 //! The order is the story: chat, secrets, hub, routes, listen, say so; then a signal; then readiness off, sockets closed
 //! with the protocol's "shutdown" code, requests finished, waiting writes finished.
 
-use crate::api_key::KeyUses;
+use crate::api::keys::{Key, KeyUses, Keys};
 use crate::app::{App, Shared};
 use crate::channels::Channels;
 use crate::config::{Config, PublicUrl, Settings, Sources};
@@ -65,6 +65,9 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     let chat = Chat::open(options).await.with_context(|| format!("cannot open {}", config.storage))?;
     let secrets = Secrets::load_or_make(&config.storage.data_dir)?;
     config.storage.data_dir.warn_of_lax_modes();
+    let mut keys = vec![Key::generated(&secrets.api_key)];
+    keys.extend(config.api_keys()?);
+    let keys = Keys::new(keys);
     let tokens = Arc::new(Tokens::new(&secrets.token_secret, config.token_parties()));
     let metrics = Arc::new(Metrics::new());
     let channels = Arc::new(Channels::new(config.channels()));
@@ -106,7 +109,7 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
         chat,
         hub,
         channels,
-        api_key: secrets.api_key,
+        keys,
         key_uses: KeyUses::default(),
         metrics,
         readiness: Readiness::new(),

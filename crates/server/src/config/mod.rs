@@ -3,19 +3,21 @@
 //! `settings` defines the keys, `sources` fills them; here they are parsed into what the server works with, or refused. No
 //! secret is in here.
 
+mod api_keys;
 mod channels;
 mod database;
 mod explain;
 mod settings;
 mod sources;
 
+use crate::api::keys::Key;
 use crate::channels::Table;
 use crate::cli::MigrateArgs;
 use crate::limits::THREADS_MAX;
 use crate::tokens::Parties;
 pub(crate) use database::Storage;
 pub(crate) use explain::{example, explain};
-pub(crate) use settings::{LogFormat, PasswordSettings, Settings, StorageSettings};
+pub(crate) use settings::{ApiErrorMode, LogFormat, PasswordSettings, Settings, StorageSettings};
 use sources::FileError;
 pub(crate) use sources::Sources;
 use std::borrow::Cow;
@@ -32,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// Where to listen; port 0 picks a free port.
     pub(crate) listen: SocketAddr,
+    /// Where to listen for gRPC alone, if anywhere.
+    pub(crate) grpc_listen: Option<SocketAddr>,
     /// Where people reach the server; `None`: whatever host the request names.
     pub(crate) public_url: Option<PublicUrl>,
     /// Origins besides our own whose pages may open sockets; they authenticate by token, never by cookie.
@@ -85,7 +89,7 @@ impl Config {
         {
             return Err(wrong("public_url", url.as_str(), "must begin with https:// when tls_cert is given"));
         }
-        let listen = parse_listen(&settings.listen)?;
+        let listen = parse_listen("listen", &settings.listen)?;
         let origins = settings.allowed_origins.iter().map(|origin| PublicUrl::parse("allowed_origins", origin));
         let allowed_origins = origins.collect::<Result<Vec<_>, _>>()?;
         let trusted_proxies = parse_networks(&settings.trusted_proxies)?;
@@ -99,6 +103,8 @@ impl Config {
         };
         // Read for what is wrong in it; whoever needs it makes a table of its own.
         channels::parse(&settings.channels, &settings.namespaces)?;
+        api_keys::check(&settings.api_keys)?;
+        let grpc_listen = settings.grpc_listen.as_deref().map(|text| parse_listen("grpc_listen", text)).transpose()?;
         settings.server_name = parse_server_name(&settings.server_name)?;
         if let Some(threads) = settings.threads
             && !(1..=THREADS_MAX).contains(&threads)
@@ -112,6 +118,7 @@ impl Config {
         settings.allowed_origins = allowed_origins.iter().map(|origin| origin.as_str().to_owned()).collect();
         Ok(Self {
             listen,
+            grpc_listen,
             public_url,
             allowed_origins,
             trusted_proxies,
@@ -132,6 +139,14 @@ impl Config {
     /// How the application's channels work.
     pub(crate) fn channels(&self) -> Table {
         channels::parse(&self.settings.channels, &self.settings.namespaces).expect("it was parsed before")
+    }
+
+    /// The keys of the server API beside the generated one, with those read that are in files.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the key whose file cannot be read, or has no good key in it.
+    pub(crate) fn api_keys(&self) -> Result<Vec<Key>, ConfigError> {
+        api_keys::read(&self.settings.api_keys)
     }
 
     /// What client tokens must say of those between whom they pass.
@@ -174,8 +189,8 @@ fn parse_networks(networks: &[String]) -> Result<TrustedProxies, ConfigError> {
         .map_err(|error| wrong("trusted_proxies", error.given(), "must be addresses or networks such as 10.0.0.0/8"))
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    let wrong = || wrong("listen", text, "must be an address and a port, such as 127.0.0.1:8000 or [::1]:8000");
+fn parse_listen(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    let wrong = || wrong(key, text, "must be an address and a port, such as 127.0.0.1:8000 or [::1]:8000");
     text.to_socket_addrs().map_err(|_| wrong())?.next().ok_or_else(wrong)
 }
 
@@ -276,7 +291,7 @@ mod tests {
         let (own, channels) = printed.split_once("\n[channels]\n").unwrap();
         assert_eq!(
             own,
-            "allowed_origins = []\nanonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\n\
+            "allowed_origins = []\nanonymous_tokens = false\napi_error_mode = \"payload\"\napi_key_in_url = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\n\
              listen = \"127.0.0.1:8000\"\nlog = \"info\"\nmetrics_open_to_loopback = false\nping_interval = 25\n\
              pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\ntrusted_proxies = []\n"
         );

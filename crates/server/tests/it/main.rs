@@ -8,5 +8,6 @@ mod answers;
 mod exchange;
 mod repeats;
 mod server;
+mod server_api;
 mod story;
 mod tokens;

@@ -31,10 +31,19 @@ pub(crate) struct Answer {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::configured("")
+    }
+
+    /// With a `tidings.toml`.
+    pub(crate) fn configured(file: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tidings.toml"), file).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut process = program(&folder)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data", "--log", "error"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"])
+            .args(["--log", "debug,h2=info,hyper=info,hyper_util=info", "--log-format", "json"])
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -49,6 +58,29 @@ impl Server {
         tokio::spawn(connection);
         let (head, body) = sender.send_request(request).await.unwrap().into_parts();
         Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    /// What it has logged, in detail.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// A file beside its configuration.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Another program of ours in the same place, such as `tidings publish`.
+    pub(crate) fn tidings(&self, args: &[&str]) -> std::process::Output {
+        let mut program = program(&self.folder);
+        program.env("TIDINGS_SERVER", format!("http://{}", self.address));
+        program.args(args).args(["--data-dir", "data"]).output().unwrap()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
+        assert!(status.unwrap().success());
     }
 
     pub(crate) fn api_key(&self) -> String {
