@@ -5,15 +5,14 @@
 
 use super::keys::Key;
 use super::refusal::{bad_request, other, too_much};
-use super::{Call, Perform, batch, perform};
+use super::{Call, Perform, batch, errors_in_status, perform};
 use crate::app::App;
-use crate::config::ApiErrorMode;
 use crate::http::body::read_body;
 use crate::http::problem::{RequestId, named};
 use crate::limits::{API_BODY_BYTES_MAX, BATCH_ANSWER_BYTES_MAX, BATCH_COMMANDS_MAX};
 use axum::Router;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -127,11 +126,6 @@ async fn lines(State(app): State<App>, Extension(key): Extension<Arc<Key>>, requ
             (StatusCode::BAD_REQUEST, format!("A line is an object with method and params: {why}.\n")).into_response()
         }
     }
-}
-
-fn errors_in_status(app: &App, headers: &HeaderMap) -> bool {
-    app.config.settings.api_error_mode == ApiErrorMode::Transport
-        || headers.get("x-centrifugo-error-mode").is_some_and(|mode| mode == "transport")
 }
 
 /// What came of a call, as JSON.

@@ -8,6 +8,7 @@ mod batch;
 mod channels;
 mod connections;
 mod denials;
+pub(crate) mod grpc;
 mod history;
 mod http;
 mod info;
@@ -23,6 +24,8 @@ mod subscriptions;
 
 use crate::app::App;
 use crate::channels::Namespace;
+use crate::config::ApiErrorMode;
+use axum::http::HeaderMap;
 pub(crate) use http::routes;
 use keys::Key;
 pub(crate) use pattern::Pattern;
@@ -83,4 +86,10 @@ impl Call {
         })?;
         Ok((channel, namespace))
     }
+}
+
+/// Whether errors have a status of their own: where the configuration or the request says so.
+fn errors_in_status(app: &App, headers: &HeaderMap) -> bool {
+    app.config.settings.api_error_mode == ApiErrorMode::Transport
+        || headers.get("x-centrifugo-error-mode").is_some_and(|mode| mode == "transport")
 }

@@ -6,6 +6,8 @@
 
 mod answers;
 mod exchange;
+mod grpc;
+mod keys;
 mod repeats;
 mod server;
 mod server_api;
