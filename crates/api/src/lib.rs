@@ -30,7 +30,7 @@ pub trait Request: prost::Message + Default + serde::Serialize + serde::de::Dese
     /// The method.
     const METHOD: Method;
     /// What it answers when it was done.
-    type Result: prost::Message + Default;
+    type Result: prost::Message + Default + serde::Serialize + serde::de::DeserializeOwned;
     /// That, or why it was not done.
     type Response: Response<Result = Self::Result>;
 }

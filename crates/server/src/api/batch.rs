@@ -45,7 +45,7 @@ macro_rules! by_method {
                 }
             )*
             let message = "method not found: a command names one method, such as publish, and what it is asked";
-            let error = other(tidings_protocol::Error::METHOD_NOT_FOUND, message);
+            let error = other(&tidings_protocol::Error::METHOD_NOT_FOUND, message);
             Reply { error: Some(error), ..Reply::default() }
         }
     };

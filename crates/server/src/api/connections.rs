@@ -24,7 +24,7 @@ impl Perform for ConnectionsRequest {
             let name = &call.key.name;
             let message =
                 format!("permission denied: the key {name} lacks the scope admin, which sees the chat's people");
-            return Err(other(Code::PERMISSION_DENIED, message));
+            return Err(other(&Code::PERMISSION_DENIED, message));
         }
         let limit = page_size(self.limit, LISTED_DEFAULT, LISTED_MAX)?;
         let channel = match &*self.channel {

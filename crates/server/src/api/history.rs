@@ -47,7 +47,7 @@ fn unread(error: &ReadError, channel: &ChannelName) -> Error {
             not_available("not available: this channel has no history; see history_size of its namespace")
         }
         ReadError::OtherEpoch => other(
-            Code::UNRECOVERABLE_POSITION,
+            &Code::UNRECOVERABLE_POSITION,
             "unrecoverable position: the stream has begun anew since; read it from its beginning",
         ),
         ReadError::History(_) | ReadError::Broker(_) => {

@@ -99,15 +99,15 @@ async fn lines(State(app): State<App>, Extension(key): Extension<Arc<Key>>, requ
         for (number, line) in serde_json::Deserializer::from_slice(&body).into_iter::<Line<'_>>().enumerate() {
             let Line { method, params } = line.map_err(|error| error.to_string())?;
             let answer = if number >= BATCH_COMMANDS_MAX || all.len() > BATCH_ANSWER_BYTES_MAX {
-                Answer::refusal(too_much("limit exceeded: this is too much at once; send the rest in another request"))
+                Answer::refusal(&too_much("limit exceeded: this is too much at once; send the rest in another request"))
             } else {
                 match answer(&call, &method, params.map_or("{}", RawValue::get).as_bytes()).await {
                     Ok(answer) => answer,
-                    Err(NoAnswer::Method) => Answer::refusal(other(
-                        tidings_protocol::Error::METHOD_NOT_FOUND,
+                    Err(NoAnswer::Method) => Answer::refusal(&other(
+                        &tidings_protocol::Error::METHOD_NOT_FOUND,
                         "method not found: see docs/server-api.md",
                     )),
-                    Err(NoAnswer::Body(why)) => Answer::refusal(bad_request(&why)),
+                    Err(NoAnswer::Body(why)) => Answer::refusal(&bad_request(&why)),
                 }
             };
             if number > 0 {
@@ -147,7 +147,7 @@ impl Answer {
         Self { json: serde_json::to_vec(answer).unwrap_or_default(), code }
     }
 
-    fn refusal(error: Error) -> Self {
+    fn refusal(error: &Error) -> Self {
         Self::of(&serde_json::json!({"error": {"code": error.code, "message": error.message}}), Some(error.code))
     }
 
@@ -192,7 +192,7 @@ each_method!(by_name);
 async fn answer_one<Q: Perform>(call: &Call, body: &[u8]) -> Result<Answer, NoAnswer> {
     let request = match read(body) {
         Ok(request) => request,
-        Err(Unread::Refused(error)) => return Ok(Answer::refusal(error)),
+        Err(Unread::Refused(error)) => return Ok(Answer::refusal(&error)),
         Err(Unread::Malformed(why)) => return Err(NoAnswer::Body(why)),
     };
     let done = perform::<Q>(call, request).await;
@@ -203,7 +203,7 @@ async fn answer_one<Q: Perform>(call: &Call, body: &[u8]) -> Result<Answer, NoAn
 async fn answer_batch(call: &Call, body: &[u8]) -> Result<Answer, NoAnswer> {
     let request: BatchRequest = match read(body) {
         Ok(request) => request,
-        Err(Unread::Refused(error)) => return Ok(Answer::refusal(error)),
+        Err(Unread::Refused(error)) => return Ok(Answer::refusal(&error)),
         Err(Unread::Malformed(why)) => return Err(NoAnswer::Body(why)),
     };
     let response = batch::batch(call, request).await;

@@ -68,7 +68,7 @@ impl Key {
         let message = format!(
             "permission denied: the key {name} lacks the scope {group}{alone}; see api_keys in the configuration"
         );
-        Err(other(tidings_protocol::Error::PERMISSION_DENIED, message))
+        Err(other(&tidings_protocol::Error::PERMISSION_DENIED, message))
     }
 
     /// Whether it sees what is the operator's alone.

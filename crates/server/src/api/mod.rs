@@ -71,17 +71,17 @@ impl Call {
         let channel = ChannelName::parse(name).map_err(|error| bad_request(&error.to_string()))?;
         if Chat::owns(&channel) {
             let message = "unknown channel: it is the chat's own, in which people write and nobody else";
-            return Err(other(tidings_protocol::Error::UNKNOWN_CHANNEL, message));
+            return Err(other(&tidings_protocol::Error::UNKNOWN_CHANNEL, message));
         }
         if !self.key.reaches(&channel) {
             return Err(other(
-                tidings_protocol::Error::PERMISSION_DENIED,
+                &tidings_protocol::Error::PERMISSION_DENIED,
                 format!("permission denied: the key {} does not reach the channel {channel}", self.key.name),
             ));
         }
         let table = self.app.channels.table();
         let namespace = table.find(&channel).map(|place| place.namespace).map_err(|error| match error.code {
-            102 => other(error, "unknown channel: its namespace is not in the configuration"),
+            102 => other(&error, "unknown channel: its namespace is not in the configuration"),
             _ => refused(error),
         })?;
         Ok((channel, namespace))

@@ -147,7 +147,7 @@ async fn publish(call: &Call, channel: &str, publication: NewPublication) -> Res
                 bad_request(&error.to_string())
             }
             PublishError::Broker(BrokerError::TooManyStreams { .. }) => {
-                other(Code::LIMIT_EXCEEDED, format!("limit exceeded: {error}; see channels_max in the configuration"))
+                other(&Code::LIMIT_EXCEEDED, format!("limit exceeded: {error}; see channels_max in the configuration"))
             }
             PublishError::Broker(BrokerError::TooManyRequests) => refused(Code::TOO_MANY_REQUESTS),
             PublishError::Broker(BrokerError::Unavailable(_)) => {

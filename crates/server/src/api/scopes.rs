@@ -137,6 +137,17 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_the_server_api_lists_every_group_with_its_methods() {
+        const PAGE: &str = include_str!("../../../../docs/server-api.md");
+        let row = |group: Group| {
+            let methods: Vec<_> = group.methods().map(|method| format!("`{method}`")).collect();
+            format!("| `{}` | {} |\n", group.name(), methods.join(", "))
+        };
+        let rows: String = Group::ALL.into_iter().map(row).collect();
+        assert!(PAGE.contains(&rows), "the table in docs/server-api.md is not true any more; it should be\n\n{rows}");
+    }
+
+    #[test]
     fn what_is_no_scope_is_refused_with_the_nearest_one() {
         let refusal = Scopes::default().add("publsh").unwrap_err();
         assert!(refusal.starts_with("there is no such scope; did you mean `publish`?"), "{refusal}");

@@ -5,6 +5,8 @@
 //! `INSTA_UPDATE=always cargo test -p tidings --test it`.
 
 mod answers;
+mod commands;
+mod documentation;
 mod exchange;
 mod grpc;
 mod keys;

@@ -168,6 +168,13 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// What the server sent before this has been taken: its answers come in order.
+    pub(crate) async fn settle(&self) {
+        let _ = self.client.presence_stats("news").await;
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
