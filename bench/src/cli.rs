@@ -246,6 +246,17 @@ pub enum Subscription {
     Own,
 }
 
+/// By which transport connections come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Transport {
+    /// `/connection/websocket`
+    Websocket,
+    /// `/connection/http_stream`
+    HttpStream,
+    /// `/connection/sse`
+    Sse,
+}
+
 /// Arguments of `tidings bench connect`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConnectArgs {
@@ -283,8 +294,12 @@ pub struct IdleArgs {
     #[arg(long, value_name = "WHAT", default_value = "none,shared", value_delimiter = ',')]
     pub subscribe: Vec<Subscription>,
 
+    /// Transports of the connections; several, separated by commas, make several runs
+    #[arg(long, value_name = "WHICH", default_value = "websocket", value_delimiter = ',')]
+    pub transport: Vec<Transport>,
+
     /// Over TLS, with a certificate made for the run
-    #[arg(long, conflicts_with = "server")]
+    #[arg(long, conflicts_with_all = ["server", "transport"])]
     pub tls: bool,
 
     /// How long to hold them: 30 sees every connection pinged at least once at the usual interval of 25 s

@@ -9,7 +9,7 @@ use tidings_protocol::Command;
 use tokio::task::JoinSet;
 
 use crate::ENCODING;
-use crate::cli::{IdleArgs, Subscription};
+use crate::cli::{IdleArgs, Subscription, Transport};
 use crate::limits;
 use crate::load::{self, Who, is_ping};
 use crate::meter::Meter;
@@ -22,6 +22,26 @@ use crate::wire::Wire;
 pub(crate) struct Case {
     connections: u32,
     subscribe: Subscription,
+    transport: Transport,
+}
+
+impl Transport {
+    /// Where a server has it.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Transport::Websocket => "/connection/websocket",
+            Transport::HttpStream => "/connection/http_stream",
+            Transport::Sse => "/connection/sse",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Transport::Websocket => "WebSocket",
+            Transport::HttpStream => "HTTP streaming",
+            Transport::Sse => "event streams",
+        }
+    }
 }
 
 impl Measurement for IdleArgs {
@@ -31,7 +51,9 @@ impl Measurement for IdleArgs {
     fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
         for &connections in &self.connections {
-            cases.extend(self.subscribe.iter().map(|&subscribe| Case { connections, subscribe }));
+            for &subscribe in &self.subscribe {
+                cases.extend(self.transport.iter().map(|&transport| Case { connections, subscribe, transport }));
+            }
         }
         cases
     }
@@ -40,6 +62,7 @@ impl Measurement for IdleArgs {
         vec![
             ("connections", case.connections.into()),
             ("subscribed to", case.subscribe.name().into()),
+            ("by", case.transport.name().into()),
             ("over", if self.tls { "TLS" } else { "TCP" }.into()),
         ]
     }
@@ -55,12 +78,13 @@ impl Measurement for IdleArgs {
     async fn measure(&self, target: &Arc<Target>, case: &Case) -> Result<Vec<Figure>> {
         let show = !self.target.json;
         let channels = |number| case.subscribe.channels(number);
-        drop(load::open(target, Who::users(target, "priming", limits::PRIMING_CONNECTIONS)?, channels, false).await?);
+        let priming = Who::users(target, "priming", limits::PRIMING_CONNECTIONS)?;
+        drop(load::open_over(target, case.transport, priming, channels, false).await?);
         let users = Who::users(target, "idle", case.connections)?;
         target.settle().await;
         let memory_before = target.server_memory()?;
         let meter = Meter::start(target)?;
-        let opened = load::open(target, users, channels, show).await?;
+        let opened = load::open_over(target, case.transport, users, channels, show).await?;
         let connecting = meter.stop(target)?;
         let pings = Arc::new(AtomicU64::new(0));
         let mut idlers = JoinSet::new();

@@ -1,7 +1,7 @@
 //! The load generator behind `tidings bench`.
 //!
 //! Measures a server on this machine over the loopback interface, bounded in connections and time. A load connection
-//! is a bare WebSocket that looks for a number and a time in each payload, so that the figures show the server and as
+//! is a bare WebSocket (or stream, where that is measured) that looks for a number and a time in each payload, so that the figures show the server and as
 //! little as possible of the generator.
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //!   fanout, channels, publish, connect, idle, chat      one command each: what it varies, how it measures
 //!     rounds              who is measured when, each with its cores; from all rounds the report
 //!       lanes, people, pace      publishers in a closed loop; accounts of the chat; the clock of an open loop
-//!         load, http_wire, wire, payload      connections, and what they carry
+//!         load, http_wire, wire, stream_wire, payload      connections, and what they carry
 //!           target, cores, meter, process, report      the server; what the kernel says; what is printed
 //! ```
 
@@ -35,6 +35,7 @@ mod process;
 mod publish;
 mod report;
 mod rounds;
+mod stream_wire;
 mod target;
 mod wire;
 

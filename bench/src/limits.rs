@@ -52,6 +52,9 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of one answer over HTTP: the largest page of a room's events, and more.
 pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 
+/// Connections over which what streams send goes: they answer a ping each 25 s.
+pub const UPLINKS: usize = 8;
+
 /// Rounds of one command.
 pub const ROUNDS_MAX: u32 = 50;
 

@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::ENCODING;
+use crate::cli::Transport;
 use crate::limits;
+use crate::stream_wire::{StreamWire, Uplinks};
 use crate::target::Target;
 use crate::wire::Wire;
 
@@ -46,15 +48,31 @@ pub(crate) async fn open(
     channels: impl Fn(usize) -> Vec<String>,
     show: bool,
 ) -> Result<Vec<Opened>> {
+    open_over(target, Transport::Websocket, who, channels, show).await
+}
+
+/// As [`open`], over any transport.
+pub(crate) async fn open_over(
+    target: &Arc<Target>,
+    transport: Transport,
+    who: Vec<Who>,
+    channels: impl Fn(usize) -> Vec<String>,
+    show: bool,
+) -> Result<Vec<Opened>> {
+    let over = match transport {
+        Transport::Websocket => None,
+        stream => Some((stream, Arc::new(Uplinks::dial(target.authority()?).await?))),
+    };
     let count = who.len();
     let bar = progress(count as u64, "connecting  {bar:40} {pos}/{len}", show);
     let turns = Arc::new(Semaphore::new(limits::OPENING_MAX));
     let mut opening = JoinSet::new();
     for (number, who) in who.into_iter().enumerate() {
         let (target, turns, bar, channels) = (Arc::clone(target), Arc::clone(&turns), bar.clone(), channels(number));
+        let over = over.clone();
         opening.spawn(async move {
             let _turn = turns.acquire().await.context("turns do not end")?;
-            let opened = open_one(&target, who, channels).await;
+            let opened = open_one(&target, over, who, channels).await;
             bar.inc(1);
             anyhow::Ok((number, opened.with_context(|| format!("opening connection {} of {count}", number + 1))?))
         });
@@ -74,7 +92,12 @@ pub(crate) async fn open_alone(target: &Arc<Target>, who: Vec<Who>, show: bool) 
 }
 
 /// Opens one connection within [`limits::OPEN_TIME`].
-async fn open_one(target: &Target, who: Who, channels: Vec<String>) -> Result<Opened> {
+async fn open_one(
+    target: &Target,
+    over: Option<(Transport, Arc<Uplinks>)>,
+    who: Who,
+    channels: Vec<String>,
+) -> Result<Opened> {
     let (options, token) = match who {
         Who::Token(token) => (target.options(), token),
         Who::Session(cookie) => {
@@ -85,9 +108,20 @@ async fn open_one(target: &Target, who: Who, channels: Vec<String>) -> Result<Op
     };
     let start = Instant::now();
     let opening = async {
-        let mut wire = Wire::dial(&target.url, options).await?;
         let connect = ConnectRequest { name: "bench".to_owned(), ..ConnectRequest::with_token(token) };
-        ask(&mut wire, 1, &[Command::new(1, Request::Connect(Box::new(connect)))]).await.context("connect")?;
+        let connect = Command::new(1, Request::Connect(Box::new(connect)));
+        let mut wire = match over {
+            None => {
+                let mut wire = Wire::dial(&target.url, options).await?;
+                ask(&mut wire, 1, &[connect]).await.context("connect")?;
+                wire
+            }
+            Some((transport, uplinks)) => {
+                let connect = ENCODING.encode_commands(&[connect])?;
+                let stream = StreamWire::open(target.authority()?, transport, &connect, uplinks).await;
+                Wire::Stream(Box::new(stream.context("connect")?))
+            }
+        };
         if !channels.is_empty() {
             // All in one message, as a client that comes back sends them.
             let subscribe = |channel| SubscribeRequest { channel, ..SubscribeRequest::default() };

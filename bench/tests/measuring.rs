@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::any;
 use serde_json::{Value, json};
-use tidings_bench::cli::{BenchArgs, BenchCommand, FanoutArgs, IdleArgs, Subscription, TargetArgs};
+use tidings_bench::cli::{BenchArgs, BenchCommand, FanoutArgs, IdleArgs, Subscription, TargetArgs, Transport};
 use tidings_websocket::{Upgrade, Upgraded, WebSocket};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -104,7 +104,9 @@ async fn a_server_that_loses_a_publication_fails_the_measurement() {
 async fn idle_connections_are_measured() {
     let target = start(|_| false).await;
     let subscribe = vec![Subscription::None];
-    let args = IdleArgs { target, connections: vec![20], subscribe, tls: false, duration: Duration::from_secs(1) };
+    let transport = vec![Transport::Websocket];
+    let duration = Duration::from_secs(1);
+    let args = IdleArgs { target, connections: vec![20], subscribe, transport, tls: false, duration };
     tidings_bench::run(BenchArgs { command: BenchCommand::Idle(args) }).await.unwrap();
 }
 

@@ -4,13 +4,24 @@
 #[path = "../../crates/websocket/tests/it/feed.rs"]
 mod feed;
 
+use std::alloc::System;
+
 use bytes::Bytes;
+use cap::Cap;
 use feed::{run, run_directly};
+use tidings_protocol::{Command, Encoding, Push, PushEvent, Reply, fossil};
 use tidings_websocket::{
     Agreement, ConnectOptions, DeflateOptions, Event, HEAD_BYTES_MAX, Head, Kind, Limits, Machine, Message,
     OriginPolicy, Outgoing, Role, connect_over, handshake::ServerRequest, parse_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+/// A length that a message declares of itself may not be believed: who makes room for one of gigabytes is aborted here.
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, MEMORY_BYTES_MAX);
+
+/// Of all targets together, which run side by side.
+const MEMORY_BYTES_MAX: usize = 512 << 20;
 
 /// Long enough that payloads are read straight into messages.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -146,5 +157,76 @@ pub fn connection(input: &[u8]) {
                 assert!(std::str::from_utf8(text.as_bytes()).is_ok());
             }
         }
+    }
+}
+
+/// Whatever is read from JSON is written so that it is read alike, and means the same in protobuf.
+pub fn json(input: &[u8]) {
+    messages(Encoding::Json, input);
+    let _ = Encoding::JsonPushes.commands(input).count();
+    if let Ok(request) = Encoding::Json.emulation_request(input) {
+        let _ = request.frame();
+    }
+}
+
+/// The same of protobuf, but that its data need not be JSON.
+pub fn protobuf(input: &[u8]) {
+    messages(Encoding::Protobuf, input);
+    if let Ok(request) = Encoding::Protobuf.emulation_request(input) {
+        assert!(request.frame().expect("bytes are the frame").len() <= input.len());
+    }
+}
+
+fn messages(encoding: Encoding, input: &[u8]) {
+    let commands: Vec<Command> = encoding.commands(input).filter_map(Result::ok).collect();
+    assert!(commands.len() <= input.len(), "a message has a byte");
+    let write = |encoding: Encoding, commands: &[Command]| encoding.encode_commands(commands);
+    let read =
+        |encoding: Encoding, frame: &[u8]| encoding.commands(frame).collect::<Result<Vec<_>, _>>().expect("ours");
+    means_the_same(encoding, &commands, write, read);
+
+    let replies = encoding.replies(input).unwrap_or_default();
+    assert!(replies.len() <= input.len());
+    // What we do not know we do not write.
+    let is_known = |reply: &Reply| !matches!(reply, Reply::Push(Push { event: PushEvent::Unknown, .. }));
+    let replies: Vec<Reply> = replies.into_iter().filter(is_known).collect();
+    let write = |encoding: Encoding, replies: &[Reply]| {
+        let written: Result<Vec<_>, _> = replies.iter().map(|reply| encoding.encode_reply(reply)).collect();
+        written.map(|written| encoding.join(written))
+    };
+    let read = |encoding: Encoding, frame: &[u8]| encoding.replies(frame).expect("ours");
+    means_the_same(encoding, &replies, write, read);
+}
+
+fn means_the_same<T, E: std::fmt::Debug>(
+    encoding: Encoding,
+    messages: &[T],
+    write: impl Fn(Encoding, &[T]) -> Result<Bytes, E>,
+    read: impl Fn(Encoding, &[u8]) -> Vec<T>,
+) {
+    if messages.is_empty() {
+        return;
+    }
+    let written = write(encoding, messages).expect("what was read can be written");
+    let again = read(encoding, &written);
+    assert_eq!(again.len(), messages.len());
+    assert_eq!(write(encoding, &again).unwrap(), written);
+    // In protobuf data may be anything, and then it is not written in JSON.
+    if let Ok(json) = write(Encoding::Json, messages) {
+        let protobuf = write(Encoding::Protobuf, messages).unwrap();
+        assert_eq!(write(Encoding::Json, &read(Encoding::Protobuf, &protobuf)).unwrap(), json);
+    }
+}
+
+/// A delta makes what it was made for, also of text and then in whole characters; any other is refused or bounded.
+pub fn delta(input: &[u8]) {
+    let [high, low, rest @ ..] = input else { return };
+    let (from, to) = rest.split_at(usize::from(u16::from_be_bytes([*high, *low])).min(rest.len()));
+    assert_eq!(fossil::apply(from, &fossil::create(from, to)).unwrap(), to);
+    if let (Ok(from), Ok(to)) = (std::str::from_utf8(from), std::str::from_utf8(to)) {
+        assert_eq!(fossil::apply(from.as_bytes(), fossil::create_text(from, to).as_bytes()).unwrap(), to.as_bytes());
+    }
+    if let Ok(target) = fossil::apply(from, to) {
+        assert!(target.len() <= fossil::TARGET_BYTES_MAX);
     }
 }

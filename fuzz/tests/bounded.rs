@@ -30,6 +30,21 @@ fn connection() {
     fuzz("connection", tidings_fuzz::connection);
 }
 
+#[test]
+fn json() {
+    fuzz("json", tidings_fuzz::json);
+}
+
+#[test]
+fn protobuf() {
+    fuzz("protobuf", tidings_fuzz::protobuf);
+}
+
+#[test]
+fn delta() {
+    fuzz("delta", tidings_fuzz::delta);
+}
+
 fn fuzz(name: &str, target: fn(&[u8])) {
     let folder = format!("{}/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();

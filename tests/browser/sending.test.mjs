@@ -18,7 +18,7 @@ after(() => server.kill());
 
 const bodies = async () => (await ana.events(ana.room.id)).filter((event) => event.type === 'message.posted').map((event) => event.message.body);
 
-test('a refused send is marked; Retry sends the same message, Delete takes it away', async (t) => {
+test('a refused send is marked; Retry sends the same message, Retry all what failed with it, Delete takes it away', async (t) => {
   const page = await profile(t);
   const ui = new Ui(page);
   // Between page and server: while `refusing`, a post gets an error that no waiting heals.
@@ -55,6 +55,17 @@ test('a refused send is marked; Retry sends the same message, Delete takes it aw
   await ui.sees('say it again', 'sent');
   assert.equal(clientIds.at(-1), clientIds[0], 'a retry is the same message');
   assert.deepEqual(await bodies(), ['say it again']);
+
+  refusing = true;
+  for (const text of ['one more', 'and another', 'and a third']) {
+    await ui.say(text);
+    await ui.sees(text, 'failed');
+  }
+  refusing = false;
+  await screenshot(page, 'not-sent-several');
+  await ui.button('Retry all 3').click();
+  await ui.sees('and a third', 'sent');
+  assert.deepEqual(await bodies(), ['say it again', 'one more', 'and another', 'and a third']);
 });
 
 test('a send whose answer is lost on the way is sent again by itself, and stored once (G2)', { timeout: 60_000 }, async (t) => {
@@ -93,7 +104,10 @@ test('while nothing gets through for long, a calm line says so and the composer 
   await ui.sees('patience', 'pending');
   await screenshot(page, 'reconnecting');
   proxy.restore();
-  await ui.button('Try now').click();
-  await ui.sees('patience', 'sent');
+  // It may be in the middle of an attempt that fails, or come back by itself just then, and take the button along.
+  await until('it is sent', async () => {
+    await ui.button('Try now').click({ timeout: 500 }).catch(() => {});
+    return (await ui.message('patience', 'sent').count()) === 1;
+  });
   await until('the line is gone', async () => !(await page.getByText('Reconnecting…').isVisible()));
 });

@@ -29,13 +29,15 @@ async function migrate(from, to, ...more) {
   return run(TIDINGS, [...args, ...more], { env, timeout: 120_000 });
 }
 
-/** Kills the command as soon as it says so. */
-async function migrateKilledAt(saying, from, to) {
+/** Ends the command as soon as it says so; answers what it said. */
+async function migrateEndedAt(saying, from, to, signal = 'SIGKILL') {
   const { args, env } = migration(from, to);
   const child = running(args, env);
-  child.stderr.on('data', () => child.output.includes(saying) && child.kill('SIGKILL'));
-  const [code, signal] = await once(child, 'close');
-  assert.equal(signal, 'SIGKILL', `it had ended before, with ${code}: ${child.output}`);
+  child.stderr.on('data', () => child.output.includes(saying) && child.kill(signal));
+  const [code, killed] = await once(child, 'close');
+  if (signal === 'SIGKILL') assert.equal(killed, signal, `it had ended before, with ${code}: ${child.output}`);
+  else assert.equal(code, 1, child.output);
+  return child.output;
 }
 
 /** A server that listens where another one did, so that clients come back to it. */
@@ -88,6 +90,7 @@ test('a client that was connected before the move resumes after it, there and ba
     const moved = await migrate(from, to);
     assert.equal(moved.code, 0, moved.stderr);
     assert.match(moved.stdout, /2 people, 1 room[^]*the same on both sides[^]*tidings --data-dir/);
+    if (to === database) assert.match(moved.stdout, /TIDINGS_DATABASE_PASSWORD/);
     await refusesToStart(left, /the data was moved to/);
     assert.match((await migrate(from, to)).stderr, /the data was moved to/);
 
@@ -133,9 +136,10 @@ test('a move that is killed goes on with the same command, and nothing half fill
     [database, back, { dataDir: back, database: 'sqlite' }],
   ]) {
     for (const saying of ['copying: ', 'comparing: ']) {
-      await migrateKilledAt(saying, from, to);
+      await migrateEndedAt(saying, from, to);
       await refusesToStart(target, /the move of the data of .* into it has not ended/);
     }
+    assert.match(await migrateEndedAt('comparing: ', from, to, 'SIGINT'), /the same command goes on from where it was/);
     const moved = await migrate(from, to);
     assert.equal(moved.code, 0, moved.stderr);
     assert.match(moved.stdout, /29999 messages/);
@@ -150,12 +154,27 @@ test('a move that is killed goes on with the same command, and nothing half fill
   await until('it has its own secrets', () => existsSync(join(back, 'token-secret')) && readFileSync(join(back, 'api-key'), 'utf8').length > 0);
 });
 
+test('a move that begins anew because the source was started in between says so', { skip }, async (t) => {
+  const { server } = await talkative(t);
+  const database = await freshDatabase();
+  await migrateEndedAt('comparing: ', server.dataDir, database);
+  await server.start();
+  await server.stop();
+  for (const more of [['--dry-run'], []]) {
+    const { code, stdout, stderr } = await migrate(server.dataDir, database, ...more);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout + stderr, /copied once more/);
+  }
+});
+
 test('a password is not taken from the command line, and two data folders are refused in words', { skip }, async () => {
   const secret = 'postgres://ana:secret@127.0.0.1:1/chat?sslmode=disable';
   const { code, stdout, stderr } = await run(TIDINGS, ['migrate', '--from', temporaryFolder(), '--to', secret]);
   assert.equal(code, 1);
   assert.match(stderr, /--to `postgres:\/\/ana@127\.0\.0\.1:1\/chat\?sslmode=disable`: a password on the command line/);
   assert.ok(!`${stdout}${stderr}`.includes('secret'));
+  const nobody = await run(TIDINGS, ['migrate', '--from', temporaryFolder(), '--to', 'postgres://127.0.0.1:1/chat?sslmode=disable']);
+  assert.match(nobody.stderr, /it names no user/);
   const folders = await migrate(temporaryFolder(), temporaryFolder());
   assert.match(folders.stderr, /both are data folders/);
   const nowhere = await migrate(join(temporaryFolder(), 'none'), 'postgres://ana@127.0.0.1:1/chat?sslmode=disable');

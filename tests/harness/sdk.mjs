@@ -1,15 +1,82 @@
-// The stock JavaScript SDK, with reconnects fast enough for a test and events that can be waited for.
+// The stock JavaScript SDK, with reconnects fast enough for a test and events that can be waited for; in protobuf where
+// TIDINGS_TEST_PROTOCOL says so, and over the transport that TIDINGS_TEST_TRANSPORT names, with the same tests.
 
-import { Centrifuge } from 'centrifuge';
+import * as json from 'centrifuge';
+import * as protobuf from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
 
+import { EventSource } from './streams.mjs';
 import { within } from './wait.mjs';
 
 const SOON = 10_000;
 
-/** A client of the SDK; closed when the test ends. */
-export function client(t, url, options = {}) {
-  const made = new Centrifuge(url, { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, ...options });
+/** A value as the bytes of its JSON, which is what the tests' application sends where data is bytes. */
+export const toBytes = (value) => new TextEncoder().encode(JSON.stringify(value));
+
+/** The other way round, wherever in what the SDK gives an application there are bytes; what is around them stays. */
+export function fromBytes(given) {
+  if (given instanceof Uint8Array) return given.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(given));
+  if (given !== null && typeof given === 'object' && !(given instanceof Error)) {
+    for (const name of Object.keys(given)) given[name] = fromBytes(given[name]);
+  }
+  return given;
+}
+
+/** Makes bytes of values and values of bytes at the surface of the SDK, so that tests say and hear the same in protobuf. */
+class OfValues extends protobuf.Centrifuge {
+  constructor(url, { data, ...options }) {
+    super(url, data === undefined ? options : { data: toBytes(data), ...options });
+  }
+  newSubscription(channel, { data, ...options } = {}) {
+    const subscription = super.newSubscription(channel, data === undefined ? options : { data: toBytes(data), ...options });
+    const { emit } = subscription;
+    subscription.emit = (name, ...contexts) => emit.call(subscription, name, ...contexts.map(fromBytes));
+    return subscription;
+  }
+  emit(name, ...contexts) {
+    return super.emit(name, ...contexts.map(fromBytes));
+  }
+  async publish(channel, data) {
+    return super.publish(channel, toBytes(data));
+  }
+  async send(data) {
+    return super.send(toBytes(data));
+  }
+  async rpc(method, data) {
+    return fromBytes(await super.rpc(method, data === undefined ? undefined : toBytes(data)));
+  }
+  async history(...given) {
+    return fromBytes(await super.history(...given));
+  }
+  async presence(channel) {
+    return fromBytes(await super.presence(channel));
+  }
+}
+
+/** Whether data is bytes on the wire. */
+export const IN_PROTOBUF = process.env.TIDINGS_TEST_PROTOCOL === 'protobuf';
+const Client = IN_PROTOBUF ? OfValues : json.Centrifuge;
+export const { UnauthorizedError } = IN_PROTOBUF ? protobuf : json;
+
+const TRANSPORT = process.env.TIDINGS_TEST_TRANSPORT ?? 'websocket';
+/** Whether what a client sends arrives in its order: requests of their own may overtake each other. */
+export const IN_ORDER = TRANSPORT === 'websocket';
+
+/** What the SDK wants to know of a server at the address of its WebSocket, to reach it by these transports in turn. */
+export function endpoints(websocketUrl, transports) {
+  const base = websocketUrl.replace(/^ws/, 'http').replace(/\/connection\/websocket.*/, '');
+  const at = (transport) => (transport === 'websocket' ? websocketUrl : `${base}/connection/${transport}`);
+  return {
+    endpoints: transports.map((transport) => ({ transport, endpoint: at(transport) })),
+    options: { emulationEndpoint: `${base}/emulation`, eventsource: EventSource },
+  };
+}
+
+/** A client of the SDK; closed when the test ends. `transports` are tried in turn. */
+export function client(t, url, { transports = TRANSPORT === 'websocket' ? undefined : [TRANSPORT], ...given } = {}) {
+  const over = transports && endpoints(url, transports);
+  const options = { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, ...over?.options, ...given };
+  const made = new Client(over?.endpoints ?? url, options);
   made.on('error', () => {});
   t.after(() => made.disconnect());
   return made;
@@ -45,6 +112,31 @@ export async function subscribed(centrifuge, channel, options) {
   subscription.subscribe();
   centrifuge.connect();
   return Object.assign(subscription, { answer: await answer, publications });
+}
+
+/** Subscribes in vain, connecting first where needed; the code that it was refused with. */
+export async function refused(centrifuge, channel, options) {
+  const subscription = centrifuge.newSubscription(channel, options);
+  subscription.on('error', () => {});
+  const end = event(subscription, 'unsubscribed');
+  subscription.subscribe();
+  centrifuge.connect();
+  const { code } = await end;
+  centrifuge.removeSubscription(subscription);
+  return code;
+}
+
+/** A `websocket` for a client, and all that came through it: every frame as bytes. */
+export function recorder() {
+  const frames = [];
+  class Recorded extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.on('message', (frame) => frames.push(Buffer.from(frame)));
+    }
+  }
+  const bytes = () => frames.reduce((sum, frame) => sum + frame.length, 0);
+  return { websocket: Recorded, frames, bytes };
 }
 
 /** Connects and waits for the answer. */

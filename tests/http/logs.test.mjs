@@ -1,11 +1,15 @@
 // What is written down: enough to look after the server, and no secret (S18, S50, S66).
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import { test } from 'node:test';
+import WebSocket from 'ws';
 
 import { Frames } from '../harness/frames.mjs';
 import { Person, api, request } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
+import { Stream } from '../harness/streams.mjs';
 import { SECRETS, tokenFor } from '../harness/tokens.mjs';
 
 test('logs are JSON where nobody watches, and hold no password, cookie, token, code or message even at the highest level', async (t) => {
@@ -37,6 +41,39 @@ test('logs are JSON where nobody watches, and hold no password, cookie, token, c
   for (const [what, secret] of Object.entries(secrets)) {
     const line = lines.find((one) => one.includes(secret));
     assert.equal(line, undefined, `${what} is in the log: ${line?.slice(0, 400)}`);
+  }
+});
+
+test('a token in an address is in no log, whatever reads the address, and its answer sends no Referer on (S18)', async (t) => {
+  const server = await Server.start({ env: SECRETS, args: ['--log', 'trace'] });
+  t.after(() => server.kill());
+  const token = tokenFor('seen');
+  const cf = encodeURIComponent(JSON.stringify({ id: 1, connect: { token } }));
+  const alone = encodeURIComponent(JSON.stringify({ token }));
+  const session = http2.connect(server.url);
+  t.after(() => session.destroy());
+  for (const path of [`/connection/sse?cf_connect=${cf}`, `/connection/uni_sse?cf_connect=${alone}`]) {
+    for (const over of [undefined, session]) {
+      const stream = await Stream.open(server.url + path, { method: 'GET', session: over });
+      assert.equal(stream.headers['referrer-policy'], 'no-referrer');
+      await stream.next();
+      stream.close();
+    }
+  }
+  // Refused, too: twice in the address, at the wrong place, and too long for a head.
+  for (const path of [`/connection/sse?cf_connect=${cf}&cf_connect=${cf}`, `/connection/http_stream?cf_connect=${cf}`, `/no/such?cf_connect=${cf}`, `/connection/sse?cf_connect=${cf}${'x'.repeat(17_000)}`]) {
+    const answer = await request(server.url + path);
+    assert.ok(answer.status >= 400, path.slice(0, 60));
+    assert.ok(!answer.text.includes(token));
+  }
+  const socket = new WebSocket(`${server.url.replace('http', 'ws')}/connection/uni_websocket?cf_connect=${alone}`);
+  await once(socket, 'message');
+  socket.close();
+  await server.stop();
+  const [, claims, signature] = token.split('.');
+  for (const part of [claims, signature, token, encodeURIComponent(token)]) {
+    const line = server.stderr.split('\n').find((one) => one.includes(part));
+    assert.equal(line, undefined, `a part of the token is in the log: ${line?.slice(0, 400)}`);
   }
 });
 

@@ -57,7 +57,7 @@ export const TYPING_SHOWN_MS = 5_000;
 /** Milliseconds between two typing notices that we send: renewed before the last one fades. */
 export const TYPING_SEND_EVERY_MS = 3_000;
 
-/** Milliseconds without a connection before we speak of it: most cuts heal sooner. */
+/** Milliseconds without a connection, or without a server that takes messages, before we speak of it: most cuts heal sooner. */
 export const RECONNECTING_SHOWN_AFTER_MS = 5_000;
 
 /** Milliseconds that a message may be under way on a standing connection before the page says that it still tries. */
@@ -72,15 +72,15 @@ export const ANNOUNCE_EVERY_MS = 1_000;
  */
 export const ENDED_REFRESH_MS = 1_000;
 
-/** Attempts to send one message over a working connection before it is called failed. */
-export const SEND_ATTEMPTS_MAX = 5;
-
 /** Messages of this person that are remembered as sent, so that an older reading of the disk does not bring them back (some 100 kB). */
 export const SENT_REMEMBERED_MAX = 1_000;
 
-/** Milliseconds: the first and the longest wait before a message is sent again over a working connection. */
+/**
+ * Milliseconds: the first and the longest wait before something that the server did not do is asked for again. The longest
+ * is what somebody waits for after the server has come to itself; 1,000 pages that wait then ask 200 times a second.
+ */
 export const RESEND_DELAY_MIN_MS = 500;
-export const RESEND_DELAY_MAX_MS = 20_000;
+export const RESEND_DELAY_MAX_MS = 10_000;
 
 /** Characters in a password, at least. The server holds the same limit. */
 export const PASSWORD_CHARACTERS_MIN = 10;

@@ -1,11 +1,14 @@
 /**
  * The live connection: one `centrifuge` client, authenticated by the session cookie. It reconnects by itself with
  * exponential backoff and full jitter and resumes each room where it stopped; this file turns its events into ours.
+ *
+ * Over WebSocket where the network lets it through, and else over HTTP: the client tries the next transport when one
+ * does not open, or brings no first answer, in five seconds, as behind a proxy that holds answers back.
  */
 import { signal, type ReadonlySignal } from "@preact/signals";
-import { Centrifuge, type ClientInfo, type Subscription } from "centrifuge";
+import { Centrifuge, type ClientInfo, type Subscription, type TransportEndpoint } from "centrifuge";
 import { RECONNECTING_SHOWN_AFTER_MS } from "./limits.ts";
-import type { SendFailure, SendResult, Unsent } from "./models/outbox.ts";
+import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox.ts";
 import type { Connection } from "./models/presence.ts";
 import type { PersonRef, Posted, RoomEvent } from "./wire.ts";
 
@@ -31,8 +34,8 @@ export type LiveHandlers = {
   rooms: () => void;
 };
 
-const ERROR_TIMEOUT = 1;
-const TEMPORARY = new Set([ERROR_TIMEOUT, 100, 111, 113]);
+/** What passes; null is this person's own haste. */
+const HINDRANCES: Record<number, Hindrance | null> = { 100: "failing", 111: null, 113: "failing", 503: "database", 507: "full" };
 const FAILURES: Record<number, SendFailure> = { 103: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long" };
 
 export class Live {
@@ -49,7 +52,12 @@ export class Live {
     version: string,
     handlers: LiveHandlers,
   ) {
-    this.client = new Centrifuge(url, { name: "web", version, networkEventTarget: this.network });
+    this.client = new Centrifuge(transports(url), {
+      name: "web",
+      version,
+      networkEventTarget: this.network,
+      emulationEndpoint: new URL("/emulation", http(url)).href,
+    });
     this.client.on("connected", () => {
       clearTimeout(this.lateTimer);
       this.lateTimer = undefined;
@@ -173,11 +181,29 @@ export class Live {
   }
 }
 
+/** By what the server at the address of its WebSocket can be reached, the best first. */
+export function transports(url: string, secure: boolean = globalThis.isSecureContext): TransportEndpoint[] {
+  const at = (transport: "http_stream" | "sse"): TransportEndpoint => ({
+    transport,
+    endpoint: new URL(`/connection/${transport}`, http(url)).href,
+  });
+  const streams = [at("http_stream")];
+  // Without HTTPS browsers do not say of a GET that it comes from our own page, and the server does not look at its cookie.
+  if (secure) streams.push(at("sse"));
+  return [{ transport: "websocket", endpoint: url }, ...streams];
+}
+
+function http(url: string): string {
+  return url.replace(/^ws/, "http");
+}
+
 /** What an error of `post` means for the message. Codes below 100 are the client library's own. */
 export function sendOutcome(error: unknown, connected: boolean): SendResult {
   const { code = 0, temporary = false } = error as { code?: number; temporary?: boolean };
   if (!connected && code < 100) return "later"; // the connection went away under it
-  if (TEMPORARY.has(code) || temporary || code < 100) return "again";
+  if (code < 100) return { again: "silent" };
+  const why = HINDRANCES[code];
+  if (why !== undefined || temporary) return { again: why === undefined ? "failing" : why };
   return { failure: FAILURES[code] ?? "refused" };
 }
 

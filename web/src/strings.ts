@@ -1,5 +1,5 @@
 /** Every word that the UI says. Sentence case, short, friendly; errors say what happened and what to do. */
-import type { SendFailure } from "./models/outbox.ts";
+import type { Hindrance, SendFailure } from "./models/outbox.ts";
 import type { PersonRef } from "./wire.ts";
 
 const LANGUAGE = "en";
@@ -51,6 +51,13 @@ const SEND_FAILURES: Record<SendFailure, string> = {
   refused: "The server did not take it.",
 };
 
+const HINDRANCES: Record<Hindrance, string> = {
+  database: "The server cannot use its database just now.",
+  full: "The server has no room left to store messages.",
+  silent: "The server does not answer.",
+  failing: "Something fails on the server.",
+};
+
 export const strings = {
   entry: {
     setUpTitle: (server: string) => `Welcome to ${server}`,
@@ -91,8 +98,8 @@ export const strings = {
     signedOut: "You are signed out.",
     signedInAs: (name: string) => `You are signed in as ${isolated(name)}.`,
     loading: "Loading…",
-    unreachable: "The server does not answer. Check the connection and try again.",
-    tryAgain: "Try again",
+    triesAgain: "This page tries again by itself.",
+    tryAgain: "Try now",
   },
   errors: {
     nameEmpty: "Enter your name.",
@@ -182,10 +189,12 @@ export const strings = {
     deleted: "Message deleted",
     sending: "sending",
     waiting: "Waiting for the connection",
+    waitingForServer: "Waiting for the server",
     stillTrying: "Still trying",
     notSent: "Not sent.",
     failure: (failure: SendFailure) => SEND_FAILURES[failure],
     retrySend: "Retry",
+    retryAllSends: (count: number) => `Retry all ${numbers.format(count)}`,
     deleteUnsent: "Delete",
     messageLabel: (author: string, time: string, body: string, note: string) => `${author}, ${time}: ${body}${note && `, ${note}`}`,
   },
@@ -287,6 +296,7 @@ export const strings = {
     tryNow: "Try now",
     stopped: "The server closed the connection.",
     reconnect: "Reconnect",
+    hindered: (why: Hindrance) => `${HINDRANCES[why]} Your messages wait.`,
   },
   announce: {
     message: (author: string, body: string) => `${author}: ${body}`,

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { ApiError, type Api } from "../src/api.ts";
+import { RESEND_DELAY_MAX_MS } from "../src/limits.ts";
 import { App } from "../src/models/app.ts";
 import type { Chat, ChatOptions } from "../src/models/chat.ts";
 import type { Boot, Person } from "../src/wire.ts";
@@ -149,4 +150,46 @@ test("a question about the session that got no answer is asked again until there
   assert.equal(notice(app), "ended");
   t.mock.timers.tick(600_000);
   assert.equal(answers.waiting.length, 0);
+});
+
+/** A page that is opened while the server cannot say who is there. */
+async function opened(error: ApiError): Promise<{ app: App; answers: Answers; online: () => void }> {
+  const answers = new Answers();
+  const listeners: Record<string, () => void> = {};
+  Object.assign(globalThis, {
+    addEventListener: (name: string, listener: () => void) => (listeners[name] = listener),
+  });
+  const app = new App({ setup_needed: false } as Boot, { me: () => answers.ask("me") } as unknown as Api, new MemoryStore());
+  void app.start();
+  await answers.give("me", error);
+  assert.equal(app.view.value.name, "unreachable");
+  return { app, answers, online: () => listeners.online?.() };
+}
+
+test("a page that was opened while the server could not answer comes up by itself", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  for (const error of [new ApiError(503, "busy", "The server is busy."), new ApiError(0, "unreachable", "")]) {
+    const { app, answers } = await opened(error);
+    for (let attempts = 1; attempts <= 8; attempts++) {
+      assert.deepEqual([app.view.value, answers.waiting.length], [{ name: "unreachable", error, attempts }, 0]);
+      t.mock.timers.tick(RESEND_DELAY_MAX_MS);
+      await answers.give("me", attempts < 8 ? error : ENDED);
+    }
+    assert.equal(notice(app), null, "the card to sign in");
+    t.mock.timers.tick(RESEND_DELAY_MAX_MS);
+    assert.equal(answers.waiting.length, 0);
+  }
+});
+
+test("the network's return, and the button, ask at once, and never twice at a time", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { app, answers, online } = await opened(new ApiError(0, "unreachable", ""));
+  online();
+  void app.open();
+  t.mock.timers.tick(RESEND_DELAY_MAX_MS);
+  assert.equal(answers.waiting.length, 1);
+  await answers.give("me", ENDED);
+  assert.equal(notice(app), null);
+  online();
+  assert.equal(answers.waiting.length, 0, "who is there is known");
 });

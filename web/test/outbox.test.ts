@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDBFactory } from "fake-indexeddb";
-import { SEND_ATTEMPTS_MAX, SENT_REMEMBERED_MAX } from "../src/limits.ts";
+import { RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS, SENT_REMEMBERED_MAX } from "../src/limits.ts";
 import { sendOutcome } from "../src/live.ts";
-import { Outbox, resendDelay, type SendResult, type Unsent, type UnsentStore } from "../src/models/outbox.ts";
+import { Outbox, resendDelay, type Hindrance, type SendResult, type Unsent, type UnsentStore } from "../src/models/outbox.ts";
 import { uuidv7 } from "../src/models/uuid.ts";
 import { IndexedDbStore } from "../src/unsent_store.ts";
 import { MemoryStore, settled } from "./world.ts";
@@ -11,7 +11,10 @@ import { MemoryStore, settled } from "./world.ts";
 /** An outbox whose server answers as the test says. */
 class Desk {
   readonly sent: string[] = [];
-  readonly timers: (() => void)[] = [];
+  /** What waits for its time, each with its delay in milliseconds. */
+  timers: { delay: number; task: () => void }[] = [];
+  /** What was told of the server, from first to last. */
+  readonly told: (Hindrance | null)[] = [];
   readonly outbox: Outbox;
   answer: (unsent: Unsent) => SendResult | Promise<SendResult> = () => this.accept();
   /** The last number on the screen. */
@@ -28,9 +31,20 @@ class Desk {
       },
       changed: () => undefined,
       reached: () => this.reached,
-      after: (_delay, task) => void this.timers.push(task),
+      hindered: (why) => void this.told.push(why),
+      after: (delay, task) => {
+        const timer = { delay, task };
+        this.timers.push(timer);
+        return () => (this.timers = this.timers.filter((other) => other !== timer));
+      },
       random: () => 0.5,
     });
+  }
+
+  /** Lets the time pass that everything waits for. */
+  async pass(): Promise<void> {
+    for (const { task } of this.timers.splice(0)) task();
+    await settled();
   }
 
   accept(): SendResult {
@@ -108,18 +122,119 @@ test("a refused message stays, with what is behind it going on; Retry and Delete
   assert.deepEqual(desk.states(), ["sent"]);
 });
 
-test("a busy server is asked again after a while, and after some attempts the message is called failed", async () => {
+const AWAY: SendResult = { again: "database" };
+
+test("a server that says try again never fails a message: it waits, for as long as it takes, and is sent in its order", async () => {
   const desk = new Desk();
-  desk.answer = () => "again";
+  desk.answer = () => AWAY;
   desk.outbox.connected(true);
   desk.outbox.add("r", "one", 1);
+  desk.outbox.add("r", "two", 1);
   await settled();
-  while (desk.timers.length > 0) {
-    desk.timers.shift()?.();
+  for (let attempt = 0; attempt < 5_000; attempt += 1) await desk.pass();
+  assert.deepEqual(desk.states(), ["pending", "pending"]);
+  assert.deepEqual(new Set(desk.sent), new Set(["one"]), "nothing overtakes what waits");
+  desk.answer = () => desk.accept();
+  await desk.pass();
+  assert.deepEqual([desk.sent.slice(-2), desk.states()], [["one", "two"], ["sent", "sent"]]);
+});
+
+test("whoever writes on does not make the wait shorter, and the waits grow", async () => {
+  const desk = new Desk();
+  desk.answer = () => AWAY;
+  desk.outbox.connected(true);
+  const waits: number[] = [];
+  for (let n = 0; n < 8; n += 1) {
+    for (let written = 0; written < 3; written += 1) desk.outbox.add("r", `${n}.${written}`, 1);
+    await desk.outbox.restore();
     await settled();
+    assert.equal(desk.sent.length, n + 1, "one attempt, however much is written");
+    assert.equal(desk.timers.length, 1);
+    waits.push(desk.timers[0]?.delay ?? 0);
+    await desk.pass();
   }
-  assert.equal(desk.sent.length, SEND_ATTEMPTS_MAX);
-  assert.deepEqual(desk.states(), ["no_answer"]);
+  assert.deepEqual(waits, [...waits].sort((a, b) => a - b));
+  assert.ok((waits[0] ?? 0) >= RESEND_DELAY_MIN_MS && (waits.at(-1) ?? 0) > RESEND_DELAY_MAX_MS / 3);
+});
+
+test("what is refused for good fails at once, also among what waits", async () => {
+  const desk = new Desk();
+  desk.answer = () => AWAY;
+  desk.outbox.connected(true);
+  desk.outbox.add("r", "first", 1);
+  desk.outbox.add("r", "second", 1);
+  await settled();
+  desk.answer = (unsent) => (unsent.body === "first" ? { failure: "conflict" } : desk.accept());
+  await desk.pass();
+  assert.deepEqual(desk.states(), ["conflict", "sent"]);
+});
+
+test("when one room's message gets through, those of other rooms wait no longer", async () => {
+  const desk = new Desk();
+  desk.answer = () => AWAY;
+  desk.outbox.connected(true);
+  for (const room of ["r", "s"]) desk.outbox.add(room, room, 1);
+  await settled();
+  desk.answer = () => desk.accept();
+  desk.timers.shift()?.task();
+  await settled();
+  assert.deepEqual([desk.states("r"), desk.states("s"), desk.timers], [["sent"], ["sent"], []]);
+});
+
+test("Try now sends at once what waits, and so does a connection that stands again", async () => {
+  for (const how of ["tryNow", "connected"] as const) {
+    const desk = new Desk();
+    desk.answer = () => AWAY;
+    desk.outbox.connected(true);
+    desk.outbox.add("r", "one", 1);
+    await settled();
+    desk.answer = () => desk.accept();
+    desk.outbox[how](true);
+    await settled();
+    assert.deepEqual([desk.states(), desk.timers], [["sent"], []]);
+  }
+});
+
+test("why the server does not take messages is told, until it takes one, nothing waits or the connection is gone", async () => {
+  const next = (answer: (desk: Desk) => SendResult) => (desk: Desk) => {
+    desk.answer = () => answer(desk);
+    desk.outbox.tryNow();
+  };
+  const ends: ((desk: Desk) => void)[] = [
+    next((desk) => desk.accept()),
+    next(() => ({ failure: "refused" })),
+    // Only too fast: nothing is wrong with the server.
+    next(() => ({ again: null })),
+    (desk) => desk.outbox.connected(false),
+    (desk) => desk.outbox.delete(desk.outbox.in("r")[0]?.client_id ?? ""),
+    (desk) => void desk.outbox.clear(),
+  ];
+  for (const end of ends) {
+    const desk = new Desk();
+    desk.answer = () => AWAY;
+    desk.outbox.connected(true);
+    desk.outbox.add("r", "one", 1);
+    await settled();
+    desk.answer = () => ({ again: "silent" });
+    await desk.pass();
+    assert.deepEqual(desk.told.slice(-2), ["database", "silent"]);
+    end(desk);
+    await settled();
+    assert.equal(desk.told.at(-1), null, String(end));
+  }
+});
+
+test("Retry all sends everything that failed in the room again, in the order written", async () => {
+  const desk = new Desk();
+  desk.answer = () => ({ failure: "refused" });
+  desk.outbox.connected(true);
+  for (const body of ["one", "two", "three"]) desk.outbox.add("r", body, 1);
+  desk.outbox.add("s", "elsewhere", 1);
+  await settled();
+  desk.answer = () => desk.accept();
+  desk.outbox.retryAll("r");
+  await settled();
+  assert.deepEqual([desk.sent.slice(-3), desk.states("r"), desk.states("s")], [["one", "two", "three"], ["sent", "sent", "sent"], ["refused"]]);
 });
 
 test("an event that comes before its answer takes the message away; the answer then changes nothing", async () => {
@@ -283,21 +398,26 @@ test("a browser without a database loses nothing but the memory of it", async ()
   assert.deepEqual(desk.states(), ["pending"]);
 });
 
-test("an error of a send means wait, ask again, or give up", () => {
+test("an error of a send means wait for the connection, ask again, or give up", () => {
   for (const code of [1, 2, 11]) assert.equal(sendOutcome({ code }, false), "later");
-  for (const code of [1, 2, 100, 111]) assert.equal(sendOutcome({ code }, true), "again");
-  assert.equal(sendOutcome({ code: 999, temporary: true }, true), "again");
-  assert.equal(sendOutcome(new TypeError("an answer without data"), true), "again");
-  assert.deepEqual(sendOutcome({ code: 103 }, true), { failure: "not_a_member" });
-  assert.deepEqual(sendOutcome({ code: 413 }, true), { failure: "too_long" });
-  assert.deepEqual(sendOutcome({ code: 1_500 }, true), { failure: "refused" });
+  // Its timeout, and what the client library makes of an answer that it cannot read.
+  for (const code of [1, 2]) assert.deepEqual(sendOutcome({ code }, true), { again: "silent" });
+  assert.deepEqual(sendOutcome(new TypeError("an answer without data"), true), { again: "silent" });
+  assert.deepEqual(sendOutcome({ code: 503, temporary: true }, true), { again: "database" });
+  assert.deepEqual(sendOutcome({ code: 507 }, true), { again: "full" }, "room is made on a disk, too");
+  for (const code of [100, 113]) assert.deepEqual(sendOutcome({ code }, true), { again: "failing" });
+  assert.deepEqual(sendOutcome({ code: 999, temporary: true }, true), { again: "failing" });
+  assert.deepEqual(sendOutcome({ code: 111 }, true), { again: null }, "too fast");
+  for (const [code, failure] of [[103, "not_a_member"], [400, "empty"], [409, "conflict"], [413, "too_long"], [1_500, "refused"]]) {
+    assert.deepEqual(sendOutcome({ code }, true), { failure });
+  }
 });
 
 test("the wait grows exponentially with full jitter, between its limits", () => {
   assert.equal(resendDelay(1, 0), 500);
   assert.equal(resendDelay(1, 0.999999), 1_000);
   assert.equal(resendDelay(3, 0.999999), 4_000);
-  assert.equal(resendDelay(40, 0.999999), 20_000);
+  assert.equal(resendDelay(40, 0.999999), RESEND_DELAY_MAX_MS);
   assert.equal(resendDelay(40, 0), 500);
 });
 

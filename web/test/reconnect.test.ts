@@ -331,13 +331,20 @@ test("what others said counts as unread until it is read, and my own words do no
   assert.equal(world.saved, 7);
 });
 
-test("a page that failed can be asked for again", async () => {
-  const world = new World({ events: 5 });
-  world.failing = true;
-  world.room.enter();
-  await settled();
-  assert.equal(world.room.history.value, "failed");
-  world.failing = false;
-  await world.room.loadOlder();
-  assert.deepEqual(world.numbers(), counting(5));
+test("a page that failed is asked for again by itself, or at once by whoever does not want to wait", async () => {
+  for (const again of [(world: World) => world.pass(), (world: World) => void world.room.loadOlder()]) {
+    const world = new World({ events: 5 });
+    world.failing = true;
+    world.room.enter();
+    await settled();
+    for (let i = 0; i < 3; i++) {
+      assert.deepEqual([world.room.history.value, world.waiting], ["failed", 1]);
+      world.pass();
+      await settled();
+    }
+    world.failing = false;
+    again(world);
+    await settled();
+    assert.deepEqual([world.numbers(), world.waiting], [counting(5), 0]);
+  }
 });

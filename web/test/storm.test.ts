@@ -173,7 +173,8 @@ class Tab {
       send: (unsent) => this.send(unsent),
       changed: () => this.room.changed(),
       reached: () => this.room.timeline.last,
-      after: (_delay, task) => void wait(task),
+      hindered: () => undefined,
+      after: (_delay, task) => wait(task),
     });
     this.room = new Room(
       { id: server.id, name: "General", topic: null, member: true, members: 2, offset: server.events.length, epoch: server.epoch, created: 0 },
@@ -311,7 +312,7 @@ class Tab {
       const message = (server.events.find(isIt) ?? server.post(ANA, unsent.body, { clientId: unsent.client_id })).message!;
       return { posted: { id: message.id, number: message.number, time: message.time } };
     };
-    return this.storm.start(this, "send", take).catch(() => (this.connected ? "again" : "later"));
+    return this.storm.start(this, "send", take).catch(() => (this.connected ? { again: "failing" } : "later"));
   }
 }
 

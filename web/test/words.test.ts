@@ -92,6 +92,13 @@ test("where the server says how long to wait, the page says so", () => {
   assert.deepEqual(formProblems(problem(429, { code: "too_many_requests", detail }), ["name"]), { fields: {}, form: detail });
 });
 
+test("a server that is there and cannot is not taken for one that does not answer", () => {
+  const detail = "The server is busy. Try again in a moment.";
+  assert.equal(describe(problem(503, { code: "busy", detail })), detail);
+  assert.equal(describe(problem(507, { code: "storage_full", detail: "The disk is full." })), "The disk is full.");
+  for (const status of [502, 503, 504]) assert.equal(describe(problem(status, "<html>")), strings.errors.unreachable, "said by a proxy");
+});
+
 test("no answer, too many attempts and nonsense are told in words too", () => {
   assert.equal(describe(new ApiError(0, "unreachable", "")), strings.errors.unreachable);
   assert.equal(describe(problem(429, null)), strings.errors.tooMany);

@@ -104,7 +104,8 @@ export class World {
       send: (unsent) => Promise.resolve(this.take(unsent)),
       changed: () => this.room.changed(),
       reached: () => this.room.timeline.last,
-      after: () => undefined,
+      hindered: () => undefined,
+      after: () => () => undefined,
     });
     this.server.announce = (event) => {
       if (!this.connected) return;

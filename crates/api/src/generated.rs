@@ -1918,17 +1918,11 @@ pub struct NodeResult {
     pub num_clients: u32,
     /// Different users.
     #[prost(uint32, tag = "5")]
-    #[serde(
-        deserialize_with = "crate::json::null_is_absent",
-        skip_serializing_if = "crate::json::is_zero"
-    )]
+    #[serde(deserialize_with = "crate::json::null_is_absent")]
     pub num_users: u32,
     /// Channels that have subscribers or history.
     #[prost(uint32, tag = "6")]
-    #[serde(
-        deserialize_with = "crate::json::null_is_absent",
-        skip_serializing_if = "crate::json::is_zero"
-    )]
+    #[serde(deserialize_with = "crate::json::null_is_absent")]
     pub num_channels: u32,
     /// Seconds since the start.
     #[prost(uint32, tag = "7")]
@@ -1943,10 +1937,7 @@ pub struct NodeResult {
     pub process: ::core::option::Option<Process>,
     /// Subscriptions.
     #[prost(uint32, tag = "10")]
-    #[serde(
-        deserialize_with = "crate::json::null_is_absent",
-        skip_serializing_if = "crate::json::is_zero"
-    )]
+    #[serde(deserialize_with = "crate::json::null_is_absent")]
     pub num_subs: u32,
 }
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -116,9 +116,10 @@ impl Connection {
     /// Opens a connection; see [`Hub::connect`](crate::Hub::connect).
     pub(crate) fn open(core: Arc<Core>, options: ConnectionOptions) -> Self {
         let (heartbeat, encoding) = (options.heartbeat, options.encoding);
-        let emulation = options
-            .emulated
-            .then(|| Arc::new(Emulation { session: Uuid::new_v4().to_string(), node: core.node.clone() }));
+        // Of the node nobody has to know who says nothing more.
+        let node = if encoding.is_one_way() { String::new() } else { core.node.clone() };
+        let has_session = options.emulated || encoding.is_one_way();
+        let emulation = has_session.then(|| Arc::new(Emulation { session: Uuid::new_v4().to_string(), node }));
         let key = core.next_key.fetch_add(1, Ordering::Relaxed);
         let handle = Arc::new(Handle::new(key, options, emulation.clone(), &core.accounts, &core.loops));
         core.registry.add(&handle);

@@ -8,6 +8,7 @@ use tidings_protocol::Encoding;
 pub struct Framing {
     name: &'static str,
     wrap: fn(Bytes) -> Bytes,
+    wrap_shared: fn(Bytes) -> Bytes,
 }
 
 impl Framing {
@@ -17,7 +18,14 @@ impl Framing {
     /// A framing; two of the same name must do the same.
     #[must_use]
     pub const fn new(name: &'static str, wrap: fn(Bytes) -> Bytes) -> Self {
-        Self { name, wrap }
+        Self { name, wrap, wrap_shared: wrap }
+    }
+
+    /// Another way for what happens in a channel, which all of its subscribers may know: for compression, which tells by the
+    /// length of a message what is in it.
+    #[must_use]
+    pub const fn shared(self, wrap_shared: fn(Bytes) -> Bytes) -> Self {
+        Self { wrap_shared, ..self }
     }
 }
 
@@ -32,6 +40,11 @@ impl Format {
     /// Wraps one message that is already written.
     pub(crate) fn wrap(self, message: Bytes) -> Bytes {
         (self.framing.wrap)(message)
+    }
+
+    /// Wraps one message that all subscribers of a channel get.
+    pub(crate) fn wrap_shared(self, message: Bytes) -> Bytes {
+        (self.framing.wrap_shared)(message)
     }
 
     /// Wraps messages that are already written as one.

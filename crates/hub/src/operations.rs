@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 use tidings_protocol::{
-    ConnectRequest, Disconnect, Error, HistoryRequest, HistoryResult, Payload, PresenceResult, PublishResult, Response,
-    RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult, subscribe_flag,
+    ConnectRequest, Disconnect, Encoding, Error, HistoryRequest, HistoryResult, Payload, PresenceResult, PublishResult,
+    Response, RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult, subscribe_flag,
 };
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::history::bytes_of;
 use crate::limits::PRESENCE_ENTRY_BYTES;
 use crate::metrics::Metrics;
 use crate::push::as_differences;
-use crate::session::{Admission, Connected, Operation, Outcome, Prepared, Subscriber};
+use crate::session::{Admission, Connected, Cost, Meter, Operation, Outcome, Prepared, Subscriber};
 use crate::{
     Accepted, BrokerError, ChannelName, ChannelOptions, Grant, HistoryError, HistoryQuery, NewPublication, Offered,
     Peer, PresenceError, PublishError, PublishGrant, ReadError, RecoveryMode, Refusal, Source,
@@ -57,7 +57,7 @@ impl Task {
             Operation::Subscribe { channel, request, by } => {
                 // Entered before the policy is asked: whoever takes the right away while it thinks finds the subscriber.
                 let options = self.core.options(&channel);
-                let wants = wants_of(&request, &options);
+                let wants = wants_of(&request, &options, self.encoding());
                 let entered = wants.as_ref().unwrap_or(&Wants::default()).clone();
                 let server_side = matches!(by, Subscriber::Server(_));
                 let number = self.core.enter(&self.handle, &channel, server_side, &entered, &options);
@@ -68,7 +68,9 @@ impl Task {
                     }
                 };
                 let asked = Asked { channel: &channel, options: &options, request: &request, wants: wants?, number };
-                let prepared = self.prepare(asked, grant, self.reply_room()).await?;
+                // What the server subscribes to has no reply that could hold what was missed: it follows.
+                let room = if server_side { 0 } else { self.reply_room() };
+                let prepared = self.prepare(asked, grant, room).await?;
                 return Ok(Outcome::Subscribed(Box::new(prepared)));
             }
             Operation::Publish(channel, data) => {
@@ -127,18 +129,13 @@ impl Task {
             }
             let (options, wants) = (self.core.options(&channel), Wants::default());
             let number = self.core.enter(&self.handle, &channel, true, &wants, &options);
-            let mut resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
-            // To refuse all of it for what one channel has missed would bring the client back to the same, again and again.
-            let reads_too_much = resume.recover && self.may_read().is_err();
-            resume.recover &= !reads_too_much;
+            let resume = request.subs.get(channel.as_str()).cloned().unwrap_or_default();
             let asked = Asked { channel: &channel, options: &options, request: &resume, wants, number };
-            let mut prepared = self.prepare(asked, grant, room).await?;
-            room = room.saturating_sub(prepared.result.publications.iter().map(bytes_of).sum());
-            if reads_too_much && prepared.result.recoverable {
-                prepared.result.was_recovering = true;
-                Metrics::add(&self.core.metrics.unrecovered, 1);
-            }
+            let prepared = self.prepare_given(asked, grant, &mut room).await?;
             connected.subscriptions.push((channel, prepared));
+        }
+        if self.handle.outbox.format.encoding.is_one_way() {
+            self.subscribe_to_wanted(request, &given, &mut connected.subscriptions, &mut room).await?;
         }
         // What was read after a right was taken away must not leave with the reply (promise G5). Who is in a channel now
         // was in it while its stream was read.
@@ -149,6 +146,55 @@ impl Task {
         self.handle.connected.store(true, Ordering::Relaxed);
         self.core.application.connected(&self.peer);
         Ok(Outcome::Connected(Box::new(connected)))
+    }
+
+    /// Subscribes a client that will say nothing more to the channels that it wants, as far as it may.
+    async fn subscribe_to_wanted(
+        &self,
+        request: &ConnectRequest,
+        given: &HashSet<ChannelName>,
+        subscriptions: &mut Vec<(ChannelName, Prepared)>,
+        room: &mut usize,
+    ) -> Result<(), Refusal> {
+        let named = request.subs.iter().filter_map(|(name, wanted)| Some((ChannelName::parse(name).ok()?, wanted)));
+        let others: Vec<_> = named.filter(|(channel, _)| !given.contains(channel)).collect();
+        if given.len() + others.len() > self.core.limits.channels_per_connection_max {
+            return Err(Disconnect::CHANNEL_LIMIT.into());
+        }
+        for (channel, wanted) in others {
+            let options = self.core.options(&channel);
+            let Ok(wants) = wants_of(wanted, &options, self.encoding()) else { continue };
+            if !self.handle.account().allows(Cost::Channel, Instant::now().into_std()) {
+                return Err(Error::TOO_MANY_REQUESTS.into());
+            }
+            // Before the policy is asked, as in `run`.
+            let number = self.core.enter(&self.handle, &channel, true, &wants, &options);
+            match self.core.policy.subscribe(&self.peer, &channel, wanted).await {
+                Ok(grant) => {
+                    let asked = Asked { channel: &channel, options: &options, request: wanted, wants, number };
+                    let prepared = self.prepare_given(asked, grant, room).await?;
+                    subscriptions.push((channel, prepared));
+                }
+                Err(Refusal::Error(_)) => _ = self.core.leave(&self.handle, &channel),
+                Err(disconnect) => return Err(disconnect),
+            }
+        }
+        Ok(())
+    }
+
+    /// Prepares one of the subscriptions that a connect reply tells of.
+    async fn prepare_given(&self, asked: Asked<'_>, grant: Grant, room: &mut usize) -> Result<Prepared, Refusal> {
+        let mut resume = asked.request.clone();
+        // To refuse all of it for what one channel has missed would bring the client back to the same, again and again.
+        let reads_too_much = resume.recover && self.may_read().is_err();
+        resume.recover &= !reads_too_much;
+        let mut prepared = self.prepare(Asked { request: &resume, ..asked }, grant, *room).await?;
+        *room = room.saturating_sub(prepared.result.publications.iter().map(bytes_of).sum());
+        if reads_too_much && prepared.result.recoverable {
+            prepared.result.was_recovering = true;
+            Metrics::add(&self.core.metrics.unrecovered, 1);
+        }
+        Ok(prepared)
     }
 
     /// Bytes of what was missed that a reply may hold: those that others have not used up and that are not written yet.
@@ -214,12 +260,15 @@ impl Task {
                 result.publications.retain(|publication| filter.matches(&publication.tags));
             }
             if wants.differences {
-                let encoding = self.handle.outbox.format.encoding;
-                result.publications = as_differences(encoding, std::mem::take(&mut result.publications))
+                result.publications = as_differences(self.encoding(), std::mem::take(&mut result.publications))
                     .map_err(|_| Disconnect::INAPPROPRIATE_PROTOCOL)?;
             }
         }
         Ok(prepared)
+    }
+
+    fn encoding(&self) -> Encoding {
+        self.handle.outbox.format.encoding
     }
 
     async fn publish(&self, channel: &ChannelName, data: Payload) -> Result<(), Refusal> {
@@ -304,7 +353,7 @@ impl Task {
 }
 
 /// In which form a client wants what is published, and of what, as far as the channel has that.
-fn wants_of(request: &SubscribeRequest, options: &ChannelOptions) -> Result<Wants, Error> {
+fn wants_of(request: &SubscribeRequest, options: &ChannelOptions, encoding: Encoding) -> Result<Wants, Error> {
     let bad_request = |message: String| Error { message: message.into(), ..Error::BAD_REQUEST };
     let filter = match &request.tf {
         None => None,
@@ -314,7 +363,11 @@ fn wants_of(request: &SubscribeRequest, options: &ChannelOptions) -> Result<Want
     };
     Ok(Wants {
         differences: !request.delta.is_empty() && options.delta != Offered::Off,
-        by_number: options.compaction && request.flag & subscribe_flag::CHANNEL_COMPACTION != 0,
+        // The JavaScript SDK asks for it in protobuf too, but there it reads 64-bit numbers into objects and compares these
+        // by identity: it would find the channel of no push, and say nothing.
+        by_number: options.compaction
+            && request.flag & subscribe_flag::CHANNEL_COMPACTION != 0
+            && encoding == Encoding::Json,
         filter: filter.map(Arc::new),
     })
 }

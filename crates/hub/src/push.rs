@@ -31,7 +31,7 @@ pub(crate) struct Push {
 
 enum Event {
     Publication(Arc<Publication>),
-    Other(PushEvent),
+    Other(Box<PushEvent>),
 }
 
 /// An event in one form.
@@ -68,7 +68,7 @@ impl Push {
     }
 
     pub(crate) fn event((channel, channel_number): (&ChannelName, i64), event: PushEvent) -> Self {
-        let event = Event::Other(event);
+        let event = Event::Other(Box::new(event));
         Self { channel: channel.clone(), channel_number, event, before: None, frames: Vec::new() }
     }
 
@@ -102,10 +102,11 @@ impl Push {
         let (format, encoding) = (form.format, form.format.encoding);
         let label = form.label(&self.channel, self.channel_number);
         let publication = match &self.event {
-            Event::Other(event) => return Ok(Framed::One(format.wrap(encoding.encode_push(label, event)?))),
+            Event::Other(event) => return Ok(Framed::One(format.wrap_shared(encoding.encode_push(label, event)?))),
             Event::Publication(publication) => publication,
         };
-        let write = |publication| encoding.encode_publication(label, publication).map(|message| format.wrap(message));
+        let write =
+            |publication| encoding.encode_publication(label, publication).map(|message| format.wrap_shared(message));
         if !form.takes_differences {
             return Ok(Framed::One(write(publication)?));
         }

@@ -285,6 +285,9 @@ impl Session {
         if self.phase == Phase::Closed {
             return 0;
         }
+        if self.setup.encoding.is_one_way() && self.phase != Phase::Fresh {
+            return self.pass_over(now);
+        }
         let mut commands = 0;
         self.waiting_bytes += frame.len();
         for command in self.setup.encoding.commands(frame) {
@@ -312,6 +315,14 @@ impl Session {
         }
         self.work(meter, now);
         commands
+    }
+
+    /// What comes after the request of a client that has nothing more to say, such as answers to pings.
+    fn pass_over(&mut self, now: Instant) -> usize {
+        if self.rate.check(false, || true, &self.setup.limits, now) == Verdict::Abuse {
+            self.close(Disconnect::TOO_MANY_REQUESTS);
+        }
+        0
     }
 
     /// Whether it was told to begin no command.
@@ -689,7 +700,7 @@ impl Session {
 
     fn beat(&mut self, now: Instant) {
         let listening = self.wants_input();
-        match self.pulse.beat(&self.setup.limits, listening, now) {
+        match self.pulse.beat(&self.setup.limits, listening, !self.setup.encoding.is_one_way(), now) {
             heartbeat::Beat::Nothing => {}
             heartbeat::Beat::Ping => self.send(Reply::Ping),
             heartbeat::Beat::Dead => self.close(Disconnect::NO_PONG),

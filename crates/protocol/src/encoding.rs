@@ -43,6 +43,12 @@ impl Encoding {
         }
     }
 
+    /// Whether the server alone speaks, once the client has said who it is: there is nothing to answer, pings neither.
+    #[must_use]
+    pub const fn is_one_way(self) -> bool {
+        matches!(self, Self::JsonPushes)
+    }
+
     /// The commands of one frame, in order; reading stops at the first malformed one.
     pub fn commands(self, frame: &[u8]) -> impl Iterator<Item = Result<Command, DecodeError>> + '_ {
         match self {

@@ -12,8 +12,12 @@
 /// Bytes of the largest target that [`apply`] makes, whatever a delta says of itself: far above what a server publishes.
 pub const TARGET_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of a block, the least that is worth being copied.
+/// Bytes of a block: what is shorter is not looked for.
 const BLOCK: usize = 16;
+
+/// Bytes from which on copying takes less than inserting, but in the largest targets: a block less the parts of two
+/// characters is more.
+const WORTH_A_COPY: usize = 8;
 
 /// Blocks of the same hash that are looked at for one position of the target. Of a source that repeats itself others may
 /// match for longer, and are not found.
@@ -91,30 +95,73 @@ pub enum DeltaError {
 }
 
 /// The delta from `from` to `to`, of which everything copied begins and ends where `to` may be cut.
+///
+/// Mostly little changes, so what both begin and end with is taken first; only what is between is looked for.
 fn create_cut(from: &[u8], to: &[u8], is_cut: impl Fn(usize) -> bool) -> Vec<u8> {
-    let mut delta = Vec::new();
-    write_number(to.len(), b'\n', &mut delta);
-    let blocks = Blocks::of(from);
-    let (mut done, mut at) = (0, 0);
-    let mut window = to.get(..BLOCK).map(Window::of);
+    let cut_before = |at: usize| (0..=at).rev().find(|&at| is_cut(at)).unwrap_or(0);
+    let cut_behind = |at: usize| (at..to.len()).find(|&at| is_cut(at)).unwrap_or(to.len());
+    let mut delta = Delta { bytes: Vec::new(), to, done: 0 };
+    delta.write_number(to.len(), b'\n');
+
+    let head = cut_before(common(from, to));
+    delta.copy(Match { start: 0, end: head, offset: 0 });
+    let tail = cut_behind(to.len() - common_at_end(&from[head..], &to[head..]));
+    // What is looked for begins at a place of its own and ends before the tail.
+    let middle = &to[..tail];
+    let mut at = delta.done;
+    let mut window = middle.get(at..at + BLOCK).map(Window::of);
+    let blocks = if window.is_some() { Blocks::of(from) } else { Blocks::of(&[]) };
     while let Some(seen) = window {
-        if let Some(found) = blocks.longest_match(seen, to, done, at) {
-            let start = (found.start..).find(|&at| is_cut(at)).expect("the end is a cut");
-            let end = (0..=found.end).rev().find(|&at| is_cut(at)).expect("the beginning is a cut");
-            // A block less the halves of two characters is still longer than what copying it takes.
-            write_insert(&to[done..start], &mut delta);
-            write_number(end - start, b'@', &mut delta);
-            write_number(found.offset + (start - found.start), b',', &mut delta);
-            (done, at) = (end, end);
-            window = to.get(at..at + BLOCK).map(Window::of);
+        if let Some(found) = blocks.longest_match(seen, middle, delta.done, at) {
+            let (start, end) = (cut_behind(found.start), cut_before(found.end));
+            delta.copy(Match { start, end, offset: found.offset + (start - found.start) });
+            at = end;
+            window = middle.get(at..at + BLOCK).map(Window::of);
         } else {
-            window = to.get(at + BLOCK).map(|&next| seen.roll(to[at], next));
+            window = middle.get(at + BLOCK).map(|&next| seen.roll(middle[at], next));
             at += 1;
         }
     }
-    write_insert(&to[done..], &mut delta);
-    write_number(checksum(to) as usize, b';', &mut delta);
-    delta
+    delta.copy(Match { start: tail, end: to.len(), offset: from.len() - (to.len() - tail) });
+    delta.insert_until(to.len());
+    delta.write_number(checksum(to) as usize, b';');
+    delta.bytes
+}
+
+/// A delta that is being written.
+struct Delta<'a> {
+    bytes: Vec<u8>,
+    to: &'a [u8],
+    /// How much of the target it makes.
+    done: usize,
+}
+
+impl Delta<'_> {
+    /// Copies what matches, where that is shorter.
+    fn copy(&mut self, Match { start, end, offset }: Match) {
+        if end - start < WORTH_A_COPY {
+            return;
+        }
+        self.insert_until(start);
+        self.write_number(end - start, b'@');
+        self.write_number(offset, b',');
+        self.done = end;
+    }
+
+    fn insert_until(&mut self, end: usize) {
+        let bytes = &self.to[self.done..end];
+        if !bytes.is_empty() {
+            self.write_number(bytes.len(), b':');
+            self.bytes.extend_from_slice(bytes);
+        }
+        self.done = end;
+    }
+
+    fn write_number(&mut self, number: usize, mark: u8) {
+        let digits = 1 + number.checked_ilog2().unwrap_or(0) / 6;
+        self.bytes.extend((0..digits).rev().map(|digit| DIGITS[number >> (6 * digit) & 63]));
+        self.bytes.push(mark);
+    }
 }
 
 /// What the target has in common with the source.
@@ -138,7 +185,8 @@ struct Blocks<'a> {
 impl<'a> Blocks<'a> {
     fn of(from: &'a [u8]) -> Self {
         let blocks = from.chunks_exact(BLOCK);
-        let mut table = Self { from, first: vec![0; blocks.len().next_power_of_two()], next: vec![0; blocks.len()] };
+        let mut table =
+            Self { from, first: vec![0; 4 * blocks.len().next_power_of_two()], next: vec![0; blocks.len()] };
         // From the last to the first, because of a source that repeats itself the first match goes on for longest.
         for (number, block) in blocks.enumerate().rev() {
             let bucket = Window::of(block).bucket(table.first.len());
@@ -153,12 +201,13 @@ impl<'a> Blocks<'a> {
         let first = existing(self.first[window.bucket(self.first.len())]);
         let candidates = std::iter::successors(first, |&number| existing(self.next[number - 1]));
         let offsets = candidates.map(|number| (number - 1) * BLOCK);
-        let matches = offsets.take(CANDIDATES_MAX).filter_map(|offset| {
+        let is_same = |offset: &usize| self.from[*offset..][..BLOCK] == to[at..][..BLOCK];
+        let matches = offsets.take(CANDIDATES_MAX).filter(is_same).map(|offset| {
             let end = at + common(&self.from[offset..], &to[at..]);
             // What began earlier by more than a block was found there.
             let earlier = self.from[..offset].iter().rev().zip(to[done..at].iter().rev()).take(BLOCK);
             let before = earlier.take_while(|(source, target)| source == target).count();
-            (end - at >= BLOCK).then_some(Match { start: at - before, end, offset: offset - before })
+            Match { start: at - before, end, offset: offset - before }
         });
         matches.max_by_key(|found| found.end - found.start)
     }
@@ -169,6 +218,10 @@ fn common(one: &[u8], other: &[u8]) -> usize {
     let chunks = one.chunks_exact(BLOCK).zip(other.chunks_exact(BLOCK));
     let same = chunks.take_while(|(one, other)| one == other).count() * BLOCK;
     same + one[same..].iter().zip(&other[same..]).take_while(|(one, other)| one == other).count()
+}
+
+fn common_at_end(one: &[u8], other: &[u8]) -> usize {
+    one.iter().rev().zip(other.iter().rev()).take_while(|(one, other)| one == other).count()
 }
 
 /// The hash of a block, which moves on byte by byte: the sum of the bytes, and of each times its distance from the end.
@@ -190,44 +243,27 @@ impl Window {
 
     fn roll(self, first: u8, next: u8) -> Self {
         let first = u16::from(first);
-        let rest = Self {
-            sum: self.sum.wrapping_sub(first),
-            weighted: self.weighted.wrapping_sub(first.wrapping_mul(BLOCK as u16)),
-        };
+        let rest =
+            Self { sum: self.sum.wrapping_sub(first), weighted: self.weighted.wrapping_sub(first << BLOCK.ilog2()) };
         rest.add(next)
     }
 
     /// Which of so many, a power of two.
     fn bucket(self, count: usize) -> usize {
-        let mixed = (u32::from(self.sum) | u32::from(self.weighted) << 16).wrapping_mul(0x9e37_79b1);
-        (mixed >> 7) as usize & (count - 1)
+        let whole = u64::from(self.sum) | u64::from(self.weighted) << 16;
+        (whole.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & (count - 1)
     }
 }
 
 /// The sum of all words of four bytes, the first byte the highest; the last word is filled up with zeros.
 fn checksum(target: &[u8]) -> u32 {
-    let words = target.chunks(4).map(|bytes| {
-        let mut word = [0; 4];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u32::from_be_bytes(word)
-    });
-    words.fold(0, u32::wrapping_add)
+    let (words, rest) = target.as_chunks();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    words.iter().chain([&last]).fold(0, |sum, word| sum.wrapping_add(u32::from_be_bytes(*word)))
 }
 
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~";
-
-fn write_insert(bytes: &[u8], delta: &mut Vec<u8>) {
-    if !bytes.is_empty() {
-        write_number(bytes.len(), b':', delta);
-        delta.extend_from_slice(bytes);
-    }
-}
-
-fn write_number(number: usize, mark: u8, delta: &mut Vec<u8>) {
-    let digits = 1 + number.checked_ilog2().unwrap_or(0) / 6;
-    delta.extend((0..digits).rev().map(|digit| DIGITS[number >> (6 * digit) & 63]));
-    delta.push(mark);
-}
 
 /// The number in front, which may have no digit and is 0 then.
 fn number(rest: &mut &[u8]) -> Result<usize, DeltaError> {

@@ -18,6 +18,7 @@ mod encoding;
 pub mod fossil;
 pub mod json;
 mod payload;
+mod proto3;
 pub mod protobuf;
 mod reply;
 mod wire;

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserializer;
+
 use crate::codes::{Disconnect, Error, Unsubscribe};
-use crate::wire::{choices, messages};
+use crate::proto3::{self, Malformed, Value};
+use crate::wire::{Field, choices, messages, null_is_absent};
 use crate::{ConnectRequest, Payload};
 
 /// One message of the server.
@@ -387,5 +390,24 @@ impl ConnectRequest {
     #[must_use]
     pub fn with_token(token: impl Into<String>) -> Self {
         Self { token: token.into(), ..Self::default() }
+    }
+}
+
+impl Field for ClientInfo {
+    /// Whose it is stays visible even when the user is anonymous.
+    fn is_zero(&self) -> bool {
+        false
+    }
+
+    fn read_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        null_is_absent(deserializer)
+    }
+
+    fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
+        proto3::write_message(number, self, out);
+    }
+
+    fn read_protobuf(&mut self, value: Value<'_>, depth: usize) -> Result<(), Malformed> {
+        value.message(self, depth)
     }
 }

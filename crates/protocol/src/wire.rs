@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use crate::protobuf::{self, Fields, Malformed, Message, Value};
-use crate::{ClientInfo, Payload};
+use crate::Payload;
+use crate::proto3::{self, Fields, Malformed, Message, Value};
 
 /// A type that fields of messages have.
 pub(crate) trait Field: Sized {
@@ -32,7 +32,7 @@ pub(crate) trait Field: Sized {
     fn read_protobuf(&mut self, value: Value<'_>, depth: usize) -> Result<(), Malformed>;
 }
 
-fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Default + Deserialize<'de>,
@@ -50,7 +50,7 @@ macro_rules! varints {
                 null_is_absent(deserializer)
             }
             fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
-                protobuf::write_number(number, $to(*self), out);
+                proto3::write_number(number, $to(*self), out);
             }
             fn read_protobuf(&mut self, value: Value<'_>, _: usize) -> Result<(), Malformed> {
                 *self = $from(value.number()?)?;
@@ -84,7 +84,7 @@ macro_rules! texts {
                 null_is_absent(deserializer)
             }
             fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
-                protobuf::write_bytes(number, self.as_bytes(), out);
+                proto3::write_bytes(number, self.as_bytes(), out);
             }
             fn read_protobuf(&mut self, value: Value<'_>, _: usize) -> Result<(), Malformed> {
                 *self = value.text()?.to_owned().into();
@@ -110,7 +110,7 @@ impl Field for Option<Payload> {
     }
 
     fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
-        protobuf::write_bytes(number, self.as_ref().map_or(&[], Payload::as_bytes), out);
+        proto3::write_bytes(number, self.as_ref().map_or(&[], Payload::as_bytes), out);
     }
 
     fn read_protobuf(&mut self, value: Value<'_>, _: usize) -> Result<(), Malformed> {
@@ -134,31 +134,12 @@ impl<T: Message + DeserializeOwned> Field for Option<T> {
 
     fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
         if let Some(message) = self {
-            protobuf::write_message(number, message, out);
+            proto3::write_message(number, message, out);
         }
     }
 
     fn read_protobuf(&mut self, value: Value<'_>, depth: usize) -> Result<(), Malformed> {
         value.message(self.get_or_insert_default(), depth)
-    }
-}
-
-impl Field for ClientInfo {
-    /// Whose it is stays visible even when the user is anonymous.
-    fn is_zero(&self) -> bool {
-        false
-    }
-
-    fn read_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        null_is_absent(deserializer)
-    }
-
-    fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
-        protobuf::write_message(number, self, out);
-    }
-
-    fn read_protobuf(&mut self, value: Value<'_>, depth: usize) -> Result<(), Malformed> {
-        value.message(self, depth)
     }
 }
 
@@ -172,7 +153,7 @@ impl<T: Message + DeserializeOwned> Field for Vec<T> {
     }
 
     fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
-        self.iter().for_each(|message| protobuf::write_message(number, message, out));
+        self.iter().for_each(|message| proto3::write_message(number, message, out));
     }
 
     fn read_protobuf(&mut self, value: Value<'_>, depth: usize) -> Result<(), Malformed> {
@@ -193,7 +174,7 @@ impl Field for Vec<String> {
     }
 
     fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
-        self.iter().for_each(|text| protobuf::write_bytes(number, text.as_bytes(), out));
+        self.iter().for_each(|text| proto3::write_bytes(number, text.as_bytes(), out));
     }
 
     fn read_protobuf(&mut self, value: Value<'_>, _: usize) -> Result<(), Malformed> {
@@ -214,15 +195,15 @@ impl<T: MapValue + DeserializeOwned> Field for BTreeMap<String, T> {
     /// A map is a list of messages with a key and a value.
     fn write_protobuf(&self, number: u32, out: &mut Vec<u8>) {
         for (key, value) in self {
-            protobuf::write_delimited(number, out, |out| {
-                protobuf::write_bytes(1, key.as_bytes(), out);
+            proto3::write_delimited(number, out, |out| {
+                proto3::write_bytes(1, key.as_bytes(), out);
                 value.write_value(out);
             });
         }
     }
 
     fn read_protobuf(&mut self, value: Value<'_>, depth: usize) -> Result<(), Malformed> {
-        let depth = protobuf::deeper(depth)?;
+        let depth = proto3::deeper(depth)?;
         let (mut key, mut held) = (String::new(), T::default());
         for field in Fields::of(value.bytes()?) {
             match field? {
@@ -244,7 +225,7 @@ pub(crate) trait MapValue: Default {
 
 impl<T: Message> MapValue for T {
     fn write_value(&self, out: &mut Vec<u8>) {
-        protobuf::write_message(2, self, out);
+        proto3::write_message(2, self, out);
     }
 
     fn read_value(&mut self, value: Value<'_>, depth: usize) -> Result<(), Malformed> {
@@ -295,7 +276,7 @@ macro_rules! message {
             )*
         }
 
-        impl crate::protobuf::Message for $name {
+        impl crate::proto3::Message for $name {
             fn write(&self, _out: &mut Vec<u8>) {
                 $(
                     if !crate::wire::Field::is_zero(&self.$field) {
@@ -307,9 +288,9 @@ macro_rules! message {
             fn set(
                 &mut self,
                 number: u32,
-                _value: crate::protobuf::Value<'_>,
+                _value: crate::proto3::Value<'_>,
                 _depth: usize,
-            ) -> Result<(), crate::protobuf::Malformed> {
+            ) -> Result<(), crate::proto3::Malformed> {
                 match number {
                     $($number => crate::wire::Field::read_protobuf(&mut self.$field, _value, _depth),)*
                     _ => Ok(()),
@@ -343,7 +324,7 @@ macro_rules! choices {
         impl $name {
             pub(crate) fn write_protobuf(&self, out: &mut Vec<u8>) {
                 match self {
-                    $(Self::$variant(message) => crate::protobuf::write_message($number, message, out),)*
+                    $(Self::$variant(message) => crate::proto3::write_message($number, message, out),)*
                     $(Self::$other => {})?
                 }
             }

@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::caller::LiveResponse;
 use crate::limits::{DRAIN_SILENCE, DRAIN_TIME, STREAM_PIECE_BYTES_MAX};
 use crate::pace::Pace;
 use crate::panics;
@@ -295,7 +296,19 @@ pin_project! {
         announced: usize,
         failure: Option<BoxError>,
         closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+        // Its writer bounds what waits in it.
+        live: Option<LiveResponse>,
     }
+}
+
+/// When a handler's body ends.
+pub(crate) enum End {
+    /// When it says so.
+    Own,
+    /// At a shutdown, between two chunks: it may never say so.
+    WithServer,
+    /// When whoever writes it says so, at a shutdown too.
+    Live(LiveResponse),
 }
 
 /// A response's body panicked; the response is cut so that the client can tell.
@@ -316,13 +329,14 @@ impl<B> ResponseBody<B> {
             announced: 0,
             failure: None,
             closing: None,
+            live: None,
         }
     }
 }
 
 impl<B: Body> ResponseBody<B> {
     /// The ticket comes back when there is no room for the answer.
-    pub(crate) fn of_handler(body: B, is_event_stream: bool, ticket: Ticket) -> Result<Self, Ticket> {
+    pub(crate) fn of_handler(body: B, end: End, ticket: Ticket) -> Result<Self, Ticket> {
         let watch = &ticket.watch;
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX / 2);
         let room = match Room::is_needed(announced).then(|| watch.shared.under_way.room(watch, announced)) {
@@ -330,7 +344,11 @@ impl<B: Body> ResponseBody<B> {
             Some(Ok(room)) => Some(room),
             Some(Err(NoRoom)) => return Err(ticket),
         };
-        let closing = is_event_stream.then(|| Box::pin(watch.closing.clone().cancelled_owned()));
+        let (closing, live) = match end {
+            End::Own => (None, None),
+            End::WithServer => (Some(Box::pin(watch.closing.clone().cancelled_owned())), None),
+            End::Live(live) => (None, Some(live)),
+        };
         let pace = watch.http2.load(Relaxed).then(|| Pace::begin(watch));
         Ok(Self {
             body: Some(body),
@@ -343,6 +361,7 @@ impl<B: Body> ResponseBody<B> {
             announced,
             failure: None,
             closing,
+            live,
         })
     }
 }
@@ -408,7 +427,8 @@ impl<B: ResponseData> Body for ResponseBody<B> {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(None)) => Poll::Ready(None),
             Ok(Poll::Ready(Some(Ok(frame)))) => Poll::Ready(Some(Ok(frame.map_data(|bytes| {
-                if this.room.is_none() && *this.announced == 0 && Room::is_needed(bytes.len()) {
+                let is_counted = this.live.is_none() && Room::is_needed(bytes.len());
+                if this.room.is_none() && *this.announced == 0 && is_counted {
                     *this.room = Some(Room::unannounced(watch, bytes.len()));
                 }
                 *this.announced = this.announced.saturating_sub(bytes.len());

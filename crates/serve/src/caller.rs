@@ -3,11 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use http::header::{self, HeaderMap, HeaderName};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::connection::{Seat, seat_for_socket};
 use crate::peer::Peer;
 use crate::proxies::TrustedProxies;
 use crate::request_id::RequestId;
@@ -57,6 +59,32 @@ impl Connection {
     #[must_use]
     pub fn sockets(&self) -> TaskTracker {
         self.watch.sockets.clone()
+    }
+
+    /// Lets the answer to this request live as long as a socket would. On HTTP/2, where it shares its connection with
+    /// others, it takes a place of its own in the budget of connections.
+    ///
+    /// # Errors
+    /// 503 when there is no place: answer with it.
+    pub fn live_response(&self) -> Result<LiveResponse, http::StatusCode> {
+        let shares = self.watch.http2.load(Relaxed);
+        let seat = if shares { Some(seat_for_socket(&self.watch)?) } else { None };
+        Ok(LiveResponse { _seat: seat })
+    }
+}
+
+/// In a response's extensions: its body is one direction of a live connection, as a socket is. Whoever writes it bounds
+/// what waits in it, so that it counts among sockets and not among [answers under way](crate::Limits::response_bytes_max);
+/// and ends it when a shutdown begins. See [`Connection::live_response`].
+#[derive(Clone)]
+pub struct LiveResponse {
+    /// Held, not read: dropping the last gives the place back.
+    _seat: Option<Arc<Seat>>,
+}
+
+impl fmt::Debug for LiveResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveResponse").finish_non_exhaustive()
     }
 }
 

@@ -102,7 +102,7 @@ mod watch;
 
 pub use app::{App, HyperService};
 pub use body::{BodyStalled, BoxError, RequestBody, ResponseData};
-pub use caller::{Caller, Connection};
+pub use caller::{Caller, Connection, LiveResponse};
 pub use failure::ServeError;
 pub use handle::Handle;
 pub use limits::Limits;

@@ -20,8 +20,8 @@ use tower::ServiceExt as _;
 use tower::util::Oneshot;
 
 use crate::app::App;
-use crate::body::{BodyEnd, BodyStalled, BoxError, RequestBody, ResponseBody, ResponseData, Ticket, drain};
-use crate::caller::Connection;
+use crate::body::{BodyEnd, BodyStalled, BoxError, End, RequestBody, ResponseBody, ResponseData, Ticket, drain};
+use crate::caller::{Connection, LiveResponse};
 use crate::connection::{self, Seat};
 use crate::limits::{Limits, RETRY_AFTER_SECONDS};
 use crate::panics;
@@ -220,9 +220,13 @@ where
                 {
                     connection::keep_for_socket(tracker, seat, &ticket.watch);
                 }
-                let (parts, body) = response.into_parts();
-                let is_event_stream = is_event_stream(&parts.headers);
-                match ResponseBody::of_handler(body, is_event_stream, ticket) {
+                let (mut parts, body) = response.into_parts();
+                let end = match parts.extensions.remove::<LiveResponse>() {
+                    Some(live) => End::Live(live),
+                    None if is_event_stream(&parts.headers) => End::WithServer,
+                    None => End::Own,
+                };
+                match ResponseBody::of_handler(body, end, ticket) {
                     Ok(body) => Response::from_parts(parts, body),
                     Err(ticket) => {
                         count(&ticket.watch.shared.counters.responses_refused);

@@ -6,6 +6,7 @@ use crate::api::keys::{KeyUses, Keys};
 use crate::channels::Channels;
 use crate::config::{Config, Settings, Sources};
 use crate::metrics::Metrics;
+use crate::tokens::Tokens;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -33,13 +34,16 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     /// Of the server API.
     pub(crate) keys: Keys,
+    pub(crate) tokens: Arc<Tokens>,
+    /// The server's own.
+    pub(crate) token_secret: String,
     pub(crate) key_uses: KeyUses,
     pub(crate) metrics: Arc<Metrics>,
     /// Off while draining.
     pub(crate) readiness: Readiness,
     /// Which pages are our own.
     pub(crate) own_origin: OriginPolicy,
-    /// Which pages of other sites may open sockets, with a token.
+    /// Which pages of other sites may open live connections, with a token.
     pub(crate) allowed_origins: OriginPolicy,
     /// The server, once it listens.
     pub(crate) handle: OnceLock<Handle>,

@@ -110,17 +110,18 @@ impl Table {
         Self { plain: Arc::new(plain), named, patterns, has_patterns: false }
     }
 
-    /// Adds a namespace, whose channels have names by a pattern where it has one.
+    /// Adds a namespace. Where it has a pattern, its channels have names by that and no others.
     pub(crate) fn add(&mut self, namespace: Namespace, pattern: Option<&str>) -> Result<(), String> {
         let namespace = Arc::new(namespace);
-        if let Some(pattern) = pattern {
-            if !pattern.starts_with('/') {
-                return Err("must begin with a slash, such as /users/{user}/events".into());
-            }
-            self.patterns.insert(pattern, namespace.clone()).map_err(|error| error.to_string())?;
-            self.has_patterns = true;
+        let Some(pattern) = pattern else {
+            self.named.insert(namespace.name.clone(), namespace);
+            return Ok(());
+        };
+        if !pattern.starts_with('/') {
+            return Err("must begin with a slash, such as /users/{user}/events".into());
         }
-        self.named.insert(namespace.name.clone(), namespace);
+        self.patterns.insert(pattern, namespace).map_err(|error| error.to_string())?;
+        self.has_patterns = true;
         Ok(())
     }
 
@@ -143,7 +144,7 @@ impl Table {
             None => (&self.plain, name),
             Some((namespace, local)) => match self.named.get(namespace) {
                 Some(namespace) => (namespace, local),
-                None if self.named.is_empty() => (&self.plain, name),
+                None if self.named.is_empty() && !self.has_patterns => (&self.plain, name),
                 None => return Err(Error::UNKNOWN_CHANNEL),
             },
         };

@@ -45,7 +45,7 @@ impl DataDir {
 
     /// Warns of files that others than their owner may read or write: the secrets speak for the whole server, and the
     /// database has everybody's messages (S66).
-    pub(crate) fn warn_of_lax_modes(&self) {
+    pub(crate) fn warn_of_lax_modes<'a>(&self, secrets_elsewhere: impl Iterator<Item = &'a Path>) {
         // Who may only look into the folder finds nothing there that they may read.
         if let Ok(metadata) = self.0.metadata()
             && metadata.mode() & 0o022 > 0
@@ -53,8 +53,8 @@ impl DataDir {
             let mode = format!("{:o}", metadata.mode() & 0o777);
             tracing::warn!(path = %self, mode, "others on this machine may replace files in the data folder; chmod 700 it");
         }
-        for file in [API_KEY, TOKEN_SECRET, DATABASE] {
-            let path = self.file(file);
+        let own = [API_KEY, TOKEN_SECRET, DATABASE].map(|file| self.file(file));
+        for path in own.into_iter().chain(secrets_elsewhere.map(Path::to_owned)) {
             if let Ok(metadata) = path.metadata()
                 && metadata.mode() & 0o077 > 0
             {

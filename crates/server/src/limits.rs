@@ -64,6 +64,34 @@ pub(crate) const KEY_USERS_REMEMBERED: usize = 1_000;
 /// Bytes of one message from a client over WebSocket: the same as a request's body.
 pub(crate) const SOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of the body of a request of the uplink: the longest message, whose quotes and backslashes are all escaped, and what
+/// says where it belongs.
+pub(crate) const fn uplink_body_bytes_max(message_bytes_max: usize) -> usize {
+    2 * message_bytes_max + 1024
+}
+
+/// Bytes of messages that requests of the uplink have brought and that wait for their turn, of all connections. The more of
+/// it is used the less one connection may have of it: a sixteenth of what is left, but [`UPLINK_BYTES_MIN`] always; more is
+/// 429. Clients do not wait for one answer before they send the next message, and over WebSocket TCP would hold them back.
+pub(crate) const UPLINKS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Part of what is left of [`UPLINKS_BYTES_MAX`] that one connection may have.
+pub(crate) const UPLINK_PART: usize = 16;
+
+/// Bytes of it that one connection may have, whatever others have: a message of the longest kind.
+pub(crate) const UPLINK_BYTES_MIN: usize = SOCKET_MESSAGE_BYTES_MAX;
+
+/// What each of these messages costs beside its bytes, roughly.
+pub(crate) const UPLINK_FRAME_OVERHEAD_BYTES: usize = 128;
+
+/// Bytes of a message from which on it is compressed for WebSockets that agreed to that: a shorter one gains some dozen bytes
+/// at best, and costs as much time.
+pub(crate) const COMPRESSED_BYTES_MIN: usize = 256;
+
+/// Time for which a browser may remember that a page of another site may use the live connections: the most that the common
+/// ones take.
+pub(crate) const PREFLIGHT_KEPT: Duration = Duration::from_secs(7200);
+
 /// Time a peer has to take what is written to it. A live client reads within a ping interval; whoever does not is
 /// closed with a code that lets them resume.
 pub(crate) const SOCKET_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,3 +141,33 @@ pub(crate) const NAMESPACE_NAME_BYTES_MAX: usize = 64;
 
 /// Bytes that the compiled regular expression for names may take: it is looked at for every command.
 pub(crate) const CHANNEL_REGEX_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that one message of a client may be configured to have at most: it lies in memory as a whole, several times.
+pub(crate) const MESSAGE_BYTES_MAX_MAX: u32 = 16 << 20;
+/// Patterns in the claim `caps` of one token, in channels that it names: a page of them, and a bound on what each question costs.
+pub(crate) const CAP_PATTERNS_MAX: usize = 100;
+/// Bytes of one of them: as long as a channel's name.
+pub(crate) const CAP_PATTERN_BYTES_MAX: usize = 255;
+/// Bytes that a regular expression in `caps` may take when it is compiled: above what a channel's name needs.
+pub(crate) const CAP_REGEX_BYTES_MAX: usize = 64 * 1024;
+/// Compiled ones that are kept for the next question, of all connections: 16 MiB at most twice over, and most are a few kilobytes.
+/// Beyond it they are compiled again.
+pub(crate) const CAP_REGEXES_KEPT: usize = 256;
+
+/// Bits of an RSA key that is taken: with less a signature can be forged (NIST SP 800-131A), and the library takes no more.
+pub(crate) const RSA_BITS_MIN: u32 = 2048;
+pub(crate) const RSA_BITS_MAX: u32 = 4096;
+
+/// Issuers of client tokens in the configuration, in entries: each may be asked about a token.
+pub(crate) const TOKEN_ISSUERS_MAX: usize = 32;
+/// How long a set of keys from an address is used before the next token has it asked for again. Twice as long, and the token waits
+/// for it: so old is a key at most that its issuer has taken out.
+pub(crate) const JWKS_FRESH: Duration = Duration::from_mins(5);
+/// Between two times that an address is asked for its keys, whatever tokens name: so often at most can strangers have it asked.
+pub(crate) const JWKS_PAUSE: Duration = Duration::from_secs(10);
+/// Time that an address has for its answer: half of what a command of a client has, because a token may wait for it.
+pub(crate) const JWKS_TIME_MAX: Duration = Duration::from_secs(5);
+/// Bytes of the answer: sets have some kilobytes, with certificates some ten.
+pub(crate) const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Keys in it.
+pub(crate) const JWKS_KEYS_MAX: usize = 100;

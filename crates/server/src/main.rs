@@ -57,7 +57,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         None => start_server(&cli.serve),
         Some(Command::Serve(sources)) => start_server(&sources),
         Some(Command::Config(args)) => commands::config::run(&args),
-        Some(Command::Token(args)) => commands::token::run(&args),
+        Some(Command::Token(args)) => block_on(commands::token::run(*args)),
         Some(Command::User(args)) => block_on(commands::user::run(args)),
         Some(Command::Backup(args)) => block_on(commands::backup::run(args)),
         Some(Command::Restore(args)) => block_on(commands::restore::run(args)),

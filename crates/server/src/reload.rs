@@ -18,7 +18,7 @@ pub(crate) struct Reloaded {
 }
 
 /// Tables of which every key holds at once.
-const AT_ONCE: [&str; 2] = ["channels", "namespaces"];
+const AT_ONCE: [&str; 3] = ["channels", "client.token.issuers", "namespaces"];
 
 /// The keys of the server API, which are compared by themselves: their values are not among the settings.
 const API_KEYS: &str = "api_keys";
@@ -29,8 +29,10 @@ const API_KEYS: &str = "api_keys";
 /// With what is wrong; everything stays as it was.
 pub(crate) fn reload(app: &App) -> anyhow::Result<Reloaded> {
     let config = Config::load(&app.sources)?;
-    let mut keys = vec![Key::generated(&API_KEY.load(&app.config.storage.data_dir)?)];
+    let mut keys = vec![Key::generated(&API_KEY.load(&app.config.storage.data_dir, config.secret_bytes_min())?)];
     keys.extend(config.api_keys()?);
+    // The files that it names may have changed also where it has not.
+    let issuers = config.token_issuers_with(&app.token_secret)?;
     let mut in_effect = app.in_effect();
     let (mut changed, mut at_next_start) = (Vec::new(), Vec::new());
     // Compared with what holds, and with what the server was started with, where that still holds.
@@ -43,6 +45,9 @@ pub(crate) fn reload(app: &App) -> anyhow::Result<Reloaded> {
         changed.push(API_KEYS.to_owned());
     }
     in_effect.api_keys = config.settings.api_keys;
+    app.tokens.replace(issuers);
+    app.tokens.fetch_keys();
+    in_effect.client.token.issuers = config.settings.client.token.issuers.clone();
     in_effect.channels = config.settings.channels;
     in_effect.namespaces = config.settings.namespaces;
     tracing::info!(changed = changed.join(" "), at_next_start = at_next_start.join(" "), "configuration read again");

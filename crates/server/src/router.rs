@@ -5,11 +5,11 @@ use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
 use crate::http::{headers, health, invites, messages, origin, people, rooms, session, shell};
 use crate::{api, live};
-use axum::Router;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use std::future::ready;
 use utoipa::OpenApi;
@@ -46,8 +46,10 @@ pub(crate) fn router(app: App) -> Router {
     let description = move || ready(([(header::CONTENT_TYPE, "application/json")], description.clone()));
     Router::new()
         .merge(answered)
+        .merge(streams(&app))
         .route("/openapi.json", get(description))
         .route("/connection/websocket", any(live::upgrade).layer(map_response(named)))
+        .route("/connection/uni_websocket", any(live::uni_upgrade).layer(map_response(named)))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
@@ -68,6 +70,19 @@ pub(crate) fn grpc_router(app: App) -> Router {
         .layer(from_fn(answer_in_time))
         .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
         .with_state(app)
+}
+
+/// Live connections over plain HTTP.
+fn streams(app: &App) -> Router<App> {
+    Router::new()
+        .route("/connection/http_stream", post(live::http_stream).options(live::preflight))
+        .route("/connection/sse", get(live::sse).post(live::sse).options(live::preflight))
+        .route("/connection/uni_http_stream", post(live::uni_http_stream).options(live::preflight))
+        .route("/connection/uni_sse", get(live::uni_sse).post(live::uni_sse).options(live::preflight))
+        .route("/emulation", post(live::emulation).options(live::preflight))
+        .layer(Extension(live::Uplinks::default()))
+        .layer(from_fn_with_state(app.clone(), live::share_with_listed_sites))
+        .layer(map_response(named))
 }
 
 /// What the REST API says concerns one person at one moment.
@@ -94,7 +109,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 16] = [
+    const OTHERS: [(&str, &str); 29] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
@@ -111,6 +126,19 @@ mod tests {
         ("/connection/websocket", "any"),
         ("/tidings.api.ServerApi/{method}", "POST"),
         ("/centrifugal.centrifugo.api.CentrifugoApi/{method}", "POST"),
+        ("/connection/uni_websocket", "any"),
+        ("/connection/http_stream", "POST"),
+        ("/connection/http_stream", "OPTIONS"),
+        ("/connection/sse", "GET"),
+        ("/connection/sse", "POST"),
+        ("/connection/sse", "OPTIONS"),
+        ("/connection/uni_http_stream", "POST"),
+        ("/connection/uni_http_stream", "OPTIONS"),
+        ("/connection/uni_sse", "GET"),
+        ("/connection/uni_sse", "POST"),
+        ("/connection/uni_sse", "OPTIONS"),
+        ("/emulation", "POST"),
+        ("/emulation", "OPTIONS"),
     ];
 
     type Routes = BTreeSet<(String, String)>;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Bytes of a generated secret: 256 bits, the size of an HMAC-SHA256 key.
 const GENERATED_BYTES: usize = 32;
-/// A shorter secret from the environment is refused: it could be guessed.
+/// A shorter secret is refused: it could be guessed.
 pub(crate) const SECRET_BYTES_MIN: usize = 16;
 
 /// Redacted by `Debug`.
@@ -27,16 +27,16 @@ impl Secrets {
     /// Whether the folder has one already, so that a server has been at work there.
     ///
     /// Fails as [`load_or_make`](Self::load_or_make) would: what is wrong with them is said before a database is opened.
-    pub(crate) fn were_made(data_dir: &DataDir) -> anyhow::Result<bool> {
+    pub(crate) fn were_made(data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<bool> {
         for secret in [&API_KEY, &TOKEN_SECRET] {
-            secret.find(data_dir)?;
+            secret.find(data_dir, bytes_min)?;
         }
         Ok([&API_KEY, &TOKEN_SECRET].iter().any(|secret| data_dir.file(secret.file).exists()))
     }
 
     /// The server's, from a folder that is there: those that are missing are made.
-    pub(crate) fn load_or_make(data_dir: &DataDir) -> anyhow::Result<Self> {
-        let load = |secret: &Secret| match secret.find(data_dir)? {
+    pub(crate) fn load_or_make(data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<Self> {
+        let load = |secret: &Secret| match secret.find(data_dir, bytes_min)? {
             Some(value) => Ok(value),
             None => generate(&data_dir.file(secret.file)),
         };
@@ -55,8 +55,8 @@ pub(crate) const TOKEN_SECRET: Secret = Secret { file: data_dir::TOKEN_SECRET, v
 
 impl Secret {
     /// For the commands beside the server: only the server makes secrets, another one would fit nowhere.
-    pub(crate) fn load(&self, data_dir: &DataDir) -> anyhow::Result<String> {
-        self.find(data_dir)?.with_context(|| {
+    pub(crate) fn load(&self, data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<String> {
+        self.find(data_dir, bytes_min)?.with_context(|| {
             format!(
                 "there is no {} in the data folder {data_dir}; say with --data-dir where the server keeps its data, or set {}",
                 self.file, self.variable
@@ -64,13 +64,13 @@ impl Secret {
         })
     }
 
-    fn find(&self, data_dir: &DataDir) -> anyhow::Result<Option<String>> {
+    fn find(&self, data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<Option<String>> {
         let Some(value) = std::env::var(self.variable).ok().filter(|value| !value.is_empty()) else {
-            return read(&data_dir.file(self.file));
+            return read(&data_dir.file(self.file), bytes_min);
         };
         ensure!(
-            value.len() >= SECRET_BYTES_MIN,
-            "{} has {} bytes; at least {SECRET_BYTES_MIN} are needed so that it cannot be guessed",
+            value.len() >= bytes_min,
+            "{} has {} bytes; at least {bytes_min} are needed so that it cannot be guessed",
             self.variable,
             value.len()
         );
@@ -84,15 +84,11 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Option<String>> {
+fn read(path: &Path, bytes_min: usize) -> anyhow::Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let value = text.trim();
-            ensure!(
-                value.len() >= SECRET_BYTES_MIN,
-                "{} is damaged; delete it and a new secret will be made",
-                path.display()
-            );
+            ensure!(value.len() >= bytes_min, "{} is damaged; delete it and a new secret will be made", path.display());
             Ok(Some(value.to_owned()))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -117,7 +113,7 @@ fn generate(path: &Path) -> anyhow::Result<String> {
     match linked {
         Ok(()) => Ok(value),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            read(path)?.with_context(|| format!("{} vanished while it was read", path.display()))
+            read(path, SECRET_BYTES_MIN)?.with_context(|| format!("{} vanished while it was read", path.display()))
         }
         Err(error) => Err(error).with_context(cannot_write),
     }
@@ -133,13 +129,13 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("tidings-secrets-{}", uuid::Uuid::now_v7()));
         let data_dir = DataDir::at(&dir);
         let secret = Secret { file: data_dir::API_KEY, variable: "TIDINGS_TEST_UNSET" };
-        assert!(secret.load(&data_dir).unwrap_err().to_string().contains("--data-dir"));
+        assert!(secret.load(&data_dir, SECRET_BYTES_MIN).unwrap_err().to_string().contains("--data-dir"));
         assert!(!dir.exists());
         data_dir.make().unwrap();
         let path = data_dir.file(secret.file);
         let first = generate(&path).unwrap();
         assert_eq!(generate(&path).unwrap(), first);
-        assert_eq!(secret.load(&data_dir).unwrap(), first);
+        assert_eq!(secret.load(&data_dir, SECRET_BYTES_MIN).unwrap(), first);
         assert!(first.len() >= 43);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);

@@ -8,7 +8,7 @@ use crate::app::{App, Shared};
 use crate::channels::Channels;
 use crate::config::{Config, PublicUrl, Settings, Sources};
 use crate::limits::{ANNOUNCE, CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
-use crate::live::{LivePolicy, TokenPolicy};
+use crate::live::{Doors, LivePolicy, TokenPolicy};
 use crate::metrics::{self, Metrics};
 use crate::reload::reload;
 use crate::secrets::Secrets;
@@ -59,22 +59,27 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     config.storage.data_dir.make()?;
     let mut options = config.storage.options();
     // The secrets are made after the database, so that beside them an empty one is never a new one.
-    options.may_be_new = !Secrets::were_made(&config.storage.data_dir)?;
+    options.may_be_new = !Secrets::were_made(&config.storage.data_dir, config.secret_bytes_min())?;
     if !config.settings.rate_limits {
         tracing::warn!("rate limits are off: whoever has an account can overload this server");
         options.rates = Rates::unlimited();
     }
+    let clock = options.clock.clone();
     let chat = Chat::open(options).await.with_context(|| format!("cannot open {}", config.storage))?;
-    let secrets = Secrets::load_or_make(&config.storage.data_dir)?;
-    config.storage.data_dir.warn_of_lax_modes();
+    let secrets = Secrets::load_or_make(&config.storage.data_dir, config.secret_bytes_min())?;
+    config.storage.data_dir.warn_of_lax_modes(config.secret_files());
     let mut keys = vec![Key::generated(&secrets.api_key)];
     keys.extend(config.api_keys()?);
     let keys = Keys::new(keys);
-    let tokens = Arc::new(Tokens::new(&secrets.token_secret, config.token_parties()));
+    let doors = doors(&config);
+    let issuers = config.token_issuers_with(&secrets.token_secret)?;
+    let tokens = Arc::new(Tokens::new(issuers, config.settings.client.token.allow_without_exp));
+    tokens.fetch_keys();
     let metrics = Arc::new(Metrics::new());
     let channels = Arc::new(Channels::new(config.channels()));
-    let tokens = TokenPolicy::new(tokens, config.settings.anonymous_tokens, channels.clone());
-    let policy = Arc::new(LivePolicy::new(chat.clone(), tokens, metrics.clone()));
+    let token_policy = TokenPolicy::new(tokens.clone(), chat.denials().clone(), clock, doors, channels.clone());
+    chat.denials().enforce_by(token_policy.ended_by());
+    let policy = Arc::new(LivePolicy::new(chat.clone(), token_policy, metrics.clone()));
     let limits = hub_limits(&config);
     let send_latency = metrics.send_latency.clone();
     // A name of this run of the server, new at each start.
@@ -112,6 +117,8 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
         hub,
         channels,
         keys,
+        tokens,
+        token_secret: secrets.token_secret,
         key_uses: KeyUses::default(),
         metrics,
         readiness: Readiness::new(),
@@ -124,15 +131,40 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     }))
 }
 
+/// Who is let in beside those whose token names them; each is said at every start.
+fn doors(config: &Config) -> Doors {
+    let client = &config.settings.client;
+    if client.insecure {
+        // Whatever is to be logged.
+        eprintln!(
+            "\n*** INSECURE: client.insecure is on. Whoever reaches this server may do everything in the application's channels, \
+             without a token. ***\n*** It is for development, and listens on this machine alone. ***\n"
+        );
+    }
+    if client.anonymous {
+        tracing::warn!("client.anonymous is on: whoever has no token is let in, as nobody in particular");
+    }
+    if client.token.allow_without_exp {
+        tracing::warn!(
+            "client.token.allow_without_exp is on: a client token without the claim exp is good for ever; revoke the ones \
+             that get lost"
+        );
+    }
+    Doors { anonymous_tokens: config.settings.anonymous_tokens, anonymous: client.anonymous, insecure: client.insecure }
+}
+
 fn hub_limits(config: &Config) -> tidings_hub::Limits {
     let mut limits = tidings_hub::Limits {
         ping_interval: config.ping_interval,
         pong_timeout: config.pong_timeout,
         channels_max: config.channels_max,
-        ..tidings_hub::Limits::default()
+        ..config.settings.limits.of_hub()
     };
-    // Whoever is let in from one address can be there at once.
-    limits.address = limits.address.at_least_for(tidings_serve::Limits::default().connections_per_address_max);
+    let per_address = config.settings.limits.connections_per_address_max as usize;
+    if per_address > tidings_serve::Limits::default().connections_per_address_max {
+        // Whoever is let in from one address can be there at once.
+        limits.address = limits.address.at_least_for(per_address);
+    }
     if !config.settings.rate_limits {
         (limits.user, limits.address) = (tidings_hub::Allowance::UNLIMITED, tidings_hub::Allowance::UNLIMITED);
     }
@@ -163,7 +195,11 @@ fn server_at(app: &App, address: SocketAddr) -> Server {
     if let Some((certificate, key)) = &config.tls {
         listen = listen.tls(Tls::files(certificate, key).reload_on_hangup());
     }
-    Server::bind(listen).announce(ANNOUNCE).trusted_proxies(config.trusted_proxies.clone())
+    let per_address = config.settings.limits.connections_per_address_max as usize;
+    Server::bind(listen)
+        .limits(tidings_serve::Limits { connections_per_address_max: per_address, ..tidings_serve::Limits::default() })
+        .announce(ANNOUNCE)
+        .trusted_proxies(config.trusted_proxies.clone())
 }
 
 /// The listener for gRPC alone, where one is configured.
@@ -266,17 +302,17 @@ async fn hang_ups(mut hang_ups: tokio::signal::unix::Signal, app: App) {
 }
 
 /// Ctrl-C or SIGTERM.
-struct Stop {
+pub(crate) struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn listen() -> anyhow::Result<Self> {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn requested(&mut self) {
+    pub(crate) async fn requested(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -5,7 +5,7 @@
 
 use crate::{
     ProtocolError, Role,
-    frame::{Frame, Head},
+    frame::{Frame, Head, OpCode},
 };
 use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
@@ -23,6 +23,9 @@ const INFLATE_STEP: usize = 4 * 1024;
 /// Compressors and inflaters that a thread keeps for connections without context takeover: enough for the few windows and
 /// levels that one server sees, each up to some 370 KiB.
 const POOL_MAX: usize = 4;
+
+/// The fastest level.
+const FAST: u32 = 1;
 
 /// Smallest window, as the exponent of two.
 pub(crate) const WINDOW_BITS_MIN: u8 = 9;
@@ -142,6 +145,11 @@ impl Deflate {
         Some(frame)
     }
 
+    /// Whether frames that were compressed with the whole window, each by itself, are ours to send.
+    pub(crate) fn takes_deflated(&self) -> bool {
+        !self.ours.keeps_window && self.ours.window_bits == WINDOW_BITS_MAX
+    }
+
     /// Inflates the next bytes of a message onto the end of `out`, which may hold `max` bytes.
     ///
     /// Bytes that were inflated before an error are in `out`, so that the first error in the order of the bytes can win,
@@ -173,6 +181,18 @@ impl Deflate {
         }
         Ok(())
     }
+}
+
+/// The frame of a message compressed by itself, fast and with the whole window; `None` where that is no shorter.
+pub(crate) fn frame(opcode: OpCode, payload: &[u8]) -> Option<Bytes> {
+    let mut compressor = borrow_compressor(WINDOW_BITS_MAX, FAST);
+    let compressed = compress(&mut compressor, payload, true);
+    give_back_compressor(WINDOW_BITS_MAX, FAST, compressor);
+    if compressed.len() >= payload.len() {
+        return None;
+    }
+    let head = Head { last: true, compressed: true, opcode, mask: None, payload_len: compressed.len() as u64 };
+    Some(Frame::new(&head, compressed.into()).to_bytes())
 }
 
 /// A prepared message's compressed frames, each with its window bits and its level.

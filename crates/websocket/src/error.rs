@@ -84,6 +84,9 @@ pub enum SendRefused {
     /// A ping or pong may carry 125 bytes (§5.5).
     #[error("a control frame may carry 125 bytes")]
     ControlTooLong,
+    /// The frame is compressed, and this connection has not agreed to that, or to another window.
+    #[error("the connection has not agreed to this compression")]
+    NotAgreed,
 }
 
 /// Messages and bytes of one connection. Bytes are those of messages, before compression and without heads.

@@ -186,6 +186,13 @@ impl Machine {
         self.deflate.is_some()
     }
 
+    /// Whether it sends frames that were [compressed](crate::Prepared::deflated) when they were made: a server whose
+    /// messages each begin with an empty window, of 2^15 bytes.
+    #[must_use]
+    pub fn takes_deflated(&self) -> bool {
+        self.role == Role::Server && self.deflate.as_ref().is_some_and(|deflate| deflate.takes_deflated())
+    }
+
     /// Whether our close frame has gone out, after which nothing else may.
     #[must_use]
     pub fn close_sent(&self) -> bool {
@@ -377,6 +384,9 @@ impl Machine {
     }
 
     fn prepared(&mut self, prepared: crate::Prepared) -> Result<Frame, SendRefused> {
+        if prepared.is_deflated() && !self.takes_deflated() {
+            return Err(SendRefused::NotAgreed);
+        }
         let gains = |deflate: &&Deflate| prepared.is_compressible() && deflate.gains(prepared.payload_len());
         let deflate = self.deflate.as_deref().filter(gains);
         // Nobody shares a mask, or a window.

@@ -249,14 +249,25 @@ impl Prepared {
         self
     }
 
-    /// Takes bytes that are one whole unmasked frame of a whole message, as [`into_bytes`](Self::into_bytes) gave them.
-    /// For queues that know only bytes. Whether text is UTF-8 is not checked again.
+    /// Compressed already, where that is shorter: for queues that know only bytes. Only connections that
+    /// [take it](crate::Machine::takes_deflated) can send it.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflated(self) -> Self {
+        let (opcode, payload) = self.unframed();
+        let frame = crate::deflate::frame(opcode, &payload);
+        frame.map_or(self, |frame| Prepared { frame, compressed: None })
+    }
+
+    /// Takes bytes that are one whole unmasked frame of a whole message, as [`into_bytes`](Self::into_bytes) gave them,
+    /// [compressed](Self::deflated) or not. For queues that know only bytes. What is in it is not checked again.
     ///
     /// # Errors
     /// [`NotAFrame`] when they are something else.
     pub fn from_bytes(frame: Bytes) -> Result<Self, NotAFrame> {
         let (head, size) = Head::parse(&frame).ok().flatten().ok_or(NotAFrame)?;
-        let whole = head.last && !head.compressed && head.mask.is_none() && !head.opcode.is_control();
+        let is_ours = cfg!(feature = "deflate") || !head.compressed;
+        let whole = head.last && is_ours && head.mask.is_none() && !head.opcode.is_control();
         if !whole || head.opcode == OpCode::Continuation || head.payload_len != (frame.len() - size) as u64 {
             return Err(NotAFrame);
         }
@@ -296,6 +307,11 @@ impl Prepared {
     #[cfg(not(feature = "deflate"))]
     pub(crate) fn is_compressible(&self) -> bool {
         false
+    }
+
+    /// Whether it was [compressed](Self::deflated) when it was made.
+    pub(crate) fn is_deflated(&self) -> bool {
+        Head::parse(&self.frame).ok().flatten().is_some_and(|(head, _)| head.compressed)
     }
 
     pub(crate) fn payload_len(&self) -> usize {

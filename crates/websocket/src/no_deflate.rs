@@ -23,6 +23,10 @@ impl Deflate {
         match *self {}
     }
 
+    pub(crate) fn takes_deflated(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn inflate(&mut self, _: &[u8], _: &mut Vec<u8>, _: usize) -> Result<(), ProtocolError> {
         match *self {}
     }

@@ -236,7 +236,11 @@ suite('a connection token', () => {
     for (const claims of [
       { b64info: 'not base 64' },
       { b64info: base64('not JSON') },
-      { subs: { a: { override: { presence: { value: false } } } } },
+      { subs: { a: { override: { presence: false } } } },
+      { subs: { a: { override: { absence: { value: true } } } } },
+      { override: { presence: { value: false } } },
+      { caps: [{ channels: ['['], match: 'regex', allow: ['sub'] }] },
+      { caps: [{ channels: ['a'], allow: ['subscribe'] }] },
       { subs: { a: { unknown: 1 } } },
       { subs: { a: { join_leave: 'yes' } } },
       { subs: ['a'] },

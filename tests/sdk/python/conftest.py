@@ -1,14 +1,12 @@
 """Starts the real server for the tests of the Python SDK, and a link to it that can be cut."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 import os
 import pathlib
 import queue
 import re
+import signal
 import subprocess
 import tempfile
 import threading
@@ -16,10 +14,11 @@ import time
 import urllib.request
 
 import pytest
+import sdk
+from tokens import TOKEN_SECRET
 
 ROOT = pathlib.Path(__file__).parents[3]
 TIDINGS = os.environ.get("TIDINGS_BIN", str(ROOT / "target/debug/tidings"))
-TOKEN_SECRET = "the-token-secret-of-the-tests"
 API_KEY = "the-api-key-of-the-tests"
 START_SECONDS = 20
 
@@ -27,14 +26,16 @@ START_SECONDS = 20
 class Server:
     """One server process on a data directory and a port of its own, through every restart."""
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, config: str = ""):
         self.folder = folder
+        self.config = pathlib.Path(folder) / "tidings.toml"
+        self.config.write_text(config)
         self.port = 0
         self.start()
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [TIDINGS, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.folder],
+            [TIDINGS, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.folder, "--config", self.config],
             env={**os.environ, "TIDINGS_TOKEN_SECRET": TOKEN_SECRET, "TIDINGS_API_KEY": API_KEY},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -56,17 +57,19 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def reload(self, config: str) -> None:
+        """The configuration, read again."""
+        self.config.write_text(config)
+        self.process.send_signal(signal.SIGHUP)
+
     def restart(self) -> None:
         self.kill()
         self.start()
 
-    def publish(self, channel: str, data: object) -> dict:
+    def publish(self, channel: str, data: object, **more) -> dict:
         """POST /api/publish, as a backend does it."""
-        request = urllib.request.Request(
-            f"{self.url}/api/publish",
-            data=json.dumps({"channel": channel, "data": data}).encode(),
-            headers={"X-API-Key": API_KEY},
-        )
+        body = {"channel": channel, "data": data, **more}
+        request = urllib.request.Request(f"{self.url}/api/publish", json.dumps(body).encode(), {"X-API-Key": API_KEY})
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(request) as answer:
             return json.load(answer)["result"]
@@ -114,18 +117,31 @@ class Link:
         self.up = True
 
 
-def token_for(sub: str, ttl: int = 3600, **more) -> str:
-    def part(value: object) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
-
-    signed = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({'sub': sub, 'exp': int(time.time()) + ttl, **more})}"
-    signature = hmac.new(TOKEN_SECRET.encode(), signed.encode(), hashlib.sha256).digest()
-    return f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+@pytest.fixture(autouse=True, params=["json", "protobuf"])
+def protocol(request, monkeypatch):
+    """Every test in both forms."""
+    monkeypatch.setattr(sdk, "USE_PROTOBUF", request.param == "protobuf")
 
 
 @pytest.fixture()
 def server():
+    """One for the test alone."""
     with tempfile.TemporaryDirectory(prefix="tidings-test-") as folder:
         running = Server(folder)
         yield running
         running.kill()
+
+
+@pytest.fixture(scope="module")
+def shared(request):
+    """One for all tests of a file, with its CONFIG."""
+    with tempfile.TemporaryDirectory(prefix="tidings-test-") as folder:
+        running = Server(folder, request.module.CONFIG)
+        yield running
+        running.kill()
+
+
+@pytest.fixture()
+def name(request, protocol):
+    """A word for channels that no other test uses."""
+    return re.sub(r"\W+", "-", request.node.name)

@@ -1,82 +1,21 @@
-"""The package `centrifuge-python` from PyPI, unmodified, against the real server."""
+"""The package `centrifuge-python` from PyPI, unmodified, against the real server: every test in JSON and in protobuf."""
 
 import asyncio
 
 import pytest
-from centrifuge import Client, ClientEventHandler, ReplyError, StreamPosition, SubscriptionEventHandler
-from conftest import Link, token_for
-
-SOON = 10
-
-
-class ClientEvents(ClientEventHandler):
-    def __init__(self):
-        self.disconnected = asyncio.get_running_loop().create_future()
-        self.errors = []
-
-    async def on_disconnected(self, ctx):
-        if not self.disconnected.done():
-            self.disconnected.set_result(ctx)
-
-    async def on_error(self, ctx):
-        self.errors.append(ctx)
-
-
-class Events(SubscriptionEventHandler):
-    """Everything that happened to a subscription, each kind in a queue to wait on."""
-
-    def __init__(self):
-        self.publications = asyncio.Queue()
-        self.subscribed = asyncio.Queue()
-        self.unsubscribed = asyncio.Queue()
-        self.joins = asyncio.Queue()
-        self.leaves = asyncio.Queue()
-
-    async def on_publication(self, ctx):
-        await self.publications.put(ctx.pub)
-
-    async def on_subscribed(self, ctx):
-        await self.subscribed.put(ctx)
-
-    async def on_unsubscribed(self, ctx):
-        await self.unsubscribed.put(ctx)
-
-    async def on_join(self, ctx):
-        await self.joins.put(ctx.info)
-
-    async def on_leave(self, ctx):
-        await self.leaves.put(ctx.info)
-
-
-async def soon(awaitable):
-    return await asyncio.wait_for(awaitable, SOON)
-
-
-async def take(publications, count):
-    return [(await soon(publications.get())).data for _ in range(count)]
-
-
-def client(url, user="ana", **options):
-    options.setdefault("token", token_for(user))
-    return Client(url, proxy=None, min_reconnect_delay=0.02, max_reconnect_delay=0.2, events=ClientEvents(), **options)
-
-
-async def subscribe(made, channel, **options):
-    events = Events()
-    subscription = made.new_subscription(channel, events=events, min_resubscribe_delay=0.02, max_resubscribe_delay=0.2, **options)
-    await made.connect()
-    await subscription.subscribe()
-    await soon(subscription.ready())
-    return subscription, events
+from centrifuge import ReplyError, StreamPosition
+from conftest import Link
+from sdk import Events, client, heard, said, soon, subscribe, take
+from tokens import token_for
 
 
 def test_it_connects_subscribes_publishes_and_receives(server):
     async def story():
         ana = client(server.websocket_url)
         news, events = await subscribe(ana, "news")
-        await news.publish({"hello": "wörld", "list": [1, 2.5, None, True]})
+        await news.publish(said({"hello": "wörld", "list": [1, 2.5, None, True]}))
         publication = await soon(events.publications.get())
-        assert publication.data == {"hello": "wörld", "list": [1, 2.5, None, True]}
+        assert heard(publication.data) == {"hello": "wörld", "list": [1, 2.5, None, True]}
         assert (publication.offset, publication.info.user) == (1, "ana")
         server.publish("news", "from a backend")
         assert await take(events.publications, 1) == ["from a backend"]
@@ -93,7 +32,7 @@ def test_it_sees_who_is_here_and_who_comes_and_goes(server):
         ben = client(server.websocket_url, "ben", token=token_for("ben", info={"name": "Ben"}))
         await subscribe(ben, "lobby")
         joined = await soon(events.joins.get())
-        assert (joined.user, joined.conn_info) == ("ben", {"name": "Ben"})
+        assert (joined.user, heard(joined.conn_info)) == ("ben", {"name": "Ben"})
         assert sorted(info.user for info in (await lobby.presence()).clients.values()) == ["ana", "ben"]
         stats = await lobby.presence_stats()
         assert (stats.num_clients, stats.num_users) == (2, 2)
@@ -114,11 +53,11 @@ def test_it_pages_through_the_history(server):
         assert (top.offset, top.publications) == (7, [])
         seen, since = [], StreamPosition(0, top.epoch)
         while (page := await log.history(limit=3, since=since)).publications:
-            seen += [publication.data for publication in page.publications]
+            seen += [heard(publication.data) for publication in page.publications]
             since = StreamPosition(page.publications[-1].offset, page.epoch)
         assert seen == [1, 2, 3, 4, 5, 6, 7]
         newest = await log.history(limit=2, reverse=True)
-        assert [publication.data for publication in newest.publications] == [7, 6]
+        assert [heard(publication.data) for publication in newest.publications] == [7, 6]
         await ana.disconnect()
 
     asyncio.run(story())
@@ -207,7 +146,7 @@ def test_an_application_has_no_rpc_which_is_error_108(server):
         await ana.connect()
         await soon(ana.ready())
         with pytest.raises(ReplyError) as refused:
-            await ana.rpc("no-such-method", {})
+            await ana.rpc("no-such-method", said({}))
         assert refused.value.code == 108
         await ana.disconnect()
 

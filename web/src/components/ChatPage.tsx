@@ -79,7 +79,7 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
       <Sidebar app={app} chat={chat} layout={layout} />
       {covered && <div class="scrim" onClick={() => layout.closeInnermost()} />}
       <main class="main" inert={covered} aria-label={room ? strings.room.region(room.info.value.name) : strings.rooms.region}>
-        <ConnectionBar live={chat.live} />
+        <ConnectionBar chat={chat} />
         {room ? (
           <RoomPage key={room.id} app={app} chat={chat} room={room} layout={layout} />
         ) : (

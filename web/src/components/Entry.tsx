@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api.ts";
 import type { App } from "../models/app.ts";
+import { resendDelay } from "../models/outbox.ts";
 import { describe } from "../models/problems.ts";
 import { strings } from "../strings.ts";
 import type { InvitePreview, Person } from "../wire.ts";
@@ -81,6 +82,8 @@ export function Invited({ app, code, me }: { app: App; code: string; me: Person 
   useEffect(() => {
     if (code === "") return;
     let current = true;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const lookAgain = (): void => setAttempt(attempt + 1);
     const look = async (): Promise<void> => {
       const preview = await app.api.lookUpInvite(code);
       const isMember = me !== null && (await isIn(app, preview.room.id));
@@ -93,10 +96,15 @@ export function Invited({ app, code, me }: { app: App; code: string; me: Person 
         if (!current) return;
         const gone = error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429;
         setLooked(gone ? { gone: true } : { problem: describe(error) });
+        if (gone) return;
+        addEventListener("online", lookAgain);
+        timer = setTimeout(lookAgain, resendDelay(attempt + 1, Math.random()));
       },
     );
     return () => {
       current = false;
+      clearTimeout(timer);
+      removeEventListener("online", lookAgain);
     };
   }, [app, code, me, attempt]);
 
@@ -162,13 +170,15 @@ function Accept({ app, code, room, me }: { app: App; code: string; room: string;
   );
 }
 
-export function Unreachable({ app }: { app: App }) {
-  return <Retry app={app} problem={entry.unreachable} onRetry={() => void app.open()} />;
+export function Unreachable({ app, error }: { app: App; error: unknown }) {
+  return <Retry app={app} problem={describe(error)} onRetry={() => void app.open()} />;
 }
 
+/** Whoever shows it tries again by itself; the button is for who does not want to wait. */
 function Retry({ app, problem, onRetry }: { app: App; problem: string; onRetry: () => void }) {
   return (
     <EntryCard title={app.boot.server_name} notice={problem}>
+      <p>{entry.triesAgain}</p>
       <button type="button" class="button button-primary button-wide" onClick={onRetry}>
         {entry.tryAgain}
       </button>

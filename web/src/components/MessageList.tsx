@@ -55,6 +55,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     me: chat.me,
     newAfter: room.newAfter.value,
   });
+  const failed = shown.filter((row) => row.kind === "message" && row.state === "failed");
   const isWhole = timeline.positioned && !timeline.hasOlder && from <= timeline.first;
   const history = room.history.value;
   const unread = room.unread.value.count;
@@ -236,7 +237,13 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
             )}
           </div>
           {shown.map((row) => (
-            <RowView key={row.key} row={row} outbox={chat.outbox} delay={row.kind === "message" && row.unsent ? delayOf(chat, row.unsent) : null} />
+            <RowView
+              key={row.key}
+              row={row}
+              outbox={chat.outbox}
+              delay={row.kind === "message" && row.unsent ? delayOf(chat, row.unsent) : null}
+              failures={row === failed.at(-1) ? failed.length : 0}
+            />
           ))}
           {behind && to >= timeline.last && <p class="list-bottom">{strings.room.newer}</p>}
         </div>
@@ -265,6 +272,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
 
 function delayOf(chat: Chat, unsent: Unsent): Delay {
   if (chat.live.away.value) return "waiting";
+  if (chat.hindrance.value) return "hindered";
   const underWay = Math.min(chat.live.standing, Date.now() - unsent.created);
   return underWay > STILL_TRYING_AFTER_MS ? "trying" : null;
 }

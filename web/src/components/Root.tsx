@@ -10,7 +10,7 @@ export function Root({ app }: { app: App }) {
     case "loading":
       return <p class="visually-hidden">{strings.entry.loading}</p>;
     case "unreachable":
-      return <Unreachable app={app} />;
+      return <Unreachable app={app} error={view.error} />;
     case "set-up":
       return <SetUp key={view.code} app={app} code={view.code} />;
     case "not-set-up":

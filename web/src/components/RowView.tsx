@@ -10,22 +10,26 @@ import { Icon } from "./Icon.tsx";
 import { focusComposer } from "./keyboard.ts";
 import { NameNote } from "./NameNote.tsx";
 
-/** What keeps unsent messages: the connection is away, or it stands and the message is long under way. */
-export type Delay = "waiting" | "trying" | null;
+/**
+ * What keeps unsent messages: the connection is away, or it stands and the server takes none, or the message is long
+ * under way.
+ */
+export type Delay = "waiting" | "hindered" | "trying" | null;
 
-type Props = { row: Row; outbox: Outbox; delay: Delay };
+/** `failures`: of the last message that failed where others have too, how many those are; else 0. */
+type Props = { row: Row; outbox: Outbox; delay: Delay; failures: number };
 
-const DELAYS = { waiting: strings.room.waiting, trying: strings.room.stillTrying };
+const DELAYS = { waiting: strings.room.waiting, hindered: strings.room.waitingForServer, trying: strings.room.stillTrying };
 
 /** One row of the message list, drawn again only when it looks different. */
 export class RowView extends Component<Props> {
   override shouldComponentUpdate(next: Props): boolean {
     const { row } = this.props;
-    if (!sameRow(row, next.row)) return true;
+    if (!sameRow(row, next.row) || next.failures !== this.props.failures) return true;
     return next.row.kind === "message" && next.row.state === "pending" && next.delay !== this.props.delay;
   }
 
-  override render({ row, outbox, delay }: Props) {
+  override render({ row, outbox, delay, failures }: Props) {
     switch (row.kind) {
       case "day":
         return (
@@ -49,12 +53,12 @@ export class RowView extends Component<Props> {
           </p>
         );
       case "message":
-        return <MessageView row={row} outbox={outbox} delay={delay} />;
+        return <MessageView row={row} outbox={outbox} delay={delay} failures={failures} />;
     }
   }
 }
 
-function MessageView({ row, outbox, delay }: { row: MessageRow; outbox: Outbox; delay: Delay }) {
+function MessageView({ row, outbox, delay, failures }: Props & { row: MessageRow }) {
   const { room } = strings;
   const time = clockTime(row.time);
   const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (delay ? DELAYS[delay] : room.sending) : "";
@@ -67,6 +71,10 @@ function MessageView({ row, outbox, delay }: { row: MessageRow; outbox: Outbox; 
   };
   const retry = (id: string): void => {
     outbox.retry(id);
+    focusComposer();
+  };
+  const retryAll = (room: string): void => {
+    outbox.retryAll(room);
     focusComposer();
   };
   const stamp = (
@@ -122,7 +130,7 @@ function MessageView({ row, outbox, delay }: { row: MessageRow; outbox: Outbox; 
         {row.state === "pending" && delay && (
           <p class="message-fate">
             {DELAYS[delay]}
-            {clientId !== undefined && (delay === "trying" || row.unsent?.attempted === false) && (
+            {clientId !== undefined && (delay !== "waiting" || row.unsent?.attempted === false) && (
               <button type="button" class="link-button" onClick={() => remove(clientId)}>
                 {room.deleteUnsent}
               </button>
@@ -140,6 +148,11 @@ function MessageView({ row, outbox, delay }: { row: MessageRow; outbox: Outbox; 
             <button type="button" class="link-button" onClick={() => remove(clientId)}>
               {room.deleteUnsent}
             </button>
+            {failures > 1 && (
+              <button type="button" class="link-button" onClick={() => row.unsent && retryAll(row.unsent.room)}>
+                {room.retryAllSends(failures)}
+              </button>
+            )}
           </p>
         )}
       </div>

@@ -8,7 +8,7 @@ import { lastTheme, Settings, showTheme } from "./settings.ts";
 
 export type View =
   | { name: "loading" }
-  | { name: "unreachable" }
+  | { name: "unreachable"; error: unknown; attempts: number }
   | { name: "set-up"; code: string }
   | { name: "not-set-up" }
   | { name: "invite"; code: string; me: Person | null }
@@ -23,6 +23,8 @@ export class App {
   private checkTimer: ReturnType<typeof setTimeout> | undefined;
   private checksFailed = 0;
   private signingOut = false;
+  private opening = false;
+  private openTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly boot: Boot,
@@ -35,22 +37,38 @@ export class App {
     showTheme(lastTheme());
     addEventListener("popstate", () => this.follow());
     addEventListener("hashchange", () => this.follow());
+    addEventListener("online", () => this.openAgain());
     await this.open();
   }
 
-  /** Finds out who is here, then shows what the address asks for. */
+  /** Finds out who is here, then shows what the address asks for. Where that cannot be had it says so, and tries again. */
   async open(): Promise<void> {
-    this.view.value = { name: "loading" };
+    if (this.opening) return;
+    this.opening = true;
+    clearTimeout(this.openTimer);
     try {
       this.me = (await this.api.me()).person;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 401) {
-        this.view.value = { name: "unreachable" };
+        this.openLater(error);
         return;
       }
       this.me = null;
+    } finally {
+      this.opening = false;
     }
     this.follow();
+  }
+
+  private openLater(error: unknown): void {
+    const view = this.view.peek();
+    const attempts = view.name === "unreachable" ? view.attempts + 1 : 1;
+    this.view.value = { name: "unreachable", error, attempts };
+    this.openTimer = setTimeout(() => this.openAgain(), resendDelay(attempts, Math.random()));
+  }
+
+  private openAgain(): void {
+    if (this.view.peek().name === "unreachable") void this.open();
   }
 
   /** Shows what the address bar asks for. */

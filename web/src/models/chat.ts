@@ -1,12 +1,12 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { ApiError, type Api } from "../api.ts";
-import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
+import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
 import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
-import { Outbox, resendDelay, type UnsentStore } from "./outbox.ts";
+import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { byName } from "./presence.ts";
 import { Room } from "./room.ts";
 import type { Settings } from "./settings.ts";
@@ -51,6 +51,8 @@ export class Chat {
   readonly open = signal<string | null>(null);
   readonly room: ReadonlySignal<Room | null>;
   readonly welcome = signal<Welcome | null>(null);
+  /** What has kept the server from taking messages, for long enough to say so. */
+  readonly hindrance = signal<Hindrance | null>(null);
   /** What a screen reader is told, in turn. */
   readonly spoken = signal("");
   readonly unreadElsewhere: ReadonlySignal<boolean>;
@@ -70,6 +72,9 @@ export class Chat {
   private roomsFailures = 0;
   private listed: () => void = () => undefined;
   private closed = false;
+  /** What keeps the server from taking messages, and the timer after which that is said. */
+  private hinderedBy: Hindrance | null = null;
+  private unsayHindrance: (() => void) | null = null;
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
   /** Counts what this page itself did to the rooms, so that an older list cannot undo it. */
   private ownChanges = 0;
@@ -96,7 +101,8 @@ export class Chat {
       send: this.live.post,
       changed: (room) => this.outboxChanged(room),
       reached: (room) => this.find(room)?.timeline.last ?? 0,
-      after: (delay, task) => void this.later(delay, task),
+      hindered: (why) => this.hindered(why),
+      after: (delay, task) => this.later(delay, task),
     });
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
     this.unreadElsewhere = computed(() =>
@@ -357,6 +363,19 @@ export class Chat {
     this.find(room)?.changed();
     const failed = this.outbox.in(room).some((unsent) => unsent.failure);
     if (failed && room === this.open.peek()) this.say(strings.announce.notSent);
+  }
+
+  private hindered(why: Hindrance | null): void {
+    this.hinderedBy = why;
+    if (why === null) {
+      this.unsayHindrance?.();
+      this.unsayHindrance = null;
+      this.hindrance.value = null;
+    } else if (this.hindrance.peek()) {
+      this.hindrance.value = why;
+    } else {
+      this.unsayHindrance ??= this.later(RECONNECTING_SHOWN_AFTER_MS, () => (this.hindrance.value = this.hinderedBy));
+    }
   }
 
   private hear(room: Room, event: RoomEvent): void {

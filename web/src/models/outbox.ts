@@ -2,10 +2,11 @@
  * The messages that this person wrote and that are not in the room yet.
  *
  * Each room sends one at a time, in the order written, always under the same client id: a repeat is harmless at the
- * server, so whatever is in doubt is sent again. What was written survives a reload (`UnsentStore`). Knows no socket
- * and no screen: `send` and the clock come in from outside.
+ * server, so whatever is in doubt is sent again. Only a refusal fails a message. While the server does not take it, it
+ * waits, for as long as this page is open, and nothing that was written later overtakes it. What was written survives a
+ * reload (`UnsentStore`). Knows no socket and no screen: `send` and the clock come in from outside.
  */
-import { RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS, SEND_ATTEMPTS_MAX, SENT_REMEMBERED_MAX } from "../limits.ts";
+import { RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS, SENT_REMEMBERED_MAX } from "../limits.ts";
 import type { Posted } from "../wire.ts";
 import { uuidv7 } from "./uuid.ts";
 
@@ -23,10 +24,17 @@ export type Unsent = {
   posted: Posted | null;
 };
 
+/** `no_answer` is of pages of before, which gave up after a while; it may still be stored. */
 export type SendFailure = "not_a_member" | "too_long" | "empty" | "conflict" | "no_answer" | "refused";
 
-/** `later`: the connection is gone, wait for it. `again`: the server is busy, ask again soon. */
-export type SendResult = { posted: Posted } | { failure: SendFailure } | "later" | "again";
+/**
+ * What keeps a server that we are connected to from taking messages: it cannot use its database, has no room left, does
+ * not answer, or something in it fails.
+ */
+export type Hindrance = "database" | "full" | "silent" | "failing";
+
+/** `later`: the connection is gone, wait for it. `again`: ask again soon; null when this person was only too fast. */
+export type SendResult = { posted: Posted } | { failure: SendFailure } | "later" | { again: Hindrance | null };
 
 export interface UnsentStore {
   load(person: string): Promise<Unsent[]>;
@@ -45,14 +53,20 @@ export type OutboxOptions = {
   changed: (room: string) => void;
   /** The last number of a room that is on the screen: an answer up to there has its message there. */
   reached: (room: string) => number;
-  /** Runs `task` after a delay in milliseconds. */
-  after: (delay: number, task: () => void) => void;
+  /** Called with what keeps the server from taking messages, after each attempt; null when nothing does. */
+  hindered: (why: Hindrance | null) => void;
+  /** Runs `task` after a delay in milliseconds, unless the returned function is called before. */
+  after: (delay: number, task: () => void) => () => void;
   random?: () => number;
 };
 
 export class Outbox {
   private list: Unsent[] = [];
+  /** How often in a row the first message of a room was put off. */
   private readonly attempts = new Map<string, number>();
+  /** Rooms that wait until their first message is sent again, each with what gives up that wait. */
+  private readonly pauses = new Map<string, () => void>();
+  private isHindered = false;
   private readonly busy = new Set<string>();
   /** What an earlier visit or another tab of this person wrote, and this page only found. */
   private readonly found = new Set<string>();
@@ -126,19 +140,31 @@ export class Outbox {
   /** The connection stands (or broke): everything waiting is sent, in order, room by room. */
   connected(online: boolean): void {
     this.online = online;
-    if (!online) return;
     this.attempts.clear();
+    this.endPauses();
+    this.hinder(null);
+    if (!online) return;
     void this.restore();
     for (const room of new Set(this.list.map((unsent) => unsent.room))) void this.flush(room);
+  }
+
+  /** Does not wait for the next attempts. */
+  tryNow(): void {
+    for (const room of this.endPauses()) void this.flush(room);
   }
 
   /** The person asks to try a failed message again, under the same client id. */
   retry(clientId: string): void {
     const unsent = this.find(clientId);
     if (!unsent?.failure) return;
-    this.attempts.delete(clientId);
     this.change(unsent, { failure: null });
     void this.flush(unsent.room);
+  }
+
+  /** The same for all that failed in a room. */
+  retryAll(room: string): void {
+    for (const unsent of this.in(room).filter((one) => one.failure)) this.change(unsent, { failure: null });
+    void this.flush(room);
   }
 
   delete(clientId: string): void {
@@ -146,7 +172,7 @@ export class Outbox {
     const unsent = this.find(clientId);
     if (!unsent) return;
     this.list = this.list.filter((other) => other !== unsent);
-    this.attempts.delete(clientId);
+    if (!this.list.some(isWaiting)) this.hinder(null);
     void this.options.store.delete(clientId);
     this.options.changed(unsent.room);
   }
@@ -178,13 +204,15 @@ export class Outbox {
     for (const unsent of this.list) this.remember(unsent.client_id);
     this.list = [];
     this.found.clear();
+    this.endPauses();
+    this.hinder(null);
     await this.options.store.clear(this.options.person);
   }
 
   // One at a time per room, so that they arrive in the order written. Each step looks at the list anew, because
-  // events, retries and deletions change it meanwhile.
+  // events, retries and deletions change it meanwhile. Who writes on while a room waits does not end its wait.
   private async flush(room: string): Promise<void> {
-    if (this.busy.has(room)) return;
+    if (this.busy.has(room) || this.pauses.has(room)) return;
     this.busy.add(room);
     try {
       for (let next = this.next(room); this.online && next; next = this.next(room)) {
@@ -196,39 +224,66 @@ export class Outbox {
   }
 
   private next(room: string): Unsent | undefined {
-    return this.list.find((unsent) => unsent.room === room && !unsent.failure && !unsent.posted);
+    return this.list.find((unsent) => unsent.room === room && isWaiting(unsent));
   }
 
   /** Returns whether to go on with the next one. */
   private async sendOne(unsent: Unsent): Promise<boolean> {
     if (!unsent.attempted) this.change(unsent, { attempted: true });
     const result = await this.options.send(unsent);
+    if (result === "later") return false;
+    if ("again" in result) {
+      this.pause(unsent.room, result.again);
+      return false;
+    }
+    this.taken(unsent.room);
     const current = this.find(unsent.client_id);
     if (!current) return true; // its event came first, or it was deleted
-    if (result === "later") return false;
-    if (result !== "again") {
-      if ("posted" in result) {
-        if (result.posted.number <= this.options.reached(current.room)) {
-          this.delete(current.client_id);
-        } else {
-          this.change(current, { posted: result.posted });
-          this.remember(current.client_id);
-          void this.options.store.delete(current.client_id);
-        }
-      } else {
-        this.change(current, { failure: result.failure });
-      }
-      this.attempts.delete(current.client_id);
-      return true;
+    if ("failure" in result) {
+      this.change(current, { failure: result.failure });
+    } else if (result.posted.number <= this.options.reached(current.room)) {
+      this.delete(current.client_id);
+    } else {
+      this.change(current, { posted: result.posted });
+      this.remember(current.client_id);
+      void this.options.store.delete(current.client_id);
     }
-    const attempt = (this.attempts.get(current.client_id) ?? 0) + 1;
-    this.attempts.set(current.client_id, attempt);
-    if (attempt >= SEND_ATTEMPTS_MAX) {
-      this.change(current, { failure: "no_answer" });
-      return true;
-    }
-    this.options.after(resendDelay(attempt, this.options.random?.() ?? Math.random()), () => void this.flush(current.room));
-    return false;
+    return true;
+  }
+
+  private pause(room: string, why: Hindrance | null): void {
+    if (!this.online || !this.next(room)) return;
+    const attempts = (this.attempts.get(room) ?? 0) + 1;
+    this.attempts.set(room, attempts);
+    const delay = resendDelay(attempts, this.options.random?.() ?? Math.random());
+    const giveUp = this.options.after(delay, () => {
+      this.pauses.delete(room);
+      void this.flush(room);
+    });
+    this.pauses.set(room, giveUp);
+    this.hinder(why);
+  }
+
+  /** The server has decided on a message: nobody waits for it to come to itself any more. */
+  private taken(room: string): void {
+    this.attempts.delete(room);
+    if (!this.isHindered) return;
+    this.hinder(null);
+    this.tryNow();
+  }
+
+  /** Answers which rooms have waited. */
+  private endPauses(): string[] {
+    const rooms = [...this.pauses.keys()];
+    for (const giveUp of this.pauses.values()) giveUp();
+    this.pauses.clear();
+    return rooms;
+  }
+
+  private hinder(why: Hindrance | null): void {
+    if (why === null && !this.isHindered) return;
+    this.isHindered = why !== null;
+    this.options.hindered(why);
   }
 
   private remember(clientId: string): void {
@@ -255,6 +310,10 @@ export class Outbox {
 export function resendDelay(attempt: number, random: number): number {
   const ceiling = Math.min(RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS * 2 ** Math.min(attempt, 16));
   return RESEND_DELAY_MIN_MS + Math.round(random * (ceiling - RESEND_DELAY_MIN_MS));
+}
+
+function isWaiting(unsent: Unsent): boolean {
+  return !unsent.failure && !unsent.posted;
 }
 
 function byAge(a: Unsent, b: Unsent): number {

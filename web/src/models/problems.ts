@@ -13,7 +13,8 @@ const BY_CODE: Record<string, string> = {
 /** One sentence for an error. */
 export function describe(error: unknown): string {
   if (!(error instanceof ApiError)) return strings.errors.unknown;
-  if (error.status === 0 || error.status >= 502) return strings.errors.unreachable;
+  // A proxy that stands before the server answers for it in its own words.
+  if (error.status === 0 || (error.status >= 502 && !error.code)) return strings.errors.unreachable;
   // The server says how long to wait; whoever stands before it may not.
   if (error.status === 429) return error.code ? error.detail || strings.errors.tooMany : strings.errors.tooMany;
   return BY_CODE[error.code] ?? (error.status === 403 ? error.detail || strings.errors.forbidden : error.detail || strings.errors.unknown);

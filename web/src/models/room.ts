@@ -80,6 +80,8 @@ export class Room {
   /** The reading of what was missed that is under way: at most one. */
   private catchingUp: AbortController | null = null;
   private readingOlder: AbortController | null = null;
+  private cancelOlder: (() => void) | null = null;
+  private olderFailures = 0;
   private cancelRetry: (() => void) | null = null;
   private failures = 0;
   /** Who is here is asked for only where somebody looks. */
@@ -116,6 +118,7 @@ export class Room {
     clearTimeout(this.typingTimer);
     this.stopCatchingUp();
     this.readingOlder?.abort();
+    this.cancelOlder?.();
     this.unfollow();
   }
 
@@ -169,6 +172,7 @@ export class Room {
     const { timeline } = this;
     if (this.history.peek() === "loading" || (timeline.positioned && !timeline.hasOlder)) return;
     this.history.value = "loading";
+    this.cancelOlder?.();
     const { signal } = (this.readingOlder = new AbortController());
     try {
       const at = timeline.positioned ? { before: timeline.first } : {};
@@ -179,9 +183,16 @@ export class Room {
       if (signal.aborted) return;
       this.merge(page);
       this.history.value = "idle";
+      this.olderFailures = 0;
     } catch {
-      if (!signal.aborted) this.history.value = "failed";
+      if (!signal.aborted) this.loadOlderLater();
     }
+  }
+
+  private loadOlderLater(): void {
+    this.history.value = "failed";
+    this.olderFailures += 1;
+    this.cancelOlder = this.context.after(resendDelay(this.olderFailures, Math.random()), () => void this.loadOlder());
   }
 
   /** Reads history until the first new message is here; stops at what is too far for reading one by one. */
@@ -351,6 +362,7 @@ export class Room {
   // The room's numbers mean something else than before: it was restored from a backup.
   private startAnew(offset: number): void {
     this.readingOlder?.abort();
+    this.cancelOlder?.();
     this.history.value = "idle";
     this.stale = null;
     this.wanted = null;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const PACKAGE: &str = ".tidings.api";
 
 /// Fields that JSON has also when they are zero: programs that read them do not expect them to be missing.
-const ALWAYS: [&str; 32] = [
+const ALWAYS: [&str; 35] = [
     "Error.code",
     "Error.message",
     "BatchResponse.replies",
@@ -44,6 +44,9 @@ const ALWAYS: [&str; 32] = [
     "NodeResult.name",
     "NodeResult.version",
     "NodeResult.num_clients",
+    "NodeResult.num_users",
+    "NodeResult.num_channels",
+    "NodeResult.num_subs",
     "NodeResult.uptime",
     "BoolValue.value",
 ];

@@ -8,9 +8,9 @@ use std::{
 
 use super::{
     OpenError, Store,
-    postgres::{Postgres, PostgresOptions, transfer::PostgresSide},
+    postgres::{self, Postgres, PostgresOptions, transfer::PostgresSide},
     sqlite::{
-        Sqlite, SqliteOptions,
+        self, Sqlite, SqliteOptions,
         archive::{self, ArchiveError, Contents, Restored},
         transfer::SqliteSide,
     },
@@ -58,7 +58,15 @@ impl Database {
     /// Opens the database; who holds the data directory also brings its schema up to date.
     pub(crate) async fn open(&self, data_dir: &Path, opener: Opener) -> Result<Arc<dyn Store>, OpenError> {
         match self {
-            Self::Sqlite(options) => Ok(Arc::new(Sqlite::open(data_dir, options, opener).await?)),
+            Self::Sqlite(options) => {
+                // Whoever forgets to name it would begin a second chat, or find none.
+                if !sqlite::is_there(data_dir)
+                    && let Some(mark) = postgres::mark_in(data_dir)
+                {
+                    return Err(OpenError::Elsewhere(mark));
+                }
+                Ok(Arc::new(Sqlite::open(data_dir, options, opener).await?))
+            }
             Self::Postgres(options) => Ok(Arc::new(Postgres::open(data_dir, options, opener).await?)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Ok(Arc::new(super::memory::Memory::default())),

@@ -114,6 +114,21 @@ pub enum OpenError {
     /// It is a database, but not ours.
     #[error("the database was made by another program")]
     Foreign,
+    /// Another program has made what is in the place of our tables.
+    #[error(
+        "another program has made the schema '{0}' in that database; give the chat a database of its own, or, if nobody \
+         needs what is in it, remove it there: DROP SCHEMA {0} CASCADE"
+    )]
+    ForeignSchema(&'static str),
+    /// No chat has ever been in it.
+    #[error("there is no chat in it; check the address, and what is from and what is to")]
+    NoChat,
+    /// There is no database in the data folder, and a file in it says that the chat is in another one.
+    #[error(
+        "the chat of this data folder is in a Postgres database, as {0} says; name it with --database or TIDINGS_DATABASE, as \
+         before, or, to begin a new chat here with SQLite, move that file away"
+    )]
+    Elsewhere(PathBuf),
     /// The database is gone, or has nothing in it, and other files say that there was one.
     #[error(
         "{0} is missing or empty, but there was a database here; put a backup in its place with 'tidings restore', or, to \

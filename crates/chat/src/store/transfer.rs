@@ -272,6 +272,8 @@ pub(crate) type Doing<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 pub(crate) trait Side: Send {
     /// Which one it is, for people.
     fn place(&self) -> &str;
+    /// What to do to be rid of what has come of a move.
+    fn way_to_remove(&self) -> &'static str;
     fn note(&mut self) -> Doing<'_, Note>;
     fn count(&mut self, table: &'static Table) -> Doing<'_, u64>;
     /// The rows behind that key, in the order of the keys: at most so many.
@@ -329,11 +331,13 @@ pub enum MoveError {
     NotEmpty(String),
     /// Another move into the target has not ended.
     #[error(
-        "a move of the data of {origin} into {place} has not ended; end that one first, or remove what has come of it"
+        "a move of the data of {origin} into {place} has not ended; end that one first, or give it up and {way_to_remove}"
     )]
     Another {
         /// The target.
         place: String,
+        /// What to do to be rid of what has come.
+        way_to_remove: &'static str,
         /// The other one's source.
         origin: String,
     },
@@ -352,6 +356,8 @@ pub enum MoveError {
 pub struct MoveProgress {
     /// Whether rows are compared by now, and no more copied.
     pub is_comparing: bool,
+    /// Whether what an earlier move had brought is copied once more; see [`Moved::begun_anew`].
+    pub begun_anew: bool,
     /// How many rows that was done with.
     pub rows: u64,
     /// Of how many.
@@ -371,6 +377,8 @@ pub struct Moved {
     pub rows: u64,
     /// Whether it went on from where an earlier one was cut.
     pub went_on: bool,
+    /// Whether what an earlier one had brought was of no use: the source was opened since, or both were found to differ.
+    pub begun_anew: bool,
     /// Where that is now which had been moved away from the target before.
     pub kept: Option<String>,
 }
@@ -395,6 +403,8 @@ macro_rules! ask {
 #[derive(Debug, PartialEq, Eq)]
 enum Start {
     Anew,
+    /// What has come is of no use: the source was opened since, or both were found to differ.
+    Again,
     GoOn,
     /// Everything has come, and the source says so; only the target does not.
     End,
@@ -407,12 +417,13 @@ pub(crate) async fn run(source: &mut dyn Side, target: &mut dyn Side, tell: Tell
     let origin = Origin { place: &place, moment: &moment };
     let start = look(source, target, origin).await?;
     let mut moved = counted(source).await?;
-    moved.went_on = start != Start::Anew;
-    if start == Start::Anew {
+    moved.went_on = matches!(start, Start::GoOn | Start::End);
+    moved.begun_anew = start == Start::Again;
+    if !moved.went_on {
         moved.kept = ask!(target.begin(&origin.text()));
     }
     if start != Start::End {
-        copy(source, target, moved.rows, tell).await?;
+        copy(source, target, &moved, tell).await?;
         ask!(target.complete());
         if let Some(what) = compare(source, target, moved.rows, tell).await? {
             // What has come is not gone on with: the next one begins anew.
@@ -431,7 +442,8 @@ pub(crate) async fn estimate(source: &mut dyn Side, target: &mut dyn Side) -> Re
     let moment = ask!(source.moment());
     let start = look(source, target, Origin { place: &place, moment: &moment }).await?;
     let mut moved = counted(source).await?;
-    moved.went_on = start != Start::Anew;
+    moved.went_on = matches!(start, Start::GoOn | Start::End);
+    moved.begun_anew = start == Start::Again;
     let begun = Instant::now();
     let (messages, events) = (table("messages"), table("room_events"));
     // A message is a row in each.
@@ -461,8 +473,11 @@ async fn look(source: &mut dyn Side, target: &mut dyn Side, origin: Origin<'_>) 
     let place = target.place().to_owned();
     match moving {
         Some(_) if is_ours => return Ok(Start::GoOn),
-        Some(moving) if moving.place == origin.place => return Ok(Start::Anew),
-        Some(moving) => return Err(MoveError::Another { place, origin: moving.place.to_owned() }),
+        Some(moving) if moving.place == origin.place => return Ok(Start::Again),
+        Some(moving) => {
+            let (origin, way_to_remove) = (moving.place.to_owned(), target.way_to_remove());
+            return Err(MoveError::Another { place, way_to_remove, origin });
+        }
         None if at_target.moved.is_some() => return Ok(Start::Anew),
         None => {}
     }
@@ -489,7 +504,8 @@ async fn counted(source: &mut dyn Side) -> Result<Moved, MoveError> {
     Ok(counted)
 }
 
-async fn copy(source: &mut dyn Side, target: &mut dyn Side, of: u64, tell: Tell<'_>) -> Result<(), MoveError> {
+async fn copy(source: &mut dyn Side, target: &mut dyn Side, all: &Moved, tell: Tell<'_>) -> Result<(), MoveError> {
+    let &Moved { rows: of, begun_anew, .. } = all;
     let mut rows = 0;
     for table in &TABLES {
         rows += ask!(target.count(table));
@@ -503,7 +519,7 @@ async fn copy(source: &mut dyn Side, target: &mut dyn Side, of: u64, tell: Tell<
             let read = source.page(table, Some(last), MOVE_PAGE).map(|read| read.map_err(at_source));
             let write = target.write(table, page).map(|written| written.map_err(at_target));
             (page, ()) = try_join(read, write).await?;
-            tell(MoveProgress { is_comparing: false, rows, of });
+            tell(MoveProgress { is_comparing: false, begun_anew, rows, of });
         }
     }
     Ok(())
@@ -520,7 +536,7 @@ async fn compare(
     for table in &TABLES {
         let heard = &mut |rows| {
             compared += rows;
-            tell(MoveProgress { is_comparing: true, rows: compared, of });
+            tell(MoveProgress { is_comparing: true, begun_anew: false, rows: compared, of });
         };
         let (there, here) = try_join(summed(source, table, heard), summed(target, table, &mut |_| {})).await?;
         if let Some(what) = difference(table, &there, &here) {

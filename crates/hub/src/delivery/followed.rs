@@ -169,11 +169,22 @@ impl Followed {
 
     /// A new cursor, not admitted yet, at the head.
     pub(super) fn enter(&mut self, slot: u32) -> u32 {
-        let base = if self.takes_differences { Base::Lacks } else { Base::NotNeeded };
-        let taste = Taste { base, ..Taste::default() };
+        let taste = self.taste_at_first();
         self.needing_whole += usize::from(taste.needs_whole());
         self.cursors.push(Cursor { slot, at: self.log.head(), stage: Stage::Preparing, taste });
         self.cursors.len() as u32 - 1
+    }
+
+    /// As long as nobody knows what it has.
+    fn taste_at_first(&self) -> Taste {
+        let base = if self.takes_differences { Base::Lacks } else { Base::NotNeeded };
+        Taste { base, ..Taste::default() }
+    }
+
+    /// A cursor keeps its place. What it has of what lies behind that is known when it is admitted again.
+    pub(super) fn hold(&mut self, cursor: u32) {
+        self.stop(cursor, Stage::Preparing);
+        self.set_taste(cursor, self.taste_at_first());
     }
 
     pub(super) fn begin(&mut self, cursor: u32, taste: Taste) {

@@ -91,8 +91,8 @@ impl Taste {
             Class::Publication => !self.has(frame),
             Class::Ephemeral => !self.lags,
             Class::JoinLeave => self.hears_join_leave,
-            Class::Difference => !self.has(frame) && self.has_base_of(frame),
-            Class::Whole => !self.has(frame) && !self.has_base_of(frame),
+            Class::Difference => !self.has(frame) && self.has_base(),
+            Class::Whole => !self.has(frame) && !self.has_base(),
         }
     }
 
@@ -101,12 +101,8 @@ impl Taste {
         frame.number != 0 && frame.number <= self.after
     }
 
-    fn has_base_of(self, frame: &Frame) -> bool {
-        match self.base {
-            Base::NotNeeded | Base::Lacks => false,
-            Base::Given => frame.number == self.after + 1,
-            Base::Has => true,
-        }
+    fn has_base(self) -> bool {
+        matches!(self.base, Base::Given | Base::Has)
     }
 
     /// A frame that it has taken, or not, lies behind it.
@@ -122,14 +118,10 @@ impl Taste {
         }
     }
 
-    /// Whether somebody must keep publications whole for it.
+    /// Whether what passes changes it: as long as it does, publications must be kept whole for it. Who has the one before may
+    /// yet come to one that its reply had too.
     pub(super) fn needs_whole(self) -> bool {
-        matches!(self.base, Base::Lacks | Base::Given)
-    }
-
-    /// Whether what passes changes it.
-    fn changes(self) -> bool {
-        self.needs_whole() || self.base == Base::Has && self.after > 0
+        matches!(self.base, Base::Lacks | Base::Given) || self.base == Base::Has && self.after > 0
     }
 }
 
@@ -198,7 +190,7 @@ impl Log {
 
     /// What a reader wants once it has taken what it wanted between two places.
     pub(super) fn passed(&self, mut taste: Taste, from: u64, to: u64) -> Taste {
-        if taste.changes() {
+        if taste.needs_whole() {
             for frame in self.frames.range(self.frame_at(from)..).take_while(|frame| frame.end <= to) {
                 taste.pass(frame, taste.takes(frame));
             }

@@ -1,7 +1,6 @@
 //! Random histories of a loop: readers who take little at a time, come, go, prepare, are admitted somewhere and are cut
 //! off, against what each of them must and must not see (G3, G5, G7, G8).
 
-use std::fmt::Write as _;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -20,6 +19,8 @@ use crate::{ChannelName, Limits};
 
 const CONNECTIONS: usize = 4;
 const CHANNELS: usize = 3;
+/// Publications of this one come as differences to the one before.
+const WITH_DIFFERENCES: usize = 2;
 /// What a reader may be behind, and all logs together.
 const BEHIND_MAX: usize = 200;
 const BYTES_MAX: usize = 400;
@@ -36,11 +37,12 @@ enum Step {
         connection: usize,
         channel: usize,
     },
-    /// Its reply says that it has this many less than all there are.
+    /// Its reply says that it has this many less than all there are, and may have the last of these with it.
     Admit {
         connection: usize,
         channel: usize,
         less: u64,
+        brings_last: bool,
     },
     Leave {
         connection: usize,
@@ -66,8 +68,9 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (channel.clone(), class).prop_map(|(channel, class)| Step::Publish { channel, class }),
         3 => (connection.clone(), channel.clone()).prop_map(|(connection, channel)| Step::Enter { connection, channel }),
-        4 => (connection.clone(), channel.clone(), 0_u64..3)
-            .prop_map(|(connection, channel, less)| Step::Admit { connection, channel, less }),
+        4 => (connection.clone(), channel.clone(), 0_u64..3, any::<bool>()).prop_map(
+            |(connection, channel, less, brings_last)| Step::Admit { connection, channel, less, brings_last }
+        ),
         2 => (connection.clone(), channel).prop_map(|(connection, channel)| Step::Leave { connection, channel }),
         2 => connection.clone().prop_map(|connection| Step::Reply { connection }),
         8 => (connection.clone(), 0_usize..120).prop_map(|(connection, bytes)| Step::Read { connection, bytes }),
@@ -124,6 +127,8 @@ struct World {
     /// How many numbers each channel has given, and how many messages without.
     tops: [u64; CHANNELS],
     closed: [bool; CONNECTIONS],
+    /// Whether the next publication may come as a difference to one that all have had.
+    has_before: bool,
     replies: u64,
     limits: Arc<Limits>,
 }
@@ -143,7 +148,7 @@ impl World {
             outboxes.push(outbox);
         }
         let (stages, tops, closed) = Default::default();
-        Self { state, sockets, outboxes, stages, tops, closed, replies: 0, limits }
+        Self { state, sockets, outboxes, stages, tops, closed, has_before: false, replies: 0, limits }
     }
 
     fn reply(&mut self, connection: usize, text: String) {
@@ -162,38 +167,49 @@ impl World {
         let key = |channel: usize| LogKey { channel: channel as u64, audience: 0 };
         match *step {
             Step::Publish { channel, class } => {
-                let mut frame = String::new();
-                let number = if class == Class::Publication {
-                    self.tops[channel] += 1;
-                    writeln!(frame, "p{channel}:{}", self.tops[channel]).unwrap();
-                    self.tops[channel]
-                } else {
-                    writeln!(frame, "e{channel}:{}", self.tops[channel]).unwrap();
-                    0
+                let is_numbered = class == Class::Publication;
+                self.tops[channel] += u64::from(is_numbered);
+                let (key, top) = (key(channel), self.tops[channel]);
+                let number = if is_numbered { top } else { 0 };
+                let frame = |kind: char| Bytes::from(format!("{kind}{channel}:{top}\n"));
+                let note = match (channel, is_numbered) {
+                    (WITH_DIFFERENCES, true) if self.has_before => {
+                        Note::AppendDifference { key, difference: frame('d'), whole: frame('p'), number }
+                    }
+                    // As the channel does it: what has no number is for all who read differences, and what follows is whole.
+                    (WITH_DIFFERENCES, false) => {
+                        Note::Append { key, frame: frame('e'), number, class: Class::Publication }
+                    }
+                    (_, true) => Note::Append { key, frame: frame('p'), number, class },
+                    (_, false) => Note::Append { key, frame: frame('e'), number, class },
                 };
-                self.state.hear(Note::Append { key: key(channel), frame: frame.into(), number, class });
+                if channel == WITH_DIFFERENCES {
+                    self.has_before = is_numbered;
+                }
+                self.state.hear(note);
             }
             Step::Enter { connection, channel } if self.stages[connection][channel] == Stage::Out => {
                 if !self.closed[connection] {
                     self.stages[connection][channel] = Stage::Preparing(self.tops[channel]);
                     let name = ChannelName::parse(&channel.to_string()).unwrap();
                     let slot = self.outboxes[connection].slot;
-                    self.state.hear(Note::Entered { slot, key: key(channel), channel: name, takes_differences: false });
+                    let takes_differences = channel == WITH_DIFFERENCES;
+                    self.state.hear(Note::Entered { slot, key: key(channel), channel: name, takes_differences });
                 }
             }
-            Step::Admit { connection, channel, less } => {
+            Step::Admit { connection, channel, less, brings_last } => {
                 let Stage::Preparing(since) = self.stages[connection][channel] else { return };
                 let after = self.tops[channel].saturating_sub(less).max(since);
                 self.stages[connection][channel] = Stage::Live;
-                self.reply(connection, format!("s{channel}:{after}"));
+                let brings_last = brings_last && after > 0;
+                self.reply(connection, format!("{}{channel}:{after}", if brings_last { 'g' } else { 's' }));
                 let slot = self.outboxes[connection].slot;
-                self.state.hear(Note::Admitted {
-                    slot,
-                    key: key(channel),
-                    after,
-                    hears_join_leave: false,
-                    base: Base::NotNeeded,
-                });
+                let base = match channel {
+                    WITH_DIFFERENCES if brings_last => Base::Given,
+                    WITH_DIFFERENCES => Base::Lacks,
+                    _ => Base::NotNeeded,
+                };
+                self.state.hear(Note::Admitted { slot, key: key(channel), after, hears_join_leave: false, base });
             }
             Step::Leave { connection, channel } if self.stages[connection][channel] != Stage::Out => {
                 self.stages[connection][channel] = Stage::Out;
@@ -255,21 +271,30 @@ impl World {
     fn check(&self, connection: usize) {
         let seen = lock(&self.sockets[connection].0).1.clone();
         let mut next: [Option<u64>; CHANNELS] = Default::default();
+        // The number of the publication that it had last, to which a difference may be.
+        let mut had: [Option<u64>; CHANNELS] = Default::default();
         let mut last_reply = 0;
         for line in seen.lines() {
             let (kind, (channel, number)) = (&line[..1], line[1..].split_once(':').unwrap());
             let (channel, number): (usize, u64) = (channel.parse().unwrap(), number.parse().unwrap());
             match kind {
-                "s" => next[channel] = Some(number + 1),
+                "s" => (next[channel], had[channel]) = (Some(number + 1), None),
+                "g" => (next[channel], had[channel]) = (Some(number + 1), Some(number)),
                 "u" => {
                     assert!(next[channel].is_none_or(|next| next <= number + 1), "G5: {line} in\n{seen}");
                     next[channel] = None;
                 }
-                "p" => {
+                "p" | "d" => {
                     assert_eq!(next[channel], Some(number), "{line} of {connection} in\n{seen}");
-                    next[channel] = Some(number + 1);
+                    if kind == "d" {
+                        assert_eq!(had[channel], Some(number - 1), "{line} of {connection} is a difference\n{seen}");
+                    }
+                    (next[channel], had[channel]) = (Some(number + 1), Some(number));
                 }
-                "e" => assert!(next[channel].is_some(), "{line} of {connection} outside of a subscription\n{seen}"),
+                "e" => {
+                    assert!(next[channel].is_some(), "{line} of {connection} outside of a subscription\n{seen}");
+                    had[channel] = None;
+                }
                 "r" => {
                     assert!(number > last_reply, "replies in order");
                     last_reply = number;

@@ -103,9 +103,11 @@ impl Private {
     /// said to be subscribed to in it begins behind it.
     pub(super) fn frame_next(&mut self, format: Format, owed: Vec<(u32, u64)>) {
         let (mut together, mut bytes, mut begins) = (Vec::new(), 0, Vec::new());
+        // Pushes that stand alone do so to the end.
+        let joined_max = if format.encoding.is_one_way() { 0 } else { JOINED_BYTES_MAX };
         while let Some(item) = self.queue.pop_front() {
             match item {
-                Item::Message(message) if together.is_empty() || bytes + message.len() <= JOINED_BYTES_MAX => {
+                Item::Message(message) if together.is_empty() || bytes + message.len() <= joined_max => {
                     bytes += message.len();
                     together.push(message);
                 }

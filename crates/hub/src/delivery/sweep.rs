@@ -506,9 +506,7 @@ impl State {
             connection.forget_begins(subscription.log);
         }
         let Some(followed) = self.logs[subscription.log as usize].as_mut() else { return };
-        // What it has of what lies here is known when it is admitted again.
-        followed.cursors[subscription.cursor as usize].taste.after = 0;
-        followed.stop(subscription.cursor, Stage::Preparing);
+        followed.hold(subscription.cursor);
     }
 
     /// What is appended from here on is not for it; what it has not had yet is.

@@ -36,7 +36,7 @@ use crate::sharded::lock;
 use crate::sync::Mutex;
 use crate::{
     Accepted, Application, ChannelName, ChannelOptions, Connection, ConnectionOptions, Framing, Grant, Hub, Identity,
-    Limits, NewPublication, Order, Peer, Policy, PublishGrant, Refusal, Source, Step, Target,
+    Limits, NewPublication, Offered, Order, Peer, Policy, PublishGrant, Refusal, Source, Step, Target,
 };
 
 /// Orders to try for each test unless `THREADS_SCHEDULES` says otherwise: all tests together take some seconds.

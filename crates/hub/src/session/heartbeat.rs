@@ -69,8 +69,9 @@ impl Pulse {
         Some(self.asked? + limits.pong_timeout_max.max(limits.pong_timeout))
     }
 
-    /// `listening` is false while we do not read, so that the pong may lie unread.
-    pub(super) fn beat(&mut self, limits: &Limits, listening: bool, now: Instant) -> Beat {
+    /// `listening` is false while we do not read, so that the pong may lie unread; `answered` is false where the client
+    /// says nothing.
+    pub(super) fn beat(&mut self, limits: &Limits, listening: bool, answered: bool, now: Instant) -> Beat {
         if self.pong_by(limits).is_some_and(|by| now >= by) {
             let may_lie_unread = !listening && self.capped(limits).is_some_and(|cap| now < cap);
             if !may_lie_unread {
@@ -85,7 +86,7 @@ impl Pulse {
                 if self.asked.is_some() {
                     return Beat::Nothing;
                 }
-                self.asked = (!limits.pong_timeout.is_zero()).then_some(now);
+                self.asked = (answered && !limits.pong_timeout.is_zero()).then_some(now);
                 self.behind_ping = Duration::ZERO;
                 Beat::Ping
             }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use tidings_protocol::{
-    ConnectResult, Disconnect, Error, PushEvent, Refresh, RefreshResult, Reply, Response, SubRefreshResult, Subscribe,
-    SubscribeResult, Unsubscribe,
+    Connect, ConnectResult, Disconnect, Error, PushEvent, Refresh, RefreshResult, Reply, Response, SubRefreshResult,
+    Subscribe, SubscribeResult, Unsubscribe,
 };
 
 use super::heartbeat::Pulse;
@@ -34,7 +34,7 @@ impl Session {
         if self.setup.pings {
             let limits = &self.setup.limits;
             result.ping = whole_seconds(limits.ping_interval);
-            result.pong = !limits.pong_timeout.is_zero();
+            result.pong = !limits.pong_timeout.is_zero() && !self.setup.encoding.is_one_way();
             self.pulse = Pulse::begin(limits, self.setup.jitter, self.setup.ticks_from, now);
         }
         let mut admissions = Vec::with_capacity(subscriptions.len());
@@ -43,11 +43,18 @@ impl Session {
             result.subs.insert(channel.as_str().to_owned(), told);
             admissions.push(Action::Admit { channel, admission, reply: None });
         }
-        self.send(Reply::ok(id, Response::Connect(Box::new(result))));
+        self.send(if self.setup.encoding.is_one_way() {
+            Reply::push("", PushEvent::Connect(Box::new(pushed(result))))
+        } else {
+            Reply::ok(id, Response::Connect(Box::new(result)))
+        });
         self.actions.extend(admissions);
     }
 
     pub(super) fn refuse_connect(&mut self, id: u32, error: Error, now: Instant) {
+        if self.setup.encoding.is_one_way() {
+            return self.close(without_answer(&error));
+        }
         self.phase = Phase::Refused;
         self.connect_by = self.connect_by.min(now + self.setup.limits.connect_timeout);
         // What came with the connect was meant for a connection that there is not.
@@ -169,6 +176,22 @@ impl Session {
                 (true, whole_seconds(ttl))
             }
         }
+    }
+}
+
+/// The welcome as a push.
+fn pushed(welcome: ConnectResult) -> Connect {
+    let ConnectResult { client, version, expires, ttl, data, subs, ping, pong, session, node, time } = welcome;
+    Connect { client, version, data, subs, expires, ttl, ping, pong, session, node, time }
+}
+
+/// Why a connection ends whose request led to an error, where errors are not said.
+fn without_answer(error: &Error) -> Disconnect {
+    match error.code {
+        code if code == Error::TOKEN_EXPIRED.code || code == Error::EXPIRED.code => Disconnect::EXPIRED,
+        code if code == Error::TOO_MANY_REQUESTS.code => Disconnect::TOO_MANY_REQUESTS,
+        code if code == Error::PERMISSION_DENIED.code => Disconnect::PERMISSION_DENIED,
+        _ => Disconnect::SERVER_ERROR,
     }
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod application;
 mod channels;
 mod load;
+mod one_way;
 mod recovery;
 mod revocation;
 mod session;

@@ -10,11 +10,13 @@ use std::time::Duration;
 use crate::support::Wire;
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures_util::stream;
 use tidings_serve::test_kit::{Received, TestServer, TestSocket};
-use tidings_serve::{Limits, Readiness};
+use tidings_serve::{Connection, Limits, Readiness};
 use tidings_websocket::Upgrade;
 use tokio::time::{Instant, sleep};
 
@@ -47,9 +49,23 @@ async fn events() -> Response {
     Response::builder().header("content-type", "text/event-stream").body(Body::from_stream(events)).unwrap()
 }
 
+/// A live connection's answer: it ends when it says so, a second after it was asked to.
+async fn live(request: Request) -> Result<Response, StatusCode> {
+    let connection = request.extensions().get::<Connection>().unwrap().clone();
+    let last_words = stream::once(async move {
+        connection.closing().cancelled_owned().await;
+        sleep(SECOND).await;
+        Ok::<_, Infallible>(Bytes::from_static(b"data: bye\n\n"))
+    });
+    let live = request.extensions().get::<Connection>().unwrap().live_response()?;
+    let response = Response::builder().header("content-type", "text/event-stream").extension(live);
+    Ok(response.body(Body::from_stream(last_words)).unwrap())
+}
+
 fn app() -> Router {
     Router::new()
         .route("/", get(|| async { "hello" }))
+        .route("/live", get(live))
         .route("/slow", get(slow))
         .route("/hung", get(hung))
         .route("/events", get(events))
@@ -245,6 +261,46 @@ async fn event_streams_end_between_two_events_and_look_complete() {
     let answer = wire.answer().await.unwrap();
     assert!(answer.complete);
     assert_eq!(answer.text(), "data: x\n\n".repeat(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_response_ends_when_its_writer_says_so_and_has_its_last_words() {
+    let server = server().await;
+    let mut wire = Wire::over(server.connect().await);
+    ask(&server, &mut wire, "/live").await;
+    let mut http2 = server.http2().await;
+    let on_http2 = tokio::spawn(async move { http2.get("/live").await });
+    while server.handle().stats().requests_in_flight < 2 {
+        tokio::task::yield_now().await;
+    }
+    let report = server.handle().shutdown(30 * SECOND).await;
+    assert!(report.is_clean() && report.elapsed >= SECOND, "{report:?}");
+    let answer = wire.answer().await.unwrap();
+    assert!(answer.complete);
+    assert_eq!(answer.text(), "data: bye\n\n");
+    assert_eq!(on_http2.await.unwrap().body(), "data: bye\n\n");
+}
+
+#[tokio::test]
+async fn s17_live_responses_through_one_http2_connection_count_as_many() {
+    let limits = Limits { connections_max: Some(3), ..Default::default() };
+    let server = TestServer::in_memory_with(|server| server.limits(limits), app()).await;
+    let mut client = server.http2().await;
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let mut share = client.share();
+            tokio::spawn(async move { share.get("/live").await })
+        })
+        .collect();
+    while server.handle().stats().connections < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.get("/live").await.status(), 503);
+    assert_eq!(client.get("/").await.status(), 200, "an ordinary answer takes no place");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    while server.handle().stats().connections > 1 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Start the server (the default).
     Serve(Box<Sources<Settings>>),
     /// Print a client token (JWT) for an application's user, and nothing else.
-    Token(TokenArgs),
+    Token(Box<TokenArgs>),
     /// Publish one JSON value into a channel of a running server, or into several.
     Publish(PublishArgs),
     /// Print what is published into a channel of a running server, one JSON value a line.
@@ -106,6 +106,12 @@ pub(crate) enum ConfigCommand {
     Check(Box<Sources<Settings>>),
     /// Print a tidings.toml with every key, its meaning and its default.
     Example,
+    /// Print the configuration of a Centrifugo server as a tidings.toml, and name what does not come along.
+    Import {
+        /// Its configuration, in JSON or TOML
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Say what a key means, and what it is now, such as namespaces.news.history_size.
     Explain {
         /// The key, with dots between tables
@@ -117,21 +123,93 @@ pub(crate) enum ConfigCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<TokenCommand>,
+
     #[command(flatten)]
     pub(crate) common: Sources<StorageSettings>,
 
     /// The application's name for the user (the claim `sub`); never a person of the chat
-    #[arg(long, value_name = "NAME")]
-    pub(crate) user: String,
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(crate) user: Option<String>,
 
     /// Make a subscription token for this channel instead of a connection token
     #[arg(long, value_name = "CH")]
     pub(crate) channel: Option<String>,
 
-    /// How long the token is valid
+    /// How long the token is valid; 0: for ever, where the server takes that
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     pub(crate) ttl: u64,
+
+    /// When the connection or subscription ends unless it is refreshed, in seconds since 1970; 0: never
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expire_at: Option<u64>,
+
+    /// What others see of the user
+    #[arg(long, value_name = "JSON")]
+    pub(crate) info: Option<String>,
+
+    /// What the server alone sees
+    #[arg(long, value_name = "JSON")]
+    pub(crate) meta: Option<String>,
+
+    /// Channels that the server subscribes the connection to, separated by commas
+    #[arg(long, value_name = "CHANNELS", value_delimiter = ',', conflicts_with = "channel")]
+    pub(crate) channels: Vec<String>,
+
+    /// The same with options, such as {"news": {"info": {"name": "Ana"}}}
+    #[arg(long, value_name = "JSON", conflicts_with = "channel")]
+    pub(crate) subs: Option<String>,
+
+    /// What it may do in channels by their names, such as [{"channels": ["news:*"], "match": "wildcard", "allow": ["sub"]}]
+    #[arg(long, value_name = "JSON", conflicts_with = "channel")]
+    pub(crate) caps: Option<String>,
+
+    /// What a subscription token lets its user do in the channel beside subscribing: pub, prs, hst, separated by commas
+    #[arg(long, value_name = "OPERATIONS", value_delimiter = ',', requires = "channel")]
+    pub(crate) allow: Vec<String>,
+
+    /// What is otherwise for the subscription than the channel's options say, such as {"presence": {"value": false}}
+    #[arg(long = "override", value_name = "JSON", requires = "channel")]
+    pub(crate) overrides: Option<String>,
+
+    /// The claim `aud` [default: the configured token_audience]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) aud: Option<String>,
+
+    /// The claim `iss` [default: the configured token_issuer]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) iss: Option<String>,
+
+    /// The token's own id, by which it can be revoked
+    #[arg(long, value_name = "ID")]
+    pub(crate) jti: Option<String>,
+
+    /// Sign with the key in this file instead of the server's own secret: a secret, or a private key in PEM
+    #[arg(long, value_name = "FILE", requires = "algorithm")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// What the key is for, such as RS256
+    #[arg(long, value_name = "ALGORITHM", requires = "key")]
+    pub(crate) algorithm: Option<String>,
+
+    /// The key's name, for the token's header
+    #[arg(long, value_name = "NAME", requires = "key")]
+    pub(crate) kid: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Say what a token says, whether this server would take it, what is wrong with it and what to do. Needs no running server.
+    Explain {
+        #[command(flatten)]
+        common: Sources<StorageSettings>,
+        /// The token, or - to read it from standard input (the default)
+        #[arg(value_name = "TOKEN", default_value = "-")]
+        token: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -253,6 +331,16 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_token_needs_a_user_and_an_explanation_does_not() {
+        assert!(Cli::try_parse_from(["tidings", "token"]).is_err());
+        assert!(Cli::try_parse_from(["tidings", "token", "--user", "42"]).is_ok());
+        assert!(Cli::try_parse_from(["tidings", "token", "explain", "a.b.c"]).is_ok());
+        assert!(Cli::try_parse_from(["tidings", "token", "explain"]).is_ok());
+        let of_both_kinds = ["tidings", "token", "--user", "42", "--channel", "a", "--channels", "b"];
+        assert!(Cli::try_parse_from(of_both_kinds).is_err());
     }
 
     #[test]

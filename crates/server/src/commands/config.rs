@@ -10,6 +10,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         Some(ConfigCommand::Check(sources)) => {
             let config = Config::load(sources)?;
             config.api_keys()?;
+            config.token_issuers()?;
             let namespaces = config.settings.namespaces.len();
             println!("The configuration is good: {} namespaces, listening on {}.", namespaces, config.listen);
             Ok(())
@@ -18,6 +19,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
             print!("{}", example());
             Ok(())
         }
+        Some(ConfigCommand::Import { file }) => super::config_import::run(file),
         Some(ConfigCommand::Explain { key, sources }) => {
             print!("{}", explain(key, &Config::load(sources)?.settings)?);
             Ok(())

@@ -4,9 +4,9 @@ use super::backup::describe;
 use crate::cli::MigrateArgs;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::secrets::Secrets;
-use crate::serve::clock;
-use anyhow::{Context, ensure};
+use crate::secrets::{SECRET_BYTES_MIN, Secrets};
+use crate::serve::{Stop, clock};
+use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -15,6 +15,8 @@ use tidings_chat::{Desk, MoveError, MoveProgress, OpenError, Place, PostgresOpti
 
 /// Between two lines where nobody looks at a bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// Why what an earlier move has brought is no beginning of this one.
+const BEGUN_ANEW: &str = "A part of it had been moved, and is copied once more: a server or a command was at work on the source since, or both sides had differed.";
 
 pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<()> {
     let (from, to) = Config::load_places(&args)?;
@@ -30,6 +32,9 @@ async fn estimate(from: &Place, to: &Place) -> anyhow::Result<()> {
     if found.went_on {
         println!("A part of it has been moved already.");
     }
+    if found.begun_anew {
+        println!("{BEGUN_ANEW}");
+    }
     println!("Moving all of it to {to} would take {}, by a sample. Nothing was written.", in_words(took));
     Ok(())
 }
@@ -42,9 +47,14 @@ async fn migrate(args: &MigrateArgs, from: &Place, to: &Place) -> anyhow::Result
     };
     let is_new = target.as_ref().filter(|folder| !folder.path().exists());
     target.as_ref().map_or(Ok(()), DataDir::make)?;
+    let mut stop = Stop::listen()?;
     let mut progress = Progress::new();
-    let moved = Desk::migrate(from, to, &clock(), &mut |now| progress.show(now)).await;
+    let moved = tokio::select! {
+        moved = async { Desk::migrate(from, to, &clock(), &mut |now| progress.show(now)).await } => Some(moved),
+        () = stop.requested() => None,
+    };
     progress.end();
+    let Some(moved) = moved else { bail!("stopped before its end; the same command goes on from where it was") };
     if let (Some(folder), Err(_)) = (is_new, &moved) {
         folder.remove_if_unused();
     }
@@ -62,22 +72,32 @@ async fn migrate(args: &MigrateArgs, from: &Place, to: &Place) -> anyhow::Result
 /// How the server is started on what was moved.
 fn how_to_start(args: &MigrateArgs, from: &Place, to: &Place) -> anyhow::Result<String> {
     let address = PostgresOptions::without_password(&args.to);
+    let password = match to {
+        Place::Postgres(options) if options.is_given_a_password() => PASSWORD,
+        _ => "",
+    };
     Ok(match (from, to) {
         (Place::Folder(folder), _) => format!(
-            "Start the server with the same data folder, which has its secrets:\n\n  tidings --data-dir {} --database '{address}'\n",
+            "Start the server with the same data folder, which has its secrets{password}:\n\n  tidings --data-dir {} --database '{address}'\n",
             folder.display(),
         ),
         (_, Place::Folder(folder)) => {
             let start = format!("Start the server with:\n\n  tidings --data-dir {}\n", folder.display());
-            if Secrets::were_made(&DataDir::at(folder))? {
+            if Secrets::were_made(&DataDir::at(folder), SECRET_BYTES_MIN)? {
                 start
             } else {
                 format!("{}\n{start}", bring_secrets(folder))
             }
         }
-        _ => format!("Start the server with its data folder, which has its secrets, and --database '{address}'."),
+        _ => format!(
+            "Start the server with its data folder, which has its secrets, and --database '{address}'{password}."
+        ),
     })
 }
+
+/// What the address that is shown does not have.
+const PASSWORD: &str =
+    ", and with the password in TIDINGS_DATABASE_PASSWORD or in the file that database_password_file names";
 
 fn bring_secrets(folder: &Path) -> String {
     format!(
@@ -121,6 +141,9 @@ impl Progress {
     fn show(&mut self, now: MoveProgress) {
         let what = if now.is_comparing { "comparing" } else { "copying" };
         let is_first = self.said.is_none_or(|(_, was_comparing)| was_comparing != now.is_comparing);
+        if now.begun_anew && self.said.is_none() {
+            eprintln!("{BEGUN_ANEW}");
+        }
         match &self.bar {
             Some(bar) => {
                 if is_first {

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod call;
 pub(crate) mod channels;
 pub(crate) mod config;
+mod config_import;
 pub(crate) mod connections;
 pub(crate) mod denials;
 pub(crate) mod history;

@@ -23,7 +23,7 @@ impl Remote {
     pub(super) fn find(args: &RemoteArgs) -> anyhow::Result<Self> {
         let config = Config::load_beside(&args.common)?;
         let address = args.server.clone().unwrap_or_else(|| config.server_url());
-        let api = ServerApi::new(&address, API_KEY.load(&config.storage.data_dir)?)?;
+        let api = ServerApi::new(&address, API_KEY.load(&config.storage.data_dir, config.secret_bytes_min())?)?;
         Ok(Self { api, address })
     }
 

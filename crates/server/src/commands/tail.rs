@@ -3,7 +3,7 @@
 use crate::cli::TailArgs;
 use crate::config::Config;
 use crate::secrets::TOKEN_SECRET;
-use crate::tokens::Tokens;
+use crate::tokens::{Order, Signer};
 use anyhow::{Context, bail};
 use std::io::Write;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ const USER: &str = "tidings tail";
 pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
     let config = Config::load_beside(&args.remote.common)?;
     let server = args.remote.server.clone().unwrap_or_else(|| config.server_url());
-    let tokens = Arc::new(Tokens::new(&TOKEN_SECRET.load(&config.storage.data_dir)?, config.token_parties()));
+    let secret = TOKEN_SECRET.load(&config.storage.data_dir, config.secret_bytes_min())?;
+    let tokens = Arc::new(Signer::own(&secret, config.token_parties()));
     let client = connect(&server, tokens.clone())?;
     tokio::spawn(say_when_lost(client.states(), server.clone()));
     if let Err(disconnect) = client.connected().await {
@@ -37,7 +38,7 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
     printed
 }
 
-fn connect(server: &str, tokens: Arc<Tokens>) -> anyhow::Result<Client> {
+fn connect(server: &str, tokens: Arc<Signer>) -> anyhow::Result<Client> {
     let options = Options::new().name("tidings-tail").token_provider(move || {
         let token = sign(&tokens, None);
         async { token }
@@ -46,8 +47,10 @@ fn connect(server: &str, tokens: Arc<Tokens>) -> anyhow::Result<Client> {
     Client::connect(&socket, options).with_context(|| format!("the server address {server}"))
 }
 
-fn sign(tokens: &Tokens, channel: Option<&str>) -> Result<String, TokenError> {
-    tokens.sign(USER, channel, TOKEN_TTL).map_err(|error| TokenError::Refused(error.to_string()))
+fn sign(tokens: &Signer, channel: Option<&str>) -> Result<String, TokenError> {
+    let order =
+        Order { user: USER.into(), channel: channel.map(str::to_owned), ttl: Some(TOKEN_TTL), ..Order::default() };
+    tokens.sign(order).map_err(|error| TokenError::Refused(error.to_string()))
 }
 
 /// One line when the server cannot be reached, and one when it can again; the client tries for ever by itself.

@@ -4,8 +4,8 @@
 //! As `settings` does, a key is written once: its default and its meaning in the documentation come from here. None of them
 //! is a flag.
 
-use super::ConfigError;
 use super::sources::defaults;
+use super::{ConfigError, wrong};
 use crate::channels::{Format, Namespace, Rule, Rules, Table};
 use crate::limits::{
     CHANNEL_REGEX_BYTES_MAX, HISTORY_SIZE, HISTORY_TTL, NAMESPACE_NAME_BYTES_MAX, NAMESPACES_MAX,
@@ -65,8 +65,8 @@ pub(crate) struct ChannelSettings {
     #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set)]
     pub(crate) compaction: bool,
 
-    /// What may be published: any: also bytes that are no JSON, by which subscribers who speak JSON are closed with 3506
-    #[arg(long, value_name = "FORMAT", default_value = "any")]
+    /// What may be published: json, or any: also bytes that are none, by which subscribers who speak JSON are closed with 3506
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
     pub(crate) publication_format: PublicationFormat,
 
     /// Whether it can be asked who is in a channel
@@ -221,10 +221,6 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn wrong(key: &str, value: &str, message: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key: key.to_owned().into(), value: value.into(), message: message.into() }
-}
-
 /// The table that is being read.
 struct Parse<'a> {
     table: String,
@@ -249,8 +245,17 @@ impl Parse<'_> {
                 "channels without a namespace have no pattern; write a namespace for it",
             ));
         }
-        if settings.personal && settings.pattern.is_some() {
-            return Err(self.wrong("personal", "true", "a namespace with a pattern has no personal channels"));
+        if settings.pattern.is_some() {
+            let refused = |key, value, message| Err(self.wrong(key, value, message));
+            if settings.personal {
+                return refused("personal", "true", "a namespace with a pattern has no personal channels");
+            }
+            if settings.user_limited {
+                return refused("user_limited", "true", "a pattern names one user by {user}, and no others");
+            }
+            if let Some(regex) = &settings.name_regex {
+                return refused("name_regex", regex, "the names of a namespace with a pattern are as that says");
+            }
         }
         let options = ChannelOptions {
             history: self.history()?,
@@ -399,9 +404,26 @@ mod tests {
                 "[namespaces.a]\npattern = \"/u/{x}\"\n[namespaces.b]\npattern = \"/u/{y}\"\n",
                 "namespaces.b.pattern `/u/{y}`: ",
             ),
+            ("[namespaces.a]\npattern = \"/u/{x}\"\npersonal = true\n", "namespaces.a.personal `true`: "),
+            ("[namespaces.a]\npattern = \"/u/{x}\"\nuser_limited = true\n", "namespaces.a.user_limited `true`: "),
+            ("[namespaces.a]\npattern = \"/u/{x}\"\nname_regex = \"x\"\n", "namespaces.a.name_regex `x`: "),
         ] {
             let refusal = refused(file);
             assert!(refusal.starts_with(says), "{refusal}\nshould begin with\n{says}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_with_a_pattern_has_the_channels_of_its_pattern_and_no_others() {
+        let file = "[namespaces.orders]\npattern = \"/users/{user}/orders\"\n";
+        let settings: super::super::Settings = toml::from_str(file).unwrap();
+        let table = parse(&settings.channels, &settings.namespaces).unwrap();
+        let found =
+            |name| table.find(&ChannelName::parse(name).unwrap()).map(|place| place.namespace.name.clone()).ok();
+        assert_eq!(found("/users/ana/orders").as_deref(), Some("orders"));
+        assert_eq!(found("lobby").as_deref(), Some(""));
+        for unknown in ["orders:1", "other:1", "/users/ana/other", "$orders:1"] {
+            assert_eq!(found(unknown), None, "{unknown}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What the keys mean, in words: an example file with all of them, and one key explained.
 
+use super::api_keys::ApiKeySettings;
 use super::channels::ChannelSettings;
+use super::limits::LimitSettings;
 use super::{ConfigError, Settings, wrong};
 use clap::{Arg, Args, Command};
 use std::fmt::Write;
@@ -12,8 +14,18 @@ pub(crate) fn example() -> String {
         String::from("# Every key of Tidings with its default. What is commented out holds as it stands here.\n");
     let defaults = table_of(&Settings::default());
     for arg in arguments::<Settings>() {
+        entry(&mut text, &arg, at(&defaults, arg.get_id().as_str()));
+    }
+    text += "\n# What one connection, one user and one address may take.\n# [limits]\n";
+    let defaults = table_of(&LimitSettings::default());
+    for arg in arguments::<LimitSettings>() {
         entry(&mut text, &arg, defaults.get(arg.get_id().as_str()));
     }
+    text += "\n# Who may sign client tokens beside whoever has the token secret; docs/tokens.md has every key.\n\
+             # [[client.token.issuers]]\n# iss = \"https://login.example.org\"\n# algorithms = [\"RS256\"]\n\
+             # jwks_url = \"https://login.example.org/keys.json\"\n";
+    text += "\n# Keys of the server API beside the generated one; docs/server-api.md has every key.\n\
+             # [[api_keys]]\n# name = \"shop\"\n# key = \"at-least-16-bytes-that-nobody-guesses\"\n# scopes = [\"publish\"]\n";
     text += "\n# Channels without a namespace.\n# [channels]\n";
     let defaults = table_of(&ChannelSettings::default());
     for arg in arguments::<ChannelSettings>() {
@@ -38,6 +50,8 @@ pub(crate) fn explain(key: &str, settings: &Settings) -> Result<String, ConfigEr
     let parts: Vec<&str> = key.split('.').collect();
     let in_effect = table_of(settings);
     let (args, defaults, own) = match parts[..] {
+        ["api_keys", own] => (arguments::<ApiKeySettings>(), table_of(&ApiKeySettings::default()), own),
+        ["limits", own] => (arguments::<LimitSettings>(), table_of(&LimitSettings::default()), own),
         ["channels", own] | ["namespaces", _, own] => {
             (arguments::<ChannelSettings>(), table_of(&ChannelSettings::default()), own)
         }
@@ -52,13 +66,21 @@ pub(crate) fn explain(key: &str, settings: &Settings) -> Result<String, ConfigEr
     let shown = |value: Option<&Value>| value.map_or_else(|| "none".to_owned(), ToString::to_string);
     let now =
         parts.iter().try_fold(&Value::Table(in_effect), |value, part| value.get(part).ok_or(())).ok().map(shown_value);
-    writeln!(text, "default: {}", shown(defaults.get(own))).expect("a string takes everything");
+    writeln!(text, "default: {}", shown(at(&defaults, own))).expect("a string takes everything");
     writeln!(text, "now: {}", now.unwrap_or_else(|| "none".to_owned())).expect("a string takes everything");
-    if let Some(long) = arg.get_long().filter(|_| parts.len() == 1) {
+    if let Some(long) = arg.get_long().filter(|_| own == key) {
         let variable = arg.get_env().and_then(|name| name.to_str()).unwrap_or_default();
         writeln!(text, "flag: --{long}\nenvironment: {variable}").expect("a string takes everything");
     }
     Ok(text)
+}
+
+/// The value at a dotted path.
+fn at<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        Some((outer, rest)) => at(table.get(outer)?.as_table()?, rest),
+        None => table.get(path),
+    }
 }
 
 fn shown_value(value: &Value) -> String {
@@ -95,7 +117,7 @@ mod tests {
             .map(|line| format!("{}\n", line.trim_start_matches("# ")))
             .collect();
         let all: Settings = toml::from_str(&uncommented).unwrap();
-        let expected = ["namespaces.news".to_owned()];
+        let expected = ["api_keys".to_owned(), "client.token.issuers".to_owned(), "namespaces.news".to_owned()];
         assert_eq!(all.differing_keys(&Settings::default()), expected);
     }
 
@@ -107,6 +129,8 @@ mod tests {
         assert!(text.ends_with("default: 100\nnow: 7\n"), "{text}");
         let text = explain("listen", &settings).unwrap();
         assert!(text.contains("flag: --listen\nenvironment: TIDINGS_LISTEN\n"), "{text}");
+        let text = explain("client.token.allow_without_exp", &settings).unwrap();
+        assert!(text.contains("default: false\nnow: false\nflag: --client-token-allow-without-exp\n"), "{text}");
         let error = explain("namespaces.news.histroy_size", &settings).unwrap_err().to_string();
         assert!(error.ends_with("did you mean `history_size`?"), "{error}");
     }

@@ -7,6 +7,8 @@ mod api_keys;
 mod channels;
 mod database;
 mod explain;
+mod issuers;
+mod limits;
 mod settings;
 mod sources;
 
@@ -14,15 +16,15 @@ use crate::api::keys::Key;
 use crate::channels::Table;
 use crate::cli::MigrateArgs;
 use crate::limits::THREADS_MAX;
-use crate::tokens::Parties;
+use crate::secrets::SECRET_BYTES_MIN;
+use crate::tokens::{Issuer, Issuers, Parties, is_loopback};
 pub(crate) use database::Storage;
 pub(crate) use explain::{example, explain};
 pub(crate) use settings::{ApiErrorMode, LogFormat, PasswordSettings, Settings, StorageSettings};
 use sources::FileError;
 pub(crate) use sources::Sources;
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidings_chat::{Place, PostgresOptions};
 use tidings_serve::TrustedProxies;
@@ -55,13 +57,18 @@ pub(crate) enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error("{key} `{value}`: {message}")]
-    Value { key: Cow<'static, str>, value: String, message: String },
+    Value { key: String, value: String, message: String },
 }
 
 impl Config {
     /// The configuration for a command that starts the server or prints the configuration.
     pub(crate) fn load(sources: &Sources<Settings>) -> Result<Self, ConfigError> {
         Self::parse(sources.load::<Settings>()?)
+    }
+
+    /// Whether a file with this text would be a configuration.
+    pub(crate) fn check_text(text: &str) -> Result<(), ConfigError> {
+        Self::parse(sources::parse_text::<Settings>(text)?).map(drop)
     }
 
     /// Where the data are, for the commands that need nothing else.
@@ -80,6 +87,12 @@ impl Config {
     /// The configuration for a command that deals with a server in the same place.
     pub(crate) fn load_beside(sources: &Sources<StorageSettings>) -> Result<Self, ConfigError> {
         Self::parse(sources.load_all::<Settings>()?)
+    }
+
+    /// The configuration of a file, for tests.
+    #[cfg(test)]
+    pub(crate) fn parse_for_tests(file: &str) -> Self {
+        Self::parse(toml::from_str(file).unwrap()).unwrap()
     }
 
     fn parse(mut settings: Settings) -> Result<Self, ConfigError> {
@@ -101,10 +114,14 @@ impl Config {
             }
             (None, Some(key)) => return Err(wrong("tls_key", &key.display().to_string(), "needs tls_cert beside it")),
         };
+        let grpc_listen = settings.grpc_listen.as_deref().map(|text| parse_listen("grpc_listen", text)).transpose()?;
+        if settings.client.insecure {
+            refuse_beyond_loopback(listen, grpc_listen, public_url.as_ref())?;
+        }
         // Read for what is wrong in it; whoever needs it makes a table of its own.
         channels::parse(&settings.channels, &settings.namespaces)?;
         api_keys::check(&settings.api_keys)?;
-        let grpc_listen = settings.grpc_listen.as_deref().map(|text| parse_listen("grpc_listen", text)).transpose()?;
+        settings.limits.check()?;
         settings.server_name = parse_server_name(&settings.server_name)?;
         if let Some(threads) = settings.threads
             && !(1..=THREADS_MAX).contains(&threads)
@@ -154,6 +171,33 @@ impl Config {
         Parties { audience: self.settings.token_audience.clone(), issuer: self.settings.token_issuer.clone() }
     }
 
+    /// Who may sign client tokens; `secret` is the server's own.
+    ///
+    /// # Errors
+    /// When a key cannot be read or used.
+    pub(crate) fn token_issuers_with(&self, secret: &str) -> Result<Issuers, ConfigError> {
+        Ok(Issuers::new(Issuer::own(secret, self.token_parties()), self.token_issuers()?))
+    }
+
+    /// Those beside whoever has the server's own secret.
+    ///
+    /// # Errors
+    /// When a key cannot be read or used.
+    pub(crate) fn token_issuers(&self) -> Result<Vec<Issuer>, ConfigError> {
+        issuers::parse(&self.settings.client.token.issuers, self.secret_bytes_min())
+    }
+
+    /// The files with keys of the server API, and with secrets of other issuers.
+    pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let keys = self.settings.api_keys.iter().filter_map(|key| key.key_file.as_deref());
+        keys.chain(issuers::secret_files(&self.settings.client.token.issuers))
+    }
+
+    /// Bytes that a secret has at least: fewer can be guessed, and are for development alone.
+    pub(crate) fn secret_bytes_min(&self) -> usize {
+        if self.settings.client.insecure { 1 } else { SECRET_BYTES_MIN }
+    }
+
     /// Where a program on this machine finds a server that listens on `address`: never at an unspecified one, which is no
     /// place to go to.
     pub(crate) fn local_url(&self, address: SocketAddr) -> String {
@@ -180,8 +224,29 @@ impl Config {
     }
 }
 
-fn wrong(key: &'static str, value: &str, message: impl Into<String>) -> ConfigError {
+fn wrong(key: &str, value: &str, message: impl Into<String>) -> ConfigError {
     ConfigError::Value { key: key.into(), value: value.into(), message: message.into() }
+}
+
+/// Whoever reaches such a server may do everything.
+fn refuse_beyond_loopback(
+    listen: SocketAddr,
+    grpc_listen: Option<SocketAddr>,
+    public_url: Option<&PublicUrl>,
+) -> Result<(), ConfigError> {
+    const WHY: &str = "must be on this machine alone while client.insecure is true, because whoever reaches the server may do \
+                       everything; take client.insecure out of the configuration, or";
+    for (key, address) in [("listen", Some(listen)), ("grpc_listen", grpc_listen)] {
+        if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
+            return Err(wrong(key, &address.to_string(), format!("{WHY} listen on 127.0.0.1 or [::1]")));
+        }
+    }
+    match public_url {
+        Some(url) if !url.is_loopback() => {
+            Err(wrong("public_url", url.as_str(), format!("{WHY} leave public_url out, or name localhost")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn parse_networks(networks: &[String]) -> Result<TrustedProxies, ConfigError> {
@@ -245,10 +310,15 @@ impl PublicUrl {
     pub(crate) fn is_https(&self) -> bool {
         self.0.starts_with("https://")
     }
+
+    fn is_loopback(&self) -> bool {
+        self.0.parse::<http::Uri>().ok().as_ref().and_then(http::Uri::host).is_some_and(is_loopback)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::settings::ClientSettings;
     use super::*;
 
     fn refused(settings: Settings) -> String {
@@ -288,14 +358,21 @@ mod tests {
             ..Settings::default()
         };
         let printed = Config::parse(given).unwrap().to_toml();
-        let (own, channels) = printed.split_once("\n[channels]\n").unwrap();
+        let (own, tables) = printed.split_once("\n[channels]\n").unwrap();
+        let (_, client) = tables.split_once("\n[client]\n").unwrap();
+        assert!(
+            client.starts_with(
+                "anonymous = false\ninsecure = false\n\n[client.token]\nallow_without_exp = false\nissuers = []\n"
+            ),
+            "{client}"
+        );
         assert_eq!(
             own,
             "allowed_origins = []\nanonymous_tokens = false\napi_error_mode = \"payload\"\napi_key_in_url = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\n\
              listen = \"127.0.0.1:8000\"\nlog = \"info\"\nmetrics_open_to_loopback = false\nping_interval = 25\n\
-             pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\ntrusted_proxies = []\n"
+             pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\ntrusted_proxies = []\nwebsocket_compression = false\n"
         );
-        assert!(channels.contains("history_size = 100\n"), "{channels}");
+        assert!(tables.contains("history_size = 100\n") && tables.contains("[limits]\n"), "{tables}");
         assert_eq!(toml::from_str::<Settings>(&printed).unwrap().server_name, "Aviary");
     }
 
@@ -316,6 +393,33 @@ mod tests {
         let tls = Settings { tls_cert: cert, tls_key: key, listen: "0.0.0.0:443".into(), ..Settings::default() };
         assert_eq!(at(tls.clone()), "https://127.0.0.1:443");
         assert_eq!(at(Settings { public_url: Some("https://a.example".into()), ..tls }), "https://a.example");
+    }
+
+    #[test]
+    fn an_insecure_server_is_refused_beyond_this_machine_whatever_it_is_called() {
+        let at = |listen: &str, public_url: Option<&str>| {
+            let client = ClientSettings { insecure: true, ..ClientSettings::default() };
+            let (listen, public_url) = (listen.to_owned(), public_url.map(str::to_owned));
+            Config::parse(Settings { listen, public_url, client, ..Settings::default() }).map(|_| ())
+        };
+        for (listen, public_url) in [
+            ("127.0.0.1:0", None),
+            ("[::1]:0", None),
+            ("127.0.0.1:0", Some("http://localhost:8000")),
+            ("127.0.0.1:0", Some("https://127.0.0.1")),
+        ] {
+            assert!(at(listen, public_url).is_ok(), "{listen} {public_url:?}");
+        }
+        for (listen, public_url, key) in [
+            ("0.0.0.0:0", None, "listen"),
+            ("[::]:0", None, "listen"),
+            ("192.0.2.1:80", None, "listen"),
+            ("127.0.0.1:0", Some("https://chat.example.org"), "public_url"),
+            ("127.0.0.1:0", Some("https://localhost.example.org"), "public_url"),
+        ] {
+            let refused = at(listen, public_url).unwrap_err().to_string();
+            assert!(refused.starts_with(key) && refused.contains("while client.insecure is true"), "{refused}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use super::api_keys::ApiKeySettings;
 use super::channels::ChannelSettings;
+use super::issuers::IssuerSettings;
+use super::limits::LimitSettings;
 use super::sources::{defaults, differing_keys};
 use clap::{ArgAction, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -64,6 +66,9 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", env = "TIDINGS_ANONYMOUS_TOKENS", default_value_t = false, action = ArgAction::Set)]
     pub(crate) anonymous_tokens: bool,
 
+    #[command(flatten)]
+    pub(crate) client: ClientSettings,
+
     /// Whether /metrics answers this machine itself without the API key; a proxy here may make it public then
     #[arg(long, value_name = "BOOL", env = "TIDINGS_METRICS_OPEN_TO_LOOPBACK", default_value_t = false, action = ArgAction::Set)]
     pub(crate) metrics_open_to_loopback: bool,
@@ -104,6 +109,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SECONDS", env = "TIDINGS_PONG_TIMEOUT", default_value_t = 8)]
     pub(crate) pong_timeout: u32,
 
+    /// Whether WebSockets that offer permessage-deflate get what is published, from 256 bytes on, compressed: half of the
+    /// bytes or less, for up to 2 MB of memory a thread. Answers are never compressed
+    #[arg(long, value_name = "BOOL", env = "TIDINGS_WEBSOCKET_COMPRESSION", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) websocket_compression: bool,
+
     /// Whether posts, joins, sign-ins and the like have rate limits; turn them off only for load tests
     #[arg(long, value_name = "BOOL", env = "TIDINGS_RATE_LIMITS", default_value_t = true, action = ArgAction::Set)]
     pub(crate) rate_limits: bool,
@@ -122,6 +132,10 @@ pub(crate) struct Settings {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) api_keys: Vec<ApiKeySettings>,
 
+    /// What one connection, one user and one address may take.
+    #[arg(skip)]
+    pub(crate) limits: LimitSettings,
+
     /// How channels without a namespace work.
     #[arg(skip)]
     pub(crate) channels: ChannelSettings,
@@ -129,6 +143,35 @@ pub(crate) struct Settings {
     /// How the channels of each namespace work.
     #[arg(skip)]
     pub(crate) namespaces: BTreeMap<String, ChannelSettings>,
+}
+
+/// The keys of what clients must bring.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ClientSettings {
+    /// Whether a connection without any token is let in, as nobody in particular
+    #[arg(id = "client.anonymous", long = "client-anonymous", value_name = "BOOL", env = "TIDINGS_CLIENT_ANONYMOUS", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) anonymous: bool,
+
+    /// For development: whoever comes without a token may do everything, and secrets may be short; listens on loopback alone
+    #[arg(id = "client.insecure", long = "client-insecure", value_name = "BOOL", env = "TIDINGS_CLIENT_INSECURE", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) insecure: bool,
+
+    #[command(flatten)]
+    pub(crate) token: ClientTokenSettings,
+}
+
+/// The keys of client tokens.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ClientTokenSettings {
+    /// Whether a client token without the claim exp is good, for ever
+    #[arg(id = "client.token.allow_without_exp", long = "client-token-allow-without-exp", value_name = "BOOL", env = "TIDINGS_CLIENT_TOKEN_ALLOW_WITHOUT_EXP", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) allow_without_exp: bool,
+
+    /// Who may sign client tokens beside whoever has the server's own secret.
+    #[arg(skip)]
+    pub(crate) issuers: Vec<IssuerSettings>,
 }
 
 /// The key that every subcommand has which looks into the data folder.
@@ -199,6 +242,18 @@ pub(crate) enum ApiErrorMode {
 }
 
 impl Default for Settings {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+impl Default for ClientTokenSettings {
     fn default() -> Self {
         defaults()
     }

@@ -183,6 +183,12 @@ fn copy(from: &Table, path: &str, to: &mut Table) -> Option<()> {
     Some(())
 }
 
+/// What a file with this text says, and for the rest the defaults.
+pub(crate) fn parse_text<F: DeserializeOwned>(text: &str) -> Result<F, FileError> {
+    let table = parse_file::<F>(Path::new(DEFAULT_FILE), text)?;
+    Ok(table.try_into().expect("it was checked"))
+}
+
 /// The file as a table, once it has been found to be an `F`.
 fn parse_file<F: DeserializeOwned>(path: &Path, text: &str) -> Result<Table, FileError> {
     toml::from_str::<F>(text).and_then(|_| toml::from_str(text)).map_err(|error| {

@@ -182,7 +182,11 @@ pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy | StoreError::Away | StoreError::Closed => Self::busy(),
+            StoreError::Away => {
+                let detail = "The server cannot use its database just now. Try again in a moment.";
+                Self { detail: detail.into(), ..Self::busy() }
+            }
+            StoreError::Busy | StoreError::Closed => Self::busy(),
             // Said in the log by the writer, and not for every post.
             StoreError::Full => {
                 let detail = "The server's disk is full. Nothing was lost; tell the one who runs it.";

@@ -1,4 +1,5 @@
-//! Who may open a live connection, whatever the transport: origin, identity, address, limits, in one place.
+//! Who may open a live connection, whatever the transport: origin, identity, address, limits, in one place. Pages of other
+//! sites that may are let in by the headers that browsers ask for (CORS).
 
 use crate::app::App;
 use crate::http::caller::is_untrusted_proxy;
@@ -6,10 +7,12 @@ use crate::http::cookie::session_token;
 use crate::http::deadline::within;
 use crate::http::origin::{Place, is_own};
 use crate::http::problem::Problem;
-use crate::limits::{ADMISSION_TIME_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKET_WRITE_TIMEOUT};
-use axum::extract::FromRequestParts;
+use crate::limits::{ADMISSION_TIME_MAX, PREFLIGHT_KEPT, SOCKET_WRITE_TIMEOUT};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,8 +29,23 @@ pub(crate) struct Handshake {
     headers: HeaderMap,
 }
 
+/// From where a client comes, as far as its request shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Site {
+    /// A page of ours.
+    Own,
+    /// A page of another site that the configuration lists, with its origin.
+    Listed(HeaderValue),
+    /// No page: programs send no `Origin`.
+    Program,
+}
+
+/// The page is of a site that the configuration does not list.
+pub(crate) struct ForeignOrigin;
+
 /// A live connection may begin.
 pub(crate) struct Admitted {
+    pub(crate) site: Site,
     /// The person, when the handshake proves one.
     pub(crate) identity: Option<Identity>,
     pub(crate) remote: Remote,
@@ -47,7 +65,6 @@ pub(crate) struct TransportLimits {
 
 /// Why it may not.
 pub(crate) enum NotAdmitted {
-    /// The page is of a site that the configuration does not list.
     Origin,
     Problem(Problem),
 }
@@ -63,18 +80,28 @@ impl FromRequestParts<App> for Handshake {
 }
 
 impl Handshake {
-    /// Checks the origin, then the cookie of our own page. Programs send no `Origin` and are let in; who they are, they
-    /// say by a token in the connect command.
-    pub(crate) async fn admit(self, app: &App, transport: &'static str) -> Result<Admitted, NotAdmitted> {
-        let origin = self.headers.get(header::ORIGIN);
-        let is_own = match origin.map(|origin| origin.to_str().unwrap_or_default()) {
-            None => false,
-            Some(origin) if is_own(app, &self.place, origin) => true,
-            Some(origin) if app.allowed_origins.allows(origin, None) => false,
-            Some(_) => return Err(NotAdmitted::Origin),
+    /// From where it comes; the one check of origins (S01 to S03).
+    ///
+    /// Browsers send no `Origin` with a GET of our own page, which event streams are; there they say so in a field that
+    /// no page can set.
+    pub(crate) fn site(&self, app: &App) -> Result<Site, ForeignOrigin> {
+        let Some(origin) = self.headers.get(header::ORIGIN) else {
+            let is_own = self.headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+            return Ok(if is_own { Site::Own } else { Site::Program });
         };
-        let identity = if is_own {
-            let identified = within(ADMISSION_TIME_MAX, "upgrade", self.identify(app)).await;
+        match origin.to_str() {
+            Ok(text) if is_own(app, &self.place, text) => Ok(Site::Own),
+            Ok(text) if app.allowed_origins.allows(text, None) => Ok(Site::Listed(origin.clone())),
+            _ => Err(ForeignOrigin),
+        }
+    }
+
+    /// Checks the origin, then the cookie of our own page. Programs are let in; who they are, they say by a token in the
+    /// connect command.
+    pub(crate) async fn admit(self, app: &App, transport: &'static str) -> Result<Admitted, NotAdmitted> {
+        let site = self.site(app).map_err(|ForeignOrigin| NotAdmitted::Origin)?;
+        let identity = if site == Site::Own {
+            let identified = within(ADMISSION_TIME_MAX, transport, self.identify(app)).await;
             identified.and_then(|identity| identity).map_err(NotAdmitted::Problem)?
         } else {
             None
@@ -83,11 +110,11 @@ impl Handshake {
         let headers = REMOTE_HEADERS.into_iter().filter_map(header);
         let remote = Remote { address: self.address, is_proxy: self.is_proxy, headers: headers.collect(), transport };
         let limits = TransportLimits {
-            message_bytes_max: SOCKET_MESSAGE_BYTES_MAX,
+            message_bytes_max: app.config.settings.limits.message_bytes_max as usize,
             queue_bytes_max: app.hub.limits().outbox_bytes_max * 2,
             write_timeout: SOCKET_WRITE_TIMEOUT,
         };
-        Ok(Admitted { identity, remote, limits })
+        Ok(Admitted { site, identity, remote, limits })
     }
 
     /// The person of the session cookie: only for a page of ours (S01, S02). Pages of other sites say who they are by a
@@ -98,5 +125,53 @@ impl Handshake {
     async fn identify(&self, app: &App) -> Result<Option<Identity>, Problem> {
         let Some(token) = session_token(app, &self.headers) else { return Ok(None) };
         Ok(app.chat.arrive(&token).await?)
+    }
+}
+
+/// Before and after what carries live connections over plain HTTP: refuses pages of foreign sites, and tells browsers that
+/// pages of the listed ones may read the answer. Never with the cookie: whoever comes from elsewhere brings a token.
+pub(crate) async fn share_with_listed_sites(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(handshake) = Handshake::from_request_parts(&mut parts, &app).await;
+    let site = handshake.site(&app);
+    let mut response = match site {
+        Err(ForeignOrigin) => NotAdmitted::Origin.into_response(),
+        Ok(_) => next.run(Request::from_parts(parts, body)).await,
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    if let Ok(Site::Listed(origin)) = site {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers
+            .insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    }
+    response
+}
+
+/// What a browser asks before it sends JSON from a page of another site.
+pub(crate) async fn preflight() -> impl IntoResponse {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type")),
+        (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(PREFLIGHT_KEPT.as_secs())),
+    ];
+    (StatusCode::NO_CONTENT, headers)
+}
+
+impl From<Problem> for NotAdmitted {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl IntoResponse for NotAdmitted {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Origin => {
+                let detail = "This page is of another site. If it is yours, list its origin in allowed_origins.";
+                Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail).into_response()
+            }
+            Self::Problem(problem) => problem.into_response(),
+        }
     }
 }

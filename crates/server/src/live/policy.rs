@@ -13,7 +13,7 @@ use tidings_chat::Chat;
 use tidings_hub::{
     Accepted, Application, ChannelName, ChannelOptions, Expiry, Grant, Peer, Policy, PublishGrant, Refusal,
 };
-use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
+use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest, Unsubscribe};
 
 /// Policy and application of the server.
 pub(crate) struct LivePolicy {
@@ -49,6 +49,9 @@ impl Policy for LivePolicy {
         }
         if is_person(client) {
             return self.chat.connect(client, request);
+        }
+        if self.tokens.lets_in_without_token(request) {
+            return self.tokens.connect(client, request);
         }
         ready(Err(Disconnect::BAD_REQUEST.into())).boxed()
     }
@@ -127,5 +130,9 @@ impl Application for LivePolicy {
 
     fn overlapping(&self) -> &'static [&'static str] {
         self.chat.overlapping()
+    }
+
+    fn unsubscribed(&self, client: &Peer, channel: &ChannelName, _: &Unsubscribe) {
+        self.tokens.unsubscribed(client, channel);
     }
 }

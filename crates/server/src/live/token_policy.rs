@@ -1,17 +1,20 @@
 //! What may be done with a client token: by the users of an application that publishes from its own backend, as its
 //! namespaces say. The chat's channels are closed to them, and those that begin with `$` open by the backend's word alone.
 
+#[cfg(test)]
+mod tests;
+
+use super::bearers::{Bearer, Bearers};
 use crate::channels::{Channels, Namespace};
-use crate::tokens::{Claims, Given, TokenError, Tokens};
+use crate::tokens::{Claims, GivenChannel, Operation, Subscription, TokenError, Tokens, is_loopback};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidings_chat::Chat;
+use tidings_chat::{Chat, Clock, Denial, Denials, Verdict};
 use tidings_hub::{
-    Accepted, ChannelName, ChannelOptions, Expiry, Grant, Identity, Overrides, Peer, Policy, PublishGrant, Rate,
+    Accepted, ChannelName, ChannelOptions, Expiry, Grant, Identity, Order, Overrides, Peer, Policy, PublishGrant,
     Refusal,
 };
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
@@ -19,49 +22,92 @@ use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequ
 /// The policy for connections with a client token.
 pub(crate) struct TokenPolicy {
     tokens: Arc<Tokens>,
-    /// Whether a token without a user connects.
-    anonymous: bool,
+    /// Tokens that are refused although they are good in themselves.
+    denials: Denials,
+    clock: Clock,
+    doors: Doors,
     channels: Arc<Channels>,
+    bearers: Bearers,
 }
 
-/// The context of a connection that came with a client token.
-struct TokenUser {
-    /// Of what the token had the server subscribe it to, and with what: a refresh must say the same.
-    given: u64,
-    /// How much it may still publish in the namespaces that bound it.
-    publishes: Mutex<BTreeMap<String, Bucket>>,
+/// Who comes in beside those whose token names them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Doors {
+    /// Whose token names nobody.
+    pub(crate) anonymous_tokens: bool,
+    /// Who has no token.
+    pub(crate) anonymous: bool,
+    /// Who has no token, and may do everything.
+    pub(crate) insecure: bool,
 }
 
-/// What a client wants of a channel.
-#[derive(Clone, Copy)]
-enum Wish {
-    Publish,
-    Presence,
-    History,
-}
+/// The name by which the chat's own page introduces itself. Without a session it is nobody, also where others may be: it asks
+/// who is signed in then.
+const OWN_PAGE: &str = "web";
 
 impl TokenPolicy {
-    pub(crate) fn new(tokens: Arc<Tokens>, anonymous: bool, channels: Arc<Channels>) -> Self {
-        Self { tokens, anonymous, channels }
+    pub(crate) fn new(
+        tokens: Arc<Tokens>,
+        denials: Denials,
+        clock: Clock,
+        doors: Doors,
+        channels: Arc<Channels>,
+    ) -> Self {
+        Self { tokens, denials, clock, doors, channels, bearers: Bearers::default() }
+    }
+
+    /// Whether somebody without a token is let in.
+    pub(crate) fn lets_in_without_token(&self, request: &ConnectRequest) -> bool {
+        (self.doors.anonymous || self.doors.insecure) && request.name != OWN_PAGE
+    }
+
+    /// What ends when something is denied.
+    pub(crate) fn ended_by(&self) -> impl Fn(&Denial) -> Vec<Order> + use<> {
+        let bearers = self.bearers.clone();
+        move |denial| bearers.ended_by(denial)
+    }
+
+    /// A subscription has ended.
+    pub(crate) fn unsubscribed(&self, client: &Peer, channel: &ChannelName) {
+        if let Some(bearer) = client.context::<Bearer>() {
+            bearer.close(channel);
+        }
     }
 
     /// What a connection token says; a subscription token is none.
-    fn check_connection(&self, token: &str) -> Result<Claims, Refusal> {
-        match self.tokens.check(token) {
-            Ok(claims) if claims.channel.is_none() => Ok(claims),
+    async fn check_connection(&self, token: &str) -> Result<Claims, Refusal> {
+        match self.tokens.check(token).await {
+            Ok(claims) if claims.subscription.is_none() => Ok(claims),
             Ok(_) | Err(TokenError::Invalid) => Err(Disconnect::INVALID_TOKEN.into()),
             Err(TokenError::Expired) => Err(Error::TOKEN_EXPIRED.into()),
+            Err(TokenError::Unavailable) => Err(Error::INTERNAL.into()),
         }
     }
 
-    fn accept(&self, token: &str) -> Result<Accepted, Refusal> {
-        let claims = self.check_connection(token)?;
-        if claims.user.is_empty() && !self.anonymous {
+    /// Whether a token is refused that is good in itself. Whoever comes with it was entered before.
+    fn verdict(&self, claims: &Claims, user: &str) -> Option<Verdict> {
+        self.denials.check(&claims.presented(user), self.clock.now())
+    }
+
+    fn check_denials(&self, claims: &Claims) -> Result<(), Refusal> {
+        match self.verdict(claims, &claims.user) {
+            None => Ok(()),
+            Some(Verdict::Revoked) => Err(Disconnect::INVALID_TOKEN.into()),
+            Some(Verdict::Blocked) => Err(Disconnect::PERMISSION_DENIED.into()),
+        }
+    }
+
+    async fn accept(&self, client: &Peer, request: &ConnectRequest) -> Result<Accepted, Refusal> {
+        if request.token.is_empty() {
+            return self.accept_without_token(client, request);
+        }
+        let mut claims = self.check_connection(&request.token).await?;
+        if claims.user.is_empty() && !self.doors.anonymous_tokens {
             return Err(Disconnect::PERMISSION_DENIED.into());
         }
-        let context = TokenUser { given: digest(&claims.channels), publishes: Mutex::default() };
-        let context = Some(Arc::new(context) as _);
-        let mut subscriptions: Vec<_> = given(claims.channels).collect();
+        let bearer = self.bearers.enter(client, &mut claims);
+        self.check_denials(&claims)?;
+        let mut subscriptions: Vec<_> = given(claims.given.channels).collect();
         // Who it is, is told to all its connections: they hear of each other.
         let overrides = Overrides { hears_join_leave: Some(true), ..Overrides::default() };
         let own = self.channels.table();
@@ -69,57 +115,117 @@ impl TokenPolicy {
         subscriptions.extend(own);
         Ok(Accepted {
             subscriptions,
-            identity: Identity { user: claims.user, tag: None, info: claims.info, context },
+            identity: identity(claims.user, claims.info, bearer),
             expiry: claims.lasts.map(Expiry::Refreshable),
             data: None,
         })
     }
 
-    fn extend(&self, client: &Peer, token: &str) -> Result<Option<Expiry>, Refusal> {
-        let Some(user) = client.context::<TokenUser>() else { return Err(Error::NOT_AVAILABLE.into()) };
-        let claims = self.check_connection(token)?;
+    fn accept_without_token(&self, client: &Peer, request: &ConnectRequest) -> Result<Accepted, Refusal> {
+        if !self.lets_in_without_token(request) {
+            return Err(Disconnect::BAD_REQUEST.into());
+        }
+        // A page that has another site's name lead to this machine comes from this server for its browser.
+        if self.doors.insecure && !client.header("origin").is_none_or(is_of_this_machine) {
+            return Err(Disconnect::PERMISSION_DENIED.into());
+        }
+        let bearer = self.bearers.enter_nobody(client, self.doors.insecure);
+        Ok(Accepted { identity: identity(String::new(), None, bearer), ..Accepted::default() })
+    }
+
+    async fn extend(&self, client: &Peer, token: &str) -> Result<Option<Expiry>, Refusal> {
+        let Some(bearer) = client.context::<Bearer>() else { return Err(Error::NOT_AVAILABLE.into()) };
+        let claims = self.check_connection(token).await?;
         if claims.user != client.user() {
             return Err(Disconnect::INVALID_TOKEN.into());
         }
         // Rights that changed take effect by connecting anew: what was taken away ends at once.
-        if digest(&claims.channels) != user.given {
+        if !bearer.was_given(&claims.given) {
             return Err(Disconnect::INSUFFICIENT_STATE.into());
         }
+        bearer.renew(&claims);
+        self.check_denials(&claims)?;
         Ok(claims.lasts.map(Expiry::Refreshable))
     }
 
     /// What a subscription token for this client and channel says. One without a channel opens none.
-    fn check_subscription(&self, client: &Peer, channel: &ChannelName, token: &str) -> Result<Claims, Refusal> {
-        let claims = self.tokens.check(token).map_err(|error| match error {
+    async fn check_subscription(
+        &self,
+        client: &Peer,
+        channel: &ChannelName,
+        token: &str,
+    ) -> Result<(Claims, Subscription), Refusal> {
+        let bearer = bearer_of(client, channel)?;
+        let mut claims = self.tokens.check(token).await.map_err(|error| match error {
             TokenError::Expired => Error::TOKEN_EXPIRED,
             TokenError::Invalid => Error::PERMISSION_DENIED,
+            TokenError::Unavailable => Error::INTERNAL,
         })?;
-        match &claims.channel {
-            None => Err(Error::PERMISSION_DENIED.into()),
-            Some(name) if name == channel.as_str() && claims.user == client.user() => Ok(claims),
-            Some(_) => Err(Disconnect::INVALID_TOKEN.into()),
+        let Some(subscription) = &claims.subscription else { return Err(Error::PERMISSION_DENIED.into()) };
+        let is_theirs = match &subscription.client {
+            Some(named) => *named == client.id() && (claims.user.is_empty() || claims.user == client.user()),
+            None => claims.user == client.user(),
+        };
+        if subscription.channel != channel.as_str() || !is_theirs {
+            return Err(Disconnect::INVALID_TOKEN.into());
         }
+        bearer.open(channel, &claims);
+        if self.verdict(&claims, client.user()).is_some() {
+            bearer.close(channel);
+            return Err(Error::PERMISSION_DENIED.into());
+        }
+        let subscription = claims.subscription.take().unwrap_or_default();
+        Ok((claims, subscription))
     }
 
-    fn grant(&self, client: &Peer, channel: &ChannelName, request: &SubscribeRequest) -> Result<Grant, Refusal> {
-        may_enter(client, channel)?;
+    async fn grant(&self, client: &Peer, channel: &ChannelName, request: &SubscribeRequest) -> Result<Grant, Refusal> {
+        let bearer = bearer_of(client, channel)?;
+        if bearer.is_insecure() {
+            self.channels.table().find(channel)?;
+            return Ok(Grant::default());
+        }
+        let by_token = match &*request.token {
+            "" => None,
+            token => {
+                // Before it is checked: who comes for nothing waits for nothing.
+                let rule = self.channels.table().find(channel)?.namespace.rules.subscribe;
+                // The backend's word opens private channels, and those of others, but not what is closed to everybody.
+                if !rule.token {
+                    return Err(Error::PERMISSION_DENIED.into());
+                }
+                Some(self.check_subscription(client, channel, token).await?)
+            }
+        };
+        let granted = self.grant_checked(client, bearer, channel, by_token);
+        granted.inspect_err(|_| bearer.close(channel))
+    }
+
+    fn grant_checked(
+        &self,
+        client: &Peer,
+        bearer: &Bearer,
+        channel: &ChannelName,
+        by_token: Option<(Claims, Subscription)>,
+    ) -> Result<Grant, Refusal> {
         let table = self.channels.table();
         let place = table.find(channel)?;
-        let rule = place.namespace.rules.subscribe;
-        let grant = if request.token.is_empty() {
-            let by_name = match place.names(client.user()) {
-                _ if place.is_private => false,
-                Some(named) => named,
-                None => rule.allows(client.user(), || false, false),
-            };
-            if by_name { Ok(Grant::default()) } else { Err(Error::PERMISSION_DENIED.into()) }
-        } else {
-            let claims = self.check_subscription(client, channel, &request.token)?;
-            // The backend's word opens private channels, and those of others, but not what is closed to everybody.
-            if !rule.token {
-                return Err(Error::PERMISSION_DENIED.into());
+        let grant = match by_token {
+            Some((claims, Subscription { overrides, .. })) => {
+                Grant { info: claims.info, expires_in: claims.lasts, overrides, ..Grant::default() }
             }
-            Ok(Grant { info: claims.info, expires_in: claims.lasts, ..Grant::default() })
+            None => {
+                let rule = place.namespace.rules.subscribe;
+                let by_name = match place.names(client.user()) {
+                    _ if place.is_private => false,
+                    Some(named) => named,
+                    None => rule.allows(client.user(), || false, false),
+                };
+                let may = by_name || (rule.token && bearer.token_allows(channel, Operation::Subscribe));
+                if !may {
+                    return Err(Error::PERMISSION_DENIED.into());
+                }
+                Grant::default()
+            }
         };
         if let Some(max) = place.namespace.channels_per_connection_max {
             let is_alike = |one: &ChannelName| table.find(one).is_ok_and(|other| other.is_in(&place.namespace));
@@ -128,20 +234,25 @@ impl TokenPolicy {
                 return Err(Error::LIMIT_EXCEEDED.into());
             }
         }
-        grant
+        Ok(grant)
     }
 
-    /// Publishing, history and presence: where the namespace allows it, and in a private channel those who are subscribed.
-    fn may(&self, client: &Peer, channel: &ChannelName, wish: Wish) -> Result<Arc<Namespace>, Refusal> {
-        may_enter(client, channel)?;
+    /// Publishing, history and presence: where the namespace allows it, in a private channel those who are subscribed, and
+    /// whoever's token says so.
+    fn may(&self, client: &Peer, channel: &ChannelName, wish: Operation) -> Result<Arc<Namespace>, Refusal> {
+        let bearer = bearer_of(client, channel)?;
         let table = self.channels.table();
         let place = table.find(channel)?;
         let rules = &place.namespace.rules;
         let rule = match wish {
-            Wish::Publish => rules.publish,
-            Wish::Presence => rules.presence,
-            Wish::History => rules.history,
+            Operation::Subscribe => rules.subscribe,
+            Operation::Publish => rules.publish,
+            Operation::Presence => rules.presence,
+            Operation::History => rules.history,
         };
+        if bearer.is_insecure() || (rule.token && bearer.token_allows(channel, wish)) {
+            return Ok(place.namespace);
+        }
         let is_subscribed = || client.is_subscribed(channel);
         let is_let_in = match place.names(client.user()) {
             _ if place.is_private => is_subscribed(),
@@ -155,61 +266,63 @@ impl TokenPolicy {
     }
 
     fn may_publish(&self, client: &Peer, channel: &ChannelName, data: &Payload) -> Result<PublishGrant, Refusal> {
-        let namespace = self.may(client, channel, Wish::Publish)?;
+        let namespace = self.may(client, channel, Operation::Publish)?;
         namespace.check(data, namespace.publication_bytes_max)?;
-        if let (Some(rate), Some(user)) = (namespace.publishes, client.context::<TokenUser>()) {
-            let mut buckets = user.publishes.lock().unwrap_or_else(PoisonError::into_inner);
-            if !buckets.entry(namespace.name.clone()).or_default().take(rate, Instant::now()) {
-                return Err(Error::TOO_MANY_REQUESTS.into());
-            }
+        if let Some(rate) = namespace.publishes
+            && !bearer_of(client, channel)?.may_publish(&namespace.name, rate, Instant::now())
+        {
+            return Err(Error::TOO_MANY_REQUESTS.into());
         }
         Ok(PublishGrant::default())
     }
 
-    fn extend_subscription(
+    async fn extend_subscription(
         &self,
         client: &Peer,
         channel: &ChannelName,
         token: &str,
     ) -> Result<Option<Duration>, Refusal> {
-        may_enter(client, channel)?;
-        match self.check_subscription(client, channel, token) {
-            Ok(claims) => Ok(claims.lasts),
+        match self.check_subscription(client, channel, token).await {
+            Ok((claims, _)) => Ok(claims.lasts),
             // Whoever had a good token and comes with a bad one is not to be trusted with the rest.
-            Err(Refusal::Error(error)) if error == Error::PERMISSION_DENIED => Err(Disconnect::INVALID_TOKEN.into()),
+            Err(Refusal::Error(error)) if error == Error::PERMISSION_DENIED && bearer_of(client, channel).is_ok() => {
+                Err(Disconnect::INVALID_TOKEN.into())
+            }
             Err(refusal) => Err(refusal),
         }
     }
 }
 
-/// By which two tokens' channels, and what is said of them, are compared; a connection need not hold them for that.
-fn digest(channels: &BTreeMap<String, Given>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    channels.hash(&mut hasher);
-    hasher.finish()
+fn identity(user: String, info: Option<Payload>, bearer: Arc<Bearer>) -> Identity {
+    Identity { user, tag: None, info, context: Some(bearer) }
+}
+
+/// Whether a page's origin is a server of this machine.
+fn is_of_this_machine(origin: &str) -> bool {
+    origin.parse::<http::Uri>().ok().as_ref().and_then(http::Uri::host).is_some_and(is_loopback)
 }
 
 /// The channels of a connection token that it can give: the chat's are not the application's to give.
-fn given(channels: BTreeMap<String, Given>) -> impl Iterator<Item = (ChannelName, Grant)> {
-    channels.into_iter().filter_map(|(name, Given { info, data, join_leave })| {
+fn given(channels: BTreeMap<String, GivenChannel>) -> impl Iterator<Item = (ChannelName, Grant)> {
+    channels.into_iter().filter_map(|(name, GivenChannel { info, data, overrides })| {
         let channel = ChannelName::parse(&name).ok().filter(|channel| !Chat::owns(channel))?;
-        let overrides = Overrides { hears_join_leave: join_leave.then_some(true), ..Overrides::default() };
         Some((channel, Grant { info, data, overrides, ..Grant::default() }))
     })
 }
 
-/// Whoever came with a token may ask for every channel but the chat's.
-fn may_enter(client: &Peer, channel: &ChannelName) -> Result<(), Refusal> {
-    if client.context::<TokenUser>().is_some() && !Chat::owns(channel) {
-        Ok(())
-    } else {
-        Err(Error::PERMISSION_DENIED.into())
-    }
+/// Whoever came with a token, or without any, may ask for every channel but the chat's.
+fn bearer_of<'a>(client: &'a Peer, channel: &ChannelName) -> Result<&'a Bearer, Refusal> {
+    let bearer = client.context::<Bearer>().filter(|_| !Chat::owns(channel));
+    bearer.ok_or_else(|| Error::PERMISSION_DENIED.into())
 }
 
 impl Policy for TokenPolicy {
-    fn connect<'a>(&'a self, _: &'a Peer, request: &'a ConnectRequest) -> BoxFuture<'a, Result<Accepted, Refusal>> {
-        ready(self.accept(&request.token)).boxed()
+    fn connect<'a>(
+        &'a self,
+        client: &'a Peer,
+        request: &'a ConnectRequest,
+    ) -> BoxFuture<'a, Result<Accepted, Refusal>> {
+        self.accept(client, request).boxed()
     }
 
     fn subscribe<'a>(
@@ -218,7 +331,7 @@ impl Policy for TokenPolicy {
         channel: &'a ChannelName,
         request: &'a SubscribeRequest,
     ) -> BoxFuture<'a, Result<Grant, Refusal>> {
-        ready(self.grant(client, channel, request)).boxed()
+        self.grant(client, channel, request).boxed()
     }
 
     fn publish<'a>(
@@ -231,15 +344,15 @@ impl Policy for TokenPolicy {
     }
 
     fn presence<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
-        ready(self.may(client, channel, Wish::Presence).map(drop)).boxed()
+        ready(self.may(client, channel, Operation::Presence).map(drop)).boxed()
     }
 
     fn history<'a>(&'a self, client: &'a Peer, channel: &'a ChannelName) -> BoxFuture<'a, Result<(), Refusal>> {
-        ready(self.may(client, channel, Wish::History).map(drop)).boxed()
+        ready(self.may(client, channel, Operation::History).map(drop)).boxed()
     }
 
     fn refresh<'a>(&'a self, client: &'a Peer, token: &'a str) -> BoxFuture<'a, Result<Option<Expiry>, Refusal>> {
-        ready(self.extend(client, token)).boxed()
+        self.extend(client, token).boxed()
     }
 
     fn sub_refresh<'a>(
@@ -248,29 +361,10 @@ impl Policy for TokenPolicy {
         channel: &'a ChannelName,
         token: &'a str,
     ) -> BoxFuture<'a, Result<Option<Duration>, Refusal>> {
-        ready(self.extend_subscription(client, channel, token)).boxed()
+        self.extend_subscription(client, channel, token).boxed()
     }
 
     fn options(&self, channel: &ChannelName) -> Arc<ChannelOptions> {
         self.channels.table().options(channel)
-    }
-}
-
-/// What is left of a rate.
-#[derive(Default)]
-struct Bucket {
-    /// What was taken and is not earned again yet.
-    taken: f64,
-    counted_at: Option<Instant>,
-}
-
-impl Bucket {
-    fn take(&mut self, rate: Rate, now: Instant) -> bool {
-        let since = self.counted_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        self.taken = (self.taken - since.as_secs_f64() * f64::from(rate.per_second)).max(0.0);
-        self.counted_at = Some(now);
-        let may = self.taken + 1.0 <= f64::from(rate.burst);
-        self.taken += if may { 1.0 } else { 0.0 };
-        may
     }
 }

@@ -1,11 +1,10 @@
 //! The WebSocket transport: `/connection/websocket`.
 
-use super::admission::{Handshake, NotAdmitted};
+use super::admission::{Handshake, NotAdmitted, TransportLimits};
 use super::driver::{Transport, Written, drive};
 use crate::app::App;
-use crate::http::problem::Problem;
+use crate::limits::COMPRESSED_BYTES_MIN;
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -13,18 +12,57 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::Poll;
 use tidings_hub::{ConnectionOptions, Framing, Heartbeat, Taken, Writer};
-use tidings_protocol::Disconnect;
+use tidings_protocol::{Disconnect, Encoding};
 use tidings_websocket::{
-    CloseCode, DirectWrite, DirectWriter, Limits, Message, OriginPolicy, Prepared, ReceiveError, SendError, Upgrade,
-    UpgradeRefusal, Upgraded, Utf8Bytes, WebSocket,
+    CloseCode, DeflateOptions, DirectWrite, DirectWriter, Limits, Message, OriginPolicy, Prepared, ReceiveError,
+    SendError, Upgrade, UpgradeRefusal, Upgraded, Utf8Bytes, WebSocket,
 };
 
-/// Each message of the hub is one text frame, made once for all who receive it.
-const FRAMING: Framing = Framing::new("websocket text", |message| match Utf8Bytes::try_from(message) {
-    Ok(text) => Prepared::text(text).into_bytes(),
-    // The hub writes JSON, which is UTF-8; were it otherwise, nobody should receive it.
-    Err(_) => Prepared::text("{}").into_bytes(),
-});
+/// How the messages of a connection become frames, each made once for all who receive it.
+#[derive(Clone, Copy)]
+pub(super) struct Framings {
+    plain: Framing,
+    /// Where compression was agreed on: what is published in a channel, each message by itself. Not the answers, of which
+    /// several go in one frame: what an attacker chose would tell by its length what else is in there (S11).
+    deflated: Framing,
+}
+
+pub(super) const TEXT: Framings = Framings {
+    plain: Framing::new("websocket text", |message| text(message).into_bytes()),
+    deflated: Framing::new("websocket text, deflated", |message| text(message).into_bytes())
+        .shared(|message| deflated(text(message))),
+};
+const BINARY: Framings = Framings {
+    plain: Framing::new("websocket binary", |message| Prepared::binary(message).into_bytes()),
+    deflated: Framing::new("websocket binary, deflated", |message| Prepared::binary(message).into_bytes())
+        .shared(|message| deflated(Prepared::binary(message))),
+};
+
+impl Framings {
+    pub(super) fn of(self, socket: &WebSocket<Upgraded>) -> Framing {
+        if socket.takes_deflated() { self.deflated } else { self.plain }
+    }
+}
+
+fn text(message: Bytes) -> Prepared {
+    match Utf8Bytes::try_from(message) {
+        Ok(text) => Prepared::text(text),
+        // The hub writes JSON, which is UTF-8; were it otherwise, nobody should receive it.
+        Err(_) => Prepared::text("{}"),
+    }
+}
+
+fn deflated(frame: Prepared) -> Bytes {
+    let gains = frame.as_bytes().len() >= COMPRESSED_BYTES_MIN;
+    if gains { frame.deflated().into_bytes() } else { frame.into_bytes() }
+}
+
+/// The subprotocols; whoever offers both gets the first.
+const JSON: &str = "centrifuge-json";
+const PROTOBUF: &str = "centrifuge-protobuf";
+
+/// A parameter of the address: the client wants pings of the WebSocket, and none of the protocol.
+pub(super) const FRAME_PINGS: &str = "cf_ws_frame_ping_pong=true";
 
 /// Admitted, then 101.
 pub(crate) async fn upgrade(
@@ -35,27 +73,20 @@ pub(crate) async fn upgrade(
 ) -> Response {
     let admitted = match handshake.admit(&app, "websocket").await {
         Ok(admitted) => admitted,
-        Err(NotAdmitted::Origin) => return UpgradeRefusal::Origin.into_response(),
-        Err(NotAdmitted::Problem(problem)) => return problem.into_response(),
+        Err(refusal) => return refused(refusal),
     };
     let query = query.unwrap_or_default();
     let asks = |parameter: &str| query.split('&').any(|pair| pair == parameter);
     let offers = |protocol: &str| upgrade.offered_protocols().iter().any(|offered| offered == protocol);
-    let only_protobuf = offers("centrifuge-protobuf") && !offers("centrifuge-json");
-    if only_protobuf || asks("cf_protocol=protobuf") || asks("format=protobuf") {
-        let detail = "This server does not speak protobuf yet. Connect with JSON.";
-        return Problem::new(StatusCode::BAD_REQUEST, "no_protobuf", detail).into_response();
-    }
-    let limits = Limits::server()
-        .message_bytes_max(admitted.limits.message_bytes_max)
-        .queue_bytes_max(admitted.limits.queue_bytes_max)
-        .write_timeout(admitted.limits.write_timeout);
-    let mut upgrade = upgrade
-        .origin(OriginPolicy::Any) // looked at by the admission, together with the other allowed ones
-        .protocols(["centrifuge-json"])
-        .limits(limits)
-        .shutdown_close(None); // the hub closes with the protocol's own code
-    let heartbeat = if asks("cf_ws_frame_ping_pong=true") {
+    // What the client sends is read so whether its frames are text or binary: SDKs differ, and the content says what it is.
+    let asks_for_protobuf = asks("cf_protocol=protobuf") || asks("format=protobuf");
+    let (encoding, protocol, framings) = if asks_for_protobuf || (offers(PROTOBUF) && !offers(JSON)) {
+        (Encoding::Protobuf, PROTOBUF, BINARY)
+    } else {
+        (Encoding::Json, JSON, TEXT)
+    };
+    let mut upgrade = within(&app, &admitted.limits, upgrade).protocols([protocol]);
+    let heartbeat = if asks(FRAME_PINGS) {
         upgrade = upgrade.heartbeat(app.config.ping_interval).heartbeat_timeout(app.config.pong_timeout);
         Heartbeat::Transport
     } else {
@@ -64,7 +95,7 @@ pub(crate) async fn upgrade(
     let options = ConnectionOptions {
         identity: admitted.identity,
         remote: admitted.remote,
-        framing: FRAMING,
+        encoding,
         heartbeat,
         ..ConnectionOptions::default()
     };
@@ -72,8 +103,30 @@ pub(crate) async fn upgrade(
         // A heartbeat of frames goes by what the socket has written itself.
         let writer = if heartbeat == Heartbeat::Protocol { socket.direct_writer() } else { None };
         let writer = writer.map(|writer| Arc::new(Direct(writer)) as Arc<dyn Writer>);
-        drive(Box::new(app.hub.connect(ConnectionOptions { writer, ..options })), socket)
+        let framing = framings.of(&socket);
+        drive(Box::new(app.hub.connect(ConnectionOptions { framing, writer, ..options })), socket)
     })
+}
+
+pub(super) fn refused(refusal: NotAdmitted) -> Response {
+    match refusal {
+        NotAdmitted::Origin => UpgradeRefusal::Origin.into_response(),
+        NotAdmitted::Problem(problem) => problem.into_response(),
+    }
+}
+
+/// What goes for every WebSocket of the hub.
+pub(super) fn within(app: &App, limits: &TransportLimits, upgrade: Upgrade) -> Upgrade {
+    let compresses = app.config.settings.websocket_compression;
+    let upgrade = if compresses { upgrade.deflate(DeflateOptions::default()) } else { upgrade };
+    let limits = Limits::server()
+        .message_bytes_max(limits.message_bytes_max)
+        .queue_bytes_max(limits.queue_bytes_max)
+        .write_timeout(limits.write_timeout);
+    upgrade
+        .origin(OriginPolicy::Any) // looked at by the admission, together with the other allowed ones
+        .limits(limits)
+        .shutdown_close(None) // the hub closes with the protocol's own code
 }
 
 /// A plain TCP connection, to which the hub's loops write.

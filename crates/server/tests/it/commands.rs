@@ -1,6 +1,7 @@
 //! The commands that ask a running server: in words for a terminal, in JSON for programs, with exit codes for scripts.
 
 use crate::server::Server;
+use crate::story::PATIENCE;
 use serde_json::{Value, json};
 use tidings_api::Method;
 
@@ -30,7 +31,7 @@ fn cells(table: &str) -> Vec<Vec<&str>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_is_printed_and_forgotten() {
-    let server = Server::start();
+    let server = Server::configured("[channels]\npublication_format = \"any\"\n");
     let first = said(&server, &["publish", "news", "{\"a\": 1}", "--tag", "kind=test", "--delta"]);
     assert!(first.starts_with("offset 1 epoch "), "{first}");
     assert_eq!(said(&server, &["publish", "news", "2", "--skip-history"]), "");
@@ -79,7 +80,7 @@ async fn who_is_here_is_listed_and_acted_on() {
         "Subscribed 1 connection.\n"
     );
     let mut told = ana.client.server_events().unwrap();
-    told.next().await.unwrap();
+    tokio::time::timeout(PATIENCE, told.next()).await.expect("the news of a subscription").unwrap();
     assert_eq!(said(&server, &["unsubscribe", "weather", "--user", "ana"]), "Ended 1 subscription.\n");
     let refreshed = said(&server, &["refresh", "--user", "ana", "--for", "3600"]);
     assert_eq!(refreshed, "Reached 1 connection, which expires after 1 h 0 min.\n");
@@ -117,7 +118,8 @@ async fn a_blocked_user_is_closed_and_stays_outside() {
     let eve = server.client("eve").await;
     said(&server, &["block", "eve"]);
     let mut states = eve.client.states();
-    states.wait_for(|state| matches!(state, tidings_client::State::Disconnected(_))).await.unwrap();
+    let closed = states.wait_for(|state| matches!(state, tidings_client::State::Disconnected(_)));
+    tokio::time::timeout(PATIENCE, closed).await.expect("the connection ends").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

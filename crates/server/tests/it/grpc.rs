@@ -73,7 +73,7 @@ fn publish(channel: &str, data: &'static [u8]) -> PublishRequest {
 
 #[tokio::test]
 async fn what_is_published_over_grpc_is_read_over_http_and_the_other_way_round() {
-    let server = Server::start();
+    let server = Server::configured("[channels]\npublication_format = \"any\"\n");
     let published = call(&server, &publish("news", b"{\"a\": [1]}")).await.unwrap();
     assert_eq!(published.offset, 1);
     call(&server, &publish("news", &[0, 255])).await.unwrap();

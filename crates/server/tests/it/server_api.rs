@@ -53,7 +53,11 @@ async fn channels(story: &mut Story) {
         ("publishing", "publish", hello),
         ("publishing what is not kept", "publish", json!({"channel": "news", "data": 1, "skip_history": true})),
         ("publishing null, which is a value", "publish", json!({"channel": "nulls", "data": null})),
-        ("publishing bytes", "publish", json!({"channel": "bytes", "b64data": "AAEC/w=="})),
+        (
+            "publishing bytes, which no channel takes unless it is told to",
+            "publish",
+            json!({"channel": "bytes", "b64data": "AAEC/w=="}),
+        ),
         (
             "publishing once",
             "publish",
@@ -71,7 +75,6 @@ async fn channels(story: &mut Story) {
         ("publishing by a pattern that fits nothing", "publish_pattern", json!({"pattern": "x*", "data": 3})),
         ("history", "history", json!({"channel": "news", "limit": 10})),
         ("history, backwards", "history", json!({"channel": "news", "limit": 1, "reverse": true})),
-        ("history of bytes", "history", json!({"channel": "bytes", "limit": -1})),
         ("history of what was published once", "history", json!({"channel": "once", "limit": -1})),
         ("where a stream stands", "history", json!({"channel": "news"})),
         (

@@ -251,6 +251,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.inner().machine.is_compressed()
     }
 
+    /// Whether it sends frames that were [compressed](crate::Prepared::deflated) when they were made.
+    #[must_use]
+    pub fn takes_deflated(&self) -> bool {
+        self.inner().machine.takes_deflated()
+    }
+
     /// From the next message on, compresses at another level: 1 (fast) to 9 (small).
     #[cfg(feature = "deflate")]
     pub fn set_compression_level(&mut self, level: u32) {
@@ -414,6 +420,9 @@ pub enum SendError {
     /// Text that is written in parts must be UTF-8.
     #[error("text must be UTF-8")]
     InvalidUtf8,
+    /// The frame is compressed, and this connection has not agreed to that, or to another window.
+    #[error("the connection has not agreed to this compression")]
+    NotAgreed,
     /// More than [`Limits::queue_bytes_max`] would wait to be written.
     #[error("too much waits to be written")]
     QueueFull,
@@ -431,6 +440,7 @@ impl From<SendRefused> for SendError {
             SendRefused::Closed => SendError::Closed,
             SendRefused::Unfinished => SendError::Unfinished,
             SendRefused::ControlTooLong => SendError::ControlTooLong,
+            SendRefused::NotAgreed => SendError::NotAgreed,
         }
     }
 }

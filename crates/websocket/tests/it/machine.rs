@@ -415,6 +415,35 @@ fn a_prepared_message_is_compressed_for_each_level_and_for_each_connection_that_
 }
 
 #[test]
+fn a_frame_that_was_compressed_when_it_was_made_goes_to_those_alone_who_can_read_it() {
+    let text = "the tide comes in, the tide goes out. ".repeat(20);
+    let agreed = |server_no_context_takeover, server_max_window_bits| tidings_websocket::Agreement {
+        server_no_context_takeover,
+        client_no_context_takeover: true,
+        server_max_window_bits,
+        client_max_window_bits: 15,
+    };
+    let bytes = Prepared::text(text.clone()).deflated().into_bytes();
+    assert!(bytes.len() < text.len() / 4);
+    let prepared = Prepared::from_bytes(bytes.clone()).unwrap();
+    let mut server = machine(Role::Server).with_deflate(agreed(true, 15), 9, 0);
+    assert!(server.takes_deflated());
+    assert_eq!(server.send((&prepared).into()).unwrap().to_bytes(), bytes);
+    let mut client = machine(Role::Client).with_deflate(agreed(true, 15), 1, 0);
+    assert_eq!(run(&mut client, &bytes, &[]).0, [Ok(Event::Message(text.into()))]);
+    for mut other in [
+        machine(Role::Server),
+        machine(Role::Server).with_deflate(agreed(false, 15), 1, 0),
+        machine(Role::Server).with_deflate(agreed(true, 12), 1, 0),
+        machine(Role::Client).with_deflate(agreed(true, 15), 1, 0),
+    ] {
+        assert!(!other.takes_deflated());
+        assert!(matches!(other.send((&prepared).into()), Err(SendRefused::NotAgreed)));
+        assert!(other.send(Prepared::text("plain").deflated().into()).is_ok(), "what gains nothing stays as it is");
+    }
+}
+
+#[test]
 fn prepared_bytes_are_judged_before_they_are_taken_back() {
     let prepared = Prepared::binary(vec![7; 70_000]);
     assert_eq!(Prepared::from_bytes(prepared.as_bytes().clone()).unwrap().into_bytes(), prepared.into_bytes());

@@ -281,6 +281,10 @@ impl Side for Cut {
         self.side.place()
     }
 
+    fn way_to_remove(&self) -> &'static str {
+        self.side.way_to_remove()
+    }
+
     fn page(&mut self, table: &'static Table, after: Option<Vec<Value>>, rows: u32) -> Doing<'_, Vec<Row>> {
         match self.call() {
             Ok(()) => self.side.page(table, after, rows.min(9)),
@@ -428,7 +432,8 @@ async fn a_move_begins_anew_when_a_server_had_the_source_in_between() {
     let before = told(&*store, &known).await;
     store.close().await;
     let (moved, _) = migrate_cut(&from, &to, usize::MAX / 2, "").await;
-    assert!(!moved.unwrap().went_on);
+    let moved = moved.unwrap();
+    assert!(!moved.went_on && moved.begun_anew);
     assert_eq!(told_by(other.path(), None, &known).await, before);
 }
 
@@ -468,6 +473,7 @@ async fn nothing_is_moved_over_another_chat_nor_while_a_server_runs() {
     assert!(migrate_cut(&folder(&other), &postgres, 100, "").await.0.is_err());
     let refused = migrate(&folder(&one), &postgres).await;
     assert!(matches!(&refused, Err(MoveError::Another { origin, .. }) if origin.contains("tmp")), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("DROP SCHEMA tidings CASCADE"));
     let server = open(one.path(), Some(&fresh.options)).await;
     assert!(matches!(server.map(drop), Err(OpenError::Moving(_))));
     migrate(&folder(&other), &postgres).await.unwrap();
@@ -484,6 +490,51 @@ async fn nothing_is_moved_over_another_chat_nor_while_a_server_runs() {
     Desk::estimate_migration(&folder(&one), &third, &clock()).await.unwrap();
     server.close().await;
     migrate(&folder(&one), &third).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_nothing_is_in_is_refused_and_left_empty() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let (dir, ..) = filled().await;
+    let fresh = Fresh::make().await;
+    let (postgres, folder) = (fresh.place(), folder(&dir));
+    // As when --from and --to are taken for each other.
+    let planned = Desk::estimate_migration(&postgres, &folder, &clock()).await;
+    assert!(matches!(planned, Err(MoveError::Open { source: OpenError::NoChat, .. })), "{planned:?}");
+    let moved = migrate(&postgres, &folder).await;
+    assert!(matches!(moved, Err(MoveError::Open { source: OpenError::NoChat, .. })), "{moved:?}");
+    fresh.execute("DO $$ BEGIN ASSERT to_regnamespace('tidings') IS NULL; END $$").await;
+    migrate(&folder, &postgres).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_fails_where_the_move_would_for_want_of_a_right() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let (dir, ..) = filled().await;
+    let fresh = Fresh::make().await;
+    let (from, to) = (folder(&dir), fresh.place());
+    let right = async |change: &str| {
+        fresh
+            .execute(&format!("DO $$ BEGIN EXECUTE format('{change}', current_database(), current_user); END $$"))
+            .await;
+    };
+    let both = async || {
+        let (planned, moved) = (Desk::estimate_migration(&from, &to, &clock()).await, migrate(&from, &to).await);
+        for failed in [planned.map(drop), moved.map(drop)] {
+            let Err(MoveError::Open { source: OpenError::NotAllowed(why), .. }) = failed else { panic!("{failed:?}") };
+            assert!(why.contains("GRANT CREATE ON DATABASE"), "{why}");
+        }
+    };
+    right("REVOKE CREATE ON DATABASE %I FROM %I").await;
+    both().await;
+    right("GRANT CREATE ON DATABASE %I TO %I").await;
+    Desk::estimate_migration(&from, &to, &clock()).await.unwrap();
+    fresh.execute("DO $$ BEGIN ASSERT to_regnamespace('tidings') IS NULL; END $$").await;
+    migrate(&from, &to).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

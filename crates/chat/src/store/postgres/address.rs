@@ -125,10 +125,25 @@ impl PostgresOptions {
         Ok(options)
     }
 
+    /// Whether there is a password to sign in with.
+    #[must_use]
+    pub fn is_given_a_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// Whether a password stands in the address itself, or may: in one that is not understood.
     #[must_use]
     pub fn has_password(address: &str) -> bool {
-        Parts::of(address).map_or(address.contains(['@', '=']), |parts| parts.password.is_some())
+        match Parts::of(address) {
+            Ok(parts) => parts.password.is_some(),
+            // Of nobody, unless it is among the parameters.
+            Err(AddressError::Missing("user")) => address.split_once('?').is_some_and(|(_, options)| {
+                let is_known =
+                    |option: &str| ["sslmode=", "sslrootcert="].iter().any(|known| option.starts_with(known));
+                options.split('&').any(|option| !is_known(option))
+            }),
+            Err(_) => address.contains(['@', '=']),
+        }
     }
 
     /// The address as it may be shown; one that is not understood is not shown, unless it is a mere word.
@@ -248,6 +263,10 @@ mod tests {
     fn what_is_missing_is_named() {
         let error = |address| PostgresOptions::parse(address, None).unwrap_err();
         assert_eq!(error("postgres://host/chat"), AddressError::Missing("user"));
+        let without_user = "postgres://127.0.0.1:5432/chat?sslmode=disable";
+        assert_eq!(error(without_user), AddressError::Missing("user"));
+        assert!(!PostgresOptions::has_password(without_user), "and nothing else is said of it");
+        assert!(PostgresOptions::has_password(&format!("{without_user}&pass%77ord=secret")));
         assert_eq!(error("postgres://ana@host"), AddressError::Missing("database"));
         assert!(matches!(error("postgres://ana@host:port/chat"), AddressError::Form(_)));
         let certificate = "postgres://ana@host/chat?sslrootcert=/nowhere/ca.pem";

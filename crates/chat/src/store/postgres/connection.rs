@@ -1,7 +1,9 @@
 //! Connections: how each begins, what is looked at before it is used, and how statements go out on it.
 
 use std::{
+    error::Error as StdError,
     future::{Future, poll_fn},
+    io,
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
@@ -13,6 +15,7 @@ use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
 use futures_util::future::maybe_done;
+use rustls::CertificateError;
 use tokio::{sync::Notify, time::sleep};
 use tokio_postgres::{
     Client, Config, Connection, Error, Row, Socket, error::SqlState, tls::MakeTlsConnect, types::ToSql,
@@ -165,7 +168,7 @@ impl ConnectError {
     /// Whether waiting may help, for who is starting.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Driver(error) => error.code().is_none_or(is_away),
+            Self::Driver(error) => refused_here(error).is_none() && error.code().is_none_or(is_away),
             Self::Refused(_) => false,
             Self::Late | Self::Another => true,
         }
@@ -188,10 +191,43 @@ impl From<ConnectError> for OpenError {
         match error {
             ConnectError::Refused(why) => Self::Unfit(why),
             ConnectError::Driver(error) if error.code().is_some_and(|code| !is_away(code)) => {
-                Self::NotAllowed(format!("{}{}", in_words(&error), hint(&error)))
+                Self::NotAllowed(advised(&error, hint(&error)))
             }
+            ConnectError::Driver(error) => Self::Unreachable(advised(&error, refused_here(&error).unwrap_or_default())),
             other => Self::Unreachable(other.to_string()),
         }
+    }
+}
+
+fn advised(error: &Error, advice: &str) -> String {
+    let separator = if advice.is_empty() { "" } else { "; " };
+    format!("{}{separator}{advice}", in_words(error))
+}
+
+/// Where the password comes from.
+const PASSWORD: &str =
+    "the password comes from TIDINGS_DATABASE_PASSWORD, or from the file that database_password_file names";
+
+/// What to do where our side ends the connection, and would again: the address, or what comes with it, does not fit the
+/// server.
+fn refused_here(error: &Error) -> Option<&'static str> {
+    let source = error.source()?;
+    let tls = source.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match tls.and_then(|tls| tls.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            return Some("name the authority that signed its certificate in the address: sslrootcert=FILE");
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => return Some("use the host name that its certificate is for"),
+        _ => {}
+    }
+    // The driver has no other names for them.
+    match source.to_string().as_str() {
+        "password missing" => Some(PASSWORD),
+        "server does not support TLS" => Some(
+            "turn TLS on there, or, where the way is safe by itself, as on loopback or in a private network, say \
+             sslmode=disable in the address",
+        ),
+        _ => None,
     }
 }
 
@@ -199,15 +235,11 @@ impl From<ConnectError> for OpenError {
 fn hint(error: &Error) -> &'static str {
     match error.code() {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            "; the role must own the database's schema 'tidings', or be allowed to make it: \
+            "the role must own the database's schema 'tidings', or be allowed to make it: \
              GRANT CREATE ON DATABASE … TO …"
         }
-        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
-            "; the password comes from TIDINGS_DATABASE_PASSWORD, or from the file that database_password_file names"
-        }
-        Some(&SqlState::INVALID_CATALOG_NAME) => {
-            "; make it first: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
-        }
+        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => PASSWORD,
+        Some(&SqlState::INVALID_CATALOG_NAME) => "make it first: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
         _ => "",
     }
 }

@@ -79,14 +79,17 @@ async fn carry(mut link: Link, told: Arc<Notify>) {
 /// Opens the database for a server: holds it, brings its schema up to date, begins a run. Whoever is `asked` to renews the
 /// rooms' epochs.
 pub(super) async fn hold(parts: &Parts, asked: Option<PutBack>) -> Result<Held, OpenError> {
-    let (mut held, found) = take(parts).await?;
+    let (mut held, found) = take(parts, || parts.mark.refuse_emptied()).await?;
     held.client.batch_execute(LISTEN).await.map_err(ConnectError::Driver)?;
     begin_run(parts, &mut held, &found, asked).await?;
     Ok(held)
 }
 
-/// Holds the database, with our schema, and begins no run.
-pub(super) async fn take(parts: &Parts) -> Result<(Held, Found), OpenError> {
+/// Holds the database, with our schema, and begins no run. `make` says whether the schema may be made where there is none.
+pub(super) async fn take(
+    parts: &Parts,
+    make: impl FnOnce() -> Result<(), OpenError>,
+) -> Result<(Held, Found), OpenError> {
     let deadline = Instant::now() + DATABASE_PATIENCE;
     let (mut held, found) = loop {
         match Held::connect(&parts.way).await {
@@ -97,6 +100,9 @@ pub(super) async fn take(parts: &Parts) -> Result<(Held, Found), OpenError> {
     };
     refuse_a_pooler(&parts.way, &held.client).await?;
     hold_or_say_who_does(parts, &held.client).await?;
+    if migrations::look(&held.client).await.map_err(ConnectError::Driver)? == (Schema::Older { found: 0 }) {
+        make()?;
+    }
     migrations::migrate(&mut held.client).await.map_err(ConnectError::Driver)?.opened()?;
     Ok((held, found))
 }

@@ -15,6 +15,9 @@
 //! back in the place of its own database is not noticed by a server without its data folder; `tidings restore --in-place`
 //! says it.
 //!
+//! A database that nothing is in is refused where the file has seen commits, whichever database they were in: it was
+//! emptied, or made anew, or another was meant.
+//!
 //! A start writes the file first, with the mark that the database has and the one that it will get; then the database; then
 //! the file again, with that one alone. Cut anywhere, the next start finds a mark that the file knows, or finds the same
 //! reason again.
@@ -86,6 +89,12 @@ impl Page {
         })
     }
 
+    /// That there was a chat, of which something may be missed; a start that was cut before its first commit says the same
+    /// of a new one.
+    fn has_seen_data(&self) -> bool {
+        self.commits > 0
+    }
+
     fn knows(&self, mark: Option<&str>) -> bool {
         mark.is_some_and(|mark| mark == self.mark || self.before.as_deref() == Some(mark))
     }
@@ -125,16 +134,24 @@ pub(super) async fn moment(client: &Client) -> Result<String, Error> {
 
 /// Whether the database is the one that the last run left, and why not.
 fn judge(page: Option<&Page>, row: &Row, identity: &Identity) -> Result<Option<Reason>, OpenError> {
+    let Some(before) = &row.identity else { return refuse_emptied(page).map(|()| None) };
     let page = page.filter(|page| page.identity == identity.0);
-    match (page, &row.identity) {
-        (Some(_), None) => Err(OpenError::Unfit(format!(
-            "there are no data in it, although this data folder was used with it; put a dump back into it, or, to begin \
-             anew, move {MARK_FILE} away"
-        ))),
-        (_, Some(before)) if *before != identity.0 => Ok(Some(ELSEWHERE)),
-        (Some(page), _) if !page.knows(row.mark.as_deref()) || row.commits < page.commits => Ok(Some(OLDER)),
+    match page {
+        _ if *before != identity.0 => Ok(Some(ELSEWHERE)),
+        Some(page) if !page.knows(row.mark.as_deref()) || row.commits < page.commits => Ok(Some(OLDER)),
         _ => Ok(None),
     }
+}
+
+/// Of a database that nothing is in: it is a new one only where the data folder knows of no other.
+fn refuse_emptied(page: Option<&Page>) -> Result<(), OpenError> {
+    if page.is_none_or(|page| !page.has_seen_data()) {
+        return Ok(());
+    }
+    Err(OpenError::Unfit(format!(
+        "there is no chat in it, although {MARK_FILE} in the data folder says that this server has one in Postgres; check the \
+         address, or put a dump back, or, to begin anew, move {MARK_FILE} away"
+    )))
 }
 
 /// The file, for as long as the run is going on.
@@ -191,6 +208,11 @@ impl Mark {
             tracing::warn!("{reason}: all rooms have new epochs, and whoever was connected reads them anew");
         }
         Ok((mark, reason.is_some()))
+    }
+
+    /// Refuses a database in which nothing is, where there was a chat.
+    pub(super) fn refuse_emptied(&self) -> Result<(), OpenError> {
+        refuse_emptied(self.read().map_err(|source| self.files(source))?.as_ref())
     }
 
     /// How many transactions the database has at least, if it is the one that this run began on.
@@ -306,9 +328,17 @@ mod tests {
             assert_eq!(judged(None, &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
             assert_eq!(judged(Some(&page()), &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
         }
+    }
+
+    #[test]
+    fn a_database_that_was_emptied_or_made_anew_is_not_a_new_one() {
         let empty = Row { mark: None, identity: None, commits: 0 };
-        assert!(judge(Some(&page()), &empty, &Identity(same.into())).is_err(), "dropped, and not made by us");
-        assert_eq!(judged(None, &empty, same), None);
+        for identity in ["1/2/00000001", "1/3/00000001"] {
+            assert!(judge(Some(&page()), &empty, &Identity(identity.into())).is_err(), "{identity}");
+            assert_eq!(judged(None, &empty, identity), None, "a new one, or a fresh container");
+            let cut = Page { commits: 0, ..page() };
+            assert_eq!(judged(Some(&cut), &empty, identity), None, "a first start that was cut");
+        }
     }
 
     #[test]

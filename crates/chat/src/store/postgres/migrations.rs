@@ -193,6 +193,17 @@ pub(super) async fn rehearse(client: &Client) -> Result<(), Error> {
     client.batch_execute(&format!("SET LOCAL search_path = pg_temp, pg_catalog; {}", STEPS.concat())).await
 }
 
+/// Begins to make our schema, and takes that back: whether it may be made. What was moved away from there gives its place.
+pub(super) async fn try_to_make(client: &mut Client, was_moved: bool) -> Result<(), Error> {
+    let transaction = client.transaction().await?;
+    if was_moved {
+        transaction.batch_execute(&format!("ALTER SCHEMA {SCHEMA} RENAME TO {SCHEMA}_tried")).await?;
+    }
+    let sql = format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}; CREATE TABLE {SCHEMA}.tried ()");
+    transaction.batch_execute(&sql).await?;
+    transaction.rollback().await
+}
+
 /// What became of the schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Schema {
@@ -213,9 +224,10 @@ impl Schema {
     pub(super) fn opened(self) -> Result<(), OpenError> {
         match self {
             Self::Newest => Ok(()),
+            Self::Older { found: 0 } => Err(OpenError::NoChat),
             Self::Older { found } => Err(OpenError::Older { found, ours: newest() }),
             Self::Newer { found, program } => Err(OpenError::NewerProgram { found, known: newest(), program }),
-            Self::Foreign => Err(OpenError::Foreign),
+            Self::Foreign => Err(OpenError::ForeignSchema(SCHEMA)),
         }
     }
 }

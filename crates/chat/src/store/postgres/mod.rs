@@ -24,7 +24,7 @@ mod values;
 #[cfg(any(test, feature = "test-kit"))]
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process,
     sync::{
         Arc, Mutex, PoisonError,
@@ -65,6 +65,11 @@ use crate::{
         SignedIn, Stand, Time, Who,
     },
 };
+
+/// The file by which a data folder knows that its chat is in Postgres, if it is there.
+pub(super) fn mark_in(data_dir: &Path) -> Option<PathBuf> {
+    Some(data_dir.join(mark::MARK_FILE)).filter(|mark| mark.exists())
+}
 
 /// In the count of commits, beside the lanes: what tries whether commits go through.
 const NO_LANE: i64 = -1;

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::OnceCell,
+};
 
 use super::*;
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
             batches::{TakeAway, a_sequence_of_batches, seeds},
             runs_the_contract,
         },
-        database::Place,
+        database::{Database, Place},
         submit,
         transfer::PutBack,
     },
@@ -102,7 +105,8 @@ async fn s69_a_newer_schema_is_refused_with_the_version_that_is_needed_and_anoth
     let foreign = Fresh::make().await;
     foreign.execute("CREATE SCHEMA tidings; CREATE TABLE tidings.theirs (id int)").await;
     for opener in [SERVER, Opener::Guest] {
-        assert!(matches!(foreign.open(opener).await, Err(OpenError::Foreign)));
+        let refused = foreign.open(opener).await.err().unwrap().to_string();
+        assert!(refused.contains("DROP SCHEMA tidings CASCADE"), "{refused}");
     }
 }
 
@@ -112,8 +116,89 @@ async fn a_guest_migrates_and_makes_nothing() {
         return;
     }
     let fresh = Fresh::make().await;
-    assert!(matches!(fresh.open(Opener::Guest).await, Err(OpenError::Older { found: 0, .. })));
+    assert!(matches!(fresh.open(Opener::Guest).await, Err(OpenError::NoChat)));
     fresh.execute("DO $$ BEGIN ASSERT to_regnamespace('tidings') IS NULL; END $$").await;
+}
+
+#[tokio::test]
+async fn a_database_that_was_emptied_or_made_anew_is_refused_until_the_mark_is_moved_away() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let (fresh, another) = (Fresh::make().await, Fresh::make().await);
+    let data_dir = fresh.data_dir.path();
+    let open = async |options| Postgres::open(data_dir, options, SERVER).await;
+    let store = open(&fresh.options).await.unwrap();
+    let (change, _made) = submit(contract::set_up("Ana"));
+    store.apply(0, vec![change], Time::from_millis(0)).await.unwrap();
+    store.close().await;
+
+    fresh.execute("DROP SCHEMA tidings CASCADE").await;
+    // The second is what a database that was dropped and made again is.
+    for emptied in [&fresh, &another] {
+        let refused = open(&emptied.options).await.err().unwrap().to_string();
+        assert!(refused.contains(mark::MARK_FILE) && refused.contains("put a dump back"), "{refused}");
+        emptied.execute("DO $$ BEGIN ASSERT to_regnamespace('tidings') IS NULL; END $$").await;
+    }
+    std::fs::remove_file(data_dir.join(mark::MARK_FILE)).unwrap();
+    open(&another.options).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_folder_whose_chat_is_in_postgres_begins_none_in_sqlite_until_the_mark_is_moved_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join(mark::MARK_FILE);
+    std::fs::write(&mark, "").unwrap();
+    for opener in [SERVER, Opener::Holder, Opener::Guest] {
+        let refused = Database::default().open(dir.path(), opener).await.err().unwrap();
+        assert!(matches!(&refused, OpenError::Elsewhere(path) if *path == mark), "{refused}");
+        assert!(!dir.path().join("tidings.db").exists());
+    }
+    std::fs::remove_file(&mark).unwrap();
+    Database::default().open(dir.path(), SERVER).await.unwrap().close().await;
+    // A chat that came back from Postgres lies beside what was left of it.
+    std::fs::write(&mark, "").unwrap();
+    Database::default().open(dir.path(), SERVER).await.unwrap().close().await;
+}
+
+/// Why a server does not start on it, which it says without trying for long.
+async fn refused_at_once(address: &str) -> String {
+    let options = PostgresOptions::parse(address, None).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let refused = Postgres::open(dir.path(), &options, SERVER).await.err().unwrap().to_string();
+    assert!(begun.elapsed() < DATABASE_PATIENCE / 2, "{refused}: after {:?}", begun.elapsed());
+    refused
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_from_one_that_is_away_with_what_to_do() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("postgres://ana:secret@{}/chat", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            client.read_exact(&mut [0; 8]).await.unwrap();
+            client.write_all(b"N").await.unwrap();
+        }
+    });
+    let refused = refused_at_once(&address).await;
+    assert!(refused.contains("sslmode=disable") && refused.contains("private network"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_and_a_missing_password_are_said_at_once_with_what_to_do() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    let options = &fresh.options.config;
+    let (user, database) = (options.get_user().unwrap(), options.get_dbname().unwrap());
+    let at = format!("127.0.0.1:{}/{database}", options.get_ports()[0]);
+    let refused = refused_at_once(&format!("postgres://{user}@{at}?sslmode=disable")).await;
+    assert!(refused.contains("TIDINGS_DATABASE_PASSWORD") && refused.contains("database_password_file"), "{refused}");
+    let refused = refused_at_once(&format!("postgres://{user}:secret@{at}")).await;
+    assert!(refused.contains("sslrootcert=FILE"), "{refused}");
 }
 
 #[tokio::test]

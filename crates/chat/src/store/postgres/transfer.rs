@@ -50,7 +50,7 @@ impl PostgresSide {
     /// The database to move away, from now on read and written by nobody else. `folder` is where its server's data folder may
     /// be.
     pub(crate) async fn source(options: &PostgresOptions, folder: Option<&Path>, now: Time) -> Result<Self, OpenError> {
-        let mut side = Self::take(options, folder, now).await?;
+        let mut side = Self::take(options, folder, now, || Err(OpenError::NoChat)).await?;
         let note = mark::note(side.held.client()).await.map_err(ConnectError::Driver)?;
         if note == Note::default() {
             side.parts.mark.refuse_put_back(side.held.client(), &side.found).await?;
@@ -62,7 +62,7 @@ impl PostgresSide {
 
     /// Where the data is to come. `folder` is the data folder of the server that is going to have it.
     pub(crate) async fn target(options: &PostgresOptions, folder: Option<&Path>, now: Time) -> Result<Self, OpenError> {
-        Self::take(options, folder, now).await
+        Self::take(options, folder, now, || Ok(())).await
     }
 
     /// Either of them, to look at and to change nothing; a server may have it.
@@ -74,15 +74,26 @@ impl PostgresSide {
             migrations::Schema::Older { found: 0 } if may_be_missing => false,
             other => other.opened().map(|()| true)?,
         };
+        if may_be_missing {
+            let was_moved = is_there && mark::note(held.client()).await.map_err(ConnectError::Driver)?.moved.is_some();
+            if was_moved || !is_there {
+                migrations::try_to_make(held.client(), was_moved).await.map_err(ConnectError::Driver)?;
+            }
+        }
         Self::over(parts, options, (held, found), now, is_there).await
     }
 
-    async fn take(options: &PostgresOptions, folder: Option<&Path>, now: Time) -> Result<Self, OpenError> {
+    async fn take(
+        options: &PostgresOptions,
+        folder: Option<&Path>,
+        now: Time,
+        make: impl FnOnce() -> Result<(), OpenError>,
+    ) -> Result<Self, OpenError> {
         // Alone, also where several servers may have it.
         let mut options = options.clone();
         options.is_shared = false;
         let parts = Parts::new(folder.unwrap_or(NOWHERE.as_ref()), &options, true)?;
-        let held = Box::pin(keeper::take(&parts)).await?;
+        let held = Box::pin(keeper::take(&parts, make)).await?;
         Self::over(parts, &options, held, now, true).await
     }
 
@@ -107,6 +118,10 @@ impl PostgresSide {
 impl Side for PostgresSide {
     fn place(&self) -> &str {
         &self.place
+    }
+
+    fn way_to_remove(&self) -> &'static str {
+        "say DROP SCHEMA tidings CASCADE in it"
     }
 
     fn note(&mut self) -> Doing<'_, Note> {

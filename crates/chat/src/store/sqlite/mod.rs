@@ -441,6 +441,11 @@ fn broken(error: rusqlite::Error) -> OpenError {
     OpenError::Database { name: FILE.into(), source: Box::new(error) }
 }
 
+/// Whether there is a database in the data folder.
+pub(super) fn is_there(data_dir: &Path) -> bool {
+    data_dir.join(FILE).metadata().is_ok_and(|metadata| metadata.len() > 0)
+}
+
 /// Whether there is a database to open; a server makes one. Fails without a word of the system where there was one and is
 /// no more.
 fn find_file(data_dir: &Path, opener: Opener) -> Result<(), Option<std::io::Error>> {

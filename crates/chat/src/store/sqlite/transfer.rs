@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use super::{
     FILE, SqliteOptions,
     archive::{self, ArchiveError},
-    broken, connect, connect_reader,
+    broken, connect, connect_reader, is_there,
     mark::{self, Keeper, MARK_FILE},
     migrations::{self, Schema},
     open_held, refusal, unmarked,
@@ -153,6 +153,10 @@ impl Side for SqliteSide {
         &self.place
     }
 
+    fn way_to_remove(&self) -> &'static str {
+        "remove the file tidings.db in it"
+    }
+
     fn note(&mut self) -> Doing<'_, Note> {
         self.read(|db| match migrations::look(db)? {
             Schema::Newest => mark::note(db),
@@ -261,10 +265,6 @@ impl Side for SqliteSide {
             Ok(begun.elapsed())
         })
     }
-}
-
-fn is_there(data_dir: &Path) -> bool {
-    data_dir.join(FILE).metadata().is_ok_and(|metadata| metadata.len() > 0)
 }
 
 fn prepared(db: Connection) -> Result<Connection, OpenError> {

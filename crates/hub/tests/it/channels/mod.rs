@@ -2,6 +2,7 @@
 //! are those of `crates/protocol/PROTOCOL.md`.
 
 mod announcing;
+mod forms;
 mod history;
 mod presence;
 mod publishing;

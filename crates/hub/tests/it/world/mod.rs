@@ -19,7 +19,7 @@ use tidings_hub::{
     PublishError, PublishGrant, Refusal, Source, Step,
 };
 use tidings_protocol::{
-    ConnectRequest, Disconnect, Error, Payload, Publication, PushEvent, Reply, Response, StreamPosition,
+    ConnectRequest, Disconnect, Encoding, Error, Payload, Publication, PushEvent, Reply, Response, StreamPosition,
     SubscribeRequest, SubscribeResult, Unsubscribe, json,
 };
 use tokio::sync::Semaphore;
@@ -306,6 +306,7 @@ struct Client {
     closed: Option<Disconnect>,
     next_id: u32,
     reads: bool,
+    encoding: Encoding,
 }
 
 impl World {
@@ -343,8 +344,9 @@ impl World {
 
     /// A socket that has said nothing yet.
     pub fn open(&mut self, options: ConnectionOptions) -> Who {
+        let encoding = options.encoding;
         let connection = Some(self.hub.connect(options));
-        self.peers.push(Client { connection, replies: Vec::new(), closed: None, next_id: 1, reads: true });
+        self.peers.push(Client { connection, replies: Vec::new(), closed: None, next_id: 1, reads: true, encoding });
         Who(self.peers.len() - 1)
     }
 
@@ -397,7 +399,7 @@ impl World {
         while let Some(connection) = peer.connection.as_mut().filter(|_| peer.reads) {
             match connection.next().now_or_never() {
                 Some(Step::Send(frames)) => {
-                    peer.replies.extend(frames.iter().flat_map(|frame| json::decode_replies(frame).unwrap()));
+                    peer.replies.extend(frames.iter().flat_map(|frame| peer.encoding.replies(frame).unwrap()));
                 }
                 Some(Step::Flush) => unreachable!("nobody writes past the task"),
                 Some(Step::Read) => {}
@@ -537,8 +539,9 @@ impl World {
     /// Everything that a client received since it was last asked, as JSON.
     pub fn received(&mut self, peer: Who) -> Vec<String> {
         self.settle_one(peer);
-        let replies = std::mem::take(&mut self.peers[peer.0].replies);
-        replies.iter().map(|reply| String::from_utf8(json::encode_reply(reply).unwrap().to_vec()).unwrap()).collect()
+        let Client { replies, encoding, .. } = &mut self.peers[peer.0];
+        let write = |reply| String::from_utf8(encoding.encode_reply(&reply).unwrap().to_vec()).unwrap();
+        std::mem::take(replies).into_iter().map(write).collect()
     }
 
     pub fn closed(&self, peer: Who) -> Option<u16> {

@@ -1,0 +1,267 @@
+//! Revoked tokens and blocked users: live connections end before whoever denied is answered, and nobody comes back with them.
+
+use super::super::LivePolicy;
+use super::*;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::tokens::{Issuer, Issuers, Order as TokenOrder, Parties, Signer};
+use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
+use tempfile::TempDir;
+use tidings_chat::{Options, Time};
+use tidings_hub::{Connection, ConnectionOptions, Hub, Step};
+use tokio::time::timeout;
+
+const SECRET: &str = "a-secret-of-thirty-two-bytes-or-so";
+
+/// A server without its sockets.
+struct World {
+    chat: Chat,
+    hub: Hub,
+    dir: TempDir,
+}
+
+struct Client {
+    connection: Connection,
+    seen: VecDeque<Value>,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn in_folder(dir: TempDir) -> Self {
+        let clock = crate::serve::clock();
+        let chat = Chat::open(Options::new(dir.path(), clock.clone())).await.unwrap();
+        let tokens = Tokens::new(Issuers::new(Issuer::own(SECRET, Parties::default()), Vec::new()), false);
+        let channels = Arc::new(Channels::new(Config::parse_for_tests("").channels()));
+        let policy = TokenPolicy::new(Arc::new(tokens), chat.denials().clone(), clock, Doors::default(), channels);
+        chat.denials().enforce_by(policy.ended_by());
+        let policy = Arc::new(LivePolicy::new(chat.clone(), policy, Arc::new(Metrics::new())));
+        let hub = Hub::builder(policy.clone()).application(policy).build();
+        chat.announce_to(hub.clone());
+        Self { chat, hub, dir }
+    }
+
+    /// The same data after a restart.
+    async fn restart(self) -> Self {
+        self.chat.close().await;
+        Self::in_folder(self.dir).await
+    }
+
+    fn client(&self) -> Client {
+        Client { connection: self.hub.connect(ConnectionOptions::default()), seen: VecDeque::new() }
+    }
+
+    async fn connected(&self, token: &str) -> Client {
+        let mut client = self.client();
+        let answer = client.ask(json!({"connect": {"token": token}})).await;
+        assert!(answer["connect"].is_object(), "{answer}");
+        client
+    }
+
+    /// With what a connect with this token ends; 0 when it is welcome.
+    async fn outcome(&self, token: &str) -> u64 {
+        self.client().outcome(json!({"connect": {"token": token}})).await
+    }
+}
+
+impl Client {
+    async fn step(&mut self) -> Result<(), u16> {
+        match timeout(Duration::from_secs(10), self.connection.next()).await.expect("the server says something") {
+            Step::Send(frames) => {
+                let lines = frames.iter().flat_map(|frame| frame.split(|byte| *byte == b'\n'));
+                self.seen.extend(lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()));
+            }
+            Step::Close(why) => return Err(why.code),
+            Step::Flush | Step::Read => {}
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Value, u16> {
+        loop {
+            if let Some(seen) = self.seen.pop_front() {
+                return Ok(seen);
+            }
+            self.step().await?;
+        }
+    }
+
+    /// The answer to a command.
+    async fn ask(&mut self, command: Value) -> Value {
+        self.answer(command).await.unwrap_or_else(|code| panic!("closed with {code}"))
+    }
+
+    async fn answer(&mut self, mut command: Value) -> Result<Value, u16> {
+        command["id"] = 7.into();
+        self.connection.receive(command.to_string().as_bytes());
+        loop {
+            let answer = self.next().await?;
+            if answer["id"] == 7 {
+                return Ok(answer);
+            }
+        }
+    }
+
+    async fn outcome(&mut self, command: Value) -> u64 {
+        match self.answer(command).await {
+            Ok(answer) => answer["error"]["code"].as_u64().unwrap_or_default(),
+            Err(code) => code.into(),
+        }
+    }
+
+    async fn subscribe(&mut self, channel: &str, token: &str) -> u64 {
+        self.outcome(json!({"subscribe": {"channel": channel, "token": token}})).await
+    }
+
+    /// The code with which it is closed.
+    async fn closed(&mut self) -> u16 {
+        loop {
+            if let Err(code) = self.next().await {
+                return code;
+            }
+        }
+    }
+
+    /// The subscription that the server has ended, and with which code.
+    async fn unsubscribed(&mut self) -> (String, u64) {
+        loop {
+            let push = self.next().await.unwrap()["push"].take();
+            if let Some(code) = push["unsubscribe"]["code"].as_u64() {
+                return (push["channel"].as_str().unwrap().to_owned(), code);
+            }
+        }
+    }
+}
+
+fn token(user: &str, id: &str, issued: Option<i64>) -> String {
+    signed(user, None, id, issued)
+}
+
+fn signed(user: &str, channel: Option<&str>, id: &str, issued: Option<i64>) -> String {
+    let more = Map::from_iter([("jti".to_owned(), id.into()), ("iat".to_owned(), json!(issued))]);
+    let (user, channel, ttl) = (user.to_owned(), channel.map(str::to_owned), Some(Duration::from_secs(600)));
+    Signer::own(SECRET, Parties::default()).sign(TokenOrder { user, channel, ttl, more }).unwrap()
+}
+
+fn at(second: i64) -> Time {
+    Time::from_millis(second * 1_000)
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_closed_with_3500_at_once_and_refused_when_it_comes_back_also_after_a_restart() {
+    let world = World::new().await;
+    let (stolen, own) = (token("ana", "stolen", Some(5)), token("ana", "own", Some(5)));
+    let (mut thief, mut ana) = (world.connected(&stolen).await, world.connected(&own).await);
+    world.chat.revoke_token("stolen", None).await.unwrap();
+    assert_eq!(thief.closed().await, 3500);
+    assert_eq!(ana.subscribe("open", "").await, 0, "another token of the same user is good");
+    assert_eq!((world.outcome(&stolen).await, world.outcome(&own).await), (3500, 0));
+    let world = world.restart().await;
+    assert_eq!((world.outcome(&stolen).await, world.outcome(&own).await), (3500, 0));
+}
+
+#[tokio::test]
+async fn of_a_users_tokens_those_from_before_are_revoked_and_those_that_do_not_say_when_they_are_from() {
+    let world = World::new().await;
+    let (old, new, undated) = (token("ana", "a", Some(5)), token("ana", "b", Some(9)), token("ana", "c", None));
+    let mut clients = Vec::new();
+    for token in [&old, &new, &undated] {
+        clients.push(world.connected(token).await);
+    }
+    let mut bea = world.connected(&token("bea", "d", Some(5))).await;
+    world.chat.revoke_user("ana", None, Some(at(9)), None).await.unwrap();
+    assert_eq!((clients[0].closed().await, clients[2].closed().await), (3500, 3500));
+    assert_eq!((clients[1].subscribe("open", "").await, bea.subscribe("open", "").await), (0, 0));
+    assert_eq!(world.outcome(&old).await, 3500);
+    assert_eq!((world.outcome(&new).await, world.outcome(&undated).await), (0, 3500));
+    // A refresh with one is no better.
+    assert_eq!(clients[1].outcome(json!({"refresh": {"token": old}})).await, 3500);
+}
+
+#[tokio::test]
+async fn a_blocked_user_is_closed_with_3503_at_once_and_refused_with_3507_until_they_are_let_in_again() {
+    let world = World::new().await;
+    let token = token("ana", "a", Some(5));
+    let mut ana = world.connected(&token).await;
+    world.chat.block("ana", None).await.unwrap();
+    assert_eq!(ana.closed().await, 3503);
+    assert_eq!(world.outcome(&token).await, 3507);
+    world.chat.unblock("ana").await.unwrap();
+    assert_eq!(world.outcome(&token).await, 0);
+    world.chat.block("ana", Some(at(5))).await.unwrap();
+    assert_eq!(world.outcome(&token).await, 0, "it has ended");
+}
+
+#[tokio::test]
+async fn a_revoked_subscription_token_ends_its_subscription_alone() {
+    let world = World::new().await;
+    let mut ana = world.connected(&token("ana", "a", Some(20))).await;
+    let (one, other) = (signed("ana", Some("$one"), "s", Some(5)), signed("ana", Some("$two"), "t", Some(5)));
+    assert_eq!((ana.subscribe("$one", &one).await, ana.subscribe("$two", &other).await), (0, 0));
+    world.chat.revoke_token("s", None).await.unwrap();
+    assert_eq!(ana.unsubscribed().await, ("$one".into(), 2000));
+    assert_eq!(ana.subscribe("$one", &one).await, 103);
+    assert_eq!(ana.subscribe("$one", &signed("ana", Some("$one"), "u", Some(5))).await, 0);
+    // Of one channel, by time: the connection and the others go on.
+    world.chat.revoke_user("ana", Some("$two"), Some(at(9)), None).await.unwrap();
+    assert_eq!(ana.unsubscribed().await, ("$two".into(), 2000));
+    assert_eq!(ana.subscribe("$two", &other).await, 103);
+    assert_eq!(ana.subscribe("$two", &signed("ana", Some("$two"), "v", Some(9))).await, 0);
+    let refresh = json!({"sub_refresh": {"channel": "$two", "token": other}});
+    assert_eq!(ana.outcome(refresh).await, 3500);
+}
+
+#[tokio::test]
+async fn a_subscription_that_ended_by_itself_is_ended_by_nobody() {
+    let world = World::new().await;
+    let mut ana = world.connected(&token("ana", "a", Some(20))).await;
+    let one = signed("ana", Some("$one"), "s", Some(5));
+    assert_eq!(ana.subscribe("$one", &one).await, 0);
+    ana.ask(json!({"unsubscribe": {"channel": "$one"}})).await;
+    assert_eq!(ana.subscribe("$one", &signed("ana", Some("$one"), "t", Some(9))).await, 0);
+    world.chat.revoke_token("s", None).await.unwrap();
+    assert_eq!(ana.subscribe("$one", "").await, 105, "it is still there");
+}
+
+#[tokio::test]
+async fn a_token_of_one_connection_opens_nothing_for_another() {
+    let world = World::new().await;
+    let mut ana = world.connected(&token("ana", "a", Some(20))).await;
+    let named = |client: &str| {
+        let more = Map::from_iter([("client".to_owned(), client.into())]);
+        let (channel, ttl) = (Some("$one".into()), Some(Duration::from_secs(600)));
+        let order = TokenOrder { user: String::new(), channel, ttl, more };
+        Signer::own(SECRET, Parties::default()).sign(order).unwrap()
+    };
+    let own = named(ana.connection.id().as_str());
+    assert_eq!(ana.subscribe("$one", &own).await, 0);
+    assert_eq!(world.connected(&token("ana", "b", Some(20))).await.subscribe("$one", &own).await, 3500);
+}
+
+/// Whoever comes while the token is revoked is closed or refused, at whichever moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_slips_in_while_their_token_is_being_revoked() {
+    let world = Arc::new(World::new().await);
+    for round in 0..50 {
+        let id = format!("token {round}");
+        let token = token("ana", &id, Some(5));
+        let coming = tokio::spawn({
+            let world = world.clone();
+            async move {
+                let mut client = world.client();
+                match client.answer(json!({"connect": {"token": token}})).await {
+                    Ok(_) => client.closed().await,
+                    Err(code) => code,
+                }
+            }
+        });
+        if round % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+        world.chat.revoke_token(&id, None).await.unwrap();
+        assert_eq!(coming.await.unwrap(), 3500, "{round}");
+    }
+}
