@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, StatusCode, Uri};
@@ -13,6 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tidings_api::{BroadcastRequest, PublishRequest};
 use tidings_protocol::{
     ClientInfo, Error, HistoryResult, Payload, PresenceResult, PresenceStatsResult, StreamPosition,
 };
@@ -29,17 +32,19 @@ pub struct ServerApi {
 }
 
 /// How something is published.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct PublishOptions {
     /// Deliver without keeping it in the history.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skip_history: bool,
     /// For filters.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// A repeat with the same key within the server's time window publishes nothing and gets the same answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// Subscribers who take differences may get it as its difference to the one before.
+    pub delta: bool,
+    /// Which version of something it tells of, from 1 up, and of which epoch: it is dropped where the channel has had this
+    /// one or a later one.
+    pub version: Option<(u64, String)>,
 }
 
 /// Which part of a channel's history.
@@ -135,14 +140,23 @@ impl ServerApi {
         data: Payload,
         options: PublishOptions,
     ) -> Result<StreamPosition, ApiError> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            channel: &'a str,
-            data: Payload,
-            #[serde(flatten)]
-            options: PublishOptions,
-        }
-        self.call("publish", &Body { channel, data, options }).await
+        let (data, b64data) = either_form(&data);
+        let PublishOptions { skip_history, tags, idempotency_key, delta, version } = options;
+        let (version, version_epoch) = version.unwrap_or_default();
+        let idempotency_key = idempotency_key.unwrap_or_default();
+        let channel = channel.to_owned();
+        let request = PublishRequest {
+            channel,
+            data,
+            b64data,
+            skip_history,
+            tags,
+            idempotency_key,
+            delta,
+            version,
+            version_epoch,
+        };
+        self.ask("publish", &request).await
     }
 
     /// Publishes the same into many channels; one result for each, in their order.
@@ -155,18 +169,27 @@ impl ServerApi {
         data: Payload,
         options: PublishOptions,
     ) -> Result<Vec<Result<StreamPosition, Error>>, ApiError> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            channels: &'a [&'a str],
-            data: Payload,
-            #[serde(flatten)]
-            options: PublishOptions,
-        }
         #[derive(Deserialize)]
         struct Broadcast {
             responses: Vec<Answer<StreamPosition>>,
         }
-        let Broadcast { responses } = self.call("broadcast", &Body { channels, data, options }).await?;
+        let (data, b64data) = either_form(&data);
+        let PublishOptions { skip_history, tags, idempotency_key, delta, version } = options;
+        let (version, version_epoch) = version.unwrap_or_default();
+        let idempotency_key = idempotency_key.unwrap_or_default();
+        let channels = channels.iter().map(|channel| (*channel).to_owned()).collect();
+        let request = BroadcastRequest {
+            channels,
+            data,
+            b64data,
+            skip_history,
+            tags,
+            idempotency_key,
+            delta,
+            version,
+            version_epoch,
+        };
+        let Broadcast { responses } = self.ask("broadcast", &request).await?;
         Ok(responses.into_iter().map(Answer::into_result).collect())
     }
 
@@ -182,7 +205,7 @@ impl ServerApi {
             #[serde(flatten)]
             query: HistoryQuery,
         }
-        self.call("history", &Body { channel, query }).await
+        self.ask("history", &Body { channel, query }).await
     }
 
     /// Who is in a channel, by connection.
@@ -190,7 +213,7 @@ impl ServerApi {
     /// # Errors
     /// See [`ApiError`].
     pub async fn presence(&self, channel: &str) -> Result<BTreeMap<String, ClientInfo>, ApiError> {
-        self.call("presence", &OfChannel { channel }).await.map(|PresenceResult { presence }| presence)
+        self.ask("presence", &OfChannel { channel }).await.map(|PresenceResult { presence }| presence)
     }
 
     /// How many are in a channel.
@@ -198,7 +221,7 @@ impl ServerApi {
     /// # Errors
     /// See [`ApiError`].
     pub async fn presence_stats(&self, channel: &str) -> Result<PresenceStatsResult, ApiError> {
-        self.call("presence_stats", &OfChannel { channel }).await
+        self.ask("presence_stats", &OfChannel { channel }).await
     }
 
     /// What the server says about itself, as it says it.
@@ -208,10 +231,27 @@ impl ServerApi {
     pub async fn info(&self) -> Result<Payload, ApiError> {
         #[derive(Serialize)]
         struct Nothing {}
-        self.call("info", &Nothing {}).await
+        self.ask("info", &Nothing {}).await
     }
 
-    async fn call<B: Serialize, R: DeserializeOwned>(&self, method: &str, body: &B) -> Result<R, ApiError> {
+    /// Calls any method with its own message, such as `tidings_api::ConnectionsRequest`.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn call<Q: tidings_api::Request>(&self, request: &Q) -> Result<Q::Result, ApiError> {
+        self.ask(Q::METHOD.name(), request).await
+    }
+
+    /// Calls any method by its name with a body of the caller's own, and answers its result as it came; of `batch`, the
+    /// replies.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn call_by_name(&self, method: &str, body: &Payload) -> Result<Payload, ApiError> {
+        self.ask(method, body).await
+    }
+
+    async fn ask<B: Serialize, R: DeserializeOwned>(&self, method: &str, body: &B) -> Result<R, ApiError> {
         let body = serde_json::to_vec(body).map_err(|error| ApiError::Malformed(error.to_string()))?;
         let request = Request::post(format!("{}/api/{method}", self.base))
             .header("x-api-key", &self.key)
@@ -229,6 +269,14 @@ impl ServerApi {
         let body = Limited::new(response.into_body(), limits::ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| ApiError::Unreachable(causes(&*error)))?;
         Ok((status, body.to_bytes()))
+    }
+}
+
+/// JSON as it stands, or bytes in base64.
+fn either_form(data: &Payload) -> (Bytes, String) {
+    match data.as_json() {
+        Some(json) => (Bytes::copy_from_slice(json.as_bytes()), String::new()),
+        None => (Bytes::new(), STANDARD.encode(data.as_bytes())),
     }
 }
 
@@ -266,8 +314,12 @@ fn read_answer<R: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<R
     #[derive(Deserialize)]
     struct Envelope<'a> {
         error: Option<Error>,
+        /// Of all methods but `batch`.
         #[serde(borrow)]
         result: Option<&'a serde_json::value::RawValue>,
+        /// Of `batch`.
+        #[serde(borrow)]
+        replies: Option<&'a serde_json::value::RawValue>,
     }
     if status == StatusCode::UNAUTHORIZED {
         return Err(ApiError::Unauthorized);
@@ -276,7 +328,7 @@ fn read_answer<R: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<R
     match serde_json::from_slice(body) {
         // In the transport error mode errors come with a status of their own and the same body.
         Ok(Envelope { error: Some(error), .. }) => Err(ApiError::Refused(error)),
-        Ok(Envelope { result: Some(result), .. }) if status.is_success() => {
+        Ok(Envelope { result: Some(result), .. } | Envelope { replies: Some(result), .. }) if status.is_success() => {
             serde_json::from_str(result.get()).map_err(malformed)
         }
         Ok(_) if status.is_success() => Err(ApiError::Malformed("neither result nor error".to_owned())),

@@ -442,6 +442,11 @@ impl Channel {
         Ok(shown.map(|(subscriber, live)| (subscriber.handle.clone(), live.info.as_deref().cloned())).collect())
     }
 
+    /// Those who are live.
+    pub(crate) fn handles(&self) -> Vec<Arc<Handle>> {
+        self.live().map(|(subscriber, _)| subscriber.handle.clone()).collect()
+    }
+
     pub(crate) fn presence_stats(&self) -> PresenceStatsResult {
         self.crowd.stats()
     }

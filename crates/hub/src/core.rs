@@ -440,6 +440,11 @@ impl Core {
         self.channels.with_existing(channel, |channel| channel.presence_stats()).unwrap_or_default()
     }
 
+    /// The connections that are subscribed to a channel.
+    pub(crate) fn handles_in(&self, channel: &ChannelName) -> Vec<Arc<Handle>> {
+        self.channels.with_existing(channel, |channel| channel.handles()).unwrap_or_default()
+    }
+
     /// What others see of a subscriber in a channel (`chan_info`).
     pub(crate) fn info_in(&self, handle: &Handle, channel: &ChannelName) -> Option<Payload> {
         self.channels.with_existing(channel, |channel| channel.info_of(handle)).flatten()

@@ -63,8 +63,12 @@ pub enum Heartbeat {
 }
 
 /// A connection, for operators.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ConnectionOverview {
+    /// Who it is and where it comes from.
+    pub peer: Peer,
+    /// How its messages are written.
+    pub encoding: Encoding,
     /// The connection's id.
     pub client: String,
     /// The user; empty while unknown and when anonymous.
@@ -214,12 +218,14 @@ impl Handle {
     pub(crate) fn overview(&self) -> ConnectionOverview {
         let peer = self.peer();
         ConnectionOverview {
+            encoding: self.outbox.format.encoding,
             client: peer.id(),
             user: peer.user().to_owned(),
             tag: peer.identity().and_then(|identity| identity.tag.clone()),
             open_for: self.opened.elapsed(),
             channels: self.channels(),
             queued_bytes: self.outbox.queued_bytes(),
+            peer,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidings_protocol::{ClientInfo, Disconnect, PresenceStatsResult, Publication, StreamPosition};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::account::Accounts;
 use crate::broker::memory::MemoryBroker;
@@ -24,7 +25,7 @@ use crate::sharded::lock;
 use crate::sync::Mutex;
 use crate::{
     Application, Broker, ChannelName, ConnectionOptions, ConnectionOverview, HistoryPage, HistoryQuery, Limits,
-    NewPublication, Order, Policy, PresenceError, PublishError, ReadError, Target,
+    NewPublication, Order, Peer, Policy, PresenceError, PublishError, ReadError, SomeOf, Target,
 };
 
 /// Connections closed at a time during a shutdown: their clients come back together.
@@ -246,6 +247,40 @@ impl Hub {
     #[must_use]
     pub fn connections(&self, target: &Target) -> Vec<ConnectionOverview> {
         self.core.registry.find(target).iter().map(|handle| handle.overview()).collect()
+    }
+
+    /// A page of the connections of this node that `target` means, that are in `channel`, where one is named, and that are
+    /// `wanted`: at most `limit`, in the order of their ids, behind `after`. It looks at all of them, which takes
+    /// milliseconds where there are very many.
+    pub fn connections_page(
+        &self,
+        target: &Target,
+        channel: Option<&ChannelName>,
+        after: Option<Uuid>,
+        limit: usize,
+        wanted: impl Fn(&Peer) -> bool,
+    ) -> Vec<ConnectionOverview> {
+        let mut found = match (target, channel) {
+            (Target::All, Some(channel)) => self.core.handles_in(channel),
+            (target, None) => self.core.registry.find(target),
+            (target, Some(channel)) => {
+                self.core.registry.find(target).into_iter().filter(|handle| handle.is_in(channel)).collect()
+            }
+        };
+        found.retain(|handle| after.is_none_or(|after| handle.id > after) && wanted(&handle.peer()));
+        if found.len() > limit {
+            found.select_nth_unstable_by_key(limit, |handle| handle.id);
+            found.truncate(limit);
+        }
+        found.sort_unstable_by_key(|handle| handle.id);
+        found.iter().map(|handle| handle.overview()).collect()
+    }
+
+    /// How many connections a user has to this node, of those with a [tag](crate::Identity::tag) or of those without.
+    #[must_use]
+    pub fn num_connections(&self, user: &str, has_tag: bool) -> usize {
+        let some = SomeOf { user: user.to_owned(), has_tag: Some(has_tag), ..SomeOf::default() };
+        self.core.registry.find(&Target::Some(some)).len()
     }
 
     /// The channels that somebody on this node is subscribed to, in no order.

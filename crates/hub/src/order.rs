@@ -68,6 +68,8 @@ pub struct SomeOf {
     pub session: Option<String>,
     /// None with these ids.
     pub except: Vec<String>,
+    /// Only those with a [tag](crate::Identity::tag), or only those without.
+    pub has_tag: Option<bool>,
 }
 
 impl Order {

@@ -74,10 +74,13 @@ impl Registry {
         self.connections.all().flat_map(|shard| shard.values().cloned().collect::<Vec<_>>())
     }
 
-    fn some(&self, SomeOf { user, client, session, except }: &SomeOf) -> Vec<Arc<Handle>> {
+    fn some(&self, SomeOf { user, client, session, except, has_tag }: &SomeOf) -> Vec<Arc<Handle>> {
         let is_meant = |handle: &Arc<Handle>| {
             let id = handle.id.to_string();
-            handle.peer().user() == user
+            let peer = handle.peer();
+            let is_tagged = peer.identity().is_some_and(|identity| identity.tag.is_some());
+            peer.user() == user
+                && has_tag.is_none_or(|has_tag| has_tag == is_tagged)
                 && client.as_ref().is_none_or(|client| *client == id)
                 && session.as_ref().is_none_or(|session| {
                     handle.emulation.as_ref().is_some_and(|emulation| emulation.session == *session)

@@ -2,7 +2,7 @@
 //!
 //! State alone: it knows no request and no route.
 
-use crate::api_key::KeyUses;
+use crate::api::keys::{KeyUses, Keys};
 use crate::channels::Channels;
 use crate::config::{Config, Settings, Sources};
 use crate::metrics::Metrics;
@@ -32,10 +32,11 @@ pub(crate) struct Shared {
     pub(crate) node: String,
     pub(crate) chat: Chat,
     pub(crate) hub: Hub,
+    /// Of the server API.
+    pub(crate) keys: Keys,
     pub(crate) tokens: Arc<Tokens>,
     /// The server's own.
     pub(crate) token_secret: String,
-    pub(crate) api_key: String,
     pub(crate) key_uses: KeyUses,
     pub(crate) metrics: Arc<Metrics>,
     /// Off while draining.

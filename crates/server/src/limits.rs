@@ -20,7 +20,43 @@ pub(crate) const API_PATTERN_BYTES_MAX: usize = 255;
 pub(crate) const PROXIES_TOLD_OF_MAX: usize = 16;
 
 /// Channels that a broadcast publishes in before others have their turn: some milliseconds.
-pub(crate) const BROADCAST_AT_ONCE: usize = 256;
+pub(crate) const API_AT_ONCE: usize = 256;
+
+/// Channels in which one `publish_pattern` publishes: a tenth of a second. Who reaches more has a plan, and says it in
+/// several calls.
+pub(crate) const PATTERN_CHANNELS_MAX: usize = 10_000;
+
+/// Calls of one batch: as many as a backend has to say at once. They are carried out within one request's time.
+pub(crate) const BATCH_COMMANDS_MAX: usize = 1_000;
+
+/// Calls of a parallel batch that are carried out at once: enough that one which waits holds up nobody.
+pub(crate) const BATCH_AT_ONCE: usize = 16;
+
+/// Bytes of the answers of a batch from which on the next calls are refused: with one more it fits into what a connection may
+/// have under way (8 MiB).
+pub(crate) const BATCH_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Entries of a page of connections or denials when the request does not say, and at most: a screen, and a program's page
+/// of some 300 kB.
+pub(crate) const LISTED_DEFAULT: usize = 100;
+pub(crate) const LISTED_MAX: usize = 1_000;
+
+/// Channels of one answer of `channels`, and their bytes: as many as may have history, and what fits into what a connection
+/// may have under way (8 MiB). Where there are more, the answer says where to go on.
+pub(crate) const CHANNELS_LISTED_MAX: usize = 100_000;
+pub(crate) const CHANNELS_LISTED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Users that one `user_status` asks for: each is looked up.
+pub(crate) const USERS_ASKED_MAX: usize = 1_000;
+
+/// Connections that one `disconnect` leaves alone: more than a user may have.
+pub(crate) const CLIENTS_NAMED_MAX: usize = 1_000;
+
+/// API keys that can be configured: all are looked at for each request.
+pub(crate) const API_KEYS_MAX: usize = 100;
+
+/// Bytes of an API key's name: a word or two, in logs and metrics.
+pub(crate) const API_KEY_NAME_BYTES_MAX: usize = 64;
 
 /// Networks from which the API key was used that are remembered, so that the security log tells of each once.
 pub(crate) const KEY_USERS_REMEMBERED: usize = 1_000;

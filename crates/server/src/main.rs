@@ -6,7 +6,6 @@
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod api;
-mod api_key;
 mod app;
 mod channels;
 mod cli;
@@ -65,6 +64,23 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Migrate(args)) => block_on(commands::migrate::run(args)),
         Some(Command::Publish(args)) => block_on(commands::publish::run(args)),
         Some(Command::Tail(args)) => block_on(commands::tail::run(args)),
+        Some(Command::Channels(args)) => block_on(commands::channels::run(args)),
+        Some(Command::Connections(args)) => block_on(commands::connections::list(args)),
+        Some(Command::Disconnect(args)) => block_on(commands::connections::disconnect(args)),
+        Some(Command::Refresh(args)) => block_on(commands::connections::refresh(args)),
+        Some(Command::Subscribe(args)) => block_on(commands::subscriptions::subscribe(args)),
+        Some(Command::Unsubscribe(args)) => block_on(commands::subscriptions::unsubscribe(args)),
+        Some(Command::Presence(args)) => block_on(commands::presence::run(args)),
+        Some(Command::History(args)) => block_on(commands::history::print(args)),
+        Some(Command::HistoryRemove(args)) => block_on(commands::history::remove(args)),
+        Some(Command::Status(args)) => block_on(commands::presence::status(args)),
+        Some(Command::Block(args)) => block_on(commands::denials::block(args)),
+        Some(Command::Unblock(args)) => block_on(commands::denials::unblock(args)),
+        Some(Command::Blocked(args)) => block_on(commands::denials::list(args)),
+        Some(Command::Revoke(args)) => block_on(commands::denials::revoke(args)),
+        Some(Command::Info(args)) => block_on(commands::info::run(args)),
+        Some(Command::Reload(args)) => block_on(commands::reload::run(args)),
+        Some(Command::Call(args)) => block_on(commands::call::run(args)),
         Some(Command::Bench(args)) => block_on(tidings_bench::run(*args)),
     }
 }

@@ -2,13 +2,16 @@
 
 use crate::process;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
+};
+use prometheus_client::metrics::counter::{self, ConstCounter};
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::Error;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use tidings_chat::Chat;
 use tidings_hub::Hub;
 use tidings_serve::Handle;
@@ -20,6 +23,37 @@ pub(crate) struct Metrics {
     pub(crate) send_latency: Histogram,
     /// From a chat message's arrival until it is durable and announced.
     pub(crate) post_latency: Histogram,
+    /// Calls of the server API.
+    pub(crate) api_calls: ApiCalls,
+    /// Requests to the server API without a good key.
+    pub(crate) api_unauthorized: counter::Counter,
+}
+
+/// Calls of the server API, by key, method and what came of them; as many series as keys and methods are known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ApiCalls(Family<ApiCall, counter::Counter>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiCall {
+    key: ArcText,
+    method: &'static str,
+    /// Of the error; 0 when there was none.
+    code: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ArcText(Arc<str>);
+
+impl EncodeLabelValue for ArcText {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), Error> {
+        EncodeLabelValue::encode(&&*self.0, encoder)
+    }
+}
+
+impl ApiCalls {
+    pub(crate) fn count(&self, key: &Arc<str>, method: &'static str, code: u32) {
+        self.0.get_or_create(&ApiCall { key: ArcText(key.clone()), method, code }).inc();
+    }
 }
 
 impl Metrics {
@@ -40,8 +74,19 @@ impl Metrics {
             Unit::Seconds,
             post_latency.clone(),
         );
+        let (api_calls, api_unauthorized) = (ApiCalls::default(), counter::Counter::default());
+        registry.register(
+            "api_calls",
+            "Calls of the server API, by key, method and code of the error (0: none)",
+            api_calls.0.clone(),
+        );
+        registry.register(
+            "api_unauthorized",
+            "Requests to the server API without a good key",
+            api_unauthorized.clone(),
+        );
         registry.register_collector(Box::new(Watched(of_process)));
-        Self { registry: RwLock::new(registry), send_latency, post_latency }
+        Self { registry: RwLock::new(registry), send_latency, post_latency, api_calls, api_unauthorized }
     }
 
     /// Adds figures that are read at every scrape.

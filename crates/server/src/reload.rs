@@ -2,8 +2,10 @@
 //!
 //! It is taken as a whole or not at all. What cannot change while the server runs is named, and holds from the next start.
 
+use crate::api::keys::Key;
 use crate::app::App;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
+use crate::secrets::API_KEY;
 use serde::Serialize;
 
 /// What came of it.
@@ -18,22 +20,31 @@ pub(crate) struct Reloaded {
 /// Tables of which every key holds at once.
 const AT_ONCE: [&str; 3] = ["channels", "client.token.issuers", "namespaces"];
 
+/// The keys of the server API, which are compared by themselves: their values are not among the settings.
+const API_KEYS: &str = "api_keys";
+
 /// Reads the configuration again.
 ///
 /// # Errors
-/// [`ConfigError`] with what is wrong; everything stays as it was.
-pub(crate) fn reload(app: &App) -> Result<Reloaded, ConfigError> {
+/// With what is wrong; everything stays as it was.
+pub(crate) fn reload(app: &App) -> anyhow::Result<Reloaded> {
     let config = Config::load(&app.sources)?;
+    let mut keys = vec![Key::generated(&API_KEY.load(&app.config.storage.data_dir, config.secret_bytes_min())?)];
+    keys.extend(config.api_keys()?);
     // The files that it names may have changed also where it has not.
     let issuers = config.token_issuers_with(&app.token_secret)?;
     let mut in_effect = app.in_effect();
     let (mut changed, mut at_next_start) = (Vec::new(), Vec::new());
     // Compared with what holds, and with what the server was started with, where that still holds.
-    for key in config.settings.differing_keys(&in_effect) {
+    for key in config.settings.differing_keys(&in_effect).into_iter().filter(|key| key != API_KEYS) {
         let at_once = AT_ONCE.iter().any(|table| key == *table || key.starts_with(&format!("{table}.")));
         if at_once { &mut changed } else { &mut at_next_start }.push(key);
     }
     app.channels.replace(config.channels());
+    if app.keys.replace(keys) {
+        changed.push(API_KEYS.to_owned());
+    }
+    in_effect.api_keys = config.settings.api_keys;
     app.tokens.replace(issuers);
     app.tokens.fetch_keys();
     in_effect.client.token.issuers = config.settings.client.token.issuers.clone();

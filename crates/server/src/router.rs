@@ -39,7 +39,8 @@ pub(crate) fn router(app: App) -> Router {
     let (rest, description) = rest();
     let rest =
         rest.layer(from_fn_with_state(app.clone(), origin::require_same_origin)).layer(map_response(never_cached));
-    let answered = Router::new().merge(rest).merge(api::routes(&app)).layer(from_fn(answer_in_time));
+    let answered =
+        Router::new().merge(rest).merge(api::routes(&app)).merge(api::grpc::routes()).layer(from_fn(answer_in_time));
     // What does not change while the server runs is written once.
     let description = Bytes::from(description.to_json().expect("a description can be written"));
     let description = move || ready(([(header::CONTENT_TYPE, "application/json")], description.clone()));
@@ -59,6 +60,14 @@ pub(crate) fn router(app: App) -> Router {
         .route("/rooms/{room}", get(shell::shell))
         .fallback(shell::not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
+        .with_state(app)
+}
+
+/// The server API over gRPC, for a listener of its own.
+pub(crate) fn grpc_router(app: App) -> Router {
+    api::grpc::routes()
+        .layer(from_fn(answer_in_time))
         .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
         .with_state(app)
 }
@@ -100,7 +109,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 24] = [
+    const OTHERS: [(&str, &str); 29] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
@@ -110,8 +119,13 @@ mod tests {
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/metrics", "GET"),
+        ("/api", "POST"),
         ("/api/{method}", "POST"),
+        ("/api/openapi.json", "GET"),
+        ("/api/server_api.proto", "GET"),
         ("/connection/websocket", "any"),
+        ("/tidings.api.ServerApi/{method}", "POST"),
+        ("/centrifugal.centrifugo.api.CentrifugoApi/{method}", "POST"),
         ("/connection/uni_websocket", "any"),
         ("/connection/http_stream", "POST"),
         ("/connection/http_stream", "OPTIONS"),

@@ -3,7 +3,7 @@
 //! The order is the story: chat, secrets, hub, routes, listen, say so; then a signal; then readiness off, sockets closed
 //! with the protocol's "shutdown" code, requests finished, waiting writes finished.
 
-use crate::api_key::KeyUses;
+use crate::api::keys::{Key, KeyUses, Keys};
 use crate::app::{App, Shared};
 use crate::channels::Channels;
 use crate::config::{Config, PublicUrl, Settings, Sources};
@@ -23,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_chat::limits::Rates;
 use tidings_chat::{Chat, Clock, Time};
 use tidings_hub::Hub;
-use tidings_serve::{Handle, Listen, Readiness, Server, StartError, Tls};
+use tidings_serve::{Handle, Listen, Readiness, ServeError, Server, StartError, Tls};
 use tidings_websocket::OriginPolicy;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,15 +38,17 @@ pub(crate) async fn run(config: Config, sources: Sources<Settings>) -> anyhow::R
     });
     tasks.spawn("hang-ups", hang_ups(signal(SignalKind::hangup())?, app.clone()));
     let handle = listen(&app).await?;
-    announce_start(&app).await?;
+    let grpc = listen_for_grpc(&app).await?;
+    announce_start(&app, grpc.as_ref()).await?;
     let ended = tokio::select! {
         () = stop.requested() => Ok(()),
         failed = handle.wait() => failed.context("the server stopped by itself"),
+        failed = wait(grpc.as_ref()) => failed.context("the server for gRPC stopped by itself"),
         ended = tasks.ended() => Err(ended.into()),
         why = app.chat.failed() => Err(anyhow::anyhow!("the chat cannot go on: {why}")),
     };
     tokio::select! {
-        () = drain(&app, &handle) => {}
+        () = drain(&app, &handle, grpc.as_ref()) => {}
         () = stop.requested() => tracing::warn!("stopped at once, by a second signal"),
     }
     ended
@@ -66,6 +68,9 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     let chat = Chat::open(options).await.with_context(|| format!("cannot open {}", config.storage))?;
     let secrets = Secrets::load_or_make(&config.storage.data_dir, config.secret_bytes_min())?;
     config.storage.data_dir.warn_of_lax_modes(config.secret_files());
+    let mut keys = vec![Key::generated(&secrets.api_key)];
+    keys.extend(config.api_keys()?);
+    let keys = Keys::new(keys);
     let doors = doors(&config);
     let issuers = config.token_issuers_with(&secrets.token_secret)?;
     let tokens = Arc::new(Tokens::new(issuers, config.settings.client.token.allow_without_exp));
@@ -111,9 +116,9 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
         chat,
         hub,
         channels,
+        keys,
         tokens,
         token_secret: secrets.token_secret,
-        api_key: secrets.api_key,
         key_uses: KeyUses::default(),
         metrics,
         readiness: Readiness::new(),
@@ -174,26 +179,42 @@ pub(crate) fn clock() -> Clock {
 }
 
 async fn listen(app: &App) -> anyhow::Result<Handle> {
-    let config = &app.config;
-    let mut listen = Listen::from(config.listen);
-    if let Some((certificate, key)) = &config.tls {
-        listen = listen.tls(Tls::files(certificate, key).reload_on_hangup());
-    }
-    let per_address = config.settings.limits.connections_per_address_max as usize;
-    let server = Server::bind(listen)
-        .limits(tidings_serve::Limits { connections_per_address_max: per_address, ..tidings_serve::Limits::default() })
-        .announce(ANNOUNCE)
-        .readiness(app.readiness.clone())
-        .trusted_proxies(config.trusted_proxies.clone())
-        .serve(router::router(app.clone()))
-        .await;
-    let handle = server.map_err(explain)?;
+    let server = server_at(app, app.config.listen).readiness(app.readiness.clone());
+    let handle = server.serve(router::router(app.clone())).await.map_err(explain)?;
     let handle = app.handle.get_or_init(|| handle).clone();
     app.metrics.watch({
         let handle = handle.clone();
         move || metrics::of_server(&handle)
     });
     Ok(handle)
+}
+
+fn server_at(app: &App, address: SocketAddr) -> Server {
+    let config = &app.config;
+    let mut listen = Listen::from(address);
+    if let Some((certificate, key)) = &config.tls {
+        listen = listen.tls(Tls::files(certificate, key).reload_on_hangup());
+    }
+    let per_address = config.settings.limits.connections_per_address_max as usize;
+    Server::bind(listen)
+        .limits(tidings_serve::Limits { connections_per_address_max: per_address, ..tidings_serve::Limits::default() })
+        .announce(ANNOUNCE)
+        .trusted_proxies(config.trusted_proxies.clone())
+}
+
+/// The listener for gRPC alone, where one is configured.
+async fn listen_for_grpc(app: &App) -> anyhow::Result<Option<Handle>> {
+    let Some(address) = app.config.grpc_listen else { return Ok(None) };
+    let handle = server_at(app, address).serve(router::grpc_router(app.clone())).await.map_err(explain)?;
+    Ok(Some(handle))
+}
+
+/// Until a server ends; for ever where there is none.
+async fn wait(server: Option<&Handle>) -> Result<(), ServeError> {
+    match server {
+        Some(server) => server.wait().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What to do next, beside what went wrong.
@@ -213,10 +234,13 @@ fn explain(error: StartError) -> anyhow::Error {
 }
 
 /// The address on standard output, alone on its line; warnings and the set-up link.
-async fn announce_start(app: &App) -> anyhow::Result<()> {
+async fn announce_start(app: &App, grpc: Option<&Handle>) -> anyhow::Result<()> {
     let address = app.address();
     let scheme = if app.config.tls.is_some() { "https" } else { "http" };
     println!("listening on {scheme}://{address}");
+    if let Some(grpc) = grpc {
+        println!("listening for gRPC on {scheme}://{}", grpc.local_addr());
+    }
     // Through a public URL that is HTTPS, a proxy in front ends TLS.
     if !app.config.is_https() && !address.ip().is_loopback() {
         tracing::warn!(
@@ -242,7 +266,7 @@ fn link_base(app: &App, address: SocketAddr) -> String {
     app.config.local_url(address)
 }
 
-async fn drain(app: &App, handle: &Handle) {
+async fn drain(app: &App, handle: &Handle, grpc: Option<&Handle>) {
     tracing::info!(max_s = DRAIN_MAX.as_secs(), "draining");
     // Together: the server waits for its sockets to end, and it is the hub that tells them to, in the protocol's words. The
     // database comes last, so that what they still sent is in it.
@@ -250,7 +274,12 @@ async fn drain(app: &App, handle: &Handle) {
         tokio::time::sleep(ANNOUNCE).await;
         app.hub.shutdown(DISCONNECT_SPREAD).await;
     };
-    let (report, ()) = tokio::join!(handle.shutdown(DRAIN_MAX - CLOSE_MAX), closing);
+    let grpc = async {
+        if let Some(grpc) = grpc {
+            grpc.shutdown(DRAIN_MAX - CLOSE_MAX).await;
+        }
+    };
+    let (report, (), ()) = tokio::join!(handle.shutdown(DRAIN_MAX - CLOSE_MAX), closing, grpc);
     if tokio::time::timeout(CLOSE_MAX, app.chat.close()).await.is_err() {
         tracing::warn!("the database did not close in time; what was acknowledged is safe all the same");
     }

@@ -9,6 +9,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         Some(ConfigCommand::Print(sources)) => print(sources),
         Some(ConfigCommand::Check(sources)) => {
             let config = Config::load(sources)?;
+            config.api_keys()?;
             config.token_issuers()?;
             let namespaces = config.settings.namespaces.len();
             println!("The configuration is good: {} namespaces, listening on {}.", namespaces, config.listen);

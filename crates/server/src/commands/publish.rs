@@ -1,34 +1,83 @@
-//! `tidings publish`: puts one JSON value into a channel of a running server, through the server API.
+//! `tidings publish`: puts one JSON value into channels of a running server.
 
+use super::remote::{answer, counted, json, text_of};
+use super::table::plain;
 use crate::cli::PublishArgs;
-use crate::config::Config;
-use crate::secrets::API_KEY;
-use anyhow::Context;
-use std::io::Read;
-use tidings_client::{PublishOptions, ServerApi};
-use tidings_protocol::Payload;
+use std::fmt::Write;
+use tidings_api::{BroadcastRequest, PublishPatternRequest, PublishRequest, PublishResponse, PublishResult};
 
 pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
-    let config = Config::load_beside(&args.remote.common)?;
-    let server = args.remote.server.unwrap_or_else(|| config.server_url());
-    let api = ServerApi::new(&server, API_KEY.load(&config.storage.data_dir, config.secret_bytes_min())?)?;
-    let data = Payload::parse(text(args.data)?.as_bytes())
-        .context("the data must be one JSON value; a text needs its quotes, such as '\"hello\"'")?;
-    let position = api
-        .publish(&args.channel, data, PublishOptions::default())
-        .await
-        .with_context(|| format!("publishing into {} at {}", args.channel, server))?;
-    if !position.epoch.is_empty() {
-        println!("offset {} epoch {}", position.offset, position.epoch);
+    let text = text_of(&args.data)?;
+    let (data, b64data) = if args.b64 {
+        (bytes::Bytes::new(), text.trim().to_owned())
+    } else {
+        (json("the data", &text)?, String::new())
+    };
+    let PublishArgs { channel, also, delta, skip_history, idempotency_key, .. } = args;
+    let tags = args.tags.into_iter().collect();
+    if args.pattern {
+        let request = PublishPatternRequest {
+            pattern: channel,
+            data,
+            b64data,
+            tags,
+            delta,
+            skip_history,
+            idempotency_key,
+            ..PublishPatternRequest::default()
+        };
+        return answer(&args.answer, &request, |result| {
+            let mut text = format!("Published in {}.\n", counted(result.num_channels, "channel", "channels"));
+            for (channel, error) in &result.failed {
+                writeln!(text, "Not in {}: {error}", plain(channel)).expect("a string takes everything");
+            }
+            text
+        })
+        .await;
     }
-    Ok(())
+    if also.is_empty() {
+        let request = PublishRequest {
+            channel,
+            data,
+            b64data,
+            tags,
+            delta,
+            skip_history,
+            idempotency_key,
+            ..PublishRequest::default()
+        };
+        return answer(&args.answer, &request, |result| position(&result)).await;
+    }
+    let channels: Vec<_> = std::iter::once(channel).chain(also).collect();
+    let request = BroadcastRequest {
+        channels: channels.clone(),
+        data,
+        b64data,
+        tags,
+        delta,
+        skip_history,
+        idempotency_key,
+        ..BroadcastRequest::default()
+    };
+    answer(&args.answer, &request, |result| {
+        let said = |(channel, response): (String, PublishResponse)| match response {
+            PublishResponse { error: Some(error), .. } => format!("{}: not published, {error}\n", plain(&channel)),
+            PublishResponse { result, .. } => format!("{}: {}", plain(&channel), in_line(&result.unwrap_or_default())),
+        };
+        channels.into_iter().zip(result.responses).map(said).collect()
+    })
+    .await
 }
 
-fn text(argument: String) -> anyhow::Result<String> {
-    if argument != "-" {
-        return Ok(argument);
+/// Nothing where nothing is kept.
+fn position(result: &PublishResult) -> String {
+    if result.epoch.is_empty() {
+        String::new()
+    } else {
+        format!("offset {} epoch {}\n", result.offset, plain(&result.epoch))
     }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("reading standard input")?;
-    Ok(text)
+}
+
+fn in_line(result: &PublishResult) -> String {
+    if result.epoch.is_empty() { "published\n".to_owned() } else { position(result) }
 }

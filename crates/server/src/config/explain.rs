@@ -1,5 +1,6 @@
 //! What the keys mean, in words: an example file with all of them, and one key explained.
 
+use super::api_keys::ApiKeySettings;
 use super::channels::ChannelSettings;
 use super::limits::LimitSettings;
 use super::{ConfigError, Settings, wrong};
@@ -23,6 +24,8 @@ pub(crate) fn example() -> String {
     text += "\n# Who may sign client tokens beside whoever has the token secret; docs/tokens.md has every key.\n\
              # [[client.token.issuers]]\n# iss = \"https://login.example.org\"\n# algorithms = [\"RS256\"]\n\
              # jwks_url = \"https://login.example.org/keys.json\"\n";
+    text += "\n# Keys of the server API beside the generated one; docs/server-api.md has every key.\n\
+             # [[api_keys]]\n# name = \"shop\"\n# key = \"at-least-16-bytes-that-nobody-guesses\"\n# scopes = [\"publish\"]\n";
     text += "\n# Channels without a namespace.\n# [channels]\n";
     let defaults = table_of(&ChannelSettings::default());
     for arg in arguments::<ChannelSettings>() {
@@ -47,6 +50,7 @@ pub(crate) fn explain(key: &str, settings: &Settings) -> Result<String, ConfigEr
     let parts: Vec<&str> = key.split('.').collect();
     let in_effect = table_of(settings);
     let (args, defaults, own) = match parts[..] {
+        ["api_keys", own] => (arguments::<ApiKeySettings>(), table_of(&ApiKeySettings::default()), own),
         ["limits", own] => (arguments::<LimitSettings>(), table_of(&LimitSettings::default()), own),
         ["channels", own] | ["namespaces", _, own] => {
             (arguments::<ChannelSettings>(), table_of(&ChannelSettings::default()), own)
@@ -113,7 +117,7 @@ mod tests {
             .map(|line| format!("{}\n", line.trim_start_matches("# ")))
             .collect();
         let all: Settings = toml::from_str(&uncommented).unwrap();
-        let expected = ["client.token.issuers".to_owned(), "namespaces.news".to_owned()];
+        let expected = ["api_keys".to_owned(), "client.token.issuers".to_owned(), "namespaces.news".to_owned()];
         assert_eq!(all.differing_keys(&Settings::default()), expected);
     }
 

@@ -3,6 +3,7 @@
 //! `settings` defines the keys, `sources` fills them; here they are parsed into what the server works with, or refused. No
 //! secret is in here.
 
+mod api_keys;
 mod channels;
 mod database;
 mod explain;
@@ -11,6 +12,7 @@ mod limits;
 mod settings;
 mod sources;
 
+use crate::api::keys::Key;
 use crate::channels::Table;
 use crate::cli::MigrateArgs;
 use crate::limits::THREADS_MAX;
@@ -18,7 +20,7 @@ use crate::secrets::SECRET_BYTES_MIN;
 use crate::tokens::{Issuer, Issuers, Parties, is_loopback};
 pub(crate) use database::Storage;
 pub(crate) use explain::{example, explain};
-pub(crate) use settings::{LogFormat, PasswordSettings, Settings, StorageSettings};
+pub(crate) use settings::{ApiErrorMode, LogFormat, PasswordSettings, Settings, StorageSettings};
 use sources::FileError;
 pub(crate) use sources::Sources;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -34,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// Where to listen; port 0 picks a free port.
     pub(crate) listen: SocketAddr,
+    /// Where to listen for gRPC alone, if anywhere.
+    pub(crate) grpc_listen: Option<SocketAddr>,
     /// Where people reach the server; `None`: whatever host the request names.
     pub(crate) public_url: Option<PublicUrl>,
     /// Origins besides our own whose pages may open sockets; they authenticate by token, never by cookie.
@@ -98,7 +102,7 @@ impl Config {
         {
             return Err(wrong("public_url", url.as_str(), "must begin with https:// when tls_cert is given"));
         }
-        let listen = parse_listen(&settings.listen)?;
+        let listen = parse_listen("listen", &settings.listen)?;
         let origins = settings.allowed_origins.iter().map(|origin| PublicUrl::parse("allowed_origins", origin));
         let allowed_origins = origins.collect::<Result<Vec<_>, _>>()?;
         let trusted_proxies = parse_networks(&settings.trusted_proxies)?;
@@ -110,11 +114,13 @@ impl Config {
             }
             (None, Some(key)) => return Err(wrong("tls_key", &key.display().to_string(), "needs tls_cert beside it")),
         };
+        let grpc_listen = settings.grpc_listen.as_deref().map(|text| parse_listen("grpc_listen", text)).transpose()?;
         if settings.client.insecure {
-            refuse_beyond_loopback(listen, public_url.as_ref())?;
+            refuse_beyond_loopback(listen, grpc_listen, public_url.as_ref())?;
         }
         // Read for what is wrong in it; whoever needs it makes a table of its own.
         channels::parse(&settings.channels, &settings.namespaces)?;
+        api_keys::check(&settings.api_keys)?;
         settings.limits.check()?;
         settings.server_name = parse_server_name(&settings.server_name)?;
         if let Some(threads) = settings.threads
@@ -129,6 +135,7 @@ impl Config {
         settings.allowed_origins = allowed_origins.iter().map(|origin| origin.as_str().to_owned()).collect();
         Ok(Self {
             listen,
+            grpc_listen,
             public_url,
             allowed_origins,
             trusted_proxies,
@@ -149,6 +156,14 @@ impl Config {
     /// How the application's channels work.
     pub(crate) fn channels(&self) -> Table {
         channels::parse(&self.settings.channels, &self.settings.namespaces).expect("it was parsed before")
+    }
+
+    /// The keys of the server API beside the generated one, with those read that are in files.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the key whose file cannot be read, or has no good key in it.
+    pub(crate) fn api_keys(&self) -> Result<Vec<Key>, ConfigError> {
+        api_keys::read(&self.settings.api_keys)
     }
 
     /// What client tokens must say of those between whom they pass.
@@ -172,9 +187,10 @@ impl Config {
         issuers::parse(&self.settings.client.token.issuers, self.secret_bytes_min())
     }
 
-    /// The files with secrets of other issuers.
+    /// The files with keys of the server API, and with secrets of other issuers.
     pub(crate) fn secret_files(&self) -> impl Iterator<Item = &Path> {
-        issuers::secret_files(&self.settings.client.token.issuers)
+        let keys = self.settings.api_keys.iter().filter_map(|key| key.key_file.as_deref());
+        keys.chain(issuers::secret_files(&self.settings.client.token.issuers))
     }
 
     /// Bytes that a secret has at least: fewer can be guessed, and are for development alone.
@@ -213,11 +229,17 @@ fn wrong(key: &str, value: &str, message: impl Into<String>) -> ConfigError {
 }
 
 /// Whoever reaches such a server may do everything.
-fn refuse_beyond_loopback(listen: SocketAddr, public_url: Option<&PublicUrl>) -> Result<(), ConfigError> {
+fn refuse_beyond_loopback(
+    listen: SocketAddr,
+    grpc_listen: Option<SocketAddr>,
+    public_url: Option<&PublicUrl>,
+) -> Result<(), ConfigError> {
     const WHY: &str = "must be on this machine alone while client.insecure is true, because whoever reaches the server may do \
                        everything; take client.insecure out of the configuration, or";
-    if !listen.ip().is_loopback() {
-        return Err(wrong("listen", &listen.to_string(), format!("{WHY} listen on 127.0.0.1 or [::1]")));
+    for (key, address) in [("listen", Some(listen)), ("grpc_listen", grpc_listen)] {
+        if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
+            return Err(wrong(key, &address.to_string(), format!("{WHY} listen on 127.0.0.1 or [::1]")));
+        }
     }
     match public_url {
         Some(url) if !url.is_loopback() => {
@@ -232,8 +254,8 @@ fn parse_networks(networks: &[String]) -> Result<TrustedProxies, ConfigError> {
         .map_err(|error| wrong("trusted_proxies", error.given(), "must be addresses or networks such as 10.0.0.0/8"))
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    let wrong = || wrong("listen", text, "must be an address and a port, such as 127.0.0.1:8000 or [::1]:8000");
+fn parse_listen(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    let wrong = || wrong(key, text, "must be an address and a port, such as 127.0.0.1:8000 or [::1]:8000");
     text.to_socket_addrs().map_err(|_| wrong())?.next().ok_or_else(wrong)
 }
 
@@ -346,7 +368,7 @@ mod tests {
         );
         assert_eq!(
             own,
-            "allowed_origins = []\nanonymous_tokens = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\n\
+            "allowed_origins = []\nanonymous_tokens = false\napi_error_mode = \"payload\"\napi_key_in_url = false\nchannels_max = 100000\ndata_dir = \"./tidings-data\"\ndatabase = \"sqlite\"\n\
              listen = \"127.0.0.1:8000\"\nlog = \"info\"\nmetrics_open_to_loopback = false\nping_interval = 25\n\
              pong_timeout = 8\npublic_url = \"https://chat.example.org\"\nrate_limits = true\nserver_name = \"Aviary\"\ntrusted_proxies = []\nwebsocket_compression = false\n"
         );

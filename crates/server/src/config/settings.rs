@@ -4,6 +4,7 @@
 //! Values as they were given; `config` parses them. A new key is a field here. In a nested table the id of an argument is
 //! the dotted path of its key, such as `#[arg(id = "tls.cert", long = "tls-cert")]`.
 
+use super::api_keys::ApiKeySettings;
 use super::channels::ChannelSettings;
 use super::issuers::IssuerSettings;
 use super::limits::LimitSettings;
@@ -72,6 +73,18 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", env = "TIDINGS_METRICS_OPEN_TO_LOOPBACK", default_value_t = false, action = ArgAction::Set)]
     pub(crate) metrics_open_to_loopback: bool,
 
+    /// Whether a key of the server API may also stand in the URL, as ?api_key=KEY; it then ends up in the logs of proxies
+    #[arg(long, value_name = "BOOL", env = "TIDINGS_API_KEY_IN_URL", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) api_key_in_url: bool,
+
+    /// How the server API tells of errors: payload, with status 200; or transport, with a status of their own
+    #[arg(long, value_name = "MODE", env = "TIDINGS_API_ERROR_MODE", default_value = "payload")]
+    pub(crate) api_error_mode: ApiErrorMode,
+
+    /// Second address, for the server API over gRPC alone [default: none; gRPC is on the same port as everything else]
+    #[arg(long, value_name = "ADDR", env = "TIDINGS_GRPC_LISTEN")]
+    pub(crate) grpc_listen: Option<String>,
+
     /// The server's name, shown to people
     #[arg(long, value_name = "NAME", env = "TIDINGS_SERVER_NAME", default_value = "Tidings")]
     pub(crate) server_name: String,
@@ -113,6 +126,11 @@ pub(crate) struct Settings {
     /// Read templates and web assets from this folder at every request, for working on them [default: embedded]
     #[arg(long, value_name = "DIR", env = "TIDINGS_WEB_DIR")]
     pub(crate) web_dir: Option<PathBuf>,
+
+    /// Keys of the server API beside the generated one.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) api_keys: Vec<ApiKeySettings>,
 
     /// What one connection, one user and one address may take.
     #[arg(skip)]
@@ -211,6 +229,16 @@ pub(crate) enum LogFormat {
     Human,
     /// One JSON object an event
     Json,
+}
+
+/// Where an error of the server API stands over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ApiErrorMode {
+    /// In the answer, with status 200
+    Payload,
+    /// Also in the status
+    Transport,
 }
 
 impl Default for Settings {

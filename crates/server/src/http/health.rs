@@ -2,11 +2,11 @@
 
 use super::origin::Place;
 use super::problem::Problem;
-use crate::api_key::has_key;
+use crate::api::keys::key_of;
 use crate::app::App;
 use axum::extract::{ConnectInfo, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use std::net::{IpAddr, SocketAddr};
 use tidings_chat::StoreError;
@@ -36,12 +36,20 @@ pub(crate) async fn metrics(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     place: Place,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let is_open = app.config.settings.metrics_open_to_loopback && is_local(peer, place.host.as_deref(), &headers);
-    if !is_open && !has_key(&app, &headers) {
-        let detail = "Metrics need the API key in the header X-API-Key; it is in the data folder, in the file api-key.";
-        return Problem::new(StatusCode::UNAUTHORIZED, "key_needed", detail).into_response();
+    if !is_open {
+        let Some(key) = key_of(&app, &headers, &uri) else {
+            let detail =
+                "Metrics need the API key in the header X-API-Key; it is in the data folder, in the file api-key.";
+            return Problem::new(StatusCode::UNAUTHORIZED, "key_needed", detail).into_response();
+        };
+        if !key.scopes.metrics {
+            let detail = format!("The key {} lacks the scope metrics; see api_keys in the configuration.", key.name);
+            return Problem::new(StatusCode::FORBIDDEN, "scope_needed", detail).into_response();
+        }
     }
     match app.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)

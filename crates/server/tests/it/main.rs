@@ -5,8 +5,13 @@
 //! `INSTA_UPDATE=always cargo test -p tidings --test it`.
 
 mod answers;
+mod commands;
+mod documentation;
 mod exchange;
+mod grpc;
+mod keys;
 mod repeats;
 mod server;
+mod server_api;
 mod story;
 mod tokens;

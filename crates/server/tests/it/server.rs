@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
+use tidings_client::{Client, Event, Options, SubscribeOptions, Subscription};
 use tokio::net::TcpStream;
 
 /// A server; it ends when this is dropped.
@@ -17,6 +18,8 @@ pub(crate) struct Server {
     process: Child,
     folder: TempDir,
     pub(crate) address: SocketAddr,
+    /// Where it listens for gRPC alone.
+    pub(crate) grpc: Option<SocketAddr>,
     /// The one-time code of the set-up link.
     pub(crate) setup_code: String,
 }
@@ -31,24 +34,94 @@ pub(crate) struct Answer {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::configured("")
+    }
+
+    /// With a `tidings.toml`.
+    pub(crate) fn configured(file: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tidings.toml"), file).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut process = program(&folder)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data", "--log", "error"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"])
+            .args(["--log", "debug,h2=info,hyper=info,hyper_util=info", "--log-format", "json"])
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
         let address = lines.find_map(|line| line.strip_prefix("listening on http://")?.parse().ok());
-        let code = lines.find_map(|line| Some(line.split_once("/setup#")?.1.trim().to_owned()));
-        Self { process, folder, address: address.expect("it listens"), setup_code: code.expect("a set-up link") }
+        let mut grpc = None;
+        let code = lines.find_map(|line| {
+            grpc = grpc.or_else(|| line.strip_prefix("listening for gRPC on http://")?.parse().ok());
+            Some(line.split_once("/setup#")?.1.trim().to_owned())
+        });
+        Self { process, folder, address: address.expect("it listens"), grpc, setup_code: code.expect("a set-up link") }
+    }
+
+    /// What a server says that does not start with this `tidings.toml`.
+    pub(crate) fn refused(file: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tidings.toml"), file).unwrap();
+        let said = program(&folder).args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"]).output().unwrap();
+        assert!(!said.status.success());
+        String::from_utf8(said.stderr).unwrap()
+    }
+
+    /// What a backend with the generated key is answered.
+    pub(crate) async fn api(&self, method: &str, body: &Value) -> Value {
+        self.api_with(&self.api_key(), method, body).await
+    }
+
+    pub(crate) async fn api_with(&self, key: &str, method: &str, body: &Value) -> Value {
+        let request = http::Request::post(format!("/api/{method}")).header("x-api-key", key);
+        let answer = self.send(request.body(Full::from(body.to_string())).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", String::from_utf8_lossy(&answer.body));
+        answer.json()
+    }
+
+    /// The status of a call with nothing in it.
+    pub(crate) async fn status_with(&self, key: &str, method: &str) -> u16 {
+        let request = http::Request::post(format!("/api/{method}")).header("x-api-key", key);
+        self.send(request.body(Full::from("{}")).unwrap()).await.status.as_u16()
+    }
+
+    /// A client with a token of this user.
+    pub(crate) async fn client(&self, user: &str) -> Listener {
+        let client = Client::connect(&self.socket_url(), Options::new().token(self.token(user))).unwrap();
+        client.connected().await.unwrap();
+        Listener { client }
+    }
+
+    pub(crate) async fn get_at(&self, address: SocketAddr, path: &str) -> Answer {
+        send_to(address, http::Request::get(path).body(Full::default()).unwrap()).await
     }
 
     pub(crate) async fn send(&self, request: http::Request<Full<Bytes>>) -> Answer {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-        Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+        send_to(self.address, request).await
+    }
+
+    /// What it has logged, in detail.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// A file beside its configuration.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Another program of ours in the same place, such as `tidings publish`.
+    pub(crate) fn tidings(&self, args: &[&str]) -> std::process::Output {
+        let mut program = program(&self.folder);
+        program.env("TIDINGS_SERVER", format!("http://{}", self.address));
+        program.args(args).args(["--data-dir", "data"]).output().unwrap()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
+        assert!(status.unwrap().success());
     }
 
     pub(crate) fn api_key(&self) -> String {
@@ -68,6 +141,37 @@ impl Server {
         let said = program(&self.folder).args(["token", "--user", user, "--data-dir", "data"]).output().unwrap();
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    }
+}
+
+async fn send_to(address: SocketAddr, mut request: http::Request<Full<Bytes>>) -> Answer {
+    let host = address.to_string().parse().unwrap();
+    request.headers_mut().entry(header::HOST).or_insert(host);
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+}
+
+/// Somebody who is connected.
+pub(crate) struct Listener {
+    pub(crate) client: Client,
+}
+
+impl Listener {
+    /// Subscribed, once this returns.
+    pub(crate) async fn listen(&self, channel: &str) -> Subscription {
+        let mut subscription = self.client.subscribe(channel, SubscribeOptions::new()).await.unwrap();
+        assert!(matches!(subscription.next().await, Some(Event::Subscribed(_))));
+        subscription
+    }
+}
+
+impl Listener {
+    /// What the server sent before this has been taken: its answers come in order.
+    pub(crate) async fn settle(&self) {
+        let _ = self.client.presence_stats("news").await;
     }
 }
 

@@ -2,19 +2,19 @@
 
 use crate::exchange::{Exchange, Names, Question};
 use crate::server::{Answer, Server};
+use crate::server_api::server_api;
 use http::{Method, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tidings_client::{Client, Event, Options, SubscribeOptions};
 
 /// What the server is called in every request, and so in every link of its answers.
 const HOST: &str = "tidings.test";
 const ORIGIN: &str = "http://tidings.test";
 const PASSWORD: &str = "correct horse battery";
 /// Nothing here takes that long when it works.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was asked and answered, as text, by noun.
 pub(crate) type Transcripts = BTreeMap<&'static str, String>;
@@ -37,15 +37,15 @@ pub(crate) fn tell() -> Transcripts {
     })
 }
 
-struct Story {
-    server: Server,
-    names: Names,
+pub(crate) struct Story {
+    pub(crate) server: Server,
+    pub(crate) names: Names,
     told: BTreeMap<&'static str, Vec<Exchange>>,
 }
 
 impl Story {
     /// Asks, and keeps what was asked and answered under `noun`.
-    async fn ask(&mut self, noun: &'static str, title: &str, question: Question) -> Answer {
+    pub(crate) async fn ask(&mut self, noun: &'static str, title: &str, question: Question) -> Answer {
         let answer = self.send(&question).await;
         self.keep(noun, title, question, answer.clone());
         answer
@@ -55,7 +55,7 @@ impl Story {
         self.told.entry(noun).or_default().push(Exchange::new(title, question, answer));
     }
 
-    async fn send(&self, question: &Question) -> Answer {
+    pub(crate) async fn send(&self, question: &Question) -> Answer {
         let mut request = http::Request::builder().method(&question.method).uri(&question.path);
         *request.headers_mut().unwrap() = question.headers.clone();
         self.server.send(request.body(Full::from(question.body.clone())).unwrap()).await
@@ -75,13 +75,13 @@ impl Story {
 }
 
 /// Somebody with a browser, signed in or not.
-struct Person {
+pub(crate) struct Person {
     id: String,
     cookie: Option<String>,
 }
 
 impl Person {
-    fn stranger() -> Self {
+    pub(crate) fn stranger() -> Self {
         Self { id: String::new(), cookie: None }
     }
 
@@ -93,7 +93,7 @@ impl Person {
         Self { id, cookie: Some(cookie) }
     }
 
-    fn ask(&self, method: Method, path: &str) -> Question {
+    pub(crate) fn ask(&self, method: Method, path: &str) -> Question {
         let question = Question::new(method, path).header("host", HOST).header("user-agent", "Test browser");
         match &self.cookie {
             Some(cookie) => question.with("cookie", cookie),
@@ -101,7 +101,7 @@ impl Person {
         }
     }
 
-    fn get(&self, path: &str) -> Question {
+    pub(crate) fn get(&self, path: &str) -> Question {
         self.ask(Method::GET, path)
     }
 
@@ -365,53 +365,6 @@ async fn requests(story: &mut Story, Cast { ana, .. }: &Cast) {
     story.ask(NOUN, "an asset that does not exist", ana.get("/assets/nothing.js")).await;
     let forged = Person::stranger().get("/v1/me").with("cookie", "tidings=forged");
     story.ask(NOUN, "a cookie that nobody was given", forged).await;
-}
-
-async fn server_api(story: &mut Story) {
-    const NOUN: &str = "server_api";
-    let key = story.server.api_key();
-    let bare = |method: &str| Person::stranger().ask(Method::POST, &format!("/api/{method}"));
-    let call = |method: &str, body: &Value| bare(method).header("x-api-key", &key).json(body);
-
-    let options = Options::new().token(story.server.token("ana"));
-    let client = Client::connect(&format!("ws://{}/connection/websocket", story.server.address), options).unwrap();
-    let mut news = client.subscribe("news", SubscribeOptions::new().recoverable()).await.unwrap();
-    let subscribed = tokio::time::timeout(PATIENCE, news.next()).await.expect("an answer to the subscribe");
-    assert!(matches!(subscribed, Some(Event::Subscribed(_))), "{subscribed:?}");
-
-    let hello = json!({"channel": "news", "data": {"hello": "wörld"}, "tags": {"from": "test"}});
-    story.ask(NOUN, "without the key", bare("publish").json(&hello)).await;
-    story.ask(NOUN, "with a wrong key", bare("publish").with("x-api-key", "wrong").json(&hello)).await;
-    let other = bare("info").header("authorization", &format!("apikey {key}"));
-    assert_eq!(story.send(&other.json(&json!({}))).await.status, StatusCode::OK);
-    for (title, method, body) in [
-        ("publishing", "publish", hello),
-        ("publishing what is not kept", "publish", json!({"channel": "news", "data": 1, "skip_history": true})),
-        ("publishing nothing", "publish", json!({"channel": "news"})),
-        ("publishing to a channel without a name", "publish", json!({"channel": "", "data": 1})),
-        ("publishing to a room", "publish", json!({"channel": "room:1", "data": 1})),
-        ("broadcasting", "broadcast", json!({"channels": ["news", "sport", "user:1"], "data": 2})),
-        ("history", "history", json!({"channel": "news", "limit": 10})),
-        ("history, backwards", "history", json!({"channel": "news", "limit": 1, "reverse": true})),
-        ("where a stream stands", "history", json!({"channel": "news"})),
-        (
-            "history of another epoch",
-            "history",
-            json!({"channel": "news", "limit": 1, "since": {"offset": 1, "epoch": "other"}}),
-        ),
-        ("presence", "presence", json!({"channel": "news"})),
-        ("presence in a channel that nobody reads", "presence", json!({"channel": "nobody"})),
-        ("presence in figures", "presence_stats", json!({"channel": "news"})),
-        ("channels", "channels", json!({})),
-        ("channels by pattern", "channels", json!({"pattern": "x*"})),
-        ("info", "info", json!({})),
-        ("an unknown method", "unknown", json!({})),
-        ("a body that the method does not take", "publish", json!({"channel": 7})),
-    ] {
-        story.ask(NOUN, title, call(method, &body)).await;
-    }
-    story.ask(NOUN, "a method by GET", Person::stranger().get("/api/info").header("x-api-key", &key)).await;
-    client.close().await;
 }
 
 /// For the one who looks after the server.

@@ -1,6 +1,7 @@
 //! The server acts on connections (capabilities 4.15, 4.39)
 
 use super::*;
+use tidings_hub::SomeOf;
 
 #[tokio::test(start_paused = true)]
 async fn connections_are_found_by_user_by_tag_and_by_id() {
@@ -28,6 +29,44 @@ async fn connections_are_found_by_user_by_tag_and_by_id() {
     world.settle();
     assert_eq!((world.closed(laptop), world.closed(phone), world.closed(ben)), (Some(3503), None, None));
     assert_eq!((world.hub.num_users(), world.hub.metrics().connections, world.hub.channels().len()), (2, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_listed_a_page_at_a_time_each_once() {
+    let mut world = World::new();
+    let all: Vec<_> = (0..10).map(|_| world.connect("ana")).collect();
+    let session = world.connect_session("ana", "session");
+    world.subscribe(all[3], "news");
+    let mut ids: Vec<_> = all.iter().chain([&session]).map(|one| world.id_of(*one)).collect();
+    ids.sort();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = world.hub.connections_page(&Target::All, None, after, 4, |_| true);
+        let Some(last) = page.last() else { break };
+        after = Some(last.client.parse().unwrap());
+        listed.extend(page.into_iter().map(|one| one.client));
+    }
+    assert_eq!(listed, ids);
+    let clients = |target: &Target, channel: Option<&str>| -> Vec<_> {
+        let channel = channel.map(name);
+        let page = world.hub.connections_page(target, channel.as_ref(), None, 4, |peer| peer.user() == "ana");
+        page.into_iter().map(|one| one.client).collect()
+    };
+    assert_eq!(clients(&Target::All, Some("news")), [world.id_of(all[3])]);
+    assert_eq!(clients(&Target::User("ana".into()), Some("news")), [world.id_of(all[3])]);
+    assert_eq!(clients(&Target::All, Some("nobody")), [""; 0]);
+    assert_eq!(clients(&Target::User("ben".into()), None), [""; 0]);
+    assert_eq!((world.hub.num_connections("ana", false), world.hub.num_connections("ana", true)), (10, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_reaches_those_of_a_user_that_have_no_tag() {
+    let mut world = World::new();
+    let (token, session) = (world.connect("ana"), world.connect_session("ana", "session"));
+    let untagged = SomeOf { user: "ana".into(), has_tag: Some(false), ..SomeOf::default() };
+    assert_eq!(world.order(Order::disconnect(Target::Some(untagged), Disconnect::FORCE_DISCONNECT)), 1);
+    world.settle();
+    assert_eq!((world.closed(token), world.closed(session)), (Some(3503), None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,8 +3,15 @@
 //! Only words and types; what a command does is in `serve` and `commands`. The flags that are keys of the configuration are
 //! in `config::settings`.
 
+mod remote;
+
 use crate::config::{PasswordSettings, Settings, Sources, StorageSettings};
 use clap::{Args, Parser, Subcommand};
+pub(crate) use remote::{
+    AnswerArgs, BlockArgs, BlockedArgs, CallArgs, ChannelsArgs, ConnectionsArgs, DisconnectArgs, HistoryArgs,
+    HistoryRemoveArgs, PageArgs, PresenceArgs, PublishArgs, RefreshArgs, RemoteArgs, RevokeArgs, StatusArgs,
+    SubscribeArgs, UnblockArgs, UnsubscribeArgs, WhoseArgs,
+};
 use std::path::PathBuf;
 
 /// A chat you host yourself and a real-time server for your applications, in one program.
@@ -26,10 +33,44 @@ pub(crate) enum Command {
     Serve(Box<Sources<Settings>>),
     /// Print a client token (JWT) for an application's user, and nothing else.
     Token(Box<TokenArgs>),
-    /// Publish one JSON value into a channel of a running server.
+    /// Publish one JSON value into a channel of a running server, or into several.
     Publish(PublishArgs),
     /// Print what is published into a channel of a running server, one JSON value a line.
     Tail(TailArgs),
+    /// List the channels that somebody is subscribed to.
+    Channels(ChannelsArgs),
+    /// List the connections of a running server: of a user, in a channel, or all.
+    Connections(ConnectionsArgs),
+    /// Close connections.
+    Disconnect(DisconnectArgs),
+    /// Say when connections expire.
+    Refresh(RefreshArgs),
+    /// Subscribe connections to a channel.
+    Subscribe(SubscribeArgs),
+    /// End the subscriptions of connections to a channel.
+    Unsubscribe(UnsubscribeArgs),
+    /// List who is in a channel.
+    Presence(PresenceArgs),
+    /// Print what was published in a channel.
+    History(HistoryArgs),
+    /// Forget what was published in a channel.
+    HistoryRemove(HistoryRemoveArgs),
+    /// Say which users are connected, and which are blocked.
+    Status(StatusArgs),
+    /// Refuse a user, whatever their token, and close their connections.
+    Block(BlockArgs),
+    /// Refuse a user no more.
+    Unblock(UnblockArgs),
+    /// List who is blocked and which tokens are revoked.
+    Blocked(BlockedArgs),
+    /// Refuse a token, or the tokens of a user, and end what came with them.
+    Revoke(RevokeArgs),
+    /// Say how a running server is.
+    Info(AnswerArgs),
+    /// Have a running server read its configuration and keys again.
+    Reload(AnswerArgs),
+    /// Call any method of the server API, and print its answer as JSON.
+    Call(CallArgs),
     /// Look after the people of the chat.
     User(UserArgs),
     /// Write everything that the chat knows into one new file; the server may be running.
@@ -169,31 +210,6 @@ pub(crate) enum TokenCommand {
         #[arg(value_name = "TOKEN", default_value = "-")]
         token: String,
     },
-}
-
-/// Options of the commands that talk to a running server.
-#[derive(Debug, Args)]
-pub(crate) struct RemoteArgs {
-    #[command(flatten)]
-    pub(crate) common: Sources<StorageSettings>,
-
-    /// Address of the server [default: where the configuration says that it listens]
-    #[arg(long, value_name = "URL", env = "TIDINGS_SERVER")]
-    pub(crate) server: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PublishArgs {
-    #[command(flatten)]
-    pub(crate) remote: RemoteArgs,
-
-    /// The channel
-    #[arg(value_name = "CHANNEL")]
-    pub(crate) channel: String,
-
-    /// One JSON value, or - to read it from standard input
-    #[arg(value_name = "DATA")]
-    pub(crate) data: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,0 +1,53 @@
+//! `batch`: several calls in one request.
+
+use super::refusal::{other, too_much};
+use super::{Call, perform};
+use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_AT_ONCE, BATCH_COMMANDS_MAX};
+use futures_util::{StreamExt, stream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tidings_api::{BatchRequest, BatchResponse, Command, Reply, each_method};
+
+/// Does all of it; what a call is not allowed is an error in its place.
+pub(crate) async fn batch(call: &Call, request: BatchRequest) -> BatchResponse {
+    if request.commands.len() > BATCH_COMMANDS_MAX {
+        let message = format!("limit exceeded: a batch has at most {BATCH_COMMANDS_MAX} commands; send several");
+        return BatchResponse { error: Some(too_much(message)), replies: Vec::new() };
+    }
+    let at_once = if request.parallel { BATCH_AT_ONCE } else { 1 };
+    let answered = AtomicUsize::new(0);
+    let replies = stream::iter(request.commands).map(|command| bounded(call, command, &answered)).buffered(at_once);
+    BatchResponse { replies: replies.collect().await, error: None }
+}
+
+/// A call of a batch that is not too long yet.
+async fn bounded(call: &Call, command: Command, answered: &AtomicUsize) -> Reply {
+    let bytes = answered.load(Ordering::Relaxed);
+    if bytes > BATCH_ANSWER_BYTES_MAX {
+        let message = "limit exceeded: the answers before this one are too long already; ask for this in another batch";
+        return Reply { error: Some(too_much(message)), ..Reply::default() };
+    }
+    let reply = Box::pin(reply_to(call, command)).await;
+    answered.fetch_add(prost::Message::encoded_len(&reply), Ordering::Relaxed);
+    // Most calls never wait, and others want their turn.
+    tokio::task::yield_now().await;
+    reply
+}
+
+macro_rules! by_method {
+    ($($method:ident $path:literal $variant:ident $request:ident $response:ident $result:ident;)*) => {
+        async fn reply_to(call: &Call, command: Command) -> Reply {
+            $(
+                if let Some(request) = command.$method {
+                    return match perform(call, request).await {
+                        Ok(result) => Reply { $method: Some(result), ..Reply::default() },
+                        Err(error) => Reply { error: Some(error), ..Reply::default() },
+                    };
+                }
+            )*
+            let message = "method not found: a command names one method, such as publish, and what it is asked";
+            let error = other(&tidings_protocol::Error::METHOD_NOT_FOUND, message);
+            Reply { error: Some(error), ..Reply::default() }
+        }
+    };
+}
+each_method!(by_method);
