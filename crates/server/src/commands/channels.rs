@@ -11,7 +11,7 @@ pub(crate) async fn run(args: ChannelsArgs) -> anyhow::Result<()> {
     if args.watch { watch(&args.answer, &request, table).await } else { answer(&args.answer, &request, table).await }
 }
 
-fn table(result: ChannelsResult) -> String {
+fn table(result: &ChannelsResult) -> String {
     let mut table = Table::new(["CHANNEL", "CLIENTS"]);
     for (channel, info) in &result.channels {
         table.row([channel, &info.num_clients.to_string()]);

@@ -12,7 +12,7 @@ pub(crate) async fn list(args: ConnectionsArgs) -> anyhow::Result<()> {
     if args.watch { watch(&args.answer, &request, table).await } else { answer(&args.answer, &request, table).await }
 }
 
-fn table(result: ConnectionsResult) -> String {
+fn table(result: &ConnectionsResult) -> String {
     let mut table = Table::new(["CLIENT", "USER", "ADDRESS", "TRANSPORT", "FOR", "QUEUED", "CHANNELS", "PROGRAM"]);
     let now = now();
     for (client, one) in &result.connections {

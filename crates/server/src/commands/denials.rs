@@ -26,7 +26,7 @@ pub(crate) async fn list(args: BlockedArgs) -> anyhow::Result<()> {
     answer(&args.answer, &BlockedRequest { limit, cursor: after }, table).await
 }
 
-fn table(result: BlockedResult) -> String {
+fn table(result: &BlockedResult) -> String {
     let mut table = Table::new(["REFUSED", "WHO OR WHAT", "CHANNEL", "SINCE", "STILL FOR"]);
     let now = now();
     for Denial { user, uid, channel, issued_before, created, expire_at } in &result.denials {

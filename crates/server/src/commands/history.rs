@@ -11,7 +11,7 @@ pub(crate) async fn print(args: HistoryArgs) -> anyhow::Result<()> {
     answer(&args.answer, &request, table).await
 }
 
-fn table(result: HistoryResult) -> String {
+fn table(result: &HistoryResult) -> String {
     let mut table = Table::new(["OFFSET", "BY", "TAGS", "DATA"]);
     for one in &result.publications {
         let by = one.info.as_ref().map_or("", |info| &info.user);
