@@ -154,7 +154,7 @@ test('S50 the security log tells who did what from where, and holds no secret an
   await request(`${server.url}/api/info`, { method: 'POST', headers: { 'x-api-key': 'wrong' }, body: '{}' });
   await request(`${server.url}/api/info`, { method: 'POST', headers: { 'x-api-key': server.readFile('api-key').trim() }, body: '{}' });
   const told = (words, more = {}) => security().some((line) => line.message.includes(words) && Object.entries(more).every(([key, value]) => line[key] === value));
-  await until('the last line is there', () => told('with its key from here', { address: '127.0.0.1' }));
+  await until('the last line is there', () => told('with this key from here', { address: '127.0.0.1', key: 'api-key' }));
   assert.ok(told('an account was made by invite', { person: dan.id }));
   assert.ok(told('a sign-in failed', { person: dan.id, address: '127.0.0.1' }));
   assert.ok(told('a sign-in failed', { person: 'nobody' }));

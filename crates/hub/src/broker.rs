@@ -86,6 +86,11 @@ pub trait Broker: Send + Sync + 'static {
     fn streams(&self) -> usize {
         0
     }
+
+    /// How many bytes of history it keeps in memory, for metrics.
+    fn history_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// A node of the hub, as a broker sees it.

@@ -164,10 +164,16 @@ impl Connection {
     #[must_use]
     pub fn end(mut self, why: &Disconnect) -> Option<Bytes> {
         self.count_slow(why);
+        self.core.metrics.closes.count(why.code.into());
         self.handle.outbox.close(why.clone());
         let push = Reply::push("", PushEvent::Disconnect(why.clone()));
         let format = self.handle.outbox.format;
         format.encoding.encode_reply(&push).ok().map(|message| format.wrap(message))
+    }
+
+    /// The transport has closed it by itself, with a code of its own, such as 1009 for a message that is too long.
+    pub fn was_closed(&self, code: u16) {
+        self.core.metrics.closes.count(code.into());
     }
 
     /// The connection's id.
@@ -358,6 +364,9 @@ impl Connection {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Send(reply) => {
+                    if let Reply::Answer { result: Err(error), .. } = &reply {
+                        self.core.metrics.errors.count(error.code);
+                    }
                     self.send(&reply);
                 }
                 Action::Perform(operation) => {

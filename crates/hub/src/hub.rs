@@ -305,6 +305,25 @@ impl Hub {
         self.core.metrics.snapshot(self.core.channels.without_stream() + self.core.broker.streams())
     }
 
+    /// How often clients were told of each error since the start, by its code; 0: of those of the application.
+    #[must_use]
+    pub fn errors(&self) -> Vec<(u32, u64)> {
+        self.core.metrics.errors.all()
+    }
+
+    /// How often connections were closed with each code since the start, by us or by their transport; 0: with one of the
+    /// application's.
+    #[must_use]
+    pub fn closes(&self) -> Vec<(u32, u64)> {
+        self.core.metrics.closes.all()
+    }
+
+    /// Bytes that histories keep in the broker's memory.
+    #[must_use]
+    pub fn history_bytes(&self) -> usize {
+        self.core.broker.history_bytes()
+    }
+
     /// Bytes that wait in the logs of all channels, each once for all who are behind.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {

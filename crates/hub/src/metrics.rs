@@ -1,6 +1,10 @@
 //! What the hub counts. Reading is a handful of atomic loads.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sharded::lock;
+use crate::sync::Mutex;
 
 /// Counters that only go up; what goes down again is counted by its ends.
 #[derive(Debug, Default)]
@@ -19,6 +23,26 @@ pub(crate) struct Metrics {
     pub(crate) operations_timed_out: AtomicU64,
     pub(crate) recovered: AtomicU64,
     pub(crate) unrecovered: AtomicU64,
+    pub(crate) errors: Codes,
+    pub(crate) closes: Codes,
+}
+
+/// How often each code was sent. Those of applications count together, as 0, so that there are only so many.
+#[derive(Debug, Default)]
+pub(crate) struct Codes(Mutex<BTreeMap<u32, u64>>);
+
+impl Codes {
+    /// Above it codes are applications' own, for errors; close codes have theirs from 4000 on.
+    const OF_THE_PROTOCOL: [std::ops::Range<u32>; 2] = [0..400, 1000..4000];
+
+    pub(crate) fn count(&self, code: u32) {
+        let is_ours = Self::OF_THE_PROTOCOL.iter().any(|codes| codes.contains(&code));
+        *lock(&self.0).entry(if is_ours { code } else { 0 }).or_default() += 1;
+    }
+
+    pub(crate) fn all(&self) -> Vec<(u32, u64)> {
+        lock(&self.0).iter().map(|(code, count)| (*code, *count)).collect()
+    }
 }
 
 /// The counters at one moment.

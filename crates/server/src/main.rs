@@ -14,6 +14,8 @@ mod config;
 mod data_dir;
 mod http;
 mod limits;
+#[cfg(test)]
+mod limits_page;
 mod live;
 mod logs;
 mod metrics;

@@ -5,6 +5,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
 };
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{self, ConstCounter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -27,6 +28,23 @@ pub(crate) struct Metrics {
     pub(crate) api_calls: ApiCalls,
     /// Requests to the server API without a good key.
     pub(crate) api_unauthorized: counter::Counter,
+    /// Answers over HTTP that are errors.
+    pub(crate) http_errors: HttpErrors,
+}
+
+/// Answers over HTTP that are errors, by status.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HttpErrors(Family<HttpError, counter::Counter>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HttpError {
+    status: u16,
+}
+
+impl HttpErrors {
+    pub(crate) fn count(&self, status: u16) {
+        self.0.get_or_create(&HttpError { status }).inc();
+    }
 }
 
 /// Calls of the server API, by key, method and what came of them; as many series as keys and methods are known.
@@ -85,8 +103,10 @@ impl Metrics {
             "Requests to the server API without a good key",
             api_unauthorized.clone(),
         );
+        let http_errors = HttpErrors::default();
+        registry.register("http_errors", "Answers over HTTP that are errors, by status", http_errors.0.clone());
         registry.register_collector(Box::new(Watched(of_process)));
-        Self { registry: RwLock::new(registry), send_latency, post_latency, api_calls, api_unauthorized }
+        Self { registry: RwLock::new(registry), send_latency, post_latency, api_calls, api_unauthorized, http_errors }
     }
 
     /// Adds figures that are read at every scrape.
@@ -109,9 +129,11 @@ pub(crate) enum Figure {
     Gauge(&'static str, &'static str, f64),
     /// Goes up only; `_total` is added to the name.
     Counter(&'static str, &'static str, f64),
+    /// The same, one for each code.
+    Codes(&'static str, &'static str, Vec<(u32, u64)>),
 }
 
-use Figure::{Counter, Gauge};
+use Figure::{Codes, Counter, Gauge};
 
 struct Watched<F>(F);
 
@@ -132,6 +154,12 @@ impl<F: Fn() -> Vec<Figure> + Send + Sync + 'static> Collector for Watched<F> {
                 Counter(name, help, value) => {
                     let metric = ConstCounter::new(value);
                     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+                }
+                Codes(name, help, codes) => {
+                    let mut all = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+                    for (code, value) in codes {
+                        ConstCounter::new(value).encode(all.encode_family(&[("code", code)])?)?;
+                    }
                 }
             }
         }
@@ -164,11 +192,19 @@ pub(crate) fn of_hub(hub: &Hub) -> Vec<Figure> {
         ),
         Counter("recovered", "Subscriptions that resumed without a gap", count(figures.recovered)),
         Counter("unrecovered", "Subscriptions that could not resume", count(figures.unrecovered)),
+        Codes("errors", "Errors that clients were told of, by code (0: of the application)", hub.errors()),
+        Codes("closed", "Connections closed with a code (0: of the application)", hub.closes()),
+        Gauge("delivery_bytes", "Bytes that wait for slow readers of channels", count(hub.waiting_bytes() as u64)),
+        Gauge("reply_bytes", "Bytes of replies that are not written yet", count(hub.unwritten_reply_bytes() as u64)),
+        Gauge("history_bytes", "Bytes that histories keep in memory", count(hub.history_bytes() as u64)),
     ]
 }
 
 pub(crate) fn of_chat(chat: &Chat) -> Vec<Figure> {
-    vec![Gauge("writes_waiting", "Writes of the chat that wait for their commit", count(chat.writes_waiting() as u64))]
+    vec![
+        Gauge("writes_waiting", "Writes of the chat that wait for their commit", count(chat.writes_waiting() as u64)),
+        Gauge("denials", "Users that are blocked and tokens that are revoked", count(chat.denials().len() as u64)),
+    ]
 }
 
 pub(crate) fn of_server(handle: &Handle) -> Vec<Figure> {
@@ -197,6 +233,11 @@ pub(crate) fn of_server(handle: &Handle) -> Vec<Figure> {
             "http_stalled",
             "Connections cut and streams reset because their reader took too little, or hoarded",
             count(stats.response_stalls + stats.responses_cut),
+        ),
+        Counter(
+            "http_slow_requests",
+            "Requests given up because their head or body came too slowly",
+            count(stats.head_timeouts + stats.body_stalls),
         ),
         Counter("accept_pauses", "Times that accepting failed for want of files or memory", count(stats.accept_pauses)),
         Counter("tls_failures", "TLS handshakes that failed", count(stats.tls_failures)),

@@ -312,6 +312,10 @@ impl Broker for MemoryBroker {
     fn streams(&self) -> usize {
         self.number.total()
     }
+
+    fn history_bytes(&self) -> usize {
+        self.bytes.total()
+    }
 }
 
 #[cfg(test)]

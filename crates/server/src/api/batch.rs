@@ -7,16 +7,23 @@ use futures_util::{StreamExt, stream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tidings_api::{BatchRequest, BatchResponse, Command, Reply, each_method};
 
+/// As HTTP and metrics name it.
+pub(super) const BATCH: &str = "batch";
+
 /// Does all of it; what a call is not allowed is an error in its place.
 pub(crate) async fn batch(call: &Call, request: BatchRequest) -> BatchResponse {
     if request.commands.len() > BATCH_COMMANDS_MAX {
         let message = format!("limit exceeded: a batch has at most {BATCH_COMMANDS_MAX} commands; send several");
+        call.app.metrics.api_calls.count(&call.key.name, BATCH, 106);
         return BatchResponse { error: Some(too_much(message)), replies: Vec::new() };
     }
     let at_once = if request.parallel { BATCH_AT_ONCE } else { 1 };
     let answered = AtomicUsize::new(0);
     let replies = stream::iter(request.commands).map(|command| bounded(call, command, &answered)).buffered(at_once);
-    BatchResponse { replies: replies.collect().await, error: None }
+    let replies = replies.collect().await;
+    let code = if answered.load(Ordering::Relaxed) > BATCH_ANSWER_BYTES_MAX { 106 } else { 0 };
+    call.app.metrics.api_calls.count(&call.key.name, BATCH, code);
+    BatchResponse { replies, error: None }
 }
 
 /// A call of a batch that is not too long yet.

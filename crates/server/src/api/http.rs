@@ -23,8 +23,6 @@ use tidings_api::{BatchRequest, Error, Method, OPENAPI, PROTO, Response as _, ea
 use tidings_protocol::is_unreadable;
 use tracing::Instrument;
 
-const BATCH: &str = "batch";
-
 pub(crate) fn routes(app: &App) -> Router<App> {
     let calls = Router::new()
         .route("/api", post(lines))
@@ -178,7 +176,7 @@ fn status_of(code: u32) -> StatusCode {
 macro_rules! by_name {
     ($($method:ident $path:literal $variant:ident $request:ident $response:ident $result:ident;)*) => {
         async fn answer(call: &Call, method: &str, body: &[u8]) -> Result<Answer, NoAnswer> {
-            if method == BATCH {
+            if method == batch::BATCH {
                 return answer_batch(call, body).await;
             }
             match Method::named(method).ok_or(NoAnswer::Method)? {

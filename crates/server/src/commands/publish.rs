@@ -46,7 +46,7 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
             idempotency_key,
             ..PublishRequest::default()
         };
-        return answer(&args.answer, &request, |result| position(&result)).await;
+        return answer(&args.answer, &request, position).await;
     }
     let channels: Vec<_> = std::iter::once(channel).chain(also).collect();
     let request = BroadcastRequest {
@@ -60,11 +60,13 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
         ..BroadcastRequest::default()
     };
     answer(&args.answer, &request, |result| {
-        let said = |(channel, response): (String, PublishResponse)| match response {
-            PublishResponse { error: Some(error), .. } => format!("{}: not published, {error}\n", plain(&channel)),
-            PublishResponse { result, .. } => format!("{}: {}", plain(&channel), in_line(&result.unwrap_or_default())),
+        let said = |(channel, response): (&String, &PublishResponse)| match response {
+            PublishResponse { error: Some(error), .. } => format!("{}: not published, {error}\n", plain(channel)),
+            PublishResponse { result, .. } => {
+                format!("{}: {}", plain(channel), in_line(&result.clone().unwrap_or_default()))
+            }
         };
-        channels.into_iter().zip(result.responses).map(said).collect()
+        channels.iter().zip(&result.responses).map(said).collect()
     })
     .await
 }

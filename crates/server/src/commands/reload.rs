@@ -10,12 +10,12 @@ pub(crate) async fn run(args: AnswerArgs) -> anyhow::Result<()> {
         let listed = |keys: &[String]| plain(&keys.join(", "));
         match (changed.is_empty(), at_next_start.is_empty()) {
             (true, true) => "Nothing has changed.\n".to_owned(),
-            (false, true) => format!("Changed, and in effect: {}.\n", listed(&changed)),
-            (true, false) => format!("Changed, and in effect from the next start: {}.\n", listed(&at_next_start)),
+            (false, true) => format!("Changed, and in effect: {}.\n", listed(changed)),
+            (true, false) => format!("Changed, and in effect from the next start: {}.\n", listed(at_next_start)),
             (false, false) => format!(
                 "Changed, and in effect: {}.\nChanged, and in effect from the next start: {}.\n",
-                listed(&changed),
-                listed(&at_next_start)
+                listed(changed),
+                listed(at_next_start)
             ),
         }
     })

@@ -37,23 +37,23 @@ impl Remote {
 pub(super) async fn answer<Q: Request>(
     args: &AnswerArgs,
     request: &Q,
-    in_words: impl FnOnce(Q::Result) -> String,
+    in_words: impl FnOnce(&Q::Result) -> String,
 ) -> anyhow::Result<()> {
     let answer = Remote::find(&args.remote)?.ask(request).await?;
-    print(&if args.json { json_of(&answer)? } else { in_words(answer) })
+    print(&if args.json { json_of(&answer)? } else { in_words(&answer) })
 }
 
 /// The same again and again, until interrupted: on a terminal each in the place of the one before.
 pub(super) async fn watch<Q: Request>(
     args: &AnswerArgs,
     request: &Q,
-    in_words: impl Fn(Q::Result) -> String,
+    in_words: impl Fn(&Q::Result) -> String,
 ) -> anyhow::Result<()> {
     let remote = Remote::find(&args.remote)?;
     let redraws = std::io::stdout().is_terminal() && !args.json;
     loop {
         let answer = remote.ask(request).await?;
-        let text = if args.json { json_of(&answer)? } else { in_words(answer) };
+        let text = if args.json { json_of(&answer)? } else { in_words(&answer) };
         if redraws {
             // To the upper left corner, and clear what is below.
             print(&format!("\x1b[H\x1b[2J{text}"))?;

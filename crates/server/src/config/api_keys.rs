@@ -2,7 +2,7 @@
 //!
 //! As `settings` does, a key is written once: its meaning in the documentation comes from here. None of them is a flag.
 
-use super::ConfigError;
+use super::{ConfigError, wrong};
 use crate::api::Pattern;
 use crate::api::keys::{GENERATED, Key, KeyDigest};
 use crate::api::scopes::Scopes;
@@ -88,10 +88,6 @@ pub(super) fn read(all: &[ApiKeySettings]) -> Result<Vec<Key>, ConfigError> {
         }
     }
     Ok(keys)
-}
-
-fn wrong(key: &str, value: &str, message: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key: key.to_owned(), value: value.into(), message: message.into() }
 }
 
 impl ApiKeySettings {

@@ -28,6 +28,9 @@ const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 /// are closed to them.
 pub(crate) async fn add_security_headers(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        app.metrics.http_errors.count(response.status().as_u16());
+    }
     let headers = response.headers_mut();
     close(headers);
     if app.config.is_https() {

@@ -90,13 +90,11 @@ impl Handshake {
             return Err(ForeignOrigin);
         }
         let Some(origin) = self.headers.get(header::ORIGIN) else {
-            let site = self.headers.get("sec-fetch-site").map(|site| site.to_str().unwrap_or_default());
-            return match site {
-                Some("same-origin") => Ok(Site::Own),
-                // An image or a link of another site's page.
-                Some("cross-site" | "same-site") => Err(ForeignOrigin),
-                _ => Ok(Site::Program),
-            };
+            let says = |name: &str, value: &str| self.headers.get(name).is_some_and(|said| said == value);
+            let is_of_our_script = says("sec-fetch-site", "same-origin")
+                && says("sec-fetch-mode", "cors")
+                && says("sec-fetch-dest", "empty");
+            return Ok(if is_of_our_script { Site::Own } else { Site::Program });
         };
         match origin.to_str() {
             Ok(text) if is_own(app, &self.place, text) => Ok(Site::Own),

@@ -25,6 +25,12 @@ pub(crate) trait Transport: Send {
     /// ends it early; what is left goes on in the next call. Cancel-safe.
     fn write(&mut self, reading: bool) -> impl Future<Output = Written<Self::Message>> + Send + Unpin;
 
+    /// The code that it has closed the connection with by itself, as the error says.
+    fn closed_with(&self, error: &Self::Error) -> Option<u16> {
+        let _ = error;
+        None
+    }
+
     /// The hub has written past [`feed`](Self::feed) until the socket was full: the next write waits until it is not.
     fn wants_flush(&mut self) {}
 
@@ -57,7 +63,12 @@ pub(crate) async fn drive<T: Transport>(mut connection: Box<Connection>, mut tra
                 }
                 // Gone, or closed by the transport with the code that says why; dropping the connection leaves its
                 // channels.
-                Some(Err(error)) => return tracing::debug!(client = connection.id(), %error, "a connection ended"),
+                Some(Err(error)) => {
+                    if let Some(code) = transport.closed_with(&error) {
+                        connection.was_closed(code);
+                    }
+                    return tracing::debug!(client = connection.id(), %error, "a connection ended");
+                }
                 None => return,
             },
             step = connection.next() => step,

@@ -62,6 +62,10 @@ impl Transport for OneWay {
         Transport::write(&mut self.0, reading)
     }
 
+    fn closed_with(&self, error: &ReceiveError) -> Option<u16> {
+        Transport::closed_with(&self.0, error)
+    }
+
     async fn close(&mut self, why: &Disconnect, farewell: Option<Bytes>) {
         // No room for it is no reason to leave the close frame out.
         let _ = farewell.map(|farewell| self.feed(farewell));

@@ -181,6 +181,10 @@ impl Transport for WebSocket<Upgraded> {
         WebSocket::wants_flush(self);
     }
 
+    fn closed_with(&self, error: &ReceiveError) -> Option<u16> {
+        Some(error.close_code().get()).filter(|code| *code != CloseCode::ABNORMAL.get())
+    }
+
     async fn close(&mut self, why: &Disconnect, _: Option<Bytes>) {
         if let Some(code) = CloseCode::new(why.code) {
             WebSocket::close(self, code, &why.reason).await;

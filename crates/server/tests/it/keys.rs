@@ -259,3 +259,22 @@ async fn what_is_wrong_with_the_keys_ends_the_start_with_a_word() {
         assert!(refused.contains(says), "{refused}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_are_refused_and_closed_for_shows_in_the_metrics_by_code() {
+    let server = Server::configured("[limits]\nchannels_per_connection_max = 1\n");
+    let client = server.client("ana").await;
+    let _first = client.listen("one").await;
+    let mut second = client.client.subscribe("two", tidings_client::SubscribeOptions::new()).await.unwrap();
+    assert!(matches!(second.next().await, Some(tidings_client::Event::Unsubscribed { code: 106, .. })));
+    server.api("disconnect", &json!({"user": "ana"})).await;
+    let ended = |state: &tidings_client::State| matches!(state, tidings_client::State::Disconnected(_));
+    let mut states = client.client.states();
+    tokio::time::timeout(crate::story::PATIENCE, states.wait_for(ended)).await.expect("it is closed").unwrap();
+    let request = http::Request::get("/metrics").header("x-api-key", server.api_key());
+    let metrics = server.send(request.body(Full::default()).unwrap()).await;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    for line in ["tidings_errors_total{code=\"106\"} 1", "tidings_closed_total{code=\"3503\"} 1"] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+}
