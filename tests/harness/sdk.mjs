@@ -1,10 +1,12 @@
 // The stock JavaScript SDK, with reconnects fast enough for a test and events that can be waited for; in protobuf where
-// TIDINGS_TEST_PROTOCOL says so, and over the transport that TIDINGS_TEST_TRANSPORT names, with the same tests.
+// TIDINGS_TEST_PROTOCOL says so, and over the transport that TIDINGS_TEST_TRANSPORT names, with the same tests. Where
+// TIDINGS_TEST_SDK names another language, its SDK takes the place.
 
 import * as json from 'centrifuge';
 import * as protobuf from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
 
+import * as bridge from './bridge.mjs';
 import { EventSource } from './streams.mjs';
 import { within } from './wait.mjs';
 
@@ -55,8 +57,17 @@ class OfValues extends protobuf.Centrifuge {
 
 /** Whether data is bytes on the wire. */
 export const IN_PROTOBUF = process.env.TIDINGS_TEST_PROTOCOL === 'protobuf';
+const LANGUAGE = process.env.TIDINGS_TEST_SDK ?? 'javascript';
 const Client = IN_PROTOBUF ? OfValues : json.Centrifuge;
-export const { UnauthorizedError } = IN_PROTOBUF ? protobuf : json;
+export const { UnauthorizedError } = LANGUAGE !== 'javascript' ? bridge : IN_PROTOBUF ? protobuf : json;
+
+export const { AFTER_109, SILENCE } = bridge;
+
+/** Why a test of these does not run, or `false` where the SDK has all of them. */
+export function lacks(...features) {
+  const missing = LANGUAGE === 'javascript' ? [] : features.filter((feature) => bridge.lackedBy(LANGUAGE).includes(feature));
+  return missing.length > 0 && `the SDK of ${LANGUAGE} is without ${missing.join(', ')}`;
+}
 
 const TRANSPORT = process.env.TIDINGS_TEST_TRANSPORT ?? 'websocket';
 /** Whether what a client sends arrives in its order: requests of their own may overtake each other. */
@@ -75,6 +86,13 @@ export function endpoints(websocketUrl, transports) {
 /** A client of the SDK; closed when the test ends. `transports` are tried in turn. */
 export function client(t, url, { transports = TRANSPORT === 'websocket' ? undefined : [TRANSPORT], ...given } = {}) {
   const over = transports && endpoints(url, transports);
+  if (LANGUAGE !== 'javascript') {
+    const options = { minReconnectDelay: 20, maxReconnectDelay: 200, ...given };
+    const made = new bridge.Bridged(LANGUAGE, url, IN_PROTOBUF ? { protobuf: 1, ...options } : options);
+    made.on('error', () => {});
+    t.after(() => made.close());
+    return made;
+  }
   const options = { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, ...over?.options, ...given };
   const made = new Client(over?.endpoints ?? url, options);
   made.on('error', () => {});

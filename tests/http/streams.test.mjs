@@ -227,6 +227,20 @@ test('a page of a listed site may, never with the cookie, and its browser may as
   assert.deepEqual([refused.status, refused.headers['access-control-allow-origin']], [400, LISTED]);
 });
 
+test('an address does nothing but connect, whoever follows it (S45)', async () => {
+  const connects = JSON.stringify({ id: 1, connect: { token: tokenFor('ana') } });
+  const publishes = JSON.stringify({ id: 2, publish: { channel: 'get', data: 1 } });
+  const answer = await request(at(`/connection/sse?cf_connect=${encodeURIComponent(`${connects}\n${publishes}`)}`));
+  assert.deepEqual([answer.status, answer.json.code], [400, 'not_only_connect']);
+  assert.deepEqual((await api(server, 'history', { channel: 'get', limit: 10 })).json.result.publications, []);
+  const posted = await Stream.open(at('/connection/sse'), { body: `${connects}\n${publishes}` });
+  for (const id of [1, 2]) assert.equal((await posted.next()).id, id);
+  posted.close();
+});
+
+/** What a browser says of an event stream of the page's own site. */
+const OF_A_SCRIPT = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' };
+
 test('the cookie of our own page makes a person of its streams, and of no other request (S02)', async (t) => {
   const own = await Server.start({ env: SECRETS, args: ['--allowed-origins', LISTED] });
   t.after(() => own.kill());
@@ -239,7 +253,7 @@ test('the cookie of our own page makes a person of its streams, and of no other 
     ['/connection/http_stream', { origin: own.url }],
     ['/connection/sse', { origin: own.url }],
     // Browsers send no Origin with a GET of our own page.
-    ['/connection/sse', { 'sec-fetch-site': 'same-origin' }, 'GET'],
+    ['/connection/sse', OF_A_SCRIPT, 'GET'],
   ]) {
     const stream = await open(path, headers, method);
     assert.match((await stream.next()).connect.client, /-/);
@@ -249,10 +263,14 @@ test('the cookie of our own page makes a person of its streams, and of no other 
     ['/connection/http_stream', {}],
     ['/connection/http_stream', { origin: LISTED }],
     ['/connection/sse', {}, 'GET'],
-    ['/connection/sse', { 'sec-fetch-site': 'cross-site' }, 'GET'],
-    ['/connection/sse', { 'sec-fetch-site': 'same-site' }, 'GET'],
-    ['/connection/sse', { 'sec-fetch-site': 'none' }, 'GET'],
-    ['/connection/sse', { 'sec-fetch-site': 'same-origin', origin: LISTED }, 'GET'],
+    ['/connection/sse', { ...OF_A_SCRIPT, 'sec-fetch-site': 'cross-site' }, 'GET'],
+    ['/connection/sse', { ...OF_A_SCRIPT, 'sec-fetch-site': 'same-site' }, 'GET'],
+    ['/connection/sse', { ...OF_A_SCRIPT, 'sec-fetch-site': 'none' }, 'GET'],
+    ['/connection/sse', { ...OF_A_SCRIPT, origin: LISTED }, 'GET'],
+    // A link in a message that somebody follows, and an image.
+    ['/connection/sse', { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }, 'GET'],
+    ['/connection/sse', { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' }, 'GET'],
+    ['/connection/sse', { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'image' }, 'GET'],
   ]) {
     const stream = await open(path, headers, method);
     assert.equal((await stream.farewell()).code, 3501, `${path} ${JSON.stringify(headers)}`);

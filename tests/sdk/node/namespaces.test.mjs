@@ -6,7 +6,7 @@ import { after, before, suite, test } from 'node:test';
 
 import { api } from '../../harness/http.mjs';
 import { Proxy } from '../../harness/proxy.mjs';
-import { client, collect, connected, event, refused, subscribed } from '../../harness/sdk.mjs';
+import { client, collect, connected, event, lacks, refused, subscribed } from '../../harness/sdk.mjs';
 import { Server } from '../../harness/server.mjs';
 import { SECRETS, tokenFor } from '../../harness/tokens.mjs';
 import { until } from '../../harness/wait.mjs';
@@ -124,7 +124,7 @@ suite('recovery and positioning', () => {
     }
   });
 
-  test('a subscription that knows a position is given what came after it, at its first subscribe', async (t) => {
+  test('a subscription that knows a position is given what came after it, at its first subscribe', { skip: lacks('since') }, async (t) => {
     await publish('ask:since', 1);
     const { epoch } = await publish('ask:since', 2);
     await publish('ask:since', 3);
@@ -182,7 +182,7 @@ suite('recovery and positioning', () => {
     assert.deepEqual(data(await unasked.publications.take(1)), [2]);
   });
 
-  test('what is forgotten for its number, its bytes or its age cannot be recovered, and history is shorter', async (t) => {
+  test('what is forgotten for its number, its bytes or its age cannot be recovered, and history is shorter', { skip: lacks('since') }, async (t) => {
     const ana = as(t);
     await connected(ana);
     for (const [channel, values, kept] of [
@@ -203,7 +203,7 @@ suite('recovery and positioning', () => {
     assert.deepEqual([answer.wasRecovering, answer.recovered], [true, false]);
   });
 
-  test('getState is asked for at first, and again where its position cannot be recovered (error 112), and not after a cut that can', async (t) => {
+  test('getState is asked for at first, and again where its position cannot be recovered (error 112), and not after a cut that can', { skip: lacks('getState') }, async (t) => {
     const proxy = await Proxy.to(server.port);
     t.after(() => proxy.close());
     const { epoch } = await publish('ask:state', 'known');
@@ -430,14 +430,16 @@ suite('limits', () => {
     const [first] = [await subscribed(ana, 'few:1'), await subscribed(ana, 'few:2')];
     assert.equal(await refused(ana, 'few:3'), 106);
     await subscribed(ana, 'lobby');
-    first.unsubscribe();
+    await first.unsubscribe();
+    await until('it has left', async () => (await ana.presenceStats('few:1')).numClients === 0);
     await subscribed(ana, 'few:4');
   });
 
   test('publishing too often is 111, and later it passes again', async (t) => {
     const rare = await subscribed(as(t), 'rare:it');
     const outcomes = await Promise.allSettled([1, 2, 3, 4].map((n) => rare.publish(n)));
-    assert.deepEqual(outcomes.map(({ reason }) => reason?.code), [undefined, undefined, 111, 111]);
+    // Not in order over HTTP, where each is a request of its own.
+    assert.deepEqual(outcomes.map(({ reason }) => reason?.code).sort(), [111, 111, undefined, undefined]);
     await until('it passes again', () => rare.publish(5).then(() => true), { every: 200 });
   });
 });

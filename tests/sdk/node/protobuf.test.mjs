@@ -17,7 +17,7 @@ const codec = new Centrifuge('ws://nobody.invalid/')._codec;
 const SOON = 10_000;
 
 let server;
-before(async () => (server = await Server.start({ env: SECRETS })));
+before(async () => (server = await Server.start({ env: SECRETS, config: '[channels]\npublication_format = "any"\n' })));
 after(() => server.kill());
 
 /** A socket whose frames are in protobuf: `reply` is the next one that is no ping, or `{closed: code}`. */

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { api } from '../../harness/http.mjs';
 import { Proxy } from '../../harness/proxy.mjs';
-import { IN_ORDER, client, collect, connected, event, subscribed } from '../../harness/sdk.mjs';
+import { IN_ORDER, client, collect, connected, event, lacks, subscribed } from '../../harness/sdk.mjs';
 import { Server } from '../../harness/server.mjs';
 import { SECRETS, tokenFor } from '../../harness/tokens.mjs';
 import { until } from '../../harness/wait.mjs';
@@ -133,7 +133,7 @@ test('a client that missed more than the history holds is told so, and loses not
   proxy.restore();
   const answer = await resubscribed;
   assert.equal(answer.recovered, false);
-  assert.equal(answer.streamPosition.offset, 151);
+  if (!lacks('positions')) assert.equal(answer.streamPosition.offset, 151);
 });
 
 test('an RPC, which nobody handles for an application, is error 108, and a publish to a channel that nobody reads is fine', async (t) => {

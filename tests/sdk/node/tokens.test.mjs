@@ -6,7 +6,7 @@ import { after, before, suite, test } from 'node:test';
 
 import { Frames } from '../../harness/frames.mjs';
 import { Person, api } from '../../harness/http.mjs';
-import { client, collect, connected, event, subscribed } from '../../harness/sdk.mjs';
+import { AFTER_109, client, collect, connected, event, lacks, subscribed } from '../../harness/sdk.mjs';
 import { Server } from '../../harness/server.mjs';
 import { SECRETS, jwt, tokenFor } from '../../harness/tokens.mjs';
 import { until } from '../../harness/wait.mjs';
@@ -55,7 +55,7 @@ suite('a refresh', () => {
     assert.equal(getToken.asked, 3);
   });
 
-  test('of a subscription with an expired token is the push 2501, and the SDK subscribes again with a fresh one', async (t) => {
+  test('of a subscription with an expired token is the push 2501, and the SDK subscribes again with a fresh one', { skip: lacks(AFTER_109) }, async (t) => {
     const token = (ttl = 3600) => tokenFor('ana', { channel: '$secret', ttl });
     const getToken = tokensOf([token(1), token(-60)], token);
     const ana = client(t, server.websocketUrl, { token: tokenFor('ana') });
@@ -121,8 +121,9 @@ suite('a refresh', () => {
     assert.equal((await ended.take(1))[0].channel, 'taken');
     await begun.take(4);
     for (const channel of ['taken', 'new', 'kept']) await publish(channel, channel);
+    // What is published in several channels has no order between them.
     const received = await publications.take(2);
-    assert.deepEqual(received.map(({ channel }) => channel), ['new', 'kept']);
+    assert.deepEqual(received.map(({ channel }) => channel).sort(), ['kept', 'new']);
   });
 
   test('with the same channels in another order changes nothing else', async () => {

@@ -136,7 +136,7 @@ pub(super) fn parse(settings: &[IssuerSettings], secret_bytes_min: usize) -> Res
     let parse = |(index, IssuerSettings(written)): (usize, &IssuerSettings)| {
         let name = format!("client.token.issuers[{index}]");
         let wrong = |key: &str, value: &str, message: String| ConfigError::Value {
-            key: format!("{name}.{key}").into(),
+            key: format!("{name}.{key}"),
             value: value.into(),
             message,
         };

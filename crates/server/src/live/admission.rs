@@ -82,12 +82,21 @@ impl FromRequestParts<App> for Handshake {
 impl Handshake {
     /// From where it comes; the one check of origins (S01 to S03).
     ///
-    /// Browsers send no `Origin` with a GET of our own page, which event streams are; there they say so in a field that
-    /// no page can set.
+    /// Browsers send no `Origin` with a GET of our own page, which event streams are; there they say so in fields that no
+    /// page can set. A link that somebody follows in our page is one, too, but not of a script (S45).
     pub(crate) fn site(&self, app: &App) -> Result<Site, ForeignOrigin> {
+        // In the mode for development whoever comes may do everything: not by a name that somebody has lead to this machine.
+        if app.config.settings.client.insecure && !self.place.is_loopback() {
+            return Err(ForeignOrigin);
+        }
         let Some(origin) = self.headers.get(header::ORIGIN) else {
-            let is_own = self.headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
-            return Ok(if is_own { Site::Own } else { Site::Program });
+            let site = self.headers.get("sec-fetch-site").map(|site| site.to_str().unwrap_or_default());
+            return match site {
+                Some("same-origin") => Ok(Site::Own),
+                // An image or a link of another site's page.
+                Some("cross-site" | "same-site") => Err(ForeignOrigin),
+                _ => Ok(Site::Program),
+            };
         };
         match origin.to_str() {
             Ok(text) if is_own(app, &self.place, text) => Ok(Site::Own),

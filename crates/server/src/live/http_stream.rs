@@ -124,7 +124,7 @@ async fn open(
         None => None,
     };
     let message_bytes_max = app.config.settings.limits.message_bytes_max as usize;
-    let first = first_frame(request, kind.may_be_silent, message_bytes_max).await?;
+    let first = first_frame(request, kind, message_bytes_max).await?;
     let admitted = handshake.admit(&app, kind.name).await?;
     let Kind { encoding, .. } = kind;
     let (framing, content_type, begin) = match kind.form {
@@ -163,15 +163,21 @@ async fn open(
 }
 
 /// What the client says with the request that opens its connection.
-async fn first_frame(request: Request, may_be_silent: bool, message_bytes_max: usize) -> Result<Bytes, Problem> {
-    let first = if request.method() == Method::POST {
+async fn first_frame(request: Request, kind: Kind, message_bytes_max: usize) -> Result<Bytes, Problem> {
+    let in_body = request.method() == Method::POST;
+    let first = if in_body {
         Some(read_body(request, message_bytes_max).await?).filter(|body| !body.is_empty())
     } else {
         ConnectQuery::of(request.uri())
     };
     match first {
+        // Whoever follows a link must not have done something by that (S45).
+        Some(first) if !in_body && kind.encoding.commands(&first).nth(1).is_some() => {
+            let detail = "An address has the connect command alone. Send the others to /emulation.";
+            Err(Problem::new(StatusCode::BAD_REQUEST, "not_only_connect", detail))
+        }
         Some(first) => Ok(first),
-        None if may_be_silent => Ok(Bytes::from_static(b"{}")),
+        None if kind.may_be_silent => Ok(Bytes::from_static(b"{}")),
         None => {
             let detail = "Send the connect command as the body of a POST, or, for an event stream, in cf_connect.";
             Err(Problem::new(StatusCode::BAD_REQUEST, "no_connect", detail))
