@@ -8,11 +8,7 @@ use tidings_api::{ChannelsRequest, ChannelsResult};
 pub(crate) async fn run(args: ChannelsArgs) -> anyhow::Result<()> {
     let PageArgs { limit, after } = args.page;
     let request = ChannelsRequest { pattern: args.pattern, limit, cursor: after };
-    if args.watch {
-        watch(&args.answer, &request, |result| table(&result)).await
-    } else {
-        answer(&args.answer, &request, |result| table(&result)).await
-    }
+    if args.watch { watch(&args.answer, &request, table).await } else { answer(&args.answer, &request, table).await }
 }
 
 fn table(result: &ChannelsResult) -> String {

@@ -9,11 +9,7 @@ pub(crate) async fn list(args: ConnectionsArgs) -> anyhow::Result<()> {
     let ConnectionsArgs { user, channel, client, chat, page: PageArgs { limit, after }, .. } = args;
     let request =
         ConnectionsRequest { user, channel, client, chat, limit, cursor: after, ..ConnectionsRequest::default() };
-    if args.watch {
-        watch(&args.answer, &request, |result| table(&result)).await
-    } else {
-        answer(&args.answer, &request, |result| table(&result)).await
-    }
+    if args.watch { watch(&args.answer, &request, table).await } else { answer(&args.answer, &request, table).await }
 }
 
 fn table(result: &ConnectionsResult) -> String {

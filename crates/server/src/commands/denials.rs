@@ -23,7 +23,7 @@ pub(crate) async fn unblock(args: UnblockArgs) -> anyhow::Result<()> {
 
 pub(crate) async fn list(args: BlockedArgs) -> anyhow::Result<()> {
     let PageArgs { limit, after } = args.page;
-    answer(&args.answer, &BlockedRequest { limit, cursor: after }, |result| table(&result)).await
+    answer(&args.answer, &BlockedRequest { limit, cursor: after }, table).await
 }
 
 fn table(result: &BlockedResult) -> String {

@@ -8,7 +8,7 @@ use tidings_api::{HistoryRemoveRequest, HistoryRequest, HistoryResult, StreamPos
 pub(crate) async fn print(args: HistoryArgs) -> anyhow::Result<()> {
     let since = args.since.map(|offset| StreamPosition { offset, epoch: String::new() });
     let request = HistoryRequest { channel: args.channel, limit: args.limit, since, reverse: !args.oldest_first };
-    answer(&args.answer, &request, |result| table(&result)).await
+    answer(&args.answer, &request, table).await
 }
 
 fn table(result: &HistoryResult) -> String {
