@@ -7,6 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tidings_hub::{ChannelName, ChannelOptions, Rate};
 use tidings_protocol::{Error, Payload};
 
+/// Variables of a pattern: more than a name has parts, and the matcher has an end (25).
+const PATTERN_VARIABLES_MAX: usize = 16;
+
 /// What stands between a namespace and the rest of a name.
 const NAMESPACE_BOUNDARY: char = ':';
 
@@ -83,7 +86,7 @@ pub(crate) struct Place<'a> {
     pub(crate) is_private: bool,
     /// Those who may subscribe, where the name names them.
     users: Option<&'a str>,
-    /// The one who may, where the namespace's pattern has such a variable.
+    /// The one who may, where it is their own channel or the namespace's pattern has such a variable.
     owner: Option<&'a str>,
 }
 
@@ -120,6 +123,9 @@ impl Table {
         if !pattern.starts_with('/') {
             return Err("must begin with a slash, such as /users/{user}/events".into());
         }
+        if pattern.matches('{').count() > PATTERN_VARIABLES_MAX {
+            return Err(format!("has more than {PATTERN_VARIABLES_MAX} variables"));
+        }
         self.patterns.insert(pattern, namespace).map_err(|error| error.to_string())?;
         self.has_patterns = true;
         Ok(())
@@ -152,8 +158,11 @@ impl Table {
             let message = "the name does not match the namespace's name_regex";
             return Err(Error { message: message.into(), ..Error::BAD_REQUEST });
         }
-        let users = local.split_once(USER_BOUNDARY).map(|(_, users)| users).filter(|_| namespace.user_limited);
-        Ok(Place { namespace: namespace.clone(), is_private, users, owner: None })
+        // A channel of somebody's own is named by the whole of their name, whatever is in it.
+        let personal = local.strip_prefix(USER_BOUNDARY).filter(|_| namespace.personal);
+        let users = local.split_once(USER_BOUNDARY).map(|(_, users)| users);
+        let users = users.filter(|_| namespace.user_limited && personal.is_none());
+        Ok(Place { namespace: namespace.clone(), is_private, users, owner: personal })
     }
 
     /// How a channel works; one that belongs nowhere does nothing.
@@ -182,7 +191,7 @@ impl Place<'_> {
             return Some(!user.is_empty() && owner == user);
         }
         let users = self.users?;
-        Some(!user.is_empty() && (users == user || users.split(USER_SEPARATOR).any(|named| named == user)))
+        Some(!user.is_empty() && users.split(USER_SEPARATOR).any(|named| named == user))
     }
 }
 

@@ -295,8 +295,11 @@ async fn drain(app: &App, handle: &Handle, grpc: Option<&Handle>) {
 /// the program: a terminal that closes and a habit from other servers are no reason to hang up on everybody.
 async fn hang_ups(mut hang_ups: tokio::signal::unix::Signal, app: App) {
     while hang_ups.recv().await.is_some() {
-        if let Err(error) = reload(&app) {
-            tracing::error!(%error, "the configuration is refused, and everything stays as it was");
+        match reload(&app) {
+            Ok(_) => tracing::info!("SIGHUP: the configuration was read again"),
+            Err(error) => {
+                tracing::error!(%error, "SIGHUP: the configuration is refused, and everything stays as it was");
+            }
         }
     }
 }

@@ -8,10 +8,14 @@ use tidings_api::{ChannelsRequest, ChannelsResult};
 pub(crate) async fn run(args: ChannelsArgs) -> anyhow::Result<()> {
     let PageArgs { limit, after } = args.page;
     let request = ChannelsRequest { pattern: args.pattern, limit, cursor: after };
-    if args.watch { watch(&args.answer, &request, table).await } else { answer(&args.answer, &request, table).await }
+    if args.watch {
+        watch(&args.answer, &request, |result| table(&result)).await
+    } else {
+        answer(&args.answer, &request, |result| table(&result)).await
+    }
 }
 
-fn table(result: ChannelsResult) -> String {
+fn table(result: &ChannelsResult) -> String {
     let mut table = Table::new(["CHANNEL", "CLIENTS"]);
     for (channel, info) in &result.channels {
         table.row([channel, &info.num_clients.to_string()]);

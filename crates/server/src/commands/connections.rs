@@ -9,10 +9,14 @@ pub(crate) async fn list(args: ConnectionsArgs) -> anyhow::Result<()> {
     let ConnectionsArgs { user, channel, client, chat, page: PageArgs { limit, after }, .. } = args;
     let request =
         ConnectionsRequest { user, channel, client, chat, limit, cursor: after, ..ConnectionsRequest::default() };
-    if args.watch { watch(&args.answer, &request, table).await } else { answer(&args.answer, &request, table).await }
+    if args.watch {
+        watch(&args.answer, &request, |result| table(&result)).await
+    } else {
+        answer(&args.answer, &request, |result| table(&result)).await
+    }
 }
 
-fn table(result: ConnectionsResult) -> String {
+fn table(result: &ConnectionsResult) -> String {
     let mut table = Table::new(["CLIENT", "USER", "ADDRESS", "TRANSPORT", "FOR", "QUEUED", "CHANNELS", "PROGRAM"]);
     let now = now();
     for (client, one) in &result.connections {

@@ -23,10 +23,10 @@ pub(crate) async fn unblock(args: UnblockArgs) -> anyhow::Result<()> {
 
 pub(crate) async fn list(args: BlockedArgs) -> anyhow::Result<()> {
     let PageArgs { limit, after } = args.page;
-    answer(&args.answer, &BlockedRequest { limit, cursor: after }, table).await
+    answer(&args.answer, &BlockedRequest { limit, cursor: after }, |result| table(&result)).await
 }
 
-fn table(result: BlockedResult) -> String {
+fn table(result: &BlockedResult) -> String {
     let mut table = Table::new(["REFUSED", "WHO OR WHAT", "CHANNEL", "SINCE", "STILL FOR"]);
     let now = now();
     for Denial { user, uid, channel, issued_before, created, expire_at } in &result.denials {

@@ -8,10 +8,10 @@ use tidings_api::{HistoryRemoveRequest, HistoryRequest, HistoryResult, StreamPos
 pub(crate) async fn print(args: HistoryArgs) -> anyhow::Result<()> {
     let since = args.since.map(|offset| StreamPosition { offset, epoch: String::new() });
     let request = HistoryRequest { channel: args.channel, limit: args.limit, since, reverse: !args.oldest_first };
-    answer(&args.answer, &request, table).await
+    answer(&args.answer, &request, |result| table(&result)).await
 }
 
-fn table(result: HistoryResult) -> String {
+fn table(result: &HistoryResult) -> String {
     let mut table = Table::new(["OFFSET", "BY", "TAGS", "DATA"]);
     for one in &result.publications {
         let by = one.info.as_ref().map_or("", |info| &info.user);

@@ -91,7 +91,7 @@ pub(super) fn read(all: &[ApiKeySettings]) -> Result<Vec<Key>, ConfigError> {
 }
 
 fn wrong(key: &str, value: &str, message: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key: key.to_owned().into(), value: value.into(), message: message.into() }
+    ConfigError::Value { key: key.to_owned(), value: value.into(), message: message.into() }
 }
 
 impl ApiKeySettings {

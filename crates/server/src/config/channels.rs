@@ -401,6 +401,10 @@ mod tests {
             ("[namespaces.a]\npublish_burst = 3\n", "namespaces.a.publish_burst `3`: needs publish_per_second"),
             ("[namespaces.a]\npattern = \"users\"\n", "namespaces.a.pattern `users`: "),
             (
+                "[namespaces.a]\npattern = \"/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}\"\n",
+                "namespaces.a.pattern `/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}`: has more than 16",
+            ),
+            (
                 "[namespaces.a]\npattern = \"/u/{x}\"\n[namespaces.b]\npattern = \"/u/{y}\"\n",
                 "namespaces.b.pattern `/u/{y}`: ",
             ),

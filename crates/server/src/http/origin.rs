@@ -3,6 +3,7 @@
 use super::cookie::session_token;
 use super::problem::Problem;
 use crate::app::App;
+use crate::tokens::is_loopback;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
@@ -21,6 +22,12 @@ impl Place {
     pub(crate) fn of(parts: &Parts) -> Self {
         let caller = tidings_serve::Caller::of(parts);
         Self { is_https: caller.as_ref().is_some_and(|caller| caller.is_https), host: caller.map(|caller| caller.host) }
+    }
+
+    /// Whether the request names a host that is this machine itself, and nobody else's name for it.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let authority = self.host.as_deref().and_then(|host| host.parse::<http::uri::Authority>().ok());
+        authority.is_some_and(|authority| is_loopback(authority.host()))
     }
 
     /// Whether an origin has the scheme of this place.

@@ -124,10 +124,17 @@ impl Bearer {
         self.holds().subscriptions.remove(channel);
     }
 
-    /// Whether a token says that it may do that in the channel.
-    pub(crate) fn token_allows(&self, channel: &ChannelName, operation: Operation) -> bool {
-        let by_subscription = |mark: &Mark| mark.allow.contains(operation);
-        self.caps.allow(channel, operation) || self.holds().subscriptions.get(channel).is_some_and(by_subscription)
+    /// Whether a token says that it may do that in the channel: what a subscription token says holds while there is a
+    /// subscription by it, and it opens no other.
+    pub(crate) fn token_allows(
+        &self,
+        channel: &ChannelName,
+        operation: Operation,
+        is_subscribed: impl FnOnce() -> bool,
+    ) -> bool {
+        let by_subscription = |mark: &Mark| operation != Operation::Subscribe && mark.allow.contains(operation);
+        self.caps.allow(channel, operation)
+            || (self.holds().subscriptions.get(channel).is_some_and(by_subscription) && is_subscribed())
     }
 
     /// Takes one publication from what it may still publish in a namespace.

@@ -220,7 +220,7 @@ impl TokenPolicy {
                     Some(named) => named,
                     None => rule.allows(client.user(), || false, false),
                 };
-                let may = by_name || (rule.token && bearer.token_allows(channel, Operation::Subscribe));
+                let may = by_name || (rule.token && bearer.token_allows(channel, Operation::Subscribe, || false));
                 if !may {
                     return Err(Error::PERMISSION_DENIED.into());
                 }
@@ -250,7 +250,8 @@ impl TokenPolicy {
             Operation::Presence => rules.presence,
             Operation::History => rules.history,
         };
-        if bearer.is_insecure() || (rule.token && bearer.token_allows(channel, wish)) {
+        if bearer.is_insecure() || (rule.token && bearer.token_allows(channel, wish, || client.is_subscribed(channel)))
+        {
             return Ok(place.namespace);
         }
         let is_subscribed = || client.is_subscribed(channel);
