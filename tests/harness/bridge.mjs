@@ -15,7 +15,7 @@ export const SILENCE = 'a way out of a silent line';
 
 const PROGRAMS = {
   // C1 alone: it starts in half the time.
-  java: { command: ['java', '-XX:TieredStopAtLevel=1', '-cp', `${CACHE}/java:${CACHE}/java/jars/*`, 'Bridge'], lacks: ['batching', 'getData', 'getState', 'positions', 'since', AFTER_109, SILENCE] },
+  java: { command: ['java', '-XX:TieredStopAtLevel=1', '-cp', `${CACHE}/java:${CACHE}/java/jars/*`, 'Bridge'], lacks: ['batching', 'delta', 'getData', 'getState', 'positions', 'since', AFTER_109, SILENCE] },
   rust: { command: [`${CACHE}/rust/debug/bridge`], lacks: [] },
 };
 
