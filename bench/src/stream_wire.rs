@@ -37,7 +37,10 @@ impl Uplinks {
     pub(crate) async fn dial(authority: &str) -> Result<Uplinks> {
         let mut lanes = Vec::with_capacity(limits::UPLINKS);
         for _ in 0..limits::UPLINKS {
-            lanes.push(Mutex::new(HttpWire::dial(authority, &[]).await?));
+            let mut lane = HttpWire::dial(authority, &[]).await?;
+            // A connection that says nothing at first is closed before the first ping wants an answer.
+            lane.get("/healthz").await?.ensure_ok()?;
+            lanes.push(Mutex::new(lane));
         }
         Ok(Uplinks { lanes, next: AtomicUsize::new(0) })
     }

@@ -19,7 +19,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::app::App;
 use crate::body::ResponseData;
 use crate::budget::{OverBudget, Permit};
-use crate::limits::GOAWAY_TIME;
+use crate::limits::{GOAWAY_TIME, SETTLING_TIME};
 use crate::pace::Patience;
 use crate::peer::Peer;
 use crate::phase::Phase;
@@ -302,11 +302,13 @@ impl Moved {
 /// Notices when the head of a kept-alive HTTP/1.1 connection's next request begins to arrive.
 ///
 /// hyper does not say. But the task of an idle connection, with nothing left to write, is woken by us and by arriving
-/// bytes alone; so if it is polled, not by us, and is idle before and after, the bytes were the beginning of a head.
+/// bytes alone, once what had to do with the request before has woken it for the last time ([`SETTLING_TIME`]); so if it is
+/// polled, not by us, and is idle before and after, the bytes were the beginning of a head. A head whose first bytes come
+/// sooner has its time from the next ones, and until then the time of an idle connection.
 #[derive(Default)]
 struct NextHead {
-    /// The count of requests at the last poll that left the connection idle.
-    idle_after: Option<u32>,
+    /// The count of requests at the first poll that left the connection idle, and when that was.
+    idle: Option<(u32, Instant)>,
     began: Option<Instant>,
 }
 
@@ -317,15 +319,16 @@ impl NextHead {
             *self = Self::default();
             return false;
         }
-        let requests = watch.requests();
-        if self.idle_after != Some(requests) {
-            *self = Self { idle_after: Some(requests), began: None };
+        let (requests, now) = (watch.requests(), Instant::now());
+        let Some((_, since)) = self.idle.filter(|(after, _)| *after == requests) else {
+            *self = Self { idle: Some((requests, now)), began: None };
+            return false;
+        };
+        let settles = now.saturating_duration_since(since) < SETTLING_TIME;
+        if for_other_reasons || settles || self.began.is_some() || requests == 0 {
             return false;
         }
-        if for_other_reasons || self.began.is_some() || requests == 0 {
-            return false;
-        }
-        self.began = Some(Instant::now());
+        self.began = Some(now);
         true
     }
 }

@@ -175,6 +175,10 @@ pub(crate) const STREAM_PIECE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
 pub(crate) const DRAIN_SILENCE: Duration = Duration::from_millis(500);
 
+/// How long after an answer what had to do with its request may still wake the connection's task: the request's body, a
+/// timer, another task. 100 ms: it is a matter of microseconds, on a machine that is not overloaded.
+pub(crate) const SETTLING_TIME: Duration = Duration::from_millis(100);
+
 /// How long an HTTP/2 connection may take to end after its last `GOAWAY`. 5 s: the frame and its answer, on a poor
 /// link.
 pub(crate) const GOAWAY_TIME: Duration = Duration::from_secs(5);

@@ -24,6 +24,14 @@ fn app() -> Router {
     Router::new()
         .route("/", get(|| async { "hello" }))
         .route("/echo", post(|body: Bytes| async { body }))
+        .route(
+            "/late",
+            get(async || {
+                // Its timer is gone before it would ring, and so is the other one that it raced.
+                let _ = tokio::time::timeout(SECOND / 2, sleep(SECOND / 4)).await;
+                "abc"
+            }),
+        )
         .route("/large", get(|| async { Bytes::from(vec![b'x'; 1024 * 1024]) }))
         .route(
             "/long",
@@ -81,6 +89,29 @@ async fn s13_the_head_of_a_later_request_has_its_own_10_seconds() {
     assert!(wire.read_to_end().await.is_empty());
     seconds(10..=10, began);
     assert_eq!(server.handle().stats().head_timeouts, 1);
+}
+
+/// What has to do with a request may wake its connection after the answer, too, and is no head.
+#[tokio::test(start_paused = true)]
+async fn a_connection_stays_open_for_75_seconds_after_a_request_with_a_body_and_after_one_that_took_its_time() {
+    let server = server().await;
+    for request in [
+        "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\n\r\nabc",
+        "POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 3\r\n\r\n",
+        "GET /late HTTP/1.1\r\nhost: test\r\n\r\n",
+    ] {
+        let mut wire = Wire::over(server.connect().await);
+        wire.send(request).await;
+        if request.ends_with("\r\n\r\n") && request.starts_with("POST") {
+            sleep(SECOND / 10).await;
+            wire.send("abc").await;
+        }
+        assert_eq!(wire.answer().await.unwrap().text(), "abc");
+        let began = Instant::now();
+        assert!(wire.read_to_end().await.is_empty());
+        seconds(75..=75, began);
+    }
+    assert_eq!(server.handle().stats().head_timeouts, 0);
 }
 
 #[tokio::test(start_paused = true)]
