@@ -127,7 +127,11 @@ fn compare(role: Role, bytes: &[u8]) -> Result<(), TestCaseError> {
     let (ours, error) = ours(role, bytes);
     let theirs = theirs(role, bytes);
     let Some(error) = error else {
-        prop_assert_eq!(ours, theirs);
+        // Registered by IANA as "Bad Gateway"; tungstenite does not know it and answers as if it were a violation.
+        let bad_gateway = matches!(ours.last(), Some(Seen::Close(Some(1014), _)));
+        let compared = ours.len() - usize::from(bad_gateway);
+        prop_assert_eq!(&ours[..compared], &theirs[..compared.min(theirs.len())]);
+        prop_assert_eq!(ours.len(), theirs.len());
         return Ok(());
     };
     let before = ours.len() - 1;
@@ -159,4 +163,13 @@ proptest! {
     fn a_client_sees_what_tungstenite_sees(bytes in streams(None)) {
         compare(Role::Client, &bytes)?;
     }
+}
+
+/// Any 16 bits in a close frame (RFC 6455 §7.4): random streams seldom meet the few that matter.
+#[test]
+fn every_close_code_is_judged_as_tungstenite_judges_it() -> Result<(), TestCaseError> {
+    for code in 0..=u16::MAX {
+        compare(Role::Server, &frame(true, OpCode::Close, Some([0; 4]), &code.to_be_bytes()))?;
+    }
+    Ok(())
 }
