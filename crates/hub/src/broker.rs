@@ -77,6 +77,10 @@ pub trait Broker: Send + Sync + 'static {
     /// Forgets what is kept of a channel; its numbers go on.
     fn remove<'a>(&'a self, channel: &'a ChannelName) -> Answer<'a, Result<(), BrokerError>>;
 
+    /// Ends the streams of channels that keep nothing any more. What passes there from now on has no number, so whatever
+    /// the channel keeps later begins in another epoch: nobody may recover over the hole.
+    fn end_unkept<'a>(&'a self, keeps: &'a (dyn Fn(&ChannelName) -> bool + Send + Sync)) -> Answer<'a, ()>;
+
     /// Forgets what has expired. Called every [`SWEEP_INTERVAL`](crate::limits::SWEEP_INTERVAL).
     fn sweep(&self) -> Answer<'_, ()> {
         at_once(())

@@ -209,6 +209,11 @@ impl Core {
         Ok(position)
     }
 
+    pub(crate) async fn end_unkept_streams(&self) {
+        let keeps = |channel: &ChannelName| matches!(self.options(channel).history, Source::Memory(_));
+        self.broker.end_unkept(&keeps).await;
+    }
+
     /// Takes what the application has stored under a number.
     pub(crate) fn announce(&self, channel: &ChannelName, mut publication: Publication) {
         let started = Instant::now();

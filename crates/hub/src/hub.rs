@@ -235,6 +235,13 @@ impl Hub {
         self.core.remove_history(channel).await
     }
 
+    /// To be called when [`Policy::options`](crate::Policy::options) has begun to answer otherwise, and before it does
+    /// so again: ends the streams of channels that keep nothing any more. Whoever held a position there is told that it
+    /// is lost, now or when the channel keeps publications again.
+    pub async fn options_changed(&self) {
+        self.core.end_unkept_streams().await;
+    }
+
     /// Where a channel's stream stands.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use tidings_chat::Chat;
 use tidings_hub::Hub;
 use tidings_serve::{Handle, Readiness};
@@ -24,8 +24,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     /// Where the configuration comes from.
     pub(crate) sources: Sources<Settings>,
-    /// Its keys as they hold now: some have been read again since the start.
-    pub(crate) settings: Mutex<Settings>,
+    /// Its keys as they hold now: some have been read again since the start. Held while they are: one reload at a time.
+    pub(crate) in_effect: tokio::sync::Mutex<Settings>,
     /// How the application's channels work.
     pub(crate) channels: Arc<Channels>,
     /// A name of this run of the server, new at each start.
@@ -64,11 +64,6 @@ impl Deref for App {
 }
 
 impl Shared {
-    /// The keys of the configuration as they hold now.
-    pub(crate) fn in_effect(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Where the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.handle.get().map_or(self.config.listen, Handle::local_addr)

@@ -23,17 +23,17 @@ const AT_ONCE: [&str; 3] = ["channels", "client.token.issuers", "namespaces"];
 /// The keys of the server API, which are compared by themselves: their values are not among the settings.
 const API_KEYS: &str = "api_keys";
 
-/// Reads the configuration again.
+/// Reads the configuration again. It has to be waited for to its end.
 ///
 /// # Errors
 /// With what is wrong; everything stays as it was.
-pub(crate) fn reload(app: &App) -> anyhow::Result<Reloaded> {
+pub(crate) async fn reload(app: &App) -> anyhow::Result<Reloaded> {
+    let mut in_effect = app.in_effect.lock().await;
     let config = Config::load(&app.sources)?;
     let mut keys = vec![Key::generated(&API_KEY.load(&app.config.storage.data_dir, config.secret_bytes_min())?)];
     keys.extend(config.api_keys()?);
     // The files that it names may have changed also where it has not.
     let issuers = config.token_issuers_with(&app.token_secret)?;
-    let mut in_effect = app.in_effect();
     let (mut changed, mut at_next_start) = (Vec::new(), Vec::new());
     // Compared with what holds, and with what the server was started with, where that still holds.
     for key in config.settings.differing_keys(&in_effect).into_iter().filter(|key| key != API_KEYS) {
@@ -50,6 +50,7 @@ pub(crate) fn reload(app: &App) -> anyhow::Result<Reloaded> {
     in_effect.client.token.issuers = config.settings.client.token.issuers.clone();
     in_effect.channels = config.settings.channels;
     in_effect.namespaces = config.settings.namespaces;
+    app.hub.options_changed().await;
     tracing::info!(changed = changed.join(" "), at_next_start = at_next_start.join(" "), "configuration read again");
     Ok(Reloaded { changed, at_next_start })
 }

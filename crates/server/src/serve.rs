@@ -18,7 +18,7 @@ use crate::{process, router};
 use anyhow::Context;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_chat::limits::Rates;
 use tidings_chat::{Chat, Clock, Time};
@@ -125,7 +125,7 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
         own_origin,
         allowed_origins,
         handle: OnceLock::new(),
-        settings: Mutex::new(config.settings.clone()),
+        in_effect: tokio::sync::Mutex::new(config.settings.clone()),
         config,
         sources,
     }))
@@ -295,7 +295,7 @@ async fn drain(app: &App, handle: &Handle, grpc: Option<&Handle>) {
 /// the program: a terminal that closes and a habit from other servers are no reason to hang up on everybody.
 async fn hang_ups(mut hang_ups: tokio::signal::unix::Signal, app: App) {
     while hang_ups.recv().await.is_some() {
-        match reload(&app) {
+        match reload(&app).await {
             Ok(_) => tracing::info!("SIGHUP: the configuration was read again"),
             Err(error) => {
                 tracing::error!(%error, "SIGHUP: the configuration is refused, and everything stays as it was");

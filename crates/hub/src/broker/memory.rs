@@ -294,6 +294,21 @@ impl Broker for MemoryBroker {
         at_once(Ok(()))
     }
 
+    fn end_unkept<'a>(&'a self, keeps: &'a (dyn Fn(&ChannelName) -> bool + Send + Sync)) -> Answer<'a, ()> {
+        futures_util::future::Either::Right(Box::pin(async move {
+            // Also for those that have no stream now: somebody may hold a position of 0 in one that was forgotten.
+            self.epochs.renew();
+            for index in 0..self.streams.pieces() {
+                tokio::task::yield_now().await;
+                for (channel, stream) in self.streams.copy(index) {
+                    if !keeps(&channel) {
+                        self.end(&channel, &mut lock(&stream));
+                    }
+                }
+            }
+        }))
+    }
+
     fn sweep(&self) -> Answer<'_, ()> {
         futures_util::future::Either::Right(Box::pin(async move {
             let Some(node) = self.node() else { return };

@@ -60,9 +60,16 @@ impl Epochs {
         random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 64)])).collect()
     }
 
+    /// Streams that begin from now on are of other epochs than before.
+    pub(crate) fn renew(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// To be called before its channel can begin another one.
     pub(crate) fn forget(&self, stream: &Stream) {
-        self.forgotten.fetch_add(u64::from(stream.top > 0), Ordering::SeqCst);
+        if stream.top > 0 {
+            self.renew();
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Recovery (section 6, promise G4)
 
+use std::sync::Arc;
+
 use super::*;
 use futures_util::FutureExt;
 
@@ -377,4 +379,48 @@ async fn s14_one_frame_that_asks_for_much_waits_for_its_reader() {
     assert!(world.connection(ana).during(writing).now_or_never().is_none());
     let queued = world.hub.connections(&Target::All)[0].queued_bytes;
     assert!(queued < 1 << 20, "{queued} bytes wait");
+}
+
+/// G4: what passes while a channel keeps nothing has no number, so nobody may recover over it.
+#[tokio::test(start_paused = true)]
+async fn nobody_recovers_over_a_time_in_which_the_channel_kept_nothing() {
+    for published_before in [0, 3] {
+        let mut world = World::new();
+        let ana = world.connect("ana");
+        let start = world.resume(ana, "news", 0, "");
+        (0..published_before).for_each(|_| world.publish("news", ["kept"]));
+        world.settle();
+        assert_eq!(world.hub.position(&name("news")).await.unwrap().epoch, start.epoch);
+
+        let nothing = ChannelOptions { history: Source::None, ..memory() };
+        *world.rules.memory.lock().unwrap() = Arc::new(nothing);
+        world.hub.options_changed().await;
+        world.publish("news", ["missed"]);
+        *world.rules.memory.lock().unwrap() = Arc::new(memory());
+        world.hub.options_changed().await;
+
+        let bea = world.connect("bea");
+        let resumed = world.resume(bea, "news", published_before, &start.epoch);
+        assert!(!resumed.recovered && resumed.epoch != start.epoch);
+        world.publish("news", ["kept again"]);
+        world.settle();
+        let told = world.pushes(ana, "news", |event| matches!(event, PushEvent::Unsubscribe(_)));
+        assert_eq!(told.len(), 1, "who was there is told that its position is lost");
+    }
+}
+
+/// A reload that changes something else costs nobody anything.
+#[tokio::test(start_paused = true)]
+async fn other_options_leave_the_streams_of_channels_that_keep_something_as_they_are() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let start = world.resume(ana, "news", 0, "");
+    world.publish("news", ["one", "two"]);
+    let fewer = ChannelOptions { history: Source::memory(5, HISTORY_TTL), ..memory() };
+    *world.rules.memory.lock().unwrap() = Arc::new(fewer);
+    world.hub.options_changed().await;
+    let bea = world.connect("bea");
+    let resumed = world.resume(bea, "news", 1, &start.epoch);
+    assert!(resumed.recovered);
+    assert_eq!(resumed.publications.len(), 1);
 }

@@ -85,6 +85,10 @@ impl Broker for FaultyBroker {
         self.state.lock().unwrap().nodes.push(node);
     }
 
+    fn end_unkept<'a>(&'a self, _: &'a (dyn Fn(&ChannelName) -> bool + Send + Sync)) -> Answer<'a, ()> {
+        at_once(())
+    }
+
     fn publish<'a>(
         &'a self,
         channel: &'a ChannelName,
