@@ -32,7 +32,7 @@ use crate::push::{Form, write_whole};
 use crate::read::ReadError;
 use crate::recovery::{self, Start};
 use crate::registry::Registry;
-use crate::session::{Admission, Control};
+use crate::session::{Admission, Control, Wish};
 use crate::sharded::lock;
 use crate::{
     Account, Act, Answer, Application, Broker, BrokerError, ChannelName, ChannelOptions, HistoryError, HistoryPage,
@@ -463,8 +463,7 @@ impl Core {
         let handles = self.registry.find(&order.to);
         match &order.act {
             Act::Subscribe(subscription) => {
-                let control = || Control::Subscribe(Box::new(subscription.clone()));
-                handles.iter().for_each(|handle| handle.outbox.control(control()));
+                handles.iter().for_each(|handle| handle.wish(Wish::new(subscription.clone())));
             }
             Act::Refresh(expiry) => {
                 handles.iter().for_each(|handle| handle.outbox.control(Control::Refresh(*expiry)));
@@ -484,6 +483,8 @@ impl Core {
 
     fn end_subscriptions(&self, handle: &Handle, channel: Option<&ChannelName>, why: &Unsubscribe) -> usize {
         handle.revoke();
+        // Before it is looked who has entered: a wish is looked at after that (`operations`), so one of both sees it.
+        handle.withdraw_wishes(channel);
         let channels = channel.map_or_else(|| handle.channels(), |channel| vec![channel.clone()]);
         let mut ended = 0;
         for channel in channels {

@@ -12,7 +12,7 @@ use crate::account::Accounts;
 use crate::delivery::{Loops, Writer};
 use crate::format::{Format, Framing};
 use crate::outbox::{Outbox, Pushed};
-use crate::session::Emulation;
+use crate::session::{Control, Emulation, Wish, Withdrawal};
 use crate::sharded::lock;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -94,6 +94,8 @@ pub(crate) struct Handle {
     peer: Mutex<Peer>,
     account: Mutex<Arc<Account>>,
     channels: Mutex<Vec<ChannelName>>,
+    /// Subscriptions that the server wants and that have not entered their channels.
+    wishes: Mutex<Vec<Withdrawal>>,
     revocations: AtomicU64,
     opened: Instant,
 }
@@ -119,6 +121,7 @@ impl Handle {
             account: Mutex::new(accounts.of_peer(&peer)),
             peer: Mutex::new(peer),
             channels: Mutex::default(),
+            wishes: Mutex::default(),
             revocations: AtomicU64::new(0),
             opened: Instant::now(),
         }
@@ -203,6 +206,26 @@ impl Handle {
 
     pub(crate) fn channels(&self) -> Vec<ChannelName> {
         lock(&self.channels).clone()
+    }
+
+    /// Lets the session know of a subscription that the server wants; until it has entered its channel it can be taken back.
+    pub(crate) fn wish(&self, wish: Wish) {
+        let mut wishes = lock(&self.wishes);
+        wishes.retain(Withdrawal::is_open);
+        wishes.push(wish.withdrawal());
+        drop(wishes);
+        self.outbox.control(Control::Subscribe(Box::new(wish)));
+    }
+
+    /// Takes back what the server wanted in a channel, or in all.
+    pub(crate) fn withdraw_wishes(&self, channel: Option<&ChannelName>) {
+        lock(&self.wishes).retain(|wish| {
+            let is_meant = channel.is_none_or(|channel| wish.channel == *channel);
+            if is_meant {
+                wish.withdraw();
+            }
+            !is_meant
+        });
     }
 
     /// Counts how often a right of this connection was taken away, so that an answer that was being prepared

@@ -59,18 +59,20 @@ impl Task {
                 let options = self.core.options(&channel);
                 let wants = wants_of(&request, &options, self.encoding());
                 let entered = wants.as_ref().unwrap_or(&Wants::default()).clone();
-                let server_side = matches!(by, Subscriber::Server(_));
-                let number = self.core.enter(&self.handle, &channel, server_side, &entered, &options);
-                let grant = match by {
-                    Subscriber::Server(Some(grant)) => *grant,
-                    Subscriber::Server(None) | Subscriber::Client => {
-                        policy.subscribe(&self.peer, &channel, &request).await?
-                    }
+                let wish = if let Subscriber::Server(wish) = &by { Some(wish) } else { None };
+                let number = self.core.enter(&self.handle, &channel, wish.is_some(), &entered, &options);
+                if wish.is_some_and(|wish| !wish.stands()) {
+                    return Err(Error::PERMISSION_DENIED.into());
+                }
+                let grant = match wish.and_then(|wish| wish.subscription().grant.clone()) {
+                    Some(grant) => grant,
+                    None => policy.subscribe(&self.peer, &channel, &request).await?,
                 };
                 let asked = Asked { channel: &channel, options: &options, request: &request, wants: wants?, number };
-                // What the server subscribes to has no reply that could hold what was missed: it follows.
-                let room = if server_side { 0 } else { self.reply_room() };
-                let prepared = self.prepare(asked, grant, room).await?;
+                let prepared = match wish {
+                    None => self.prepare(asked, grant, self.reply_room()).await?,
+                    Some(_) => self.prepare_wish(asked, grant).await?,
+                };
                 return Ok(Outcome::Subscribed(Box::new(prepared)));
             }
             Operation::Publish(channel, data) => {
@@ -195,6 +197,19 @@ impl Task {
             Metrics::add(&self.core.metrics.unrecovered, 1);
         }
         Ok(prepared)
+    }
+
+    /// Prepares a subscription that the server wants of an open connection. Nobody waits for an answer that could say what
+    /// is wrong with it.
+    async fn prepare_wish(&self, asked: Asked<'_>, grant: Grant) -> Result<Prepared, Refusal> {
+        let channel = asked.channel;
+        // There is no reply that could hold what was missed: it follows.
+        let prepared = self.prepare_given(asked, grant, &mut 0).await;
+        if let Err(Refusal::Error(error)) = &prepared {
+            self.core.metrics.errors.count(error.code);
+            tracing::warn!(client = %self.handle.id, %channel, %error, "a subscription that the server wants was not made");
+        }
+        prepared
     }
 
     /// Bytes of what was missed that a reply may hold: those that others have not used up and that are not written yet.

@@ -22,12 +22,13 @@ use tidings_protocol::{
 };
 use uuid::Uuid;
 
-pub use self::admission::{Admission, Control};
+pub(crate) use self::admission::Withdrawal;
+pub use self::admission::{Admission, Control, Wish};
 use self::heartbeat::Pulse;
 use self::rate::{CommandRate, Verdict};
 use self::subscriptions::{Subscription, Subscriptions};
 use crate::limits::{CALLS_AT_ONCE_MAX, COMMANDS_WAITING_BYTES_MAX};
-use crate::{ChannelName, ChannelNameError, Expiry, Grant, Limits, Refusal, ServerSubscription};
+use crate::{ChannelName, ChannelNameError, Expiry, Limits, Refusal, ServerSubscription};
 
 /// One connection.
 pub struct Session {
@@ -170,7 +171,7 @@ pub enum Subscriber {
     /// The client.
     Client,
     /// The server, perhaps on terms of its own, and else as the policy allows it.
-    Server(Option<Box<Grant>>),
+    Server(Box<Wish>),
 }
 
 /// What came of an operation.
@@ -232,7 +233,7 @@ enum Work {
     Early(Command),
     /// A command whose payload readers could not read.
     Unreadable(u32),
-    Subscribe(Box<ServerSubscription>),
+    Subscribe(Box<Wish>),
     /// The client broke the protocol after the commands before this.
     Close(Disconnect),
 }
@@ -342,8 +343,8 @@ impl Session {
     pub fn handle_control(&mut self, control: Control, meter: &dyn Meter, now: Instant) {
         match control {
             Control::Unsubscribed(channel, _) => self.forget(&channel),
-            Control::Subscribe(subscription) => {
-                self.want(subscription);
+            Control::Subscribe(wish) => {
+                self.want(wish);
                 self.work(meter, now);
             }
             Control::Refresh(expiry) if self.phase == Phase::Open => self.refreshed_by_the_server(expiry, now),
@@ -502,7 +503,7 @@ impl Session {
                     }
                 }
                 Some(Work::Unreadable(id)) => self.refuse_unreadable(id, now),
-                Some(Work::Subscribe(subscription)) => self.start_server_side(*subscription, now),
+                Some(Work::Subscribe(wish)) => self.start_server_side(wish, now),
                 Some(Work::Close(disconnect)) => self.close(disconnect),
                 None => break,
             }
@@ -644,12 +645,16 @@ impl Session {
         Ok(())
     }
 
-    /// Lets a subscription that the server wants wait for its turn, once, and no more of them than a connection may have.
-    fn want(&mut self, subscription: Box<ServerSubscription>) {
+    /// Lets a subscription that the server wants wait for its turn, the newest wish for each channel, and no more of them
+    /// than a connection may have.
+    fn want(&mut self, wish: Box<Wish>) {
         let mut waiting = 0;
-        for work in &self.waiting {
+        for work in &mut self.waiting {
             match work {
-                Work::Subscribe(wanted) if wanted.channel == subscription.channel => return,
+                Work::Subscribe(earlier) if earlier.subscription().channel == wish.subscription().channel => {
+                    *earlier = wish;
+                    return;
+                }
                 Work::Subscribe(_) => waiting += 1,
                 _ => {}
             }
@@ -657,11 +662,11 @@ impl Session {
         if waiting >= self.setup.limits.channels_per_connection_max {
             return self.close(Disconnect::CHANNEL_LIMIT);
         }
-        self.waiting.push_back(Work::Subscribe(subscription));
+        self.waiting.push_back(Work::Subscribe(wish));
     }
 
-    fn start_server_side(&mut self, subscription: ServerSubscription, now: Instant) {
-        let ServerSubscription { channel, grant, since } = subscription;
+    fn start_server_side(&mut self, wish: Box<Wish>, now: Instant) {
+        let ServerSubscription { channel, since, .. } = wish.subscription().clone();
         if self.phase != Phase::Open || self.subscriptions.contains(&channel) {
             return;
         }
@@ -673,7 +678,7 @@ impl Session {
         let StreamPosition { offset, epoch } = since.unwrap_or_default();
         let name = channel.as_str().to_owned();
         let request = SubscribeRequest { channel: name, recover, offset, epoch, ..SubscribeRequest::default() };
-        let by = Subscriber::Server(grant.map(Box::new));
+        let by = Subscriber::Server(wish);
         self.perform(0, pending, Operation::Subscribe { channel, request: Box::new(request), by }, now);
     }
 

@@ -1,7 +1,10 @@
 //! What passes between a session and the hub about its subscriptions.
 
+use std::sync::{Arc, Weak};
+
 use tidings_protocol::{Payload, StreamPosition, Unsubscribe};
 
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::{ChannelName, Expiry, ServerSubscription};
 
 /// How a prepared subscription goes live.
@@ -31,7 +34,64 @@ pub enum Control {
     /// It did not keep up in this channel, and is to recover.
     Lags(ChannelName),
     /// The server wants this subscription.
-    Subscribe(Box<ServerSubscription>),
+    Subscribe(Box<Wish>),
     /// The connection ends then, or never.
     Refresh(Option<Expiry>),
+}
+
+/// A subscription that the server wants a connection to have, unless it has thought better of it by the time that it is made.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    subscription: ServerSubscription,
+    stands: Arc<AtomicBool>,
+}
+
+impl Wish {
+    /// One that stands.
+    #[must_use]
+    pub fn new(subscription: ServerSubscription) -> Self {
+        Self { subscription, stands: Arc::new(AtomicBool::new(true)) }
+    }
+
+    /// What is wanted.
+    #[must_use]
+    pub fn subscription(&self) -> &ServerSubscription {
+        &self.subscription
+    }
+
+    /// Whether it has not been taken back.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.stands.load(Ordering::SeqCst)
+    }
+
+    /// By which it can be taken back as long as it has not been seen to.
+    pub(crate) fn withdrawal(&self) -> Withdrawal {
+        Withdrawal { channel: self.subscription.channel.clone(), stands: Arc::downgrade(&self.stands) }
+    }
+}
+
+impl PartialEq for Wish {
+    fn eq(&self, other: &Self) -> bool {
+        self.subscription == other.subscription
+    }
+}
+
+/// How a [`Wish`] is taken back.
+pub(crate) struct Withdrawal {
+    pub(crate) channel: ChannelName,
+    stands: Weak<AtomicBool>,
+}
+
+impl Withdrawal {
+    /// Whether the wish has not been seen to yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.stands.strong_count() > 0
+    }
+
+    pub(crate) fn withdraw(&self) {
+        if let Some(stands) = self.stands.upgrade() {
+            stands.store(false, Ordering::SeqCst);
+        }
+    }
 }

@@ -3,9 +3,9 @@
 //!
 //! Whoever revokes first makes the policy say no (here: `ban`) and then tells the hub.
 
-use crate::world::{Who, World, name};
+use crate::world::{Who, World, name, text};
 use futures_util::FutureExt;
-use tidings_hub::{Order, Target};
+use tidings_hub::{Grant, Limits, Order, Rate, ServerSubscription, Target};
 use tidings_protocol::{Disconnect, Error, Unsubscribe};
 
 fn remove(world: &World, user: &str, channel: &str) {
@@ -147,4 +147,76 @@ async fn g5_a_session_that_is_logged_out_between_handshake_and_connect_is_closed
     assert_eq!(world.hub.order(Order::disconnect(Target::Tag("here".into()), Disconnect::FORCE_DISCONNECT)).await, 1);
     world.settle();
     assert_eq!(world.closed(ana), Some(3503));
+}
+
+fn give(world: &World, channel: &str, data: &str) {
+    let grant = Some(Grant { data: Some(text(data)), ..Grant::default() });
+    let subscription = ServerSubscription { channel: name(channel), grant, since: None };
+    world.hub.order(Order::give(Target::User("ana".into()), subscription)).now_or_never().unwrap();
+}
+
+fn take(world: &World, channel: Option<&str>) {
+    let order = Order::unsubscribe(Target::User("ana".into()), channel.map(name), Unsubscribe::SERVER);
+    world.hub.order(order).now_or_never().unwrap();
+}
+
+/// The policy is not asked about it again: the server has said on which terms.
+#[tokio::test(start_paused = true)]
+async fn g5_a_subscription_that_the_server_takes_back_before_its_turn_is_not_made() {
+    for taken in [Some("room:1"), None] {
+        let mut world = World::new();
+        let ana = world.connect("ana");
+        let asking = world.rules.hold_answers();
+        let id = world.ask(ana, r#""subscribe":{"channel":"news"}"#);
+        give(&world, "room:1", "first");
+        // Once before the connection has heard of it, once while it waits for its turn.
+        take(&world, taken);
+        give(&world, "room:1", "second");
+        world.settle();
+        take(&world, taken);
+        asking.add_permits(10);
+        world.settle();
+        let _ = world.try_answer(ana, id);
+        assert!(!world.rules.told().iter().any(|told| told.contains("room:1")));
+        world.post("room:1", "secret").await;
+        assert!(!sees_secret(&mut world, ana));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_the_server_gives_again_is_made_on_the_last_terms() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    let asking = world.rules.hold_answers();
+    world.ask(ana, r#""subscribe":{"channel":"news"}"#);
+    give(&world, "room:1", "first");
+    take(&world, Some("room:1"));
+    give(&world, "room:1", "second");
+    asking.add_permits(10);
+    world.settle();
+    let received = world.received(ana);
+    let made: Vec<_> = received.iter().filter(|line| line.contains(r#""channel":"room:1","subscribe""#)).collect();
+    assert_eq!(made.len(), 1, "{received:?}");
+    assert!(made[0].contains("second"));
+}
+
+/// Otherwise the server's subscription would be refused for what the user's other connections have read.
+#[tokio::test(start_paused = true)]
+async fn what_the_server_subscribes_to_is_not_refused_for_what_its_user_has_read() {
+    let mut limits = Limits::default();
+    limits.user.read_bytes = Rate { per_second: 1, burst: 1 };
+    let mut world = World::with(limits);
+    let ana = world.connect("ana");
+    world.post("room:1", &"x".repeat(1 << 20)).await;
+    for _ in 0..4 {
+        world.ask(ana, r#""history":{"channel":"room:1","limit":-1}"#);
+    }
+    world.settle();
+    let since = Some(tidings_protocol::StreamPosition { offset: 0, epoch: "store-1".into() });
+    let grant = Some(Grant::default());
+    let subscription = ServerSubscription { channel: name("room:1"), grant, since };
+    world.order(Order::give(Target::User("ana".into()), subscription));
+    world.settle();
+    let received = world.received(ana);
+    assert!(received.iter().any(|line| line.contains(r#""channel":"room:1","subscribe""#)));
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tidings_hub::limits::CALLS_AT_ONCE_MAX;
 use tidings_hub::session::{
-    Action, Admission, Connected, Control, Cost, Meter, Operation, Outcome, Prepared, Session, Setup, Subscriber,
+    Action, Admission, Connected, Control, Cost, Meter, Operation, Outcome, Prepared, Session, Setup, Subscriber, Wish,
 };
 use tidings_hub::{ChannelName, Expiry, Limits, Refusal, ServerSubscription};
 use tidings_protocol::{
@@ -833,7 +833,11 @@ fn the_server_subscribes_with_a_push_and_in_turn() {
     let mut world = World::connected();
     world.client_says(r#"{"id":2,"rpc":{"method":"slow"}}"#);
     world.session.handle_control(
-        Control::Subscribe(Box::new(ServerSubscription { channel: channel("user:1"), grant: None, since: None })),
+        Control::Subscribe(Box::new(Wish::new(ServerSubscription {
+            channel: channel("user:1"),
+            grant: None,
+            since: None,
+        }))),
         &world.left,
         world.now,
     );
