@@ -99,6 +99,8 @@ struct Audience {
     number: u32,
     form: Form,
     filter: Option<Arc<Filter>>,
+    /// Of the filter; 0 without one. Thousands may have each a filter of its own, and this is beside what is looked through.
+    digest: u64,
     subscribers: usize,
 }
 
@@ -179,7 +181,8 @@ impl Channel {
     fn count_in(&mut self, handle: &Handle, wants: Wants) -> u32 {
         let Wants { differences: takes_differences, by_number, filter } = wants;
         let form = Form { format: handle.outbox.format, takes_differences, by_number };
-        let gets_the_same = |one: &Audience| one.form.is(form) && one.filter == filter;
+        let digest = filter.as_ref().map_or(0, |filter| filter.digest());
+        let gets_the_same = |one: &Audience| one.digest == digest && one.form.is(form) && one.filter == filter;
         let of = &handle.outbox.of;
         if let Some(one) = self.audiences.iter_mut().find(|one| Arc::ptr_eq(&one.of, of) && gets_the_same(one)) {
             one.subscribers += 1;
@@ -187,7 +190,7 @@ impl Channel {
         }
         let number = self.next_audience;
         self.next_audience += 1;
-        self.audiences.push(Audience { of: of.clone(), number, form, filter, subscribers: 1 });
+        self.audiences.push(Audience { of: of.clone(), number, form, filter, digest, subscribers: 1 });
         number
     }
 
@@ -474,7 +477,7 @@ impl Channel {
     fn deliver(&mut self, publication: Arc<Publication>, effects: &mut Effects) {
         effects.delivered += 1;
         // Where nothing has a number nothing is ephemeral either.
-        let is_ephemeral = publication.offset == 0 && self.options.has_stream();
+        let is_ephemeral = publication.offset == 0 && self.options.is_numbered();
         let class = if is_ephemeral { Class::Ephemeral } else { Class::Publication };
         let before = self.take_before(&publication, is_ephemeral);
         let publication = self.as_written(publication);

@@ -4,14 +4,25 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tidings_protocol::FilterNode;
 
 use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_NODES_MAX};
 
 /// A filter that makes sense. Two that are written alike are equal.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Filter(FilterNode);
+#[derive(Clone, Debug)]
+pub struct Filter {
+    node: FilterNode,
+    /// Of the node: where each subscriber has a filter of its own, they are told apart by this.
+    hash: u64,
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.node == other.node
+    }
+}
 
 /// Why a filter makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,14 +51,27 @@ impl Filter {
     pub fn new(node: FilterNode) -> Result<Self, FilterError> {
         let (mut nodes, mut bytes) = (0, 0);
         check(&node, 1, &mut nodes, &mut bytes)?;
-        Ok(Self(node))
+        let mut hasher = DefaultHasher::new();
+        hash(&node, &mut hasher);
+        Ok(Self { node, hash: hasher.finish() })
+    }
+
+    /// The same for filters that are equal.
+    pub(crate) fn digest(&self) -> u64 {
+        self.hash
     }
 
     /// Whether a publication with these tags is wanted.
     #[must_use]
     pub fn matches(&self, tags: &BTreeMap<String, String>) -> bool {
-        matches(&self.0, tags)
+        matches(&self.node, tags)
     }
+}
+
+fn hash(node: &FilterNode, hasher: &mut impl Hasher) {
+    let FilterNode { op, key, cmp, val, vals, nodes } = node;
+    (op, key, cmp, val, vals, nodes.len()).hash(hasher);
+    nodes.iter().for_each(|node| hash(node, hasher));
 }
 
 fn check(node: &FilterNode, depth: usize, nodes: &mut usize, bytes: &mut usize) -> Result<(), FilterError> {

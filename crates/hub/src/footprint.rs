@@ -14,7 +14,7 @@ fn an_idle_connection_takes_no_more_than_this() {
     let kinds = [
         ("Connection", size_of::<Connection>(), 563),
         ("of it, Session", size_of::<Session>(), 440),
-        ("Handle", size_of::<Handle>(), 220),
+        ("Handle", size_of::<Handle>(), 246),
         ("of it, Peer", size_of::<Peer>(), 96),
         ("Outbox", size_of::<Outbox>(), 194),
         ("Identity", size_of::<Identity>(), 96),

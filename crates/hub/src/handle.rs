@@ -93,11 +93,17 @@ pub(crate) struct Handle {
     pub(crate) connected: AtomicBool,
     peer: Mutex<Peer>,
     account: Mutex<Arc<Account>>,
-    channels: Mutex<Vec<ChannelName>>,
-    /// Subscriptions that the server wants and that have not entered their channels.
-    wishes: Mutex<Vec<Withdrawal>>,
+    subscribed: Mutex<Subscribed>,
     revocations: AtomicU64,
     opened: Instant,
+}
+
+/// In which channels a connection is, and will be.
+#[derive(Default)]
+struct Subscribed {
+    channels: Vec<ChannelName>,
+    /// What the server wants and what has not entered its channel; seldom there is any.
+    wishes: Option<Box<Vec<Withdrawal>>>,
 }
 
 impl Handle {
@@ -120,8 +126,7 @@ impl Handle {
             connected: AtomicBool::new(false),
             account: Mutex::new(accounts.of_peer(&peer)),
             peer: Mutex::new(peer),
-            channels: Mutex::default(),
-            wishes: Mutex::default(),
+            subscribed: Mutex::default(),
             revocations: AtomicU64::new(0),
             opened: Instant::now(),
         }
@@ -188,7 +193,7 @@ impl Handle {
     }
 
     pub(crate) fn joined(&self, channel: &ChannelName) {
-        let mut channels = lock(&self.channels);
+        let channels = &mut lock(&self.subscribed).channels;
         if channels.is_empty() {
             // Most are in one.
             channels.reserve_exact(1);
@@ -197,35 +202,36 @@ impl Handle {
     }
 
     pub(crate) fn left(&self, channel: &ChannelName) {
-        lock(&self.channels).retain(|joined| joined != channel);
+        lock(&self.subscribed).channels.retain(|joined| joined != channel);
     }
 
     pub(crate) fn is_in(&self, channel: &ChannelName) -> bool {
-        lock(&self.channels).contains(channel)
+        lock(&self.subscribed).channels.contains(channel)
     }
 
     pub(crate) fn channels(&self) -> Vec<ChannelName> {
-        lock(&self.channels).clone()
+        lock(&self.subscribed).channels.clone()
     }
 
     /// Lets the session know of a subscription that the server wants; until it has entered its channel it can be taken back.
     pub(crate) fn wish(&self, wish: Wish) {
-        let mut wishes = lock(&self.wishes);
+        let mut subscribed = lock(&self.subscribed);
+        let wishes = subscribed.wishes.get_or_insert_default();
         wishes.retain(Withdrawal::is_open);
         wishes.push(wish.withdrawal());
-        drop(wishes);
+        drop(subscribed);
         self.outbox.control(Control::Subscribe(Box::new(wish)));
     }
 
     /// Takes back what the server wanted in a channel, or in all.
     pub(crate) fn withdraw_wishes(&self, channel: Option<&ChannelName>) {
-        lock(&self.wishes).retain(|wish| {
-            let is_meant = channel.is_none_or(|channel| wish.channel == *channel);
-            if is_meant {
-                wish.withdraw();
-            }
-            !is_meant
-        });
+        let mut subscribed = lock(&self.subscribed);
+        let Some(wishes) = &mut subscribed.wishes else { return };
+        let is_meant = |wish: &mut Withdrawal| channel.is_none_or(|channel| wish.channel == *channel);
+        wishes.extract_if(.., is_meant).for_each(|wish| wish.withdraw());
+        if wishes.is_empty() {
+            subscribed.wishes = None;
+        }
     }
 
     /// Counts how often a right of this connection was taken away, so that an answer that was being prepared

@@ -56,6 +56,11 @@ impl Default for ChannelOptions {
 }
 
 impl ChannelOptions {
+    /// Whether subscribers rely on numbers, so that what has none may be dropped for who lags (promise G8).
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.has_stream() || matches!(self.history, Source::External(_))
+    }
+
     /// Whether the broker keeps a stream of the channel as soon as somebody subscribes to it.
     pub(crate) fn has_stream(&self) -> bool {
         let has_positions = self.recovery != Offered::Off || self.positioning != Offered::Off;

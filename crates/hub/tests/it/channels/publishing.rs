@@ -79,6 +79,32 @@ async fn an_ephemeral_publication_passes_through_and_moves_nothing() {
     assert_eq!(texts(world.resume(ana, "room:1", start.offset, &start.epoch).publications), ["one", "two"]);
 }
 
+/// Typing in a room is of no use to who has 64 KiB to read first, whoever keeps the room's history.
+#[tokio::test(start_paused = true)]
+async fn g8_who_lags_behind_gets_nothing_ephemeral() {
+    let mut world = World::new();
+    let ana = world.connect("ana");
+    for channel in ["news", "room:1"] {
+        world.subscribe(ana, channel);
+        world.stop_reading(ana);
+        for number in 0..16 {
+            let long = format!("{number}{}", "x".repeat(16 << 10));
+            if channel == "news" {
+                world.publish(channel, [&*long]);
+            } else {
+                world.post(channel, &long).await;
+            }
+            world.try_publish(channel, NewPublication::ephemeral(text("bea is typing"))).unwrap();
+        }
+        world.read_on(ana);
+        world.settle();
+        let heard = world.heard(ana, channel);
+        let (typing, texts): (Vec<_>, Vec<_>) = heard.iter().partition(|text| text.contains("typing"));
+        assert_eq!(texts.len(), 16, "{channel}");
+        assert!(typing.len() <= 5, "{channel}: {} of the notices, when only the last 64 KiB were left", typing.len());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_publication_with_the_key_of_an_earlier_one_is_answered_as_that_was_and_not_made() {
     let mut world = World::new();
