@@ -154,12 +154,12 @@ impl Table {
                 None => return Err(Error::UNKNOWN_CHANNEL),
             },
         };
-        if namespace.name_regex.as_ref().is_some_and(|regex| !regex.is_match(local)) {
+        // A channel of somebody's own is named by the whole of their name, whatever is in it.
+        let personal = local.strip_prefix(USER_BOUNDARY).filter(|_| namespace.personal);
+        if personal.is_none() && namespace.name_regex.as_ref().is_some_and(|regex| !regex.is_match(local)) {
             let message = "the name does not match the namespace's name_regex";
             return Err(Error { message: message.into(), ..Error::BAD_REQUEST });
         }
-        // A channel of somebody's own is named by the whole of their name, whatever is in it.
-        let personal = local.strip_prefix(USER_BOUNDARY).filter(|_| namespace.personal);
         let users = local.split_once(USER_BOUNDARY).map(|(_, users)| users);
         let users = users.filter(|_| namespace.user_limited && personal.is_none());
         Ok(Place { namespace: namespace.clone(), is_private, users, owner: personal })
@@ -214,8 +214,8 @@ impl Namespace {
 
 impl Rule {
     /// Whether somebody may by being who they are.
-    pub(crate) fn allows(self, user: &str, is_subscribed: impl FnOnce() -> bool, token_says_so: bool) -> bool {
+    pub(crate) fn allows(self, user: &str, is_subscribed: impl FnOnce() -> bool) -> bool {
         let by_name = if user.is_empty() { self.anonymous } else { self.user };
-        by_name || (self.token && token_says_so) || (self.subscriber && is_subscribed())
+        by_name || (self.subscriber && is_subscribed())
     }
 }

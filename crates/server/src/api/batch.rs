@@ -43,6 +43,11 @@ async fn bounded(call: &Call, command: Command, answered: &AtomicUsize) -> Reply
 macro_rules! by_method {
     ($($method:ident $path:literal $variant:ident $request:ident $response:ident $result:ident;)*) => {
         async fn reply_to(call: &Call, command: Command) -> Reply {
+            let named = 0 $(+ usize::from(command.$method.is_some()))*;
+            if named > 1 {
+                let message = "bad request: a command names one method; put the others into commands of their own";
+                return Reply { error: Some(other(&tidings_protocol::Error::BAD_REQUEST, message)), ..Reply::default() };
+            }
             $(
                 if let Some(request) = command.$method {
                     return match perform(call, request).await {

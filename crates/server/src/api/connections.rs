@@ -12,7 +12,7 @@ use tidings_api::{
 };
 use tidings_chat::Chat;
 use tidings_hub::{ChannelName, ConnectionOverview, Expiry, Order, Peer, SomeOf, Target};
-use tidings_protocol::{Encoding, Error as Code};
+use tidings_protocol::Error as Code;
 use uuid::Uuid;
 
 impl Perform for ConnectionsRequest {
@@ -70,11 +70,7 @@ fn info(one: ConnectionOverview, shown: impl Fn(&ChannelName) -> bool) -> Connec
     let since = SystemTime::now().checked_sub(one.open_for).and_then(|since| since.duration_since(UNIX_EPOCH).ok());
     ConnectionInfo {
         transport: one.peer.transport().to_owned(),
-        protocol: match one.encoding {
-            Encoding::Json => "json",
-            _ => "protobuf",
-        }
-        .to_owned(),
+        protocol: if one.encoding.is_text() { "json" } else { "protobuf" }.to_owned(),
         user: one.user,
         address: one.peer.address().map(|address| address.to_string()).unwrap_or_default(),
         user_agent: one.peer.header("user-agent").unwrap_or_default().to_owned(),

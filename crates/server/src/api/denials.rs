@@ -43,7 +43,7 @@ impl Perform for RevokeUserRequest {
         let user = needed("user", &self.user)?;
         let channel = match &*self.channel {
             "" => None,
-            name => Some(ChannelName::parse(name).map_err(|error| bad_request(&error.to_string()))?),
+            name => Some(call.channel(name)?.0),
         };
         let issued_before = match self.issued_before {
             0 => None,

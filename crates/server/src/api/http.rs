@@ -92,14 +92,30 @@ async fn lines(State(app): State<App>, Extension(key): Extension<Arc<Key>>, requ
     let id = RequestId::fresh();
     let span = tracing::info_span!("api", key = %key.name, request_id = %id);
     let call = Call { app, key };
+    // All of them before the first is carried out: whoever gets a 400 may send everything again.
+    let lines = serde_json::Deserializer::from_slice(&body).into_iter::<Line<'_>>().take(BATCH_COMMANDS_MAX + 1);
+    let lines: Vec<_> = match lines.collect::<Result<_, _>>() {
+        Ok(lines) => lines,
+        Err(why) => return no_lines(&why.to_string()),
+    };
+    if lines.is_empty() {
+        return no_lines("the body is empty");
+    }
+    if lines.len() > BATCH_COMMANDS_MAX {
+        call.app.metrics.api_calls.count(&call.key.name, batch::BATCH, 106);
+        let message = format!("limit exceeded: a request has at most {BATCH_COMMANDS_MAX} lines; send several");
+        return Answer::refusal(&too_much(message)).into_response(in_status, id);
+    }
     let answers = async {
         let (mut all, mut last) = (Vec::new(), None);
-        for (number, line) in serde_json::Deserializer::from_slice(&body).into_iter::<Line<'_>>().enumerate() {
-            let Line { method, params } = line.map_err(|error| error.to_string())?;
-            let answer = if number >= BATCH_COMMANDS_MAX || all.len() > BATCH_ANSWER_BYTES_MAX {
-                Answer::refusal(&too_much("limit exceeded: this is too much at once; send the rest in another request"))
+        for Line { method, params } in &lines {
+            let answer = if all.len() > BATCH_ANSWER_BYTES_MAX {
+                call.app.metrics.api_calls.count(&call.key.name, batch::BATCH, 106);
+                Answer::refusal(&too_much(
+                    "limit exceeded: the answers before this one are too long already; ask again",
+                ))
             } else {
-                match answer(&call, &method, params.map_or("{}", RawValue::get).as_bytes()).await {
+                match answer(&call, method, params.map_or("{}", RawValue::get).as_bytes()).await {
                     Ok(answer) => answer,
                     Err(NoAnswer::Method) => Answer::refusal(&other(
                         &tidings_protocol::Error::METHOD_NOT_FOUND,
@@ -108,22 +124,22 @@ async fn lines(State(app): State<App>, Extension(key): Extension<Arc<Key>>, requ
                     Err(NoAnswer::Body(why)) => Answer::refusal(&bad_request(&why)),
                 }
             };
-            if number > 0 {
+            if last.is_some() {
                 all.push(b'\n');
             }
             all.extend_from_slice(&answer.json);
             last = Some(answer.code);
+            // Most calls never wait, and others want their turn.
+            tokio::task::yield_now().await;
         }
-        last.map(|code| (all, code)).ok_or_else(|| "it is empty".to_owned())
-    };
-    match answers.instrument(span).await {
         // Of several lines each says for itself.
-        Ok((json, code)) if !json.contains(&b'\n') => Answer { json, code }.into_response(in_status, id),
-        Ok((json, _)) => Answer { json, code: None }.into_response(false, id),
-        Err(why) => {
-            (StatusCode::BAD_REQUEST, format!("A line is an object with method and params: {why}.\n")).into_response()
-        }
-    }
+        Answer { json: all, code: last.flatten().filter(|_| lines.len() == 1) }
+    };
+    answers.instrument(span).await.into_response(in_status, id)
+}
+
+fn no_lines(why: &str) -> Response {
+    (StatusCode::BAD_REQUEST, format!("A line is an object with method and params: {why}.\n")).into_response()
 }
 
 /// What came of a call, as JSON.

@@ -185,19 +185,25 @@ impl TokenPolicy {
             return Ok(Grant::default());
         }
         let by_token = match &*request.token {
-            "" => None,
+            "" => {
+                // Of one that had a token and did not come to be.
+                bearer.close(channel);
+                None
+            }
             token => {
                 // Before it is checked: who comes for nothing waits for nothing.
-                let rule = self.channels.table().find(channel)?.namespace.rules.subscribe;
-                // The backend's word opens private channels, and those of others, but not what is closed to everybody.
-                if !rule.token {
-                    return Err(Error::PERMISSION_DENIED.into());
-                }
+                self.takes_tokens(channel)?;
                 Some(self.check_subscription(client, channel, token).await?)
             }
         };
         let granted = self.grant_checked(client, bearer, channel, by_token);
         granted.inspect_err(|_| bearer.close(channel))
+    }
+
+    /// The backend's word opens private channels, and those of others, but not what is closed to everybody.
+    fn takes_tokens(&self, channel: &ChannelName) -> Result<(), Error> {
+        let takes = self.channels.table().find(channel)?.namespace.rules.subscribe.token;
+        if takes { Ok(()) } else { Err(Error::PERMISSION_DENIED) }
     }
 
     fn grant_checked(
@@ -218,7 +224,7 @@ impl TokenPolicy {
                 let by_name = match place.names(client.user()) {
                     _ if place.is_private => false,
                     Some(named) => named,
-                    None => rule.allows(client.user(), || false, false),
+                    None => rule.allows(client.user(), || false),
                 };
                 let may = by_name || (rule.token && bearer.token_allows(channel, Operation::Subscribe, || false));
                 if !may {
@@ -260,7 +266,7 @@ impl TokenPolicy {
             Some(is_named) => is_named || is_subscribed(),
             None => true,
         };
-        if is_let_in && rule.allows(client.user(), is_subscribed, false) {
+        if is_let_in && rule.allows(client.user(), is_subscribed) {
             return Ok(place.namespace);
         }
         Err(Error::PERMISSION_DENIED.into())
@@ -283,6 +289,7 @@ impl TokenPolicy {
         channel: &ChannelName,
         token: &str,
     ) -> Result<Option<Duration>, Refusal> {
+        self.takes_tokens(channel)?;
         match self.check_subscription(client, channel, token).await {
             Ok((claims, _)) => Ok(claims.lasts),
             // Whoever had a good token and comes with a bad one is not to be trusted with the rest.

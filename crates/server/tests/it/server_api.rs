@@ -215,6 +215,7 @@ async fn batches(story: &mut Story) {
     for (title, body) in [
         ("one after the other", json!({"commands": commands})),
         ("nothing", json!({"commands": []})),
+        ("two methods in one", json!({"commands": [{"info": {}, "presence_stats": {"channel": "news"}}]})),
         ("too many", json!({"commands": vec![json!({"rpc": {}}); 1_001]})),
     ] {
         let question = call(story, "batch", &body);
@@ -226,7 +227,8 @@ async fn batches(story: &mut Story) {
                {\"method\":\"nothing\",\"params\":{}}\n{\"method\":\"publish\",\"params\":{\"channel\":7}}\n{\"method\":\"info\"";
     let (whole, _) = old.rsplit_once('\n').unwrap();
     story.ask(NOUN, "a call a line, as it was once asked", lines(whole)).await;
-    story.ask(NOUN, "a line that is cut off", lines(old)).await;
+    story.ask(NOUN, "a line that is cut off: nothing of it is done", lines(old)).await;
+    story.ask(NOUN, "too many lines", lines(&"{}".repeat(1_001))).await;
     story.ask(NOUN, "no line", lines("")).await;
 }
 

@@ -18,6 +18,7 @@ const SECRET: &str = "a-secret-of-thirty-two-bytes-or-so";
 struct World {
     chat: Chat,
     hub: Hub,
+    channels: Arc<Channels>,
     dir: TempDir,
 }
 
@@ -36,12 +37,17 @@ impl World {
         let chat = Chat::open(Options::new(dir.path(), clock.clone())).await.unwrap();
         let tokens = Tokens::new(Issuers::new(Issuer::own(SECRET, Parties::default()), Vec::new()), false);
         let channels = Arc::new(Channels::new(Config::parse_for_tests("").channels()));
-        let policy = TokenPolicy::new(Arc::new(tokens), chat.denials().clone(), clock, Doors::default(), channels);
+        let denials = chat.denials().clone();
+        let policy = TokenPolicy::new(Arc::new(tokens), denials, clock, Doors::default(), channels.clone());
         chat.denials().enforce_by(policy.ended_by());
         let policy = Arc::new(LivePolicy::new(chat.clone(), policy, Arc::new(Metrics::new())));
         let hub = Hub::builder(policy.clone()).application(policy).build();
         chat.announce_to(hub.clone());
-        Self { chat, hub, dir }
+        Self { chat, hub, channels, dir }
+    }
+
+    fn configure(&self, channels: &str) {
+        self.channels.replace(Config::parse_for_tests(channels).channels());
     }
 
     /// The same data after a restart.
@@ -264,4 +270,53 @@ async fn nobody_slips_in_while_their_token_is_being_revoked() {
         world.chat.revoke_token(&id, None).await.unwrap();
         assert_eq!(coming.await.unwrap(), 3500, "{round}");
     }
+}
+
+/// A subscription token that lets its subscriber publish.
+fn for_publishing(channel: &str) -> String {
+    let more = Map::from_iter([("allow".to_owned(), json!(["pub"]))]);
+    let (user, channel, ttl) = ("ana".to_owned(), Some(channel.to_owned()), Some(Duration::from_secs(600)));
+    Signer::own(SECRET, Parties::default()).sign(TokenOrder { user, channel, ttl, more }).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_token_allows_goes_with_the_subscription_that_it_did_not_open() {
+    let world = World::new().await;
+    world.configure(
+        "[channels]\nsubscribe = ['user', 'token']\npublish = ['token']\nhistory_size = 5\nrecovery = 'always'",
+    );
+    let mut ana = world.connected(&token("ana", "a", None)).await;
+    let publish = json!({"publish": {"channel": "news", "data": 1}});
+    let lost = json!({"subscribe": {
+        "channel": "news", "token": for_publishing("news"), "recover": true, "epoch": "other", "offset": 7, "flag": 2,
+    }});
+    assert_eq!(ana.outcome(lost).await, 112);
+    assert_eq!(ana.subscribe("news", "").await, 0);
+    assert_eq!(ana.outcome(publish.clone()).await, 103);
+    ana.ask(json!({"unsubscribe": {"channel": "news"}})).await;
+    assert_eq!(ana.subscribe("news", &for_publishing("news")).await, 0);
+    assert_eq!(ana.outcome(publish).await, 0);
+}
+
+#[tokio::test]
+async fn a_subscription_is_not_extended_where_tokens_open_nothing_any_more() {
+    let world = World::new().await;
+    let mut ana = world.connected(&token("ana", "a", None)).await;
+    assert_eq!(ana.subscribe("n:news", &for_publishing("n:news")).await, 0);
+    let refresh = || json!({"sub_refresh": {"channel": "n:news", "token": for_publishing("n:news")}});
+    assert_eq!(ana.outcome(refresh()).await, 0);
+    world.configure("[namespaces.n]\nsubscribe = ['user']");
+    assert_eq!(ana.outcome(refresh()).await, 103);
+    world.configure("[namespaces.other]");
+    assert_eq!(ana.outcome(refresh()).await, 102);
+}
+
+/// Whatever letters their names have.
+#[tokio::test]
+async fn channels_of_users_own_do_not_have_to_match_what_other_names_must() {
+    let world = World::new().await;
+    world.configure("[namespaces.own]\npersonal = true\nname_regex = '^[a-z]+$'\npublish = ['user']");
+    let mut ana = world.connected(&token("ana", "a", None)).await;
+    assert_eq!(ana.outcome(json!({"publish": {"channel": "own:#ana", "data": 1}})).await, 0);
+    assert_eq!(ana.outcome(json!({"publish": {"channel": "own:7", "data": 1}})).await, 107);
 }
