@@ -1,7 +1,7 @@
 //! Who may do what on the wire: the hub's questions, passed to whom they concern.
 //!
 //! Two kinds of clients, and nothing of one is open to the other. A *person* of the chat came with a session cookie and
-//! gets the channels of the chat (`room:`, `user:`). Whoever came with a *client token* gets every other channel. A token's `sub` is a name of the application's, even when it reads like a person's id.
+//! gets the channels of the chat (`room:`, `user:`). All others, with a *client token* or where it is allowed without any, get of the other channels what their namespaces say. A token's `sub` is a name of the application's, even when it reads like a person's id.
 
 use super::token_policy::TokenPolicy;
 use crate::metrics::Metrics;
