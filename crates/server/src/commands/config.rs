@@ -2,6 +2,7 @@
 
 use crate::cli::{ConfigArgs, ConfigCommand};
 use crate::config::{Config, Settings, Sources, example, explain};
+use crate::plain::plain_lines;
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.command {
@@ -21,14 +22,14 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         }
         Some(ConfigCommand::Import { file }) => super::config_import::run(file),
         Some(ConfigCommand::Explain { key, sources }) => {
-            print!("{}", explain(key, &Config::load(sources)?.settings)?);
+            print!("{}", plain_lines(&explain(key, &Config::load(sources)?.settings)?));
             Ok(())
         }
     }
 }
 
 fn print(sources: &Sources<Settings>) -> anyhow::Result<()> {
-    print!("{}", Config::load(sources)?.to_toml());
+    print!("{}", plain_lines(&Config::load(sources)?.to_toml()));
     println!("# api key and token secret: redacted");
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! as it goes; what cannot be said here, or means something else, is named.
 
 use crate::config::Config;
+use crate::plain::{plain, plain_lines};
 use anyhow::{Context, bail};
 use std::fmt::Write;
 use std::path::Path;
@@ -11,9 +12,9 @@ use toml::{Table, Value};
 pub(crate) fn run(file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let imported = import(&parse(file, &text)?)?;
-    print!("{}", imported.text);
+    print!("{}", plain_lines(&imported.text));
     for note in imported.notes {
-        eprintln!("{note}");
+        eprintln!("{}", plain(&note));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::TailArgs;
 use crate::config::Config;
+use crate::plain::{plain, plain_json};
 use crate::secrets::TOKEN_SECRET;
 use crate::tokens::{Order, Signer};
 use anyhow::{Context, bail};
@@ -60,7 +61,7 @@ async fn say_when_lost(mut states: watch::Receiver<State>, server: String) {
         match &*states.borrow_and_update() {
             State::Connecting { why: Some(why), .. } if !lost => {
                 lost = true;
-                eprintln!("tidings: cannot reach {server} ({}); trying again", why.reason);
+                eprintln!("tidings: cannot reach {server} ({}); trying again", plain(&why.reason));
             }
             State::Connected { .. } if lost => {
                 lost = false;
@@ -104,7 +105,7 @@ async fn print_all(client: &Client, args: &TailArgs, mut subscription: Subscript
             None => break,
         };
         for data in publications.into_iter().filter_map(|publication| publication.data) {
-            if writeln!(out, "{}", data.as_json().unwrap_or_default()).and_then(|()| out.flush()).is_err() {
+            if writeln!(out, "{}", plain_json(data.as_json().unwrap_or_default())).and_then(|()| out.flush()).is_err() {
                 return Ok(());
             }
             left = left.saturating_sub(1);
