@@ -23,6 +23,17 @@ pub(crate) fn plain_json(text: &str) -> String {
     plain(&text.replace(['\t', '\r', '\n'], " "))
 }
 
+/// Without what stands before the host of an address, which may be a password (S66). What is no address stays as it is, unless
+/// it reads like a part of one.
+pub(crate) fn without_password(text: &str) -> String {
+    let Some(end) = text.rfind('@') else { return text.to_owned() };
+    let begin = text.find("//").map(|slashes| slashes + 2).filter(|begin| *begin <= end);
+    match begin.or_else(|| text[..end].contains(':').then_some(0)) {
+        Some(begin) => format!("{}…{}", &text[..begin], &text[end..]),
+        None => text.to_owned(),
+    }
+}
+
 fn is_harmless(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !c.is_control() && !turns
@@ -44,6 +55,20 @@ mod tests {
             assert_eq!(plain(text), shown);
         }
         assert_eq!(plain_lines("a\x1b\nb\n"), "a\\u001b\nb\n");
+    }
+
+    #[test]
+    fn s66_of_an_address_what_may_be_a_password_is_not_shown() {
+        for (text, shown) in [
+            ("https://ana:secret@login.example.org/keys", "https://…@login.example.org/keys"),
+            ("https://secret@login.example.org", "https://…@login.example.org"),
+            ("https://ana:se/cr?et@x@login.example.org", "https://…@login.example.org"),
+            ("ana:secret@127.0.0.1:80", "…@127.0.0.1:80"),
+            ("https://login.example.org/keys", "https://login.example.org/keys"),
+            ("ana@example.org", "ana@example.org"),
+        ] {
+            assert_eq!(without_password(text), shown);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::cli::{ConfigArgs, ConfigCommand};
 use crate::config::{Config, Settings, Sources, example, explain};
 use crate::plain::plain_lines;
+use crate::serve::read_named;
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.command {
@@ -10,8 +11,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         Some(ConfigCommand::Print(sources)) => print(sources),
         Some(ConfigCommand::Check(sources)) => {
             let config = Config::load(sources)?;
-            config.api_keys()?;
-            config.token_issuers()?;
+            read_named(&config)?;
             let namespaces = config.settings.namespaces.len();
             println!("The configuration is good: {} namespaces, listening on {}.", namespaces, config.listen);
             Ok(())

@@ -2,7 +2,7 @@
 
 use crate::cli::{AnswerArgs, RemoteArgs};
 use crate::config::Config;
-use crate::plain::{plain, plain_json};
+use crate::plain::{plain, plain_json, without_password};
 use crate::secrets::API_KEY;
 use anyhow::Context;
 use std::io::{IsTerminal, Read, Write};
@@ -30,7 +30,7 @@ impl Remote {
 
     pub(super) async fn ask<Q: Request>(&self, request: &Q) -> anyhow::Result<Q::Result> {
         let answer = self.api.call(request).await;
-        answer.with_context(|| format!("asking {} for {}", self.address, Q::METHOD))
+        answer.with_context(|| format!("asking {} for {}", without_password(&self.address), Q::METHOD))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::TailArgs;
 use crate::config::Config;
-use crate::plain::{plain, plain_json};
+use crate::plain::{plain, plain_json, without_password};
 use crate::secrets::TOKEN_SECRET;
 use crate::tokens::{Order, Signer};
 use anyhow::{Context, bail};
@@ -24,6 +24,7 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
     let secret = TOKEN_SECRET.load(&config.storage.data_dir, config.secret_bytes_min())?;
     let tokens = Arc::new(Signer::own(&secret, config.token_parties()));
     let client = connect(&server, tokens.clone())?;
+    let server = without_password(&server);
     tokio::spawn(say_when_lost(client.states(), server.clone()));
     if let Err(disconnect) = client.connected().await {
         bail!("{server} refused the connection: {} ({})", disconnect.reason, disconnect.code);
@@ -45,7 +46,7 @@ fn connect(server: &str, tokens: Arc<Signer>) -> anyhow::Result<Client> {
         async { token }
     });
     let socket = format!("{}/connection/websocket", server.trim_end_matches('/').replacen("http", "ws", 1));
-    Client::connect(&socket, options).with_context(|| format!("the server address {server}"))
+    Client::connect(&socket, options).with_context(|| format!("the server address {}", without_password(server)))
 }
 
 fn sign(tokens: &Signer, channel: Option<&str>) -> Result<String, TokenError> {
