@@ -127,7 +127,7 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     // A name of this run of the server, new at each start.
     let node = uuid::Uuid::new_v4().to_string();
     let hub = Hub::builder(policy.clone())
-        .application(policy)
+        .application(policy.clone())
         .node(&node)
         .limits(limits)
         .version(format!("{} Tidings", env!("CARGO_PKG_VERSION")))
@@ -140,6 +140,7 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     // A circle in three parts: the hub asks the policy, the policy asks the chat, and the chat announces to the hub. It is
     // closed here, before anybody can connect.
     chat.announce_to(hub.clone());
+    policy.close_by(hub.clone());
     metrics.watch({
         let hub = hub.clone();
         move || metrics::of_hub(&hub)

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 use tidings_chat::Chat;
-use tidings_hub::ChannelName;
+use tidings_hub::{ChannelName, Refusal};
 
 pub(super) async fn run(common: &Sources<StorageSettings>, token: String) -> anyhow::Result<()> {
     let token = read(token)?;
@@ -175,6 +175,19 @@ fn good(claims: &Claims, config: &Config, now: Duration) -> Vec<String> {
     let names = claims.given.channels.keys().chain(claims.subscription.as_ref().map(|one| &one.channel));
     let of_the_chat = names.filter(|name| ChannelName::parse(name).is_ok_and(|name| Chat::owns(&name)));
     lines.extend(of_the_chat.map(|name| format!("note: {name:?} is a channel of the chat, which no token opens")));
+    let channels: Vec<_> = claims.given.channels.keys().filter_map(|name| ChannelName::parse(name).ok()).collect();
+    let (table, given) = (config.channels(), channels.iter().filter(|channel| !Chat::owns(channel)));
+    let own: Vec<_> = table.personal(&claims.user).filter_map(Result::ok).collect();
+    if let Err((channel, refusal)) = table.check_given(given, &own) {
+        let why = match refusal {
+            Refusal::Error(error) => format!("{} ({})", error.message, error.code),
+            Refusal::Disconnect(why) => format!("{} ({})", why.reason, why.code),
+        };
+        lines.push(format!(
+            "note: the connection is refused for the channel {:?} that it is given: {why}",
+            channel.as_str()
+        ));
+    }
     if claims.issued.is_some_and(|issued| issued.millis() > i64::try_from(now.as_millis()).unwrap_or(i64::MAX)) {
         lines.push("note: it says that it was made in the future (iat); the clock of whoever made it is fast".into());
     }
@@ -245,6 +258,24 @@ mod tests {
             assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(!text.contains(SECRET));
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_the_configuration_does_not_have_is_named() {
+        let config = Config::parse_for_tests("[namespaces.news]\nchannels_per_connection_max = 1\n");
+        let tokens = Tokens::new(Issuers::new(Issuer::own(SECRET, Parties::default()), Vec::new()), false);
+        for (channels, note) in [
+            (json!(["news:a", "lobby", "room:1"]), None),
+            (json!(["nwes:a"]), Some("refused for the channel \"nwes:a\" that it is given: unknown channel (102)")),
+            (
+                json!(["news:a", "news:b"]),
+                Some("refused for the channel \"news:b\" that it is given: channel limit (3505)"),
+            ),
+        ] {
+            let (text, _) = explained(&signed(SECRET, json!({"channels": channels}), 60), &tokens, &config).await;
+            assert_eq!(note.is_some(), text.contains("the connection is refused"), "{text}");
+            assert!(note.is_none_or(|note| text.contains(note)), "{text}");
+        }
     }
 
     #[tokio::test]
