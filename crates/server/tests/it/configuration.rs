@@ -82,3 +82,21 @@ fn s66_what_is_printed_has_no_secret_in_it_and_does_nothing_to_a_terminal() {
         assert!(args.contains(&"database") || said.contains("\"\\u200fShop\""), "{said}");
     }
 }
+
+#[test]
+fn s50_what_is_imported_does_nothing_to_a_terminal() {
+    let given = r#"{"client": {"token": {"audience": "\u001b[2J\u009b"}}, "a\u001b]0;\u009b\nb": 1, "channel": {"namespaces": [
+        {"name": "me", "b\u001b": 1}]}}"#;
+    let folder = folder(&[
+        ("config.json", given),
+        ("twice.json", r#"{"namespaces": [{"name": "a\u001b\n"}, {"name": "a\u001b\n"}]}"#),
+    ]);
+    let (text, notes) = Server::said_in(&folder, &["config", "import", "config.json"]);
+    assert!(text.contains(r#"token_audience = "\u001B[2J\u009b""#), "{text:?}");
+    assert!(notes.contains(r"a\u001b]0;\u009b\u000ab: has no counterpart"), "{notes:?}");
+    assert!(notes.contains(r"namespaces.me.b\u001b: has no counterpart"), "{notes:?}");
+    let (nothing, refused) = Server::said_in(&folder, &["config", "import", "twice.json"]);
+    for said in [text, notes, nothing, refused] {
+        assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
+    }
+}

@@ -93,6 +93,12 @@ impl Server {
         String::from_utf8(said.stdout).unwrap()
     }
 
+    /// What it prints and what it says beside that, whatever came of it.
+    pub(crate) fn said_in(folder: &TempDir, args: &[&str]) -> (String, String) {
+        let said = program(folder).args(args).output().unwrap();
+        (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap())
+    }
+
     /// What a backend with the generated key is answered.
     pub(crate) async fn api(&self, method: &str, body: &Value) -> Value {
         self.api_with(&self.api_key(), method, body).await
