@@ -6,6 +6,7 @@
 
 mod answers;
 mod commands;
+mod configuration;
 mod documentation;
 mod exchange;
 mod grpc;
