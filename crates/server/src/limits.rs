@@ -169,5 +169,7 @@ pub(crate) const JWKS_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) const JWKS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Bytes of the answer: sets have some kilobytes, with certificates some ten.
 pub(crate) const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Characters of what a stranger has sent that a line of the log repeats: an origin or the name of a key, and no flood.
+pub(crate) const LOGGED_CHARS_MAX: usize = 300;
 /// Keys in it: issuers have two or three, a large one with a key for each of its tenants some dozen.
 pub(crate) const JWKS_KEYS_MAX: usize = 100;

@@ -367,6 +367,7 @@ fn server_api() -> Section {
         },
         internal: &[
             "PROXIES_TOLD_OF_MAX",
+            "LOGGED_CHARS_MAX",
             "API_AT_ONCE",
             "KEY_USERS_REMEMBERED",
             "UPLINK_FRAME_OVERHEAD_BYTES",

@@ -6,8 +6,8 @@
 use crate::api::keys::{Key, KeyUses, Keys};
 use crate::app::{App, Shared};
 use crate::channels::Channels;
-use crate::config::{Config, PublicUrl, Settings, Sources};
-use crate::limits::{ANNOUNCE, CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX};
+use crate::config::{Config, Settings, Sources};
+use crate::limits::{ANNOUNCE, CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX, LOGGED_CHARS_MAX};
 use crate::live::{Doors, LivePolicy, TokenPolicy};
 use crate::metrics::{self, Metrics};
 use crate::reload::reload;
@@ -84,7 +84,7 @@ pub(crate) fn read_named(config: &Config) -> anyhow::Result<Named> {
             Some(url) => OriginPolicy::listed([url.as_str()])?,
             None => OriginPolicy::SameHost,
         },
-        allowed_origins: OriginPolicy::listed(config.allowed_origins.iter().map(PublicUrl::as_str))?,
+        allowed_origins: OriginPolicy::listed(&config.allowed_origins)?,
         has_secrets: Secrets::were_made(&config.storage.data_dir, config.secret_bytes_min())?,
     })
 }
@@ -117,6 +117,19 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     let issuers = Issuers::new(Issuer::own(&secrets.token_secret, config.token_parties()), named.issuers);
     let tokens = Arc::new(Tokens::new(issuers, config.settings.client.token.allow_without_exp));
     tokens.fetch_keys();
+    tokens.tell_of_strangers({
+        let chat = chat.clone();
+        move |reason| {
+            if let Some(left_out) = chat.security_line() {
+                let reason: String = reason.chars().take(LOGGED_CHARS_MAX).collect();
+                tracing::warn!(
+                    ?reason,
+                    left_out,
+                    "a client token is refused that nobody here has signed; `tidings token explain` says more of one"
+                );
+            }
+        }
+    });
     let metrics = Arc::new(Metrics::new());
     let channels = Arc::new(Channels::new(config.channels()));
     let token_policy = TokenPolicy::new(tokens.clone(), chat.denials().clone(), clock, doors, channels.clone());

@@ -6,6 +6,7 @@ use crate::plain::{plain, plain_lines};
 use anyhow::{Context, anyhow, bail};
 use std::fmt::Write;
 use std::path::Path;
+use tidings_websocket::OriginPolicy;
 use toml::{Table, Value};
 
 /// Prints the configuration on standard output, and what it leaves open on standard error.
@@ -106,13 +107,15 @@ impl Import {
     fn client(&mut self) -> anyhow::Result<()> {
         if let Some(origins) = self.take("client.allowed_origins", "allowed_origins") {
             let origins = list("client.allowed_origins", origins)?;
-            if origins.iter().any(|origin| origin.contains('*')) {
-                self.note(
-                    "allowed_origins: patterns are not taken; list each origin exactly, as https://app.example.org",
-                );
+            let (taken, others): (Vec<_>, Vec<_>) =
+                origins.into_iter().partition(|origin| OriginPolicy::listed([origin]).is_ok());
+            for origin in others {
+                self.note(format!(
+                    "allowed_origins: {origin} is left out; list each origin, as https://app.example.org, or all below a host, \
+                     as https://*.example.org"
+                ));
             }
-            let exact = origins.into_iter().filter(|origin| !origin.contains('*'));
-            self.set("allowed_origins", exact.collect::<Vec<_>>());
+            self.set("allowed_origins", taken);
         }
         if self.take_flag("client.allow_anonymous_connect_without_token", "allow_anonymous_connect_without_token")? {
             self.set("client.anonymous", true);
@@ -529,7 +532,7 @@ mod tests {
         let given = r#"{
             "client": {
                 "token": {"hmac_secret_key": "secret", "audience": "app"},
-                "allowed_origins": ["https://app.example.org", "https://*.example.com"],
+                "allowed_origins": ["https://app.example.org", "https://*.example.com", "capacitor://localhost", "*", "null"],
                 "subscribe_to_user_personal_channel": {"enabled": true, "personal_channel_namespace": "me"},
                 "proxy": {"connect": {"enabled": true}}
             },
@@ -549,7 +552,10 @@ mod tests {
         let Imported { text, notes } = import(&parse(Path::new("config.json"), given).unwrap()).unwrap();
         let own: Table = toml::from_str(&text).unwrap();
         assert_eq!(own["listen"].as_str(), Some("0.0.0.0:9000"));
-        assert_eq!(own["allowed_origins"].as_array().unwrap().len(), 1);
+        assert_eq!(own["allowed_origins"].as_array().unwrap().len(), 3);
+        for left_out in ["*", "null"] {
+            assert!(notes.iter().any(|note| note.starts_with(&format!("allowed_origins: {left_out} is left out"))));
+        }
         let chat = own["namespaces"]["chat"].as_table().unwrap();
         for (key, value) in [("recovery", "always"), ("join_leave", "always"), ("delta", "on_request")] {
             assert_eq!(chat[key].as_str(), Some(value), "{key}");

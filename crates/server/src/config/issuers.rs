@@ -7,7 +7,7 @@
 use super::{ConfigError, wrong};
 use crate::limits::TOKEN_ISSUERS_MAX;
 use crate::plain::without_password;
-use crate::tokens::{HMAC, Held, Issuer, Key, KeySet, Keys, Pace, check_address};
+use crate::tokens::{HMAC, Held, Issuer, Key, KeySet, Keys, Pace, Parties, check_address};
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -23,9 +23,9 @@ pub(crate) struct IssuerSettings(Written);
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// The claim `iss` of its tokens; without it, of any that no other entry names.
+    /// The claim `iss` of its tokens; without it `token_issuer`, and without that any that no other entry names.
     iss: Option<String>,
-    /// What its tokens must name in `aud`.
+    /// What its tokens must name in `aud`; without it `token_audience`.
     audience: Option<String>,
     algorithms: Vec<Algorithm>,
     /// The name of the key; without it, it is for all names.
@@ -136,11 +136,16 @@ fn only_one<'a>(
     given.next().filter(|_| given.next().is_none())
 }
 
-/// The issuers, with their keys read. Secrets have so many bytes at least.
+/// The issuers, with their keys read. Secrets have so many bytes at least; whoever says nothing of `iss` and `audience` goes by
+/// what holds for all tokens.
 ///
 /// # Errors
 /// [`ConfigError`] with the entry, its key and what would be right.
-pub(super) fn parse(settings: &[IssuerSettings], secret_bytes_min: usize) -> Result<Vec<Issuer>, ConfigError> {
+pub(super) fn parse(
+    settings: &[IssuerSettings],
+    parties: &Parties,
+    secret_bytes_min: usize,
+) -> Result<Vec<Issuer>, ConfigError> {
     if settings.len() > TOKEN_ISSUERS_MAX {
         let message = format!("there may be {TOKEN_ISSUERS_MAX} entries at most");
         return Err(wrong("client.token.issuers", &settings.len().to_string(), message));
@@ -182,7 +187,9 @@ pub(super) fn parse(settings: &[IssuerSettings], secret_bytes_min: usize) -> Res
                 Keys::Held(keys)
             }
         };
-        let (iss, audience, algorithms) = (written.iss.clone(), written.audience.clone(), written.algorithms.clone());
+        let iss = written.iss.clone().or_else(|| parties.issuer.clone());
+        let audience = written.audience.clone().or_else(|| parties.audience.clone());
+        let algorithms = written.algorithms.clone();
         Ok(Issuer { name, iss, audience, algorithms, keys })
     };
     settings.iter().enumerate().map(parse).collect()
@@ -340,6 +347,21 @@ mod tests {
             refused.starts_with("client.token.issuers[0].key_file `/nowhere/key.pem`: cannot be read"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn an_entry_that_does_not_say_goes_by_what_holds_for_all_tokens() {
+        let public = file("public.pem", PUBLIC);
+        let entry = |more: &str| {
+            let text = format!(
+                "token_issuer = 'login'\ntoken_audience = 'chat'\n[[client.token.issuers]]\n\
+                 algorithms = ['RS256']\nkey_file = '{public}'\n{more}"
+            );
+            let issuers = Config::parse_for_tests(&text).token_issuers().unwrap();
+            (issuers[0].iss.clone().unwrap(), issuers[0].audience.clone().unwrap())
+        };
+        assert_eq!(entry(""), ("login".into(), "chat".into()));
+        assert_eq!(entry("iss = 'shop'\naudience = 'tills'"), ("shop".into(), "tills".into()));
     }
 
     #[test]

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidings_chat::{Place, PostgresOptions};
 use tidings_serve::TrustedProxies;
+use tidings_websocket::OriginPolicy;
 
 /// The configuration in effect.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ pub(crate) struct Config {
     /// Where people reach the server; `None`: whatever host the request names.
     pub(crate) public_url: Option<PublicUrl>,
     /// Origins besides our own whose pages may open sockets; they authenticate by token, never by cookie.
-    pub(crate) allowed_origins: Vec<PublicUrl>,
+    pub(crate) allowed_origins: Vec<String>,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) storage: Storage,
     /// Certificate chain and private key, PEM files.
@@ -104,7 +105,7 @@ impl Config {
             return Err(wrong("public_url", url.as_str(), "must begin with https:// when tls_cert is given"));
         }
         let listen = parse_listen("listen", &settings.listen)?;
-        let origins = settings.allowed_origins.iter().map(|origin| PublicUrl::parse("allowed_origins", origin));
+        let origins = settings.allowed_origins.iter().map(|origin| parse_origin(origin));
         let allowed_origins = origins.collect::<Result<Vec<_>, _>>()?;
         let trusted_proxies = parse_networks(&settings.trusted_proxies)?;
         let tls = match (&settings.tls_cert, &settings.tls_key) {
@@ -140,7 +141,7 @@ impl Config {
         settings.database.database = PostgresOptions::without_password(&settings.database.database);
         settings.listen = listen.to_string();
         settings.public_url = public_url.as_ref().map(|url| url.as_str().to_owned());
-        settings.allowed_origins = allowed_origins.iter().map(|origin| origin.as_str().to_owned()).collect();
+        settings.allowed_origins.clone_from(&allowed_origins);
         Ok(Self {
             listen,
             grpc_listen,
@@ -192,7 +193,7 @@ impl Config {
     /// # Errors
     /// When a key cannot be read or used.
     pub(crate) fn token_issuers(&self) -> Result<Vec<Issuer>, ConfigError> {
-        issuers::parse(&self.settings.client.token.issuers, self.secret_bytes_min())
+        issuers::parse(&self.settings.client.token.issuers, &self.token_parties(), self.secret_bytes_min())
     }
 
     /// The files with keys of the server API, and with secrets of other issuers.
@@ -288,6 +289,19 @@ fn parse_channels(given: u32) -> Result<usize, ConfigError> {
     match usize::try_from(given) {
         Ok(channels @ 1_000..=10_000_000) => Ok(channels),
         _ => Err(wrong("channels_max", &given.to_string(), "must be 1000 to 10000000")),
+    }
+}
+
+/// The origin of pages, or of all that are below a host; in apps it may have a scheme of the app's own.
+fn parse_origin(text: &str) -> Result<String, ConfigError> {
+    let origin = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();
+    match OriginPolicy::listed([&origin]) {
+        Ok(_) => Ok(origin),
+        Err(_) => {
+            let message =
+                "is no origin such as https://app.example.org; https://*.example.org stands for all hosts below one";
+            Err(wrong("allowed_origins", text, message))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::http::cookie::session_token;
 use crate::http::deadline::within;
 use crate::http::origin::{Place, is_own};
 use crate::http::problem::Problem;
-use crate::limits::{ADMISSION_TIME_MAX, PREFLIGHT_KEPT, SOCKET_WRITE_TIMEOUT};
+use crate::limits::{ADMISSION_TIME_MAX, LOGGED_CHARS_MAX, PREFLIGHT_KEPT, SOCKET_WRITE_TIMEOUT};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -99,7 +99,18 @@ impl Handshake {
         match origin.to_str() {
             Ok(text) if is_own(app, &self.place, text) => Ok(Site::Own),
             Ok(text) if app.allowed_origins.allows(text, None) => Ok(Site::Listed(origin.clone())),
-            _ => Err(ForeignOrigin),
+            text => {
+                // Browsers tell their pages nothing of it, and SDKs try again for ever.
+                if let Some(left_out) = app.chat.security_line() {
+                    let origin: String = text.unwrap_or_default().chars().take(LOGGED_CHARS_MAX).collect();
+                    tracing::warn!(
+                        ?origin,
+                        left_out,
+                        "a page of another site is refused; if it is yours, list its origin in allowed_origins"
+                    );
+                }
+                Err(ForeignOrigin)
+            }
         }
     }
 

@@ -32,7 +32,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 pub(crate) use sign::{Order, Signer};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Checks client tokens.
@@ -40,7 +40,10 @@ pub(crate) struct Tokens {
     issuers: RwLock<Arc<Issuers>>,
     /// Whether a token without `exp` is good, for ever.
     without_exp: bool,
+    strangers: OnceLock<TellOfStrangers>,
 }
+
+type TellOfStrangers = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Why a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +81,7 @@ impl Fault {
 
 impl Tokens {
     pub(crate) fn new(issuers: Issuers, without_exp: bool) -> Self {
-        Self { issuers: RwLock::new(Arc::new(issuers)), without_exp }
+        Self { issuers: RwLock::new(Arc::new(issuers)), without_exp, strangers: OnceLock::new() }
     }
 
     /// Puts other issuers in the place of these. Keys that were fetched stay, where their address does.
@@ -102,12 +105,21 @@ impl Tokens {
         }
     }
 
+    /// Whom to tell why a token is refused that nobody of ours has signed. Anybody can send one, so not each is worth a line of
+    /// the log; but a backend that has the wrong secret sends nothing else.
+    pub(crate) fn tell_of_strangers(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
+        self.strangers.set(Box::new(tell)).ok();
+    }
+
     pub(crate) async fn check(&self, token: &str) -> Result<Claims, TokenError> {
         let Checked { issuer, outcome } = self.examine(token, now()).await;
         outcome.map_err(|Fault { error, reason }| {
-            // Anybody can send what nobody of ours has signed, so it is not worth a line of the log.
-            if let (Some(issuer), TokenError::Invalid) = (issuer, &error) {
-                tracing::warn!(%reason, %issuer, "a client token of the application's own is refused");
+            match (issuer, &error) {
+                (Some(issuer), TokenError::Invalid) => {
+                    tracing::warn!(%reason, %issuer, "a client token of the application's own is refused");
+                }
+                (None, TokenError::Invalid) => _ = self.strangers.get().map(|tell| tell(&reason)),
+                _ => {}
             }
             error
         })

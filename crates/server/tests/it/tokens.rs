@@ -1,6 +1,7 @@
 //! The Rust client and a token that is too old when it comes: it goes on by itself, as the other SDKs do.
 
 use crate::server::Server;
+use http_body_util::Full;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -83,4 +84,24 @@ async fn that_a_name_makes_no_personal_channel_is_logged_once_for_each_reason() 
         told[0].contains("Zoë") && told[0].contains("printable ASCII") && told[1].contains("at most 255"),
         "{told:#?}"
     );
+}
+
+/// The SDKs say "invalid token" and "transport closed", which is all that a client may know.
+#[tokio::test]
+async fn whoever_runs_the_server_reads_in_the_log_why_nobody_comes_in() {
+    let server = Server::start();
+    let other = EncodingKey::from_secret(b"another-secret-than-the-server-has");
+    let token = jsonwebtoken::encode(&Header::default(), &json!({"sub": "ana"}), &other).unwrap();
+    let client = Client::connect(&server.socket_url(), Options::new().token(token)).unwrap();
+    let mut states = client.states();
+    let is_over = |state: &State| matches!(state, State::Disconnected(why) if why.code == 3500);
+    timeout(SOON, states.wait_for(is_over)).await.expect("it is refused").unwrap();
+
+    let page = http::Request::post("/connection/sse").header("origin", "https://app.example.org");
+    assert_eq!(server.send(page.body(Full::default()).unwrap()).await.status, 403);
+    let log = server.log();
+    let token = "a client token is refused that nobody here has signed";
+    for line in [token, "if it is yours, list its origin in allowed_origins", "https://app.example.org"] {
+        assert!(log.contains(line), "{line} is not in {log}");
+    }
 }

@@ -12,19 +12,25 @@ pub enum OriginPolicy {
     /// The origin's host and port must be those of the request's own `Host`.
     #[default]
     SameHost,
-    /// The origin must be one of these, in scheme, host and port.
+    /// The origin must be one of these, in scheme, host and port; of a host such as `*.example.com`, any below it.
     Listed(Vec<Origin>),
     /// Every page on the web. Only for services without cookies or other ambient credentials.
     Any,
 }
 
 impl OriginPolicy {
-    /// Exactly these origins.
+    /// These origins. `https://*.example.com` stands for all hosts below `example.com`, and not for that one; elsewhere
+    /// a `*` stands for nothing.
     ///
     /// # Errors
     /// [`InvalidOrigin`] names the first that is none.
     pub fn listed<T: AsRef<str>>(origins: impl IntoIterator<Item = T>) -> Result<Self, InvalidOrigin> {
-        origins.into_iter().map(|origin| origin.as_ref().parse()).collect::<Result<_, _>>().map(OriginPolicy::Listed)
+        let listed = |text: T| {
+            let origin: Origin = text.as_ref().parse()?;
+            let host = origin.host.strip_prefix("*.").unwrap_or(&origin.host);
+            if host.contains('*') { Err(InvalidOrigin(text.as_ref().to_owned())) } else { Ok(origin) }
+        };
+        origins.into_iter().map(listed).collect::<Result<_, _>>().map(OriginPolicy::Listed)
     }
 
     /// Whether a page of `origin` may connect to `host`, both as the request says them.
@@ -36,7 +42,7 @@ impl OriginPolicy {
         let Ok(origin) = origin.parse::<Origin>() else { return false };
         match self {
             OriginPolicy::SameHost => host.is_some_and(|host| origin.is_at(host)),
-            OriginPolicy::Listed(listed) => listed.contains(&origin),
+            OriginPolicy::Listed(listed) => listed.iter().any(|one| one.covers(&origin)),
             OriginPolicy::Any => true,
         }
     }
@@ -51,6 +57,22 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Whether it is the other one, or stands for all hosts below one and the other is such.
+    fn covers(&self, other: &Self) -> bool {
+        let is_below = |domain: &str| {
+            other
+                .host
+                .strip_suffix(domain)
+                .and_then(|below| below.strip_suffix('.'))
+                .is_some_and(|below| !below.is_empty())
+        };
+        let has_host = match self.host.strip_prefix("*.") {
+            Some(domain) => is_below(domain),
+            None => self.host == other.host,
+        };
+        has_host && self.scheme == other.scheme && self.port == other.port
+    }
+
     /// Whether this is the host and port of a `Host` header. A `Host` without a port means the origin's own default,
     /// because a server behind a proxy cannot know which scheme the browser used.
     fn is_at(&self, host: &str) -> bool {
@@ -170,5 +192,35 @@ mod tests {
         assert!(OriginPolicy::listed(["chat.example.com"]).is_err());
         assert!(OriginPolicy::listed(["https://chat.example.com/"]).is_err());
         assert!(OriginPolicy::listed(["*"]).is_err());
+    }
+
+    #[test]
+    fn an_asterisk_stands_for_hosts_below_one_and_for_nothing_else_s01() {
+        let policy = OriginPolicy::listed(["https://*.example.com", "http://*.localhost:3000"]).unwrap();
+        for origin in [
+            "https://a.example.com",
+            "https://A.b.Example.com:443",
+            "http://app.localhost:3000",
+            "https://-.example.com",
+        ] {
+            assert!(policy.allows(origin, None), "{origin}");
+        }
+        for origin in [
+            "https://example.com",
+            "https://.example.com",
+            "https://evilexample.com",
+            "https://a.example.com.evil",
+            "http://a.example.com",
+            "https://a.example.com:8443",
+            "http://app.localhost",
+            "https://a.example.com@evil.com",
+        ] {
+            assert!(!policy.allows(origin, None), "{origin}");
+        }
+        for text in
+            ["https://*", "https://a.*.example.com", "https://*example.com", "https://example.*", "https://*.*.a"]
+        {
+            assert!(OriginPolicy::listed([text]).is_err(), "{text}");
+        }
     }
 }
