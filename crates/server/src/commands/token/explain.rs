@@ -16,6 +16,9 @@ use std::time::Duration;
 use tidings_chat::Chat;
 use tidings_hub::{ChannelName, Refusal};
 
+/// Nobody means a token to last so long.
+const LASTS_TOO_LONG: Duration = Duration::from_hours(100 * 365 * 24);
+
 pub(super) async fn run(common: &Sources<StorageSettings>, token: String) -> anyhow::Result<()> {
     let token = read(token)?;
     let config = Config::load_beside(common)?;
@@ -31,8 +34,46 @@ pub(super) async fn run(common: &Sources<StorageSettings>, token: String) -> any
 async fn explained(token: &str, tokens: &Tokens, config: &Config) -> (String, bool) {
     let now = now();
     let checked = tokens.examine(token, now).await;
-    let lines = said(token, now).into_iter().chain(judged(&checked, &tokens.issuers(), config, now));
-    (lines.map(|line| plain(&line) + "\n").collect(), checked.outcome.is_ok())
+    let mut lines = said(token, now);
+    lines.extend(judged(&checked, &tokens.issuers(), config, now));
+    if checked.outcome.is_err() && token.contains(|c: char| c.is_whitespace() || "\"'".contains(c)) {
+        lines.push(
+            "note: a token is letters, digits, - and _ with two dots; leave out `Bearer`, quotes and spaces".into(),
+        );
+    }
+    let is_good = checked.outcome.as_ref().is_ok_and(|claims| refusal(claims, config).is_none());
+    (lines.into_iter().map(|line| plain(&line) + "\n").collect(), is_good)
+}
+
+/// Why a token that is good in itself opens nothing with this configuration.
+fn refusal(claims: &Claims, config: &Config) -> Option<String> {
+    let table = config.channels();
+    let said = |refusal: Refusal| match refusal {
+        Refusal::Error(error) => format!("{} ({})", error.message, error.code),
+        Refusal::Disconnect(why) => format!("{} ({})", why.reason, why.code),
+    };
+    if let Some(Subscription { channel, .. }) = &claims.subscription {
+        let refused = |why: String| Some(format!("the channel {channel:?}: {why}"));
+        return match ChannelName::parse(channel) {
+            Err(error) => refused(error.to_string()),
+            Ok(name) if Chat::owns(&name) => refused("it is the chat's own, which no token opens (103)".into()),
+            Ok(name) => match table.find(&name) {
+                Err(error) => refused(said(error.into())),
+                Ok(place) if !place.namespace.rules.subscribe.token => {
+                    refused("its namespace lets nobody subscribe by a token (103)".into())
+                }
+                Ok(_) => None,
+            },
+        };
+    }
+    if claims.user.is_empty() && !config.settings.anonymous_tokens {
+        return Some("it names no user (sub): close 3507, unless anonymous_tokens is true".into());
+    }
+    let channels: Vec<_> = claims.given.channels.keys().filter_map(|name| ChannelName::parse(name).ok()).collect();
+    let given = channels.iter().filter(|channel| !Chat::owns(channel));
+    let own: Vec<_> = table.personal(&claims.user).filter_map(Result::ok).collect();
+    let refused = table.check_given(given, &own).err();
+    refused.map(|(channel, why)| format!("the channel {:?} that it gives: {}", channel.as_str(), said(why)))
 }
 
 fn read(token: String) -> anyhow::Result<String> {
@@ -157,9 +198,7 @@ fn good(claims: &Claims, config: &Config, now: Duration) -> Vec<String> {
     let who =
         if claims.user.is_empty() { "nobody in particular".to_owned() } else { format!("user {:?}", claims.user) };
     lines.push(match &claims.subscription {
-        None if claims.user.is_empty() && !config.settings.anonymous_tokens => {
-            "result: good, but it names no user (sub): close 3507, unless anonymous_tokens is true".to_owned()
-        }
+        _ if let Some(why) = refusal(claims, config) => format!("result: good in itself, and refused for {why}"),
         None => format!("result: good for a connection of {who}"),
         Some(Subscription { channel, .. }) => format!("result: good for {who} to subscribe to {channel:?}"),
     });
@@ -172,29 +211,20 @@ fn good(claims: &Claims, config: &Config, now: Duration) -> Vec<String> {
     {
         lines.push(format!("may: {allow} in the channel"));
     }
-    let names = claims.given.channels.keys().chain(claims.subscription.as_ref().map(|one| &one.channel));
-    let of_the_chat = names.filter(|name| ChannelName::parse(name).is_ok_and(|name| Chat::owns(&name)));
+    let of_the_chat = |name: &&String| ChannelName::parse(name).is_ok_and(|name| Chat::owns(&name));
+    let of_the_chat = claims.given.channels.keys().filter(of_the_chat);
     lines.extend(of_the_chat.map(|name| format!("note: {name:?} is a channel of the chat, which no token opens")));
-    let channels: Vec<_> = claims.given.channels.keys().filter_map(|name| ChannelName::parse(name).ok()).collect();
-    let (table, given) = (config.channels(), channels.iter().filter(|channel| !Chat::owns(channel)));
-    let own: Vec<_> = table.personal(&claims.user).filter_map(Result::ok).collect();
-    if let Err((channel, refusal)) = table.check_given(given, &own) {
-        let why = match refusal {
-            Refusal::Error(error) => format!("{} ({})", error.message, error.code),
-            Refusal::Disconnect(why) => format!("{} ({})", why.reason, why.code),
-        };
-        lines.push(format!(
-            "note: the connection is refused for the channel {:?} that it is given: {why}",
-            channel.as_str()
-        ));
+    if claims.lasts.is_some_and(|left| left > LASTS_TOO_LONG) {
+        lines.push("note: it lasts for centuries; exp and expire_at are seconds since 1970, not milliseconds".into());
     }
     if claims.issued.is_some_and(|issued| issued.millis() > i64::try_from(now.as_millis()).unwrap_or(i64::MAX)) {
         lines.push("note: it says that it was made in the future (iat); the clock of whoever made it is fast".into());
     }
-    if claims.issued.is_none() || claims.id.is_none() {
-        lines.push(
-            "note: give tokens an iat and a jti, or they cannot be told apart when some are to be revoked".into(),
-        );
+    let missing = [("iat", claims.issued.is_none()), ("jti", claims.id.is_none())];
+    let missing: Vec<_> = missing.into_iter().filter_map(|(name, is_missing)| is_missing.then_some(name)).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(" and ");
+        lines.push(format!("note: without {missing} it cannot be told from others when some are to be revoked"));
     }
     if client.insecure {
         lines.push("note: client.insecure is on, so nobody needs a token".into());
@@ -260,21 +290,33 @@ mod tests {
         assert!(!text.contains(SECRET));
     }
 
+    /// So a script that asks before it hands out the token learns it.
     #[tokio::test]
-    async fn a_channel_that_the_configuration_does_not_have_is_named() {
-        let config = Config::parse_for_tests("[namespaces.news]\nchannels_per_connection_max = 1\n");
+    async fn what_the_configuration_refuses_a_good_token_for_is_named_and_no_success() {
+        let config = Config::parse_for_tests(
+            "[namespaces.news]\nchannels_per_connection_max = 1\n[namespaces.shut]\nsubscribe = ['user']\n",
+        );
         let tokens = Tokens::new(Issuers::new(Issuer::own(SECRET, Parties::default()), Vec::new()), false);
-        for (channels, note) in [
-            (json!(["news:a", "lobby", "room:1"]), None),
-            (json!(["nwes:a"]), Some("refused for the channel \"nwes:a\" that it is given: unknown channel (102)")),
+        for (claims, why) in [
+            (json!({"channels": ["news:a", "lobby", "room:1"]}), None),
+            (json!({"channel": "news:a"}), None),
+            (json!({"channels": ["nwes:a"]}), Some("the channel \"nwes:a\" that it gives: unknown channel (102)")),
             (
-                json!(["news:a", "news:b"]),
-                Some("refused for the channel \"news:b\" that it is given: channel limit (3505)"),
+                json!({"channels": ["news:a", "news:b"]}),
+                Some("the channel \"news:b\" that it gives: channel limit (3505)"),
             ),
+            (json!({"channel": "nwes:a"}), Some("the channel \"nwes:a\": unknown channel (102)")),
+            (json!({"channel": "room:1"}), Some("the channel \"room:1\": it is the chat's own")),
+            (
+                json!({"channel": "shut:1"}),
+                Some("the channel \"shut:1\": its namespace lets nobody subscribe by a token"),
+            ),
+            (json!({"sub": ""}), Some("it names no user (sub): close 3507")),
         ] {
-            let (text, _) = explained(&signed(SECRET, json!({"channels": channels}), 60), &tokens, &config).await;
-            assert_eq!(note.is_some(), text.contains("the connection is refused"), "{text}");
-            assert!(note.is_none_or(|note| text.contains(note)), "{text}");
+            let (text, is_good) = explained(&signed(SECRET, claims, 60), &tokens, &config).await;
+            let result = text.lines().find(|line| line.starts_with("result: ")).unwrap();
+            assert_eq!((why.is_none(), is_good), (is_good, result.starts_with("result: good for ")), "{text}");
+            assert!(why.is_none_or(|why| result.contains(why)), "{text}");
         }
     }
 
@@ -302,6 +344,12 @@ mod tests {
                 "sign with the key",
             ),
             ("a.b".into(), "three parts with dots between them", "sign with the key"),
+            ("Bearer a.b.c".into(), "", "leave out `Bearer`, quotes and spaces"),
+            (
+                signed(SECRET, json!({"aud": "chat", "jti": "a", "exp": 1_900_000_000_000_u64}), 60),
+                "result: good",
+                "seconds since 1970, not milliseconds",
+            ),
             (
                 signed(SECRET, json!({"aud": "chat", "exp": "soon"}), 60),
                 "a claim is wrong",
