@@ -5,18 +5,23 @@ use super::{Call, perform};
 use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_AT_ONCE, BATCH_COMMANDS_MAX};
 use futures_util::{StreamExt, stream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tidings_api::{BatchRequest, BatchResponse, Command, Reply, each_method};
+use tidings_api::{BatchRequest, BatchResponse, Command, Error, Reply, each_method};
 
 /// As HTTP and metrics name it.
 pub(super) const BATCH: &str = "batch";
 
-/// Does all of it; what a call is not allowed is an error in its place.
-pub(crate) async fn batch(call: &Call, request: BatchRequest) -> BatchResponse {
-    if request.commands.len() > BATCH_COMMANDS_MAX {
-        let message = format!("limit exceeded: a batch has at most {BATCH_COMMANDS_MAX} commands; send several");
-        call.app.metrics.api_calls.count(&call.key.name, BATCH, 106);
-        return BatchResponse { error: Some(too_much(message)), replies: Vec::new() };
+/// The refusal of a batch with so many commands. It is asked before they are built: an empty one has three bytes in a body and
+/// takes more than a kilobyte.
+pub(super) fn check(call: &Call, commands: usize) -> Result<(), Error> {
+    if commands <= BATCH_COMMANDS_MAX {
+        return Ok(());
     }
+    call.app.metrics.api_calls.count(&call.key.name, BATCH, 106);
+    Err(too_much(format!("limit exceeded: a batch has at most {BATCH_COMMANDS_MAX} commands; send several")))
+}
+
+/// Does all of it; what a call is not allowed is an error in its place. Who asks has it [checked](check).
+pub(super) async fn batch(call: &Call, request: BatchRequest) -> BatchResponse {
     let at_once = if request.parallel { BATCH_AT_ONCE } else { 1 };
     let answered = AtomicUsize::new(0);
     let replies = stream::iter(request.commands).map(|command| bounded(call, command, &answered)).buffered(at_once);

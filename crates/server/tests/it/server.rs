@@ -124,6 +124,13 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
+    /// The most memory that it has had so far, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub(crate) fn api_key(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("data/api-key")).unwrap().trim().to_owned()
     }
