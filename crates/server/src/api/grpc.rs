@@ -50,9 +50,7 @@ async fn call(State(app): State<App>, Path(method): Path<String>, request: Reque
     let key = key_of(&app, &parts.headers, &parts.uri);
     app.key_uses.tell(&app, &parts, key.as_deref(), id);
     let Some(key) = key else {
-        let detail = "the server API needs its key in the metadata x-api-key, or authorization: apikey KEY; it is in the \
-                      data folder, in the file api-key";
-        return answered(Status::unauthenticated(detail).into_http(), id);
+        return answered(unauthenticated().into_http(), id);
     };
     let in_status = errors_in_status(&app, &parts.headers);
     let span = tracing::info_span!("api", method, key = %key.name, request_id = %id);
@@ -72,6 +70,13 @@ fn status_is(response: &http::Response<tonic::body::Body>, code: Code) -> bool {
     response.headers().get(Status::GRPC_STATUS).is_some_and(|status| Code::from_bytes(status.as_bytes()) == code)
 }
 
+fn unauthenticated() -> Status {
+    Status::unauthenticated(
+        "the server API needs its key in the metadata x-api-key, or authorization: apikey KEY; it is in the data folder, \
+         in the file api-key",
+    )
+}
+
 /// An error has a name, by which the log knows more of it.
 fn answered(response: http::Response<tonic::body::Body>, id: RequestId) -> Response {
     let mut response = response.map(Body::new);
@@ -82,12 +87,21 @@ fn answered(response: http::Response<tonic::body::Body>, id: RequestId) -> Respo
 }
 
 /// Who calls, and how they want to be told of errors.
-#[derive(Clone)]
 struct Edge {
     call: Call,
     in_status: bool,
     /// The message was read and understood: from here on a status is of the method, and not of what carries it.
     was_read: Arc<AtomicBool>,
+}
+
+impl Edge {
+    /// Who calls, once the message was read. That takes its time, and a key that was taken back meanwhile does nothing.
+    fn call(&self) -> Result<Call, Status> {
+        self.was_read.store(true, Ordering::Relaxed);
+        let Call { app, key } = &self.call;
+        let key = app.keys.current(key).ok_or_else(unauthenticated)?;
+        Ok(Call { app: app.clone(), key })
+    }
 }
 
 macro_rules! by_path {
@@ -176,9 +190,9 @@ impl<Q: Perform + 'static> UnaryService<Q> for One {
     type Future = BoxFuture<'static, Result<tonic::Response<Q::Response>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Q>) -> Self::Future {
-        let Edge { call, in_status, was_read } = self.0.clone();
-        was_read.store(true, Ordering::Relaxed);
+        let (call, in_status) = (self.0.call(), self.0.in_status);
         async move {
+            let call = call?;
             match perform(&call, request.into_inner()).await {
                 Err(error) if in_status => Err(status_of(error)),
                 done => Ok(tonic::Response::new(Q::Response::of(done))),
@@ -193,9 +207,9 @@ impl UnaryService<Result<BatchRequest, usize>> for Edge {
     type Future = BoxFuture<'static, Result<tonic::Response<BatchResponse>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Result<BatchRequest, usize>>) -> Self::Future {
-        let Self { call, in_status, was_read } = self.clone();
-        was_read.store(true, Ordering::Relaxed);
+        let (call, in_status) = (Self::call(self), self.in_status);
         async move {
+            let call = call?;
             let request = match request.into_inner() {
                 Ok(request) => Ok(request),
                 Err(commands) => batch::check(&call, commands).map(|()| BatchRequest::default()),

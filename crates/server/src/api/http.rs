@@ -41,13 +41,15 @@ async fn require_key(State(app): State<App>, request: Request, next: Next) -> Re
     let key = super::keys::key_of(&app, &parts.headers, &parts.uri);
     let id = RequestId::fresh();
     app.key_uses.tell(&app, &parts, key.as_deref(), id);
-    let Some(key) = key else {
-        let detail =
-            "The server API needs its key in the header X-API-Key; it is in the data folder, in the file api-key.\n";
-        return (StatusCode::UNAUTHORIZED, [id.header()], detail).into_response();
-    };
+    let Some(key) = key else { return unauthorized(id) };
     parts.extensions.insert(key);
     next.run(Request::from_parts(parts, body)).await
+}
+
+fn unauthorized(id: RequestId) -> Response {
+    let detail =
+        "The server API needs its key in the header X-API-Key; it is in the data folder, in the file api-key.\n";
+    (StatusCode::UNAUTHORIZED, [id.header()], detail).into_response()
 }
 
 /// `POST /api/{method}`.
@@ -63,6 +65,8 @@ async fn call(
         Err(problem) => return problem.into_response(),
     };
     let id = RequestId::fresh();
+    // A body takes its time, and a key that was taken back meanwhile does nothing.
+    let Some(key) = app.keys.current(&key) else { return unauthorized(id) };
     let span = tracing::info_span!("api", method, key = %key.name, request_id = %id);
     let call = Call { app, key };
     match answer(&call, &method, &body).instrument(span).await {
@@ -91,6 +95,7 @@ async fn lines(State(app): State<App>, Extension(key): Extension<Arc<Key>>, requ
         Err(problem) => return problem.into_response(),
     };
     let id = RequestId::fresh();
+    let Some(key) = app.keys.current(&key) else { return unauthorized(id) };
     let span = tracing::info_span!("api", key = %key.name, request_id = %id);
     let call = Call { app, key };
     // All of them before the first is carried out: whoever gets a 400 may send everything again.
