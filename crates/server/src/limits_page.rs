@@ -321,6 +321,7 @@ fn server_api() -> Section {
             BATCH_AT_ONCE FIXED, "`tidings_api_calls_total`";
             BATCH_ANSWER_BYTES_MAX FIXED, API;
             PATTERN_CHANNELS_MAX FIXED, API;
+            BROADCAST_CHANNELS_MAX FIXED, API;
             API_PATTERN_BYTES_MAX FIXED, API_107;
             LISTED_DEFAULT "`limit` of a request", "`tidings_api_calls_total`";
             LISTED_MAX FIXED, API_107;

@@ -1,8 +1,9 @@
 //! `publish`, `broadcast` and `publish_pattern`.
 
+use super::connections::looked_up;
 use super::refusal::{bad_request, not_available, other, refused, too_much};
 use super::{Call, Pattern, Perform, channels};
-use crate::limits::{API_AT_ONCE, PATTERN_CHANNELS_MAX};
+use crate::limits::{API_AT_ONCE, BROADCAST_CHANNELS_MAX, PATTERN_CHANNELS_MAX};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
@@ -24,6 +25,11 @@ impl Perform for BroadcastRequest {
         if self.channels.is_empty() {
             return Err(bad_request("channels is missing: it lists the channels to publish in"));
         }
+        if self.channels.len() > BROADCAST_CHANNELS_MAX {
+            let message =
+                format!("channels has at most {BROADCAST_CHANNELS_MAX}: publish in the others by another call");
+            return Err(too_much(message));
+        }
         let publication = publication!(self)?;
         let mut responses = Vec::with_capacity(self.channels.len());
         for (number, channel) in self.channels.iter().enumerate() {
@@ -40,7 +46,9 @@ impl Perform for PublishPatternRequest {
             return Err(bad_request("pattern is missing: it says which channels, such as news:*; * is all of them"));
         }
         let publication = publication!(self)?;
-        let channels = channels::with_subscribers(call, Some(&Pattern::new(channels::checked(&self.pattern)?)));
+        let pattern = Pattern::new(channels::checked(&self.pattern)?);
+        let looking = call.clone();
+        let channels = looked_up(move || channels::with_subscribers(&looking, Some(&pattern))).await?;
         if channels.len() > PATTERN_CHANNELS_MAX {
             let found = channels.len();
             return Err(too_much(format!(
