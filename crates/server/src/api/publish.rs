@@ -147,7 +147,13 @@ pub(super) async fn let_others_in(number: usize) {
 async fn publish(call: &Call, channel: &str, publication: NewPublication) -> Result<PublishResult, Error> {
     let (channel, namespace) = call.channel(channel)?;
     namespace.check(&publication.data, usize::MAX).map_err(refused)?;
-    let StreamPosition { offset, epoch } = call.app.hub.publish(&channel, publication).await.map_err(|error| {
+    let (hub, key) = (&call.app.hub, &call.key);
+    // A key that reaches some channels cannot make up so many of them that others lose what they keep.
+    let published = match key.is_bounded() {
+        true => hub.publish_for(&key.name, &channel, publication).await,
+        false => hub.publish(&channel, publication).await,
+    };
+    let StreamPosition { offset, epoch } = published.map_err(|error| {
         use tidings_protocol::Error as Code;
         match error {
             PublishError::KeptElsewhere => not_available("this channel is written by what keeps its history"),
