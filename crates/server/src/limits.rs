@@ -55,6 +55,14 @@ pub(crate) const USERS_ASKED_MAX: usize = 1_000;
 /// Connections that one `disconnect` leaves alone: more than a user may have.
 pub(crate) const CLIENTS_NAMED_MAX: usize = 1_000;
 
+/// How far ahead the `issued_before` of a `revoke_user` may be: clocks differ by less, and until then every token of the user is
+/// refused, those that are new included.
+pub(crate) const ISSUED_BEFORE_AHEAD_MAX: Duration = Duration::from_hours(24);
+
+/// Bytes of an `info` as JSON, of a connection or a subscription, in a token or given by the API: a name, a picture's address and
+/// some more. It is repeated in each join, each publication of a client, and for each client in an answer with presence.
+pub(crate) const INFO_BYTES_MAX: usize = 4 * 1024;
+
 /// API keys that can be configured: all are looked at for each request.
 pub(crate) const API_KEYS_MAX: usize = 100;
 

@@ -329,6 +329,8 @@ fn server_api() -> Section {
             CHANNELS_LISTED_BYTES_MAX FIXED, "`tidings_api_calls_total`";
             USERS_ASKED_MAX FIXED, API;
             CLIENTS_NAMED_MAX FIXED, API;
+            ISSUED_BEFORE_AHEAD_MAX FIXED, API_107;
+            INFO_BYTES_MAX FIXED, "`tidings_api_calls_total{code=\"107\"}`, `tidings_closed_total{code=\"3500\"}`";
             API_KEYS_MAX FIXED, AT_START;
             API_KEY_NAME_BYTES_MAX FIXED, AT_START;
             REQUEST_BODY_BYTES_MAX FIXED, S413;
