@@ -98,12 +98,14 @@ pub(crate) struct Handle {
     opened: Instant,
 }
 
+type Wishes = Vec<Withdrawal>;
+
 /// In which channels a connection is, and will be.
 #[derive(Default)]
 struct Subscribed {
     channels: Vec<ChannelName>,
     /// What the server wants and what has not entered its channel; seldom there is any.
-    wishes: Option<Box<Vec<Withdrawal>>>,
+    wishes: Option<Box<Wishes>>,
 }
 
 impl Handle {

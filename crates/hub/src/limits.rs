@@ -42,7 +42,7 @@ pub const CATCH_UP_BYTES: usize = 16 << 10;
 /// Publications that are read for a piece, at first; more when they are small, and fewer when they are large.
 pub const CATCH_UP_PUBLICATIONS: usize = 16;
 
-/// Publications that are read for a piece at most.
+/// Publications that are read for a piece at most: of the smallest kind some 8 KiB, which is what a piece is to have.
 pub const CATCH_UP_PUBLICATIONS_MAX: usize = 256;
 
 /// Bytes of commands that have come since none ran or waited, beyond which the transport is not read until all of them are
@@ -77,7 +77,7 @@ pub const BATCH_BYTES_MAX: usize = 32 << 10;
 /// is not done again for each publication.
 pub const DELIVERY_FREED_PART: usize = 16;
 
-/// Buffers that a loop keeps for logs to fill.
+/// Buffers that a loop keeps for logs to fill: 1 MiB with what they have room for, for as many channels as are busy at once.
 pub const SPARES_MAX: usize = 64;
 
 /// Room of such a buffer: a few frames, so that a busy channel does not allocate for each.
@@ -106,11 +106,16 @@ pub const JOIN_LEAVE_SUBSCRIBERS: usize = 1_000;
 /// How long what was above [`Limits::join_leave_messages`] waits, so that who comes and goes all the time is told of once.
 pub const JOIN_LEAVE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Connections of a channel of which others have yet to be told; what comes on top is not told.
+/// Connections of a channel of which others have yet to be told; what comes on top is not told. In the
+/// pause between two times no more can be told than this to some five subscribers.
 pub const JOIN_LEAVE_UNTOLD_MAX: usize = 4_096;
 
-/// Bytes that one entry of a presence reply counts as read.
+/// Bytes that one entry of a presence reply counts beside what applications attach to it: two ids in JSON, and their names.
 pub const PRESENCE_ENTRY_BYTES: usize = 128;
+
+/// Bytes of a presence reply, which cannot be cut; above it is error 106. What one connection may have of
+/// [`Limits::answers_bytes_max`] while nobody else reads; where others do it is error 111, for the moment.
+pub const PRESENCE_REPLY_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes that are kept of each header of a connection: enough for what limits and logs tell apart.
 pub const PEER_HEADER_BYTES_MAX: usize = 256;

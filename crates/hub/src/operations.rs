@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 use tidings_protocol::{
-    ConnectRequest, Disconnect, Encoding, Error, HistoryRequest, HistoryResult, Payload, PresenceResult, PublishResult,
-    Response, RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult, subscribe_flag,
+    ClientInfo, ConnectRequest, Disconnect, Encoding, Error, HistoryRequest, HistoryResult, Payload, PresenceResult,
+    PublishResult, Response, RpcRequest, RpcResult, StreamPosition, SubscribeRequest, SubscribeResult, subscribe_flag,
 };
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::core::{Core, Follows};
 use crate::filter::Filter;
 use crate::handle::Handle;
 use crate::history::bytes_of;
-use crate::limits::PRESENCE_ENTRY_BYTES;
+use crate::limits::{PRESENCE_ENTRY_BYTES, PRESENCE_REPLY_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::push::as_differences;
 use crate::session::{Admission, Connected, Cost, Meter, Operation, Outcome, Prepared, Subscriber};
@@ -305,7 +305,15 @@ impl Task {
         self.may_read()?;
         let presence = self.core.presence(channel, options.presence_clients_max).await;
         let presence = presence.map_err(|PresenceError::TooMany { .. }| Error::LIMIT_EXCEEDED)?;
-        self.handle.account().pay_for_read(presence.len() * PRESENCE_ENTRY_BYTES);
+        let bytes = presence.values().map(presence_bytes).sum();
+        self.handle.account().pay_for_read(bytes);
+        if bytes > PRESENCE_REPLY_BYTES_MAX {
+            return Err(Error::LIMIT_EXCEEDED.into());
+        }
+        let room = self.core.loops.answers().reserve(PRESENCE_REPLY_BYTES_MAX);
+        if bytes > room.bytes {
+            return Err(Error::TOO_MANY_REQUESTS.into());
+        }
         self.still_may_see_presence(channel, revocations).await?;
         Ok(Response::Presence(PresenceResult { presence }))
     }
@@ -365,6 +373,12 @@ impl Task {
             offset: page.top.offset,
         }))
     }
+}
+
+/// What an entry of a presence reply counts.
+fn presence_bytes(info: &ClientInfo) -> usize {
+    let attached = [&info.conn_info, &info.chan_info].into_iter().flatten();
+    PRESENCE_ENTRY_BYTES + info.user.len() + attached.map(|info| info.as_bytes().len()).sum::<usize>()
 }
 
 /// In which form a client wants what is published, and of what, as far as the channel has that.

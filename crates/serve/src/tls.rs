@@ -123,6 +123,17 @@ impl Tls {
         self
     }
 
+    /// Reads the certificates as a server does at its start, and keeps nothing of them.
+    ///
+    /// # Errors
+    /// [`CertificateError`] as the start would say it.
+    pub fn check(&self) -> Result<(), CertificateError> {
+        match &self.0 {
+            Source::Certificates { sources, .. } => load_all(sources).map(drop),
+            Source::Config(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn load(self) -> Result<Acceptor, CertificateError> {
         match self.0 {
             Source::Config(config) => {

@@ -3,9 +3,10 @@
 //! A table is read from the configuration as a whole and put in the place of the one before, so that every question sees
 //! one table. What is open goes on: a subscription keeps what it was given, and the next question is answered anew.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use tidings_hub::{ChannelName, ChannelOptions, Rate};
-use tidings_protocol::{Error, Payload};
+use tidings_hub::{ChannelName, ChannelOptions, Rate, Refusal};
+use tidings_protocol::{Disconnect, Error, Payload};
 
 /// Variables of a pattern: more than a name has parts, and the matcher has an end (25).
 const PATTERN_VARIABLES_MAX: usize = 16;
@@ -30,7 +31,7 @@ pub(crate) struct Channels(RwLock<Arc<Table>>);
 pub(crate) struct Table {
     /// Of channels without one.
     plain: Arc<Namespace>,
-    named: std::collections::HashMap<String, Arc<Namespace>>,
+    named: HashMap<String, Arc<Namespace>>,
     patterns: matchit::Router<Arc<Namespace>>,
     has_patterns: bool,
 }
@@ -45,6 +46,8 @@ pub(crate) struct Namespace {
     pub(crate) user_limited: bool,
     /// Each user has a channel of their own, to which the server subscribes them.
     pub(crate) personal: bool,
+    /// With that, a user's next connection ends those before it.
+    pub(crate) single_connection: bool,
     pub(crate) format: Format,
     pub(crate) name_regex: Option<regex::Regex>,
     pub(crate) publication_bytes_max: usize,
@@ -90,6 +93,13 @@ pub(crate) struct Place<'a> {
     owner: Option<&'a str>,
 }
 
+/// A user has no channel of their own in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoChannel<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) why: String,
+}
+
 impl Channels {
     pub(crate) fn new(table: Table) -> Self {
         Self(RwLock::new(Arc::new(table)))
@@ -109,7 +119,7 @@ impl Channels {
 impl Table {
     /// A table with the namespace of channels without one.
     pub(crate) fn new(plain: Namespace) -> Self {
-        let (named, patterns) = (std::collections::HashMap::new(), matchit::Router::new());
+        let (named, patterns) = (HashMap::new(), matchit::Router::new());
         Self { plain: Arc::new(plain), named, patterns, has_patterns: false }
     }
 
@@ -170,13 +180,58 @@ impl Table {
         self.find(channel).map_or_else(|_| Arc::default(), |place| place.namespace.options.clone())
     }
 
-    /// The channels of their own to which the server subscribes a user.
-    pub(crate) fn personal<'a>(&'a self, user: &'a str) -> impl Iterator<Item = ChannelName> + 'a {
-        let with_one = self.named.values().chain([&self.plain]).filter(|namespace| namespace.personal);
-        with_one.filter(move |_| !user.is_empty()).filter_map(move |namespace| {
+    /// The channels of their own to which the server subscribes a user; where their name makes none, why.
+    pub(crate) fn personal<'a>(
+        &'a self,
+        user: &'a str,
+    ) -> impl Iterator<Item = Result<ChannelName, NoChannel<'a>>> + 'a {
+        let with_one = self.with_personal().filter(move |_| !user.is_empty());
+        with_one.map(move |namespace| {
             let prefix = if namespace.name.is_empty() { String::new() } else { format!("{}:", namespace.name) };
-            ChannelName::parse(&format!("{prefix}{USER_BOUNDARY}{user}")).ok()
+            let no_channel = |why: String| NoChannel { namespace: &namespace.name, why };
+            let channel = ChannelName::parse(&format!("{prefix}{USER_BOUNDARY}{user}"));
+            let channel = channel.map_err(|error| no_channel(error.to_string()))?;
+            self.find(&channel).map_err(|error| no_channel(error.message.into_owned()))?;
+            Ok(channel)
         })
+    }
+
+    /// Whether a user has one connection at a time.
+    pub(crate) fn has_single_connections(&self) -> bool {
+        self.with_personal().any(|namespace| namespace.single_connection)
+    }
+
+    fn with_personal(&self) -> impl Iterator<Item = &Arc<Namespace>> {
+        self.named.values().chain([&self.plain]).filter(|namespace| namespace.personal)
+    }
+
+    /// Whether one connection can be given all these channels, beside those of its user's own. The backend's word opens what
+    /// is closed to its user, but makes no channel of what is none here, and no more of them than a connection may have.
+    ///
+    /// # Errors
+    /// The first that it cannot be given: 102 and 107 as [`find`](Self::find), 3505 where there are too many of its namespace.
+    pub(crate) fn check_given<'a>(
+        &self,
+        given: impl Iterator<Item = &'a ChannelName>,
+        own: &[ChannelName],
+    ) -> Result<(), (&'a ChannelName, Refusal)> {
+        let mut counts = HashMap::<*const Namespace, usize>::new();
+        let mut count = |namespace: &Arc<Namespace>| {
+            let count = counts.entry(Arc::as_ptr(namespace)).or_default();
+            *count += 1;
+            *count
+        };
+        for place in own.iter().filter_map(|channel| self.find(channel).ok()) {
+            count(&place.namespace);
+        }
+        for channel in given.filter(|channel| !own.contains(channel)) {
+            let namespace = self.find(channel).map_err(|error| (channel, error.into()))?.namespace;
+            let number = count(&namespace);
+            if namespace.channels_per_connection_max.is_some_and(|max| number > max) {
+                return Err((channel, Disconnect::CHANNEL_LIMIT.into()));
+            }
+        }
+        Ok(())
     }
 }
 

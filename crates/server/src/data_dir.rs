@@ -31,6 +31,17 @@ impl DataDir {
             .with_context(|| format!("cannot make the data folder {self}; choose a writable one with --data-dir"))
     }
 
+    /// Whether it could be made, as far as that can be seen without doing it.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let there = self.0.ancestors().find(|path| path.exists());
+        let is_folder = there.is_none_or(Path::is_dir);
+        ensure!(
+            is_folder,
+            "cannot make the data folder {self}: there is a file in its place; choose another with --data-dir"
+        );
+        Ok(())
+    }
+
     /// Takes back [`make`](Self::make), where nothing came of it.
     pub(crate) fn remove_if_unused(&self) {
         std::fs::remove_file(self.file(LOCK)).ok();

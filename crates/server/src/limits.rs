@@ -180,5 +180,5 @@ pub(crate) const JWKS_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) const JWKS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Bytes of the answer: sets have some kilobytes, with certificates some ten.
 pub(crate) const JWKS_BYTES_MAX: usize = 256 * 1024;
-/// Keys in it.
+/// Keys in it: issuers have two or three, a large one with a key for each of its tenants some dozen.
 pub(crate) const JWKS_KEYS_MAX: usize = 100;

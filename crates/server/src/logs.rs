@@ -9,9 +9,14 @@ use tracing_subscriber::EnvFilter;
 /// database's server has ended, of which the chat speaks once.
 const NEVER_IN_DETAIL: [&str; 3] = ["tokio_postgres=info", "tokio_postgres::query=info", "deadpool.postgres=error"];
 
-/// Installs the process-wide subscriber. `filter` is a level or a `tracing` filter.
-pub(crate) fn start(filter: &str, format: Option<LogFormat>) -> anyhow::Result<()> {
-    let mut filter = EnvFilter::try_new(filter).with_context(|| format!("log filter `{filter}` is not understood"))?;
+/// What `filter`, a level or a `tracing` filter, says.
+pub(crate) fn filter(filter: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(filter).with_context(|| format!("log filter `{filter}` is not understood"))
+}
+
+/// Installs the process-wide subscriber.
+pub(crate) fn start(by: &str, format: Option<LogFormat>) -> anyhow::Result<()> {
+    let mut filter = filter(by)?;
     for quiet in NEVER_IN_DETAIL {
         filter = filter.add_directive(quiet.parse().context("a filter of our own is not understood")?);
     }

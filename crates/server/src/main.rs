@@ -19,6 +19,7 @@ mod limits_page;
 mod live;
 mod logs;
 mod metrics;
+mod plain;
 mod process;
 mod reload;
 mod router;
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tidings: {}", explained(&error));
+            eprintln!("tidings: {}", plain::plain_lines(&explained(&error)));
             ExitCode::FAILURE
         }
     }

@@ -13,8 +13,8 @@ use crate::metrics::{self, Metrics};
 use crate::reload::reload;
 use crate::secrets::Secrets;
 use crate::tasks::Tasks;
-use crate::tokens::Tokens;
-use crate::{process, router};
+use crate::tokens::{Issuer, Issuers, Tokens};
+use crate::{logs, process, router};
 use anyhow::Context;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -54,12 +54,54 @@ pub(crate) async fn run(config: Config, sources: Sources<Settings>) -> anyhow::R
     ended
 }
 
+/// What the configuration names and the start needs, read.
+pub(crate) struct Named {
+    /// Of the server API, beside the generated one.
+    keys: Vec<Key>,
+    /// Of client tokens, beside the server itself.
+    issuers: Vec<Issuer>,
+    own_origin: OriginPolicy,
+    allowed_origins: OriginPolicy,
+    /// A server has been at work in the data folder.
+    has_secrets: bool,
+}
+
+/// Reads everything that the configuration names, and changes nothing: what is wrong with it is said before anything is made
+/// or opened, and `tidings config check` says the same.
+///
+/// # Errors
+/// What a start is refused for, but what only shows when it listens or opens the database.
+pub(crate) fn read_named(config: &Config) -> anyhow::Result<Named> {
+    logs::filter(&config.settings.log)?;
+    config.storage.data_dir.check()?;
+    if let Some(tls) = tls(config) {
+        tls.check().map_err(|error| explain(StartError::Certificate(error)))?;
+    }
+    Ok(Named {
+        keys: config.api_keys()?,
+        issuers: config.token_issuers()?,
+        own_origin: match &config.public_url {
+            Some(url) => OriginPolicy::listed([url.as_str()])?,
+            None => OriginPolicy::SameHost,
+        },
+        allowed_origins: OriginPolicy::listed(config.allowed_origins.iter().map(PublicUrl::as_str))?,
+        has_secrets: Secrets::were_made(&config.storage.data_dir, config.secret_bytes_min())?,
+    })
+}
+
+/// The certificate that both listeners have, if any.
+fn tls(config: &Config) -> Option<Tls> {
+    let (certificate, key) = config.tls.as_ref()?;
+    Some(Tls::files(certificate, key).reload_on_hangup())
+}
+
 /// Opens the data folder and wires chat, hub and policy.
 pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::Result<App> {
+    let named = read_named(&config)?;
     config.storage.data_dir.make()?;
     let mut options = config.storage.options();
     // The secrets are made after the database, so that beside them an empty one is never a new one.
-    options.may_be_new = !Secrets::were_made(&config.storage.data_dir, config.secret_bytes_min())?;
+    options.may_be_new = !named.has_secrets;
     if !config.settings.rate_limits {
         tracing::warn!("rate limits are off: whoever has an account can overload this server");
         options.rates = Rates::unlimited();
@@ -69,10 +111,10 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     let secrets = Secrets::load_or_make(&config.storage.data_dir, config.secret_bytes_min())?;
     config.storage.data_dir.warn_of_lax_modes(config.secret_files());
     let mut keys = vec![Key::generated(&secrets.api_key)];
-    keys.extend(config.api_keys()?);
+    keys.extend(named.keys);
     let keys = Keys::new(keys);
     let doors = doors(&config);
-    let issuers = config.token_issuers_with(&secrets.token_secret)?;
+    let issuers = Issuers::new(Issuer::own(&secrets.token_secret, config.token_parties()), named.issuers);
     let tokens = Arc::new(Tokens::new(issuers, config.settings.client.token.allow_without_exp));
     tokens.fetch_keys();
     let metrics = Arc::new(Metrics::new());
@@ -85,7 +127,7 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     // A name of this run of the server, new at each start.
     let node = uuid::Uuid::new_v4().to_string();
     let hub = Hub::builder(policy.clone())
-        .application(policy)
+        .application(policy.clone())
         .node(&node)
         .limits(limits)
         .version(format!("{} Tidings", env!("CARGO_PKG_VERSION")))
@@ -98,6 +140,7 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     // A circle in three parts: the hub asks the policy, the policy asks the chat, and the chat announces to the hub. It is
     // closed here, before anybody can connect.
     chat.announce_to(hub.clone());
+    policy.close_by(hub.clone());
     metrics.watch({
         let hub = hub.clone();
         move || metrics::of_hub(&hub)
@@ -106,11 +149,6 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
         let chat = chat.clone();
         move || metrics::of_chat(&chat)
     });
-    let own_origin = match &config.public_url {
-        Some(url) => OriginPolicy::listed([url.as_str()])?,
-        None => OriginPolicy::SameHost,
-    };
-    let allowed_origins = OriginPolicy::listed(config.allowed_origins.iter().map(PublicUrl::as_str))?;
     Ok(App::new(Shared {
         node,
         chat,
@@ -122,8 +160,8 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
         key_uses: KeyUses::default(),
         metrics,
         readiness: Readiness::new(),
-        own_origin,
-        allowed_origins,
+        own_origin: named.own_origin,
+        allowed_origins: named.allowed_origins,
         handle: OnceLock::new(),
         in_effect: tokio::sync::Mutex::new(config.settings.clone()),
         config,
@@ -192,8 +230,8 @@ async fn listen(app: &App) -> anyhow::Result<Handle> {
 fn server_at(app: &App, address: SocketAddr) -> Server {
     let config = &app.config;
     let mut listen = Listen::from(address);
-    if let Some((certificate, key)) = &config.tls {
-        listen = listen.tls(Tls::files(certificate, key).reload_on_hangup());
+    if let Some(tls) = tls(config) {
+        listen = listen.tls(tls);
     }
     let per_address = config.settings.limits.connections_per_address_max as usize;
     Server::bind(listen)

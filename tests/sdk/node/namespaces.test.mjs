@@ -474,3 +474,21 @@ test('the file is read again at SIGHUP: a subscription keeps what it was given, 
   assert.deepEqual(data(await news.publications.take(2)), ['still here', 'again']);
   assert.equal(lost.length, 1);
 });
+
+suite('single_connection', () => {
+  let one;
+  before(async () => (one = await Server.start({ env: SECRETS, config: '[namespaces.me]\npersonal = true\nsingle_connection = true\n' })));
+  after(() => one.kill());
+
+  test("a user's next connection ends the one before it for good (3504), and nobody else's", async (t) => {
+    const from = (user) => client(t, one.websocketUrl, { token: tokenFor(user) });
+    const [first, bea, second] = [from('ana'), from('bea'), from('ana')];
+    await connected(first);
+    await connected(bea);
+    const end = event(first, 'disconnected');
+    await connected(second);
+    assert.equal((await end).code, 3504);
+    await api(one, 'publish', { channel: 'me:#ana', data: 1 });
+    assert.deepEqual([first.state, second.state, bea.state], ['disconnected', 'connected', 'connected']);
+  });
+});

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::world::{Who, World, name};
+use crate::world::{Who, World, name, text};
 use tidings_hub::limits::{ANSWER_BYTES_MIN, ORDERS_WAITING_MAX};
-use tidings_hub::{ConnectionOptions, Limits, Order, Step, Taken, Target, Writer};
-use tidings_protocol::{Response, json};
+use tidings_hub::{ConnectionOptions, Identity, Limits, Order, Step, Taken, Target, Writer};
+use tidings_protocol::{Error, Response, json};
 use tokio::time::{Instant, sleep, timeout};
 
 const PUBLICATION: usize = 10_000;
@@ -162,4 +162,41 @@ async fn s14_orders_that_a_connection_does_not_come_to_carry_out_are_bounded() {
     assert_eq!(world.closed(ana), None);
     assert_eq!(world.closed(ben), Some(3008), "it comes back, and the server decides anew");
     assert_eq!(world.hub.metrics().slow_closed, 1);
+}
+
+/// What applications attach to connections is told to whoever asks who is there.
+#[tokio::test(start_paused = true)]
+async fn a_presence_reply_has_a_limit_in_bytes_and_waits_where_others_have_not_read_theirs() {
+    let mut world = World::with(Limits { answers_bytes_max: 32 << 20, ..Limits::default() });
+    let connect = |world: &mut World, user: &str, channel: &str, bytes: usize| {
+        let info = Some(text(&"i".repeat(bytes)));
+        let identity = Identity { user: user.into(), info, ..Identity::default() };
+        let who = world.open(ConnectionOptions { identity: Some(identity), ..ConnectionOptions::default() });
+        let id = world.ask(who, r#""connect":{}"#);
+        assert!(world.answer(who, id).is_ok());
+        world.subscribe(who, channel);
+        who
+    };
+    for number in 0..5 {
+        connect(&mut world, &format!("m{number}"), "large", 1 << 20);
+        connect(&mut world, &format!("n{number}"), "news", 300 << 10);
+    }
+    let ana = world.connect("ana");
+    for (channel, refusal) in [("large", Some(Error::LIMIT_EXCEEDED)), ("news", None)] {
+        let id = world.ask(ana, &format!(r#""presence":{{"channel":"{channel}"}}"#));
+        assert_eq!(world.answer(ana, id).err(), refusal, "{channel}");
+    }
+    let deaf: Vec<_> = (0..40).map(|number| world.connect(&format!("deaf {number}"))).collect();
+    for who in &deaf {
+        ask_and_do_not_read(&mut world, *who, r#"{"id":9,"presence":{"channel":"news"}}"#).await;
+    }
+    let unwritten = world.hub.unwritten_reply_bytes();
+    assert!(unwritten <= 32 << 20, "{unwritten} bytes");
+    let id = world.ask(ana, r#""presence":{"channel":"news"}"#);
+    assert_eq!(world.answer(ana, id).err(), Some(Error::TOO_MANY_REQUESTS));
+    for who in deaf {
+        world.cut(who);
+    }
+    let id = world.ask(ana, r#""presence":{"channel":"news"}"#);
+    assert!(world.answer(ana, id).is_ok(), "for the moment");
 }

@@ -2,6 +2,8 @@
 
 use crate::cli::{ConfigArgs, ConfigCommand};
 use crate::config::{Config, Settings, Sources, example, explain};
+use crate::plain::plain_lines;
+use crate::serve::read_named;
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.command {
@@ -9,8 +11,7 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         Some(ConfigCommand::Print(sources)) => print(sources),
         Some(ConfigCommand::Check(sources)) => {
             let config = Config::load(sources)?;
-            config.api_keys()?;
-            config.token_issuers()?;
+            read_named(&config)?;
             let namespaces = config.settings.namespaces.len();
             println!("The configuration is good: {} namespaces, listening on {}.", namespaces, config.listen);
             Ok(())
@@ -21,14 +22,14 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         }
         Some(ConfigCommand::Import { file }) => super::config_import::run(file),
         Some(ConfigCommand::Explain { key, sources }) => {
-            print!("{}", explain(key, &Config::load(sources)?.settings)?);
+            print!("{}", plain_lines(&explain(key, &Config::load(sources)?.settings)?));
             Ok(())
         }
     }
 }
 
 fn print(sources: &Sources<Settings>) -> anyhow::Result<()> {
-    print!("{}", Config::load(sources)?.to_toml());
+    print!("{}", plain_lines(&Config::load(sources)?.to_toml()));
     println!("# api key and token secret: redacted");
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! `tidings block`, `unblock`, `blocked` and `revoke`: whom and what client tokens are refused for.
 
 use super::remote::{answer, ends, more, now, span};
-use super::table::{Table, plain};
+use super::table::Table;
 use crate::cli::{BlockArgs, BlockedArgs, PageArgs, RevokeArgs, UnblockArgs};
+use crate::plain::plain;
 use tidings_api::{
     BlockRequest, BlockedRequest, BlockedResult, Denial, RevokeTokenRequest, RevokeUserRequest, UnblockRequest,
 };

@@ -1,8 +1,9 @@
 //! `tidings history` and `history-remove`: what was published in a channel.
 
 use super::remote::answer;
-use super::table::{Table, plain};
+use super::table::Table;
 use crate::cli::{HistoryArgs, HistoryRemoveArgs};
+use crate::plain::plain;
 use tidings_api::{HistoryRemoveRequest, HistoryRequest, HistoryResult, StreamPosition};
 
 pub(crate) async fn print(args: HistoryArgs) -> anyhow::Result<()> {

@@ -1,8 +1,8 @@
 //! `tidings publish`: puts one JSON value into channels of a running server.
 
 use super::remote::{answer, counted, json, text_of};
-use super::table::plain;
 use crate::cli::PublishArgs;
+use crate::plain::plain;
 use std::fmt::Write;
 use tidings_api::{BroadcastRequest, PublishPatternRequest, PublishRequest, PublishResponse, PublishResult};
 
@@ -29,7 +29,8 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
         return answer(&args.answer, &request, |result| {
             let mut text = format!("Published in {}.\n", counted(result.num_channels, "channel", "channels"));
             for (channel, error) in &result.failed {
-                writeln!(text, "Not in {}: {error}", plain(channel)).expect("a string takes everything");
+                writeln!(text, "Not in {}: {}", plain(channel), plain(&error.to_string()))
+                    .expect("a string takes everything");
             }
             text
         })
@@ -61,7 +62,9 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
     };
     answer(&args.answer, &request, |result| {
         let said = |(channel, response): (&String, &PublishResponse)| match response {
-            PublishResponse { error: Some(error), .. } => format!("{}: not published, {error}\n", plain(channel)),
+            PublishResponse { error: Some(error), .. } => {
+                format!("{}: not published, {}\n", plain(channel), plain(&error.to_string()))
+            }
             PublishResponse { result, .. } => {
                 format!("{}: {}", plain(channel), in_line(&result.clone().unwrap_or_default()))
             }

@@ -1,8 +1,8 @@
 //! `tidings reload`: has a running server read its configuration and keys again.
 
 use super::remote::answer;
-use super::table::plain;
 use crate::cli::AnswerArgs;
+use crate::plain::plain;
 use tidings_api::{ReloadRequest, ReloadResult};
 
 pub(crate) async fn run(args: AnswerArgs) -> anyhow::Result<()> {

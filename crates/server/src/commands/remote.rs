@@ -2,6 +2,7 @@
 
 use crate::cli::{AnswerArgs, RemoteArgs};
 use crate::config::Config;
+use crate::plain::{plain, plain_json, without_password};
 use crate::secrets::API_KEY;
 use anyhow::Context;
 use std::io::{IsTerminal, Read, Write};
@@ -29,7 +30,7 @@ impl Remote {
 
     pub(super) async fn ask<Q: Request>(&self, request: &Q) -> anyhow::Result<Q::Result> {
         let answer = self.api.call(request).await;
-        answer.with_context(|| format!("asking {} for {}", self.address, Q::METHOD))
+        answer.with_context(|| format!("asking {} for {}", without_password(&self.address), Q::METHOD))
     }
 }
 
@@ -65,7 +66,7 @@ pub(super) async fn watch<Q: Request>(
 }
 
 fn json_of<R: serde::Serialize>(answer: &R) -> anyhow::Result<String> {
-    Ok(serde_json::to_string(answer)? + "\n")
+    Ok(plain_json(&serde_json::to_string(answer)?) + "\n")
 }
 
 /// Whoever reads may have gone, as `head` does: then nothing is wrong.
@@ -128,7 +129,7 @@ pub(super) fn counted(number: u32, one: &str, many: &str) -> String {
 
 /// What follows a page that is not the last.
 pub(super) fn more(cursor: &str) -> String {
-    if cursor.is_empty() { String::new() } else { format!("There are more: --after {}\n", super::table::plain(cursor)) }
+    if cursor.is_empty() { String::new() } else { format!("There are more: --after {}\n", plain(cursor)) }
 }
 
 #[cfg(test)]

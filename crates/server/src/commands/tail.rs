@@ -2,6 +2,7 @@
 
 use crate::cli::TailArgs;
 use crate::config::Config;
+use crate::plain::{plain, plain_json, without_password};
 use crate::secrets::TOKEN_SECRET;
 use crate::tokens::{Order, Signer};
 use anyhow::{Context, bail};
@@ -23,6 +24,7 @@ pub(crate) async fn run(args: TailArgs) -> anyhow::Result<()> {
     let secret = TOKEN_SECRET.load(&config.storage.data_dir, config.secret_bytes_min())?;
     let tokens = Arc::new(Signer::own(&secret, config.token_parties()));
     let client = connect(&server, tokens.clone())?;
+    let server = without_password(&server);
     tokio::spawn(say_when_lost(client.states(), server.clone()));
     if let Err(disconnect) = client.connected().await {
         bail!("{server} refused the connection: {} ({})", disconnect.reason, disconnect.code);
@@ -44,7 +46,7 @@ fn connect(server: &str, tokens: Arc<Signer>) -> anyhow::Result<Client> {
         async { token }
     });
     let socket = format!("{}/connection/websocket", server.trim_end_matches('/').replacen("http", "ws", 1));
-    Client::connect(&socket, options).with_context(|| format!("the server address {server}"))
+    Client::connect(&socket, options).with_context(|| format!("the server address {}", without_password(server)))
 }
 
 fn sign(tokens: &Signer, channel: Option<&str>) -> Result<String, TokenError> {
@@ -60,7 +62,7 @@ async fn say_when_lost(mut states: watch::Receiver<State>, server: String) {
         match &*states.borrow_and_update() {
             State::Connecting { why: Some(why), .. } if !lost => {
                 lost = true;
-                eprintln!("tidings: cannot reach {server} ({}); trying again", why.reason);
+                eprintln!("tidings: cannot reach {server} ({}); trying again", plain(&why.reason));
             }
             State::Connected { .. } if lost => {
                 lost = false;
@@ -104,7 +106,7 @@ async fn print_all(client: &Client, args: &TailArgs, mut subscription: Subscript
             None => break,
         };
         for data in publications.into_iter().filter_map(|publication| publication.data) {
-            if writeln!(out, "{}", data.as_json().unwrap_or_default()).and_then(|()| out.flush()).is_err() {
+            if writeln!(out, "{}", plain_json(data.as_json().unwrap_or_default())).and_then(|()| out.flush()).is_err() {
                 return Ok(());
             }
             left = left.saturating_sub(1);

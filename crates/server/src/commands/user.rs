@@ -4,6 +4,7 @@
 use crate::cli::{UserArgs, UserCommand};
 use crate::config::{Config, Storage};
 use crate::logs;
+use crate::plain::plain;
 use anyhow::{Context, ensure};
 use std::io::{BufRead, IsTerminal};
 use tidings_chat::{Desk, Email, NewPassword, Person, Role, SECURITY_LOG};
@@ -49,7 +50,7 @@ async fn list(desk: &Desk) -> anyhow::Result<()> {
     for person in desk.people().await? {
         let state = if person.is_active { "" } else { "\tdeactivated" };
         let Person { email, role, name, id, .. } = person;
-        println!("{}\t{}\t{}\t{id}{state}", email.as_str(), role.as_str(), name.as_str());
+        println!("{}\t{}\t{}\t{id}{state}", plain(email.as_str()), role.as_str(), plain(name.as_str()));
     }
     Ok(())
 }
@@ -66,13 +67,13 @@ async fn give_password(desk: &Desk, email: &str, password: &str) -> anyhow::Resu
     let person = find(desk, email).await?;
     let password = NewPassword::parse(password, &person.email).context("this password cannot be used")?;
     desk.set_password(&person, password).await?;
-    println!("{} has a new password and is signed out everywhere.", person.name.as_str());
+    println!("{} has a new password and is signed out everywhere.", plain(person.name.as_str()));
     Ok(())
 }
 
 async fn set_active(desk: &Desk, email: &str, is_active: bool) -> anyhow::Result<()> {
     let person = find(desk, email).await?;
-    let name = person.name.as_str();
+    let name = plain(person.name.as_str());
     if person.is_active == is_active {
         println!("{name} is {} already; nothing was changed.", if is_active { "active" } else { "deactivated" });
         return Ok(());

@@ -109,6 +109,10 @@ pub(crate) struct ChannelSettings {
     #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set)]
     pub(crate) personal: bool,
 
+    /// With personal, whether a user has one connection at a time: the next one closes those before it with 3504
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set)]
+    pub(crate) single_connection: bool,
+
     /// What the part of a name behind the namespace must match, such as ^[a-z0-9_-]+$
     #[arg(long, value_name = "REGEX")]
     pub(crate) name_regex: Option<String>,
@@ -238,6 +242,9 @@ impl Parse<'_> {
         if settings.auto_cache_recovery && settings.recovery_mode != Mode::Cache {
             return Err(self.wrong("auto_cache_recovery", "true", "needs recovery_mode = \"cache\" beside it"));
         }
+        if settings.single_connection && !settings.personal {
+            return Err(self.wrong("single_connection", "true", "needs personal = true beside it"));
+        }
         if name.is_empty() && settings.pattern.is_some() {
             return Err(self.wrong(
                 "pattern",
@@ -284,6 +291,7 @@ impl Parse<'_> {
             },
             user_limited: settings.user_limited || settings.personal,
             personal: settings.personal,
+            single_connection: settings.single_connection,
             format: match settings.publication_format {
                 PublicationFormat::Any => Format::Any,
                 PublicationFormat::Json => Format::Json,
@@ -396,6 +404,7 @@ mod tests {
             ("[namespaces.a]\nhistory_ttl = 0\n", "namespaces.a.history_ttl `0`: must be at least 1 second"),
             ("[channels]\nhistory_size = 0\npositioning = \"always\"\n", "channels.positioning `on`: needs history"),
             ("[channels]\nauto_cache_recovery = true\n", "channels.auto_cache_recovery `true`: needs recovery_mode"),
+            ("[channels]\nsingle_connection = true\n", "channels.single_connection `true`: needs personal = true"),
             ("[channels]\npattern = \"/a\"\n", "channels.pattern ``: channels without a namespace have no pattern"),
             ("[namespaces.a]\nname_regex = \"(\"\n", "namespaces.a.name_regex `(`: "),
             ("[namespaces.a]\npublish_burst = 3\n", "namespaces.a.publish_burst `3`: needs publish_per_second"),

@@ -108,5 +108,6 @@ fn parse_postgres(
 }
 
 fn refused(key: &'static str, address: &str, message: impl Into<String>) -> ConfigError {
-    wrong(key, &PostgresOptions::without_password(address), message)
+    // With its user, which is not secret.
+    ConfigError::Value { key: key.into(), value: PostgresOptions::without_password(address), message: message.into() }
 }

@@ -47,12 +47,16 @@ fn entry(text: &mut String, arg: &Arg, default: Option<&Value>) {
 /// # Errors
 /// [`ConfigError`] when there is no such key, with the nearest one.
 pub(crate) fn explain(key: &str, settings: &Settings) -> Result<String, ConfigError> {
-    let parts: Vec<&str> = key.split('.').collect();
-    let in_effect = table_of(settings);
-    let (args, defaults, own) = match parts[..] {
-        ["api_keys", own] => (arguments::<ApiKeySettings>(), table_of(&ApiKeySettings::default()), own),
-        ["limits", own] => (arguments::<LimitSettings>(), table_of(&LimitSettings::default()), own),
-        ["channels", own] | ["namespaces", _, own] => {
+    let (table, own) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut now = at(&table_of(settings), key).cloned();
+    let (args, defaults, own) = match table {
+        "api_keys" => (arguments::<ApiKeySettings>(), table_of(&ApiKeySettings::default()), own),
+        "limits" => (arguments::<LimitSettings>(), table_of(&LimitSettings::default()), own),
+        "channels" => (arguments::<ChannelSettings>(), table_of(&ChannelSettings::default()), own),
+        _ if table.starts_with("namespaces.") => {
+            // A namespace's name may have dots too, with quotes around it as in the file or without.
+            let name = table["namespaces.".len()..].trim_matches(['"', '\'']);
+            now = settings.namespaces.get(name).and_then(|namespace| at(&table_of(namespace), own).cloned());
             (arguments::<ChannelSettings>(), table_of(&ChannelSettings::default()), own)
         }
         _ => (arguments::<Settings>(), table_of(&Settings::default()), key),
@@ -64,10 +68,8 @@ pub(crate) fn explain(key: &str, settings: &Settings) -> Result<String, ConfigEr
     };
     let mut text = format!("{key}: {}\n", help_of(arg));
     let shown = |value: Option<&Value>| value.map_or_else(|| "none".to_owned(), ToString::to_string);
-    let now =
-        parts.iter().try_fold(&Value::Table(in_effect), |value, part| value.get(part).ok_or(())).ok().map(shown_value);
     writeln!(text, "default: {}", shown(at(&defaults, own))).expect("a string takes everything");
-    writeln!(text, "now: {}", now.unwrap_or_else(|| "none".to_owned())).expect("a string takes everything");
+    writeln!(text, "now: {}", shown(now.as_ref())).expect("a string takes everything");
     if let Some(long) = arg.get_long().filter(|_| own == key) {
         let variable = arg.get_env().and_then(|name| name.to_str()).unwrap_or_default();
         writeln!(text, "flag: --{long}\nenvironment: {variable}").expect("a string takes everything");
@@ -81,10 +83,6 @@ fn at<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
         Some((outer, rest)) => at(table.get(outer)?.as_table()?, rest),
         None => table.get(path),
     }
-}
-
-fn shown_value(value: &Value) -> String {
-    value.to_string()
 }
 
 fn arguments<K: Args>() -> Vec<Arg> {
@@ -127,6 +125,12 @@ mod tests {
         let text = explain("namespaces.news.history_size", &settings).unwrap();
         assert!(text.starts_with("namespaces.news.history_size: Publications that a channel keeps"), "{text}");
         assert!(text.ends_with("default: 100\nnow: 7\n"), "{text}");
+        let dotted: Settings = toml::from_str("[namespaces.\"a.b\"]\nhistory_size = 7\n").unwrap();
+        for key in ["namespaces.a.b.history_size", "namespaces.\"a.b\".history_size"] {
+            let text = explain(key, &dotted).unwrap();
+            assert!(text.ends_with("default: 100\nnow: 7\n"), "{text}");
+        }
+        assert!(explain("namespaces.a.history_size", &dotted).unwrap().ends_with("now: none\n"));
         let text = explain("listen", &settings).unwrap();
         assert!(text.contains("flag: --listen\nenvironment: TIDINGS_LISTEN\n"), "{text}");
         let text = explain("client.token.allow_without_exp", &settings).unwrap();

@@ -4,8 +4,9 @@
 //! What is wrong with an entry by itself is found when the file is read, and named with its line; what is wrong with a file that
 //! it names, when that is read.
 
-use super::ConfigError;
+use super::{ConfigError, wrong};
 use crate::limits::TOKEN_ISSUERS_MAX;
+use crate::plain::without_password;
 use crate::tokens::{HMAC, Held, Issuer, Key, KeySet, Keys, Pace, check_address};
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,14 @@ enum Place<'a> {
     Address(&'a str),
 }
 
+impl Place<'_> {
+    /// Whether a key that stands in the entry itself is one.
+    fn check_text(&self, name: &str) -> Result<(), String> {
+        let Self::Text(text) = self else { return Ok(()) };
+        Key::pem(text).map(drop).map_err(|why| format!("{name} {why}"))
+    }
+}
+
 impl TryFrom<Written> for IssuerSettings {
     type Error = String;
 
@@ -70,15 +79,19 @@ impl TryFrom<Written> for IssuerSettings {
             return Err("algorithms must name what its tokens are signed with, such as [\"RS256\"]".into());
         }
         let hmac = written.algorithms.iter().filter(|algorithm| HMAC.contains(algorithm)).count();
-        match written.place()? {
+        let place = written.place()?;
+        // Here already: what is no public key may be a secret one, and is never printed with the others.
+        place.check_text("key")?;
+        match place {
             Place::Secret(_) if hmac < written.algorithms.len() => {
                 return Err("a secret_file is for HS256, HS384 and HS512 alone; a public key is given by key, key_file or jwks_url".into());
             }
             Place::Secret(_) => {}
             _ if hmac > 0 => return Err("HS256, HS384 and HS512 need a secret_file".into()),
             Place::Address(url) => {
-                let uri = url.parse().map_err(|_| format!("jwks_url {url:?} is no URL"))?;
-                check_address(&uri).map_err(|why| format!("jwks_url {url:?} {why}"))?;
+                let shown = without_password(url);
+                let uri = url.parse().map_err(|_| format!("jwks_url {shown:?} is no URL"))?;
+                check_address(&uri).map_err(|why| format!("jwks_url {shown:?} {why}"))?;
                 if written.kid.is_some() || written.previous.is_some() {
                     return Err("kid and previous are not for a jwks_url: the set names its keys, and has the one before as long as it counts".into());
                 }
@@ -86,7 +99,9 @@ impl TryFrom<Written> for IssuerSettings {
             Place::Text(_) | Place::File(_) => {}
         }
         if let Some(previous) = &written.previous {
-            let is_secret = matches!(previous.place()?, Place::Secret(_));
+            let place = previous.place()?;
+            place.check_text("previous.key")?;
+            let is_secret = matches!(place, Place::Secret(_));
             if is_secret != (hmac > 0) {
                 return Err("the previous key must be of the kind of the present one".into());
             }
@@ -127,19 +142,12 @@ fn only_one<'a>(
 /// [`ConfigError`] with the entry, its key and what would be right.
 pub(super) fn parse(settings: &[IssuerSettings], secret_bytes_min: usize) -> Result<Vec<Issuer>, ConfigError> {
     if settings.len() > TOKEN_ISSUERS_MAX {
-        return Err(ConfigError::Value {
-            key: "client.token.issuers".into(),
-            value: settings.len().to_string(),
-            message: format!("there may be {TOKEN_ISSUERS_MAX} entries at most"),
-        });
+        let message = format!("there may be {TOKEN_ISSUERS_MAX} entries at most");
+        return Err(wrong("client.token.issuers", &settings.len().to_string(), message));
     }
     let parse = |(index, IssuerSettings(written)): (usize, &IssuerSettings)| {
         let name = format!("client.token.issuers[{index}]");
-        let wrong = |key: &str, value: &str, message: String| ConfigError::Value {
-            key: format!("{name}.{key}"),
-            value: value.into(),
-            message,
-        };
+        let wrong = |key: &str, value: &str, message: String| wrong(&format!("{name}.{key}"), value, message);
         let held = |prefix: &str, place: Place<'_>, kid: &Option<String>, until: Option<Duration>| {
             let (key, value, read) = match place {
                 Place::Text(text) => ("key", String::new(), Key::pem(text)),
@@ -348,6 +356,27 @@ mod tests {
         assert!(!printed.contains("a-secret-of-the-tests"), "{printed}");
         let read: Settings = toml::from_str(&printed).unwrap();
         assert_eq!(read.client.token.issuers, settings.client.token.issuers);
+    }
+
+    /// Nothing prints what is in an entry that was refused; the refusal must not either.
+    #[test]
+    fn s66_a_private_key_and_a_password_in_an_entry_are_refused_when_the_file_is_read_and_not_repeated() {
+        let private = PRIVATE.lines().nth(1).unwrap();
+        for keys in [
+            format!("algorithms = ['RS256']\nkey = '''{PRIVATE}'''"),
+            format!("algorithms = ['RS256']\nkey = '''{PUBLIC}{PRIVATE}'''"),
+            format!("algorithms = ['RS256']\nkey = '{private}'"),
+            format!(
+                "algorithms = ['RS256']\nkey = '''{PUBLIC}'''\n[client.token.issuers.previous]\nkey = '''{PRIVATE}'''\nuntil = 2030-01-31T00:00:00Z"
+            ),
+        ] {
+            let refused = entry(&keys).map(drop).unwrap_err();
+            assert!(refused.contains("key is ") && !refused.contains(private), "{refused}");
+        }
+        for url in ["https://ana:5ecret@login.example.org/", "http://ana:5ecret@a.example/", "https://ana:5ecret@[/"] {
+            let refused = entry(&format!("algorithms = ['RS256']\njwks_url = '{url}'")).map(drop).unwrap_err();
+            assert!(refused.contains("jwks_url \"http") && !refused.contains("5ecret"), "{refused}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::api::keys::Key;
 use crate::channels::Table;
 use crate::cli::MigrateArgs;
 use crate::limits::THREADS_MAX;
+use crate::plain::without_password;
 use crate::secrets::SECRET_BYTES_MIN;
 use crate::tokens::{Issuer, Issuers, Parties, is_loopback};
 pub(crate) use database::Storage;
@@ -115,6 +116,13 @@ impl Config {
             (None, Some(key)) => return Err(wrong("tls_key", &key.display().to_string(), "needs tls_cert beside it")),
         };
         let grpc_listen = settings.grpc_listen.as_deref().map(|text| parse_listen("grpc_listen", text)).transpose()?;
+        if grpc_listen.is_some_and(|grpc| grpc == listen && grpc.port() > 0) {
+            return Err(wrong(
+                "grpc_listen",
+                &listen.to_string(),
+                "is where everything else listens, and gRPC with it; leave it out, or give another port",
+            ));
+        }
         if settings.client.insecure {
             refuse_beyond_loopback(listen, grpc_listen, public_url.as_ref())?;
         }
@@ -224,8 +232,9 @@ impl Config {
     }
 }
 
+/// What is wrong with a value, which may be an address with a password in it.
 fn wrong(key: &str, value: &str, message: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key: key.into(), value: value.into(), message: message.into() }
+    ConfigError::Value { key: key.into(), value: without_password(value), message: message.into() }
 }
 
 /// Whoever reaches such a server may do everything.
@@ -298,7 +307,7 @@ impl PublicUrl {
             return Err(wrong("must end after the host and port; a server under a path is not supported"));
         }
         if authority.as_str().contains('@') {
-            return Err(wrong("must not carry a user name"));
+            return Err(wrong("must not carry a user name or a password"));
         }
         Ok(Self(format!("{scheme}://{}", authority.as_str().to_ascii_lowercase())))
     }
@@ -348,6 +357,9 @@ mod tests {
         assert_eq!(refusal, "channels_max `999`: must be 1000 to 10000000");
         let refusal = refused(Settings { tls_cert: Some("cert.pem".into()), ..Settings::default() });
         assert_eq!(refusal, "tls_cert `cert.pem`: needs tls_key beside it");
+        let grpc_listen = Some("127.0.0.1:8000".into());
+        let refusal = refused(Settings { grpc_listen, ..Settings::default() });
+        assert!(refusal.starts_with("grpc_listen `127.0.0.1:8000`: is where everything else listens"), "{refusal}");
     }
 
     #[test]
@@ -430,6 +442,22 @@ mod tests {
         );
         for wrong in ["chat.example.org", "ftp://a", "https://a/path", "https://me@a", "https://a?x=1"] {
             assert!(PublicUrl::parse("public_url", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn s66_a_refusal_does_not_say_a_password() {
+        const URL: &str = "https://ana:secret@a.example/";
+        let url = || URL.to_owned();
+        for settings in [
+            Settings { public_url: Some(url()), ..Settings::default() },
+            Settings { allowed_origins: vec![url()], ..Settings::default() },
+            Settings { listen: url(), ..Settings::default() },
+            Settings { trusted_proxies: vec![url()], ..Settings::default() },
+            Settings { tls_cert: Some(URL.into()), ..Settings::default() },
+        ] {
+            let refusal = refused(settings);
+            assert!(refusal.contains("`https://…@a.example/`") && !refusal.contains("secret"), "{refusal}");
         }
     }
 }

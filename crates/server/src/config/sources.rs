@@ -2,6 +2,7 @@
 //!
 //! Works on TOML tables, nested to any depth, and knows no key by name: the keys are a type, [`Sources`] a way to fill it.
 
+use crate::plain::without_password;
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
@@ -83,7 +84,7 @@ impl<K: Args + Serialize> FromArgMatches for Given<K> {
             let mut values = matches.get_raw(arg.get_id().as_str()).into_iter().flatten();
             if let Some(value) = values.find(|value| value.to_str().is_none()) {
                 let long = arg.get_long().unwrap_or_default();
-                let message = format!("--{long} {}: must be UTF-8\n", value.display());
+                let message = format!("--{long} {}: must be UTF-8\n", without_password(&value.to_string_lossy()));
                 return Err(clap::Error::raw(clap::error::ErrorKind::InvalidUtf8, message));
             }
         }
@@ -196,9 +197,17 @@ fn parse_file<F: DeserializeOwned>(path: &Path, text: &str) -> Result<Table, Fil
         let line = text[..offset].matches('\n').count() + 1;
         let key = key_at(&DeTable::parse_recoverable(text).0.into_inner(), offset);
         let key = key.unwrap_or_else(|| key_on_line(text, line));
-        let message = with_nearest(&error.message().replace('\n', " "));
+        let message = with_nearest(&without_value(&error.message().replace('\n', " ")));
         FileError::Syntax { path: path.into(), line, key, message }
     })
+}
+
+/// What is wrong with a value, without the value: it may be a password, or a key that lacks its quotes (S66).
+fn without_value(message: &str) -> String {
+    let parts = message.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "));
+    let Some((given, expected)) = parts else { return without_password(message) };
+    let kind = given.split(['`', '"']).next().unwrap_or_default().trim_end();
+    format!("invalid type: {kind}, expected {expected}")
 }
 
 /// An unknown word beside the known ones, with the one that was probably meant.
@@ -231,7 +240,10 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
 /// For a line that is not TOML: what stands before the equals sign, under the last header above.
 fn key_on_line(text: &str, line: usize) -> String {
     let mut lines = text.lines().take(line).collect::<Vec<_>>().into_iter().rev();
-    let name = lines.next().unwrap_or_default().split('=').next().unwrap_or_default().trim();
+    let name = lines.next().unwrap_or_default().split_once('=').map_or("", |(name, _)| name.trim());
+    // A line of something else may be one of a key in PEM that has lost its quotes.
+    let is_letter = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-.\"' ".contains(letter);
+    let name = if !name.is_empty() && name.chars().all(is_letter) { name } else { "…" };
     match lines.find(|line| line.starts_with('[')) {
         Some(header) => format!("{}.{name}", header.trim_matches(['[', ']', ' '])),
         None => name.to_owned(),
@@ -375,10 +387,25 @@ mod tests {
             ("listen = \n", "line 1, key `listen`:"),
             ("[tls]\ncert = \n", "line 2, key `tls.cert`:"),
             ("listen = \"a\"\nlisten = \"b\"\n", "line 2, key `listen`:"),
-            ("listen = \"a\"\n%%%\n", "line 2, key `%%%`:"),
+            ("listen = \"a\"\n%%%\n", "line 2, key `…`:"),
         ] {
             let refusal = refused::<Keys>(file);
             assert!(refusal.starts_with(place), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn s66_a_file_that_is_refused_is_not_repeated_where_it_may_have_a_secret() {
+        for file in [
+            "allowed_origins = \"https://ana:5ecret@a.example\"\n",
+            "[[api_keys]]\nkey = 5_000_000_000_000_001\n",
+            "api_keys = \"5ecret\"\n",
+            "[[client.token.issuers]]\nkey = \"\"\nMIIEvQ5ecretA==\n",
+            "[[client.token.issuers]]\nkey =\nMIIEvQ5ecretA==\n-----END PRIVATE KEY-----\n",
+            "[[api_keys]]\nname = \"a\"\n5ecret\n",
+        ] {
+            let refusal = refused::<Settings>(file);
+            assert!(!refusal.contains("5ecret") && !refusal.contains("5000"), "{refusal}");
         }
     }
 }

@@ -6,6 +6,7 @@
 use crate::tokens::{Caps, Claims, Given, Operation, Operations};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 use tidings_chat::{Denial, Presented, Time, Verdict};
@@ -31,6 +32,8 @@ pub(crate) struct Bearer {
     meta: Option<Payload>,
     /// It came without a token to a server that lets such do everything.
     is_insecure: bool,
+    /// It was told that it is connected: whoever comes later is newer.
+    is_welcome: AtomicBool,
     holds: Mutex<Holds>,
 }
 
@@ -64,6 +67,7 @@ impl Bearers {
             caps: claims.given.caps.clone(),
             meta: claims.meta.take(),
             is_insecure: false,
+            is_welcome: AtomicBool::new(false),
             holds: Mutex::new(Holds { connection, ..Holds::default() }),
         })
     }
@@ -71,8 +75,8 @@ impl Bearers {
     /// A connection that comes without one.
     pub(crate) fn enter_nobody(&self, client: &Peer, is_insecure: bool) -> Arc<Bearer> {
         let (all, client) = (self.clone(), id_of(client));
-        let (user, given, caps, meta, holds) = Default::default();
-        self.add(Bearer { all, client, user, given, caps, meta, is_insecure, holds })
+        let (user, given, caps, meta, is_welcome, holds) = Default::default();
+        self.add(Bearer { all, client, user, given, caps, meta, is_insecure, is_welcome, holds })
     }
 
     fn add(&self, bearer: Bearer) -> Arc<Bearer> {
@@ -102,6 +106,14 @@ impl Drop for Bearer {
 impl Bearer {
     pub(crate) fn is_insecure(&self) -> bool {
         self.is_insecure
+    }
+
+    pub(crate) fn is_welcome(&self) -> bool {
+        self.is_welcome.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn welcome(&self) {
+        self.is_welcome.store(true, Ordering::SeqCst);
     }
 
     /// Whether a token gives what the first one gave.

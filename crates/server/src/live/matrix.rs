@@ -84,6 +84,7 @@ fn namespace(name: &str, rules: Rules) -> Namespace {
         rules,
         user_limited: name == "limited",
         personal: false,
+        single_connection: false,
         format: Format::Json,
         name_regex: None,
         publication_bytes_max: 100,

@@ -1,7 +1,7 @@
 //! Who may do what on the wire: the hub's questions, passed to whom they concern.
 //!
 //! Two kinds of clients, and nothing of one is open to the other. A *person* of the chat came with a session cookie and
-//! gets the channels of the chat (`room:`, `user:`). Whoever came with a *client token* gets every other channel. A token's `sub` is a name of the application's, even when it reads like a person's id.
+//! gets the channels of the chat (`room:`, `user:`). All others, with a *client token* or where it is allowed without any, get of the other channels what their namespaces say. A token's `sub` is a name of the application's, even when it reads like a person's id.
 
 use super::token_policy::TokenPolicy;
 use crate::metrics::Metrics;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidings_chat::Chat;
 use tidings_hub::{
-    Accepted, Application, ChannelName, ChannelOptions, Expiry, Grant, Peer, Policy, PublishGrant, Refusal,
+    Accepted, Application, ChannelName, ChannelOptions, Expiry, Grant, Hub, Peer, Policy, PublishGrant, Refusal,
 };
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest, Unsubscribe};
 
@@ -25,6 +25,11 @@ pub(crate) struct LivePolicy {
 impl LivePolicy {
     pub(crate) fn new(chat: Chat, tokens: TokenPolicy, metrics: Arc<Metrics>) -> Self {
         Self { chat, tokens, metrics }
+    }
+
+    /// Closes connections by this hub.
+    pub(crate) fn close_by(&self, hub: Hub) {
+        self.tokens.close_by(hub);
     }
 
     /// The chat decides about persons in all channels, and so does the other about all others.
@@ -130,6 +135,10 @@ impl Application for LivePolicy {
 
     fn overlapping(&self) -> &'static [&'static str] {
         self.chat.overlapping()
+    }
+
+    fn connected(&self, client: &Peer) {
+        self.tokens.connected(client);
     }
 
     fn unsubscribed(&self, client: &Peer, channel: &ChannelName, _: &Unsubscribe) {

@@ -5,17 +5,17 @@
 mod tests;
 
 use super::bearers::{Bearer, Bearers};
-use crate::channels::{Channels, Namespace};
+use crate::channels::{Channels, Namespace, NoChannel};
 use crate::tokens::{Claims, GivenChannel, Operation, Subscription, TokenError, Tokens, is_loopback};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tidings_chat::{Chat, Clock, Denial, Denials, Verdict};
 use tidings_hub::{
-    Accepted, ChannelName, ChannelOptions, Expiry, Grant, Identity, Order, Overrides, Peer, Policy, PublishGrant,
-    Refusal,
+    Accepted, ChannelName, ChannelOptions, Expiry, Grant, Hub, Identity, Order, Overrides, Peer, Policy, PublishGrant,
+    Refusal, Target,
 };
 use tidings_protocol::{ConnectRequest, Disconnect, Error, Payload, SubscribeRequest};
 
@@ -28,6 +28,11 @@ pub(crate) struct TokenPolicy {
     doors: Doors,
     channels: Arc<Channels>,
     bearers: Bearers,
+    /// Why users have no personal channel, by namespace, as far as it was logged.
+    told: Mutex<BTreeSet<(String, String)>>,
+    hub: OnceLock<Hub>,
+    /// Held while a connection becomes the only one of its user.
+    welcoming: Mutex<()>,
 }
 
 /// Who comes in beside those whose token names them.
@@ -53,7 +58,8 @@ impl TokenPolicy {
         doors: Doors,
         channels: Arc<Channels>,
     ) -> Self {
-        Self { tokens, denials, clock, doors, channels, bearers: Bearers::default() }
+        let (bearers, told, hub, welcoming) = Default::default();
+        Self { tokens, denials, clock, doors, channels, bearers, told, hub, welcoming }
     }
 
     /// Whether somebody without a token is let in.
@@ -65,6 +71,35 @@ impl TokenPolicy {
     pub(crate) fn ended_by(&self) -> impl Fn(&Denial) -> Vec<Order> + use<> {
         let bearers = self.bearers.clone();
         move |denial| bearers.ended_by(denial)
+    }
+
+    /// Closes connections by this hub; a second one is not taken.
+    pub(crate) fn close_by(&self, hub: Hub) {
+        self.hub.set(hub).ok();
+    }
+
+    /// A connection is being told that it is one. Where a user has one at a time, those before it end.
+    pub(crate) fn connected(&self, client: &Peer) {
+        let Some(bearer) = client.context::<Bearer>() else { return };
+        let hub =
+            self.hub.get().filter(|_| !client.user().is_empty() && self.channels.table().has_single_connections());
+        let Some(hub) = hub.cloned() else { return bearer.welcome() };
+        let older = {
+            // One after the other, or two that come at once would each end the other.
+            let _one = self.welcoming.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_older = |peer: &Peer| peer.context::<Bearer>().is_some_and(Bearer::is_welcome);
+            let target = Target::User(client.user().to_owned());
+            let older = hub.connections_page(&target, None, None, usize::MAX, is_older);
+            bearer.welcome();
+            older
+        };
+        if !older.is_empty() {
+            tokio::spawn(async move {
+                for one in older {
+                    hub.order(Order::disconnect(Target::Client(one.client), Disconnect::CONNECTION_LIMIT)).await;
+                }
+            });
+        }
     }
 
     /// A subscription has ended.
@@ -108,17 +143,44 @@ impl TokenPolicy {
         let bearer = self.bearers.enter(client, &mut claims);
         self.check_denials(&claims)?;
         let mut subscriptions: Vec<_> = given(claims.given.channels).collect();
+        let own = self.personal(&claims.user);
+        let channels = subscriptions.iter().map(|(channel, _)| channel);
+        if let Err((channel, refusal)) = self.channels.table().check_given(channels, &own) {
+            let user = &claims.user;
+            tracing::warn!(?user, %channel, ?refusal, "a client token of the application's own gives a channel that cannot be given here, so the connection is refused");
+            return Err(refusal);
+        }
         // Who it is, is told to all its connections: they hear of each other.
         let overrides = Overrides { hears_join_leave: Some(true), ..Overrides::default() };
-        let own = self.channels.table();
-        let own = own.personal(&claims.user).map(|channel| (channel, Grant { overrides, ..Grant::default() }));
-        subscriptions.extend(own);
+        subscriptions.extend(own.into_iter().map(|channel| (channel, Grant { overrides, ..Grant::default() })));
         Ok(Accepted {
             subscriptions,
             identity: identity(claims.user, claims.info, bearer),
             expiry: claims.lasts.map(Expiry::Refreshable),
             data: None,
         })
+    }
+
+    /// The channels of a user's own. That a name makes none is said once for each reason, since users come and go.
+    fn personal(&self, user: &str) -> Vec<ChannelName> {
+        let mut own = Vec::new();
+        for channel in self.channels.table().personal(user) {
+            match channel {
+                Ok(channel) => own.push(channel),
+                Err(NoChannel { namespace, why }) => {
+                    let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+                    if told.insert((namespace.to_owned(), why.clone())) {
+                        tracing::warn!(
+                            ?user,
+                            namespace,
+                            why,
+                            "a user has no personal channel, because their name makes none; nothing is said of the next ones"
+                        );
+                    }
+                }
+            }
+        }
+        own
     }
 
     fn accept_without_token(&self, client: &Peer, request: &ConnectRequest) -> Result<Accepted, Refusal> {

@@ -18,6 +18,9 @@ pub(crate) struct Fetcher(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
 
 /// Whether that is an address to fetch from: by HTTPS, or on this machine.
 pub(crate) fn check_address(uri: &Uri) -> Result<(), &'static str> {
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("must not carry a user name or a password: none is sent, because public keys are no secret");
+    }
     match (uri.scheme_str(), uri.host()) {
         (Some("https"), Some(_)) => Ok(()),
         (Some("http"), Some(host)) if is_loopback(host) => Ok(()),

@@ -3,7 +3,8 @@
 //!
 //! [`Cache`] decides and knows no clock and no network; [`KeySet`] is around it. Whoever makes up names of keys has the
 //! address asked once in [`JWKS_PAUSE`] and no more, and meanwhile nobody is told that a token is wrong for good: its key may
-//! have come since. While the address does not answer, the last good set stays.
+//! have come since. While the address does not answer with a set, the last one stays; a set that has no key, or none that can be
+//! used, is one: what is not in it was withdrawn.
 
 use super::fetch::Fetcher;
 use super::keys::{Key, WrittenJwk};
@@ -112,11 +113,19 @@ impl KeySet {
         let mut cache = self.cache();
         (cache.answered_at, cache.is_asked) = (Some(Instant::now()), false);
         match read {
-            Ok(keys) => {
+            Ok((keys, why_not_others)) => {
                 let (url, count) = (&self.url, keys.len());
-                if cache.keys.len() != count || cache.failing.take().is_some() {
+                let useless = why_not_others.filter(|_| keys.is_empty());
+                let failing =
+                    useless.map(|why| format!("there is no key in it that can be used; of the last one, {why}"));
+                let changes = cache.keys.len() != count || cache.failing != failing || cache.fetched_at.is_none();
+                if changes && keys.is_empty() {
+                    let why = failing.as_deref().unwrap_or("it has none");
+                    tracing::warn!(%url, why, "the set of an issuer of client tokens has no key: none of its tokens is taken");
+                } else if changes {
                     tracing::info!(%url, keys = count, "the keys of an issuer of client tokens were read");
                 }
+                cache.failing = failing;
                 (cache.keys, cache.fetched_at) = (keys.into(), Some(Instant::now()));
             }
             Err(why) => {
@@ -203,8 +212,8 @@ fn unknown(kid: Option<&str>, keys: &[Key]) -> NoKey {
     })
 }
 
-/// The keys of a set that can be used; the others are passed over.
-fn read_set(body: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
+/// The keys of a set that can be used, and why the last of the others is passed over.
+fn read_set(body: &[u8], algorithms: &[Algorithm]) -> Result<(Vec<Key>, Option<String>), String> {
     #[derive(Deserialize)]
     struct Written<'a> {
         #[serde(borrow)]
@@ -215,21 +224,17 @@ fn read_set(body: &[u8], algorithms: &[Algorithm]) -> Result<Vec<Key>, String> {
     if keys.len() > JWKS_KEYS_MAX {
         return Err(format!("it has {} keys; at most {JWKS_KEYS_MAX} are read", keys.len()));
     }
-    let mut passed_over = String::new();
+    let mut passed_over = None;
     let read = |key: &RawValue| {
         let key = serde_json::from_str::<WrittenJwk>(key.get()).map_err(|error| error.to_string()).and_then(Key::jwk);
         let key = key.and_then(|key| {
             let is_allowed = algorithms.iter().any(|algorithm| key.fits(*algorithm));
             if is_allowed { Ok(key) } else { Err("it is for none of the algorithms that are configured".to_owned()) }
         });
-        key.inspect_err(|why| passed_over.clone_from(why)).ok()
+        key.map_err(|why| passed_over = Some(why)).ok()
     };
-    let usable: Vec<_> = keys.into_iter().filter_map(read).collect();
-    match usable.is_empty() {
-        true if passed_over.is_empty() => Err("there is no key in it".into()),
-        true => Err(format!("there is no key in it that can be used; of the last one, {passed_over}")),
-        false => Ok(usable),
-    }
+    let usable = keys.into_iter().filter_map(read).collect();
+    Ok((usable, passed_over))
 }
 
 #[cfg(test)]
@@ -391,7 +396,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_good_set_stays_while_the_address_gives_nothing_that_can_be_used() {
+    async fn the_last_set_stays_while_the_address_gives_none() {
         let publisher = Publisher::start(Answer::Body(set(&[named("one")]))).await;
         let keys = publisher.keys(EAGER);
         assert_eq!(names(&keys, Some("one")).await, found("one"));
@@ -400,8 +405,6 @@ mod tests {
             (Answer::Close, ""),
             (Answer::Body("no JSON".into()), "no JSON Web Key Set"),
             (Answer::Body("[]".into()), "no JSON Web Key Set"),
-            (Answer::Body(set(&[])), "there is no key in it"),
-            (Answer::Body(set(&[json!({"kty": "oct", "k": "c2VjcmV0", "kid": "two"})])), "it is none of RSA, EC"),
             (Answer::Body(set(&vec![named("two"); crate::limits::JWKS_KEYS_MAX + 1])), "keys; at most"),
             (Answer::Body(large), "more than"),
             (Answer::Flood, "more than"),
@@ -422,6 +425,24 @@ mod tests {
         publisher.answers(Answer::Body(set(&[named("two")])));
         assert_eq!(names(&keys, Some("two")).await, found("two"));
         assert_eq!(keys.failing(), None);
+    }
+
+    #[tokio::test]
+    async fn s30_a_set_without_keys_withdraws_those_that_were_in_it() {
+        let useless = json!({"kty": "oct", "k": "c2VjcmV0", "kid": "two"});
+        for (withdrawn, why) in [(vec![], None), (vec![useless], Some("it is none of RSA, EC"))] {
+            let publisher = Publisher::start(Answer::Body(set(&[named("one")]))).await;
+            let keys = publisher.keys(EAGER);
+            assert_eq!(names(&keys, Some("one")).await, found("one"));
+            publisher.answers(Answer::Body(set(&withdrawn)));
+            // Another name has it asked for; what was known is not known any more.
+            assert!(matches!(names(&keys, Some("two")).await, Err(NoKey::Unknown(_))));
+            assert!(matches!(names(&keys, Some("one")).await, Err(NoKey::Unknown(_))));
+            let failing = keys.failing();
+            assert!(failing.is_some() == why.is_some() && failing.is_none_or(|said| said.contains(why.unwrap())));
+            publisher.answers(Answer::Body(set(&[named("one")])));
+            assert_eq!((names(&keys, Some("one")).await, keys.failing()), (found("one"), None));
+        }
     }
 
     #[tokio::test]
@@ -466,7 +487,7 @@ mod tests {
             jwk(RSA, json!({"kid": "b", "alg": "RS256", "use": "sig", "key_ops": ["verify"], "x5c": ["MIIB"]})),
             jwk(P256, json!({"kid": "c", "alg": "ES256"})),
         ];
-        assert_eq!(keys(&good).unwrap().len(), 3);
+        assert_eq!(keys(&good).unwrap().0.len(), 3);
         for (bad, why) in [
             (jwk(RSA, json!({"use": "enc"})), "`use`"),
             (jwk(RSA, json!({"key_ops": ["encrypt"]})), "`key_ops`"),
@@ -485,12 +506,12 @@ mod tests {
             (json!("a key"), ""),
             (json!({"kid": "nothing"}), ""),
         ] {
-            let refused = keys(std::slice::from_ref(&bad)).map(|keys| keys.len()).unwrap_err();
-            assert!(refused.contains(why), "{bad} {refused}");
+            let (taken, refused) = keys(std::slice::from_ref(&bad)).unwrap();
+            assert!(taken.is_empty() && refused.as_ref().unwrap().contains(why), "{bad} {refused:?}");
             // What is wrong with one is no harm to the others.
-            assert_eq!(keys(&[bad, good[0].clone()]).unwrap().len(), 1);
+            assert_eq!(keys(&[bad, good[0].clone()]).unwrap().0.len(), 1);
         }
-        let only = keys(&[jwk(RSA, json!({"alg": "RS256"}))]).unwrap().remove(0);
+        let only = keys(&[jwk(RSA, json!({"alg": "RS256"}))]).unwrap().0.remove(0);
         assert!(only.fits(RS256) && !only.fits(PS256));
     }
 

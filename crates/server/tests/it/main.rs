@@ -7,6 +7,7 @@
 mod answers;
 mod bounds;
 mod commands;
+mod configuration;
 mod documentation;
 mod exchange;
 mod grpc;

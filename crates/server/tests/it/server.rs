@@ -59,13 +59,44 @@ impl Server {
         Self { process, folder, address: address.expect("it listens"), grpc, setup_code: code.expect("a set-up link") }
     }
 
-    /// What a server says that does not start with this `tidings.toml`.
+    /// What a server says that does not start with this `tidings.toml`. `tidings config check` says the same before it.
     pub(crate) fn refused(file: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("tidings.toml"), file).unwrap();
-        let said = program(&folder).args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"]).output().unwrap();
-        assert!(!said.status.success());
-        String::from_utf8(said.stderr).unwrap()
+        Self::refused_in(&folder, &[])
+    }
+
+    /// The same with what is in a folder, and with this environment.
+    pub(crate) fn refused_in(folder: &TempDir, environment: &[(&str, &str)]) -> String {
+        let said = |args: &[&str]| {
+            let mut program = program(folder);
+            let said = program.envs(environment.iter().copied()).args(args).output().unwrap();
+            assert!(
+                !said.status.success() && said.stdout.is_empty(),
+                "{args:?}: {}",
+                String::from_utf8_lossy(&said.stdout)
+            );
+            // Behind what a start has logged.
+            let said = String::from_utf8(said.stderr).unwrap();
+            said[said.find("tidings: ").expect("it says why")..].to_owned()
+        };
+        let checked = said(&["config", "check", "--data-dir", "data"]);
+        let started = said(&["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"]);
+        assert_eq!(checked, started, "the start says the same");
+        checked
+    }
+
+    /// What another program of ours prints with what is in a folder, and with this environment.
+    pub(crate) fn run_in(folder: &TempDir, environment: &[(&str, &str)], args: &[&str]) -> String {
+        let said = program(folder).envs(environment.iter().copied()).args(args).output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap()
+    }
+
+    /// What it prints and what it says beside that, whatever came of it.
+    pub(crate) fn said_in(folder: &TempDir, args: &[&str]) -> (String, String) {
+        let said = program(folder).args(args).output().unwrap();
+        (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap())
     }
 
     /// What a backend with the generated key is answered.

@@ -69,3 +69,18 @@ async fn the_rust_client_subscribes_again_when_its_refresh_brings_an_expired_tok
     assert!(matches!(&events[1], Event::Interrupted { code: 2501, .. }), "{events:?}");
     client.close().await;
 }
+
+#[tokio::test]
+async fn that_a_name_makes_no_personal_channel_is_logged_once_for_each_reason() {
+    let server = Server::configured("[namespaces.me]\npersonal = true\n");
+    for user in ["Zoë", "Ana\u{9b}", &"a".repeat(255), "ana"] {
+        drop(server.client(user).await);
+    }
+    let log = server.log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("a user has no personal channel")).collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told[0].contains("Zoë") && told[0].contains("printable ASCII") && told[1].contains("at most 255"),
+        "{told:#?}"
+    );
+}

@@ -4,6 +4,7 @@
 //! of the token nothing that could be used as one: its signature stays out.
 
 use crate::config::{Config, Sources, StorageSettings};
+use crate::plain::plain;
 use crate::secrets::TOKEN_SECRET;
 use crate::tokens::{Checked, Claims, Issuers, Keys, Subscription, TokenError, Tokens, now};
 use anyhow::{Context, bail};
@@ -13,24 +14,25 @@ use serde_json::{Map, Value};
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 use tidings_chat::Chat;
-use tidings_hub::ChannelName;
+use tidings_hub::{ChannelName, Refusal};
 
 pub(super) async fn run(common: &Sources<StorageSettings>, token: String) -> anyhow::Result<()> {
     let token = read(token)?;
     let config = Config::load_beside(common)?;
     let secret = TOKEN_SECRET.load(&config.storage.data_dir, config.secret_bytes_min())?;
     let tokens = Tokens::new(config.token_issuers_with(&secret)?, config.settings.client.token.allow_without_exp);
-    let now = now();
-    for line in said(&token, now) {
-        println!("{line}");
-    }
-    let checked = tokens.examine(&token, now).await;
-    let is_good = checked.outcome.is_ok();
-    for line in judged(&checked, &tokens.issuers(), &config, now) {
-        println!("{line}");
-    }
+    let (text, is_good) = explained(&token, &tokens, &config).await;
+    print!("{text}");
     // For scripts: what would be refused is no success.
     if is_good { Ok(()) } else { bail!("this server would refuse the token") }
+}
+
+/// The text, and whether the token is good. Whoever wrote the token may have wanted to write on a terminal.
+async fn explained(token: &str, tokens: &Tokens, config: &Config) -> (String, bool) {
+    let now = now();
+    let checked = tokens.examine(token, now).await;
+    let lines = said(token, now).into_iter().chain(judged(&checked, &tokens.issuers(), config, now));
+    (lines.map(|line| plain(&line) + "\n").collect(), checked.outcome.is_ok())
 }
 
 fn read(token: String) -> anyhow::Result<String> {
@@ -173,6 +175,19 @@ fn good(claims: &Claims, config: &Config, now: Duration) -> Vec<String> {
     let names = claims.given.channels.keys().chain(claims.subscription.as_ref().map(|one| &one.channel));
     let of_the_chat = names.filter(|name| ChannelName::parse(name).is_ok_and(|name| Chat::owns(&name)));
     lines.extend(of_the_chat.map(|name| format!("note: {name:?} is a channel of the chat, which no token opens")));
+    let channels: Vec<_> = claims.given.channels.keys().filter_map(|name| ChannelName::parse(name).ok()).collect();
+    let (table, given) = (config.channels(), channels.iter().filter(|channel| !Chat::owns(channel)));
+    let own: Vec<_> = table.personal(&claims.user).filter_map(Result::ok).collect();
+    if let Err((channel, refusal)) = table.check_given(given, &own) {
+        let why = match refusal {
+            Refusal::Error(error) => format!("{} ({})", error.message, error.code),
+            Refusal::Disconnect(why) => format!("{} ({})", why.reason, why.code),
+        };
+        lines.push(format!(
+            "note: the connection is refused for the channel {:?} that it is given: {why}",
+            channel.as_str()
+        ));
+    }
     if claims.issued.is_some_and(|issued| issued.millis() > i64::try_from(now.as_millis()).unwrap_or(i64::MAX)) {
         lines.push("note: it says that it was made in the future (iat); the clock of whoever made it is fast".into());
     }
@@ -211,14 +226,11 @@ mod tests {
 
     const SECRET: &str = "a-secret-of-thirty-two-bytes-or-so";
 
-    async fn explained(token: &str) -> String {
+    async fn text_of(token: &str) -> String {
         let config = Config::parse_for_tests("token_audience = 'chat'\n");
         let parties = Parties { audience: Some("chat".into()), issuer: None };
         let tokens = Tokens::new(Issuers::new(Issuer::own(SECRET, parties), Vec::new()), false);
-        let now = now();
-        let mut lines = said(token, now);
-        lines.extend(judged(&tokens.examine(token, now).await, &tokens.issuers(), &config, now));
-        lines.join("\n")
+        explained(token, &tokens, &config).await.0
     }
 
     fn signed(secret: &str, claims: Value, ttl: i64) -> String {
@@ -232,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_good_token_is_explained_claim_by_claim() {
-        let text = explained(&signed(SECRET, json!({"aud": "chat", "jti": "a", "other": 1, "caps": [{"channels": ["news:*"], "match": "wildcard", "allow": ["sub", "hst"]}]}), 60)).await;
+        let text = text_of(&signed(SECRET, json!({"aud": "chat", "jti": "a", "other": 1, "caps": [{"channels": ["news:*"], "match": "wildcard", "allow": ["sub", "hst"]}]}), 60)).await;
         for part in [
             "header alg: \"HS256\"",
             "claim sub: \"ana\" (the application's name for the user)",
@@ -246,6 +258,33 @@ mod tests {
             assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(!text.contains(SECRET));
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_the_configuration_does_not_have_is_named() {
+        let config = Config::parse_for_tests("[namespaces.news]\nchannels_per_connection_max = 1\n");
+        let tokens = Tokens::new(Issuers::new(Issuer::own(SECRET, Parties::default()), Vec::new()), false);
+        for (channels, note) in [
+            (json!(["news:a", "lobby", "room:1"]), None),
+            (json!(["nwes:a"]), Some("refused for the channel \"nwes:a\" that it is given: unknown channel (102)")),
+            (
+                json!(["news:a", "news:b"]),
+                Some("refused for the channel \"news:b\" that it is given: channel limit (3505)"),
+            ),
+        ] {
+            let (text, _) = explained(&signed(SECRET, json!({"channels": channels}), 60), &tokens, &config).await;
+            assert_eq!(note.is_some(), text.contains("the connection is refused"), "{text}");
+            assert!(note.is_none_or(|note| text.contains(note)), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn s50_a_claim_does_nothing_to_a_terminal() {
+        let claims = json!({"aud": "chat", "a\x1b[2J\u{9b}": "\x1b]0;\u{9b}\u{202e}", "caps": [{"channels": ["\u{9b}c"], "allow": ["sub"]}]});
+        let text = text_of(&signed(SECRET, claims, 60)).await;
+        assert!(text.contains("claim a\\u001b[2J\\u009b: \"\\u001b]0;\\u009b\\u202e\" (not looked at)"), "{text:?}");
+        assert!(text.contains("may: sub in \\u009bc"), "{text:?}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     }
 
     #[tokio::test]
@@ -269,7 +308,7 @@ mod tests {
                 "change what the backend writes",
             ),
         ] {
-            let text = explained(&token).await;
+            let text = text_of(&token).await;
             assert!(text.contains(why) && text.contains(what), "{why}\n{text}");
             let signature = token.rsplit('.').next().unwrap();
             assert!(!text.contains(signature) || signature.len() < 10, "{text}");

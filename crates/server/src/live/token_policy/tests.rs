@@ -1,4 +1,5 @@
 //! Revoked tokens and blocked users: live connections end before whoever denied is answered, and nobody comes back with them.
+//! What a token gives is held against the namespaces, and whoever has one connection at a time has one.
 
 use super::super::LivePolicy;
 use super::*;
@@ -29,20 +30,26 @@ struct Client {
 
 impl World {
     async fn new() -> Self {
-        Self::in_folder(tempfile::tempdir().unwrap()).await
+        Self::configured("").await
     }
 
-    async fn in_folder(dir: TempDir) -> Self {
+    /// With a `tidings.toml`.
+    async fn configured(file: &str) -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap(), file).await
+    }
+
+    async fn in_folder(dir: TempDir, file: &str) -> Self {
         let clock = crate::serve::clock();
         let chat = Chat::open(Options::new(dir.path(), clock.clone())).await.unwrap();
         let tokens = Tokens::new(Issuers::new(Issuer::own(SECRET, Parties::default()), Vec::new()), false);
-        let channels = Arc::new(Channels::new(Config::parse_for_tests("").channels()));
+        let channels = Arc::new(Channels::new(Config::parse_for_tests(file).channels()));
         let denials = chat.denials().clone();
         let policy = TokenPolicy::new(Arc::new(tokens), denials, clock, Doors::default(), channels.clone());
         chat.denials().enforce_by(policy.ended_by());
         let policy = Arc::new(LivePolicy::new(chat.clone(), policy, Arc::new(Metrics::new())));
-        let hub = Hub::builder(policy.clone()).application(policy).build();
+        let hub = Hub::builder(policy.clone()).application(policy.clone()).build();
         chat.announce_to(hub.clone());
+        policy.close_by(hub.clone());
         Self { chat, hub, channels, dir }
     }
 
@@ -53,7 +60,7 @@ impl World {
     /// The same data after a restart.
     async fn restart(self) -> Self {
         self.chat.close().await;
-        Self::in_folder(self.dir).await
+        Self::in_folder(self.dir, "").await
     }
 
     fn client(&self) -> Client {
@@ -150,6 +157,12 @@ fn signed(user: &str, channel: Option<&str>, id: &str, issued: Option<i64>) -> S
     let more = Map::from_iter([("jti".to_owned(), id.into()), ("iat".to_owned(), json!(issued))]);
     let (user, channel, ttl) = (user.to_owned(), channel.map(str::to_owned), Some(Duration::from_secs(600)));
     Signer::own(SECRET, Parties::default()).sign(TokenOrder { user, channel, ttl, more }).unwrap()
+}
+
+fn giving(claims: Value) -> String {
+    let Value::Object(more) = claims else { panic!("{claims}") };
+    let order = TokenOrder { user: "ana".into(), channel: None, ttl: Some(Duration::from_secs(600)), more };
+    Signer::own(SECRET, Parties::default()).sign(order).unwrap()
 }
 
 fn at(second: i64) -> Time {
@@ -319,4 +332,87 @@ async fn channels_of_users_own_do_not_have_to_match_what_other_names_must() {
     let mut ana = world.connected(&token("ana", "a", None)).await;
     assert_eq!(ana.outcome(json!({"publish": {"channel": "own:#ana", "data": 1}})).await, 0);
     assert_eq!(ana.outcome(json!({"publish": {"channel": "own:7", "data": 1}})).await, 107);
+}
+
+#[tokio::test]
+async fn what_a_token_gives_is_held_against_the_namespaces_as_what_a_client_asks_for_is() {
+    const FILE: &str = "[namespaces.news]\nname_regex = \"^[a-z]+$\"\nchannels_per_connection_max = 2\nsubscribe = []\n\
+                        [namespaces.me]\npersonal = true\nchannels_per_connection_max = 2\n";
+    let world = World::configured(FILE).await;
+    for (channels, code) in [
+        (&["news:a", "news:b", "$secret", "lobby", "room:1"][..], 0),
+        (&["me:#ana", "me:b"], 0),
+        (&["other:a"], 102),
+        (&["$other:a"], 102),
+        (&["news:1"], 107),
+        (&["lobby", "news:a", "news:b", "$news:c"], 3505),
+        (&["me:a", "me:b"], 3505),
+    ] {
+        let subs: Map<_, _> = channels.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+        assert_eq!(world.outcome(&giving(json!({"channels": channels}))).await, code, "channels {channels:?}");
+        assert_eq!(world.outcome(&giving(json!({"subs": subs}))).await, code, "subs {channels:?}");
+    }
+    let both = giving(json!({"channels": ["news:a", "news:b"], "subs": {"news:b": {}, "news:c": {}}}));
+    assert_eq!(world.outcome(&both).await, 3505, "they count together");
+    // A client that asks for one more than it was given is refused too.
+    let mut ana = world.connected(&giving(json!({"channels": ["me:b"]}))).await;
+    assert_eq!(ana.subscribe("me:c", "").await, 106);
+}
+
+#[tokio::test]
+async fn a_namespace_for_one_personal_channel_has_room_for_it_and_for_none_beside_it() {
+    let world = World::configured("[namespaces.me]\npersonal = true\nchannels_per_connection_max = 0\n").await;
+    let mut ana = world.connected(&token("ana", "a", None)).await;
+    assert_eq!(ana.subscribe("me:#ana", "").await, 105);
+    assert_eq!(world.outcome(&giving(json!({"channels": ["me:a"]}))).await, 3505);
+}
+
+const SINGLE: &str = "[namespaces.me]\npersonal = true\nsingle_connection = true\n";
+
+#[tokio::test]
+async fn a_new_connection_ends_the_one_before_it_where_a_user_has_one_at_a_time() {
+    let world = World::configured(SINGLE).await;
+    let (ana, bea) = (token("ana", "a", None), token("bea", "b", None));
+    let (mut first, mut other) = (world.connected(&ana).await, world.connected(&bea).await);
+    let mut second = world.connected(&ana).await;
+    assert_eq!(first.closed().await, 3504);
+    let mut third = world.connected(&ana).await;
+    assert_eq!(second.closed().await, 3504);
+    // Who is refused is no new connection.
+    assert_eq!(world.outcome(&giving(json!({"channels": ["other:a"]}))).await, 102);
+    assert_eq!((third.subscribe("lobby", "").await, other.subscribe("lobby", "").await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_user_has_as_many_connections_as_they_like_where_nothing_else_is_said() {
+    let world = World::configured("[namespaces.me]\npersonal = true\n").await;
+    let ana = token("ana", "a", None);
+    let (mut first, mut second) = (world.connected(&ana).await, world.connected(&ana).await);
+    assert_eq!((first.subscribe("lobby", "").await, second.subscribe("lobby", "").await), (0, 0));
+}
+
+/// They do not end each other, so that none would stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_connections_that_come_at_once_one_stays() {
+    let world = Arc::new(World::configured(SINGLE).await);
+    let ana = token("ana", "a", None);
+    for _ in 0..20 {
+        let mut coming = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let (world, ana) = (world.clone(), ana.clone());
+            coming.spawn(async move {
+                let mut client = world.client();
+                match client.answer(json!({"connect": {"token": ana}})).await {
+                    Ok(_) => client.closed().await,
+                    Err(code) => code,
+                }
+            });
+        }
+        for _ in 1..10 {
+            let ended = timeout(Duration::from_secs(10), coming.join_next()).await.expect("all but one end");
+            assert_eq!(ended.unwrap().unwrap(), 3504);
+        }
+        assert!(coming.try_join_next().is_none());
+        assert_eq!(world.hub.num_connections("ana", false), 1);
+    }
 }
