@@ -2,8 +2,9 @@
 
 use super::connections::{looked_up, page_size};
 use super::refusal::bad_request;
-use super::{Call, Pattern, Perform};
+use super::{Call, Perform};
 use crate::limits::{API_PATTERN_BYTES_MAX, CHANNELS_LISTED_BYTES_MAX, CHANNELS_LISTED_MAX};
+use crate::pattern::Pattern;
 use tidings_api::{ChannelInfo, ChannelsRequest, ChannelsResult, Error};
 use tidings_chat::Chat;
 use tidings_hub::ChannelName;

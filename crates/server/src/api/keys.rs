@@ -2,12 +2,12 @@
 //!
 //! A key is known by its SHA-256 and by its name; its value is in no log, no metric and no answer.
 
-use super::pattern::Pattern;
 use super::refusal::other;
 use super::scopes::{Group, Scopes};
 use crate::app::App;
 use crate::http::problem::RequestId;
 use crate::limits::KEY_USERS_REMEMBERED;
+use crate::pattern::Pattern;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use sha2::{Digest, Sha256};

@@ -2,8 +2,9 @@
 
 use super::connections::looked_up;
 use super::refusal::{bad_request, not_available, other, refused, too_much};
-use super::{Call, Pattern, Perform, channels};
+use super::{Call, Perform, channels};
 use crate::limits::{API_AT_ONCE, BROADCAST_CHANNELS_MAX, PATTERN_CHANNELS_MAX};
+use crate::pattern::Pattern;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;

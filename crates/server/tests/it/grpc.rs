@@ -202,6 +202,10 @@ async fn grpc_has_a_listener_of_its_own_where_one_is_configured_and_nothing_else
         let answer = server.get_at(own, path).await;
         assert_eq!(answer.status, 404, "{path}");
     }
+    // The calls and questions there, the call here, and this question.
+    let request = http::Request::get("/metrics").header("x-api-key", key[0].1).body(Full::default()).unwrap();
+    let metrics = String::from_utf8(server.send(request).await.body.to_vec()).unwrap();
+    assert!(metrics.contains("tidings_http_requests_total 7"), "{metrics}");
 }
 
 #[tokio::test]
