@@ -35,7 +35,7 @@ test('a broadcast with thirty thousand tags is refused at once', async (t) => {
   const server = await start(t);
   const tags = Object.fromEntries(names('t', 30_000).map((name) => [name, 'v']));
   const began = Date.now();
-  const { json } = await within(5_000, 'an answer', api(server, 'broadcast', { channels: names('', 40_000), data: 1, tags }));
+  const { json } = await within(5_000, 'an answer', api(server, 'broadcast', { channels: names('', 10_000), data: 1, tags }));
   t.diagnostic(`answered after ${Date.now() - began} ms`);
   assert.equal(json.error?.code, 107);
 });

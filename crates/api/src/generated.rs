@@ -1641,6 +1641,27 @@ pub struct UnblockRequest {
         skip_serializing_if = "crate::json::is_zero"
     )]
     pub user: ::prost::alloc::string::String,
+    /// Instead of the block: what `revoke_user` revoked of theirs.
+    #[prost(bool, tag = "2")]
+    #[serde(
+        deserialize_with = "crate::json::null_is_absent",
+        skip_serializing_if = "crate::json::is_zero"
+    )]
+    pub tokens: bool,
+    /// Of these the subscription tokens for this channel, which were revoked by themselves.
+    #[prost(string, tag = "3")]
+    #[serde(
+        deserialize_with = "crate::json::null_is_absent",
+        skip_serializing_if = "crate::json::is_zero"
+    )]
+    pub channel: ::prost::alloc::string::String,
+    /// Instead of a user: the id of a token (claim `jti`) that `revoke_token` revoked.
+    #[prost(string, tag = "4")]
+    #[serde(
+        deserialize_with = "crate::json::null_is_absent",
+        skip_serializing_if = "crate::json::is_zero"
+    )]
+    pub uid: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -1663,7 +1684,7 @@ pub struct UnblockResponse {
 #[serde(default)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UnblockResult {
-    /// Whether they were blocked.
+    /// Whether they were blocked, or revoked.
     #[prost(bool, tag = "20")]
     #[serde(
         deserialize_with = "crate::json::null_is_absent",
@@ -1830,7 +1851,7 @@ pub struct RevokeUserRequest {
         skip_serializing_if = "crate::json::is_zero"
     )]
     pub user: ::prost::alloc::string::String,
-    /// Only tokens that were issued before, in seconds since 1970; 0: now.
+    /// Only tokens that were issued before, in seconds since 1970, at most a day ahead; 0: now.
     #[prost(int64, tag = "3")]
     #[serde(
         deserialize_with = "crate::json::null_is_absent",

@@ -178,6 +178,29 @@ impl Chat {
         Ok(was)
     }
 
+    /// The token with this id is revoked no more. Answers whether it was.
+    ///
+    /// # Errors
+    /// See [`DenyError`].
+    pub async fn unrevoke_token(&self, id: &str) -> Result<bool, DenyError> {
+        let was = self.write::<_, DenyError>(Allow { denial: Denial::Token { id: checked(id)? } }).await?;
+        tracing::info!(target: SECURITY_LOG, token = id, was, "a client token is revoked no more");
+        Ok(was)
+    }
+
+    /// The tokens of a user are revoked no more, with a channel the subscription tokens for it alone. Answers whether they were.
+    ///
+    /// # Errors
+    /// See [`DenyError`].
+    pub async fn unrevoke_user(&self, user: &str, channel: Option<&str>) -> Result<bool, DenyError> {
+        let (user, channel) = (checked(user)?, channel.map(checked).transpose()?);
+        // Of which the time does not matter.
+        let denial = Denial::Tokens { user: user.clone(), channel, issued_before: self.0.clock.now() };
+        let was = self.write::<_, DenyError>(Allow { denial }).await?;
+        tracing::info!(target: SECURITY_LOG, user, was, "a user's client tokens are revoked no more");
+        Ok(was)
+    }
+
     async fn deny(&self, denial: Denial, ends: Option<Time>) -> Result<Denied, DenyError> {
         // What is counted here may be some more than that where several servers deny at once.
         if !self.denials().has_room_for(&denial.key()) {

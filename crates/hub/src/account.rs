@@ -17,8 +17,8 @@ use crate::session::{Cost, Meter};
 use crate::sharded::Sharded;
 use crate::{Identity, Limits, Peer};
 
-/// Whose account: a user and the network that it comes from, or, where nobody is authenticated, the network alone. What
-/// is done on nobody's account is the server's own. Cheap to clone inside its [`Arc`].
+/// Whose account: a user and the network that it comes from, or, where nobody is authenticated, the network alone; or a
+/// program without a connection. What is done on nobody's account is the server's own. Cheap to clone inside its [`Arc`].
 #[derive(Debug)]
 pub struct Account {
     caller: Arc<Caller>,
@@ -29,7 +29,7 @@ pub struct Account {
     began: Instant,
 }
 
-/// One user, or one network.
+/// One user, one network, or one program.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// How many users it counts as.
@@ -52,6 +52,8 @@ enum Name {
         tagged: bool,
     },
     Network(IpAddr),
+    /// A program that acts for some of the application's channels, and has no connection.
+    Program(String),
     /// Whoever comes from nowhere, and whoever is one too many to be known by name.
     Crowd,
 }
@@ -71,6 +73,12 @@ impl Accounts {
     /// The account of a connection.
     pub(crate) fn of_peer(&self, peer: &Peer) -> Arc<Account> {
         self.of_one(peer.identity(), peer.address(), peer.network())
+    }
+
+    /// The account of a program by its name. It counts as [`ADDRESS_USERS`], as a network does.
+    pub(crate) fn of_program(&self, name: &str) -> Arc<Account> {
+        let caller = self.caller(Name::Program(name.to_owned()));
+        Arc::new(Account { caller, network: None, limits: self.limits.clone(), began: self.began })
     }
 
     #[cfg(test)]

@@ -38,7 +38,8 @@ pub struct Terms<'a> {
     /// [`IDEMPOTENCY_KEYS_MAX`](crate::limits::IDEMPOTENCY_KEYS_MAX) of a channel and
     /// [`IDEMPOTENCY_BYTES_MAX`](crate::limits::IDEMPOTENCY_BYTES_MAX) of all.
     pub idempotency_key: Option<&'a str>,
-    /// Where the stream has had this version or a later one nothing is done, and the answer says where it stands.
+    /// Where the stream has had this version or a later one nothing is done, and the answer says where it stands. Without
+    /// `keep` there is no stream that knows, and every version passes.
     pub version: Option<&'a Version>,
 }
 

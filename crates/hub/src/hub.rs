@@ -173,6 +173,21 @@ impl Hub {
         self.core.publish(channel, publication, None).await
     }
 
+    /// Publishes as [`publish`](Self::publish) does, on the account of a program: what is kept for it takes nothing from
+    /// the server's own channels beyond what clients may take, and makes way for the program's own next ones first.
+    ///
+    /// # Errors
+    /// [`PublishError`] when nobody received anything.
+    pub async fn publish_for(
+        &self,
+        program: &str,
+        channel: &ChannelName,
+        publication: NewPublication,
+    ) -> Result<StreamPosition, PublishError> {
+        let account = self.core.accounts.of_program(program);
+        self.core.publish(channel, publication, Some(&account)).await
+    }
+
     /// Announces what the application has stored; its offset is the channel's next number. It may be called again for
     /// the same number, and need not be called in their order, though that is quicker.
     ///

@@ -24,7 +24,7 @@ pub struct NewPublication {
     pub idempotency_key: Option<String>,
     /// Those who take differences may get it as its difference to the one before.
     pub delta: bool,
-    /// It is dropped where the stream has had this version of what it says, or a later one.
+    /// It is dropped where the stream has had this version of what it says, or a later one; one that is not kept never is.
     pub version: Option<Version>,
 }
 

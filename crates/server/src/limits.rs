@@ -26,18 +26,21 @@ pub(crate) const API_AT_ONCE: usize = 256;
 /// several calls.
 pub(crate) const PATTERN_CHANNELS_MAX: usize = 10_000;
 
+/// Channels that one `broadcast` names: as many as `publish_pattern` may reach, for the same reason, and each is answered.
+pub(crate) const BROADCAST_CHANNELS_MAX: usize = 10_000;
+
 /// Calls of one batch: as many as a backend has to say at once. They are carried out within one request's time.
 pub(crate) const BATCH_COMMANDS_MAX: usize = 1_000;
 
 /// Calls of a parallel batch that are carried out at once: enough that one which waits holds up nobody.
 pub(crate) const BATCH_AT_ONCE: usize = 16;
 
-/// Bytes of the answers of a batch from which on the next calls are refused: with one more it fits into what a connection may
-/// have under way (8 MiB).
+/// Bytes of the answers of a batch from which on the next calls are refused, and which those carried out at once may answer
+/// together: both fit into what a connection may have under way (8 MiB).
 pub(crate) const BATCH_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Entries of a page of connections or denials when the request does not say, and at most: a screen, and a program's page
-/// of some 300 kB.
+/// of some 300 kB. Connections with many channels fill the bytes of a page before.
 pub(crate) const LISTED_DEFAULT: usize = 100;
 pub(crate) const LISTED_MAX: usize = 1_000;
 
@@ -51,6 +54,14 @@ pub(crate) const USERS_ASKED_MAX: usize = 1_000;
 
 /// Connections that one `disconnect` leaves alone: more than a user may have.
 pub(crate) const CLIENTS_NAMED_MAX: usize = 1_000;
+
+/// How far ahead the `issued_before` of a `revoke_user` may be: clocks differ by less, and until then every token of the user is
+/// refused, those that are new included.
+pub(crate) const ISSUED_BEFORE_AHEAD_MAX: Duration = Duration::from_hours(24);
+
+/// Bytes of an `info` as JSON, of a connection or a subscription, in a token or given by the API: a name, a picture's address and
+/// some more. It is repeated in each join, each publication of a client, and for each client in an answer with presence.
+pub(crate) const INFO_BYTES_MAX: usize = 4 * 1024;
 
 /// API keys that can be configured: all are looked at for each request.
 pub(crate) const API_KEYS_MAX: usize = 100;
@@ -125,7 +136,7 @@ pub(crate) const HISTORY_TTL: Duration = Duration::from_secs(300);
 pub(crate) const PAGE_DEFAULT: u32 = 50;
 pub(crate) const PAGE_MAX: u32 = 200;
 
-/// Bytes of the entries of a page of the REST API and of the server API's history, but always one entry; the reader asks
+/// Bytes of the entries of a page of the REST API and of the server API's history and connections, but always one entry; the reader asks
 /// on from the last. 200 of the longest messages are 3.3 MB, which slow readers would have us hold.
 pub(crate) const PAGE_BYTES_MAX: usize = 512 * 1024;
 

@@ -323,6 +323,7 @@ fn server_api() -> Section {
             BATCH_AT_ONCE FIXED, "`tidings_api_calls_total`";
             BATCH_ANSWER_BYTES_MAX FIXED, API;
             PATTERN_CHANNELS_MAX FIXED, API;
+            BROADCAST_CHANNELS_MAX FIXED, API;
             API_PATTERN_BYTES_MAX FIXED, API_107;
             LISTED_DEFAULT "`limit` of a request", "`tidings_api_calls_total`";
             LISTED_MAX FIXED, API_107;
@@ -330,6 +331,8 @@ fn server_api() -> Section {
             CHANNELS_LISTED_BYTES_MAX FIXED, "`tidings_api_calls_total`";
             USERS_ASKED_MAX FIXED, API;
             CLIENTS_NAMED_MAX FIXED, API;
+            ISSUED_BEFORE_AHEAD_MAX FIXED, API_107;
+            INFO_BYTES_MAX FIXED, "`tidings_api_calls_total{code=\"107\"}`, `tidings_closed_total{code=\"3500\"}`";
             API_KEYS_MAX FIXED, AT_START;
             API_KEY_NAME_BYTES_MAX FIXED, AT_START;
             REQUEST_BODY_BYTES_MAX FIXED, S413;

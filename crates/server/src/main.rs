@@ -19,6 +19,7 @@ mod limits_page;
 mod live;
 mod logs;
 mod metrics;
+mod pattern;
 mod plain;
 mod process;
 mod reload;

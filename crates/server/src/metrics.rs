@@ -15,7 +15,7 @@ use std::fmt::Error;
 use std::sync::{Arc, PoisonError, RwLock};
 use tidings_chat::Chat;
 use tidings_hub::Hub;
-use tidings_serve::Handle;
+use tidings_serve::{Handle, Stats};
 
 pub(crate) struct Metrics {
     /// Written at the start alone, so that scrapes do not wait for one another.
@@ -207,40 +207,46 @@ pub(crate) fn of_chat(chat: &Chat) -> Vec<Figure> {
     ]
 }
 
-pub(crate) fn of_server(handle: &Handle) -> Vec<Figure> {
-    let stats = handle.stats();
+/// Of all listeners together.
+pub(crate) fn of_servers(servers: &[Handle]) -> Vec<Figure> {
+    let stats: Vec<_> = servers.iter().map(Handle::stats).collect();
+    let sum = |value: fn(&Stats) -> u64| count(stats.iter().map(value).sum());
     vec![
-        Gauge("http_connections", "Open TCP connections, sockets included", count(stats.connections as u64)),
-        Gauge("http_requests_in_flight", "Requests under way", count(stats.requests_in_flight as u64)),
-        Counter("http_requests", "Requests received", count(stats.requests_total)),
-        Counter("http_panics", "Requests that ended in a panic", count(stats.handler_panics + stats.body_panics)),
+        Gauge("http_connections", "Open TCP connections, sockets included", sum(|one| one.connections as u64)),
+        Gauge("http_requests_in_flight", "Requests under way", sum(|one| one.requests_in_flight as u64)),
+        Counter("http_requests", "Requests received", sum(|one| one.requests_total)),
+        Counter("http_panics", "Requests that ended in a panic", sum(|one| one.handler_panics + one.body_panics)),
         Counter(
             "http_refused",
             "Connections turned away at a limit",
-            count(stats.refused_full + stats.refused_address),
+            sum(|one| one.refused_full + one.refused_address),
         ),
         Gauge(
             "http_response_bytes",
             "Bytes of answers that their readers have not taken yet",
-            count(stats.response_bytes as u64),
+            sum(|one| one.response_bytes as u64),
         ),
         Counter(
             "http_responses_refused",
             "Answers replaced by 503 because too much was under way",
-            count(stats.responses_refused),
+            sum(|one| one.responses_refused),
         ),
         Counter(
             "http_stalled",
             "Connections cut and streams reset because their reader took too little, or hoarded",
-            count(stats.response_stalls + stats.responses_cut),
+            sum(|one| one.response_stalls + one.responses_cut),
         ),
         Counter(
             "http_slow_requests",
             "Requests given up because their head or body came too slowly",
-            count(stats.head_timeouts + stats.body_stalls),
+            sum(|one| one.head_timeouts + one.body_stalls),
         ),
-        Counter("accept_pauses", "Times that accepting failed for want of files or memory", count(stats.accept_pauses)),
-        Counter("tls_failures", "TLS handshakes that failed", count(stats.tls_failures)),
+        Counter(
+            "accept_pauses",
+            "Times that accepting failed for want of files or memory",
+            sum(|one| one.accept_pauses),
+        ),
+        Counter("tls_failures", "TLS handshakes that failed", sum(|one| one.tls_failures)),
     ]
 }
 

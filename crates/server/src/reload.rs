@@ -30,8 +30,9 @@ const API_KEYS: &str = "api_keys";
 pub(crate) async fn reload(app: &App) -> anyhow::Result<Reloaded> {
     let mut in_effect = app.in_effect.lock().await;
     let config = Config::load(&app.sources)?;
-    let mut keys = vec![Key::generated(&API_KEY.load(&app.config.storage.data_dir, config.secret_bytes_min())?)];
-    keys.extend(config.api_keys()?);
+    let generated = Key::generated(&API_KEY.load(&app.config.storage.data_dir, config.secret_bytes_min())?);
+    let mut keys = config.api_keys(Some(&generated))?;
+    keys.push(generated);
     // The files that it names may have changed also where it has not.
     let issuers = config.token_issuers_with(&app.token_secret)?;
     let (mut changed, mut at_next_start) = (Vec::new(), Vec::new());

@@ -48,10 +48,18 @@ impl Secrets {
 pub(crate) struct Secret {
     file: &'static str,
     variable: &'static str,
+    /// It is sent as it is.
+    in_header: bool,
 }
 
-pub(crate) const API_KEY: Secret = Secret { file: data_dir::API_KEY, variable: "TIDINGS_API_KEY" };
-pub(crate) const TOKEN_SECRET: Secret = Secret { file: data_dir::TOKEN_SECRET, variable: "TIDINGS_TOKEN_SECRET" };
+pub(crate) const API_KEY: Secret = Secret { file: data_dir::API_KEY, variable: "TIDINGS_API_KEY", in_header: true };
+pub(crate) const TOKEN_SECRET: Secret =
+    Secret { file: data_dir::TOKEN_SECRET, variable: "TIDINGS_TOKEN_SECRET", in_header: false };
+
+/// Whether an HTTP header can carry it, and as the same: what stands around a value is dropped on the way (RFC 9110 §5.5).
+pub(crate) fn fits_header(secret: &str) -> bool {
+    secret.trim_ascii() == secret && !secret.contains(|c: char| c.is_control() || c == '\u{feff}')
+}
 
 impl Secret {
     /// For the commands beside the server: only the server makes secrets, another one would fit nowhere.
@@ -64,9 +72,13 @@ impl Secret {
         })
     }
 
-    fn find(&self, data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<Option<String>> {
+    /// `None` where there is none yet.
+    pub(crate) fn find(&self, data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<Option<String>> {
         let Some(value) = std::env::var(self.variable).ok().filter(|value| !value.is_empty()) else {
-            return read(&data_dir.file(self.file), bytes_min);
+            let file = data_dir.file(self.file);
+            let value = read(&file, bytes_min)?;
+            value.iter().try_for_each(|value| self.check(value, &file.display().to_string()))?;
+            return Ok(value);
         };
         ensure!(
             value.len() >= bytes_min,
@@ -74,7 +86,19 @@ impl Secret {
             self.variable,
             value.len()
         );
+        self.check(&value, self.variable)?;
         Ok(Some(value))
+    }
+}
+
+impl Secret {
+    fn check(&self, value: &str, place: &str) -> anyhow::Result<()> {
+        ensure!(
+            !self.in_header || fits_header(value),
+            "{place} could be in no header: it has a space before or behind it, a control character such as the end of a line, \
+             or a byte order mark"
+        );
+        Ok(())
     }
 }
 
@@ -128,7 +152,7 @@ mod tests {
     fn s66_a_secret_is_made_once_by_the_server_and_only_its_owner_can_read_it() {
         let dir = std::env::temp_dir().join(format!("tidings-secrets-{}", uuid::Uuid::now_v7()));
         let data_dir = DataDir::at(&dir);
-        let secret = Secret { file: data_dir::API_KEY, variable: "TIDINGS_TEST_UNSET" };
+        let secret = Secret { file: data_dir::API_KEY, variable: "TIDINGS_TEST_UNSET", in_header: true };
         assert!(secret.load(&data_dir, SECRET_BYTES_MIN).unwrap_err().to_string().contains("--data-dir"));
         assert!(!dir.exists());
         data_dir.make().unwrap();

@@ -11,7 +11,7 @@ use crate::limits::{ANNOUNCE, CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX, LOGGED_CH
 use crate::live::{Doors, LivePolicy, TokenPolicy};
 use crate::metrics::{self, Metrics};
 use crate::reload::reload;
-use crate::secrets::Secrets;
+use crate::secrets::{API_KEY, Secrets};
 use crate::tasks::Tasks;
 use crate::tokens::{Issuer, Issuers, Tokens};
 use crate::{logs, process, router};
@@ -39,6 +39,10 @@ pub(crate) async fn run(config: Config, sources: Sources<Settings>) -> anyhow::R
     tasks.spawn("hang-ups", hang_ups(signal(SignalKind::hangup())?, app.clone()));
     let handle = listen(&app).await?;
     let grpc = listen_for_grpc(&app).await?;
+    app.metrics.watch({
+        let servers: Vec<_> = [Some(&handle), grpc.as_ref()].into_iter().flatten().cloned().collect();
+        move || metrics::of_servers(&servers)
+    });
     announce_start(&app, grpc.as_ref()).await?;
     let ended = tokio::select! {
         () = stop.requested() => Ok(()),
@@ -77,8 +81,10 @@ pub(crate) fn read_named(config: &Config) -> anyhow::Result<Named> {
     if let Some(tls) = tls(config) {
         tls.check().map_err(|error| explain(StartError::Certificate(error)))?;
     }
+    // One that is not made yet will be like no other.
+    let generated = API_KEY.find(&config.storage.data_dir, config.secret_bytes_min())?.map(|key| Key::generated(&key));
     Ok(Named {
-        keys: config.api_keys()?,
+        keys: config.api_keys(generated.as_ref())?,
         issuers: config.token_issuers()?,
         own_origin: match &config.public_url {
             Some(url) => OriginPolicy::listed([url.as_str()])?,
@@ -232,12 +238,7 @@ pub(crate) fn clock() -> Clock {
 async fn listen(app: &App) -> anyhow::Result<Handle> {
     let server = server_at(app, app.config.listen).readiness(app.readiness.clone());
     let handle = server.serve(router::router(app.clone())).await.map_err(explain)?;
-    let handle = app.handle.get_or_init(|| handle).clone();
-    app.metrics.watch({
-        let handle = handle.clone();
-        move || metrics::of_server(&handle)
-    });
-    Ok(handle)
+    Ok(app.handle.get_or_init(|| handle).clone())
 }
 
 fn server_at(app: &App, address: SocketAddr) -> Server {

@@ -438,6 +438,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_program_makes_way_for_its_own_and_takes_nothing_from_the_server() {
+        let setting = Setting::new(Limits { channels_max: 100, channels_per_user_max: 4, ..Limits::default() });
+        for number in 0..20 {
+            assert!(setting.begin(&format!("server {number}"), None));
+            setting.leave(&format!("server {number}"));
+        }
+        for number in 0..200 {
+            setting.pass_through(&number.to_string(), &setting.accounts.of_program("shop"));
+        }
+        assert!((0..20).all(|number| setting.has(&format!("server {number}"))));
+        let held = (0..200).filter(|number| setting.has(&number.to_string())).count();
+        assert!((30..=40).contains(&held), "{held} of ten users' {}", 10 * 4);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn where_all_streams_are_in_use_refusals_cost_nothing_and_the_server_looks_for_itself() {
         let setting = Setting::new(Limits { channels_max: 100, channels_reserved: 20, ..Limits::default() });
         let accounts: Vec<_> = (0..80).map(|number| setting.account(&number.to_string())).collect();

@@ -1,8 +1,10 @@
 //! `channels`: those of the application that somebody is subscribed to.
 
+use super::connections::{looked_up, page_size};
 use super::refusal::bad_request;
-use super::{Call, Pattern, Perform};
+use super::{Call, Perform};
 use crate::limits::{API_PATTERN_BYTES_MAX, CHANNELS_LISTED_BYTES_MAX, CHANNELS_LISTED_MAX};
+use crate::pattern::Pattern;
 use tidings_api::{ChannelInfo, ChannelsRequest, ChannelsResult, Error};
 use tidings_chat::Chat;
 use tidings_hub::ChannelName;
@@ -11,21 +13,30 @@ impl Perform for ChannelsRequest {
     async fn perform(self, call: &Call) -> Result<ChannelsResult, Error> {
         let pattern = checked(&self.pattern)?;
         let pattern = (!pattern.is_empty()).then(|| Pattern::new(pattern));
-        let limit = super::connections::page_size(self.limit, CHANNELS_LISTED_MAX, CHANNELS_LISTED_MAX)?;
-        let mut found = with_subscribers(call, pattern.as_ref());
-        found.retain(|(channel, _)| channel.as_str() > &*self.cursor);
-        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        let mut bytes = 0;
-        let fits = |(channel, _): &&(ChannelName, usize)| {
-            bytes += channel.as_str().len() + CHANNEL_OVERHEAD_BYTES;
-            bytes <= CHANNELS_LISTED_BYTES_MAX
-        };
-        let listed = found.iter().take(limit).take_while(fits).count();
-        let cursor = if listed < found.len() { found[listed - 1].0.as_str().to_owned() } else { String::new() };
-        found.truncate(listed);
-        let info = |clients: usize| ChannelInfo { num_clients: clients.try_into().unwrap_or(u32::MAX) };
-        let channels = found.into_iter().map(|(channel, clients)| (channel.as_str().to_owned(), info(clients)));
-        Ok(ChannelsResult { channels: channels.collect(), cursor })
+        let limit = page_size(self.limit, CHANNELS_LISTED_MAX, CHANNELS_LISTED_MAX)?;
+        let call = call.clone();
+        looked_up(move || {
+            let mut found = with_subscribers(&call, pattern.as_ref());
+            found.retain(|(channel, _)| channel.as_str() > &*self.cursor);
+            let all = found.len();
+            if all > limit {
+                found.select_nth_unstable_by(limit, |(one, _), (other, _)| one.cmp(other));
+                found.truncate(limit);
+            }
+            found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+            let mut bytes = 0;
+            let fits = |(channel, _): &&(ChannelName, usize)| {
+                bytes += channel.as_str().len() + CHANNEL_OVERHEAD_BYTES;
+                bytes <= CHANNELS_LISTED_BYTES_MAX
+            };
+            let listed = found.iter().take_while(fits).count();
+            let cursor = if listed < all { found[listed - 1].0.as_str().to_owned() } else { String::new() };
+            found.truncate(listed);
+            let info = |clients: usize| ChannelInfo { num_clients: clients.try_into().unwrap_or(u32::MAX) };
+            let channels = found.into_iter().map(|(channel, clients)| (channel.as_str().to_owned(), info(clients)));
+            ChannelsResult { channels: channels.collect(), cursor }
+        })
+        .await
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::refusal::{bad_request, other, refused, too_much};
 use super::{Call, Perform};
-use crate::limits::{CLIENTS_NAMED_MAX, LISTED_DEFAULT, LISTED_MAX};
+use crate::limits::{CLIENTS_NAMED_MAX, LISTED_DEFAULT, LISTED_MAX, PAGE_BYTES_MAX};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidings_api::{
     ConnectionInfo, ConnectionsRequest, ConnectionsResult, Disconnect, DisconnectRequest, DisconnectResult, Error,
@@ -46,25 +46,42 @@ impl Perform for ConnectionsRequest {
             (client, _) => Target::Client(client.to_owned()),
         };
         let call = call.clone();
-        // Looking at all of very many takes milliseconds, which the loops are not to feel.
-        let page = tokio::task::spawn_blocking(move || {
+        looked_up(move || {
             let wanted = |peer: &Peer| {
                 (self.user.is_empty() || peer.user() == self.user) && (self.chat || !Chat::is_person(peer))
             };
-            let mut page = call.app.hub.connections_page(&target, channel.as_ref(), after, limit + 1, wanted);
-            let more = page.len() > limit;
-            page.truncate(limit);
-            let cursor = page.last().filter(|_| more).map(|last| last.client.clone()).unwrap_or_default();
+            let page = call.app.hub.connections_page(&target, channel.as_ref(), after, limit + 1, wanted);
             let shown = |channel: &ChannelName| call.key.reaches(channel);
-            let connections = page.into_iter().map(|one| (one.client.clone(), info(one, shown))).collect();
-            ConnectionsResult { connections, cursor }
-        });
-        page.await.map_err(|error| {
-            tracing::error!(%error, "connections were not listed");
-            refused(Code::INTERNAL)
+            let mut result = ConnectionsResult::default();
+            let (mut bytes, mut last) = (0, String::new());
+            for one in page {
+                let client = one.client.clone();
+                let info = info(one, shown);
+                bytes += prost::Message::encoded_len(&info) + CONNECTION_OVERHEAD_BYTES;
+                let is_full = bytes > PAGE_BYTES_MAX && !last.is_empty();
+                if is_full || result.connections.len() == limit {
+                    result.cursor = last;
+                    break;
+                }
+                last.clone_from(&client);
+                result.connections.insert(client, info);
+            }
+            result
         })
+        .await
     }
 }
+
+/// Looks at all of very many, which takes milliseconds, beside the loops.
+pub(super) async fn looked_up<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(look).await.map_err(|error| {
+        tracing::error!(%error, "what is listed was not found");
+        refused(Code::INTERNAL)
+    })
+}
+
+/// What is written of a connection beside its values: its id, and the names of its fields.
+const CONNECTION_OVERHEAD_BYTES: usize = 160;
 
 fn info(one: ConnectionOverview, shown: impl Fn(&ChannelName) -> bool) -> ConnectionInfo {
     let since = SystemTime::now().checked_sub(one.open_for).and_then(|since| since.duration_since(UNIX_EPOCH).ok());

@@ -3,7 +3,7 @@
 use super::connections::{page_size, remaining};
 use super::refusal::{bad_request, refused, too_much};
 use super::{Call, Perform};
-use crate::limits::{LISTED_DEFAULT, LISTED_MAX};
+use crate::limits::{ISSUED_BEFORE_AHEAD_MAX, LISTED_DEFAULT, LISTED_MAX};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tidings_api::{
@@ -24,9 +24,25 @@ impl Perform for BlockRequest {
 
 impl Perform for UnblockRequest {
     async fn perform(self, call: &Call) -> Result<UnblockResult, Error> {
-        let user = needed("user", &self.user)?;
-        let was_blocked = call.app.chat.unblock(user).await.map_err(|error| refusal(&error, "user"))?;
-        Ok(UnblockResult { was_blocked })
+        let Self { user, tokens, channel, uid } = self;
+        if !uid.is_empty() {
+            if tokens || !user.is_empty() || !channel.is_empty() {
+                return Err(bad_request("uid names one token: leave user, tokens and channel out, or ask twice"));
+            }
+            let was_blocked = call.app.chat.unrevoke_token(&uid).await.map_err(|error| refusal(&error, "uid"))?;
+            return Ok(UnblockResult { was_blocked });
+        }
+        let user = needed("user", &user)?;
+        let channel = match &*channel {
+            "" => None,
+            _ if !tokens => return Err(bad_request("channel goes with tokens: a user is blocked in all of them")),
+            name => Some(call.reached(name)?),
+        };
+        let was_blocked = match tokens {
+            true => call.app.chat.unrevoke_user(user, channel.as_ref().map(ChannelName::as_str)).await,
+            false => call.app.chat.unblock(user).await,
+        };
+        Ok(UnblockResult { was_blocked: was_blocked.map_err(|error| refusal(&error, "user"))? })
     }
 }
 
@@ -49,6 +65,12 @@ impl Perform for RevokeUserRequest {
             0 => None,
             seconds => Some(time(seconds).ok_or_else(|| bad_request("issued_before is a time in seconds since 1970"))?),
         };
+        let latest = crate::serve::clock().now().plus(ISSUED_BEFORE_AHEAD_MAX);
+        if issued_before.is_some_and(|time| time > latest) {
+            let message = "issued_before is more than a day away, and the user could have no good token until then: it is a \
+                           time in seconds since 1970, not in milliseconds; block refuses a user for longer";
+            return Err(bad_request(message));
+        }
         let channel = channel.as_ref().map(ChannelName::as_str);
         let revoked = call.app.chat.revoke_user(user, channel, issued_before, ends(self.expire_at)?).await;
         revoked.map_err(|error| refusal(&error, "user"))?;

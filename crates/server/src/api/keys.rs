@@ -2,12 +2,12 @@
 //!
 //! A key is known by its SHA-256 and by its name; its value is in no log, no metric and no answer.
 
-use super::pattern::Pattern;
 use super::refusal::other;
 use super::scopes::{Group, Scopes};
 use crate::app::App;
 use crate::http::problem::RequestId;
 use crate::limits::KEY_USERS_REMEMBERED;
+use crate::pattern::Pattern;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use sha2::{Digest, Sha256};
@@ -116,6 +116,12 @@ impl Keys {
         }
         bool::from(found).then(|| keys[at as usize].clone())
     }
+
+    /// The key as it holds now, for a request that took its time; `None` when it was taken back meanwhile.
+    pub(crate) fn current(&self, key: &Key) -> Option<Arc<Key>> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        keys.iter().find(|current| current.digest == key.digest).cloned()
+    }
 }
 
 /// The key that a request shows: `X-API-Key: KEY`, `Authorization: apikey KEY` or, where the configuration lets it,
@@ -210,6 +216,15 @@ mod tests {
         assert!(!keys.replace(vec![key("a", "one")]));
         assert!(keys.replace(vec![key("a", "two")]));
         assert!(keys.find(b"one").is_none() && keys.find(b"two").is_some());
+    }
+
+    #[test]
+    fn a_key_is_as_the_newest_configuration_has_it_and_gone_when_that_has_it_no_more() {
+        let keys = Keys::new(vec![key("a", "one"), key("b", "two")]);
+        let (one, two) = (keys.find(b"one").unwrap(), keys.find(b"two").unwrap());
+        keys.replace(vec![key("other", "two")]);
+        assert!(keys.current(&one).is_none());
+        assert_eq!(&*keys.current(&two).unwrap().name, "other");
     }
 
     #[test]

@@ -13,7 +13,6 @@ mod history;
 mod http;
 mod info;
 pub(crate) mod keys;
-mod pattern;
 mod presence;
 mod publish;
 mod refusal;
@@ -28,7 +27,6 @@ use crate::config::ApiErrorMode;
 use axum::http::HeaderMap;
 pub(crate) use http::routes;
 use keys::Key;
-pub(crate) use pattern::Pattern;
 use refusal::{bad_request, other, refused};
 use std::sync::Arc;
 use tidings_api::{Error, Request};
@@ -63,8 +61,19 @@ pub(crate) async fn perform<Q: Perform>(call: &Call, request: Q) -> Result<Q::Re
 }
 
 impl Call {
-    /// A channel that the call may be about: well-formed, known, not the chat's, and open to the key.
+    /// A channel that the call may be about: [reached](Self::reached), and known.
     pub(crate) fn channel(&self, name: &str) -> Result<(ChannelName, Arc<Namespace>), Error> {
+        let channel = self.reached(name)?;
+        let table = self.app.channels.table();
+        let namespace = table.find(&channel).map(|place| place.namespace).map_err(|error| match error.code {
+            102 => other(&error, "unknown channel: its namespace is not in the configuration"),
+            _ => refused(error),
+        })?;
+        Ok((channel, namespace))
+    }
+
+    /// A channel that is well-formed, not the chat's, and open to the key, whether or not the configuration has its namespace.
+    pub(crate) fn reached(&self, name: &str) -> Result<ChannelName, Error> {
         if name.is_empty() {
             return Err(bad_request("channel is missing: it names the channel"));
         }
@@ -79,12 +88,7 @@ impl Call {
                 format!("permission denied: the key {} does not reach the channel {channel}", self.key.name),
             ));
         }
-        let table = self.app.channels.table();
-        let namespace = table.find(&channel).map(|place| place.namespace).map_err(|error| match error.code {
-            102 => other(&error, "unknown channel: its namespace is not in the configuration"),
-            _ => refused(error),
-        })?;
-        Ok((channel, namespace))
+        Ok(channel)
     }
 }
 

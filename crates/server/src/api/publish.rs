@@ -1,8 +1,10 @@
 //! `publish`, `broadcast` and `publish_pattern`.
 
+use super::connections::looked_up;
 use super::refusal::{bad_request, not_available, other, refused, too_much};
-use super::{Call, Pattern, Perform, channels};
-use crate::limits::{API_AT_ONCE, PATTERN_CHANNELS_MAX};
+use super::{Call, Perform, channels};
+use crate::limits::{API_AT_ONCE, BROADCAST_CHANNELS_MAX, PATTERN_CHANNELS_MAX};
+use crate::pattern::Pattern;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
@@ -24,6 +26,11 @@ impl Perform for BroadcastRequest {
         if self.channels.is_empty() {
             return Err(bad_request("channels is missing: it lists the channels to publish in"));
         }
+        if self.channels.len() > BROADCAST_CHANNELS_MAX {
+            let message =
+                format!("channels has at most {BROADCAST_CHANNELS_MAX}: publish in the others by another call");
+            return Err(too_much(message));
+        }
         let publication = publication!(self)?;
         let mut responses = Vec::with_capacity(self.channels.len());
         for (number, channel) in self.channels.iter().enumerate() {
@@ -40,7 +47,9 @@ impl Perform for PublishPatternRequest {
             return Err(bad_request("pattern is missing: it says which channels, such as news:*; * is all of them"));
         }
         let publication = publication!(self)?;
-        let channels = channels::with_subscribers(call, Some(&Pattern::new(channels::checked(&self.pattern)?)));
+        let pattern = Pattern::new(channels::checked(&self.pattern)?);
+        let looking = call.clone();
+        let channels = looked_up(move || channels::with_subscribers(&looking, Some(&pattern))).await?;
         if channels.len() > PATTERN_CHANNELS_MAX {
             let found = channels.len();
             return Err(too_much(format!(
@@ -139,7 +148,13 @@ pub(super) async fn let_others_in(number: usize) {
 async fn publish(call: &Call, channel: &str, publication: NewPublication) -> Result<PublishResult, Error> {
     let (channel, namespace) = call.channel(channel)?;
     namespace.check(&publication.data, usize::MAX).map_err(refused)?;
-    let StreamPosition { offset, epoch } = call.app.hub.publish(&channel, publication).await.map_err(|error| {
+    let (hub, key) = (&call.app.hub, &call.key);
+    // A key that reaches some channels cannot make up so many of them that others lose what they keep.
+    let published = match key.is_bounded() {
+        true => hub.publish_for(&key.name, &channel, publication).await,
+        false => hub.publish(&channel, publication).await,
+    };
+    let StreamPosition { offset, epoch } = published.map_err(|error| {
         use tidings_protocol::Error as Code;
         match error {
             PublishError::KeptElsewhere => not_available("this channel is written by what keeps its history"),

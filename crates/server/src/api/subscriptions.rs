@@ -2,7 +2,9 @@
 
 use super::connections::{reached, remaining};
 use super::publish::payload;
+use super::refusal::bad_request;
 use super::{Call, Perform};
+use crate::limits::INFO_BYTES_MAX;
 use tidings_api::{
     BoolValue, Error, SubscribeOptionOverride, SubscribeRequest, SubscribeResult, UnsubscribeRequest, UnsubscribeResult,
 };
@@ -13,8 +15,12 @@ impl Perform for SubscribeRequest {
     async fn perform(self, call: &Call) -> Result<SubscribeResult, Error> {
         let some = reached(&self.user, &self.client, &self.session)?;
         let (channel, _) = call.channel(&self.channel)?;
+        let info = payload(&self.info, &self.b64info)?;
+        if let Some(bytes) = info.as_ref().map(|info| info.as_bytes().len()).filter(|bytes| *bytes > INFO_BYTES_MAX) {
+            return Err(bad_request(&format!("info has {bytes} bytes; others are shown {INFO_BYTES_MAX} at most")));
+        }
         let grant = Grant {
-            info: payload(&self.info, &self.b64info)?,
+            info,
             data: payload(&self.data, &self.b64data)?,
             expires_in: remaining(self.expire_at)?,
             overrides: self.r#override.as_ref().map(overrides).unwrap_or_default(),
@@ -29,7 +35,8 @@ impl Perform for SubscribeRequest {
 impl Perform for UnsubscribeRequest {
     async fn perform(self, call: &Call) -> Result<UnsubscribeResult, Error> {
         let some = reached(&self.user, &self.client, &self.session)?;
-        let (channel, _) = call.channel(&self.channel)?;
+        // Also where no namespace is any more: who is subscribed from before may be taken out.
+        let channel = call.reached(&self.channel)?;
         let order = Order::unsubscribe(Target::Some(some), Some(channel), Unsubscribe::SERVER);
         let reached = call.app.hub.order(order).await;
         Ok(UnsubscribeResult { num_clients: reached.try_into().unwrap_or(u32::MAX) })

@@ -14,7 +14,7 @@ pub(crate) async fn block(args: BlockArgs) -> anyhow::Result<()> {
 }
 
 pub(crate) async fn unblock(args: UnblockArgs) -> anyhow::Result<()> {
-    let request = UnblockRequest { user: args.user.clone() };
+    let request = UnblockRequest { user: args.user.clone(), ..UnblockRequest::default() };
     answer(&args.answer, &request, |result| {
         let what = if result.was_blocked { "is blocked no more" } else { "was not blocked" };
         format!("{} {what}.\n", plain(&args.user))

@@ -3,11 +3,11 @@
 //! As `settings` does, a key is written once: its meaning in the documentation comes from here. None of them is a flag.
 
 use super::{ConfigError, wrong};
-use crate::api::Pattern;
 use crate::api::keys::{GENERATED, Key, KeyDigest};
 use crate::api::scopes::Scopes;
 use crate::limits::{API_KEY_NAME_BYTES_MAX, API_KEYS_MAX, API_PATTERN_BYTES_MAX};
-use crate::secrets::SECRET_BYTES_MIN;
+use crate::pattern::Pattern;
+use crate::secrets::{SECRET_BYTES_MIN, fits_header};
 use clap::Args;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
@@ -79,11 +79,11 @@ pub(super) fn check(all: &[ApiKeySettings]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The keys, of which no two are the same.
-pub(super) fn read(all: &[ApiKeySettings]) -> Result<Vec<Key>, ConfigError> {
+/// The keys, of which no two are the same, nor the generated one.
+pub(super) fn read(all: &[ApiKeySettings], generated: Option<&Key>) -> Result<Vec<Key>, ConfigError> {
     let keys = all.iter().map(ApiKeySettings::read).collect::<Result<Vec<_>, _>>()?;
     for (number, (settings, key)) in all.iter().zip(&keys).enumerate() {
-        if let Some(other) = keys[..number].iter().find(|other| other.digest == key.digest) {
+        if let Some(other) = keys[..number].iter().chain(generated).find(|other| other.digest == key.digest) {
             return Err(settings.wrong("key", "", format!("is the same as that of {}", other.name)));
         }
     }
@@ -137,6 +137,11 @@ impl ApiKeySettings {
                 format!("has {given} bytes; at least {SECRET_BYTES_MIN} are needed so that it cannot be guessed");
             return Err(self.wrong(key, "(redacted)", message));
         }
+        if !fits_header(value) {
+            let message = "could be in no header: it has a space before or behind it, a control character such as the end of a \
+                           line, or a byte order mark; a file has the key on one line and nothing else";
+            return Err(self.wrong(key, "(redacted)", message));
+        }
         Ok(KeyDigest::of(value.as_bytes()))
     }
 
@@ -148,8 +153,9 @@ impl ApiKeySettings {
                 "must be sha256: and 64 hexadecimal digits, as `printf %s KEY | sha256sum` prints them",
             )
         };
-        let digits =
-            hash.strip_prefix("sha256:").filter(|digits| digits.len() == 64 && digits.is_ascii()).ok_or_else(wrong)?;
+        let is_hexadecimal =
+            |digits: &&str| digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let digits = hash.strip_prefix("sha256:").filter(is_hexadecimal).ok_or_else(wrong)?;
         let mut digest = [0; 32];
         for (byte, at) in digest.iter_mut().zip((0..64).step_by(2)) {
             *byte = u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| wrong())?;
@@ -195,7 +201,7 @@ mod tests {
     fn parsed(file: &str) -> Result<Vec<Key>, ConfigError> {
         let settings: super::super::Settings = toml::from_str(file).unwrap();
         check(&settings.api_keys)?;
-        read(&settings.api_keys)
+        read(&settings.api_keys, Some(&Key::generated("the-generated-key")))
     }
 
     fn refused(lines: &str) -> String {
@@ -219,6 +225,9 @@ mod tests {
         );
         let keys = parsed(&text).unwrap();
         assert_eq!(keys[0].digest, KeyDigest::of(b"0123456789abcdef"));
+        std::fs::write(&file, "fedcba9876543210\nanother-of-those-keys\n").unwrap();
+        let refusal = parsed(&text).unwrap_err().to_string();
+        assert!(refusal.contains("api_keys.b.key_file") && refusal.contains("could be in no header"), "{refusal}");
         assert_eq!(keys[1].digest, KeyDigest::of(b"fedcba9876543210"));
         assert_eq!(keys.iter().map(|key| key.channels.is_some()).collect::<Vec<_>>(), [false, true, false]);
         assert!(keys[2].scopes.metrics && !keys[0].scopes.metrics);
@@ -239,6 +248,14 @@ mod tests {
             (with(&format!("{GOOD}hash = \"x\"\n")), "api_keys.a.key ``: give one of"),
             (with("key = \"short\"\n"), "api_keys.a.key `(redacted)`: has 5 bytes; at least 16"),
             (with("hash = \"sha256:00\"\n"), "api_keys.a.hash `(redacted)`: must be sha256: and 64"),
+            (
+                with("hash = \"sha256:+f000000000000000000000000000000000000000000000000000000000000000\"\n"),
+                "api_keys.a.hash `(redacted)`: must be sha256: and 64",
+            ),
+            (with("key = \" 0123456789abcdef\"\n"), "api_keys.a.key `(redacted)`: could be in no header"),
+            (with("key = \"0123456789\\nabcdef\"\n"), "api_keys.a.key `(redacted)`: could be in no header"),
+            (with("key = \"\\uFEFF0123456789abcdef\"\n"), "api_keys.a.key `(redacted)`: could be in no header"),
+            (with("key = \"the-generated-key\"\n"), "api_keys.a.key ``: is the same as that of api-key"),
             (with("key_file = \"/nowhere/key\"\n"), "api_keys.a.key_file `/nowhere/key`: cannot be read: "),
             (with(&format!("{GOOD}[[api_keys]]\n{}", with(GOOD))), "api_keys.a.name `a`: another key has this name"),
             (

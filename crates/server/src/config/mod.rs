@@ -170,9 +170,9 @@ impl Config {
     /// The keys of the server API beside the generated one, with those read that are in files.
     ///
     /// # Errors
-    /// [`ConfigError`] with the key whose file cannot be read, or has no good key in it.
-    pub(crate) fn api_keys(&self) -> Result<Vec<Key>, ConfigError> {
-        api_keys::read(&self.settings.api_keys)
+    /// [`ConfigError`] with the key whose file cannot be read, has no good key in it, or that of another.
+    pub(crate) fn api_keys(&self, generated: Option<&Key>) -> Result<Vec<Key>, ConfigError> {
+        api_keys::read(&self.settings.api_keys, generated)
     }
 
     /// What client tokens must say of those between whom they pass.

@@ -4,6 +4,7 @@
 //! in linear time (S64), and bounded in number and length.
 
 use crate::limits::{CAP_PATTERN_BYTES_MAX, CAP_PATTERNS_MAX, CAP_REGEX_BYTES_MAX, CAP_REGEXES_KEPT};
+use crate::pattern;
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -144,24 +145,11 @@ impl Cap {
     fn is_about(&self, channel: &str) -> bool {
         self.channels.iter().any(|pattern| match self.matched {
             Match::Exact => pattern == channel,
-            Match::Wildcard => matches_wildcard(pattern, channel),
+            Match::Wildcard => pattern::matches(pattern, channel),
             // It was good when the token was read.
             Match::Regex => REGEXES.with(pattern, |regex| regex.is_match(channel)).unwrap_or(false),
         })
     }
-}
-
-/// Goes through both once: when the rest behind the last star does not fit, the star stands for one character more.
-fn matches_wildcard(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(first) else { return false };
-    let Some((between, last)) = rest.rsplit_once('*') else { return text.ends_with(rest) };
-    let Some(mut text) = text.strip_suffix(last) else { return false };
-    for part in between.split('*') {
-        let Some(at) = text.find(part) else { return false };
-        text = &text[at + part.len()..];
-    }
-    true
 }
 
 /// Regular expressions that were used lately, so that each is compiled once and not by every question.

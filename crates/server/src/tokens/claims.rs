@@ -1,6 +1,7 @@
 //! What a client token says, as plain data: read once, honoured or refused, and never ignored.
 
 use super::caps::{Caps, Operations, WrittenCap};
+use crate::limits::INFO_BYTES_MAX;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -183,7 +184,7 @@ impl Written {
             let WrittenGiven { info, b64info, data, b64data, join_leave, overrides } = given.unwrap_or_default();
             let mut overrides = Overrides::from(overrides.unwrap_or_default());
             overrides.hears_join_leave = overrides.hears_join_leave.or(join_leave.filter(|hears| *hears));
-            let info = value("b64info", b64info, info)?;
+            let info = shown(b64info, info)?;
             channels.insert(name, GivenChannel { info, data: value("b64data", b64data, data)?, overrides });
         }
         for name in channels.keys().chain(&self.channel) {
@@ -204,12 +205,23 @@ impl Written {
             user: self.sub.unwrap_or_default(),
             id: self.jti,
             issued: self.iat.map(NumericDate::time),
-            info: value("b64info", self.b64info, self.info)?,
+            info: shown(self.b64info, self.info)?,
             meta: self.meta,
             lasts: None,
             given: Given { channels, caps: Caps::read(self.caps.unwrap_or_default())? },
             subscription,
         })
+    }
+}
+
+/// What others see.
+fn shown(base64: Option<String>, plain: Option<Payload>) -> Result<Option<Payload>, String> {
+    let info = value("b64info", base64, plain)?;
+    match info.as_ref().map(|info| info.as_bytes().len()) {
+        Some(bytes) if bytes > INFO_BYTES_MAX => {
+            Err(format!("its claim `info` has {bytes} bytes; others are shown {INFO_BYTES_MAX} at most"))
+        }
+        _ => Ok(info),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is taken for a token and what is not. The keys in `testdata` were made for these tests and open nothing.
 
 use super::*;
+use crate::limits::INFO_BYTES_MAX;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
@@ -417,6 +418,9 @@ async fn claims_are_honoured_or_refused_and_never_ignored() {
     assert!(caps.allow(&ChannelName::parse("news:1").unwrap(), Operation::Subscribe));
     for claims in [
         json!({"b64info": "no base 64"}),
+        json!({"info": "x".repeat(INFO_BYTES_MAX - 1)}),
+        json!({"b64info": STANDARD.encode(json!("x".repeat(INFO_BYTES_MAX - 1)).to_string())}),
+        json!({"subs": {"a": {"info": "x".repeat(INFO_BYTES_MAX - 1)}}}),
         json!({"b64info": STANDARD.encode("no JSON")}),
         json!({"subs": {"a": {"b64data": STANDARD.encode(b"\xff")}}}),
         json!({"subs": {"a": {"override": {"presence": true}}}}),

@@ -26,6 +26,16 @@ fn what_a_start_is_refused_for_is_found_by_config_check() {
     for (files, environment, says) in [
         (&[][..], &[("TIDINGS_TOKEN_SECRET", "fifteen-bytes-.")][..], "TIDINGS_TOKEN_SECRET has 15 bytes; at least 16"),
         (&[], &[("TIDINGS_API_KEY", "short")], "TIDINGS_API_KEY has 5 bytes; at least 16"),
+        (&[], &[("TIDINGS_API_KEY", "sixteen-bytes-or-more ")], "TIDINGS_API_KEY could be in no header"),
+        (&[("data/api-key", "sixteen-bytes-or-more\nand another line\n")], &[], "data/api-key could be in no header"),
+        (
+            &[
+                ("tidings.toml", "[[api_keys]]\nname = \"a\"\nkey = \"the-generated-key\"\nscopes = [\"all\"]\n"),
+                ("data/api-key", "the-generated-key\n"),
+            ],
+            &[],
+            "api_keys.a.key ``: is the same as that of api-key",
+        ),
         (&[("data/token-secret", "short\n")], &[], "data/token-secret is damaged"),
         (&[("data", "a file")], &[], "there is a file in its place"),
         (&[TLS], &[], "check --tls-cert and --tls-key: cannot read cert.pem"),

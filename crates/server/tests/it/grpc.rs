@@ -138,11 +138,17 @@ async fn a_message_that_is_broken_or_too_large_is_refused() {
     let server = Server::start();
     let key = [("x-api-key", &*server.api_key())];
     let path = format!("/{}/Publish", SERVICES[0]);
-    assert_ne!(call_at(server.address, &path, &key, vec![0xff; 8]).await.status, 0);
+    let malformed = call_at(server.address, &path, &key, vec![0xff; 8]).await;
+    assert_eq!(malformed.status, 3, "{}", malformed.message);
     let large =
         PublishRequest { channel: "news".into(), data: vec![b'1'; 1 << 20].into(), ..PublishRequest::default() };
     let refused = call_at(server.address, &path, &key, large.encode_to_vec()).await;
-    assert_eq!(refused.status, 11, "{}", refused.message);
+    assert_eq!(refused.status, 8, "{}", refused.message);
+    let other_epoch = Some(StreamPosition { offset: 1, epoch: "other".into() });
+    let history = HistoryRequest { channel: "news".into(), limit: 1, since: other_epoch, ..HistoryRequest::default() };
+    let in_status = [key[0], ("x-centrifugo-error-mode", "transport")];
+    call(&server, &publish("news", b"1")).await.unwrap();
+    assert_eq!(ask(&server, &in_status, &history).await.status, 11, "which is a position's own status");
 }
 
 #[tokio::test]
@@ -164,6 +170,25 @@ async fn a_batch_answers_each_call_in_its_place() {
     );
 }
 
+/// An empty command has two bytes here, and takes more than a kilobyte when it is built.
+#[tokio::test]
+async fn commands_of_a_batch_are_counted_before_they_are_built() {
+    let server = Server::start();
+    let key = [("x-api-key", &*server.api_key())];
+    let path = format!("/{}/Batch", SERVICES[0]);
+    let empty = [0x0a, 0].repeat(520_000);
+    let before = server.peak_kib();
+    let called = call_at(server.address, &path, &key, empty.clone()).await;
+    assert_eq!(BatchResponse::decode(called.body.unwrap()).unwrap().error.unwrap().code, 106);
+    let in_status = [key[0], ("x-centrifugo-error-mode", "transport")];
+    assert_eq!(call_at(server.address, &path, &in_status, empty).await.status, 8);
+    let body = format!("{{\"commands\": [{}]}}", vec!["{}"; 345_000].join(","));
+    let request = http::Request::post("/api/batch").header("x-api-key", key[0].1).body(Full::from(body)).unwrap();
+    assert_eq!(server.send(request).await.json()["error"]["code"], 106);
+    let taken = server.peak_kib() - before;
+    assert!(taken < 64 * 1024, "{taken} KiB");
+}
+
 #[tokio::test]
 async fn grpc_has_a_listener_of_its_own_where_one_is_configured_and_nothing_else_is_there() {
     let server = Server::configured("grpc_listen = \"127.0.0.1:0\"\n");
@@ -177,6 +202,10 @@ async fn grpc_has_a_listener_of_its_own_where_one_is_configured_and_nothing_else
         let answer = server.get_at(own, path).await;
         assert_eq!(answer.status, 404, "{path}");
     }
+    // The calls and questions there, the call here, and this question.
+    let request = http::Request::get("/metrics").header("x-api-key", key[0].1).body(Full::default()).unwrap();
+    let metrics = String::from_utf8(server.send(request).await.body.to_vec()).unwrap();
+    assert!(metrics.contains("tidings_http_requests_total 7"), "{metrics}");
 }
 
 #[tokio::test]

@@ -191,6 +191,30 @@ async fn keys_are_rotated_without_a_restart_by_the_api_and_by_a_signal() {
     assert_eq!(server.status_with("another-generated-key", "info").await, 200);
 }
 
+/// The body of such a request may take minutes.
+#[tokio::test]
+async fn a_key_that_is_taken_back_does_nothing_through_a_request_that_is_under_way() {
+    let key = |name: &str| format!("the-key-{name}-that-is-taken-back");
+    let paths = [("one", "/api/publish"), ("lines", "/api"), ("grpc", "/tidings.api.ServerApi/Publish")];
+    let row = |(name, _)| format!("[[api_keys]]\nname = \"{name}\"\nkey = \"{}\"\nscopes = [\"all\"]\n", key(name));
+    let server = Server::configured(&paths.map(row).concat());
+    let mut requests = Vec::new();
+    for (name, path) in paths {
+        requests.push((path, server.begin(path, &key(name)).await));
+        // The log names it when it was found to be good.
+        while !server.log().contains(&format!("\"key\":\"{name}\"")) {
+            tokio::task::yield_now().await;
+        }
+    }
+    std::fs::write(server.path("tidings.toml"), "").unwrap();
+    assert_eq!(server.api("reload", &json!({})).await["result"]["changed"], json!(["api_keys"]));
+    for (path, request) in requests {
+        assert_eq!(request.end().await, if path.starts_with("/api") { "401" } else { "16" }, "{path}");
+    }
+    let history = server.api("history", &json!({"channel": "news"})).await;
+    assert_eq!(history["result"]["offset"], 0, "{history}");
+}
+
 #[tokio::test]
 async fn s66_a_key_is_named_in_logs_and_metrics_and_its_value_is_nowhere() {
     let server = Server::configured(SHOP_FILE);

@@ -5,6 +5,7 @@
 //! `INSTA_UPDATE=always cargo test -p tidings --test it`.
 
 mod answers;
+mod bounds;
 mod commands;
 mod configuration;
 mod documentation;

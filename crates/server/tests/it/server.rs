@@ -1,10 +1,10 @@
 //! The real program, with a data folder of its own, on a port of its own choice.
 
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -132,6 +132,29 @@ impl Server {
         send_to(self.address, request).await
     }
 
+    /// A publication in `news`, over gRPC or else as JSON, of which the last byte is missing.
+    pub(crate) async fn begin(&self, path: &str, key: &str) -> Begun {
+        let json = r#"{"channel":"news","data":1,"method":"publish","params":{"channel":"news","data":1}}"#;
+        let message = b"\0\0\0\0\x09\x0a\x04news\x12\x011";
+        let is_grpc = !path.starts_with("/api");
+        let body = if is_grpc { &message[..] } else { json.as_bytes() };
+        let (first, last) = body.split_at(body.len() - 1);
+        let (give, taken) = tokio::sync::mpsc::channel::<Bytes>(1);
+        let pieces = futures_util::stream::unfold(taken, async |mut taken| {
+            let piece = taken.recv().await?;
+            Some((Ok::<_, std::convert::Infallible>(hyper::body::Frame::data(piece)), taken))
+        });
+        let request = http::Request::post(format!("http://{}{path}", self.address)).header("x-api-key", key);
+        let request = request.header("content-type", if is_grpc { "application/grpc" } else { "application/json" });
+        let request = request.body(StreamBody::new(Box::pin(pieces))).unwrap();
+        let stream = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        let answer = tokio::spawn(async move { sender.send_request(request).await.unwrap() });
+        give.send(Bytes::copy_from_slice(first)).await.unwrap();
+        Begun { give, last: Bytes::copy_from_slice(last), answer }
+    }
+
     /// What it has logged, in detail.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
@@ -153,6 +176,13 @@ impl Server {
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
         assert!(status.unwrap().success());
+    }
+
+    /// The most memory that it has had so far, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub(crate) fn api_key(&self) -> String {
@@ -183,6 +213,25 @@ async fn send_to(address: SocketAddr, mut request: http::Request<Full<Bytes>>) -
     tokio::spawn(connection);
     let (head, body) = sender.send_request(request).await.unwrap().into_parts();
     Answer { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+}
+
+/// A request whose last byte is missing.
+pub(crate) struct Begun {
+    give: tokio::sync::mpsc::Sender<Bytes>,
+    last: Bytes,
+    answer: tokio::task::JoinHandle<http::Response<hyper::body::Incoming>>,
+}
+
+impl Begun {
+    /// The status that comes of it, of gRPC where that is what it is.
+    pub(crate) async fn end(self) -> String {
+        self.give.send(self.last).await.unwrap();
+        drop(self.give);
+        let (head, body) = self.answer.await.unwrap().into_parts();
+        let trailers = body.collect().await.unwrap().trailers().cloned().unwrap_or_default();
+        let status = head.headers.get("grpc-status").or(trailers.get("grpc-status"));
+        status.map_or_else(|| head.status.as_u16().to_string(), |status| status.to_str().unwrap().to_owned())
+    }
 }
 
 /// Somebody who is connected.
