@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use tidings_api::{BatchRequest, Error, Method, OPENAPI, PROTO, Response as _, each_method};
+use tidings_api::{BatchRequest, BatchResponse, Error, Method, OPENAPI, PROTO, Response as _, each_method};
 use tidings_protocol::is_unreadable;
 use tracing::Instrument;
 
@@ -229,15 +229,18 @@ async fn answer_batch(call: &Call, body: &[u8]) -> Result<Answer, NoAnswer> {
         commands: Option<Vec<IgnoredAny>>,
     }
     let request = read::<Counted>(body).and_then(|counted| {
-        batch::check(call, counted.commands.map_or(0, |commands| commands.len())).map_err(Unread::Refused)?;
-        read::<BatchRequest>(body)
+        let checked = batch::check(call, counted.commands.map_or(0, |commands| commands.len()));
+        checked.map_or_else(|error| Ok(Err(error)), |()| read::<BatchRequest>(body).map(Ok))
     });
     let request = match request {
         Ok(request) => request,
         Err(Unread::Refused(error)) => return Ok(Answer::refusal(&error)),
         Err(Unread::Malformed(why)) => return Err(NoAnswer::Body(why)),
     };
-    let response = batch::batch(call, request).await;
+    let response = match request {
+        Ok(request) => batch::batch(call, request).await,
+        Err(error) => BatchResponse { error: Some(error), ..BatchResponse::default() },
+    };
     let code = response.error.as_ref().map(|error| error.code);
     Ok(Answer::of(&response, code))
 }
