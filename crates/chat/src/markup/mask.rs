@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::addresses::Found;
+use super::addresses::{self, Found};
 
 /// What is hidden, each by its stand-in.
 const HIDDEN: [(u8, u8); 10] = [
@@ -31,14 +31,12 @@ pub(super) const BRACKET: u8 = 8;
 /// character. Where it says no, nothing is said.
 pub(super) fn is_surely_plain(source: &str) -> bool {
     let bytes = source.as_bytes();
-    // Emphasis, code, links, escapes, and what begins an address.
-    let marks = bytes.iter().any(|byte| matches!(byte, b'*' | b'_' | b'`' | b'~' | b']' | b'\\'));
-    let addresses = || {
-        source.contains("://")
-            || bytes.windows(4).any(|four| four.eq_ignore_ascii_case(b"www."))
-            || bytes.windows(7).any(|seven| seven.eq_ignore_ascii_case(b"mailto:"))
-    };
-    !marks && !addresses() && source.split(['\n', '\r']).all(is_plain_line)
+    // Emphasis, code, links and escapes; and what may be in the beginning of an address.
+    let is_mark = |byte: &u8| matches!(byte, b'*' | b'_' | b'`' | b'~' | b']' | b'\\');
+    let is_in_address = |two: &[u8]| two[0] == b':' || two.eq_ignore_ascii_case(b"ww");
+    !bytes.iter().any(is_mark)
+        && (!bytes.windows(2).any(is_in_address) || addresses::find(source).is_empty())
+        && source.split(['\n', '\r']).all(is_plain_line)
 }
 
 /// Begins no heading, quotation, list, rule, underline or indented code.
