@@ -121,7 +121,7 @@ test('code is coloured by a file that is loaded then, scrolled with the keys, an
   await page.keyboard.press('ArrowRight');
   await until('it scrolls', () => wide.evaluate((element) => element.scrollLeft > 0));
   await page.getByRole('button', { name: 'Copy the code' }).first().click();
-  await page.getByText('Copied').waitFor();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'let answer = 41 + 1; // because');
 });
 
@@ -133,6 +133,9 @@ test('what was plain stays as it was: lines, spaces, and no tree on the wire', a
   await ui.messages.first().waitFor();
   assert.deepEqual(await ui.texts(), [text]);
   assert.equal(await marked(page, 'p, div, b').count(), 0);
+  await ui.composer.fill('\n  if it is pasted:\n      this stays\n\n');
+  await ui.composer.press('Enter');
+  await ui.sees('  if it is pasted:\n      this stays');
   const { json } = await bea.get(`/v1/rooms/${id}/messages`);
   assert.ok(!('content' in json.messages[0]), JSON.stringify(json));
 });

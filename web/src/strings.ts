@@ -308,7 +308,7 @@ export const strings = {
       [["Enter"], "Send the message"],
       [["Shift+Enter"], "New line"],
       [[`${command}+B`, `${command}+I`, `${command}+E`], "Bold, italic, code"],
-      [[`${command}+Shift+X`, `${command}+Shift+U`], "Strikethrough, link"],
+      [[`${command}+Shift+X`, `${command}+Shift+L`], "Strikethrough, link"],
       [[`${command}+Shift+9`, `${command}+Shift+8`], "Quote, list"],
       [["↑", "↓"], "Move by message, in the list"],
       [["Page Up", "Page Down"], "Scroll the messages, from the composer too"],

@@ -55,10 +55,13 @@ export function CodeBlock({ language, text }: { language: string | undefined; te
     <div class="code" dir="ltr">
       <div class="code-bar">
         <span class="code-language">{language ?? content.code}</span>
-        <button type="button" class="code-copy" aria-label={content.copyLabel} onClick={() => void copy()}>
+        <button type="button" class="code-copy" aria-label={copied === "no" ? content.copyLabel : undefined} onClick={() => void copy()}>
           <Icon of={copied === "yes" ? Check : Copy} size={14} />
-          <span role="status">{{ no: content.copy, yes: content.copied, "by-hand": content.copyByHand }[copied]}</span>
+          {{ no: content.copy, yes: content.copied, "by-hand": content.copyByHand }[copied]}
         </button>
+        <span class="visually-hidden" role="status">
+          {{ no: "", yes: content.copied, "by-hand": content.copyByHand }[copied]}
+        </span>
       </div>
       <pre ref={code} class="code-text" role="group" aria-label={content.codeIn(language)} tabIndex={scrolls ? 0 : undefined}>
         <code>{pieces ? pieces.map(draw) : text}</code>

@@ -18,7 +18,7 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
   const text = useRef<HTMLTextAreaElement>(null);
   const typingSent = useRef(0);
   const draft = room.draft.value;
-  const body = draft.trim();
+  const body = trimmed(draft);
   // Cheap first: a character is at most three bytes per UTF-16 unit.
   const bytes = body.length * 3 > MESSAGE_BYTES_MAX - NEARLY_FULL_BYTES ? bytesOf(body) : 0;
   const left = MESSAGE_BYTES_MAX - bytes;
@@ -157,6 +157,12 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
       </div>
     </form>
   );
+}
+
+/** Without empty lines around it. The first of several lines keeps its spaces, which may be those of code. */
+function trimmed(draft: string): string {
+  const text = draft.trimEnd().replace(/^(?:[^\S\n]*\n)+/, "");
+  return text.includes("\n") ? text : text.trim();
 }
 
 /** Changes a text so that Ctrl+Z takes it back. */

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { FOLDED_CHARACTERS_MIN, FOLDED_LINES, FOLD_SPARES_LINES } from "../limits.ts";
 import { isEmojiOnly } from "../models/content.ts";
 import type { MessageRow } from "../models/rows.ts";
@@ -41,18 +41,21 @@ function Folded({ children }: { children: ComponentChildren }) {
   const [open, setOpen] = useState(false);
   const id = useId();
 
-  useLayoutEffect(() => {
+  const measure = useCallback(() => {
     const element = box.current;
     if (!element) return;
-    const measure = (): void => {
-      const line = parseFloat(getComputedStyle(element).lineHeight);
-      setTooHigh(element.scrollHeight > (FOLDED_LINES + FOLD_SPARES_LINES) * line);
-    };
-    measure();
+    const line = parseFloat(getComputedStyle(element).lineHeight);
+    setTooHigh(element.scrollHeight > (FOLDED_LINES + FOLD_SPARES_LINES) * line);
+  }, []);
+
+  useLayoutEffect(measure);
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
     const resized = new ResizeObserver(measure);
     resized.observe(element);
     return () => resized.disconnect();
-  }, []);
+  }, [measure]);
 
   // The list would follow its end otherwise, away from what somebody has begun to read.
   const toggle = (next: boolean): void => {

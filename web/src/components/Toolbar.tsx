@@ -12,7 +12,7 @@ const BUTTONS = [
   { format: "italic", icon: Italic, key: "I" },
   { format: "strike", icon: Strikethrough, key: "Shift+X" },
   { format: "code", icon: Code, key: "E" },
-  { format: "link", icon: Link, key: "Shift+U" },
+  { format: "link", icon: Link, key: "Shift+L" },
   { format: "quote", icon: TextQuote, key: "Shift+9" },
   { format: "list", icon: List, key: "Shift+8" },
 ] as const;

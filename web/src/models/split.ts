@@ -29,7 +29,7 @@ export function charactersOver(text: string, bytesMax: number): number {
 /** The text as messages of at most so many bytes each. */
 export function split(text: string, bytesMax: number): string[] {
   const pieces: string[] = [];
-  let rest = text.trim();
+  let rest = text.trimEnd();
   while (bytesOf(rest) > bytesMax) {
     const end = fitting(rest, bytesMax - FENCE_BYTES);
     const at = cutBefore(rest, end);

@@ -12,6 +12,8 @@ mod addresses;
 mod mask;
 mod parse;
 #[cfg(test)]
+mod promises;
+#[cfg(test)]
 mod tests;
 
 use serde::Serialize;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{promises::assert_promises, *};
 use crate::limits::{BODY_BYTES_MAX, MARKUP_DEPTH_MAX, MARKUP_NODES_MAX};
 
 /// The tree, shortened so that a line tells it: `p[…]`, `em[…]`; `-` where there is none.
@@ -44,49 +44,6 @@ fn inlines(list: &[Inline]) -> String {
         }
     };
     list.iter().map(inline).collect()
-}
-
-/// Everything that the tree says, addresses included.
-fn told(content: &Content) -> String {
-    let mut told = String::new();
-    tell_blocks(&content.0, &mut told);
-    told
-}
-
-fn tell_blocks(list: &[Block], told: &mut String) {
-    for block in list {
-        match block {
-            Block::P { content } | Block::Heading { content, .. } => tell_inlines(content, told),
-            Block::Quote { content } => tell_blocks(content, told),
-            Block::CodeBlock { language, text } => {
-                told.push_str(language.as_deref().unwrap_or_default());
-                told.push_str(text);
-            }
-            Block::List { items } | Block::OrderedList { items } => {
-                for item in items {
-                    told.push_str(&item.number.map_or(String::new(), |number| number.to_string()));
-                    tell_blocks(&item.content, told);
-                }
-            }
-            Block::Rule => {}
-        }
-    }
-}
-
-fn tell_inlines(list: &[Inline], told: &mut String) {
-    for inline in list {
-        match inline {
-            Inline::Text(text) | Inline::Marked(Mark::Code { text }) => told.push_str(text),
-            Inline::Marked(Mark::Em { content } | Mark::Strong { content } | Mark::Strike { content }) => {
-                tell_inlines(content, told);
-            }
-            Inline::Marked(Mark::Link { href, title, content }) => {
-                tell_inlines(content, told);
-                told.push_str(href);
-                told.push_str(title.as_deref().unwrap_or_default());
-            }
-        }
-    }
 }
 
 #[test]
@@ -293,23 +250,6 @@ fn what_takes_parsers_long_takes_this_one_no_time() {
         std::hint::black_box(Content::of(&unit.repeat(BODY_BYTES_MAX / unit.len())));
     }
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-}
-
-/// What the marks are made of: everything else is told. A number of a list may begin with zeros.
-fn is_mark(c: char) -> bool {
-    c.is_whitespace() || "*_~`[]()<>!#-+=\\.\"':0".contains(c)
-}
-
-fn assert_promises(source: &str) {
-    let Some(content) = Content::of(source) else { return };
-    let json = serde_json::to_string(&content).unwrap();
-    assert!(json.len() <= 24 * source.len(), "{} bytes of {}: {source:?}", json.len(), source.len());
-    // In order, but for what a link leads to, which is told behind its text in both.
-    let told = told(&content);
-    let mut characters = told.chars();
-    for c in source.chars().filter(|c| !is_mark(*c)) {
-        assert!(characters.any(|other| other == c), "{c:?} of {source:?} is not in {json}");
-    }
 }
 
 /// Pieces that mean something to a parser, between those that do not.
