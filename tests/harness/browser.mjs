@@ -119,7 +119,9 @@ export class Ui {
   /** Writes and sends; the message stands in the page at once, in whatever state. */
   async say(text) {
     await this.composer.fill(text);
-    await this.composer.press('Enter');
+    // Where fingers point, Enter is a new line.
+    if (await this.page.evaluate(() => matchMedia('(pointer: coarse)').matches)) await this.button('Send').click();
+    else await this.composer.press('Enter');
     await this.message(text).waitFor();
   }
 

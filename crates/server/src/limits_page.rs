@@ -452,9 +452,9 @@ fn chat() -> Section {
     };
     let mut rows = consts! { tidings_chat::limits;
         BODY_BYTES_MAX FIXED, S422;
-        MARKUP_DEPTH_MAX FIXED, "`content`, which the message is without";
-        MARKUP_NODES_MAX FIXED, "`content`, which the message is without";
-        CODE_LANGUAGE_CHARS_MAX FIXED, "`content`, where the word is code";
+        MARKUP_DEPTH_MAX FIXED, MESSAGES;
+        MARKUP_NODES_MAX FIXED, MESSAGES;
+        CODE_LANGUAGE_CHARS_MAX FIXED, MESSAGES;
         NAME_CHARS_MAX FIXED, S422;
         NAME_MARKS_MAX FIXED, S422;
         TOPIC_CHARS_MAX FIXED, S422;

@@ -60,7 +60,8 @@ pub(super) fn mask(source: &str, addresses: &[Found], targets: &[Range<usize>]) 
     if bytes.iter().any(|&byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')) {
         return None;
     }
-    for found in addresses.iter().filter(|found| !targets.contains(&found.range)) {
+    let is_target = |found: &&Found| targets.binary_search_by_key(&found.range.start, |target| target.start).is_ok();
+    for found in addresses.iter().filter(|found| !is_target(found)) {
         bytes[found.range.clone()].iter_mut().for_each(hide);
     }
     let mut escaped = false;
@@ -97,9 +98,13 @@ pub(super) fn mask(source: &str, addresses: &[Found], targets: &[Range<usize>]) 
 
 /// What was written.
 pub(super) fn unmask(text: &str) -> String {
-    let show =
-        |c: char| HIDDEN.iter().find(|(_, stand_in)| c == char::from(*stand_in)).map_or(c, |(c, _)| char::from(*c));
-    text.chars().map(show).collect()
+    let mut bytes = text.as_bytes().to_vec();
+    for byte in bytes.iter_mut().filter(|byte| **byte < b' ') {
+        if let Some((hidden, _)) = HIDDEN.iter().find(|(_, stand_in)| stand_in == byte) {
+            *byte = *hidden;
+        }
+    }
+    String::from_utf8(bytes).expect("one ASCII character is replaced by another")
 }
 
 fn hide(byte: &mut u8) {

@@ -70,9 +70,11 @@ enum Kind {
         number: Option<u64>,
         column: Option<usize>,
     },
+    /// `indented`: by spaces, and not between fences.
     Code {
         language: Option<String>,
         text: String,
+        indented: bool,
     },
     /// `implicit`: the parser says nothing of it (the text of a tight list).
     Paragraph {
@@ -126,7 +128,7 @@ struct Builder<'a> {
     links: usize,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn event(&mut self, event: Event<'_>, range: Range<usize>) {
         match event {
             Event::Start(tag) => self.start(tag, range),
@@ -201,8 +203,9 @@ impl Builder<'_> {
     /// Where a link leads: as it was written, since the parser would read `&copy=` as something else, unless characters are
     /// escaped there.
     fn href(&mut self, link: &Range<usize>, read: &str) -> String {
-        let inside = |target: &&Range<usize>| link.start <= target.start && target.end <= link.end;
-        let written = self.targets.iter().rfind(inside).map(|target| {
+        let before_end = self.targets.partition_point(|target| target.end <= link.end);
+        let target = self.targets[..before_end].last().filter(|target| link.start <= target.start);
+        let written = target.map(|target| {
             self.reached.push(target.clone());
             let in_brackets = self.source[..target.start].ends_with('<');
             addresses::target(&self.source[target.start..link.end], in_brackets)
@@ -226,9 +229,11 @@ impl Builder<'_> {
                 let info = unmask(&info);
                 let is_word = info.chars().count() <= CODE_LANGUAGE_CHARS_MAX && !info.contains(char::is_whitespace);
                 let text = if is_word { String::new() } else { format!("{info}\n") };
-                Kind::Code { language: Some(info).filter(|info| is_word && !info.is_empty()), text }
+                Kind::Code { language: Some(info).filter(|info| is_word && !info.is_empty()), text, indented: false }
             }
-            Tag::CodeBlock(CodeBlockKind::Indented) => Kind::Code { language: None, text: String::new() },
+            Tag::CodeBlock(CodeBlockKind::Indented) => {
+                Kind::Code { language: None, text: String::new(), indented: true }
+            }
             Tag::Heading { level, .. } => {
                 let behind = written.trim_start_matches('#');
                 let has_marks =
@@ -271,7 +276,12 @@ impl Builder<'_> {
             Kind::Heading { level, .. } => self.block(Block::Heading { level, content: inlines }),
             Kind::Quote if blocks.is_empty() => self.block(as_written()),
             Kind::Quote => self.block(Block::Quote { content: blocks }),
-            Kind::Code { language, text } => {
+            // One line that begins with spaces is just that.
+            Kind::Code { text, indented: true, .. } if !text.trim_end().contains('\n') => {
+                let line = format!("{}{}", self.indentation(start), unmask(text.trim_end()));
+                self.block(Block::P { content: vec![Inline::Text(line)] });
+            }
+            Kind::Code { language, text, .. } => {
                 let text = unmask(text.strip_suffix('\n').unwrap_or(&text));
                 self.block(if text.is_empty() { as_written() } else { Block::CodeBlock { language, text } });
             }
@@ -347,8 +357,15 @@ impl Builder<'_> {
         if !std::mem::take(&mut self.line_begins) {
             return;
         }
-        let line = self.source[..at].rfind(['\n', '\r']).map_or(0, |end| end + 1);
-        let mut before = &self.source[line..at];
+        let indentation = self.indentation(at);
+        self.text.push_str(indentation);
+    }
+
+    /// The spaces with which the line begins whose text begins here, as far as they are not the mark of what encloses it.
+    fn indentation(&mut self, at: usize) -> &'a str {
+        let source = self.source;
+        let line = source[..at].rfind(['\n', '\r']).map_or(0, |end| end + 1);
+        let mut before = &source[line..at];
         // What encloses the text takes its part of the line: a quotation its mark and a space, an item its indentation.
         let inner = self.open.iter().rposition(|open| matches!(open.kind, Kind::Quote | Kind::Item { .. }));
         let is_quoted = self.open.iter().any(|open| matches!(open.kind, Kind::Quote));
@@ -362,7 +379,7 @@ impl Builder<'_> {
             before = &before[blank.min(column)..];
         }
         let spaces = before.len() - before.trim_start_matches([' ', '\t']).len();
-        self.text.push_str(&before[..spaces]);
+        &before[..spaces]
     }
 
     fn mark(&mut self, mark: Mark) {

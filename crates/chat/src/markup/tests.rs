@@ -61,6 +61,7 @@ fn plain_text_has_no_tree() {
         "```",
         "***a",
         "   three spaces",
+        "\ttabs\tand  spaces",
         "ünïcödé ​ 🍰",
     ] {
         assert_eq!(shape(source), "-", "{source:?}");
@@ -110,6 +111,9 @@ fn code_is_kept_as_it_was_written_with_the_name_of_its_language() {
         ("a\n```\nb\n```\nc", "p[a] code ?[b] p[c]"),
         ("~~~\r\na\r\n\r\n b\r\n", "code ?[a\n\n b]"),
         ("    a\n\n      b", "code ?[a\n\n  b]"),
+        ("a\n\n\t*b*\n\nc", "-"),
+        ("*a*\n\n    *b*\n\nc", "p[em[a]] p[    *b*] p[c]"),
+        ("> *a*\n>\n>     b", "quote[p[em[a]] p[    b]]"),
         ("```what is that\nx\n```", "code ?[what is that\nx]"),
         ("- ```c++\n  x\n   y\n  ```", "list[code c++[x\n y]]"),
         ("```\n>:( [a]: &\n```", "code ?[>:( [a]: &]"),
