@@ -22,7 +22,8 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
   // Cheap first: a character is at most three bytes per UTF-16 unit.
   const bytes = body.length * 3 > MESSAGE_BYTES_MAX - NEARLY_FULL_BYTES ? bytesOf(body) : 0;
   const left = MESSAGE_BYTES_MAX - bytes;
-  const parts = useMemo(() => (left < 0 ? split(body, MESSAGE_BYTES_MAX) : []), [body, left]);
+  const isSplit = left < 0 && bytes <= SPLIT_MESSAGES_MAX * MESSAGE_BYTES_MAX;
+  const parts = useMemo(() => (isSplit ? split(body, MESSAGE_BYTES_MAX) : []), [body, isSplit]);
   // Where there is little room, whoever wants the buttons asks for them.
   const [toolbar, setToolbar] = useState(() => chat.settings.toolbar() ?? !matchMedia("(max-width: 559.98px), (pointer: coarse)").matches);
 
@@ -85,53 +86,53 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
       <div class="composer-box">
         {toolbar && <Toolbar onFormat={apply} />}
         <div class="composer-row">
-        <textarea
-          ref={text}
-          id="composer"
-          class="composer-text"
-          rows={1}
-          aria-label={composer.label}
-          aria-describedby="composer-status"
-          aria-invalid={left < 0}
-          placeholder={composer.placeholder(room.info.value.name)}
-          value={draft}
-          dir="auto"
-          autocomplete="off"
-          enterkeyhint={isTouch() ? "enter" : "send"}
-          onInput={(event) => write(event.currentTarget.value)}
-          onKeyDown={(event) => {
-            const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
-            if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
+          <textarea
+            ref={text}
+            id="composer"
+            class="composer-text"
+            rows={1}
+            aria-label={composer.label}
+            aria-describedby="composer-status"
+            aria-invalid={left < 0}
+            placeholder={composer.placeholder(room.info.value.name)}
+            value={draft}
+            dir="auto"
+            autocomplete="off"
+            enterkeyhint={isTouch() ? "enter" : "send"}
+            onInput={(event) => write(event.currentTarget.value)}
+            onKeyDown={(event) => {
+              const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
+              if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
+                event.preventDefault();
+                scrollMessages(event.key === "PageUp" ? -1 : 1);
+                return;
+              }
+              const kind = event.isComposing ? null : formatOf(event);
+              if (kind) {
+                event.preventDefault();
+                apply(kind);
+                return;
+              }
+              // While an input method composes, Enter picks a word. A keyboard on the screen has no other key for a new line.
+              if (event.key !== "Enter" || event.shiftKey || event.isComposing || (plain && isTouch())) return;
               event.preventDefault();
-              scrollMessages(event.key === "PageUp" ? -1 : 1);
-              return;
-            }
-            const kind = event.isComposing ? null : formatOf(event);
-            if (kind) {
-              event.preventDefault();
-              apply(kind);
-              return;
-            }
-            // While an input method composes, Enter picks a word. A keyboard on the screen has no other key for a new line.
-            if (event.key !== "Enter" || event.shiftKey || event.isComposing || (plain && isTouch())) return;
-            event.preventDefault();
-            if (left >= 0) send([body]);
-          }}
-        />
-        <button
-          type="button"
-          class="icon-button composer-format"
-          aria-label={toolbar ? composer.hideToolbar : composer.showToolbar}
-          title={toolbar ? composer.hideToolbar : composer.showToolbar}
-          aria-expanded={toolbar}
-          onPointerDown={(event) => event.preventDefault()}
-          onClick={() => showToolbar(!toolbar)}
-        >
-          <Icon of={CaseSensitive} />
-        </button>
-        <button type="submit" class="composer-send" aria-label={composer.send} title={composer.send} disabled={body === "" || left < 0}>
-          <Icon of={SendHorizontal} />
-        </button>
+              if (left >= 0) send([body]);
+            }}
+          />
+          <button
+            type="button"
+            class="icon-button composer-format"
+            aria-label={toolbar ? composer.hideToolbar : composer.showToolbar}
+            title={toolbar ? composer.hideToolbar : composer.showToolbar}
+            aria-expanded={toolbar}
+            onPointerDown={(event) => event.preventDefault()}
+            onClick={() => showToolbar(!toolbar)}
+          >
+            <Icon of={CaseSensitive} />
+          </button>
+          <button type="submit" class="composer-send" aria-label={composer.send} title={composer.send} disabled={body === "" || left < 0}>
+            <Icon of={SendHorizontal} />
+          </button>
         </div>
       </div>
       <div class="composer-foot">
@@ -142,7 +143,7 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
               ? composer.nearlyFull(charactersIn(left, body))
               : ""}
         </p>
-        {left < 0 && parts.length <= SPLIT_MESSAGES_MAX && (
+        {isSplit && parts.length <= SPLIT_MESSAGES_MAX && (
           <button
             type="button"
             class="link-button"

@@ -44,25 +44,35 @@ export function split(text: string, bytesMax: number): string[] {
 
 // The last good place to cut a text before `end`; not in the first half, so that there are not many short messages.
 function cutBefore(text: string, end: number): number {
-  for (const between of ["\n\n", "\n", " "]) {
-    for (let at = text.lastIndexOf(between, end - 1); at > end / 2; at = text.lastIndexOf(between, at - 1)) {
-      // Between paragraphs of code is no place between paragraphs.
-      if (between !== "\n\n" || !openFence(text.slice(0, at))) return at + between.length > end ? at : at + between.length;
-    }
+  let [paragraph, line] = [0, 0];
+  let open: Fence | null = null;
+  for (let next = text.indexOf("\n"); next >= 0 && next < end; next = text.indexOf("\n", line)) {
+    const before = text.slice(line, next);
+    open = fenceAfter(open, before);
+    line = next + 1;
+    // Between paragraphs of code is no place between paragraphs.
+    if (before.trim() === "" && !open) paragraph = line;
   }
-  return end;
+  const word = text.lastIndexOf(" ", end - 1) + 1;
+  return [paragraph, line, word].find((at) => at > end / 2) ?? end;
 }
 
-/** The code that is still open at the end of a text: the line that opened it, and what closes it. */
-function openFence(text: string): { line: string; mark: string } | null {
-  let open: { line: string; mark: string } | null = null;
-  for (const line of text.split("\n")) {
-    const [, mark = "", info = ""] = FENCE.exec(line) ?? [];
-    if (mark === "" || (mark.startsWith("`") && info.includes("`"))) continue;
-    if (!open) open = { line: bytesOf(line) < FENCE_BYTES / 2 ? line : mark.slice(0, 3), mark };
-    else if (info.trim() === "" && mark.startsWith(open.mark)) open = null;
-  }
-  return open && { ...open, mark: open.mark.length < FENCE_BYTES / 4 ? open.mark : open.mark.slice(0, 3) };
+/** Code that is open: the line that opened it, and what closes it. */
+type Fence = { line: string; mark: string };
+
+/** The code that is open at the end of a text, as far as it can be opened again. */
+function openFence(text: string): Fence | null {
+  const open = text.split("\n").reduce(fenceAfter, null);
+  if (!open) return null;
+  const mark = open.mark.length < FENCE_BYTES / 4 ? open.mark : open.mark.slice(0, 3);
+  return { mark, line: bytesOf(open.line) < FENCE_BYTES / 2 ? open.line : mark };
+}
+
+function fenceAfter(open: Fence | null, line: string): Fence | null {
+  const [, mark = "", info = ""] = FENCE.exec(line) ?? [];
+  if (mark === "" || (mark.startsWith("`") && info.includes("`"))) return open;
+  if (!open) return { line, mark };
+  return info.trim() === "" && mark.startsWith(open.mark) ? null : open;
 }
 
 // How many UTF-16 units of a text fit into so many bytes, in whole characters.

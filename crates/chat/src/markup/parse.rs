@@ -330,7 +330,8 @@ impl<'a> Builder<'a> {
             let next = self.addresses.partition_point(|found| found.range.start < at);
             let Some(found) = self.addresses.get(next).filter(|found| found.range.start < range.end) else { break };
             self.text.push_str(&text[at - range.start..found.range.start - range.start]);
-            if found.whole != found.range && self.text.ends_with(char::from(BRACKET)) {
+            let is_marked = found.whole != found.range && self.text.ends_with(char::from(BRACKET));
+            if is_marked {
                 self.text.pop();
             }
             let written = self.source[found.range.clone()].to_owned();
@@ -339,7 +340,7 @@ impl<'a> Builder<'a> {
                 None => (written, Vec::new()),
             };
             self.mark(Mark::Link { href, title: None, content });
-            at = found.whole.end;
+            at = if is_marked { found.whole.end } else { found.range.end };
         }
         if at < range.end {
             self.text.push_str(if is_verbatim { &text[at - range.start..] } else { text });

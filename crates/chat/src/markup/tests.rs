@@ -154,6 +154,7 @@ fn addresses_are_links_and_nothing_in_them_is_markup() {
         ("https://a.example/_b_*c*", "p[link(https://a.example/_b_*c)[]*]"),
         ("**https://a.example/~x~**, ok", "p[strong[link(https://a.example/~x)[]~], ok]"),
         ("see <https://a.example/_b_>.", "p[see link(https://a.example/_b_)[].]"),
+        ("\\<https://a.example>", "p[<link(https://a.example)[]>]"),
         ("www.a.example", "p[link(https://www.a.example)[www.a.example]]"),
         ("https://a.example/?a=1&copy=2&amp;", "p[link(https://a.example/?a=1&copy=2&amp)[];]"),
         ("[a *b*](https://c.example/_d_ \"e\")", "p[link(https://c.example/_d_ \"e\")[a em[b]]]"),
