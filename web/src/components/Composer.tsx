@@ -57,7 +57,9 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
 
   const send = (texts: readonly string[]): void => {
     if (body === "") return;
-    for (const text of texts) chat.outbox.add(room.id, text, Date.now());
+    // Each of its own millisecond: by that they are sorted after a reload.
+    const now = Date.now();
+    texts.forEach((text, at) => chat.outbox.add(room.id, text, now + at));
     write("");
     typingSent.current = 0;
   };
