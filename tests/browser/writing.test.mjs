@@ -98,6 +98,32 @@ async function looksRight(page) {
   assert.equal(await marked(page, '.content-host').innerText(), '(example.org)', 'words say where they lead');
 }
 
+test('what is not sent yet is shown as it was written, and replaced in place', async (t) => {
+  const id = await room('Pending');
+  const page = await profile(t);
+  const ui = new Ui(page);
+  let release;
+  const released = new Promise((resolve) => (release = resolve));
+  await page.routeWebSocket(/\/connection\/websocket/, (socket) => {
+    const upstream = socket.connectToServer();
+    socket.onMessage(async (frame) => {
+      for (const line of frame.split('\n')) {
+        if (JSON.parse(line).rpc?.method === 'post') await released;
+        upstream.send(line);
+      }
+    });
+  });
+  await page.goto(`${server.url}/rooms/${id}`);
+  await ui.signIn(ana);
+  await ui.say('so **far**');
+  assert.equal(await ui.messages.last().getAttribute('data-state'), 'pending');
+  await ui.messages.last().evaluate((element) => (element.dataset.kept = 'yes'));
+  release();
+  await marked(page, 'strong').getByText('far').waitFor();
+  assert.equal(await ui.messages.last().getAttribute('data-kept'), 'yes');
+  assert.equal(await ui.messages.count(), 1);
+});
+
 test('code is coloured by a file that is loaded then, scrolled with the keys, and copied as it was written', async (t) => {
   const id = await room('Code');
   const page = await profile(t, { permissions: ['clipboard-read', 'clipboard-write'] });

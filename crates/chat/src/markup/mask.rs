@@ -65,20 +65,20 @@ pub(super) fn mask(source: &str, addresses: &[Found], targets: &[Range<usize>]) 
         bytes[found.range.clone()].iter_mut().for_each(hide);
     }
     let mut escaped = false;
-    for at in 0..bytes.len() {
+    for (at, byte) in bytes.iter_mut().enumerate() {
         let next = targets.partition_point(|target| target.end <= at);
         if targets.get(next).is_some_and(|target| target.contains(&at)) {
             continue;
         }
         let (before, after) = (&source.as_bytes()[..at], source.as_bytes().get(at + 1));
-        match bytes[at] {
+        match *byte {
             b'&' | b'!' | b':' | b'<' if escaped => {}
-            b'&' => hide(&mut bytes[at]),
+            b'&' => hide(byte),
             // The end of a line like any other; the parser is not always sure of it.
-            b'\r' if after != Some(&b'\n') => bytes[at] = b'\n',
-            b'!' if after == Some(&b'[') => hide(&mut bytes[at]),
-            b':' if before.ends_with(b"]") => hide(&mut bytes[at]),
-            b'<' if !before.ends_with(b"](") => hide(&mut bytes[at]),
+            b'\r' if after != Some(&b'\n') => *byte = b'\n',
+            b'!' if after == Some(&b'[') => hide(byte),
+            b':' if before.ends_with(b"]") => hide(byte),
+            b'<' if !before.ends_with(b"](") => hide(byte),
             _ => {}
         }
         escaped = source.as_bytes()[at] == b'\\' && !escaped;
