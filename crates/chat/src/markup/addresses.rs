@@ -53,18 +53,26 @@ pub(super) fn targets(source: &str, found: &[Found]) -> Vec<Range<usize>> {
     found.iter().map(|found| found.range.clone()).filter(is_target).collect()
 }
 
-/// Where a link leads whose address begins the text, as it was written.
-pub(super) fn target(text: &str, in_brackets: bool) -> &str {
-    let mut round = 0;
-    let end = text.find(|c: char| {
-        round += match c {
-            '(' => 1,
-            ')' => -1,
-            _ => 0,
-        };
-        if in_brackets { c == '>' } else { round < 0 || c.is_whitespace() }
-    });
-    &text[..end.unwrap_or(text.len())]
+/// Where a link leads whose address begins the text: as it was written, but for the backslashes that escape something.
+pub(super) fn target(text: &str, in_brackets: bool) -> String {
+    let (mut round, mut target) = (0, String::new());
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' if characters.peek().is_some_and(char::is_ascii_punctuation) => {
+                target.extend(characters.next());
+                continue;
+            }
+            '(' => round += 1,
+            ')' => round -= 1,
+            _ => {}
+        }
+        if if in_brackets { c == '>' } else { round < 0 || c.is_whitespace() } {
+            break;
+        }
+        target.push(c);
+    }
+    target
 }
 
 /// Whether this address may be a link: one of three schemes, nothing invisible in it, and no user's name before the host,

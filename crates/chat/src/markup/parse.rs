@@ -173,7 +173,7 @@ impl<'a> Builder<'a> {
             Tag::Strikethrough if source[range.start..].starts_with("~~") => Kind::Strike,
             Tag::Strikethrough => Kind::Text { ends: Some("~") },
             Tag::Link { dest_url, title, .. } | Tag::Image { dest_url, title, .. } => {
-                let (href, title) = (self.href(&range, &dest_url), unmask(&title));
+                let (href, title) = (unmask(&dest_url), unmask(&title));
                 if addresses::is_link(&href) {
                     Kind::Link { href, title: Some(title).filter(|title| !title.is_empty()) }
                 } else {
@@ -198,19 +198,6 @@ impl<'a> Builder<'a> {
         self.flush();
         self.nodes += usize::from(!is_text);
         self.open.push(Open::new(kind, range.start));
-    }
-
-    /// Where a link leads: as it was written, since the parser would read `&copy=` as something else, unless characters are
-    /// escaped there.
-    fn href(&mut self, link: &Range<usize>, read: &str) -> String {
-        let before_end = self.targets.partition_point(|target| target.end <= link.end);
-        let target = self.targets[..before_end].last().filter(|target| link.start <= target.start);
-        let written = target.map(|target| {
-            self.reached.push(target.clone());
-            let in_brackets = self.source[..target.start].ends_with('<');
-            addresses::target(&self.source[target.start..link.end], in_brackets)
-        });
-        written.filter(|written| !written.contains('\\')).map_or_else(|| unmask(read), str::to_owned)
     }
 
     fn start_block(&mut self, tag: Tag<'_>, range: Range<usize>) {
@@ -303,11 +290,23 @@ impl<'a> Builder<'a> {
         let Some(Open { kind, inlines, .. }) = self.open.pop() else { return };
         if let Kind::Link { href, title } = kind {
             self.links -= 1;
+            let href = self.written_target(range.end).filter(|written| addresses::is_link(written)).unwrap_or(href);
             self.push(Inline::Marked(Mark::Link { href, title, content: inlines }));
         } else {
             inlines.into_iter().for_each(|inline| self.push(inline));
         }
         self.told = range.end;
+    }
+
+    /// Where the link leads that ends here, as it was written: the parser reads `&copy;` as something else.
+    fn written_target(&mut self, end: usize) -> Option<String> {
+        let behind = self.source.get(self.told..end)?.strip_prefix("](")?.trim_start();
+        let in_brackets = behind.starts_with('<');
+        let start = end - behind.len() + usize::from(in_brackets);
+        if let Ok(index) = self.targets.binary_search_by_key(&start, |target| target.start) {
+            self.reached.push(self.targets[index].clone());
+        }
+        Some(addresses::target(&self.source[start..end], in_brackets))
     }
 
     /// A paragraph with a line under it: in a chat that is what it is, and no heading.

@@ -159,12 +159,15 @@ fn addresses_are_links_and_nothing_in_them_is_markup() {
         ("https://a.example/?a=1&copy=2&amp;", "p[link(https://a.example/?a=1&copy=2&amp)[];]"),
         ("[a *b*](https://c.example/_d_ \"e\")", "p[link(https://c.example/_d_ \"e\")[a em[b]]]"),
         ("[a](<https://c.example/?d=1&e=2>)", "p[link(https://c.example/?d=1&e=2)[a]]"),
+        ("[a](https://c.example/\\(d\\)&copy;)", "p[link(https://c.example/(d)&copy;)[a]]"),
         ("[a](mailto:ana@a.example)", "p[link(mailto:ana@a.example)[a]]"),
         ("[https://a_b_.example](https://c.example)", "p[link(https://c.example)[https://a_b_.example]]"),
         ("[](https://c.example)", "p[link(https://c.example)[]]"),
         ("![a](https://c.example/i.png)!", "p[link(https://c.example/i.png)[a]!]"),
         ("[![a](https://b.example)](https://c.example)", "p[[link(https://b.example)[a]](link(https://c.example)[])]"),
         ("`https://a.example`", "p[code[https://a.example]]"),
+        ("[`](https://b.example)`](https://c.example)", "p[link(https://c.example)[code[](https://b.example)]]]"),
+        ("[`](https://b.example)`](c)", "p[[code[](https://b.example)]](c)]"),
         ("(see https://a.example/b_(c))", "p[(see link(https://a.example/b_(c))[])]"),
     ] {
         assert_eq!(shape(source), expected, "{source:?}");
