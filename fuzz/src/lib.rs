@@ -3,6 +3,13 @@
 
 #[path = "../../crates/websocket/tests/it/feed.rs"]
 mod feed;
+// The chat's reading of Markdown without the chat, which would have its databases built for it.
+#[path = "../../crates/chat/src/limits.rs"]
+pub mod limits;
+#[path = "../../crates/chat/src/markup/mod.rs"]
+pub mod markup;
+#[path = "../../crates/chat/src/markup/promises.rs"]
+mod promises;
 
 use std::alloc::System;
 
@@ -229,4 +236,9 @@ pub fn delta(input: &[u8]) {
     if let Ok(target) = fossil::apply(from, to) {
         assert!(target.len() <= fossil::TARGET_BYTES_MAX);
     }
+}
+
+/// Of any text nothing is lost but marks, links lead to addresses of three schemes, and the tree is bounded.
+pub fn message(input: &[u8]) {
+    promises::assert_promises(&String::from_utf8_lossy(input));
 }

@@ -45,6 +45,11 @@ fn delta() {
     fuzz("delta", tidings_fuzz::delta);
 }
 
+#[test]
+fn markup() {
+    fuzz("markup", tidings_fuzz::message);
+}
+
 fn fuzz(name: &str, target: fn(&[u8])) {
     let folder = format!("{}/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,7 +1,8 @@
 // Chromium with one profile per person, and the words by which a person finds things in the page.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
@@ -9,6 +10,7 @@ import { OUT, temporaryFolder } from './server.mjs';
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** Milliseconds that a page may take for anything. Two cores may be busy elsewhere. */
 export const SOON = 15_000;
 
@@ -117,7 +119,9 @@ export class Ui {
   /** Writes and sends; the message stands in the page at once, in whatever state. */
   async say(text) {
     await this.composer.fill(text);
-    await this.composer.press('Enter');
+    // Where fingers point, Enter is a new line.
+    if (await this.page.evaluate(() => matchMedia('(pointer: coarse)').matches)) await this.button('Send').click();
+    else await this.composer.press('Enter');
     await this.message(text).waitFor();
   }
 
@@ -130,4 +134,12 @@ export class Ui {
     await this.page.getByRole('button', { name: menu, exact: true }).click();
     await this.page.getByRole('menuitem', { name: entry }).or(this.page.getByRole('menuitemradio', { name: entry })).click();
   }
+}
+
+/** What axe finds against WCAG 2.2 AA, in the page or a part of it: each rule with the elements that break it. */
+export async function axe(page, part = 'body') {
+  await page.evaluate(AXE);
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+  const { violations } = await page.evaluate(([part, values]) => globalThis.axe.run(part, { runOnly: { type: 'tag', values } }), [part, tags]);
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
+import { Frames } from '../harness/frames.mjs';
 import { Person, request, uuidv7 } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
 
@@ -256,4 +257,28 @@ test('signed in, an invite is accepted with its code', async () => {
   assert.equal(answer.status, 200);
   assert.equal(answer.json.room.id, den.id);
   assert.equal((await ben.say(den.id, 'hello')).status, 201);
+});
+
+test('marks go out as a tree beside the source, the same live, recovered, in pages and alone; what is plain has none', async () => {
+  const { id } = await ana.createRoom('Marks');
+  const channel = `room:${id}`;
+  const socket = await Frames.person(ana);
+  const { subscribe: start } = await socket.ask({ subscribe: { channel } });
+  const posted = [];
+  for (const body of ['so **it** is', 'and *not*\n  otherwise', 'plain\n\n  lines']) posted.push((await ana.say(id, body)).headers.location);
+  const live = [];
+  while (live.length < 3) {
+    const { push } = await socket.next('a message');
+    if (push?.pub?.data.type === 'message.posted') live.push(push.pub.data.message);
+  }
+  const [first, second, third] = live;
+  assert.deepEqual([first.body, first.content], ['so **it** is', [{ type: 'p', content: ['so ', { type: 'strong', content: ['it'] }, ' is'] }]]);
+  assert.deepEqual(second.content, [{ type: 'p', content: ['and ', { type: 'em', content: ['not'] }, '\n  otherwise'] }]);
+  assert.deepEqual([third.body, 'content' in third], ['plain\n\n  lines', false]);
+  const again = await Frames.person(ana);
+  const { subscribe: recovered } = await again.ask({ subscribe: { channel, recover: true, offset: start.offset, epoch: start.epoch } });
+  assert.deepEqual(recovered.publications.map((publication) => publication.data.message), live);
+  assert.deepEqual((await ana.get(`/v1/rooms/${id}/messages`)).json.messages, live);
+  assert.deepEqual((await ana.get(`/v1/rooms/${id}/events?after=${first.number - 1}`)).json.events.map((event) => event.message), live);
+  assert.deepEqual(await Promise.all(posted.map(async (path) => (await ana.get(path)).json)), live);
 });

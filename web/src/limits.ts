@@ -3,6 +3,30 @@
 /** UTF-8 bytes in a message: the server's limit, checked here so that nobody loses a long text to a refusal. */
 export const MESSAGE_BYTES_MAX = 16_384;
 
+/** UTF-8 bytes before that limit at which people are told how many characters are left. */
+export const NEARLY_FULL_BYTES = 1_000;
+
+/** Messages into which a longer text is split, at most: more is a file. */
+export const SPLIT_MESSAGES_MAX = 20;
+
+/** Lines that are shown of a long message before somebody asks for the rest: half a screen. */
+export const FOLDED_LINES = 20;
+
+/** Lines beyond these that are shown all the same: a button for two lines would be in the way of them. */
+export const FOLD_SPARES_LINES = 4;
+
+/** Characters (UTF-16 units) from which a message may have so many lines on a narrow phone, so that it is measured. */
+export const FOLDED_CHARACTERS_MIN = 600;
+
+/** Emoji that are shown big where a message has nothing else. */
+export const EMOJI_SHOWN_BIG_MAX = 3;
+
+/** Characters (UTF-16 units) of code that is coloured: it happens between two frames, and what is longer is read elsewhere. */
+export const HIGHLIGHTED_CHARACTERS_MAX = 10_000;
+
+/** Milliseconds for which a button says that the code was copied. */
+export const COPIED_SHOWN_MS = 2_000;
+
 /** Events per page of history: about three screens, so that scrolling rarely waits. */
 export const HISTORY_PAGE_EVENTS = 50;
 

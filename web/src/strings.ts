@@ -1,4 +1,5 @@
 /** Every word that the UI says. Sentence case, short, friendly; errors say what happened and what to do. */
+import type { Format } from "./models/format.ts";
 import type { Hindrance, SendFailure } from "./models/outbox.ts";
 import type { PersonRef } from "./wire.ts";
 
@@ -131,6 +132,7 @@ export const strings = {
     jump: "Go to…",
     unread: (count: number) => plural(count, { one: "# unread message", other: "# unread messages" }),
     someUnread: "Unread messages",
+    draft: "draft",
     none: "You are in no room yet.",
     noneHow: "Join one, or create your own.",
     name: "Name",
@@ -202,9 +204,32 @@ export const strings = {
     label: "Message",
     placeholder: (room: string) => `Message ${isolated(room)}`,
     send: "Send",
-    tooLong: (bytes: number, max: number) =>
-      `${plural(bytes - max, { one: "# byte", other: "# bytes" })} too long. A message holds at most ${numbers.format(max)} bytes.`,
-    nearlyFull: (left: number) => `${plural(left, { one: "# byte", other: "# bytes" })} left`,
+    tooLong: (over: number) => `${plural(over, { one: "# character", other: "# characters" })} too long for one message.`,
+    nearlyFull: (left: number) => `${plural(left, { one: "# character", other: "# characters" })} left`,
+    sendAs: (count: number) => `Send as ${numbers.format(count)} messages`,
+    toolbar: "Formatting",
+    showToolbar: "Show formatting",
+    hideToolbar: "Hide formatting",
+    formats: {
+      bold: "Bold",
+      italic: "Italic",
+      strike: "Strikethrough",
+      code: "Code",
+      link: "Link",
+      quote: "Quote",
+      list: "List",
+    } satisfies Record<Format, string>,
+  },
+  content: {
+    code: "Code",
+    codeIn: (language: string | undefined) => (language === undefined ? "Code" : `Code, ${language}`),
+    copy: "Copy",
+    copyLabel: "Copy the code",
+    copied: "Copied",
+    copyByHand: "Press Ctrl+C to copy",
+    leadsTo: (host: string) => `(${host})`,
+    more: "Show more",
+    less: "Show less",
   },
   people: {
     region: "People",
@@ -282,6 +307,9 @@ export const strings = {
       [["Alt+Shift+↑", "Alt+Shift+↓"], "Unread room above, below"],
       [["Enter"], "Send the message"],
       [["Shift+Enter"], "New line"],
+      [[`${command}+B`, `${command}+I`, `${command}+E`], "Bold, italic, code"],
+      [[`${command}+Shift+X`, `${command}+Shift+L`], "Strikethrough, link"],
+      [[`${command}+Shift+9`, `${command}+Shift+8`], "Quote, list"],
       [["↑", "↓"], "Move by message, in the list"],
       [["Page Up", "Page Down"], "Scroll the messages, from the composer too"],
       [["Home", "End"], "First and last message shown"],

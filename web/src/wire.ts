@@ -31,6 +31,30 @@ export type RoomsPage = {
   more?: boolean;
 };
 
+/**
+ * The tree of a message's text, where it has marks. Whoever does not know a `type` shows its `content`, its `items` or its
+ * `text`.
+ */
+export type Block =
+  | { type: "p"; content: Inline[] }
+  | { type: "heading"; level: number; content: Inline[] }
+  | { type: "quote"; content: Block[] }
+  | { type: "code_block"; language?: string; text: string }
+  | { type: "list" | "ordered_list"; items: ListItem[] }
+  | { type: "rule" };
+
+export type ListItem = { number?: number; content: Block[] };
+
+/** Text as it is, or a marked piece of it. */
+export type Inline =
+  | string
+  | { type: "em" | "strong" | "strike"; content: Inline[] }
+  | { type: "code"; text: string }
+  | LinkMark;
+
+/** Without content, the address itself is shown. */
+export type LinkMark = { type: "link"; href: string; title?: string; content?: Inline[] };
+
 export type Message = {
   id: string;
   room: string;
@@ -39,6 +63,8 @@ export type Message = {
   author: PersonRef;
   /** Absent once the message is deleted. */
   body?: string;
+  /** Absent where the text is plain: lines and paragraphs. */
+  content?: Block[] | undefined;
   /** Milliseconds since the Unix epoch, as are all times. */
   time: number;
   edited?: number;

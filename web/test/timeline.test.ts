@@ -107,3 +107,13 @@ test("in whatever order pages and events come, and however often, the run has ev
     assert.deepEqual(numbers(timeline), Array.from({ length: 60 }, (_, i) => i + 1), `seed ${seed}`);
   }
 });
+
+test("an edit that takes the marks away takes the tree away", () => {
+  const server = roomWith(0);
+  const posted = server.post(BEN, "*text*");
+  const timeline = new Timeline();
+  timeline.page({ events: [{ ...posted, message: { ...posted.message!, content: [{ type: "p", content: ["text"] }] } }], epoch: "first", offset: 1, more: false });
+  assert.ok(timeline.message(timeline.at(1)!)?.content);
+  timeline.live(server.edit("m1", "text"));
+  assert.equal(timeline.message(timeline.at(1)!)?.content, undefined);
+});

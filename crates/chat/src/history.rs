@@ -85,9 +85,17 @@ impl History for RoomHistory {
             let limit = u32::try_from(query.limit).unwrap_or(u32::MAX).min(HISTORY_READ_MAX);
             let bytes_max = query.bytes_max.unwrap_or(usize::MAX);
             let page = self.page(room, PageQuery { from, limit }, bytes_max).await?;
-            let mut publications: Vec<_> = page.events.iter().map(publication).collect();
-            if query.reverse {
-                publications.reverse();
+            let mut publications = Vec::with_capacity(page.events.len());
+            let mut bytes = 0;
+            let mut events = page.events.iter();
+            while let Some(event) = if query.reverse { events.next_back() } else { events.next() } {
+                // The store has counted texts, and with the trees of their marks they may be several times as long.
+                if bytes > bytes_max {
+                    break;
+                }
+                let publication = publication(event);
+                bytes += publication.data.as_ref().map_or(0, |data| data.as_bytes().len());
+                publications.push(publication);
             }
             let top = StreamPosition { offset: page.offset, epoch: page.epoch };
             Ok(tidings_hub::HistoryPage { publications, top })
@@ -108,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         announce::room_channel,
-        model::Time,
+        model::{ClientId, MessageId, Time},
         store::{contract, memory::Memory, submit},
     };
 
@@ -128,5 +136,28 @@ mod tests {
         assert_eq!(history.read(&channel, since(2)).await.unwrap().top.offset, 2);
         let missed = history.read(&channel, since(1)).await.unwrap();
         assert_eq!((missed.publications.len(), missed.top.offset), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_once_its_texts_with_their_trees_are_more_than_was_asked_for() {
+        let store = Arc::new(Memory::default());
+        let history = RoomHistory::new(store.clone(), Arc::default(), None);
+        let (set_up, post) = contract::set_up_and_first_post();
+        let room = set_up.room.id;
+        let again = |body: &str| {
+            let mut again = post.clone();
+            (again.0.id, again.0.client_id) = (MessageId::fresh(), ClientId::fresh());
+            again.0.body = body.into();
+            submit(again).0
+        };
+        let posts = (0..20).map(|_| again(&"*a* ".repeat(1_000))).collect();
+        store.apply(0, vec![submit(set_up).0], Time::from_millis(0)).await.unwrap();
+        store.apply(0, posts, Time::from_millis(0)).await.unwrap();
+        for reverse in [false, true] {
+            let query = HistoryQuery { since: (!reverse).then_some(1), limit: 100, reverse, bytes_max: Some(100_000) };
+            let read = history.read(&room_channel(room), query).await.unwrap().publications;
+            let bytes: usize = read.iter().map(|publication| publication.data.as_ref().unwrap().as_bytes().len()).sum();
+            assert!((100_000..150_000).contains(&bytes), "{bytes} bytes in {} publications", read.len());
+        }
     }
 }

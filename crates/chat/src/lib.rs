@@ -14,6 +14,7 @@
 //!       changes                                   who may do what, and what follows
 //!         store ─► store::{sqlite, postgres, memory}   the database, its contract, who keeps it
 //!           model                                 values and their rules
+//!             markup                              what a message's source means, as a tree
 //! ```
 //!
 //! Each line imports from those below it alone. `limits` has every number; `hashing`, `device`, `rates`, `fair`, `security`,
@@ -55,6 +56,7 @@ mod hashing;
 mod history;
 mod invites;
 pub mod limits;
+mod markup;
 mod messages;
 mod model;
 mod open;
@@ -76,6 +78,7 @@ pub use chat::Chat;
 pub use denials::{Denials, DenyError};
 pub use desk::Desk;
 pub use invites::{CreateAccountError, InviteError, LookUpError, NewAccount};
+pub use markup::{Block, Content, Inline, Item, Mark};
 pub use messages::{PostError, ReadError};
 pub use model::{
     Body, BodyError, Browser, ClientId, Clock, Code, Denial, Denied, Draft, Email, EmailError, Entered, Event,

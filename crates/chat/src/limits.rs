@@ -6,6 +6,15 @@ use std::time::Duration;
 
 /// A message's body, in bytes of UTF-8: some four pages; a longer text is a file.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Parts of a message's text that are inside of each other (lists, quotations, emphasis), in levels: readers build elements
+/// from them, and few people follow four. What is nested deeper is shown as it was written.
+pub const MARKUP_DEPTH_MAX: usize = 16;
+/// Marked parts of a message's text, in parts: 500 lines of a list with something marked in each. They are an element each in
+/// a page that shows 300 messages, and up to some 40 bytes beside the text for everybody who reads it. What has more is
+/// shown as it was written.
+pub const MARKUP_NODES_MAX: usize = 1_500;
+/// The name of a code block's language, in characters; a longer word behind the fence is code.
+pub const CODE_LANGUAGE_CHARS_MAX: usize = 32;
 /// A person's or a room's name, in characters: fits one line of a narrow screen twice.
 pub const NAME_CHARS_MAX: usize = 80;
 /// Marks above and below one letter of a name, in marks: Unicode Technical Standard 39 (§5.4) allows four, which is more than

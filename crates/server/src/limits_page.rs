@@ -458,6 +458,9 @@ fn chat() -> Section {
     };
     let mut rows = consts! { tidings_chat::limits;
         BODY_BYTES_MAX FIXED, S422;
+        MARKUP_DEPTH_MAX FIXED, MESSAGES;
+        MARKUP_NODES_MAX FIXED, MESSAGES;
+        CODE_LANGUAGE_CHARS_MAX FIXED, MESSAGES;
         NAME_CHARS_MAX FIXED, S422;
         NAME_MARKS_MAX FIXED, S422;
         TOPIC_CHARS_MAX FIXED, S422;

@@ -1,31 +1,33 @@
-import { SendHorizontal } from "lucide";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { MESSAGE_BYTES_MAX, TYPING_SEND_EVERY_MS } from "../limits.ts";
+import { CaseSensitive, SendHorizontal } from "lucide";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { MESSAGE_BYTES_MAX, NEARLY_FULL_BYTES, SPLIT_MESSAGES_MAX, TYPING_SEND_EVERY_MS } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
+import { format, type Edit, type Format } from "../models/format.ts";
 import type { Room } from "../models/room.ts";
+import { bytesOf, charactersIn, charactersOver, split } from "../models/split.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
 import { scrollMessages } from "./keyboard.ts";
 import { isTouch } from "./platform.ts";
+import { formatOf, Toolbar } from "./Toolbar.tsx";
 
 const { composer } = strings;
-const encoder = new TextEncoder();
-
-/** Bytes before the limit at which the person is told what is left. */
-const NEARLY_FULL_BYTES = 1_000;
 
 /** Where messages are written. Works without a connection: what is sent then waits in the outbox. */
 export function Composer({ chat, room }: { chat: Chat; room: Room }) {
   const text = useRef<HTMLTextAreaElement>(null);
   const typingSent = useRef(0);
   const draft = room.draft.value;
-  const body = draft.trim();
+  const body = trimmed(draft);
   // Cheap first: a character is at most three bytes per UTF-16 unit.
-  const bytes = body.length * 3 > MESSAGE_BYTES_MAX - NEARLY_FULL_BYTES ? encoder.encode(body).length : 0;
+  const bytes = body.length * 3 > MESSAGE_BYTES_MAX - NEARLY_FULL_BYTES ? bytesOf(body) : 0;
   const left = MESSAGE_BYTES_MAX - bytes;
+  const isSplit = left < 0 && bytes <= SPLIT_MESSAGES_MAX * MESSAGE_BYTES_MAX;
+  const parts = useMemo(() => (isSplit ? split(body, MESSAGE_BYTES_MAX) : []), [body, isSplit]);
+  // Where there is little room, whoever wants the buttons asks for them.
+  const [toolbar, setToolbar] = useState(() => chat.settings.toolbar() ?? !matchMedia("(max-width: 559.98px), (pointer: coarse)").matches);
 
   useEffect(() => {
-    room.draft.value = room.draft.peek() || chat.settings.draft(room.id);
     if (!isTouch() || chat.welcome.peek()?.first) text.current?.focus();
   }, [chat, room]);
 
@@ -53,11 +55,25 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
     chat.live.typing(room.id);
   };
 
-  const send = (): void => {
-    if (body === "" || left < 0) return;
-    chat.outbox.add(room.id, body, Date.now());
+  const send = (texts: readonly string[]): void => {
+    if (body === "") return;
+    // Each of its own millisecond: by that they are sorted after a reload.
+    const now = Date.now();
+    texts.forEach((text, at) => chat.outbox.add(room.id, text, now + at));
     write("");
     typingSent.current = 0;
+  };
+
+  const apply = (kind: Format): void => {
+    const element = text.current;
+    if (!element) return;
+    edit(element, format(kind, element.value, element.selectionStart, element.selectionEnd));
+    write(element.value);
+  };
+
+  const showToolbar = (shown: boolean): void => {
+    chat.settings.saveToolbar(shown);
+    setToolbar(shown);
   };
 
   return (
@@ -65,47 +81,102 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
       class={left < 0 ? "composer composer-too-long" : "composer"}
       onSubmit={(event) => {
         event.preventDefault();
-        send();
+        if (left >= 0) send([body]);
         text.current?.focus();
       }}
     >
       <div class="composer-box">
-        <textarea
-          ref={text}
-          id="composer"
-          class="composer-text"
-          rows={1}
-          aria-label={composer.label}
-          aria-describedby="composer-status"
-          aria-invalid={left < 0}
-          placeholder={composer.placeholder(room.info.value.name)}
-          value={draft}
-          dir="auto"
-          autocomplete="off"
-          enterkeyhint="send"
-          onInput={(event) => write(event.currentTarget.value)}
-          onKeyDown={(event) => {
-            const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
-            if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
+        {toolbar && <Toolbar onFormat={apply} />}
+        <div class="composer-row">
+          <textarea
+            ref={text}
+            id="composer"
+            class="composer-text"
+            rows={1}
+            aria-label={composer.label}
+            aria-describedby="composer-status"
+            aria-invalid={left < 0}
+            placeholder={composer.placeholder(room.info.value.name)}
+            value={draft}
+            dir="auto"
+            autocomplete="off"
+            enterkeyhint={isTouch() ? "enter" : "send"}
+            onInput={(event) => write(event.currentTarget.value)}
+            onKeyDown={(event) => {
+              const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
+              if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
+                event.preventDefault();
+                scrollMessages(event.key === "PageUp" ? -1 : 1);
+                return;
+              }
+              const kind = event.isComposing ? null : formatOf(event);
+              if (kind) {
+                event.preventDefault();
+                apply(kind);
+                return;
+              }
+              // While an input method composes, Enter picks a word. A keyboard on the screen has no other key for a new line.
+              if (event.key !== "Enter" || event.shiftKey || event.isComposing || (plain && isTouch())) return;
               event.preventDefault();
-              scrollMessages(event.key === "PageUp" ? -1 : 1);
-              return;
-            }
-            // While an input method composes, Enter picks a word.
-            if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-            event.preventDefault();
-            send();
-          }}
-        />
-        <button type="submit" class="composer-send" aria-label={composer.send} title={composer.send} disabled={body === "" || left < 0}>
-          <Icon of={SendHorizontal} />
-        </button>
+              if (left >= 0) send([body]);
+            }}
+          />
+          <button
+            type="button"
+            class="icon-button composer-format"
+            aria-label={toolbar ? composer.hideToolbar : composer.showToolbar}
+            title={toolbar ? composer.hideToolbar : composer.showToolbar}
+            aria-expanded={toolbar}
+            onPointerDown={(event) => event.preventDefault()}
+            onClick={() => showToolbar(!toolbar)}
+          >
+            <Icon of={CaseSensitive} />
+          </button>
+          <button type="submit" class="composer-send" aria-label={composer.send} title={composer.send} disabled={body === "" || left < 0}>
+            <Icon of={SendHorizontal} />
+          </button>
+        </div>
       </div>
-      <p id="composer-status" class="composer-status" role="status">
-        {left < 0 ? composer.tooLong(bytes, MESSAGE_BYTES_MAX) : bytes > 0 && left < NEARLY_FULL_BYTES ? composer.nearlyFull(left) : ""}
-      </p>
+      <div class="composer-foot">
+        <p id="composer-status" class="composer-status" role="status">
+          {left < 0
+            ? composer.tooLong(charactersOver(body, MESSAGE_BYTES_MAX))
+            : bytes > 0 && left < NEARLY_FULL_BYTES
+              ? composer.nearlyFull(charactersIn(left, body))
+              : ""}
+        </p>
+        {isSplit && parts.length <= SPLIT_MESSAGES_MAX && (
+          <button
+            type="button"
+            class="link-button"
+            onClick={() => {
+              send(parts);
+              text.current?.focus();
+            }}
+          >
+            {composer.sendAs(parts.length)}
+          </button>
+        )}
+      </div>
     </form>
   );
+}
+
+/** Without empty lines around it. The first of several lines keeps its spaces, which may be those of code. */
+function trimmed(draft: string): string {
+  const text = draft.trimEnd().replace(/^(?:[^\S\n]*\n)+/, "");
+  return text.includes("\n") ? text : text.trim();
+}
+
+/** Changes a text so that Ctrl+Z takes it back. */
+function edit(element: HTMLTextAreaElement, { from, to, text, start, end }: Edit): void {
+  element.focus();
+  element.setSelectionRange(from, to);
+  // The only way that keeps what can be undone; a browser without it loses that and nothing else.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated
+  const done = text === "" ? document.execCommand("delete") : document.execCommand("insertText", false, text);
+  if (!done) element.setRangeText(text, from, to);
+  element.setSelectionRange(start, end);
 }
 
 /** As high as its text; at most eight lines, by its max-height. */

@@ -197,9 +197,16 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
       if (document.visibilityState === "visible" && following.current) room.markRead();
       lookForNew();
     };
+    // Who unfolds a message reads it from where they are.
+    const unfolded = (): void => {
+      following.current = false;
+      anchors.current = visible(list.current, element);
+    };
+    element.addEventListener("unfold", unfolded);
     document.addEventListener("visibilitychange", seen);
     return () => {
       resized.disconnect();
+      element.removeEventListener("unfold", unfolded);
       document.removeEventListener("visibilitychange", seen);
     };
   }, [room, settle, lookForNew]);

@@ -1,13 +1,14 @@
 import { CircleAlert } from "lucide";
 import { Component } from "preact";
 import type { Outbox } from "../models/outbox.ts";
-import { pieces } from "../models/links.ts";
+import { plainText } from "../models/content.ts";
 import { sameRow, type MessageRow, type Row } from "../models/rows.ts";
 import { clockTime, dayLabel, fullTime, machineTime, shortClockTime } from "../models/times.ts";
 import { named, strings } from "../strings.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { focusComposer } from "./keyboard.ts";
+import { MessageText } from "./MessageText.tsx";
 import { NameNote } from "./NameNote.tsx";
 
 /**
@@ -62,7 +63,7 @@ function MessageView({ row, outbox, delay, failures }: Props & { row: MessageRow
   const { room } = strings;
   const time = clockTime(row.time);
   const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (delay ? DELAYS[delay] : room.sending) : "";
-  const body = row.deleted ? room.deleted : row.body;
+  const body = row.deleted ? room.deleted : row.content ? plainText(row.content) : row.body;
   const clientId = row.unsent?.client_id;
   // The button goes away with its row or its reason, and the focus must not go with it.
   const remove = (id: string): void => {
@@ -106,26 +107,14 @@ function MessageView({ row, outbox, delay, failures }: Props & { row: MessageRow
         {row.deleted ? (
           <p class="message-deleted">{room.deleted}</p>
         ) : (
-          <p class="message-body" dir="auto" data-testid="message-body">
-            {/* Marks of direction in the text end with it, and do not reach into a link. */}
-            <span class="message-text">
-              {pieces(row.body).map((piece) =>
-                piece.href === undefined ? (
-                  piece.text
-                ) : (
-                  <a dir="ltr" href={piece.href} target="_blank" rel="noopener noreferrer nofollow">
-                    {piece.text}
-                  </a>
-                ),
-              )}
-            </span>
+          <MessageText row={row}>
             {row.edited !== null && (
               <span class="message-edited" title={room.editedAt(fullTime(row.edited))}>
                 {" "}
                 {room.edited}
               </span>
             )}
-          </p>
+          </MessageText>
         )}
         {row.state === "pending" && delay && (
           <p class="message-fate">

@@ -1,4 +1,4 @@
-import { Compass, Hash, Keyboard, Laptop, LogOut, Monitor, Moon, Plus, Search, Sun } from "lucide";
+import { Compass, Hash, Keyboard, Laptop, LogOut, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
@@ -89,6 +89,12 @@ function RoomEntry({ app, room, current, onOpened }: { app: App; room: Room; cur
         <bdi>{name}</bdi>
       </span>
       <RoomNote room={room.info.value} />
+      {!current && room.drafted.value && (
+        <span class="room-link-draft" title={strings.rooms.draft}>
+          <Icon of={Pencil} size={14} />
+          <span class="visually-hidden">, {strings.rooms.draft}</span>
+        </span>
+      )}
       {some && (
         <>
           {count > 0 ? (

@@ -210,6 +210,7 @@ export class App {
   }
 
   private toSignIn(notice: "ended" | "signed-out"): void {
+    if (notice === "signed-out" && this.me) new Settings(this.me.id).forgetDrafts();
     this.me = null;
     this.leaveChat();
     if (notice === "signed-out") history.replaceState(null, "", "/");

@@ -6,6 +6,7 @@ import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
 import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
+import { plainText } from "./content.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { byName } from "./presence.ts";
 import { Room } from "./room.ts";
@@ -72,6 +73,7 @@ export class Chat {
   private roomsFailures = 0;
   private listed: () => void = () => undefined;
   private closed = false;
+  private unwatchDrafts: () => void = () => undefined;
   /** What keeps the server from taking messages, and the timer after which that is said. */
   private hinderedBy: Hindrance | null = null;
   private unsayHindrance: (() => void) | null = null;
@@ -118,12 +120,17 @@ export class Chat {
     // changes. A connection that fails, or does not come, must not hide them.
     this.refreshRoomsIn(ROOMS_WITHOUT_CONNECTION_MS);
     this.live.connect();
+    this.unwatchDrafts = this.settings.watchDrafts((room, draft) => {
+      const held = this.find(room);
+      if (held) held.draft.value = draft;
+    });
     void this.outbox.restore();
     return listed;
   }
 
   close(): void {
     this.closed = true;
+    this.unwatchDrafts();
     clearTimeout(this.speakTimer);
     clearTimeout(this.roomsTimer);
     for (const timer of this.timers) clearTimeout(timer);
@@ -342,7 +349,7 @@ export class Chat {
 
   private make(info: RoomInfo): Room {
     const frames = new FrameTasks();
-    return new Room(info, {
+    const room = new Room(info, {
       me: this.me,
       api: this.api,
       live: this.live,
@@ -357,6 +364,8 @@ export class Chat {
       nextFrame: (task) => frames.add(task),
       after: (delay, task) => this.later(delay, task),
     });
+    room.draft.value = this.settings.draft(info.id);
+    return room;
   }
 
   private outboxChanged(room: string): void {
@@ -380,7 +389,7 @@ export class Chat {
 
   private hear(room: Room, event: RoomEvent): void {
     if (room.id !== this.open.peek() || !event.message) return;
-    this.heard.push({ author: event.message.author.name, body: event.message.body ?? "" });
+    this.heard.push({ author: event.message.author.name, body: event.message.content ? plainText(event.message.content) : (event.message.body ?? "") });
     this.speakTimer ??= setTimeout(() => {
       this.speakTimer = undefined;
       this.say(announcement(this.heard));

@@ -61,6 +61,8 @@ export class Room {
   readonly company: ReadonlySignal<boolean>;
   /** What stands in the composer. */
   readonly draft = signal("");
+  /** Whether something stands there. */
+  readonly drafted: ReadonlySignal<boolean>;
   /** Whether so much was missed that a reader who is further up gets it as they come down to it. */
   readonly behind = signal(false);
   /** Counts how often the room's numbers started anew. */
@@ -98,6 +100,7 @@ export class Room {
     // The first visit counts everything as read, and the next one must know where that was.
     if (context.lastRead === null) context.saveRead(info.offset);
     this.unread = computed(() => this.countUnread(this.version.value, this.lastRead.value));
+    this.drafted = computed(() => this.draft.value.trim() !== "");
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
     this.unfollow = context.live.follow(info.id, {
       subscribed: (offset, epoch) => this.subscribed(offset, epoch),

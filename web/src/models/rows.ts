@@ -3,7 +3,7 @@
  * messages grouped under one header, quiet lines for who joined and left.
  */
 import { GROUPING_MS } from "../limits.ts";
-import type { PersonRef, RoomEvent } from "../wire.ts";
+import type { Block, PersonRef, RoomEvent } from "../wire.ts";
 import type { Unsent } from "./outbox.ts";
 import type { Timeline } from "./timeline.ts";
 import { dayOf } from "./times.ts";
@@ -15,6 +15,8 @@ export type MessageRow = {
   key: string;
   author: PersonRef;
   body: string;
+  /** The tree of its text, where it has marks and the server has said so. */
+  content: Block[] | null;
   time: number;
   number: number | null;
   state: MessageState;
@@ -101,6 +103,7 @@ export function rows(input: RowsInput): Row[] {
         key: messageKey(message.author.id, message.client_id),
         author: message.author,
         body: message.body ?? "",
+        content: message.content ?? null,
         time: message.time,
         number,
         state: "sent",
@@ -120,6 +123,7 @@ export function rows(input: RowsInput): Row[] {
         key: messageKey(input.me.id, unsent.client_id),
         author: input.me,
         body: unsent.body,
+        content: null,
         time: unsent.posted?.time ?? unsent.created,
         number: unsent.posted?.number ?? null,
         state: unsent.posted ? "sent" : unsent.failure ? "failed" : "pending",

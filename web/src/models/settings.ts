@@ -5,7 +5,7 @@ export type Theme = "system" | "light" | "dark";
 export class Settings {
   constructor(
     private readonly person: string,
-    private readonly storage: Pick<Storage, "getItem" | "setItem" | "removeItem"> | null = safeStorage(),
+    private readonly storage: Store = safeStorage(),
   ) {}
 
   get theme(): Theme {
@@ -53,6 +53,34 @@ export class Settings {
     this.write(`draft.${room}`, draft === "" ? null : draft);
   }
 
+  /** Drafts go with whoever signs out. */
+  forgetDrafts(): void {
+    const start = `tidings.${this.person}.draft.`;
+    for (const key of keysOf(this.storage)) if (key.startsWith(start)) writeTo(this.storage, key, null);
+  }
+
+  /** Told of what is written in another tab, until the returned function is called. */
+  watchDrafts(changed: (room: string, draft: string) => void): () => void {
+    const start = `tidings.${this.person}.draft.`;
+    const stored = ({ key, newValue }: StorageEvent): void => {
+      // What somebody is writing here and now is theirs.
+      if (key?.startsWith(start) && !document.hasFocus()) changed(key.slice(start.length), newValue ?? "");
+    };
+    if (typeof addEventListener !== "function") return () => undefined;
+    addEventListener("storage", stored);
+    return () => removeEventListener("storage", stored);
+  }
+
+  /** Whether the buttons for marks are shown: kept for this browser, whoever uses it; null before somebody chose. */
+  toolbar(): boolean | null {
+    const stored = readFrom(this.storage, "tidings.toolbar");
+    return stored === null ? null : stored === "shown";
+  }
+
+  saveToolbar(shown: boolean): void {
+    writeTo(this.storage, "tidings.toolbar", shown ? "shown" : "hidden");
+  }
+
   private read(name: string): string | null {
     return readFrom(this.storage, `tidings.${this.person}.${name}`);
   }
@@ -74,7 +102,7 @@ export function lastTheme(): Theme {
   return stored === "light" || stored === "dark" ? stored : "system";
 }
 
-type Store = Pick<Storage, "getItem" | "setItem" | "removeItem"> | null;
+type Store = (Pick<Storage, "getItem" | "setItem" | "removeItem"> & Partial<Pick<Storage, "key" | "length">>) | null;
 
 // A browser that refuses storage, or a full one, costs memory and nothing else.
 function safeStorage(): Store {
@@ -90,6 +118,14 @@ function readFrom(storage: Store, key: string): string | null {
     return storage?.getItem(key) ?? null;
   } catch {
     return null;
+  }
+}
+
+function keysOf(storage: Store): string[] {
+  try {
+    return Array.from({ length: storage?.length ?? 0 }, (_, at) => storage?.key?.(at) ?? "");
+  } catch {
+    return [];
   }
 }
 

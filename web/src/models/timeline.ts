@@ -65,7 +65,7 @@ export class Timeline {
   message(event: RoomEvent): Message | undefined {
     if (!event.message) return undefined;
     const present = this.messages.get(event.message.id)?.message;
-    return !present || present === event.message ? event.message : { ...event.message, ...present };
+    return !present || present === event.message ? event.message : { ...event.message, ...present, content: present.content };
   }
 
   /**

@@ -211,6 +211,10 @@ mod tests {
                 r#""body":"two\nlines","time":1763630000123}}"#
             )
         );
+        let EventKind::MessagePosted { message } = posted.kind else { unreachable!() };
+        let marked = Message { body: "two *lines*".into(), ..message };
+        let content = r#""body":"two *lines*","content":[{"type":"p","content":["two ",{"type":"em","content":["lines"]}]}],"time""#;
+        assert!(json(&marked).contains(content), "marks come as a tree, and the source as it is: {}", json(&marked));
         let joined = Event { room: room(), number: 13, time, kind: EventKind::MemberJoined { member: ana() } };
         assert_eq!(
             json(&joined),

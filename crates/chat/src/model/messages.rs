@@ -1,6 +1,6 @@
 //! Messages: what may be one, and how it is posted, once however often it is sent.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     people::Who,
     time::Time,
 };
-use crate::limits::BODY_BYTES_MAX;
+use crate::{limits::BODY_BYTES_MAX, markup::Content};
 
 /// The text of a message: not empty, at most 16 KiB of UTF-8, kept as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,10 +80,21 @@ pub struct Message {
     pub client_id: ClientId,
     /// Who wrote it.
     pub author: Who,
-    /// What it says, byte for byte as it was sent.
+    /// What it says, byte for byte as it was sent. Written with `content` beside it, the tree of its marks, where it has
+    /// any: read from the source each time, so that old messages look as this version reads them.
+    #[serde(flatten, serialize_with = "with_content")]
     pub body: String,
     /// When it was committed, by the server's clock.
     pub time: Time,
+}
+
+fn with_content<S: Serializer>(body: &str, message: S) -> Result<S::Ok, S::Error> {
+    let mut message = message.serialize_struct("Body", 2)?;
+    message.serialize_field("body", body)?;
+    if let Some(content) = Content::of(body) {
+        message.serialize_field("content", &content)?;
+    }
+    message.end()
 }
 
 /// A message was posted, now or by an earlier send of the same.

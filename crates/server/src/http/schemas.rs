@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "these types describe, they are never made")]
 
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A room, as one person sees it.
@@ -44,9 +45,95 @@ pub(super) struct MessageSchema {
     /// The author's own id of the send.
     client_id: String,
     author: WhoSchema,
+    /// What it says, byte for byte as it was sent: Markdown.
     body: String,
+    /// The tree of its marks. Left out where the body is plain text, in lines and paragraphs, or has more marks than the
+    /// limits allow: then the body is what it says.
+    content: Option<Vec<BlockSchema>>,
     /// Milliseconds since the Unix epoch, by the server's clock.
     time: i64,
+}
+
+/// A part of a message that stands by itself; clients show the `content`, `items` or `text` of a type they do not know.
+#[derive(ToSchema, Serialize)]
+#[schema(as = Block)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum BlockSchema {
+    P {
+        content: Vec<InlineSchema>,
+    },
+    Heading {
+        /// 1 to 6.
+        level: u8,
+        content: Vec<InlineSchema>,
+    },
+    Quote {
+        #[schema(no_recursion)]
+        content: Vec<BlockSchema>,
+    },
+    CodeBlock {
+        /// As the author named it.
+        language: Option<String>,
+        text: String,
+    },
+    List {
+        #[schema(no_recursion)]
+        items: Vec<ItemSchema>,
+    },
+    OrderedList {
+        #[schema(no_recursion)]
+        items: Vec<ItemSchema>,
+    },
+    Rule,
+}
+
+/// A point of a list.
+#[derive(ToSchema, Serialize)]
+#[schema(as = ListItem)]
+pub(super) struct ItemSchema {
+    /// As it was written. Left out in lists without numbers.
+    number: Option<u64>,
+    #[schema(no_recursion)]
+    content: Vec<BlockSchema>,
+}
+
+/// Text, in which line breaks and spaces count, or a marked piece of it.
+#[derive(ToSchema, Serialize)]
+#[schema(as = Inline)]
+#[serde(untagged)]
+pub(super) enum InlineSchema {
+    Text(String),
+    Marked(MarkSchema),
+}
+
+/// A marked piece of a line; clients show the `content` or `text` of a type they do not know.
+#[derive(ToSchema, Serialize)]
+#[schema(as = Mark)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum MarkSchema {
+    Em {
+        #[schema(no_recursion)]
+        content: Vec<InlineSchema>,
+    },
+    Strong {
+        #[schema(no_recursion)]
+        content: Vec<InlineSchema>,
+    },
+    Strike {
+        #[schema(no_recursion)]
+        content: Vec<InlineSchema>,
+    },
+    Code {
+        text: String,
+    },
+    Link {
+        /// `http:`, `https:` or `mailto:`.
+        href: String,
+        title: Option<String>,
+        /// What is shown; the address itself where this is left out.
+        #[schema(no_recursion)]
+        content: Option<Vec<InlineSchema>>,
+    },
 }
 
 /// Something that happened in a room; clients ignore a type they do not know.

@@ -1,0 +1,54 @@
+/** What a message says, as text: without its marks, and whether it is nothing but emoji. */
+import { EMOJI_SHOWN_BIG_MAX } from "../limits.ts";
+import type { Block, Inline } from "../wire.ts";
+
+/** The text without marks, for whoever hears it or reads it where marks have no place. */
+export function plainText(blocks: readonly Block[]): string {
+  return blocks.map(textOfBlock).filter((text) => text !== "").join("\n");
+}
+
+function textOfBlock(block: Block): string {
+  switch (block.type) {
+    case "p":
+    case "heading":
+      return textOf(block.content);
+    case "quote":
+      return plainText(block.content);
+    case "code_block":
+      return block.text;
+    case "list":
+    case "ordered_list":
+      return block.items.map(({ number, content }) => `${number === undefined ? "" : `${number}. `}${plainText(content)}`).join("\n");
+    case "rule":
+      return "";
+    default: {
+      // Of a later version of the server.
+      const { content, text } = block as { content?: Block[]; text?: string };
+      return text ?? (content ? plainText(content) : "");
+    }
+  }
+}
+
+export function textOf(inlines: readonly Inline[]): string {
+  return inlines.map(textOfInline).join("");
+}
+
+function textOfInline(inline: Inline): string {
+  if (typeof inline === "string") return inline;
+  if (inline.type === "code") return inline.text;
+  if (inline.type === "link") return inline.content ? textOf(inline.content) : inline.href;
+  const { content, text } = inline as { content?: Inline[]; text?: string };
+  return text ?? (content ? textOf(content) : "");
+}
+
+// One emoji: shown as a picture by itself or by U+FE0F, with a tone of skin, joined with others; a flag; a keycap.
+const PICTURE = String.raw`(?:\p{Emoji_Presentation}|\p{Extended_Pictographic}\uFE0F)\p{Emoji_Modifier}?[\u{E0020}-\u{E007F}]*`;
+const EMOJI = String.raw`(?:\p{RI}\p{RI}|[0-9#*]\uFE0F?\u20E3|${PICTURE}(?:\u200D(?:${PICTURE}|\p{Extended_Pictographic}))*)`;
+const ONLY_EMOJI = new RegExp(String.raw`^\s*(?:${EMOJI}\s*){1,${EMOJI_SHOWN_BIG_MAX}}$`, "u");
+/** UTF-16 units of the longest emoji, at most: a longer text is not looked at. */
+const EMOJI_UNITS_MAX = 40;
+
+/** Whether a text is a few emoji and nothing else. */
+export function isEmojiOnly(text: string): boolean {
+  return text.length <= EMOJI_SHOWN_BIG_MAX * EMOJI_UNITS_MAX && ONLY_EMOJI.test(text);
+}
