@@ -454,6 +454,7 @@ fn chat() -> Section {
     };
     let mut rows = consts! { tidings_chat::limits;
         BODY_BYTES_MAX FIXED, S422;
+        DELETE_REASON_CHARS_MAX FIXED, S422;
         NAME_CHARS_MAX FIXED, S422;
         NAME_MARKS_MAX FIXED, S422;
         TOPIC_CHARS_MAX FIXED, S422;
@@ -477,6 +478,7 @@ fn chat() -> Section {
         ROOMS_PAGE_MAX FIXED, S400;
         TYPING_MEMBERS_MAX FIXED, MESSAGES;
         PAGE_MAX FIXED, S400;
+        DELETE_UNDO FIXED, S409;
         WRITES_WAITING_MAX FIXED, WRITES;
         READS_WAITING_MAX FIXED, S503;
         DATABASE_PATIENCE FIXED, S503;
@@ -508,6 +510,9 @@ fn chat() -> Section {
             "SESSION_SWEEP_OVERLAP",
             "SESSION_REMEMBERED",
             "HISTORY_READ_MAX",
+            "ERASED_AT_ONCE",
+            "DIGESTS_KEYED_AT_ONCE",
+            "LOG_EMPTIED_WITHIN",
             "WRITES_PER_COMMIT_MAX",
             "MEMBERS_REMEMBERED",
             "READERS_MAX",
