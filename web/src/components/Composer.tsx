@@ -91,6 +91,12 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
               scrollMessages(event.key === "PageUp" ? -1 : 1);
               return;
             }
+            const last = plain && event.key === "ArrowUp" && draft === "" ? room.changes.last() : null;
+            if (last) {
+              event.preventDefault();
+              room.changes.edit(last.id, last.body ?? "");
+              return;
+            }
             // While an input method composes, Enter picks a word.
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
             event.preventDefault();

@@ -13,6 +13,8 @@ export type MessageState = "pending" | "sent" | "failed";
 export type MessageRow = {
   kind: "message";
   key: string;
+  /** The message's own; null until the server has taken it. */
+  id: string | null;
   author: PersonRef;
   body: string;
   time: number;
@@ -22,6 +24,9 @@ export type MessageRow = {
   head: boolean;
   edited: number | null;
   deleted: boolean;
+  /** Who deleted it, if that was not its author, and why. */
+  deleter: PersonRef | null;
+  reason: string | null;
   /** The message as the outbox knows it, while it is there. */
   unsent: Unsent | null;
 };
@@ -99,6 +104,7 @@ export function rows(input: RowsInput): Row[] {
       }
       pushMessage({
         key: messageKey(message.author.id, message.client_id),
+        id: message.id,
         author: message.author,
         body: message.body ?? "",
         time: message.time,
@@ -106,6 +112,8 @@ export function rows(input: RowsInput): Row[] {
         state: "sent",
         edited: message.edited ?? null,
         deleted: message.deleted !== undefined,
+        deleter: message.deleted && message.deleted.by.id !== message.author.id ? message.deleted.by : null,
+        reason: message.deleted?.reason ?? null,
         unsent: null,
       });
       continue;
@@ -118,6 +126,7 @@ export function rows(input: RowsInput): Row[] {
     for (const unsent of input.unsent) {
       pushMessage({
         key: messageKey(input.me.id, unsent.client_id),
+        id: null,
         author: input.me,
         body: unsent.body,
         time: unsent.posted?.time ?? unsent.created,
@@ -125,6 +134,8 @@ export function rows(input: RowsInput): Row[] {
         state: unsent.posted ? "sent" : unsent.failure ? "failed" : "pending",
         edited: null,
         deleted: false,
+        deleter: null,
+        reason: null,
         unsent,
       });
     }
@@ -144,6 +155,7 @@ export function sameRow(a: Row, b: Row): boolean {
   return Object.keys(left).every((name) => {
     const [was, is] = [left[name], right[name]];
     if (was === is) return true;
+    if (name === "deleter") return (was as PersonRef | null)?.name === (is as PersonRef | null)?.name;
     if (name === "author") return (was as PersonRef).name === (is as PersonRef).name && whoIs(was as PersonRef) === whoIs(is as PersonRef);
     if (name === "people") return (was as PersonRef[]).map(whoIs).join() === (is as PersonRef[]).map(whoIs).join();
     return false;

@@ -1,0 +1,96 @@
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { MESSAGE_BYTES_MAX } from "../limits.ts";
+import type { Editing } from "../models/changes.ts";
+import type { Room } from "../models/room.ts";
+import { strings } from "../strings.ts";
+import { focusComposer } from "./keyboard.ts";
+import { isTouch } from "./platform.ts";
+
+const encoder = new TextEncoder();
+
+/** In the place of a message's text: another one. Enter saves, Escape cancels; the focus goes back to where it was. */
+export function MessageEditor({ room, editing }: { room: Room; editing: Editing }) {
+  const text = useRef<HTMLTextAreaElement>(null);
+  const opener = useRef<Element | null>(null);
+  const { changes } = room;
+  const body = editing.text.trim();
+  const bytes = body.length * 3 > MESSAGE_BYTES_MAX ? encoder.encode(body).length : 0;
+  const problem = bytes > MESSAGE_BYTES_MAX ? strings.composer.tooLong(bytes, MESSAGE_BYTES_MAX) : editing.problem;
+  const canSave = body !== "" && bytes <= MESSAGE_BYTES_MAX && !editing.saving;
+
+  useEffect(() => {
+    const element = text.current;
+    opener.current = document.activeElement;
+    element?.focus();
+    element?.setSelectionRange(element.value.length, element.value.length);
+    element?.closest("article")?.scrollIntoView({ block: "nearest" });
+  }, []);
+
+  useLayoutEffect(() => {
+    const element = text.current;
+    if (!element) return;
+    element.style.height = "auto";
+    element.style.height = `${element.scrollHeight}px`;
+  }, [editing.text]);
+
+  // Back to where the person came from: the composer, or the message, whose button is gone by now.
+  const leave = (): void => {
+    const article = text.current?.closest("article");
+    if (opener.current?.id === "composer" || !article) focusComposer();
+    else article.focus();
+  };
+  const cancel = (): void => {
+    leave();
+    changes.cancel();
+  };
+  const save = async (): Promise<void> => {
+    if (!canSave) return;
+    const had = text.current?.closest("form")?.contains(document.activeElement);
+    const article = text.current?.closest("article");
+    if (!(await changes.save()) || !had) return;
+    if (opener.current?.id === "composer" || !article?.isConnected) focusComposer();
+    else article.focus();
+  };
+
+  return (
+    <form
+      class="message-editor"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void save();
+      }}
+    >
+      <textarea
+        ref={text}
+        class="message-editor-text"
+        rows={1}
+        aria-label={strings.room.editLabel}
+        aria-invalid={problem !== null}
+        aria-describedby="message-editor-status"
+        value={editing.text}
+        dir="auto"
+        autocomplete="off"
+        onInput={(event) => changes.write(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.isComposing) return;
+          if (event.key === "Escape") cancel();
+          else if (event.key === "Enter" && !event.shiftKey && !isTouch()) void save();
+          else return;
+          event.preventDefault();
+          event.stopPropagation();
+        }}
+      />
+      <p id="message-editor-status" class={problem ? "message-editor-status problem" : "message-editor-status"} role="status">
+        {problem ?? (isTouch() ? "" : strings.room.editHint)}
+      </p>
+      <div class="message-editor-buttons">
+        <button type="button" class="button" onClick={cancel}>
+          {strings.room.editCancel}
+        </button>
+        <button type="submit" class="button button-primary" disabled={!canSave}>
+          {strings.room.editSave}
+        </button>
+      </div>
+    </form>
+  );
+}
