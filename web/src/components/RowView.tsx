@@ -64,7 +64,11 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
   const { room } = strings;
   const { outbox } = context.chat;
   const { changes } = context.room;
-  const editing = useComputed(() => (row.id !== null && changes.editing.value?.message === row.id ? changes.editing.value : null)).value;
+  // Looked at whether or not the message has its id yet, or it would not be looked at again.
+  const editing = useComputed(() => {
+    const open = changes.editing.value;
+    return open !== null && open.message === row.id ? open : null;
+  }).value;
   const time = clockTime(row.time);
   const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (delay ? DELAYS[delay] : room.sending) : "";
   const gone = row.deleter ? room.deletedBy(row.deleter) : room.deleted;
