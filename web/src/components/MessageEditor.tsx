@@ -34,22 +34,25 @@ export function MessageEditor({ room, editing }: { room: Room; editing: Editing 
   }, [editing.text]);
 
   // Back to where the person came from: the composer, or the message, whose button is gone by now.
-  const leave = (): void => {
-    const article = text.current?.closest("article");
-    if (opener.current?.id === "composer" || !article) focusComposer();
-    else article.focus();
+  const leaveTo = (article: HTMLElement | null | undefined): void => {
+    if (opener.current?.id === "composer" || !article?.isConnected) {
+      focusComposer();
+      return;
+    }
+    article.focus();
+    // The element that had the focus went away with what it was in, which no event tells of everywhere.
+    changes.active.value = article.dataset.key ?? null;
   };
   const cancel = (): void => {
-    leave();
+    const article = text.current?.closest("article");
     changes.cancel();
+    leaveTo(article);
   };
   const save = async (): Promise<void> => {
     if (!canSave) return;
-    const had = text.current?.closest("form")?.contains(document.activeElement);
     const article = text.current?.closest("article");
-    if (!(await changes.save()) || !had) return;
-    if (opener.current?.id === "composer" || !article?.isConnected) focusComposer();
-    else article.focus();
+    const had = text.current?.closest("form")?.contains(document.activeElement);
+    if ((await changes.save()) && had) leaveTo(article);
   };
 
   return (

@@ -21,12 +21,8 @@ export function usePointing(changes: Changes) {
     press.current = null;
   };
   return {
-    onPointerOver: (event: PointerEvent): void => {
-      if (event.pointerType !== "touch") point(event, keyOf(event.target));
-    },
     onPointerLeave: (event: PointerEvent): void => {
-      const focused = (event.currentTarget as Element).contains(document.activeElement) ? document.activeElement : null;
-      if (event.pointerType !== "touch") point(event, focused?.matches(":focus-visible") ? keyOf(focused) : null);
+      if (event.pointerType !== "touch") point(event, focused(event));
     },
     onFocusIn: (event: FocusEvent): void => {
       if ((event.target as Element).matches(":focus-visible")) point(event, keyOf(event.target));
@@ -47,7 +43,12 @@ export function usePointing(changes: Changes) {
       }, LONG_PRESS_MS);
       press.current = { timer, x: event.clientX, y: event.clientY };
     },
+    // Not when it is merely over something: a list that moves under a mouse at rest says nothing of what the person wants.
     onPointerMove: (event: PointerEvent): void => {
+      if (event.pointerType !== "touch") {
+        point(event, keyOf(event.target) ?? focused(event));
+        return;
+      }
       const { x, y } = press.current ?? { x: event.clientX, y: event.clientY };
       if (Math.hypot(event.clientX - x, event.clientY - y) > LONG_PRESS_MOVE_PX) lift();
     },
@@ -58,6 +59,12 @@ export function usePointing(changes: Changes) {
       if (held.current || press.current) event.preventDefault();
     },
   };
+}
+
+/** The message that has the focus by the keyboard. */
+function focused(event: Event): string | null {
+  const element = document.activeElement;
+  return element?.matches(":focus-visible") && (event.currentTarget as Element).contains(element) ? keyOf(element) : null;
 }
 
 function keyOf(target: EventTarget | null): string | null {
