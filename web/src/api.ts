@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EventsPage, Invite, InvitePreview, Member, Person, RoomInfo, RoomsPage } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Invite, InvitePreview, Member, Message, Person, RoomInfo, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -48,6 +48,15 @@ export const api = {
     if (at.after !== undefined) query.set("after", String(at.after));
     return request<EventsPage>("GET", `/v1/rooms/${room}/events?${query.toString()}`, undefined, signal);
   },
+
+  editMessage: (room: string, message: string, body: string) => request<Message>("PATCH", `/v1/rooms/${room}/messages/${message}`, { body }),
+  /** With a reason where it is somebody else's. */
+  deleteMessage: (room: string, message: string, reason?: string) =>
+    request<Message>("DELETE", `/v1/rooms/${room}/messages/${message}`, reason === undefined ? undefined : { reason }),
+  restoreMessage: (room: string, message: string) => request<Message>("POST", `/v1/rooms/${room}/messages/${message}/restore`, {}),
+  /** What a message said before it was edited: the newest first, some at a time. */
+  edits: (room: string, message: string, before?: number) =>
+    request<EditsPage>("GET", `/v1/rooms/${room}/messages/${message}/edits${before === undefined ? "" : `?before=${before}`}`),
 };
 
 export type Api = typeof api;

@@ -87,6 +87,21 @@ export const RECONNECTING_SHOWN_AFTER_MS = 5_000;
 /** Milliseconds that a message may be under way on a standing connection before the page says that it still tries. */
 export const STILL_TRYING_AFTER_MS = 10_000;
 
+/** Milliseconds for which a deletion can be taken back. The server holds the same limit, and begins to count before us. */
+export const DELETE_UNDO_MS = 10_000;
+
+/** Milliseconds that a short line over the composer stays: long enough to read two of them. */
+export const NOTICE_SHOWN_MS = 6_000;
+
+/** Characters in the reason for deleting somebody else's message, at most. The server holds the same limit. */
+export const DELETE_REASON_CHARACTERS_MAX = 500;
+
+/** Milliseconds that a finger rests on a message before its menu opens: as long as elsewhere on phones. */
+export const LONG_PRESS_MS = 500;
+
+/** Pixels that such a finger may move. */
+export const LONG_PRESS_MOVE_PX = 10;
+
 /** Milliseconds over which announcements to a screen reader are collected. */
 export const ANNOUNCE_EVERY_MS = 1_000;
 

@@ -61,15 +61,24 @@ export type Message = {
   number: number;
   client_id: string;
   author: PersonRef;
-  /** Absent once the message is deleted. */
+  /** Empty, or absent, once the message is deleted. */
   body?: string;
   /** Absent where the text is plain: lines and paragraphs. */
   content?: Block[] | undefined;
   /** Milliseconds since the Unix epoch, as are all times. */
   time: number;
+  /** When it got its present text; absent while that is its first. */
   edited?: number;
-  deleted?: number;
+  /** Absent while it stands. */
+  deleted?: Deleted;
 };
+
+export type Deleted = { time: number; by: PersonRef; reason?: string };
+
+/** What a message said before it was edited; `time` is since when. */
+export type Edit = { number: number; time: number; body: string };
+
+export type EditsPage = { edits: Edit[]; more: boolean };
 
 /** Something that happened in a room. Types that this version does not know still count: they have a number. */
 export type RoomEvent = {

@@ -10,7 +10,7 @@ import { Outbox, type SendResult, type Unsent, type UnsentStore } from "../src/m
 import { Room, type Place } from "../src/models/room.ts";
 import { rows, type MessageRow } from "../src/models/rows.ts";
 import type { EventsPage, RoomEvent } from "../src/wire.ts";
-import { ANA, BEN, MemoryStore, RECOVERY_MAX, ServerRoom, seeded, settled } from "./world.ts";
+import { ANA, BEN, MemoryStore, NO_CHANGES, RECOVERY_MAX, ServerRoom, seeded, settled } from "./world.ts";
 
 /** Something that takes its time: the server takes it in, then its answer arrives; or it fails on either way. */
 type UnderWay = { tab: Tab | null; what: string; step: () => boolean; fail: () => void };
@@ -190,7 +190,10 @@ class Tab {
         api: {
           events: (_room, at, limit, signal) =>
             storm.start<EventsPage>(this, at.after === undefined ? "older" : "missing", () => server.page(at, limit), signal),
+          ...NO_CHANGES,
         },
+        admin: false,
+        undoable: () => undefined,
         live: {
           follow: (_room, handlers) => {
             this.handlers = handlers;

@@ -12,6 +12,10 @@ export const BEN = { id: "person-ben", name: "Ben" };
 export const RECOVERY_MAX = 300;
 
 /** The server's side: events in order, bodies as they are now. */
+/** What a world in which nobody changes messages is never asked for. */
+const never = () => Promise.reject(new Error("not asked for"));
+export const NO_CHANGES = { members: never, editMessage: never, deleteMessage: never, restoreMessage: never };
+
 export class ServerRoom {
   readonly id = "room-1";
   epoch = "first";
@@ -32,7 +36,7 @@ export class ServerRoom {
   }
 
   delete(id: string): RoomEvent {
-    return this.alter("message.deleted", id, { deleted: 1 });
+    return this.alter("message.deleted", id, { deleted: { time: 1, by: ANA } });
   }
 
   /** An event of a type that this client has never heard of. */
@@ -133,7 +137,10 @@ export class World {
           await this.hold;
           return page;
         },
+        ...NO_CHANGES,
       },
+      admin: false,
+      undoable: () => undefined,
       live: {
         follow: (_room, handlers) => {
           this.handlers = handlers;

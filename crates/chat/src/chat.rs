@@ -14,7 +14,7 @@ use crate::{
     changes::TakeDeviceKey,
     device::DeviceKey,
     hashing::Hasher,
-    model::{Clock, Code, PersonId, StoredHash},
+    model::{Clock, Code, MessageKey, PersonId, StoredHash},
     rates::Limiters,
     security::SecurityLines,
     standing::Standing,
@@ -44,6 +44,8 @@ pub(crate) struct Parts {
     pub(crate) security: SecurityLines,
     /// Read from the database when it is first needed.
     pub(crate) device_key: OnceCell<DeviceKey>,
+    /// Of the digests by which repeated sends are recognised.
+    pub(crate) message_key: MessageKey,
     /// Made anew at each start; good for one set-up.
     pub(crate) set_up_code: Code,
     /// Whether the first account is known to exist; it never stops existing.

@@ -79,14 +79,16 @@ pub use denials::{Denials, DenyError};
 pub use desk::Desk;
 pub use invites::{CreateAccountError, InviteError, LookUpError, NewAccount};
 pub use markup::{Block, Content, Inline, Item, Mark};
-pub use messages::{PostError, ReadError};
+pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
-    Body, BodyError, Browser, ClientId, Clock, Code, Denial, Denied, Draft, Email, EmailError, Entered, Event,
-    EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, NameError,
-    NewPassword, PageFrom, PageQuery, PasswordError, Person, PersonId, Posted, Presented, Role, Room, RoomCard, RoomId,
-    RoomPage, Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
+    Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Draft, Edit, EditPage,
+    Email, EmailError, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
+    MessageId, MessageKey, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError, Person,
+    PersonId, Posted, Presented, ReasonError, Role, Room, RoomCard, RoomId, RoomPage, Session, SessionId, SignedIn,
+    Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
+pub use ownership::give_to_the_owner_of;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
 pub use rooms::{CreateRoomError, ManageError, MembershipError};

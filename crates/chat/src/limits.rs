@@ -15,6 +15,8 @@ pub const MARKUP_DEPTH_MAX: usize = 16;
 pub const MARKUP_NODES_MAX: usize = 1_500;
 /// The name of a code block's language, in characters; a longer word behind the fence is code.
 pub const CODE_LANGUAGE_CHARS_MAX: usize = 32;
+/// Why somebody else's message was deleted, in characters: two or three sentences.
+pub const DELETE_REASON_CHARS_MAX: usize = 500;
 /// A person's or a room's name, in characters: fits one line of a narrow screen twice.
 pub const NAME_CHARS_MAX: usize = 80;
 /// Marks above and below one letter of a name, in marks: Unicode Technical Standard 39 (§5.4) allows four, which is more than
@@ -110,7 +112,20 @@ pub const PAGE_MAX: u32 = 200;
 /// Events that the hub may read at once for a recovery; the hub's own limit is 300.
 pub const HISTORY_READ_MAX: u32 = 1_000;
 
+/// For how long whoever deleted a message can take that back: long enough to see what one has done, short enough for whoever
+/// posted a secret by mistake. Then its text is erased, within [`SESSION_SWEEP_INTERVAL`] and as long as the log takes.
+pub const DELETE_UNDO: Duration = Duration::from_secs(10);
+/// Messages whose texts are erased in one transaction, in messages: more follow at once.
+pub const ERASED_AT_ONCE: u32 = 500;
+
 // The store
+
+/// Digests of messages that a version before has left and that are keyed in one transaction, in digests: some milliseconds,
+/// for which posts wait. A million took about half a minute, beside a server that works.
+pub const DIGESTS_KEYED_AT_ONCE: u32 = 500;
+/// How long the writer of SQLite waits for those who read, when it empties the log of what was erased, before it tries again
+/// at the next look: posts wait meanwhile.
+pub const LOG_EMPTIED_WITHIN: Duration = Duration::from_millis(50);
 
 /// Writes that may wait for the writer, in writes: under a second at full speed; the next one is told to try again. Where it has
 /// several lanes, each has its share.

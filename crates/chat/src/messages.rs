@@ -1,9 +1,15 @@
-//! Messages: how one is posted, once however often it is sent, and how a room's history is read.
+//! Messages: how one is posted, once however often it is sent, edited, deleted and restored, and how a room's history is
+//! read.
 
 use crate::{
-    changes::{Post, PostRefusal},
+    changes::{
+        DeleteMessage, DeleteRefusal, EditMessage, EditRefusal, Post, PostRefusal, RestoreMessage, RestoreRefusal,
+    },
     chat::Chat,
-    model::{Draft, EventPage, Message, MessageId, MessagePage, NewMessage, PageQuery, PersonId, Posted, RoomId},
+    model::{
+        Body, DeleteReason, Draft, EditPage, EventPage, Message, MessageId, MessagePage, NewMessage, PageQuery,
+        PersonId, Posted, RoomId,
+    },
     rates::RetryAfter,
     store::StoreError,
 };
@@ -21,6 +27,66 @@ pub enum PostError {
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
     /// The store could not; nothing was posted.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why a message was not edited.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// There is no such message, or the person is not a member of its room: the same answer.
+    #[error("no such message")]
+    NoSuchMessage,
+    /// It is somebody else's.
+    #[error("only its author may edit a message")]
+    NotAuthor,
+    /// It was deleted.
+    #[error("this message was deleted; what was deleted is not edited")]
+    Deleted,
+    /// Too many messages.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not; nothing was changed.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why a message was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// As of [`EditError`].
+    #[error("no such message")]
+    NoSuchMessage,
+    /// It is somebody else's, and the person does not manage the room.
+    #[error("only its author, the room's creator or an administrator may delete a message")]
+    NotAllowed,
+    /// It is somebody else's, and its readers are to be told why.
+    #[error("say why: somebody else's message is deleted with a reason")]
+    NoReason,
+    /// Too many messages.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not; nothing was changed.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why a message was not restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// As of [`EditError`].
+    #[error("no such message")]
+    NoSuchMessage,
+    /// Somebody else deleted it.
+    #[error("only who deleted a message may restore it")]
+    NotAllowed,
+    /// More than [`DELETE_UNDO`](crate::limits::DELETE_UNDO) ago.
+    #[error("this message was deleted too long ago; its text is gone")]
+    TooLate,
+    /// Too many messages.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not; nothing was changed.
     #[error(transparent)]
     Unavailable(#[from] StoreError),
 }
@@ -44,7 +110,53 @@ impl Chat {
     /// See [`PostError`].
     pub async fn post(&self, author: PersonId, draft: Draft) -> Result<Posted, PostError> {
         self.0.limiters.posts.take(author, self.0.steady.now())?;
-        self.write(Post(NewMessage::fresh(author, draft))).await
+        self.write(Post(NewMessage::fresh(author, draft, &self.0.message_key))).await
+    }
+
+    /// Gives one's own message another text; what it said before stays to be read by the room. The same text again changes
+    /// nothing. Counts as a post.
+    ///
+    /// # Errors
+    /// See [`EditError`].
+    pub async fn edit_message(
+        &self,
+        person: PersonId,
+        room: RoomId,
+        message: MessageId,
+        body: Body,
+    ) -> Result<Message, EditError> {
+        self.0.limiters.posts.take(person, self.0.steady.now())?;
+        self.write(EditMessage { person, room, message, body }).await
+    }
+
+    /// Deletes a message: one's own, or with a reason somebody else's, where one manages the room. Its text is told nobody from
+    /// now on, and erased when it cannot be [restored](Self::restore_message) any more. Counts as a post.
+    ///
+    /// # Errors
+    /// See [`DeleteError`].
+    pub async fn delete_message(
+        &self,
+        person: PersonId,
+        room: RoomId,
+        message: MessageId,
+        reason: Option<DeleteReason>,
+    ) -> Result<Message, DeleteError> {
+        self.0.limiters.posts.take(person, self.0.steady.now())?;
+        self.write(DeleteMessage { person, room, message, reason }).await
+    }
+
+    /// Takes back that one has deleted a message, within [`DELETE_UNDO`](crate::limits::DELETE_UNDO). Counts as a post.
+    ///
+    /// # Errors
+    /// See [`RestoreError`].
+    pub async fn restore_message(
+        &self,
+        person: PersonId,
+        room: RoomId,
+        message: MessageId,
+    ) -> Result<Message, RestoreError> {
+        self.0.limiters.posts.take(person, self.0.steady.now())?;
+        self.write(RestoreMessage { person, room, message }).await
     }
 
     /// What happened in a room, for its members: at most [`PAGE_MAX`](crate::limits::PAGE_MAX) events, in the order of their numbers.
@@ -75,6 +187,21 @@ impl Chat {
     ) -> Result<Option<Message>, StoreError> {
         self.0.store.message(room, reader, message).await
     }
+
+    /// What a message said before it was edited, for members of its room: at most [`PAGE_MAX`](crate::limits::PAGE_MAX) texts,
+    /// in the order of the numbers of their edits. Nothing of a message that was deleted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn edits(
+        &self,
+        reader: PersonId,
+        room: RoomId,
+        message: MessageId,
+        page: PageQuery,
+    ) -> Result<Option<EditPage>, StoreError> {
+        self.0.store.edits(room, reader, message, page.bounded()).await
+    }
 }
 
 impl From<PostRefusal> for PostError {
@@ -82,6 +209,36 @@ impl From<PostRefusal> for PostError {
         match refusal {
             PostRefusal::NotMember => Self::NotMember,
             PostRefusal::Conflict => Self::Conflict,
+        }
+    }
+}
+
+impl From<EditRefusal> for EditError {
+    fn from(refusal: EditRefusal) -> Self {
+        match refusal {
+            EditRefusal::NoSuchMessage => Self::NoSuchMessage,
+            EditRefusal::NotAuthor => Self::NotAuthor,
+            EditRefusal::Deleted => Self::Deleted,
+        }
+    }
+}
+
+impl From<DeleteRefusal> for DeleteError {
+    fn from(refusal: DeleteRefusal) -> Self {
+        match refusal {
+            DeleteRefusal::NoSuchMessage => Self::NoSuchMessage,
+            DeleteRefusal::NotAllowed => Self::NotAllowed,
+            DeleteRefusal::NoReason => Self::NoReason,
+        }
+    }
+}
+
+impl From<RestoreRefusal> for RestoreError {
+    fn from(refusal: RestoreRefusal) -> Self {
+        match refusal {
+            RestoreRefusal::NoSuchMessage => Self::NoSuchMessage,
+            RestoreRefusal::NotAllowed => Self::NotAllowed,
+            RestoreRefusal::TooLate => Self::TooLate,
         }
     }
 }

@@ -14,19 +14,19 @@ use tokio::{sync::OnceCell, task::spawn_blocking, time::Instant};
 
 use crate::{
     announce::{Announcer, Audience},
-    changes::{SweepDenials, SweepSessions},
+    changes::{EraseDeleted, KeyDigests, SweepDenials, SweepSessions},
     chat::{Chat, Parts},
     following::Following,
     hashing::Hasher,
     history::RoomHistory,
-    limits::{DATA_DIR_BUSY, Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
-    model::{Clock, Code, Time},
+    limits::{DATA_DIR_BUSY, DELETE_UNDO, Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
+    model::{Clock, Code, MessageKey, Time},
     ownership::give_to_the_owner_of,
     rates::Limiters,
     security::SecurityLines,
     standing::Standing,
     store::{
-        OpenError, Store, StoreError,
+        ChangeError, OpenError, Store, StoreError,
         database::{Database, Opener},
     },
     supervision::{Failures, spawn_again},
@@ -55,12 +55,15 @@ pub struct Options {
     /// Whether an empty database file may be one that was just made. Not when other files say that a server has been at work
     /// here: then it was emptied.
     pub may_be_new: bool,
-    /// How often sessions that ended in another process, or expired, are looked for; see [`SESSION_SWEEP_INTERVAL`].
+    /// The key of the digests by which a send is recognised that comes again. Without the one that they were made with, such
+    /// sends are recognised by their author and client id alone.
+    pub message_key: MessageKey,
+    /// How often sessions that ended in another process, or expired, and deleted texts are looked for; see [`SESSION_SWEEP_INTERVAL`].
     pub sweep_interval: Duration,
 }
 
 impl Options {
-    /// The defaults, with the data in `data_dir`.
+    /// The defaults, with the data in `data_dir`, and a key of messages that nobody keeps.
     pub fn new(data_dir: impl Into<PathBuf>, clock: Clock) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -69,6 +72,7 @@ impl Options {
             rates: Rates::default(),
             database: Database::default(),
             may_be_new: true,
+            message_key: MessageKey::fresh(),
             sweep_interval: SESSION_SWEEP_INTERVAL,
         }
     }
@@ -100,7 +104,7 @@ impl Chat {
     }
 
     fn start(store: Arc<dyn Store>, teller: Teller, options: Options, lock: File) -> Self {
-        let Options { clock, steady, rates, sweep_interval, data_dir, .. } = options;
+        let Options { clock, steady, rates, sweep_interval, data_dir, message_key, .. } = options;
         let failures = Failures::new();
         let writer = Writer::start(&store, &teller, &clock, &failures);
         let Teller { announcer, standing, following } = teller;
@@ -119,6 +123,7 @@ impl Chat {
             limiters: Limiters::new(&rates),
             security: SecurityLines::new(),
             device_key: OnceCell::new(),
+            message_key,
             set_up_code: Code::fresh(),
             is_set_up: AtomicBool::new(false),
             lock: Mutex::new(Some(lock)),
@@ -134,6 +139,8 @@ impl Chat {
         spawn_again("the sweep of sessions", sweep_interval, move || {
             sweep(swept.clone(), data_dir.clone(), sweep_interval)
         });
+        let keying = Arc::downgrade(&parts);
+        spawn_again("the keying of digests", sweep_interval, move || key_digests(keying.clone(), sweep_interval));
         Self(parts)
     }
 
@@ -275,6 +282,9 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
         if let Ok(Some(why)) = spawn_blocking(move || hold_on(&folder, &holder.lock)).await {
             parts.failures.fail(why);
         }
+        if let Err(error) = erase_deleted(&parts).await {
+            tracing::warn!(%error, "texts of deleted messages could not be erased; tried again at the next look");
+        }
         parts.standing.forget_arrivals(parts.steady.now());
         // Where others write, whoever follows them hears of it.
         if parts.store.clone().shared().is_none() {
@@ -284,6 +294,43 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
                 Err(error) => tracing::warn!(%error, "ended sessions could not be looked for"),
             }
         }
+    }
+}
+
+/// Erases the texts of messages that were deleted too long ago to be restored, by whichever process and in whichever run.
+async fn erase_deleted(parts: &Parts) -> Result<(), StoreError> {
+    let mut has_erased = false;
+    while parts.store.has_deleted_by(parts.clock.now().minus(DELETE_UNDO)).await? {
+        let erased = parts.writer.write(EraseDeleted).await.map_err(ChangeError::into_error::<StoreError>)?;
+        if erased == 0 {
+            // Another node is at it.
+            break;
+        }
+        has_erased = true;
+    }
+    if has_erased {
+        parts.store.empty_log().await;
+    }
+    Ok(())
+}
+
+/// Keys the digests that a version before has left, beside whatever else is written, and ends. Until then a send is also
+/// recognised by those.
+async fn key_digests(parts: Weak<Parts>, pause: Duration) {
+    let mut keyed = 0;
+    while let Some(parts) = parts.upgrade().filter(|parts| parts.writer.is_open()) {
+        match parts.writer.write(KeyDigests(parts.message_key.clone())).await {
+            Ok(0) => break,
+            Ok(more) => keyed += more,
+            Err(error) => {
+                tracing::debug!(%error, "digests of messages could not be keyed; tried again");
+                drop(parts);
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+    if keyed > 0 {
+        tracing::info!(messages = keyed, "the digests that a version before had left have a key now");
     }
 }
 

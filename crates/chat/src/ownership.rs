@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Gives the file to whoever owns the folder, where that may be done; only root may.
-pub(crate) fn give_to_the_owner_of(folder: &Path, file: &Path) {
+pub fn give_to_the_owner_of(folder: &Path, file: &Path) {
     let (Ok(owner), Ok(present)) = (fs::metadata(folder), fs::metadata(file)) else { return };
     if (owner.uid(), owner.gid()) != (present.uid(), present.gid()) {
         // Where it may not be done, the file is the server's already, or will be missed by it in its own words.

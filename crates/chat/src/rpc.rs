@@ -5,8 +5,8 @@ use tidings_protocol::{Error, Payload};
 
 use crate::{
     chat::Chat,
-    messages::PostError,
-    model::{Body, BodyError, ClientId, Draft, MessageId, PersonId, RoomId, Time},
+    messages::{DeleteError, EditError, PostError, RestoreError},
+    model::{Body, BodyError, ClientId, DeleteReason, Draft, Message, MessageId, PersonId, ReasonError, RoomId, Time},
     store::StoreError,
     typing::TypingError,
 };
@@ -37,6 +37,9 @@ macro_rules! methods {
 
 methods! {
     "post": post(PostRequest) -> PostAnswer;
+    "edit": edit(EditRequest) -> Message;
+    "delete": delete(DeleteRequest) -> Message;
+    "restore": restore(RestoreRequest) -> Message;
     "typing": typing(TypingRequest) -> TypingAnswer;
 }
 
@@ -64,6 +67,46 @@ async fn post(chat: &Chat, author: PersonId, request: PostRequest) -> Result<Pos
     let body = Body::parse(request.body)?;
     let posted = chat.post(author, Draft { room, client_id, body }).await?;
     Ok(PostAnswer { id: posted.id, number: posted.number, time: posted.time })
+}
+
+#[derive(Deserialize)]
+struct EditRequest {
+    room: String,
+    message: String,
+    body: String,
+}
+
+async fn edit(chat: &Chat, person: PersonId, request: EditRequest) -> Result<Message, Error> {
+    let (room, message) = place(&request.room, &request.message)?;
+    Ok(chat.edit_message(person, room, message, Body::parse(request.body)?).await?)
+}
+
+#[derive(Deserialize)]
+struct DeleteRequest {
+    room: String,
+    message: String,
+    reason: Option<String>,
+}
+
+async fn delete(chat: &Chat, person: PersonId, request: DeleteRequest) -> Result<Message, Error> {
+    let (room, message) = place(&request.room, &request.message)?;
+    let reason = request.reason.as_deref().map(DeleteReason::parse).transpose()?;
+    Ok(chat.delete_message(person, room, message, reason).await?)
+}
+
+#[derive(Deserialize)]
+struct RestoreRequest {
+    room: String,
+    message: String,
+}
+
+async fn restore(chat: &Chat, person: PersonId, request: RestoreRequest) -> Result<Message, Error> {
+    let (room, message) = place(&request.room, &request.message)?;
+    Ok(chat.restore_message(person, room, message).await?)
+}
+
+fn place(room: &str, message: &str) -> Result<(RoomId, MessageId), Error> {
+    RoomId::parse(room).zip(MessageId::parse(message)).ok_or(Error::PERMISSION_DENIED)
 }
 
 #[derive(Deserialize)]
@@ -112,6 +155,48 @@ impl From<PostError> for Error {
             PostError::Conflict => Self::application(409, error.to_string()),
             PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             PostError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReasonError> for Error {
+    fn from(error: ReasonError) -> Self {
+        Self::application(400, error.to_string())
+    }
+}
+
+impl From<EditError> for Error {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::NoSuchMessage => Self::PERMISSION_DENIED,
+            EditError::NotAuthor => Self::application(403, error.to_string()),
+            EditError::Deleted => Self::application(409, error.to_string()),
+            EditError::TooMany(_) => Self::TOO_MANY_REQUESTS,
+            EditError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeleteError> for Error {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::NoSuchMessage => Self::PERMISSION_DENIED,
+            DeleteError::NotAllowed => Self::application(403, error.to_string()),
+            DeleteError::NoReason => Self::application(400, error.to_string()),
+            DeleteError::TooMany(_) => Self::TOO_MANY_REQUESTS,
+            DeleteError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<RestoreError> for Error {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::NoSuchMessage => Self::PERMISSION_DENIED,
+            RestoreError::NotAllowed => Self::application(403, error.to_string()),
+            RestoreError::TooLate => Self::application(409, error.to_string()),
+            RestoreError::TooMany(_) => Self::TOO_MANY_REQUESTS,
+            RestoreError::Unavailable(error) => error.into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The data folder: everything that a server keeps is in it, and only its owner may look into it (S66).
 //!
 //! The database, what belongs to it and its lock (`tidings.db`, `tidings.mark`, `reserve`, `tidings.lock`) are the chat's; the
-//! secrets (`api-key`, `token-secret`) are made
+//! secrets (`api-key`, `token-secret`, `message-key`) are made
 //! by `secrets`. The folder itself is made here and nowhere else.
 
 use anyhow::{Context, ensure};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) const API_KEY: &str = "api-key";
 pub(crate) const TOKEN_SECRET: &str = "token-secret";
+pub(crate) const MESSAGE_KEY: &str = "message-key";
 const DATABASE: &str = "tidings.db";
 const LOCK: &str = "tidings.lock";
 
@@ -64,7 +65,7 @@ impl DataDir {
             let mode = format!("{:o}", metadata.mode() & 0o777);
             tracing::warn!(path = %self, mode, "others on this machine may replace files in the data folder; chmod 700 it");
         }
-        let own = [API_KEY, TOKEN_SECRET, DATABASE].map(|file| self.file(file));
+        let own = [API_KEY, TOKEN_SECRET, MESSAGE_KEY, DATABASE].map(|file| self.file(file));
         for path in own.into_iter().chain(secrets_elsewhere.map(Path::to_owned)) {
             if let Ok(metadata) = path.metadata()
                 && metadata.mode() & 0o077 > 0

@@ -1,4 +1,5 @@
-//! The two secrets of a server: the key of the server API and the key that signs client tokens.
+//! The secrets of a server: the key of the server API, the key that signs client tokens, and the key by which messages that
+//! come again are recognised.
 //!
 //! Made on first start, in the data folder, readable by the owner alone (S66). The environment overrides them.
 
@@ -7,7 +8,8 @@ use anyhow::{Context, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tidings_chat::{MessageKey, give_to_the_owner_of};
 
 /// Bytes of a generated secret: 256 bits, the size of an HMAC-SHA256 key.
 const GENERATED_BYTES: usize = 32;
@@ -36,10 +38,7 @@ impl Secrets {
 
     /// The server's, from a folder that is there: those that are missing are made.
     pub(crate) fn load_or_make(data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<Self> {
-        let load = |secret: &Secret| match secret.find(data_dir, bytes_min)? {
-            Some(value) => Ok(value),
-            None => generate(&data_dir.file(secret.file)),
-        };
+        let load = |secret: &Secret| secret.load_or_make(data_dir, bytes_min);
         Ok(Self { api_key: load(&API_KEY)?, token_secret: load(&TOKEN_SECRET)? })
     }
 }
@@ -61,7 +60,67 @@ pub(crate) fn fits_header(secret: &str) -> bool {
     secret.trim_ascii() == secret && !secret.contains(|c: char| c.is_control() || c == '\u{feff}')
 }
 
+/// The key of the digests of messages. It belongs to the database and is not in it: see [`MessageKey`]. It is made before the
+/// database is opened, and so says nothing of whether there was one.
+pub(crate) const MESSAGE_KEY: Secret = Secret { file: data_dir::MESSAGE_KEY, variable: "TIDINGS_MESSAGE_KEY" };
+
+/// The key of messages, made if it is missing.
+pub(crate) fn message_key(data_dir: &DataDir) -> anyhow::Result<MessageKey> {
+    Ok(MessageKey::new(MESSAGE_KEY.load_or_make(data_dir, SECRET_BYTES_MIN)?.as_bytes()))
+}
+
+/// Where a backup has the key that its messages were digested with.
+pub(crate) fn message_key_beside(backup: &Path) -> PathBuf {
+    let mut name = backup.as_os_str().to_owned();
+    name.push(format!(".{}", data_dir::MESSAGE_KEY));
+    name.into()
+}
+
+/// Writes the key beside a backup; `None` where a server of this version has never been at work.
+pub(crate) fn back_up_message_key(data_dir: &DataDir, backup: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let Some(value) = MESSAGE_KEY.find(data_dir, SECRET_BYTES_MIN)? else { return Ok(None) };
+    let path = message_key_beside(backup);
+    write_new(&path, &value).with_context(|| format!("cannot write the key of the messages, {}", path.display()))?;
+    Ok(Some(path))
+}
+
+/// What became of the key that lies beside a backup.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum KeyRestored {
+    /// There is none.
+    Missing,
+    /// The data folder has it now; and where the one is that it had before.
+    Taken { kept: Option<PathBuf> },
+}
+
+/// Takes the key that lies beside a backup into the data folder.
+pub(crate) fn restore_message_key(data_dir: &DataDir, backup: &Path) -> anyhow::Result<KeyRestored> {
+    let Some(value) = read(&message_key_beside(backup), SECRET_BYTES_MIN)? else { return Ok(KeyRestored::Missing) };
+    let path = data_dir.file(MESSAGE_KEY.file);
+    let cannot_write = || format!("cannot write the key of the messages, {}", path.display());
+    let mut kept = None;
+    match read(&path, 0)? {
+        Some(present) if present == value => return Ok(KeyRestored::Taken { kept }),
+        Some(_) => {
+            let to = path.with_extension(format!("replaced-{}", uuid::Uuid::now_v7().simple()));
+            std::fs::rename(&path, &to).with_context(cannot_write)?;
+            kept = Some(to);
+        }
+        None => {}
+    }
+    write_new(&path, &value).with_context(cannot_write)?;
+    give_to_the_owner_of(data_dir.path(), &path);
+    Ok(KeyRestored::Taken { kept })
+}
+
 impl Secret {
+    fn load_or_make(&self, data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<String> {
+        match self.find(data_dir, bytes_min)? {
+            Some(value) => Ok(value),
+            None => generate(&data_dir.file(self.file)),
+        }
+    }
+
     /// For the commands beside the server: only the server makes secrets, another one would fit nowhere.
     pub(crate) fn load(&self, data_dir: &DataDir, bytes_min: usize) -> anyhow::Result<String> {
         self.find(data_dir, bytes_min)?.with_context(|| {
@@ -123,15 +182,12 @@ fn read(path: &Path, bytes_min: usize) -> anyhow::Result<Option<String>> {
 /// Written beside its place and linked into it, so that a crash leaves no half secret, and of two processes that start
 /// at the same time one wins and the other reads the winner's.
 fn generate(path: &Path) -> anyhow::Result<String> {
-    use std::os::unix::fs::OpenOptionsExt;
     let mut bytes = [0; GENERATED_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness from the system: {error}"))?;
     let value = URL_SAFE_NO_PAD.encode(bytes);
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let cannot_write = || format!("cannot write the secret {}; choose a writable --data-dir", path.display());
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).with_context(cannot_write)?;
-    writeln!(file, "{value}").and_then(|()| file.sync_all()).with_context(cannot_write)?;
+    write_new(&draft, &value).with_context(cannot_write)?;
     let linked = std::fs::hard_link(&draft, path);
     std::fs::remove_file(&draft).with_context(cannot_write)?;
     match linked {
@@ -141,6 +197,13 @@ fn generate(path: &Path) -> anyhow::Result<String> {
         }
         Err(error) => Err(error).with_context(cannot_write),
     }
+}
+
+/// A file that only its owner can read; an existing one is refused.
+fn write_new(path: &Path, value: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{value}").and_then(|()| file.sync_all())
 }
 
 #[cfg(test)]
@@ -165,5 +228,29 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(&dir), 0o700);
         std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn the_key_of_messages_goes_with_a_backup_and_comes_back_with_it() {
+        let root = tempfile::tempdir().unwrap();
+        let (one, other) = (DataDir::at(root.path().join("one")), DataDir::at(root.path().join("other")));
+        (one.make().unwrap(), other.make().unwrap());
+        let backup = root.path().join("chat.backup");
+        assert_eq!(back_up_message_key(&one, &backup).unwrap(), None, "there is none yet");
+        assert_eq!(restore_message_key(&other, &backup).unwrap(), KeyRestored::Missing);
+        message_key(&one).unwrap();
+        let beside = back_up_message_key(&one, &backup).unwrap().unwrap();
+        assert_eq!(beside, root.path().join("chat.backup.message-key"));
+        let key = |data_dir: &DataDir| std::fs::read_to_string(data_dir.file(data_dir::MESSAGE_KEY)).unwrap();
+        message_key(&other).unwrap();
+        let before = key(&other);
+        assert_ne!(before, key(&one));
+        let KeyRestored::Taken { kept: Some(kept) } = restore_message_key(&other, &backup).unwrap() else { panic!() };
+        assert_eq!((std::fs::read_to_string(kept).unwrap(), key(&other)), (before, key(&one)));
+        assert_eq!(restore_message_key(&other, &backup).unwrap(), KeyRestored::Taken { kept: None }, "it has it");
+        for path in [beside, other.file(data_dir::MESSAGE_KEY)] {
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(back_up_message_key(&one, &backup).is_err(), "nothing is overwritten");
     }
 }

@@ -11,7 +11,7 @@ use crate::limits::{ANNOUNCE, CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX, LOGGED_CH
 use crate::live::{Doors, LivePolicy, TokenPolicy};
 use crate::metrics::{self, Metrics};
 use crate::reload::reload;
-use crate::secrets::{API_KEY, Secrets};
+use crate::secrets::{API_KEY, Secrets, message_key};
 use crate::tasks::Tasks;
 use crate::tokens::{Issuer, Issuers, Tokens};
 use crate::{logs, process, router};
@@ -108,6 +108,7 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
     let mut options = config.storage.options();
     // The secrets are made after the database, so that beside them an empty one is never a new one.
     options.may_be_new = !named.has_secrets;
+    options.message_key = message_key(&config.storage.data_dir)?;
     if !config.settings.rate_limits {
         tracing::warn!("rate limits are off: whoever has an account can overload this server");
         options.rates = Rates::unlimited();

@@ -4,7 +4,7 @@ import { MESSAGE_BYTES_MAX, NEARLY_FULL_BYTES, SPLIT_MESSAGES_MAX, TYPING_SEND_E
 import type { Chat } from "../models/chat.ts";
 import { format, type Edit, type Format } from "../models/format.ts";
 import type { Room } from "../models/room.ts";
-import { bytesOf, charactersIn, charactersOver, split } from "../models/split.ts";
+import { bytesOf, charactersIn, charactersOver, split, trimmed } from "../models/split.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
 import { scrollMessages } from "./keyboard.ts";
@@ -115,6 +115,12 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
                 apply(kind);
                 return;
               }
+              const last = plain && event.key === "ArrowUp" && draft === "" ? room.changes.last() : null;
+              if (last) {
+                event.preventDefault();
+                room.changes.edit(last.id, last.body ?? "");
+                return;
+              }
               // While an input method composes, Enter picks a word. A keyboard on the screen has no other key for a new line.
               if (event.key !== "Enter" || event.shiftKey || event.isComposing || (plain && isTouch())) return;
               event.preventDefault();
@@ -160,12 +166,6 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
       </div>
     </form>
   );
-}
-
-/** Without empty lines around it. The first of several lines keeps its spaces, which may be those of code. */
-function trimmed(draft: string): string {
-  const text = draft.trimEnd().replace(/^(?:[^\S\n]*\n)+/, "");
-  return text.includes("\n") ? text : text.trim();
 }
 
 /** Changes a text so that Ctrl+Z takes it back. */

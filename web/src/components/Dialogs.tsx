@@ -5,7 +5,9 @@ import { strings } from "../strings.ts";
 import { BrowseRooms } from "./BrowseRooms.tsx";
 import { Confirm } from "./Confirm.tsx";
 import { CreateRoom } from "./CreateRoom.tsx";
+import { DeleteMessage } from "./DeleteMessage.tsx";
 import { Devices } from "./Devices.tsx";
+import { MessageEdits } from "./MessageEdits.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
 import { Switcher } from "./Switcher.tsx";
 
@@ -51,6 +53,12 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
           onClose={close}
         />
       );
+    case "delete-message":
+      return <DeleteMessage chat={chat} room={dialog.room} message={dialog.message} author={dialog.author} onClose={close} />;
+    case "edits": {
+      const room = chat.find(dialog.room);
+      return room ? <MessageEdits app={app} room={room} message={dialog.message} onClose={close} /> : null;
+    }
     case "remove-member":
       return (
         <Confirm

@@ -17,13 +17,16 @@ type Props = {
   button: ComponentChildren;
   items: MenuItem[];
   class?: string;
-  above?: boolean;
+  /** Whether the list opens upwards; asked when it opens. */
+  above?: boolean | (() => boolean);
+  /** Open from the beginning, where something else than its button opened it. */
+  opened?: boolean;
   align?: "start" | "end";
 };
 
 /** A button that opens a list of actions: arrows move, Escape and a click elsewhere close it. */
-export function Menu({ label, button, items, class: name = "icon-button", above = false, align = "end" }: Props) {
-  const [open, setOpen] = useState(false);
+export function Menu({ label, button, items, class: name = "icon-button", above = false, opened = false, align = "end" }: Props) {
+  const [open, setOpen] = useState(opened);
   const root = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const id = useId();
@@ -87,7 +90,7 @@ export function Menu({ label, button, items, class: name = "icon-button", above 
         {button}
       </button>
       {open && (
-        <div id={id} class={`menu-list menu-${align}${above ? " menu-above" : ""}`} role="menu" aria-label={label} onKeyDown={move}>
+        <div id={id} class={`menu-list menu-${align}${(typeof above === "function" ? above() : above) ? " menu-above" : ""}`} role="menu" aria-label={label} onKeyDown={move}>
           {items.map((item) => [
             item.group && (
               <div key={`group-${item.group}`} class="menu-group" role="presentation">

@@ -1,15 +1,18 @@
 import { ArrowDown } from "lucide";
-import { useCallback, useEffect, useLayoutEffect, useReducer, useRef } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX, STILL_TRYING_AFTER_MS } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
+import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import type { Unsent } from "../models/outbox.ts";
 import { rows } from "../models/rows.ts";
 import { around, atEnd, grown, newer, older, type Range } from "../models/window.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
+import type { ActionsContext } from "./MessageActions.tsx";
 import { RowView, type Delay } from "./RowView.tsx";
-import { focusComposer } from "./keyboard.ts";
+import { focusComposer, isTyping } from "./keyboard.ts";
+import { usePointing } from "./pointing.ts";
 
 /** A line that must not move while the list changes around it: its element's key, and its distance from the top. */
 type Anchor = { key: string; top: number };
@@ -18,7 +21,7 @@ type Anchor = { key: string; top: number };
  * The messages of a room, from old to new. Follows what comes only while the reader is at the end; keeps the visible
  * line in place otherwise, whatever is added or dropped above and below.
  */
-export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
+export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; layout: Layout }) {
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
   const range = useRef<Range>(atEnd(room.timeline.last));
@@ -211,6 +214,8 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
     };
   }, [room, settle, lookForNew]);
 
+  const context = useMemo(() => ({ chat, room, layout }), [chat, room, layout]);
+  const pointing = usePointing(room.changes);
   const fresh = newAbove.current ? room.countNew() : null;
   const name = room.info.value.name;
   return (
@@ -226,7 +231,8 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
         tabIndex={0}
         data-region="messages"
         onScroll={scrolled}
-        onKeyDown={moveByMessage}
+        onKeyDown={(event) => moveByMessage(event, context)}
+        {...pointing}
       >
         <div ref={list} class="list">
           <div class="list-top">
@@ -247,7 +253,7 @@ export function MessageList({ chat, room }: { chat: Chat; room: Room }) {
             <RowView
               key={row.key}
               row={row}
-              outbox={chat.outbox}
+              context={context}
               delay={row.kind === "message" && row.unsent ? delayOf(chat, row.unsent) : null}
               failures={row === failed.at(-1) ? failed.length : 0}
             />
@@ -308,9 +314,20 @@ function visible(list: HTMLElement | null, scroller: HTMLElement): Anchor[] {
 }
 
 /** A letter goes to the composer. Arrows move by message, Home and End to the first and the last one shown. */
-function moveByMessage(event: KeyboardEvent): void {
+function moveByMessage(event: KeyboardEvent, { chat, room }: ActionsContext): void {
+  if (event.defaultPrevented || isTyping(event.target) || (event.target as Element).closest("[role=menu]")) return;
   const scroller = event.currentTarget as HTMLElement;
   const isLetter = Array.from(event.key).length === 1 && event.key !== " " && event.key !== "?";
+  const focusedMessage = (event.target as Element).matches("article") ? (event.target as HTMLElement).dataset.number : undefined;
+  if (event.key === "e" && focusedMessage !== undefined && !event.altKey && !event.ctrlKey && !event.metaKey) {
+    const known = room.timeline.at(Number(focusedMessage));
+    const message = known && room.timeline.message(known);
+    if (message?.author.id === chat.me.id && !message.deleted) {
+      event.preventDefault();
+      room.changes.edit(message.id, message.body ?? "");
+      return;
+    }
+  }
   if (isLetter && !event.altKey && !event.ctrlKey && !event.metaKey && (event.target as Element).matches("article, [role=log]")) {
     focusComposer(); // before the letter lands, so that it lands there
     return;

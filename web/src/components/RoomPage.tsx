@@ -10,6 +10,7 @@ import { InviteCard } from "./InviteCard.tsx";
 import { Menu } from "./Menu.tsx";
 import { MessageList } from "./MessageList.tsx";
 import { RoomNote } from "./NameNote.tsx";
+import { Toast } from "./Toast.tsx";
 import { TypingLine } from "./TypingLine.tsx";
 
 type Props = { app: App; chat: Chat; room: Room; layout: Layout };
@@ -20,9 +21,10 @@ export function RoomPage({ app, chat, room, layout }: Props) {
   return (
     <>
       <RoomHeader app={app} chat={chat} room={room} layout={layout} />
-      <MessageList chat={chat} room={room} />
+      <MessageList chat={chat} room={room} layout={layout} />
       {welcome?.room === room.id && <InviteCard app={app} chat={chat} room={room} welcome={welcome} />}
       <TypingLine room={room} />
+      <Toast chat={chat} />
       <Composer chat={chat} room={room} />
     </>
   );

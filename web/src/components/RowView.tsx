@@ -1,12 +1,14 @@
 import { CircleAlert } from "lucide";
+import { useComputed } from "@preact/signals";
 import { Component } from "preact";
-import type { Outbox } from "../models/outbox.ts";
 import { plainText } from "../models/content.ts";
 import { sameRow, type MessageRow, type Row } from "../models/rows.ts";
 import { clockTime, dayLabel, fullTime, machineTime, shortClockTime } from "../models/times.ts";
 import { named, strings } from "../strings.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
+import { MessageActions, type ActionsContext } from "./MessageActions.tsx";
+import { MessageEditor } from "./MessageEditor.tsx";
 import { focusComposer } from "./keyboard.ts";
 import { MessageText } from "./MessageText.tsx";
 import { NameNote } from "./NameNote.tsx";
@@ -18,7 +20,7 @@ import { NameNote } from "./NameNote.tsx";
 export type Delay = "waiting" | "hindered" | "trying" | null;
 
 /** `failures`: of the last message that failed where others have too, how many those are; else 0. */
-type Props = { row: Row; outbox: Outbox; delay: Delay; failures: number };
+type Props = { row: Row; context: ActionsContext; delay: Delay; failures: number };
 
 const DELAYS = { waiting: strings.room.waiting, hindered: strings.room.waitingForServer, trying: strings.room.stillTrying };
 
@@ -30,7 +32,7 @@ export class RowView extends Component<Props> {
     return next.row.kind === "message" && next.row.state === "pending" && next.delay !== this.props.delay;
   }
 
-  override render({ row, outbox, delay, failures }: Props) {
+  override render({ row, context, delay, failures }: Props) {
     switch (row.kind) {
       case "day":
         return (
@@ -54,16 +56,25 @@ export class RowView extends Component<Props> {
           </p>
         );
       case "message":
-        return <MessageView row={row} outbox={outbox} delay={delay} failures={failures} />;
+        return <MessageView row={row} context={context} delay={delay} failures={failures} />;
     }
   }
 }
 
-function MessageView({ row, outbox, delay, failures }: Props & { row: MessageRow }) {
+function MessageView({ row, context, delay, failures }: Props & { row: MessageRow }) {
   const { room } = strings;
+  const { outbox } = context.chat;
+  const { changes } = context.room;
+  // Looked at whether or not the message has its id yet, or it would not be looked at again.
+  const editing = useComputed(() => {
+    const open = changes.editing.value;
+    return open !== null && open.message === row.id ? open : null;
+  }).value;
   const time = clockTime(row.time);
   const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (delay ? DELAYS[delay] : room.sending) : "";
-  const body = row.deleted ? room.deleted : row.content ? plainText(row.content) : row.body;
+  const gone = row.deleter ? room.deletedBy(row.deleter) : room.deleted;
+  const said = row.content ? plainText(row.content) : row.body;
+  const body = row.deleted ? gone + (row.reason === null ? "" : room.deletedWhy(row.reason)) : said;
   const clientId = row.unsent?.client_id;
   // The button goes away with its row or its reason, and the focus must not go with it.
   const remove = (id: string): void => {
@@ -90,7 +101,7 @@ function MessageView({ row, outbox, delay, failures }: Props & { row: MessageRow
       data-testid="message"
       data-state={row.state}
       data-number={row.number ?? undefined}
-      aria-label={room.messageLabel(named(row.author), time, body, stands)}
+      aria-label={room.messageLabel(named(row.author), time, body, stands || (row.edited !== null && !row.deleted ? room.editedLine : ""))}
       tabIndex={-1}
     >
       <div class="message-gutter">{row.head ? <Avatar person={row.author} /> : stamp}</div>
@@ -104,15 +115,27 @@ function MessageView({ row, outbox, delay, failures }: Props & { row: MessageRow
             {stamp}
           </header>
         )}
-        {row.deleted ? (
-          <p class="message-deleted">{room.deleted}</p>
+        {editing ? (
+          <MessageEditor room={context.room} editing={editing} />
+        ) : row.deleted ? (
+          <p class="message-deleted">{body}</p>
         ) : (
           <MessageText row={row}>
             {row.edited !== null && (
-              <span class="message-edited" title={room.editedAt(fullTime(row.edited))}>
+              <>
                 {" "}
-                {room.edited}
-              </span>
+                <button
+                  type="button"
+                  class="message-edited"
+                  title={room.editedAt(fullTime(row.edited))}
+                  aria-label={room.editedLabel(fullTime(row.edited))}
+                  onClick={() => {
+                    if (row.id !== null) context.layout.dialog.value = { name: "edits", room: context.room.id, message: row.id };
+                  }}
+                >
+                  {room.edited}
+                </button>
+              </>
             )}
           </MessageText>
         )}
@@ -145,6 +168,7 @@ function MessageView({ row, outbox, delay, failures }: Props & { row: MessageRow
           </p>
         )}
       </div>
+      <MessageActions row={row} context={context} />
     </article>
   );
 }

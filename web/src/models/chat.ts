@@ -1,14 +1,16 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { ApiError, type Api } from "../api.ts";
-import { ANNOUNCE_EVERY_MS, ENDED_REFRESH_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
+import { ANNOUNCE_EVERY_MS, DELETE_UNDO_MS, ENDED_REFRESH_MS, NOTICE_SHOWN_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
 import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
+import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { byName } from "./presence.ts";
+import { describe } from "./problems.ts";
 import { Room } from "./room.ts";
 import type { Settings } from "./settings.ts";
 
@@ -56,6 +58,10 @@ export class Chat {
   readonly hindrance = signal<Hindrance | null>(null);
   /** What a screen reader is told, in turn. */
   readonly spoken = signal("");
+  /** What was just done, or did not work, in words. */
+  readonly notice = signal<string | null>(null);
+  /** The last deletion that can be taken back. */
+  readonly undo = signal<Undoable | null>(null);
   readonly unreadElsewhere: ReadonlySignal<boolean>;
   readonly unreadTotal: ReadonlySignal<number>;
 
@@ -77,6 +83,7 @@ export class Chat {
   /** What keeps the server from taking messages, and the timer after which that is said. */
   private hinderedBy: Hindrance | null = null;
   private unsayHindrance: (() => void) | null = null;
+  private forgetUndo: (() => void) | null = null;
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
   /** Counts what this page itself did to the rooms, so that an older list cannot undo it. */
   private ownChanges = 0;
@@ -361,11 +368,39 @@ export class Chat {
         this.forget(room.id);
         this.refreshRoomsIn(ENDED_REFRESH_MS);
       },
+      undoable: (what) => this.showUndo(what),
+      admin: this.me.role === "admin",
       nextFrame: (task) => frames.add(task),
       after: (delay, task) => this.later(delay, task),
     });
     room.draft.value = this.settings.draft(info.id);
     return room;
+  }
+
+  /** Says something for a moment. */
+  tell(text: string): void {
+    this.notice.value = text;
+    this.later(NOTICE_SHOWN_MS, () => {
+      if (this.notice.peek() === text) this.notice.value = null;
+    });
+  }
+
+  /** The same of something that did not work. */
+  fail(error: unknown): void {
+    this.tell(describe(error));
+  }
+
+  /** Whoever has read it need not wait until it goes. */
+  dismissToast(): void {
+    this.notice.value = null;
+    this.showUndo(null);
+  }
+
+  private showUndo(what: Undoable | null): void {
+    this.forgetUndo?.();
+    this.forgetUndo = null;
+    this.undo.value = what;
+    if (what) this.forgetUndo = this.later(DELETE_UNDO_MS, () => this.showUndo(null));
   }
 
   private outboxChanged(room: string): void {

@@ -5,6 +5,8 @@ import type { PersonRef } from "../wire.ts";
 export type DialogName =
   | { name: "switcher" | "shortcuts" | "create-room" | "browse-rooms" | "devices" | "sign-out" }
   | { name: "leave-room"; room: string }
+  | { name: "delete-message"; room: string; message: string; author: PersonRef }
+  | { name: "edits"; room: string; message: string }
   | { name: "remove-member"; room: string; person: PersonRef };
 
 const WIDE = "(min-width: 900px)";

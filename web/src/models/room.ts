@@ -15,6 +15,7 @@ import {
 } from "../limits.ts";
 import type { Live } from "../live.ts";
 import type { EventsPage, PersonRef, RoomEvent, RoomInfo } from "../wire.ts";
+import { Changes, type Undoable } from "./changes.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
 import { Timeline } from "./timeline.ts";
@@ -24,7 +25,7 @@ export type Unread = { count: number; more: boolean };
 
 export type RoomContext = {
   me: PersonRef;
-  api: Pick<Api, "events">;
+  api: Pick<Api, "events" | "members" | "editMessage" | "deleteMessage" | "restoreMessage">;
   live: Pick<Live, "follow" | "presence">;
   outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed">;
   /** The last number read at an earlier visit; null at the first. */
@@ -34,6 +35,10 @@ export type RoomContext = {
   heard: (room: Room, event: RoomEvent) => void;
   /** The server put this person out of the room. */
   ended: (room: Room) => void;
+  /** A message was deleted here and can be restored for a moment; null when it cannot any more, or was. */
+  undoable: (what: Undoable | null) => void;
+  /** Whether this person looks after the server. */
+  admin: boolean;
   /** Runs a task with the next frame, many requests at once. */
   nextFrame: (task: () => void) => void;
   /** Runs a task after a delay in milliseconds, unless the returned function is called before. */
@@ -67,6 +72,9 @@ export class Room {
   readonly behind = signal(false);
   /** Counts how often the room's numbers started anew. */
   readonly renewals = signal(0);
+
+  /** What this person changes about what was said. */
+  readonly changes: Changes;
 
   private readonly othersSeen = signal(false);
   private readonly typists = new Typing();
@@ -102,6 +110,7 @@ export class Room {
     this.unread = computed(() => this.countUnread(this.version.value, this.lastRead.value));
     this.drafted = computed(() => this.draft.value.trim() !== "");
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
+    this.changes = new Changes(this, context);
     this.unfollow = context.live.follow(info.id, {
       subscribed: (offset, epoch) => this.subscribed(offset, epoch),
       event: (event) => this.event(event),
@@ -432,7 +441,8 @@ export class Room {
     let count = 0;
     for (let number = Math.max(read + 1, timeline.first); number <= timeline.last; number++) {
       const event = timeline.at(number);
-      if (event?.type === "message.posted" && event.message?.author.id !== this.context.me.id) count += 1;
+      if (event?.type !== "message.posted" || event.message?.author.id === this.context.me.id) continue;
+      if (!this.timeline.message(event)?.deleted) count += 1;
     }
     const from = timeline.positioned ? timeline.first : this.info.peek().offset + 1;
     return { count, more: read < from - 1 || this.behind.value };

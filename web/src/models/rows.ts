@@ -13,6 +13,8 @@ export type MessageState = "pending" | "sent" | "failed";
 export type MessageRow = {
   kind: "message";
   key: string;
+  /** The message's own; null until the server has taken it. */
+  id: string | null;
   author: PersonRef;
   body: string;
   /** The tree of its text, where it has marks and the server has said so. */
@@ -24,6 +26,9 @@ export type MessageRow = {
   head: boolean;
   edited: number | null;
   deleted: boolean;
+  /** Who deleted it, if that was not its author, and why. */
+  deleter: PersonRef | null;
+  reason: string | null;
   /** The message as the outbox knows it, while it is there. */
   unsent: Unsent | null;
 };
@@ -101,6 +106,7 @@ export function rows(input: RowsInput): Row[] {
       }
       pushMessage({
         key: messageKey(message.author.id, message.client_id),
+        id: message.id,
         author: message.author,
         body: message.body ?? "",
         content: message.content ?? null,
@@ -109,6 +115,8 @@ export function rows(input: RowsInput): Row[] {
         state: "sent",
         edited: message.edited ?? null,
         deleted: message.deleted !== undefined,
+        deleter: message.deleted && message.deleted.by.id !== message.author.id ? message.deleted.by : null,
+        reason: message.deleted?.reason ?? null,
         unsent: null,
       });
       continue;
@@ -121,6 +129,7 @@ export function rows(input: RowsInput): Row[] {
     for (const unsent of input.unsent) {
       pushMessage({
         key: messageKey(input.me.id, unsent.client_id),
+        id: null,
         author: input.me,
         body: unsent.body,
         content: null,
@@ -129,6 +138,8 @@ export function rows(input: RowsInput): Row[] {
         state: unsent.posted ? "sent" : unsent.failure ? "failed" : "pending",
         edited: null,
         deleted: false,
+        deleter: null,
+        reason: null,
         unsent,
       });
     }
@@ -148,6 +159,7 @@ export function sameRow(a: Row, b: Row): boolean {
   return Object.keys(left).every((name) => {
     const [was, is] = [left[name], right[name]];
     if (was === is) return true;
+    if (name === "deleter") return (was as PersonRef | null)?.name === (is as PersonRef | null)?.name;
     if (name === "author") return (was as PersonRef).name === (is as PersonRef).name && whoIs(was as PersonRef) === whoIs(is as PersonRef);
     if (name === "people") return (was as PersonRef[]).map(whoIs).join() === (is as PersonRef[]).map(whoIs).join();
     return false;

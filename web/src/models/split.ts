@@ -26,6 +26,12 @@ export function charactersOver(text: string, bytesMax: number): number {
   return Segmenter && rest.length < 10_000 ? Array.from(new Segmenter().segment(rest)).length : Array.from(rest).length;
 }
 
+/** A text as it is sent: without empty lines around it. The first of several lines keeps its spaces, which may be those of code. */
+export function trimmed(draft: string): string {
+  const text = draft.trimEnd().replace(/^(?:[^\S\n]*\n)+/, "");
+  return text.includes("\n") ? text : text.trim();
+}
+
 /** The text as messages of at most so many bytes each. */
 export function split(text: string, bytesMax: number): string[] {
   const pieces: string[] = [];

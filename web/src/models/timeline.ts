@@ -64,8 +64,27 @@ export class Timeline {
   /** The present state of a message: an edit or a deletion replaces it, whichever event or page told of it. */
   message(event: RoomEvent): Message | undefined {
     if (!event.message) return undefined;
-    const present = this.messages.get(event.message.id)?.message;
-    return !present || present === event.message ? event.message : { ...event.message, ...present, content: present.content };
+    return this.messages.get(event.message.id)?.message ?? event.message;
+  }
+
+  /** A message of which something is known here, by its id. */
+  find(id: string): Message | null {
+    return this.messages.get(id)?.message ?? null;
+  }
+
+  /** The number as of which a message is known; what answers a change of it is newer only if nothing came in between. */
+  asOf(message: string): number | null {
+    return this.messages.get(message)?.asOf ?? null;
+  }
+
+  /**
+   * The server has answered a change with the message as it is, or will: shown until the event tells of it, unless an event
+   * has told of something later than was known when it was asked.
+   */
+  answered(message: Message, asOf: number | null): void {
+    if (asOf === null) return;
+    const seen = this.messages.get(message.id);
+    if (seen?.asOf === asOf) this.messages.set(message.id, { message, asOf });
   }
 
   /**

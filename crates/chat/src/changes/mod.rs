@@ -12,7 +12,10 @@ mod sessions;
 
 pub(crate) use denials::{Allow, Deny, SweepDenials};
 pub(crate) use invites::{AcceptInvite, EnsureInvite, InviteInvalid, RenewInvite, RevokeInvite};
-pub(crate) use messages::{Post, PostRefusal};
+pub(crate) use messages::{
+    DeleteMessage, DeleteRefusal, EditMessage, EditRefusal, EraseDeleted, KeyDigests, Post, PostRefusal,
+    RestoreMessage, RestoreRefusal,
+};
 #[cfg(test)]
 pub(crate) use people::NoSuchPerson;
 pub(crate) use people::{

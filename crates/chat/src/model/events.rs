@@ -73,14 +73,29 @@ event_kinds! {
     MemberLeft: "member.left" => /// Who is no longer a member.
         member: Who;
     /// `message.posted`.
-    MessagePosted: "message.posted" => /// The message, with its present text.
+    MessagePosted: "message.posted" => /// The message, as it is at present.
+        message: Message;
+    /// `message.edited`.
+    MessageEdited: "message.edited" => /// The same.
+        message: Message;
+    /// `message.deleted`.
+    MessageDeleted: "message.deleted" => /// The same: without its text, unless it was restored since.
+        message: Message;
+    /// `message.restored`: soon after it was deleted, by whoever did that.
+    MessageRestored: "message.restored" => /// The same.
         message: Message;
 }
 
 impl EventKind {
-    /// The message that it brought into the room, if it is of that kind.
+    /// The message that it is about, if it is about one.
     pub(crate) fn message(&self) -> Option<&Message> {
-        if let Self::MessagePosted { message } = self { Some(message) } else { None }
+        match self {
+            Self::MessagePosted { message }
+            | Self::MessageEdited { message }
+            | Self::MessageDeleted { message }
+            | Self::MessageRestored { message } => Some(message),
+            _ => None,
+        }
     }
 
     /// Bytes of its text.
@@ -94,7 +109,7 @@ pub(crate) trait EventRow {
     type Error;
     /// Whom it concerns.
     fn member(&self) -> Result<Who, Self::Error>;
-    /// The message that it brought.
+    /// The message that it is about.
     fn message(&self) -> Result<Message, Self::Error>;
 }
 
@@ -174,7 +189,10 @@ pub(crate) struct RoomReference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::{ClientId, MessageId, PersonId};
+    use crate::model::{
+        Deleted,
+        ids::{ClientId, MessageId, PersonId},
+    };
 
     fn json(event: &impl Serialize) -> String {
         serde_json::to_string(event).unwrap()
@@ -199,8 +217,11 @@ mod tests {
             author: ana(),
             body: "two\nlines".into(),
             time,
+            edited: None,
+            deleted: None,
         };
-        let posted = Event { room: room(), number: 12, time, kind: EventKind::MessagePosted { message } };
+        let kind = EventKind::MessagePosted { message: message.clone() };
+        let posted = Event { room: room(), number: 12, time, kind };
         assert_eq!(
             json(&posted),
             concat!(
@@ -211,10 +232,26 @@ mod tests {
                 r#""body":"two\nlines","time":1763630000123}}"#
             )
         );
-        let EventKind::MessagePosted { message } = posted.kind else { unreachable!() };
-        let marked = Message { body: "two *lines*".into(), ..message };
+        let marked = Message { body: "two *lines*".into(), ..message.clone() };
         let content = r#""body":"two *lines*","content":[{"type":"p","content":["two ",{"type":"em","content":["lines"]}]}],"time""#;
         assert!(json(&marked).contains(content), "marks come as a tree, and the source as it is: {}", json(&marked));
+        let edited = Message { edited: Some(Time::from_millis(1_763_630_000_456)), ..message.clone() };
+        let edited = Event { room: room(), number: 13, time, kind: EventKind::MessageEdited { message: edited } };
+        let edited = json(&edited);
+        assert!(edited.starts_with(r#"{"type":"message.edited","number":13,"time":1763630000123,"message":{"#));
+        assert!(edited.ends_with(r#""body":"two\nlines","time":1763630000123,"edited":1763630000456}}"#), "{edited}");
+        let deleted = |reason| Message {
+            body: String::new(),
+            deleted: Some(Deleted { time, by: ana(), reason }),
+            ..message.clone()
+        };
+        let told =
+            |message| json(&Event { room: room(), number: 14, time, kind: EventKind::MessageDeleted { message } });
+        assert!(told(deleted(None)).ends_with(concat!(
+            r#""body":"","time":1763630000123,"#,
+            r#""deleted":{"time":1763630000123,"by":{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}}}}"#
+        )));
+        assert!(told(deleted(Some("spam".into()))).ends_with(r#""name":"Ana"},"reason":"spam"}}}"#));
         let joined = Event { room: room(), number: 13, time, kind: EventKind::MemberJoined { member: ana() } };
         assert_eq!(
             json(&joined),
@@ -232,6 +269,7 @@ mod tests {
             r#"{"type":"room.removed","room":{"id":"02020202-0202-0202-0202-020202020202"}}"#
         );
     }
+
     #[test]
     fn an_event_of_a_kind_we_do_not_know_keeps_its_number_and_says_nothing_else() {
         struct Row;
@@ -244,7 +282,7 @@ mod tests {
                 Err("not asked for".into())
             }
         }
-        let kind = EventKind::read("message.edited", &Row).unwrap();
+        let kind = EventKind::read("message.of-tomorrow", &Row).unwrap();
         let event = Event { room: room(), number: 14, time: Time::from_millis(1), kind };
         assert_eq!(json(&event), r#"{"type":"unknown","number":14,"time":1}"#);
         assert!(EventKind::read("message.posted", &Row).is_err(), "a message is read as one or not at all");

@@ -1,15 +1,18 @@
-//! Messages: what may be one, and how it is posted, once however often it is sent.
+//! Messages: what may be one, how it is posted, once however often it is sent, and what becomes of it later.
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
-use sha2::{Digest, Sha256};
 
 use super::{
+    digests::{MessageKey, SendDigest, StoredDigest},
     ids::{ClientId, MessageId, PersonId, RoomId},
     looks::is_blank,
     people::Who,
     time::Time,
 };
-use crate::{limits::BODY_BYTES_MAX, markup::Content};
+use crate::{
+    limits::{BODY_BYTES_MAX, DELETE_REASON_CHARS_MAX},
+    markup::Content,
+};
 
 /// The text of a message: not empty, at most 16 KiB of UTF-8, kept as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +51,54 @@ impl Body {
             Ok(Self(text))
         }
     }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why somebody else's message was deleted, for its readers: up to 500 characters that can be seen, trimmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteReason(String);
+
+/// Why a text cannot be such a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReasonError {
+    /// Nothing that could be seen.
+    #[error("a reason must not be empty")]
+    Empty,
+    /// A control character.
+    #[error("a reason must be one line without control characters")]
+    Control,
+    /// Too many characters.
+    #[error("a reason may have at most {max} characters")]
+    TooLong {
+        /// How many characters are allowed.
+        max: usize,
+    },
+}
+
+impl DeleteReason {
+    /// Reads a reason.
+    ///
+    /// # Errors
+    /// When it is empty, longer than [`DELETE_REASON_CHARS_MAX`] characters, or not one line.
+    pub fn parse(text: &str) -> Result<Self, ReasonError> {
+        let text = text.trim();
+        if text.chars().all(is_blank) {
+            Err(ReasonError::Empty)
+        } else if text.chars().any(char::is_control) {
+            Err(ReasonError::Control)
+        } else if text.chars().count() > DELETE_REASON_CHARS_MAX {
+            Err(ReasonError::TooLong { max: DELETE_REASON_CHARS_MAX })
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Whether it is ASCII without control characters: most texts are, and to see that takes a tenth of looking at each
@@ -80,12 +131,41 @@ pub struct Message {
     pub client_id: ClientId,
     /// Who wrote it.
     pub author: Who,
-    /// What it says, byte for byte as it was sent. Written with `content` beside it, the tree of its marks, where it has
-    /// any: read from the source each time, so that old messages look as this version reads them.
+    /// What it says, byte for byte as it was sent; empty when it was deleted. Written with `content` beside it, the tree of
+    /// its marks, where it has any: read from the source each time, so that old messages look as this version reads them.
     #[serde(flatten, serialize_with = "with_content")]
     pub body: String,
     /// When it was committed, by the server's clock.
     pub time: Time,
+    /// When it got its present text, if that is not the first; left out when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Time>,
+    /// That it was deleted; left out when it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Deleted>,
+}
+
+/// What is left of a message that was deleted, beside where it stood and who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deleted {
+    /// When.
+    pub time: Time,
+    /// By whom: its author, or somebody who manages the room.
+    pub by: Who,
+    /// Why, if that was said; always where it was somebody else's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a message said before it was edited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Edit {
+    /// The number of the event that took the text away.
+    pub number: u64,
+    /// Since when the message had said it.
+    pub time: Time,
+    /// What it said.
+    pub body: String,
 }
 
 fn with_content<S: Serializer>(body: &str, message: S) -> Result<S::Ok, S::Error> {
@@ -118,14 +198,14 @@ pub(crate) struct NewMessage {
     pub(crate) author: PersonId,
     pub(crate) client_id: ClientId,
     pub(crate) body: String,
-    /// SHA-256 of room and text, by which a repeated send is recognised whatever becomes of the text.
-    pub(crate) digest: [u8; 32],
+    /// By which a repeated send is recognised whatever becomes of the text.
+    pub(crate) digest: SendDigest,
 }
 
 impl NewMessage {
-    pub(crate) fn fresh(author: PersonId, draft: Draft) -> Self {
+    pub(crate) fn fresh(author: PersonId, draft: Draft, key: &MessageKey) -> Self {
         let Draft { room, client_id, body: Body(body) } = draft;
-        let digest = Sha256::new().chain_update(room.bytes()).chain_update(&body).finalize().into();
+        let digest = SendDigest::of(room, &body, key);
         Self { id: MessageId::fresh(), room, author, client_id, body, digest }
     }
 }
@@ -136,8 +216,24 @@ pub(crate) struct EarlierSend {
     pub(crate) id: MessageId,
     pub(crate) number: u64,
     pub(crate) time: Time,
-    /// Of room and text, as in [`NewMessage`].
-    pub(crate) digest: [u8; 32],
+    pub(crate) digest: StoredDigest,
+}
+
+/// A message with all that the database still has of it.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredMessage {
+    /// As its readers see it.
+    pub(crate) message: Message,
+    /// Its text, also while it is deleted and can be restored; `None` once it is erased.
+    pub(crate) body: Option<String>,
+}
+
+impl StoredMessage {
+    /// As it stands in a row: the text is empty when it was erased, which no text is that was posted.
+    pub(crate) fn of(message: Message, body: String) -> Self {
+        let shown = if message.deleted.is_some() { String::new() } else { body.clone() };
+        Self { message: Message { body: shown, ..message }, body: Some(body).filter(|body| !body.is_empty()) }
+    }
 }
 
 #[cfg(test)]
@@ -157,5 +253,14 @@ mod tests {
         let error = Body::parse("é".repeat(8_193)).unwrap_err();
         assert_eq!(error, BodyError::TooLong { max: 16_384 });
         assert!(error.to_string().contains("16384"), "the error names the limit");
+    }
+
+    #[test]
+    fn a_reason_is_one_line_of_at_most_500_characters_that_can_be_seen() {
+        assert_eq!(DeleteReason::parse("  not for here ").unwrap().as_str(), "not for here");
+        assert_eq!(DeleteReason::parse(" \u{200b}"), Err(ReasonError::Empty));
+        assert_eq!(DeleteReason::parse("two\nlines"), Err(ReasonError::Control));
+        assert!(DeleteReason::parse(&"é".repeat(500)).is_ok());
+        assert_eq!(DeleteReason::parse(&"é".repeat(501)), Err(ReasonError::TooLong { max: 500 }));
     }
 }

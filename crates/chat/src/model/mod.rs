@@ -5,6 +5,7 @@
 //! them.
 
 mod denials;
+mod digests;
 mod events;
 mod ids;
 mod invites;
@@ -21,15 +22,19 @@ mod time;
 
 pub(crate) use denials::DenialKey;
 pub use denials::{Denial, Denied, Presented, Verdict};
+pub use digests::MessageKey;
+#[cfg(test)]
+pub(crate) use digests::SendDigest;
+pub(crate) use digests::{KeyId, StoredDigest};
 pub use events::{Event, EventKind, RoomCard};
 pub(crate) use events::{EventRow, PersonEvent, RoomReference, Typing};
 pub use ids::{ClientId, MessageId, PersonId, RoomId, SessionId};
 pub(crate) use invites::StoredInvite;
 pub use invites::{Invite, InviteCard};
-pub use messages::{Body, BodyError, Draft, Message, Posted};
-pub(crate) use messages::{EarlierSend, NewMessage};
+pub use messages::{Body, BodyError, DeleteReason, Deleted, Draft, Edit, Message, Posted, ReasonError};
+pub(crate) use messages::{EarlierSend, NewMessage, StoredMessage};
 pub use names::{Email, EmailError, Name, NameError, Topic};
-pub use pages::{EventPage, MessagePage, PageFrom, PageQuery};
+pub use pages::{EditPage, EventPage, MessagePage, PageFrom, PageQuery};
 pub(crate) use passwords::StoredHash;
 pub use passwords::{NewPassword, PasswordError};
 pub(crate) use people::{Credentials, NewPerson};

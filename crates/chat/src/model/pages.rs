@@ -1,6 +1,9 @@
 //! History in pages: which part is asked for, and the answers.
 
-use super::{events::Event, messages::Message};
+use super::{
+    events::Event,
+    messages::{Edit, Message},
+};
 use crate::limits::PAGE_MAX;
 
 /// Which part of a room's events or messages.
@@ -50,6 +53,15 @@ pub struct EventPage {
 pub struct MessagePage {
     /// In ascending order of their numbers.
     pub messages: Vec<Message>,
+    /// Whether there are more in the direction of the page.
+    pub more: bool,
+}
+
+/// A page of what a message said before it was edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditPage {
+    /// In ascending order of their numbers.
+    pub edits: Vec<Edit>,
     /// Whether there are more in the direction of the page.
     pub more: bool,
 }

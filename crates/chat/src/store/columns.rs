@@ -21,7 +21,12 @@ pub(super) const DENIAL: &str = "d.kind, d.subject, d.channel, d.issued_before, 
 /// Of an invite `i`.
 pub(super) const INVITE: &str = "i.code, i.room, i.created, i.expires, i.uses_max, i.uses, i.revoked IS NOT NULL";
 
-/// Of a message `m`, after those of [`WHO`].
-pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id, m.body, m.time";
+/// Of a message `m`, after those of [`WHO`], joined with [`DELETER`]: as its readers see it.
+pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id,
+    CASE WHEN m.deleted IS NULL THEN m.body ELSE '' END AS shown, m.time, m.edited, m.deleted, m.delete_reason,
+    deleter.id AS deleter, deleter.name AS deleter_name, EXISTS (SELECT 1 FROM people q
+        WHERE q.look = deleter.look AND q.id <> deleter.id) AS deleter_same_name";
+/// Who deleted a message `m`.
+pub(super) const DELETER: &str = "LEFT JOIN people deleter ON deleter.id = m.deleted_by";
 /// The first column behind those.
-pub(super) const AFTER_MESSAGE: usize = 9;
+pub(super) const AFTER_MESSAGE: usize = 15;

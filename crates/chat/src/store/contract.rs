@@ -12,20 +12,22 @@ use futures_util::future::join_all;
 use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, Tables, submit};
 use crate::{
     changes::{
-        AcceptInvite, Allow, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal, Deny,
-        EndSession, EnsureInvite, InviteInvalid, Join, Leave, ManageRefusal, NoSuchPerson, NoSuchSession, NotMember,
-        OpenSession, PasswordChanged, Post, PostRefusal, Rehash, Remove, RenewInvite, RevokeInvite, SetActive, SetOpen,
-        SetPassword, SetUpServer, SweepDenials, SweepSessions, TakeDeviceKey, TouchSession,
+        AcceptInvite, Allow, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal,
+        DeleteMessage, DeleteRefusal, Deny, EditMessage, EditRefusal, EndSession, EnsureInvite, EraseDeleted,
+        InviteInvalid, Join, KeyDigests, Leave, ManageRefusal, NoSuchPerson, NoSuchSession, NotMember, OpenSession,
+        PasswordChanged, Post, PostRefusal, Rehash, Remove, RenewInvite, RestoreMessage, RestoreRefusal, RevokeInvite,
+        SetActive, SetOpen, SetPassword, SetUpServer, SweepDenials, SweepSessions, TakeDeviceKey, TouchSession,
     },
     device::DeviceKey,
     limits::{
-        INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_PER_PERSON_MAX, SESSION_IDLE, SESSION_LIFETIME, SESSION_REMEMBERED,
-        SESSIONS_PER_PERSON_MAX,
+        DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE, INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_PER_PERSON_MAX,
+        SESSION_IDLE, SESSION_LIFETIME, SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX,
     },
     model::{
-        ClientId, Code, Denial, Denied, Email, Event, EventKind, MemberRole, MessageId, Name, NewMessage, NewPerson,
-        NewRoom, NewSession, PageFrom, PageQuery, PersonEvent, PersonId, Posted, Role, Room, RoomCard, RoomId,
-        SecretDigest, SessionId, SessionKey, Stand, StoredHash, Time, Token, Topic,
+        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Event, EventKind, MemberRole, Message,
+        MessageId, MessageKey, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PersonEvent,
+        PersonId, Posted, Role, Room, RoomCard, RoomId, SecretDigest, SendDigest, SessionId, SessionKey, Stand,
+        StoredHash, Time, Token, Topic,
     },
 };
 
@@ -89,6 +91,13 @@ macro_rules! runs_the_contract {
             the_key_for_devices_stays_the_same,
             who_comes_into_a_room_is_answered_with_the_room_as_it_is_read,
             what_is_denied_is_there_after_opening_again_until_it_has_ended,
+            an_edited_message_has_its_last_text_and_keeps_what_it_said_before,
+            a_message_is_edited_by_its_author_alone_and_not_when_it_was_deleted,
+            what_was_deleted_is_told_nobody_and_comes_back_in_time_by_the_same_hand,
+            who_manages_a_room_deletes_what_others_said_and_says_why,
+            what_was_deleted_is_erased_and_its_place_stays,
+            g2_a_send_is_recognised_after_it_was_edited_deleted_and_erased,
+            g2_digests_of_a_version_before_get_a_key_some_at_a_time,
         }
     };
 }
@@ -163,12 +172,41 @@ impl World {
         id
     }
 
+    /// The one event that a change announced, which is what is read later; with the message that it is about.
+    async fn told(&self, applied: &Applied<Message>) -> (u64, &'static str) {
+        let [event] = &applied.announcements.events[..] else { panic!("{applied:?}") };
+        assert_eq!(event.kind.message(), Some(&applied.answer));
+        assert_eq!(self.general_events().await.last(), Some(event));
+        (event.number, event.kind.name())
+    }
+
     async fn is_open(&self, session: SessionId, now: Time) -> bool {
         self.store.arrival(SessionKey::Id(session), 1, now).await.unwrap().is_some()
     }
 
     async fn post(&self, author: PersonId, room: RoomId, body: &str) -> Posted {
         self.done(message(author, room, ClientId::fresh(), body)).await.answer
+    }
+
+    /// What somebody reads of a message, and of what it said before.
+    async fn read(&self, reader: PersonId, message: MessageId) -> (Message, Vec<Edit>) {
+        let page = PageQuery { from: PageFrom::After(0), limit: 100 };
+        let found = self.store.message(self.general, reader, message).await.unwrap().unwrap();
+        (found, self.store.edits(self.general, reader, message, page).await.unwrap().unwrap().edits)
+    }
+
+    /// Changes that concern a message in the first room.
+    fn edit(&self, person: PersonId, message: MessageId, body: &str) -> EditMessage {
+        EditMessage { person, room: self.general, message, body: Body::parse(body.to_owned()).unwrap() }
+    }
+
+    fn delete(&self, person: PersonId, message: MessageId, reason: Option<&str>) -> DeleteMessage {
+        let reason = reason.map(|reason| DeleteReason::parse(reason).unwrap());
+        DeleteMessage { person, room: self.general, message, reason }
+    }
+
+    fn restore(&self, person: PersonId, message: MessageId) -> RestoreMessage {
+        RestoreMessage { person, room: self.general, message }
     }
 
     /// Posts of the administrator in the first room, in one batch.
@@ -227,8 +265,7 @@ fn new_room(name: &str) -> NewRoom {
 }
 
 fn message(author: PersonId, room: RoomId, client_id: ClientId, body: &str) -> Post {
-    let mut digest = [0; 32];
-    digest[..body.len().min(32)].copy_from_slice(&body.as_bytes()[..body.len().min(32)]);
+    let digest = SendDigest::of(room, body, &MessageKey::new(b"the key of the tests"));
     Post(NewMessage { id: MessageId::fresh(), room, author, client_id, body: body.into(), digest })
 }
 
@@ -940,4 +977,201 @@ pub(super) async fn what_is_denied_is_there_after_opening_again_until_it_has_end
     assert_eq!(allowed.announcements.denied, [(user.key(), None)]);
     assert!(!world.done(Allow { denial: user }).await.answer, "there is nothing to take back");
     assert_eq!(known().await, sorted(more[..2].to_vec()));
+}
+
+pub(super) async fn an_edited_message_has_its_last_text_and_keeps_what_it_said_before(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let said = world.post(ana, room, "one").await;
+    let times = [1, 2].map(|seconds| START.plus(Duration::from_secs(seconds)));
+    for (time, text) in times.into_iter().zip(["two", "three"]) {
+        world.now = time;
+        let edited = world.done(world.edit(ana, said.id, text)).await;
+        assert_eq!((edited.answer.body.as_str(), edited.answer.edited, edited.answer.time), (text, Some(time), START));
+        assert_eq!(world.told(&edited).await.1, "message.edited");
+    }
+    world.now = START.plus(Duration::from_secs(3));
+    let again = world.done(world.edit(ana, said.id, "three")).await;
+    assert_eq!(
+        (again.answer.edited, &again.announcements.events[..]),
+        (Some(times[1]), &[][..]),
+        "the same text again"
+    );
+
+    let edit = |number, time, body: &str| Edit { number, time, body: body.into() };
+    let all = vec![edit(3, START, "one"), edit(4, times[0], "two")];
+    let (read, edits) = world.read(ana, said.id).await;
+    assert_eq!((read, &edits), (again.answer.clone(), &all));
+    assert_eq!(world.bodies().await, ["three"]);
+    // Whoever reads on from before finds its present text, under the number that it came with.
+    let told: Vec<_> = world.general_events().await.iter().filter_map(|event| event.kind.message().cloned()).collect();
+    assert_eq!(told, vec![again.answer; 3]);
+    let page = async |from, limit| {
+        let page = world.store.edits(room, ana, said.id, PageQuery { from, limit }).await.unwrap().unwrap();
+        (page.edits, page.more)
+    };
+    assert_eq!(page(PageFrom::End, 1).await, (vec![all[1].clone()], true));
+    assert_eq!(page(PageFrom::Before(4), 1).await, (vec![all[0].clone()], false));
+    assert_eq!(page(PageFrom::After(4), 1).await, (vec![], false));
+}
+
+pub(super) async fn a_message_is_edited_by_its_author_alone_and_not_when_it_was_deleted(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, ben) = (world.ana, world.invited("Ben").await);
+    let his = world.post(ben, world.general, "his").await.id;
+    let other = world.room(ben, "Other").await;
+    assert_eq!(world.refused(world.edit(ana, his, "hers")).await, EditRefusal::NotAuthor);
+    let nothing = EditRefusal::NoSuchMessage;
+    assert_eq!(world.refused(world.edit(ben, MessageId::fresh(), "x")).await, nothing);
+    assert_eq!(world.refused(EditMessage { room: other, ..world.edit(ben, his, "x") }).await, nothing, "another room");
+    world.done(world.delete(ben, his, None)).await;
+    assert_eq!(world.refused(world.edit(ben, his, "x")).await, EditRefusal::Deleted);
+    world.done(world.restore(ben, his)).await;
+    world.done(Leave { person: ben, room: world.general }).await;
+    assert_eq!(world.refused(world.edit(ben, his, "x")).await, nothing);
+    assert_eq!(world.refused(world.delete(ben, his, None)).await, DeleteRefusal::NoSuchMessage);
+    assert_eq!(world.refused(world.restore(ben, his)).await, RestoreRefusal::NoSuchMessage);
+    let page = PageQuery { from: PageFrom::End, limit: 9 };
+    assert_eq!(world.store.edits(world.general, ben, his, page).await.unwrap(), None, "S36");
+    assert_eq!(world.store.edits(other, ben, his, page).await.unwrap(), None, "not through another room either");
+    assert_eq!(world.bodies().await, ["his"]);
+}
+
+pub(super) async fn what_was_deleted_is_told_nobody_and_comes_back_in_time_by_the_same_hand(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, ben) = (world.ana, world.invited("Ben").await);
+    let said = world.post(ben, world.general, "first").await;
+    world.done(world.edit(ben, said.id, "secret")).await;
+    let before = world.read(ana, said.id).await;
+    world.now = START.plus(Duration::from_secs(1));
+    let gone = world.done(world.delete(ben, said.id, None)).await;
+    assert_eq!(world.told(&gone).await.1, "message.deleted");
+    let deleted = gone.answer.deleted.as_ref().unwrap();
+    assert_eq!((deleted.time, deleted.by.id, &deleted.reason), (world.now, ben, &None));
+    assert_eq!(world.read(ana, said.id).await, (gone.answer.clone(), vec![]));
+    assert_eq!(world.read(ben, said.id).await, (gone.answer.clone(), vec![]), "nor its author");
+    assert_eq!(world.bodies().await, [""], "its place in the room stays");
+    let events = world.general_events().await;
+    assert!(events.iter().filter_map(|event| event.kind.message()).all(|message| *message == gone.answer));
+    assert!(!format!("{events:?}").contains("secret"));
+    let page = PageQuery { from: PageFrom::After(0), limit: 9 };
+    let page = world.store.events(world.general, None, page, 0).await.unwrap().unwrap();
+    assert_eq!((page.events.len(), page.more), (5, false), "what is hidden takes no room in a page");
+    assert_eq!(world.done(world.delete(ben, said.id, None)).await.announcements.events, [], "twice is once");
+
+    assert_eq!(world.refused(world.restore(ana, said.id)).await, RestoreRefusal::NotAllowed, "who did not delete it");
+    world.now = world.now.plus(DELETE_UNDO).minus(Duration::from_millis(1));
+    assert!(!world.store.has_deleted_by(world.now.minus(DELETE_UNDO)).await.unwrap());
+    let restored = world.done(world.restore(ben, said.id)).await;
+    assert_eq!(world.told(&restored).await.1, "message.restored");
+    assert_eq!(world.read(ana, said.id).await, before, "as it was, with what it said before");
+    assert_eq!(world.done(world.restore(ben, said.id)).await.announcements.events, [], "twice is once");
+
+    world.done(world.delete(ben, said.id, None)).await;
+    world.now = world.now.plus(DELETE_UNDO);
+    assert_eq!(world.refused(world.restore(ben, said.id)).await, RestoreRefusal::TooLate);
+}
+
+pub(super) async fn who_manages_a_room_deletes_what_others_said_and_says_why(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, ben, eva) = (world.ana, world.invited("Ben").await, world.invited("Eva").await);
+    let his = world.post(ben, world.general, "his").await.id;
+    assert_eq!(world.refused(world.delete(eva, his, Some("rude"))).await, DeleteRefusal::NotAllowed);
+    assert_eq!(world.refused(world.delete(ana, his, None)).await, DeleteRefusal::NoReason);
+    let gone = world.done(world.delete(ana, his, Some("rude"))).await.answer.deleted.unwrap();
+    assert_eq!((gone.by.id, gone.reason.as_deref()), (ana, Some("rude")));
+    assert_eq!(world.refused(world.restore(ben, his)).await, RestoreRefusal::NotAllowed, "not by its author");
+    world.done(world.restore(ana, his)).await;
+
+    let room = world.room(ben, "Ben's").await;
+    world.done(Join { person: eva, room }).await;
+    let hers = world.post(eva, room, "hers").await.id;
+    let delete = |person| DeleteMessage { room, ..world.delete(person, hers, Some("no reason")) };
+    let outside = world.refused(delete(ana)).await;
+    assert_eq!(outside, DeleteRefusal::NoSuchMessage, "an administrator deletes what they may read");
+    world.done(delete(ben)).await;
+}
+
+pub(super) async fn what_was_deleted_is_erased_and_its_place_stays(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let (gone, kept) = (world.post(ana, room, "one").await, world.post(ana, room, "kept").await);
+    world.done(world.edit(ana, gone.id, "two")).await;
+    world.done(world.edit(ana, kept.id, "edited")).await;
+    let tombstone = world.done(world.delete(ana, gone.id, Some("a slip"))).await.answer;
+    let is_left = async |world: &World| world.store.has_deleted_by(world.now.minus(DELETE_UNDO)).await.unwrap();
+    world.now = START.plus(DELETE_UNDO).minus(Duration::from_millis(1));
+    assert_eq!(world.done(EraseDeleted).await.answer, 0);
+    world.now = START.plus(DELETE_UNDO);
+    assert!(is_left(&world).await);
+    // Another run of the server, or another node, does it too.
+    world.store = fixture.open().await;
+    let erased = world.done(EraseDeleted).await;
+    assert_eq!((erased.answer, &erased.announcements.events[..]), (1, &[][..]), "nobody is told of it");
+    assert!(!is_left(&world).await);
+    assert_eq!(world.done(EraseDeleted).await.answer, 0);
+    assert_eq!(world.read(ana, gone.id).await, (tombstone, vec![]), "where it stood, by whom, who deleted it, and why");
+    assert_eq!(world.read(ana, kept.id).await.1.len(), 1, "nothing else is erased");
+    assert_eq!(world.refused(world.restore(ana, gone.id)).await, RestoreRefusal::TooLate);
+
+    let many = ERASED_AT_ONCE as usize + 1;
+    let say = |_| message(ana, room, ClientId::fresh(), "again");
+    let all = world.all((0..many).map(say)).await.into_iter().map(|posted| posted.unwrap().answer.id);
+    let delete: Vec<_> = all.map(|id| world.delete(ana, id, None)).collect();
+    assert!(world.all(delete).await.iter().all(Result::is_ok));
+    world.now = world.now.plus(DELETE_UNDO);
+    assert_eq!(world.done(EraseDeleted).await.answer, many - 1);
+    assert!(is_left(&world).await, "the rest follows");
+    assert_eq!(world.done(EraseDeleted).await.answer, 1);
+}
+
+pub(super) async fn g2_a_send_is_recognised_after_it_was_edited_deleted_and_erased(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, room, client_id) = (world.ana, world.general, ClientId::fresh());
+    let first = world.done(message(ana, room, client_id, "hello")).await.answer;
+    let check = async |world: &World| {
+        let again = world.done(message(ana, room, client_id, "hello")).await;
+        assert_eq!((again.answer.id, again.answer.number, again.answer.repeated), (first.id, first.number, true));
+        assert_eq!(again.announcements.events, []);
+        assert_eq!(world.refused(message(ana, room, client_id, "edited")).await, PostRefusal::Conflict);
+    };
+    world.done(world.edit(ana, first.id, "edited")).await;
+    check(&world).await;
+    world.done(world.delete(ana, first.id, None)).await;
+    check(&world).await;
+    world.now = world.now.plus(DELETE_UNDO);
+    assert_eq!(world.done(EraseDeleted).await.answer, 1);
+    check(&world).await;
+    assert_eq!(world.bodies().await, [""], "nothing came back with it");
+
+    let lost = NewMessage {
+        digest: SendDigest::of(room, "another", &MessageKey::fresh()),
+        ..message(ana, room, client_id, "another").0
+    };
+    assert!(world.done(Post(lost)).await.answer.repeated, "without its key a row answers by author and client id");
+}
+
+pub(super) async fn g2_digests_of_a_version_before_get_a_key_some_at_a_time(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, room, key) = (world.ana, world.general, MessageKey::new(b"the key of the tests"));
+    let many = DIGESTS_KEYED_AT_ONCE as usize + 1;
+    let client_ids: Vec<_> = (0..many).map(|_| ClientId::fresh()).collect();
+    // As the version before stored them.
+    let old = |client_id: &ClientId| {
+        let new = message(ana, room, *client_id, "hello").0;
+        Post(NewMessage { digest: new.digest.of_a_version_before(), ..new })
+    };
+    assert!(world.all(client_ids.iter().map(old)).await.iter().all(Result::is_ok));
+    let check = async || {
+        for client_id in [client_ids[0], client_ids[many - 1]] {
+            assert!(world.done(message(ana, room, client_id, "hello")).await.answer.repeated);
+            assert_eq!(world.refused(message(ana, room, client_id, "other")).await, PostRefusal::Conflict);
+        }
+    };
+    check().await;
+    assert_eq!(world.done(KeyDigests(key.clone())).await.answer, many - 1);
+    check().await;
+    assert_eq!(world.done(KeyDigests(key.clone())).await.answer, 1);
+    assert_eq!(world.done(KeyDigests(MessageKey::fresh())).await.answer, 0, "what has a key keeps it");
+    check().await;
 }

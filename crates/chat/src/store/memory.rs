@@ -13,10 +13,10 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
 use crate::model::{
-    Arrival, ClientId, Credentials, DenialKey, Denied, EarlierSend, Email, Event, EventKind, EventPage, EventRow,
-    Invite, InviteCard, Member, MemberRole, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom,
-    NewSession, PageFrom, PageQuery, Person, PersonId, Role, Room, RoomId, RoomPage, SecretDigest, Session, SessionId,
-    SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+    Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, EarlierSend, Edit, EditPage, Email, Event, EventKind,
+    EventPage, EventRow, Invite, InviteCard, KeyId, Member, MemberRole, Message, MessageId, MessagePage, NewMessage,
+    NewPerson, NewRoom, NewSession, PageFrom, PageQuery, Person, PersonId, Role, Room, RoomId, RoomPage, SecretDigest,
+    Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
 };
 
 /// The store in plain maps. A clone is the same store.
@@ -39,6 +39,7 @@ struct Maps {
     members: BTreeMap<(RoomId, PersonId), Time>,
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
+    edits: BTreeMap<(MessageId, u64), (Time, String)>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
     denials: BTreeMap<DenialKey, Denied>,
 }
@@ -65,6 +66,8 @@ struct MessageRow {
     new: NewMessage,
     number: u64,
     time: Time,
+    edited: Option<Time>,
+    deleted: Option<(Time, PersonId, Option<String>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -281,6 +284,22 @@ impl Store for Memory {
             maps.messages.get(&message).filter(|row| row.new.room == room).map(|row| maps.message_of(row))
         })
     }
+
+    fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            let row = maps.messages.get(&message).filter(|row| row.new.room == room)?;
+            let all = maps.edits.range((message, 0)..=(message, u64::MAX)).filter(|_| row.deleted.is_none());
+            let (edits, more) = part(all.map(|((_, number), edit)| (*number, edit)).collect(), page);
+            let edit =
+                |(number, (time, body)): (u64, &(Time, String))| Edit { number, time: *time, body: body.clone() };
+            Some(EditPage { edits: edits.into_iter().map(edit).collect(), more })
+        })
+    }
+
+    fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {
+        self.read(|maps| maps.messages.values().any(|row| row.is_to_be_erased(time)))
+    }
 }
 
 /// Names are sorted without regard to the case of Latin letters.
@@ -302,6 +321,12 @@ fn part<T>(all: Vec<(u64, T)>, page: PageQuery) -> (Vec<(u64, T)>, bool) {
         PageFrom::End | PageFrom::Before(_) => drop(asked.drain(..asked.len().saturating_sub(limit))),
     }
     (asked, more)
+}
+
+impl MessageRow {
+    fn is_to_be_erased(&self, time: Time) -> bool {
+        !self.new.body.is_empty() && self.deleted.as_ref().is_some_and(|(deleted, ..)| *deleted <= time)
+    }
 }
 
 impl SessionRow {
@@ -366,16 +391,28 @@ impl Maps {
     }
 
     fn message_of(&self, row: &MessageRow) -> Message {
-        let MessageRow { new, number, time } = row;
-        Message {
+        self.stored_message(row).message
+    }
+
+    fn stored_message(&self, row: &MessageRow) -> StoredMessage {
+        let MessageRow { new, number, time, edited, deleted } = row;
+        let deleted = deleted.as_ref().map(|(time, by, reason)| Deleted {
+            time: *time,
+            by: self.who(*by).expect("who deletes is a person"),
+            reason: reason.clone(),
+        });
+        let message = Message {
             id: new.id,
             room: new.room,
             number: *number,
             client_id: new.client_id,
             author: self.who(new.author).expect("authors are people"),
-            body: new.body.clone(),
+            body: String::new(),
             time: *time,
-        }
+            edited: *edited,
+            deleted,
+        };
+        StoredMessage::of(message, new.body.clone())
     }
 
     fn event(&self, room: RoomId, number: u64, row: &StoredEvent) -> Event {
@@ -606,11 +643,11 @@ impl Tables for Maps {
     fn earlier_send(&self, author: PersonId, client_id: ClientId) -> StoreResult<Option<EarlierSend>> {
         let mut known = self.messages.values();
         let earlier = known.find(|MessageRow { new, .. }| (new.author, new.client_id) == (author, client_id));
-        Ok(earlier.map(|MessageRow { new, number, time }| EarlierSend {
+        Ok(earlier.map(|MessageRow { new, number, time, .. }| EarlierSend {
             id: new.id,
             number: *number,
             time: *time,
-            digest: new.digest,
+            digest: new.digest.stored,
         }))
     }
 
@@ -622,7 +659,57 @@ impl Tables for Maps {
 
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
         self.must_be_a_person(message.author)?;
-        self.messages.insert(message.id, MessageRow { new: message.clone(), number, time: now });
+        let row = MessageRow { new: message.clone(), number, time: now, edited: None, deleted: None };
+        self.messages.insert(message.id, row);
+        Ok(())
+    }
+
+    fn message(&self, room: RoomId, message: MessageId) -> StoreResult<Option<StoredMessage>> {
+        let row = self.messages.get(&message).filter(|row| row.new.room == room);
+        Ok(row.map(|row| self.stored_message(row)))
+    }
+
+    fn insert_edit(&mut self, message: MessageId, number: u64, since: Time, body: &str) -> StoreResult<()> {
+        self.edits.insert((message, number), (since, body.to_owned()));
+        Ok(())
+    }
+
+    fn set_body(&mut self, message: MessageId, body: &str, now: Time) -> StoreResult<()> {
+        self.messages.entry(message).and_modify(|row| {
+            body.clone_into(&mut row.new.body);
+            row.edited = Some(now);
+        });
+        Ok(())
+    }
+
+    fn set_deleted(&mut self, message: MessageId, by: Option<(PersonId, Option<&str>)>, now: Time) -> StoreResult<()> {
+        let deleted = by.map(|(person, reason)| (now, person, reason.map(str::to_owned)));
+        self.messages.entry(message).and_modify(|row| row.deleted = deleted);
+        Ok(())
+    }
+
+    fn erase_deleted_by(&mut self, time: Time, limit: u32) -> StoreResult<usize> {
+        let mut old: Vec<_> = self.messages.values_mut().filter(|row| row.is_to_be_erased(time)).collect();
+        old.sort_by_key(|row| row.deleted.as_ref().map(|(time, ..)| *time));
+        old.truncate(limit as usize);
+        for row in &mut old {
+            row.new.body.clear();
+            self.edits.retain(|(message, _), _| *message != row.new.id);
+        }
+        Ok(old.len())
+    }
+
+    fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {
+        let digests = self.messages.values().map(|row| (row.new.id, row.new.digest.stored));
+        let plain = digests.filter(|(_, digest)| digest.key.is_none()).map(|(message, digest)| (message, digest.bytes));
+        Ok(plain.take(limit as usize).collect())
+    }
+
+    fn set_digests(&mut self, digests: &[(MessageId, [u8; 32])], key: KeyId) -> StoreResult<()> {
+        for (message, bytes) in digests {
+            let stored = StoredDigest { bytes: *bytes, key: Some(key) };
+            self.messages.entry(*message).and_modify(|row| row.new.digest.stored = stored);
+        }
         Ok(())
     }
 

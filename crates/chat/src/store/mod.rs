@@ -24,7 +24,7 @@ pub(crate) mod transfer;
 
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, pending};
+use futures_util::future::{BoxFuture, pending, ready};
 
 pub(crate) use change::{
     Announcements, Applied, Batch, Change, ChangeError, ChangeResult, NotApplied, Submission, submit,
@@ -34,9 +34,9 @@ use follow::Shared;
 pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
-    Arrival, Credentials, Denied, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage,
-    PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time,
-    Who,
+    Arrival, Credentials, Denied, EditPage, Email, EventPage, Invite, InviteCard, Member, Message, MessageId,
+    MessagePage, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey,
+    SignedIn, Time, Who,
 };
 
 /// What is read, or why the database could not.
@@ -86,6 +86,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Asked every second or so: looks whether commits that failed go through again, and whether the database is still
     /// there.
     fn look_after(&self) {}
+    /// Texts were erased: old copies of them that the store has beside its tables are removed, at one of the next looks.
+    fn empty_log(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
     /// Answers when the store cannot go on, with the reason; not before, and not when it is closed.
     fn failed(&self) -> BoxFuture<'_, String> {
         Box::pin(pending())
@@ -161,4 +165,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>>;
     /// One message; `None` when there is none, or `reader` is not a member of its room.
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>>;
+    /// What a message said before it was edited, in the order of the numbers of the events that took it away; nothing of one
+    /// that was deleted. `None` as for [`message`](Self::message).
+    fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>>;
+    /// Whether there are texts to be erased of messages that were deleted then or before.
+    fn has_deleted_by(&self, time: Time) -> Read<'_, bool>;
 }

@@ -2,8 +2,9 @@
 
 use super::error::StoreError;
 use crate::model::{
-    ClientId, DenialKey, Denied, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person,
-    PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+    ClientId, DenialKey, Denied, EarlierSend, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
+    NewSession, Person, PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage,
+    Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -104,6 +105,22 @@ pub(crate) trait Tables {
     /// Takes the room's next number.
     fn next_number(&mut self, room: RoomId) -> StoreResult<u64>;
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()>;
-    /// `actor` did it, `subject` is whom it concerns: the same person, except for a member removed by another.
+    /// A message of this room; nobody else changes it until the end.
+    fn message(&self, room: RoomId, message: MessageId) -> StoreResult<Option<StoredMessage>>;
+    /// Keeps what the message has said since then, until the event of this number.
+    fn insert_edit(&mut self, message: MessageId, number: u64, since: Time, body: &str) -> StoreResult<()>;
+    /// Gives the message another text.
+    fn set_body(&mut self, message: MessageId, body: &str, now: Time) -> StoreResult<()>;
+    /// Hides the message's text, by whom and why, or shows it again.
+    fn set_deleted(&mut self, message: MessageId, by: Option<(PersonId, Option<&str>)>, now: Time) -> StoreResult<()>;
+    /// Erases the texts, and what they were before, of messages that were deleted then or before: of the oldest, at most so
+    /// many. Answers how many.
+    fn erase_deleted_by(&mut self, time: Time, limit: u32) -> StoreResult<usize>;
+    /// At most so many of the digests that have no key yet.
+    fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>>;
+    /// Puts keyed digests in the place of those that have no key.
+    fn set_digests(&mut self, digests: &[(MessageId, [u8; 32])], key: KeyId) -> StoreResult<()>;
+    /// `actor` did it, `subject` is whom it concerns: the same person, except for a member removed by another, and for what
+    /// becomes of a message, which concerns its author.
     fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()>;
 }

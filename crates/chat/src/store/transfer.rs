@@ -131,7 +131,7 @@ impl Table {
 use Kind::{Bytes, Flag, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
-pub(crate) static TABLES: [Table; 10] = [
+pub(crate) static TABLES: [Table; 11] = [
     Table {
         name: "people",
         columns: &[
@@ -227,9 +227,20 @@ pub(crate) static TABLES: [Table; 10] = [
             ("digest", Bytes),
             ("body", Text),
             ("time", Number),
+            ("edited", Number),
+            ("deleted", Number),
+            ("deleted_by", Id),
+            ("delete_reason", Text),
+            ("digest_key", Bytes),
         ],
         key: 2,
         group: Group::Room,
+    },
+    Table {
+        name: "edits",
+        columns: &[("message", Id), ("number", Number), ("time", Number), ("body", Text)],
+        key: 2,
+        group: Group::All,
     },
     Table {
         name: "room_events",

@@ -4,6 +4,7 @@
 mod accounts;
 mod database;
 mod denials;
+mod erasing;
 mod live;
 mod matrix;
 mod nodes;

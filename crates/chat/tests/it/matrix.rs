@@ -1,7 +1,10 @@
 //! S34: everybody tries everything that concerns a room. A new operation does not compile before it has its row.
 
 use serde_json::{Value, json};
-use tidings_chat::{ClientId, InviteError, ManageError, PageFrom, PageQuery, ReadError, RoomId};
+use tidings_chat::{
+    Body, ClientId, DeleteError, DeleteReason, EditError, InviteError, ManageError, Message, MessageId, PageFrom,
+    PageQuery, ReadError, RestoreError, RoomId, limits::ROOMS_PER_PERSON_MAX,
+};
 
 use crate::world::{Browser, Somebody, World, channel};
 
@@ -27,8 +30,18 @@ all! {
         History,
         Publish,
         RpcPost,
+        RpcEdit,
+        RpcDelete,
+        RpcRestore,
         RpcTyping,
         Post,
+        Edit,
+        EditAnothers,
+        Delete,
+        DeleteAnothers,
+        Restore,
+        RestoreAnothers,
+        Edits,
         Typing,
         Events,
         Messages,
@@ -75,7 +88,9 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
         Asked::Presence(_) => &[Operation::Presence],
         Asked::PresenceStats(_) => &[Operation::PresenceStats],
         Asked::History(..) => &[Operation::History],
-        Asked::Rpc(_) => &[Operation::RpcPost, Operation::RpcTyping],
+        Asked::Rpc(_) => {
+            &[Operation::RpcPost, Operation::RpcEdit, Operation::RpcDelete, Operation::RpcRestore, Operation::RpcTyping]
+        }
         // They concern no room.
         Asked::Connect(_) | Asked::Send(_) | Asked::Refresh(_) | Asked::SubRefresh(..) => &[],
     }
@@ -83,7 +98,8 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
 
 #[test]
 fn s34_every_method_of_rpc_has_its_row() {
-    assert_eq!(tidings_chat::RPC_METHODS, ["post", "typing"], "give a new one its row: RpcPost, RpcTyping, ...");
+    let methods = ["post", "edit", "delete", "restore", "typing"];
+    assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
 }
 
 fn expected(operation: Operation, role: Role) -> Answer {
@@ -100,6 +116,7 @@ fn expected(operation: Operation, role: Role) -> Answer {
         | Operation::RpcPost
         | Operation::RpcTyping
         | Operation::Post
+        | Operation::Edits
         | Operation::Typing
         | Operation::Events
         | Operation::Messages
@@ -113,6 +130,27 @@ fn expected(operation: Operation, role: Role) -> Answer {
                 Answer::NoSuchRoom
             }
         }
+        // Of their own message, which they may have written before they were removed.
+        Operation::Edit | Operation::Delete | Operation::Restore => {
+            if inside {
+                Answer::Done
+            } else {
+                Answer::NoSuchRoom
+            }
+        }
+        Operation::RpcEdit | Operation::EditAnothers | Operation::RpcRestore | Operation::RestoreAnothers => {
+            if inside {
+                Answer::NotAllowed
+            } else {
+                Answer::NoSuchRoom
+            }
+        }
+        // An administrator who is outside does not read what is said there, and deletes none of it.
+        Operation::RpcDelete | Operation::DeleteAnothers => match role {
+            Role::Creator | Role::AdminInside => Answer::Done,
+            Role::Member => Answer::NotAllowed,
+            Role::Outsider | Role::Removed | Role::CreatorOutside | Role::AdminOutside => Answer::NoSuchRoom,
+        },
         Operation::RenewInvite | Operation::RevokeInvite | Operation::RemoveMember => match (manages, inside) {
             (true, _) => Answer::Done,
             (false, true) => Answer::NotAllowed,
@@ -140,9 +178,11 @@ async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
     let outsider = world.invited("Outsider", &invite).await;
     let removed = world.invited("Removed", &invite).await;
     let victim = world.invited("Victim", &invite).await;
-    for role in ROLES.iter().copied() {
-        // One for each role: one person makes so many rooms and no more.
-        let creator = world.invited(&format!("Creator{role:?}"), &invite).await;
+    // One person makes so many rooms and no more, so that each part has a creator of its own.
+    let parts = OPERATIONS.chunks(ROOMS_PER_PERSON_MAX as usize).enumerate();
+    for (role, (part, operations)) in ROLES.iter().copied().flat_map(|role| parts.clone().map(move |part| (role, part)))
+    {
+        let creator = world.invited(&format!("Creator{role:?}{part}"), &invite).await;
         let who = match role {
             Role::Outsider => &outsider,
             Role::Removed => &removed,
@@ -150,8 +190,13 @@ async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
             Role::Creator | Role::CreatorOutside => &creator,
             Role::AdminOutside | Role::AdminInside => &admin,
         };
-        for operation in OPERATIONS.iter().copied() {
+        for operation in operations.iter().copied() {
             let room = world.room(&creator, &format!("{role:?} {operation:?}")).await;
+            world.chat.join_room(who.id, room).await.unwrap();
+            let own = world.say(who, room, "own").await.id;
+            if who.id != creator.id {
+                world.chat.leave_room(who.id, room).await.unwrap();
+            }
             for inside in [&member, &removed, &victim] {
                 world.chat.join_room(inside.id, room).await.unwrap();
             }
@@ -162,7 +207,7 @@ async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
             if role == Role::AdminInside || (operation == Operation::RemoveAdmin && role != Role::AdminOutside) {
                 world.chat.join_room(admin.id, room).await.unwrap();
             }
-            let answer = attempt(&world, operation, who, &admin, &victim, room).await;
+            let answer = attempt(&world, operation, who, &admin, &victim, room, own).await;
             assert_eq!(answer, expected(operation, role), "{operation:?} by {role:?}");
         }
     }
@@ -175,6 +220,7 @@ async fn attempt(
     admin: &Somebody,
     victim: &Somebody,
     room: RoomId,
+    own: MessageId,
 ) -> Answer {
     let (chat, name) = (&world.chat, channel(room));
     let said = world.say(victim, room, "hello").await.id;
@@ -191,6 +237,32 @@ async fn attempt(
         Operation::RpcPost => on_the_wire(&browser.rpc("post", post).await),
         Operation::RpcTyping => on_the_wire(&browser.rpc("typing", json!({"room": room})).await),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
+        Operation::RpcEdit => {
+            on_the_wire(&browser.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)
+        }
+        Operation::RpcDelete => {
+            on_the_wire(&browser.rpc("delete", json!({"room": room, "message": said, "reason": "spam"})).await)
+        }
+        Operation::RpcRestore => {
+            chat.delete_message(victim.id, room, said, None).await.unwrap();
+            on_the_wire(&browser.rpc("restore", json!({"room": room, "message": said})).await)
+        }
+        Operation::Edit => edited(chat.edit_message(who.id, room, own, body()).await),
+        Operation::EditAnothers => edited(chat.edit_message(who.id, room, said, body()).await),
+        Operation::Delete => deleted(chat.delete_message(who.id, room, own, None).await),
+        Operation::DeleteAnothers => {
+            let reason = DeleteReason::parse("spam").unwrap();
+            deleted(chat.delete_message(who.id, room, said, Some(reason)).await)
+        }
+        Operation::Restore => {
+            chat.delete_message(who.id, room, own, None).await.ok();
+            restored(chat.restore_message(who.id, room, own).await)
+        }
+        Operation::RestoreAnothers => {
+            chat.delete_message(victim.id, room, said, None).await.unwrap();
+            restored(chat.restore_message(who.id, room, said).await)
+        }
+        Operation::Edits => found(chat.edits(who.id, room, said, page).await.unwrap().is_some()),
         Operation::Typing => found(chat.typing(who.id, room).await.is_ok()),
         Operation::Events => read(chat.events(who.id, room, page).await.map(drop)),
         Operation::Messages => read(chat.messages(who.id, room, page).await.map(drop)),
@@ -218,6 +290,7 @@ fn on_the_wire(answer: &Value) -> Answer {
     match answer["error"]["code"].as_u64() {
         None => Answer::Done,
         Some(103) => Answer::NoSuchRoom,
+        Some(403) => Answer::NotAllowed,
         Some(_) => panic!("{answer}"),
     }
 }
@@ -230,6 +303,37 @@ fn read(answer: Result<(), ReadError>) -> Answer {
     match answer {
         Ok(()) => Answer::Done,
         Err(ReadError::NotMember) => Answer::NoSuchRoom,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn body() -> Body {
+    Body::parse("other".to_owned()).unwrap()
+}
+
+fn edited(answer: Result<Message, EditError>) -> Answer {
+    match answer {
+        Ok(_) => Answer::Done,
+        Err(EditError::NoSuchMessage) => Answer::NoSuchRoom,
+        Err(EditError::NotAuthor) => Answer::NotAllowed,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn deleted(answer: Result<Message, DeleteError>) -> Answer {
+    match answer {
+        Ok(_) => Answer::Done,
+        Err(DeleteError::NoSuchMessage) => Answer::NoSuchRoom,
+        Err(DeleteError::NotAllowed) => Answer::NotAllowed,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn restored(answer: Result<Message, RestoreError>) -> Answer {
+    match answer {
+        Ok(_) => Answer::Done,
+        Err(RestoreError::NoSuchMessage) => Answer::NoSuchRoom,
+        Err(RestoreError::NotAllowed) => Answer::NotAllowed,
         Err(error) => panic!("{error}"),
     }
 }

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tidings_chat::{
-    ClientId, CreateRoomError, Desk, FreshDatabase, Name, Options, PostError, RoomId, SetUpError, SignInError, Topic,
-    limits::ROOMS_PER_PERSON_MAX,
+    Body, ClientId, CreateRoomError, Desk, FreshDatabase, Name, Options, PostError, RoomId, SetUpError, SignInError,
+    Topic, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::{
@@ -307,6 +307,36 @@ async fn who_is_deactivated_while_they_sign_in_elsewhere_has_no_session() {
             }
         }
         desk.set_active(&ben, true).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g3_what_becomes_of_a_message_on_one_node_is_told_on_the_other_in_the_rooms_one_order() {
+    let Some(nodes) = Nodes::start().await else { return };
+    let (ana, general, invite) = nodes.a.set_up().await;
+    let ben = nodes.b.invited("Ben", &invite).await;
+    let mut reader = Reader::of(&nodes.b, &ben, &[general.id]).await;
+    let said = nodes.a.say(&ana, general.id, "a slip").await;
+    let body = Body::parse("a correction".into()).unwrap();
+    nodes.b.chat.edit_message(ana.id, general.id, said.id, body).await.unwrap();
+    nodes.a.chat.delete_message(ana.id, general.id, said.id, None).await.unwrap();
+    nodes.b.chat.restore_message(ana.id, general.id, said.id).await.unwrap();
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        told.push(reader.browser.next_in(&channel(general.id)).await);
+    }
+    let kinds: Vec<_> = told.iter().map(|event| (&event["number"], &event["type"])).collect();
+    let kind = |number: u64, kind: &str| (json!(number), json!(kind));
+    let expected = [
+        kind(said.number, "message.posted"),
+        kind(said.number + 1, "message.edited"),
+        kind(said.number + 2, "message.deleted"),
+        kind(said.number + 3, "message.restored"),
+    ];
+    assert_eq!(kinds, expected.iter().map(|(number, kind)| (number, kind)).collect::<Vec<_>>());
+    assert_eq!(told[3]["message"]["body"], "a correction");
+    for world in nodes.both() {
+        assert_eq!(world.history(&ben, general.id).await.last(), told.last());
     }
 }
 

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tidings_chat::{ClientId, Database, Invite, Options, PageFrom, PageQuery, Room, RoomCard, RoomId};
+use tidings_chat::{
+    Body, ClientId, Database, DeleteReason, Invite, MessageId, Options, PageFrom, PageQuery, Room, RoomCard, RoomId,
+    limits::DELETE_UNDO,
+};
 
 use crate::database::worlds_are_on_postgres;
 use crate::world::{Browser, HOME, Somebody, World, channel};
@@ -20,6 +23,22 @@ enum Operation {
     RepeatTheLastPost {
         person: usize,
     },
+    /// Of one of the messages that were posted, whoever wrote it and wherever.
+    Edit {
+        person: usize,
+        message: usize,
+        text: usize,
+    },
+    Delete {
+        person: usize,
+        message: usize,
+    },
+    Restore {
+        person: usize,
+        message: usize,
+    },
+    /// So much that what was deleted cannot be restored any more, and is erased.
+    Later,
     Join {
         person: usize,
         room: usize,
@@ -67,6 +86,11 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => both.clone().prop_map(|(person, room)| Operation::Post { person, room }),
         1 => person.clone().prop_map(|person| Operation::RepeatTheLastPost { person }),
+        2 => (person.clone(), 0..9_usize, 0..3_usize)
+            .prop_map(|(person, message, text)| Operation::Edit { person, message, text }),
+        2 => (person.clone(), 0..9_usize).prop_map(|(person, message)| Operation::Delete { person, message }),
+        2 => (person.clone(), 0..9_usize).prop_map(|(person, message)| Operation::Restore { person, message }),
+        1 => Just(Operation::Later),
         2 => both.clone().prop_map(|(person, room)| Operation::Join { person, room }),
         1 => both.clone().prop_map(|(person, room)| Operation::Leave { person, room }),
         1 => both.clone().prop_map(|(person, room)| Operation::Remove { person, room }),
@@ -124,8 +148,12 @@ impl RoomState {
         match event["type"].as_str().unwrap() {
             "member.joined" => assert!(self.members.insert(member()), "{event}"),
             "member.left" => assert!(self.members.remove(&member()), "{event}"),
-            "message.posted" => {
-                self.messages.insert(number, event["message"].clone());
+            kind if kind.starts_with("message.") => {
+                let message = &event["message"];
+                let came = message["number"].as_u64().unwrap();
+                // What becomes of a message that the watcher has not seen come would be a hole.
+                assert!(kind == "message.posted" || self.messages.contains_key(&came), "{event}");
+                self.messages.insert(came, message.clone());
             }
             other => panic!("{other}"),
         }
@@ -165,6 +193,7 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
     }
     let rooms = [general.id, world.room(&watcher, "Other").await];
     let mut created = 0;
+    let mut said: Vec<(RoomId, MessageId)> = Vec::new();
     let mut last_posts: Vec<Option<(RoomId, ClientId)>> = vec![None; PEOPLE];
     let mut codes = [invite, "no code yet".to_owned()];
     let mut transcript = Transcript::default();
@@ -184,8 +213,9 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
                 let client_id = ClientId::fresh();
                 // Refused to those who are no members, and then nothing may be announced.
                 let posted = world.send(&people[person], rooms[room], client_id, "hello").await;
-                if posted.is_ok() {
+                if let Ok(posted) = &posted {
                     last_posts[person] = Some((rooms[room], client_id));
+                    said.push((rooms[room], posted.id));
                 }
                 transcript.answer(posted, |posted| json!([posted.id, posted.number, posted.time, posted.repeated]));
             }
@@ -196,6 +226,29 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
                     transcript.tell(json!([posted.id, posted.number, posted.time]));
                 }
             }
+            Operation::Edit { person, message, text } => {
+                let Some((room, message)) = said.get(message).copied() else { continue };
+                let body = Body::parse(["hello", "hello again", "no"][text].to_owned()).unwrap();
+                let edited = world.chat.edit_message(people[person].id, room, message, body).await;
+                transcript.answer(edited, |message| json!(message));
+            }
+            Operation::Delete { person, message } => {
+                let Some((room, message)) = said.get(message).copied() else { continue };
+                // The first of them is no author of what the others say, and manages nothing.
+                let (who, reason) = match person {
+                    0 => (watcher.id, Some(DeleteReason::parse("not here").unwrap())),
+                    _ => (people[person].id, None),
+                };
+                let deleted = world.chat.delete_message(who, room, message, reason).await;
+                transcript.answer(deleted, |message| json!(message));
+            }
+            Operation::Restore { person, message } => {
+                let Some((room, message)) = said.get(message).copied() else { continue };
+                let who = if person == 0 { watcher.id } else { people[person].id };
+                let restored = world.chat.restore_message(who, room, message).await;
+                transcript.answer(restored, |message| json!(message));
+            }
+            Operation::Later => world.later(DELETE_UNDO),
             Operation::Join { person, room } => {
                 let joined = world.chat.join_room(people[person].id, rooms[room]).await.unwrap();
                 transcript.tell(card(&joined));
@@ -325,6 +378,10 @@ async fn pages(world: &World, reader: &Somebody, rooms: &[RoomId], transcript: &
             transcript.answer(events, |page| json!([page.events, page.offset, page.more]));
             let messages = world.chat.messages(reader.id, *room, query).await;
             transcript.answer(messages, |page| json!([page.messages, page.more]));
+            for message in world.chat.messages(reader.id, *room, query).await.iter().flat_map(|page| &page.messages) {
+                let edits = world.chat.edits(reader.id, *room, message.id, query).await.unwrap();
+                transcript.tell(json!(edits.map(|page| json!([page.edits, page.more]))));
+            }
         }
     }
 }

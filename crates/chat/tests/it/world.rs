@@ -16,8 +16,8 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_chat::{
-    Body, Chat, ClientId, Clock, Database, Draft, Email, Entered, FreshDatabase, Name, NewAccount, NewPassword,
-    Options, PageFrom, PageQuery, PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic,
+    Body, Chat, ClientId, Clock, Database, Draft, Email, Entered, FreshDatabase, MessageKey, Name, NewAccount,
+    NewPassword, Options, PageFrom, PageQuery, PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic,
     limits::Rates,
 };
 use tidings_hub::{Connection, ConnectionOptions, Hub, Step};
@@ -68,7 +68,8 @@ fn options(dir: &Path, clocks: &Clocks, postgres: Option<&FreshDatabase>) -> Opt
     let clock = Clock::new(move || Time::from_millis(wall.load(Relaxed)));
     let steady = Clock::new(move || start + Duration::from_millis(passed.load(Relaxed)));
     let database = postgres.map(FreshDatabase::database).unwrap_or_default();
-    Options { rates: Rates::unlimited(), steady, database, ..Options::new(dir, clock) }
+    let message_key = MessageKey::new(b"the key of the tests");
+    Options { rates: Rates::unlimited(), steady, database, message_key, ..Options::new(dir, clock) }
 }
 
 impl World {

@@ -2,7 +2,8 @@
 
 use crate::cli::BackupArgs;
 use crate::config::Config;
-use anyhow::Context;
+use crate::secrets::{back_up_message_key, message_key_beside};
+use anyhow::{Context, ensure};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use tidings_chat::{Contents, Desk};
@@ -10,10 +11,18 @@ use tidings_chat::{Contents, Desk};
 pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
     let storage = Config::load_storage(&args.common)?;
     storage.ensure_there()?;
+    let key = message_key_beside(&args.file);
+    ensure!(!key.exists(), "{} exists already; choose another name", key.display());
     let backed_up = Desk::back_up(storage.options(), args.file.clone()).await;
     let contents = backed_up.with_context(|| format!("cannot back up {storage}"))?;
     let Contents { people, rooms, messages, .. } = contents;
     println!("{}: {}.", args.file.display(), describe(people, rooms, messages));
+    if let Some(key) = back_up_message_key(&storage.data_dir, &args.file)? {
+        println!(
+            "{}: the key by which it knows messages that are sent again; 'tidings restore' takes it from there.",
+            key.display()
+        );
+    }
     for left in drafts_of(&args.file) {
         println!("{} was left by a backup that was killed; remove it, unless another one is running.", left.display());
     }

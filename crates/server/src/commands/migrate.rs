@@ -101,7 +101,7 @@ const PASSWORD: &str =
 
 fn bring_secrets(folder: &Path) -> String {
     format!(
-        "Copy api-key and token-secret from the data folder that the server had into {} first; without them it makes new ones.",
+        "Copy api-key, token-secret and message-key from the data folder that the server had into {} first; without them it makes new ones.",
         folder.display()
     )
 }

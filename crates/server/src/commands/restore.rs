@@ -6,6 +6,7 @@
 use super::backup::describe;
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Storage};
+use crate::secrets::{KeyRestored, message_key_beside, restore_message_key};
 use anyhow::Context;
 use std::path::PathBuf;
 use tidings_chat::{ArchiveError, Contents, Desk, OpenError};
@@ -25,7 +26,7 @@ async fn restore(storage: &Storage, file: PathBuf, replace: bool) -> anyhow::Res
     let data_dir = &storage.data_dir;
     let is_new = !data_dir.path().exists();
     data_dir.make()?;
-    let restored = Desk::restore(storage.options(), file, replace).await;
+    let restored = Desk::restore(storage.options(), file.clone(), replace).await;
     if is_new && restored.is_err() {
         data_dir.remove_if_unused();
     }
@@ -34,6 +35,17 @@ async fn restore(storage: &Storage, file: PathBuf, replace: bool) -> anyhow::Res
     println!("Restored into {data_dir}: {}.", describe(people, rooms, messages));
     if let Some(kept) = restored.kept {
         println!("What was there before is {}.", kept.display());
+    }
+    match restore_message_key(data_dir, &file)? {
+        KeyRestored::Taken { kept: None } => {}
+        KeyRestored::Taken { kept: Some(kept) } => {
+            println!("The key of its messages came with it; the one that was there before is {}.", kept.display());
+        }
+        KeyRestored::Missing => println!(
+            "There is no {}: a message that is sent again is known by its author and its client_id alone. If you find that file, \
+             put it into the data folder as message-key.",
+            message_key_beside(&file).display()
+        ),
     }
     if !restored.had_checksum {
         println!("The file had no checksum, as those of 'tidings backup' have; the database in it is in order.");

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use crate::limits::REQUEST_BODY_BYTES_MAX;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 
@@ -15,18 +15,40 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(&request) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "not_json",
-                "Send the body as JSON, with the header Content-Type: application/json.",
-            ));
+            return Err(not_json());
         }
-        let body = read_body(request, REQUEST_BODY_BYTES_MAX).await?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
-            let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-            Problem::new(status, "malformed", format!("The body is not what is expected here: {error}."))
-        })
+        parse(&read_body(request, REQUEST_BODY_BYTES_MAX).await?)
     }
+}
+
+/// For a request that may come without one.
+impl<T: DeserializeOwned, S: Sync> OptionalFromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
+        let is_json = is_json(&request);
+        let body = read_body(request, REQUEST_BODY_BYTES_MAX).await?;
+        match body.is_empty() {
+            true => Ok(None),
+            false if is_json => parse(&body).map(Some),
+            false => Err(not_json()),
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<JsonBody<T>, Problem> {
+    serde_json::from_slice(body).map(JsonBody).map_err(|error| {
+        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        Problem::new(status, "malformed", format!("The body is not what is expected here: {error}."))
+    })
+}
+
+fn not_json() -> Problem {
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "not_json",
+        "Send the body as JSON, with the header Content-Type: application/json.",
+    )
 }
 
 fn is_json(request: &Request) -> bool {

@@ -1,9 +1,9 @@
-//! Messages and the events of a room: posting, reading a page, catching up.
+//! Messages and the events of a room: posting, editing, deleting, restoring, reading a page, catching up.
 
 use super::body::JsonBody;
 use super::ids::room_id;
 use super::problem::{Problem, sentence};
-use super::schemas::{EventSchema, MessageSchema};
+use super::schemas::{EditSchema, EventSchema, MessageSchema};
 use super::signed_in::SignedIn;
 use crate::app::App;
 use crate::limits::{PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
@@ -14,13 +14,21 @@ use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use std::time::Instant;
-use tidings_chat::{Body, BodyError, ClientId, Draft, Message, MessageId, PageFrom, PostError, ReadError, Time};
+use tidings_chat::{
+    Body, BodyError, ClientId, DeleteError, DeleteReason, Draft, EditError, Message, MessageId, PageFrom, PostError,
+    ReadError, ReasonError, RestoreError, RoomId, Time,
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(events)).routes(routes!(list, post)).routes(routes!(get))
+    OpenApiRouter::new()
+        .routes(routes!(events))
+        .routes(routes!(list, post))
+        .routes(routes!(get, edit, delete))
+        .routes(routes!(restore))
+        .routes(routes!(edits))
 }
 
 /// Which page: the newest entries, or those before or after a number.
@@ -181,9 +189,99 @@ async fn get(
     SignedIn(signed_in): SignedIn,
     Path((room, message)): Path<(String, String)>,
 ) -> Result<Json<Message>, Problem> {
-    let message = MessageId::parse(&message).ok_or_else(Problem::not_found)?;
-    let found = app.chat.message(signed_in.person.id, room_id(&room)?, message).await?;
+    let (room, message) = place(&room, &message)?;
+    let found = app.chat.message(signed_in.person.id, room, message).await?;
     found.map(Json).ok_or_else(Problem::not_found)
+}
+
+fn place(room: &str, message: &str) -> Result<(RoomId, MessageId), Problem> {
+    Ok((room_id(room)?, MessageId::parse(message).ok_or_else(Problem::not_found)?))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct EditBody {
+    /// 1 to 16384 bytes of UTF-8.
+    body: String,
+}
+
+/// Give one's own message another text. Answers the message; the same text again changes nothing.
+#[utoipa::path(patch, path = "/v1/rooms/{room}/messages/{message}", request_body = EditBody,
+    params(("room" = String, Path), ("message" = String, Path)), responses(
+    (status = 200, body = MessageSchema), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
+    (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn edit(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path((room, message)): Path<(String, String)>,
+    JsonBody(body): JsonBody<EditBody>,
+) -> Result<Json<Message>, Problem> {
+    let (room, message) = place(&room, &message)?;
+    Ok(Json(app.chat.edit_message(signed_in.person.id, room, message, Body::parse(body.body)?).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct DeleteBody {
+    /// Why, for the room to read: one line of 1 to 500 characters. Needed for somebody else's message.
+    reason: Option<String>,
+}
+
+/// Delete a message: one's own, or with a reason any in a room that one manages. Answers what is left of it. Its text is told
+/// nobody from now on, and erased after ten seconds.
+#[utoipa::path(delete, path = "/v1/rooms/{room}/messages/{message}", request_body = Option<DeleteBody>,
+    params(("room" = String, Path), ("message" = String, Path)), responses(
+    (status = 200, body = MessageSchema), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+async fn delete(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path((room, message)): Path<(String, String)>,
+    body: Option<JsonBody<DeleteBody>>,
+) -> Result<Json<Message>, Problem> {
+    let (room, message) = place(&room, &message)?;
+    let reason = body.and_then(|JsonBody(body)| body.reason);
+    let reason = reason.as_deref().map(DeleteReason::parse).transpose()?;
+    Ok(Json(app.chat.delete_message(signed_in.person.id, room, message, reason).await?))
+}
+
+/// Take back that one has deleted a message, within ten seconds. Answers the message as it was.
+#[utoipa::path(post, path = "/v1/rooms/{room}/messages/{message}/restore",
+    params(("room" = String, Path), ("message" = String, Path)), responses(
+    (status = 200, body = MessageSchema), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 429, body = Problem)))]
+async fn restore(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path((room, message)): Path<(String, String)>,
+) -> Result<Json<Message>, Problem> {
+    let (room, message) = place(&room, &message)?;
+    Ok(Json(app.chat.restore_message(signed_in.person.id, room, message).await?))
+}
+
+#[derive(Serialize, ToSchema)]
+struct EditsBody {
+    /// Ascending by number. None of a message that was deleted.
+    #[schema(value_type = Vec<EditSchema>)]
+    edits: Vec<Box<RawValue>>,
+    /// Whether there are more in the direction of the page.
+    more: bool,
+}
+
+/// What a message said before it was edited; its present text is the message's own.
+#[utoipa::path(get, path = "/v1/rooms/{room}/messages/{message}/edits",
+    params(("room" = String, Path), ("message" = String, Path), PageQuery), responses(
+    (status = 200, body = EditsBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn edits(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    Path((room, message)): Path<(String, String)>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Json<EditsBody>, Problem> {
+    let query = query?.page()?;
+    let (room, message) = place(&room, &message)?;
+    let page = app.chat.edits(signed_in.person.id, room, message, query).await?.ok_or_else(Problem::not_found)?;
+    let (edits, all_fit) = fitting(&page.edits, query.from)?;
+    Ok(Json(EditsBody { edits, more: page.more || !all_fit }))
 }
 
 impl From<QueryRejection> for Problem {
@@ -213,6 +311,48 @@ impl From<PostError> for Problem {
             ),
             PostError::TooMany(after) => Self::too_many(after.0),
             PostError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReasonError> for Problem {
+    fn from(error: ReasonError) -> Self {
+        Self::field("reason", "reason_invalid", sentence(&error))
+    }
+}
+
+impl From<EditError> for Problem {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::NoSuchMessage => Self::not_found(),
+            EditError::NotAuthor => Self::new(StatusCode::FORBIDDEN, "not_author", sentence(&error)),
+            EditError::Deleted => Self::new(StatusCode::CONFLICT, "message_deleted", sentence(&error)),
+            EditError::TooMany(after) => Self::too_many(after.0),
+            EditError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeleteError> for Problem {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::NoSuchMessage => Self::not_found(),
+            DeleteError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "not_allowed", sentence(&error)),
+            DeleteError::NoReason => Self::field("reason", "reason_needed", sentence(&error)),
+            DeleteError::TooMany(after) => Self::too_many(after.0),
+            DeleteError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<RestoreError> for Problem {
+    fn from(error: RestoreError) -> Self {
+        match error {
+            RestoreError::NoSuchMessage => Self::not_found(),
+            RestoreError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "not_deleter", sentence(&error)),
+            RestoreError::TooLate => Self::new(StatusCode::CONFLICT, "too_late", sentence(&error)),
+            RestoreError::TooMany(after) => Self::too_many(after.0),
+            RestoreError::Unavailable(error) => error.into(),
         }
     }
 }

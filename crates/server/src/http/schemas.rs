@@ -45,13 +45,39 @@ pub(super) struct MessageSchema {
     /// The author's own id of the send.
     client_id: String,
     author: WhoSchema,
-    /// What it says, byte for byte as it was sent: Markdown.
+    /// What it says, byte for byte as it was sent or as it was edited last: Markdown; empty when it was deleted.
     body: String,
     /// The tree of its marks. Left out where the body is plain text, in lines and paragraphs, or has more marks than the
     /// limits allow: then the body is what it says.
     content: Option<Vec<BlockSchema>>,
     /// Milliseconds since the Unix epoch, by the server's clock.
     time: i64,
+    /// When it got its present text. Left out while that is its first.
+    edited: Option<i64>,
+    /// That it was deleted. Left out when it was not.
+    deleted: Option<DeletedSchema>,
+}
+
+/// What is left of a message that was deleted, beside where it stood and who wrote it.
+#[derive(ToSchema)]
+#[schema(as = Deleted)]
+pub(super) struct DeletedSchema {
+    /// Milliseconds since the Unix epoch.
+    time: i64,
+    by: WhoSchema,
+    /// Why. Left out when nothing was said, which only the author may.
+    reason: Option<String>,
+}
+
+/// What a message said before it was edited.
+#[derive(ToSchema)]
+#[schema(as = Edit)]
+pub(super) struct EditSchema {
+    /// The number of the event that took the text away.
+    number: u64,
+    /// Since when the message had said it.
+    time: i64,
+    body: String,
 }
 
 /// A part of a message that stands by itself; clients show the `content`, `items` or `text` of a type they do not know.
@@ -140,13 +166,14 @@ pub(super) enum MarkSchema {
 #[derive(ToSchema)]
 #[schema(as = Event)]
 pub(super) struct EventSchema {
-    /// `room.created`, `member.joined`, `member.left` or `message.posted`.
+    /// `room.created`, `member.joined`, `member.left`, `message.posted`, `message.edited`, `message.deleted` or
+    /// `message.restored`.
     r#type: String,
     /// 1 for a room's first event, without gaps.
     number: u64,
     /// Milliseconds since the Unix epoch, by the server's clock.
     time: i64,
-    /// Of `message.posted`.
+    /// Of those about a message: as it is at present, which may be later than the event.
     message: Option<MessageSchema>,
     /// Of the others.
     member: Option<WhoSchema>,

@@ -305,7 +305,8 @@ async fn messages(story: &mut Story, Cast { ana, ben, cho, .. }: &Cast) {
     story.ask(NOUN, "the same send again", again).await;
     story.ask(NOUN, "another text with the same client id", ana.post(&path, &send(1, "something else"))).await;
     let told = story.ask(NOUN, "somebody else's same client id", ben.post(&path, &send(1, "hello"))).await;
-    story.names.name("second message", told.text("/id"));
+    let second = told.text("/id");
+    story.names.name("second message", second.as_str());
     let third = story.send(&ana.post(&path, &send(2, "<b>not bold</b>"))).await.text("/id");
     story.names.name("third message", third);
     for (title, body) in [
@@ -326,6 +327,34 @@ async fn messages(story: &mut Story, Cast { ana, ben, cho, .. }: &Cast) {
     story.ask(NOUN, "a page before a number", ben.get(&format!("{path}?before=5&limit=1"))).await;
     story.ask(NOUN, "a page after a number", ben.get(&format!("{path}?after=3&limit=1"))).await;
     story.ask(NOUN, "messages of a room one is not in", cho.get(&path)).await;
+
+    let of = |message: &str| format!("{path}/{message}");
+    let edit = |body: &str| json!({"body": body});
+    let change = |who: &Person, message: &str, body: &Value| who.change(Method::PATCH, &of(message)).json(body);
+    story.ask(NOUN, "editing", change(ana, &first, &edit("one line"))).await;
+    story.ask(NOUN, "the same text again", change(ana, &first, &edit("one line"))).await;
+    story.ask(NOUN, "what it said before", ben.get(&format!("{}/edits", of(&first)))).await;
+    story
+        .ask(NOUN, "what it said before, by one who is not in the room", cho.get(&format!("{}/edits", of(&first))))
+        .await;
+    story.ask(NOUN, "editing somebody else's", change(ben, &first, &edit("mine now"))).await;
+    story.ask(NOUN, "editing into nothing", change(ana, &first, &edit(" "))).await;
+    story.ask(NOUN, "editing in a room one is not in", change(cho, &first, &edit("hello"))).await;
+    story.ask(NOUN, "restoring what stands", ana.post(&format!("{}/restore", of(&first)), &json!({}))).await;
+    story.ask(NOUN, "deleting", ana.delete(&of(&first))).await;
+    story.ask(NOUN, "deleting it again", ana.delete(&of(&first))).await;
+    story.ask(NOUN, "a message that was deleted", ben.get(&of(&first))).await;
+    story.ask(NOUN, "what that said before", ben.get(&format!("{}/edits", of(&first)))).await;
+    story.ask(NOUN, "editing what was deleted", change(ana, &first, &edit("two"))).await;
+    story.ask(NOUN, "restoring what another deleted", ben.post(&format!("{}/restore", of(&first)), &json!({}))).await;
+    story.ask(NOUN, "restoring", ana.post(&format!("{}/restore", of(&first)), &json!({}))).await;
+    story.ask(NOUN, "deleting somebody else's without the right", ben.delete(&of(&first))).await;
+    story.ask(NOUN, "deleting somebody else's without a reason", ana.delete(&of(&second))).await;
+    let why = |reason: &str| ana.change(Method::DELETE, &of(&second)).json(&json!({"reason": reason}));
+    story.ask(NOUN, "deleting with a reason that is none", why("two\nlines")).await;
+    story.ask(NOUN, "deleting somebody else's", why("not about the porch")).await;
+    story.ask(NOUN, "deleting in a room one is not in", cho.delete(&of(&first))).await;
+    story.ask(NOUN, "the messages after that", ben.get(&path)).await;
 }
 
 async fn events(story: &mut Story, Cast { ana, ben, cho, .. }: &Cast) {

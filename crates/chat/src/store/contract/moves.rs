@@ -58,6 +58,17 @@ async fn fill(store: Arc<dyn Store>) -> Known {
         world.now = world.now.plus(Took::from_millis(1));
         world.post(author, room, body).await;
     }
+    let slip = world.post(ben, general, "a slip").await.id;
+    world.done(world.edit(ben, slip, "a slip, and a correction of it")).await;
+    let kept = world.post(ana, general, "kept").await.id;
+    world.done(world.edit(ana, kept, "kept, and edited")).await;
+    world.done(world.delete(ana, slip, Some("\"quoted\" 'reason'"))).await;
+    let erased = world.post(ana, general, "erased").await.id;
+    world.done(world.delete(ana, erased, None)).await;
+    world.now = world.now.plus(DELETE_UNDO);
+    world.done(EraseDeleted).await;
+    let hidden = world.post(ana, general, "hidden, and not erased yet").await.id;
+    world.done(world.delete(ana, hidden, None)).await;
     for number in 0..40 {
         let (author, room) = [(ana, general), (ben, general), (ben, garden)][number % 3];
         world.post(author, room, &format!("number {number}")).await;
@@ -111,6 +122,7 @@ async fn told(store: &dyn Store, known: &Known) -> Vec<String> {
             let messages = store.messages(*room, person.id, page).await.unwrap();
             for message in messages.iter().flat_map(|page| &page.messages) {
                 told.push(format!("{:?}", store.message(*room, person.id, message.id).await.unwrap()));
+                told.push(format!("{:?}", store.edits(*room, person.id, message.id, page).await.unwrap()));
             }
             told.push(format!("{messages:?}"));
         }

@@ -14,7 +14,7 @@ use crate::store::OpenError;
 const LOCK: i64 = 0x5464_6e67_0000_0002;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 2] = ["
+const STEPS: [&str; 3] = ["
     CREATE TABLE people (
         id uuid PRIMARY KEY,
         name text NOT NULL,
@@ -181,6 +181,29 @@ const STEPS: [&str; 2] = ["
 
     -- Or what became of a denial.
     ALTER TABLE revocations ADD COLUMN denial bytea;
+    ", "
+    -- When the message got its present text, if that is not its first.
+    ALTER TABLE messages ADD COLUMN edited bigint;
+    -- When it was deleted; its text is empty as soon as it is erased.
+    ALTER TABLE messages ADD COLUMN deleted bigint;
+    ALTER TABLE messages ADD COLUMN deleted_by uuid;
+    ALTER TABLE messages ADD COLUMN delete_reason text;
+    CREATE INDEX messages_to_erase ON messages (deleted) WHERE deleted IS NOT NULL AND body <> '';
+    -- Which key the digest was made with: from now on it is an HMAC of what it was before. NULL in rows of the version before
+    -- until theirs are.
+    ALTER TABLE messages ADD COLUMN digest_key bytea;
+    CREATE INDEX messages_to_key ON messages (digest_key) WHERE digest_key IS NULL;
+
+    -- What messages said before they were edited. Without foreign keys, as the messages.
+    CREATE TABLE edits (
+        message uuid NOT NULL,
+        -- Of the event that took the text away.
+        number bigint NOT NULL,
+        -- Since when the message had said it.
+        time bigint NOT NULL,
+        body text NOT NULL,
+        PRIMARY KEY (message, number)
+    );
     "];
 
 /// The version that this program writes.

@@ -60,9 +60,9 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage,
-        PageFrom, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey,
-        SignedIn, Stand, Time, Who,
+        Arrival, Credentials, Denied, EditPage, Email, EventPage, Invite, InviteCard, Member, Message, MessageId,
+        MessagePage, PageFrom, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId,
+        SessionKey, SignedIn, Stand, Time, Who,
     },
 };
 
@@ -493,6 +493,14 @@ impl Store for Postgres {
 
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
         self.read(move |db| Box::pin(reads::message_of(db, room, reader, message)))
+    }
+
+    fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>> {
+        self.read(move |db| Box::pin(reads::edits(db, room, reader, message, page)))
+    }
+
+    fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {
+        self.read_for_itself(move |db| Box::pin(reads::has_deleted_by(db, time)))
     }
 }
 

@@ -3,14 +3,14 @@
 
 use super::tables::{Write, values};
 use crate::{
-    model::{ClientId, Event, MessageId, NewMessage, PersonId, RoomId, Time},
+    model::{ClientId, Event, MessageId, NewMessage, PersonId, RoomId, StoredDigest, Time},
     store::bounds::signed,
 };
 
 /// In one order, because who waits for a row of an index that another transaction has written can wait in a circle.
-const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, client_id, digest, body, time)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::text[], $8::bigint[])
-        AS new(id, room, number, author, client_id, digest, body, time)
+const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::bytea[], $8::text[],
+        $9::bigint[]) AS new(id, room, number, author, client_id, digest, digest_key, body, time)
     ORDER BY author, client_id";
 const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, message, actor, subject, time)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[])";
@@ -29,6 +29,7 @@ pub(super) struct Messages {
     author: Vec<PersonId>,
     client_id: Vec<ClientId>,
     digest: Vec<Vec<u8>>,
+    digest_key: Vec<Option<Vec<u8>>>,
     body: Vec<String>,
     time: Vec<Time>,
 }
@@ -59,16 +60,18 @@ impl Messages {
         self.number.push(signed(number));
         self.author.push(*author);
         self.client_id.push(*client_id);
-        self.digest.push(digest.to_vec());
+        let StoredDigest { bytes, key } = digest.stored;
+        self.digest.push(bytes.to_vec());
+        self.digest_key.push(key.map(Vec::from));
         self.body.push(body.clone());
         self.time.push(now);
     }
 
     fn into_write(self) -> Option<Write> {
-        let Self { id, room, number, author, client_id, digest, body, time } = self;
+        let Self { id, room, number, author, client_id, digest, digest_key, body, time } = self;
         (!id.is_empty()).then(|| Write {
             sql: INSERT_MESSAGES,
-            params: values![id, room, number, author, client_id, digest, body, time],
+            params: values![id, room, number, author, client_id, digest, digest_key, body, time],
         })
     }
 }

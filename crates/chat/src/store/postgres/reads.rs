@@ -12,13 +12,16 @@ use super::{
 };
 use crate::{
     model::{
-        Arrival, Credentials, DenialKey, Denied, Email, Event, EventKind, EventPage, Invite, InviteCard, Member,
-        MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage,
-        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Event, EventKind, EventPage, Invite,
+        InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room,
+        RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite,
+        StoredMessage, Time, Who,
     },
     store::{
         bounds::Bounds,
-        columns::{AFTER_MESSAGE, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, SESSION_COLUMNS, WHO},
+        columns::{
+            AFTER_MESSAGE, DELETER, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, SESSION_COLUMNS, WHO,
+        },
         follow::{Revocation, Revocations},
     },
 };
@@ -256,8 +259,8 @@ pub(super) async fn events(
     // room stands, which is told without any too.
     let sql = format!(
         "WITH head AS ({head}), page AS (
-            SELECT {WHO}, {MESSAGE}, e.number AS at, e.kind, e.time AS happened, octet_length(m.body) AS bytes
-            FROM room_events e JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message
+            SELECT {WHO}, {MESSAGE}, e.number AS at, e.kind, e.time AS happened, CASE WHEN m.deleted IS NULL THEN octet_length(m.body) END AS bytes
+            FROM room_events e JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {DELETER}
             WHERE e.room = $1 AND e.number > $4 AND e.number < $5 AND EXISTS (SELECT 1 FROM head)
             ORDER BY e.number {order} LIMIT $6
         ), counted AS (
@@ -304,7 +307,7 @@ pub(super) async fn messages(
     // The reader's membership is a row also where there are no messages.
     let sql = format!(
         "SELECT page.* FROM memberships reader LEFT JOIN LATERAL (
-            SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
+            SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {DELETER}
             WHERE m.room = $1 AND m.number > $3 AND m.number < $4 ORDER BY m.number {order} LIMIT $5
         ) page ON true WHERE reader.room = $1 AND reader.person = $2 ORDER BY page.number {order}",
         order = bounds.order()
@@ -324,10 +327,53 @@ pub(super) async fn message_of(
     id: MessageId,
 ) -> Result<Option<Message>, Error> {
     let sql = format!(
-        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
+        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {DELETER}
         WHERE m.id = $1 AND m.room = $2 AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = $2 AND s.person = $3)"
     );
     db.row(&sql, &[&id, &room, &reader]).await?.as_ref().map(message).transpose()
+}
+
+/// Its row stays as it is until the end of the transaction.
+pub(super) async fn stored_message(db: &Db, room: RoomId, id: MessageId) -> Result<Option<StoredMessage>, Error> {
+    let sql = format!(
+        "SELECT {WHO}, {MESSAGE}, m.body FROM messages m JOIN people p ON p.id = m.author {DELETER}
+        WHERE m.id = $1 AND m.room = $2 FOR UPDATE OF m"
+    );
+    let found = db.row(&sql, &[&id, &room]).await?;
+    let read = |row: &Row| Ok(StoredMessage::of(message(row)?, row.try_get(AFTER_MESSAGE)?));
+    found.as_ref().map(read).transpose()
+}
+
+pub(super) async fn edits(
+    db: &Db,
+    room: RoomId,
+    reader: PersonId,
+    id: MessageId,
+    page: PageQuery,
+) -> Result<Option<EditPage>, Error> {
+    let bounds = Bounds::of(page);
+    // The message is a row also where there are none.
+    let sql = format!(
+        "SELECT page.number, page.time, page.body FROM messages m LEFT JOIN LATERAL (
+            SELECT number, time, body FROM edits
+            WHERE message = $2 AND m.deleted IS NULL AND number > $4 AND number < $5 ORDER BY number {order} LIMIT $6
+        ) page ON true
+        WHERE m.id = $2 AND m.room = $1
+        AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = $1 AND s.person = $3) ORDER BY page.number {order}",
+        order = bounds.order()
+    );
+    let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
+    let rows = db.rows(&sql, &[&room, &id, &reader, &above, &below, &limit]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let edit = |row: &Row| Ok(Edit { number: number(row, 0)?, time: row.try_get(1)?, body: row.try_get(2)? });
+    let is_empty = first.try_get::<_, Option<Count>>(0)?.is_none();
+    let (edits, more) = bounds.finish(if is_empty { Vec::new() } else { every(&rows, edit)? });
+    Ok(Some(EditPage { edits, more }))
+}
+
+pub(super) async fn has_deleted_by(db: &Db, time: Time) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE deleted <= $1 AND body <> '')";
+    db.one(sql, &[&time]).await?.try_get(0)
 }
 
 /// How far all rooms are, and what was taken away behind that number, at one moment.

@@ -26,12 +26,13 @@ use super::{
     connection::{Db, Params, Statement, Values},
     posts::Posts,
     reads,
-    values::{Digest, number},
+    values::{Digest, number, stored_digest},
 };
 use crate::{
     model::{
-        ClientId, DenialKey, Denied, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person,
-        PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+        ClientId, DenialKey, Denied, EarlierSend, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
+        NewSession, Person, PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite,
+        StoredMessage, Time, Who,
     },
     store::{NOT_READ, StoreError, StoreResult, Tables, bounds::signed, follow::Revocation},
 };
@@ -79,7 +80,7 @@ pub(super) struct Write {
 }
 
 const LOCK_ROOMS: &str = "SELECT id, last_number FROM rooms WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
-const EARLIER_SENDS: &str = "SELECT m.author, m.client_id, m.id, m.number, m.time, m.digest
+const EARLIER_SENDS: &str = "SELECT m.author, m.client_id, m.id, m.number, m.time, m.digest, m.digest_key
     FROM unnest($1::uuid[], $2::uuid[]) AS asked(author, client_id)
     JOIN messages m ON m.author = asked.author AND m.client_id = asked.client_id";
 const MEMBERS: &str = "SELECT m.room, p.id, p.name,
@@ -239,7 +240,7 @@ impl Work {
 }
 
 fn earlier_send(row: &Row, first: usize) -> Result<EarlierSend, Error> {
-    let Digest(digest) = row.try_get(first + 3)?;
+    let digest = stored_digest(row, first + 3)?;
     Ok(EarlierSend { id: row.try_get(first)?, number: number(row, first + 1)?, time: row.try_get(first + 2)?, digest })
 }
 
@@ -321,10 +322,14 @@ impl<'a> PostgresTables<'a> {
 
     /// As [`write`](Self::write), and answers how many rows it changed.
     fn write_and_count(&self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) -> StoreResult<usize> {
+        self.write_what_counts(format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed"), params)
+    }
+
+    /// As [`write`](Self::write), by a statement that answers itself how many rows it changed.
+    fn write_what_counts(&self, statement: String, params: Vec<Box<dyn ToSql + Sync + Send>>) -> StoreResult<usize> {
         let count = self.ask(move |db| {
             Box::pin(async move {
                 let params: Vec<Values<'_>> = params.iter().map(|param| &**param as Values<'_>).collect();
-                let statement = format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
                 let count = number(&db.one(&statement, &params).await?, 0)?;
                 Ok(usize::try_from(count).unwrap_or(usize::MAX))
             })
@@ -650,7 +655,8 @@ impl Tables for PostgresTables<'_> {
         }
         self.ask(move |db| {
             Box::pin(async move {
-                let sql = "SELECT id, number, time, digest FROM messages WHERE author = $1 AND client_id = $2";
+                let sql =
+                    "SELECT id, number, time, digest, digest_key FROM messages WHERE author = $1 AND client_id = $2";
                 db.row(sql, &[&author, &client_id]).await?.map(|row| earlier_send(&row, 0)).transpose()
             })
         })
@@ -683,10 +689,66 @@ impl Tables for PostgresTables<'_> {
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
         self.know(|work| {
             work.posts.messages.add(message, number, now);
-            let send = EarlierSend { id: message.id, number, time: now, digest: message.digest };
+            let send = EarlierSend { id: message.id, number, time: now, digest: message.digest.stored };
             work.sends.insert((message.author, message.client_id), Some(send));
             work.written += 1;
         })
+    }
+
+    fn message(&self, room: RoomId, message: MessageId) -> StoreResult<Option<StoredMessage>> {
+        self.ask(move |db| Box::pin(reads::stored_message(db, room, message)))
+    }
+
+    fn insert_edit(&mut self, message: MessageId, number: u64, since: Time, body: &str) -> StoreResult<()> {
+        let sql = "INSERT INTO edits (message, number, time, body) VALUES ($1, $2, $3, $4)";
+        self.write(sql, values![message, signed(number), since, body.to_owned()])
+    }
+
+    fn set_body(&mut self, message: MessageId, body: &str, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE messages SET body = $2, edited = $3 WHERE id = $1";
+        self.write(sql, values![message, body.to_owned(), now])
+    }
+
+    fn set_deleted(&mut self, message: MessageId, by: Option<(PersonId, Option<&str>)>, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE messages SET deleted = $2, deleted_by = $3, delete_reason = $4 WHERE id = $1";
+        let (person, reason) = by.unzip();
+        self.write(sql, values![message, person.map(|_| now), person, reason.flatten().map(str::to_owned)])
+    }
+
+    /// What another transaction has locked is restored just now, or erased by another node.
+    fn erase_deleted_by(&mut self, time: Time, limit: u32) -> StoreResult<usize> {
+        let sql = "WITH old AS (
+                SELECT id FROM messages WHERE deleted <= $1 AND body <> '' ORDER BY deleted LIMIT $2
+                FOR UPDATE SKIP LOCKED
+            ), erased AS (
+                UPDATE messages SET body = '' FROM old WHERE messages.id = old.id RETURNING messages.id
+            ), gone AS (
+                DELETE FROM edits USING erased WHERE edits.message = erased.id
+            )
+            SELECT count(*) FROM erased";
+        self.write_what_counts(sql.into(), values![time, i64::from(limit)])
+    }
+
+    fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT id, digest FROM messages WHERE digest_key IS NULL LIMIT $1 FOR UPDATE SKIP LOCKED";
+                let rows = db.rows(sql, &[&i64::from(limit)]).await?;
+                rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1).map(|Digest(digest)| digest)?))).collect()
+            })
+        })
+    }
+
+    fn set_digests(&mut self, digests: &[(MessageId, [u8; 32])], key: KeyId) -> StoreResult<()> {
+        if digests.is_empty() {
+            return Ok(());
+        }
+        let (ids, digests): (Vec<_>, Vec<_>) =
+            digests.iter().map(|(message, digest)| (*message, digest.to_vec())).unzip();
+        let sql = "UPDATE messages SET digest = keyed.digest, digest_key = $3
+            FROM unnest($1::uuid[], $2::bytea[]) AS keyed(id, digest)
+            WHERE messages.id = keyed.id AND messages.digest_key IS NULL";
+        self.write(sql, values![ids, digests, key.to_vec()])
     }
 
     fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {

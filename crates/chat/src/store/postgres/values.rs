@@ -12,8 +12,8 @@ use tokio_postgres::{
 
 use crate::{
     model::{
-        ClientId, Code, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId, Role,
-        Room, RoomId, SecretDigest, Session, SessionId, StoredInvite, Time, Topic, Who,
+        ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, KeyId, Message, MessageId, Name, Person,
+        PersonId, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who,
     },
     store::StoreError,
 };
@@ -162,6 +162,17 @@ impl FromSql<'_> for Digest {
     accepts!(BYTEA);
 }
 
+/// The id of the key of a digest.
+struct KeyOf(KeyId);
+
+impl FromSql<'_> for KeyOf {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(raw.try_into()?))
+    }
+
+    accepts!(BYTEA);
+}
+
 pub(super) fn number(row: &Row, column: usize) -> Result<u64, Error> {
     row.try_get(column).map(|Count(number)| number)
 }
@@ -245,7 +256,17 @@ pub(super) fn message(row: &Row) -> Result<Message, Error> {
         client_id: row.try_get(6)?,
         body: row.try_get(7)?,
         time: row.try_get(8)?,
+        edited: row.try_get(9)?,
+        deleted: match row.try_get(10)? {
+            Some(time) => Some(Deleted { time, by: who(row, 12)?, reason: row.try_get(11)? }),
+            None => None,
+        },
     })
+}
+
+pub(super) fn stored_digest(row: &Row, first: usize) -> Result<StoredDigest, Error> {
+    let (Digest(bytes), key) = (row.try_get(first)?, row.try_get::<_, Option<KeyOf>>(first + 1)?);
+    Ok(StoredDigest { bytes, key: key.map(|KeyOf(id)| id) })
 }
 
 /// A row of an event, joined with its subject and, if it has one, its message: the columns

@@ -16,7 +16,7 @@ use super::{
     values::{is_everybodys, store_error},
 };
 use crate::{
-    limits::UPKEEP_INTERVAL,
+    limits::{DATABASE_BUSY, LOG_EMPTIED_WITHIN, UPKEEP_INTERVAL},
     model::Time,
     store::{Batch, NotApplied, StoreError, Submission, state::State},
 };
@@ -25,6 +25,8 @@ pub(super) enum Job {
     Apply(Work),
     /// Look whether commits that failed go through again, and whether the database is still there.
     LookAfter,
+    /// Texts were erased: remove the copies of them that are in the log.
+    EmptyLog,
     /// Close the database and say so.
     Close(oneshot::Sender<()>),
 }
@@ -43,6 +45,8 @@ pub(super) struct Committer {
     reserve: Reserve,
     state: watch::Sender<State>,
     looked: Instant,
+    /// Whether there may be copies in the log of what was erased; at first of what the run before erased.
+    log_to_empty: bool,
 }
 
 /// Why a transaction was taken back.
@@ -70,7 +74,7 @@ impl Failure {
 
 impl Committer {
     pub(super) fn new(db: Connection, keeper: Keeper, reserve: Reserve, state: watch::Sender<State>) -> Self {
-        Self { db, members: Members::default(), keeper, reserve, state, looked: Instant::now() }
+        Self { db, members: Members::default(), keeper, reserve, state, looked: Instant::now(), log_to_empty: true }
     }
 
     /// Why commits fail at present, if they do.
@@ -89,6 +93,7 @@ impl Committer {
                     done.send(batch).ok();
                 }
                 Job::LookAfter => self.look_after(),
+                Job::EmptyLog => self.log_to_empty = true,
                 Job::Close(done) => {
                     drop(self.db);
                     done.send(()).ok();
@@ -189,6 +194,9 @@ impl Committer {
     fn look_after(&mut self) {
         if self.lost().is_none() {
             self.keeper.look_after();
+            if self.log_to_empty {
+                self.log_to_empty = !empty_log(&self.db);
+            }
             self.reserve.look();
             self.look_for_room();
         }
@@ -214,6 +222,19 @@ impl Committer {
             }
         }
     }
+}
+
+/// Brings the log into the database's own file and cuts it off, unless somebody reads from it for too long: what stood in a
+/// page before it was overwritten is in the log until then. Answers whether it is empty.
+fn empty_log(db: &Connection) -> bool {
+    let emptied = || {
+        db.busy_timeout(LOG_EMPTIED_WITHIN)?;
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+    };
+    let is_empty = emptied().is_ok_and(|busy| busy == 0);
+    // It is as it was for whatever is written next; were it not, that would fail sooner and say so.
+    db.busy_timeout(DATABASE_BUSY).ok();
+    is_empty
 }
 
 /// Applies the changes in one transaction. Answers its number; `None` when nothing was written.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 5] = ["
+const STEPS: [&str; 6] = ["
     CREATE TABLE people (
         id BLOB PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -154,6 +154,29 @@ const STEPS: [&str; 5] = ["
         ends INTEGER
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX denials_by_end ON denials (ends) WHERE ends IS NOT NULL;
+    ", "
+    -- When the message got its present text, if that is not its first.
+    ALTER TABLE messages ADD COLUMN edited INTEGER;
+    -- When it was deleted; its text is empty as soon as it is erased.
+    ALTER TABLE messages ADD COLUMN deleted INTEGER;
+    ALTER TABLE messages ADD COLUMN deleted_by BLOB REFERENCES people;
+    ALTER TABLE messages ADD COLUMN delete_reason TEXT;
+    CREATE INDEX messages_to_erase ON messages (deleted) WHERE deleted IS NOT NULL AND body <> '';
+    -- Which key the digest was made with: from now on it is an HMAC of what it was before. NULL in rows of the version before
+    -- until theirs are.
+    ALTER TABLE messages ADD COLUMN digest_key BLOB;
+    CREATE INDEX messages_to_key ON messages (digest_key) WHERE digest_key IS NULL;
+
+    -- What messages said before they were edited.
+    CREATE TABLE edits (
+        message BLOB NOT NULL REFERENCES messages,
+        -- Of the event that took the text away.
+        number INTEGER NOT NULL,
+        -- Since when the message had said it.
+        time INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (message, number)
+    ) STRICT;
     "];
 
 /// What became of the schema.

@@ -44,9 +44,9 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, Email, EventPage, Invite, InviteCard, Member, Message, MessageId, MessagePage,
-        PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
-        Time, Who,
+        Arrival, Credentials, Denied, EditPage, Email, EventPage, Invite, InviteCard, Member, Message, MessageId,
+        MessagePage, PageQuery, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey,
+        SignedIn, Time, Who,
     },
 };
 
@@ -184,6 +184,11 @@ impl Store for Sqlite {
         self.jobs.try_send(Job::LookAfter).ok();
     }
 
+    fn empty_log(&self) -> BoxFuture<'_, ()> {
+        // Closed, it has no log.
+        Box::pin(async { self.jobs.send(Job::EmptyLog).await.unwrap_or_default() })
+    }
+
     fn failed(&self) -> BoxFuture<'_, String> {
         let lost = State::until_lost(self.state.clone());
         Box::pin(async move {
@@ -279,6 +284,14 @@ impl Store for Sqlite {
 
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
         self.read(move |db| reads::message_of(db, room, reader, message))
+    }
+
+    fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>> {
+        self.read(move |db| reads::edits(db, room, reader, message, page))
+    }
+
+    fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {
+        self.read(move |db| reads::has_deleted_by(db, time))
     }
 }
 
@@ -393,6 +406,8 @@ fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is erased is overwritten.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     Ok(connection)
 }
 
@@ -892,7 +907,7 @@ mod tests {
         db.execute_batch(
             "UPDATE rooms SET last_number = 3;
             INSERT INTO room_events (room, number, kind, message, actor, subject, time)
-            SELECT room, 3, 'message.edited', message, actor, subject, time FROM room_events WHERE number = 2;",
+            SELECT room, 3, 'message.of-tomorrow', message, actor, subject, time FROM room_events WHERE number = 2;",
         )
         .unwrap();
         world.say_together(&["after"]).await;

@@ -8,13 +8,14 @@ use super::values::{
 };
 use crate::{
     model::{
-        Arrival, Credentials, DenialKey, Denied, Email, Event, EventKind, EventPage, Invite, InviteCard, Member,
-        MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room, RoomId, RoomPage,
-        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, Time, Who,
+        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Event, EventKind, EventPage, Invite,
+        InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId, Room,
+        RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite,
+        StoredMessage, Time, Who,
     },
     store::{
         bounds::Bounds,
-        columns::{AFTER_MESSAGE, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO},
+        columns::{AFTER_MESSAGE, DELETER, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO},
     },
 };
 
@@ -231,7 +232,7 @@ pub(super) fn events(
     let bounds = Bounds::of(page);
     let mut statement = db.prepare_cached(&format!(
         "SELECT {WHO}, {MESSAGE}, e.number, e.kind, e.time FROM room_events e
-            JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message
+            JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {DELETER}
             WHERE e.room = ?1 AND e.number > ?2 AND e.number < ?3 ORDER BY e.number {} LIMIT ?4",
         bounds.order()
     ))?;
@@ -267,7 +268,7 @@ pub(super) fn messages(
     let bounds = Bounds::of(page);
     let rows = db
         .prepare_cached(&format!(
-            "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author
+            "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {DELETER}
             WHERE m.room = ?1 AND m.number > ?2 AND m.number < ?3 ORDER BY m.number {} LIMIT ?4",
             bounds.order()
         ))?
@@ -287,8 +288,49 @@ pub(super) fn message_of(
         return Ok(None);
     }
     db.prepare_cached(&format!(
-        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author WHERE m.id = ?1 AND m.room = ?2"
+        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {DELETER}
+        WHERE m.id = ?1 AND m.room = ?2"
     ))?
     .query_row(params![id, room], message)
     .optional()
+}
+
+pub(super) fn stored_message(db: &Connection, room: RoomId, id: MessageId) -> rusqlite::Result<Option<StoredMessage>> {
+    db.prepare_cached(&format!(
+        "SELECT {WHO}, {MESSAGE}, m.body FROM messages m JOIN people p ON p.id = m.author {DELETER}
+        WHERE m.id = ?1 AND m.room = ?2"
+    ))?
+    .query_row(params![id, room], |row| Ok(StoredMessage::of(message(row)?, row.get(AFTER_MESSAGE)?)))
+    .optional()
+}
+
+pub(super) fn edits(
+    db: &Connection,
+    room: RoomId,
+    reader: PersonId,
+    id: MessageId,
+    page: PageQuery,
+) -> rusqlite::Result<Option<EditPage>> {
+    let Some(message) = message_of(db, room, reader, id)? else { return Ok(None) };
+    if message.deleted.is_some() {
+        return Ok(Some(EditPage { edits: Vec::new(), more: false }));
+    }
+    let bounds = Bounds::of(page);
+    let rows = db
+        .prepare_cached(&format!(
+            "SELECT number, time, body FROM edits
+            WHERE message = ?1 AND number > ?2 AND number < ?3 ORDER BY number {} LIMIT ?4",
+            bounds.order()
+        ))?
+        .query_map(params![id, bounds.above, bounds.below, bounds.rows()], |row| {
+            Ok(Edit { number: number(row, 0)?, time: row.get(1)?, body: row.get(2)? })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let (edits, more) = bounds.finish(rows);
+    Ok(Some(EditPage { edits, more }))
+}
+
+pub(super) fn has_deleted_by(db: &Connection, time: Time) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE deleted <= ?1 AND body <> '')")?
+        .query_row([time], |row| row.get(0))
 }

@@ -7,13 +7,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     reads,
-    values::{number, store_error},
+    values::{number, store_error, stored_digest},
 };
 use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
-        ClientId, DenialKey, Denied, EarlierSend, Event, Invite, NewMessage, NewPerson, NewRoom, NewSession, Person,
-        PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredHash, StoredInvite, Time, Who,
+        ClientId, DenialKey, Denied, EarlierSend, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
+        NewSession, Person, PersonId, Role, Room, RoomId, SecretDigest, SessionId, StoredDigest, StoredHash,
+        StoredInvite, StoredMessage, Time, Who,
     },
     store::{StoreResult, Tables, bounds::signed},
 };
@@ -315,11 +316,14 @@ impl Tables for SqliteTables<'_> {
 
     fn earlier_send(&self, author: PersonId, client_id: ClientId) -> StoreResult<Option<EarlierSend>> {
         self.aside(|db| {
-            db.prepare_cached("SELECT id, number, time, digest FROM messages WHERE author = ?1 AND client_id = ?2")?
-                .query_row(params![author, client_id], |row| {
-                    Ok(EarlierSend { id: row.get(0)?, number: number(row, 1)?, time: row.get(2)?, digest: row.get(3)? })
-                })
-                .optional()
+            db.prepare_cached(
+                "SELECT id, number, time, digest, digest_key FROM messages WHERE author = ?1 AND client_id = ?2",
+            )?
+            .query_row(params![author, client_id], |row| {
+                let (id, number, time) = (row.get(0)?, number(row, 1)?, row.get(2)?);
+                Ok(EarlierSend { id, number, time, digest: stored_digest(row, 3)? })
+            })
+            .optional()
         })
     }
 
@@ -339,11 +343,50 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
-        let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, body, time)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let NewMessage { id, room, author, client_id, body, digest } = message;
-        let params = params![id, room, signed(number), author, client_id, digest, body, now];
+        let StoredDigest { bytes, key } = digest.stored;
+        let params = params![id, room, signed(number), author, client_id, bytes, key, body, now];
         self.aside(|db| db.prepare_cached(sql)?.execute(params)).map(drop)
+    }
+
+    fn message(&self, room: RoomId, message: MessageId) -> StoreResult<Option<StoredMessage>> {
+        self.sql(|db| reads::stored_message(db, room, message))
+    }
+
+    fn insert_edit(&mut self, message: MessageId, number: u64, since: Time, body: &str) -> StoreResult<()> {
+        let sql = "INSERT INTO edits (message, number, time, body) VALUES (?1, ?2, ?3, ?4)";
+        self.execute(sql, params![message, signed(number), since, body]).map(drop)
+    }
+
+    fn set_body(&mut self, message: MessageId, body: &str, now: Time) -> StoreResult<()> {
+        self.execute("UPDATE messages SET body = ?2, edited = ?3 WHERE id = ?1", params![message, body, now]).map(drop)
+    }
+
+    fn set_deleted(&mut self, message: MessageId, by: Option<(PersonId, Option<&str>)>, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE messages SET deleted = ?2, deleted_by = ?3, delete_reason = ?4 WHERE id = ?1";
+        let (person, reason) = by.unzip();
+        self.execute(sql, params![message, person.map(|_| now), person, reason.flatten()]).map(drop)
+    }
+
+    fn erase_deleted_by(&mut self, time: Time, limit: u32) -> StoreResult<usize> {
+        let old = "SELECT id FROM messages WHERE deleted <= ?1 AND body <> '' ORDER BY deleted LIMIT ?2";
+        self.execute(&format!("DELETE FROM edits WHERE message IN ({old})"), params![time, limit])?;
+        self.execute(&format!("UPDATE messages SET body = '' WHERE id IN ({old})"), params![time, limit])
+    }
+
+    fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT id, digest FROM messages WHERE digest_key IS NULL LIMIT ?1")?
+                .query_map([limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    fn set_digests(&mut self, digests: &[(MessageId, [u8; 32])], key: KeyId) -> StoreResult<()> {
+        let sql = "UPDATE messages SET digest = ?2, digest_key = ?3 WHERE id = ?1 AND digest_key IS NULL";
+        digests.iter().try_for_each(|(message, digest)| self.execute(sql, params![message, digest, key]).map(drop))
     }
 
     fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {

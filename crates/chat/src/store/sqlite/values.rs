@@ -8,8 +8,8 @@ use rusqlite::{
 
 use crate::{
     model::{
-        ClientId, Code, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId, Role,
-        Room, RoomId, SecretDigest, Session, SessionId, StoredInvite, Time, Topic, Who,
+        ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId,
+        Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who,
     },
     store::StoreError,
 };
@@ -175,7 +175,16 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         client_id: row.get(6)?,
         body: row.get(7)?,
         time: row.get(8)?,
+        edited: row.get(9)?,
+        deleted: match row.get(10)? {
+            Some(time) => Some(Deleted { time, by: who(row, 12)?, reason: row.get(11)? }),
+            None => None,
+        },
     })
+}
+
+pub(super) fn stored_digest(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredDigest> {
+    Ok(StoredDigest { bytes: row.get(first)?, key: row.get(first + 1)? })
 }
 
 pub(super) fn denied(row: &Row<'_>) -> rusqlite::Result<Denied> {

@@ -1,0 +1,103 @@
+import { Copy, Ellipsis, Pencil, Trash2, type IconNode } from "lucide";
+import { useComputed } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import type { Chat } from "../models/chat.ts";
+import type { Layout } from "../models/layout.ts";
+import type { Room } from "../models/room.ts";
+import type { MessageRow } from "../models/rows.ts";
+import { named, strings } from "../strings.ts";
+import { Icon } from "./Icon.tsx";
+import { Menu } from "./Menu.tsx";
+import { copyText } from "./platform.ts";
+
+/** What may be done with messages, and where it shows. */
+export type ActionsContext = { chat: Chat; room: Room; layout: Layout };
+
+/** Something that can be done with a message. */
+type Action = {
+  label: string;
+  icon: IconNode;
+  run: () => void;
+  /** Whether it has a button of its own beside the menu. */
+  first?: boolean;
+  danger?: boolean;
+};
+
+/** All that this person may do with the message, in the order of the menu. */
+function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Action[] {
+  const { changes } = room;
+  const { id } = row;
+  if (id === null || row.deleted) return [];
+  const own = row.author.id === chat.me.id;
+  const actions: Action[] = [];
+  if (own) actions.push({ label: strings.room.edit, icon: Pencil, run: () => changes.edit(id, row.body), first: true });
+  actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, row.body) });
+  if (own) actions.push({ label: strings.room.delete, icon: Trash2, run: () => deleteOwn(chat, room, row), danger: true });
+  else if (changes.manages.value) {
+    const ask = { name: "delete-message", room: room.id, message: id, author: row.author } as const;
+    actions.push({ label: strings.room.delete, icon: Trash2, run: () => (layout.dialog.value = ask), danger: true });
+  }
+  return actions;
+}
+
+/** The buttons of the message that is pointed at, or has the focus. */
+export function MessageActions({ row, context }: { row: MessageRow; context: ActionsContext }) {
+  const { changes } = context.room;
+  const key = row.key;
+  const isActive = useComputed(() => changes.active.value === key);
+  return isActive.value && row.id !== null && !row.deleted && changes.editing.value?.message !== row.id ? (
+    <Buttons row={row} context={context} />
+  ) : null;
+}
+
+function Buttons({ row, context }: { row: MessageRow; context: ActionsContext }) {
+  const { room, chat } = context;
+  const root = useRef<HTMLDivElement>(null);
+  const pressed = room.changes.pressed.value === row.key;
+  useEffect(() => {
+    if (row.author.id !== chat.me.id) room.changes.askWhoManages();
+  }, [room, chat, row.author.id]);
+  const actions = actionsFor(row, context);
+  return (
+    <div ref={root} class="message-actions" role="toolbar" aria-label={strings.room.actions(named(row.author))}>
+      {actions
+        .filter((action) => action.first)
+        .map((action) => (
+          <button key={action.label} type="button" class="icon-button" aria-label={action.label} title={action.label} onClick={action.run}>
+            <Icon of={action.icon} size={16} />
+          </button>
+        ))}
+      <Menu
+        key={String(pressed)}
+        label={strings.room.more}
+        button={<Icon of={Ellipsis} size={16} />}
+        opened={pressed}
+        above={() => isLow(root.current)}
+        items={actions.map(({ label, icon, run, danger }) => ({
+          label,
+          icon: <Icon of={icon} />,
+          onSelect: run,
+          ...(danger && { danger }),
+        }))}
+      />
+    </div>
+  );
+}
+
+/** Whether there is more room above it than below, in the list that it is in. */
+function isLow(element: HTMLElement | null): boolean {
+  const scroller = element?.closest("[role=log]");
+  if (!element || !scroller) return false;
+  const [box, around] = [element.getBoundingClientRect(), scroller.getBoundingClientRect()];
+  return box.top - around.top > around.bottom - box.bottom;
+}
+
+function deleteOwn(chat: Chat, room: Room, row: MessageRow): void {
+  const event = row.number === null ? undefined : room.timeline.at(row.number);
+  const message = event && room.timeline.message(event);
+  if (message) room.changes.delete(message).catch((error: unknown) => chat.fail(error));
+}
+
+async function copy(chat: Chat, text: string): Promise<void> {
+  chat.tell((await copyText(text)) ? strings.room.copied : strings.room.copyFailed);
+}
