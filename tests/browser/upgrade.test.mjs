@@ -90,6 +90,18 @@ for (const version of VERSIONS) {
       all.push('written without a link');
       await seesAll(ui, all);
       await say('and on it goes');
+
+      // What this page has never heard of: messages that are edited, deleted and restored.
+      const mind = (await friend.say(general.id, 'not yet my last word')).json;
+      const path = `/v1/rooms/${general.id}/messages/${mind.id}`;
+      await ui.sees('not yet my last word');
+      assert.equal((await friend.request('PATCH', path, { body: 'my last word' })).status, 200);
+      assert.equal((await friend.delete(path)).status, 200);
+      assert.equal((await friend.post(`${path}/restore`, {})).status, 200);
+      assert.equal((await friend.delete(path)).status, 200);
+      await hear('and on');
+      await ui.sees('and on');
+      await page.getByText('my last word').waitFor({ state: 'detached' });
       await screenshot(page, 'old-page');
 
       await ui.choose(`${ana.name}: your menu`, 'Sign out');

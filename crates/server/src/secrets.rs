@@ -234,7 +234,7 @@ mod tests {
     fn the_key_of_messages_goes_with_a_backup_and_comes_back_with_it() {
         let root = tempfile::tempdir().unwrap();
         let (one, other) = (DataDir::at(root.path().join("one")), DataDir::at(root.path().join("other")));
-        (one.make().unwrap(), other.make().unwrap());
+        [&one, &other].iter().for_each(|data_dir| data_dir.make().unwrap());
         let backup = root.path().join("chat.backup");
         assert_eq!(back_up_message_key(&one, &backup).unwrap(), None, "there is none yet");
         assert_eq!(restore_message_key(&other, &backup).unwrap(), KeyRestored::Missing);

@@ -17,6 +17,9 @@ use crate::{
 /// Longer than the log of a busy database may take to be emptied.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A message, and the numbers of all texts that it has had.
+type Said = (Posted, Vec<usize>);
+
 fn often(options: Options) -> Options {
     Options { sweep_interval: Duration::from_millis(5), ..options }
 }
@@ -44,7 +47,7 @@ async fn what_was_deleted_is_in_no_file_of_the_database_ten_seconds_later() {
     let edit = async |message: MessageId, number: usize| {
         world.chat.edit_message(ana.id, general.id, message, Body::parse(text(number).0).unwrap()).await.unwrap();
     };
-    let (mut gone, mut kept): (Vec<(Posted, Vec<usize>)>, Vec<(Posted, Vec<usize>)>) = Default::default();
+    let (mut gone, mut kept) = (Vec::<Said>::new(), Vec::<Said>::new());
     for number in 0..150 {
         let posted = world.say(&ana, general.id, &text(number).0).await;
         let mut numbers = vec![number];
@@ -58,7 +61,7 @@ async fn what_was_deleted_is_in_no_file_of_the_database_ten_seconds_later() {
     for (posted, _) in &gone {
         world.chat.delete_message(ana.id, general.id, posted.id, None).await.unwrap();
     }
-    let marks = |of: &[(Posted, Vec<usize>)]| -> Vec<String> {
+    let marks = |of: &[Said]| -> Vec<String> {
         of.iter().flat_map(|(_, numbers)| numbers).map(|number| text(*number).1).collect()
     };
     let before = files_of_the_database(world.dir.path());
