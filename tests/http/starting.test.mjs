@@ -8,7 +8,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Left, VERSIONS } from '../harness/fixtures.mjs';
+import { Left } from '../harness/fixtures.mjs';
 import { Frames } from '../harness/frames.mjs';
 import { Person, request } from '../harness/http.mjs';
 import { Server, TIDINGS, run, running, temporaryFolder } from '../harness/server.mjs';
@@ -257,8 +257,7 @@ test('a second server is kept out though the lock was removed', async (t) => {
 });
 
 test('a program that does not hold the data folder neither migrates nor replaces the database', async (t) => {
-  const [version] = VERSIONS;
-  const dataDir = new Left(version).dataDir();
+  const dataDir = new Left('0.1.0-first').dataDir();
   const schema = () => execFileSync('sqlite3', [join(dataDir, 'tidings.db'), 'PRAGMA user_version']).toString().trim();
   // Another server, of the version before.
   const holder = spawn('flock', ['-x', join(dataDir, 'tidings.lock'), 'cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
