@@ -62,7 +62,8 @@ pub(crate) fn fits_header(secret: &str) -> bool {
 
 /// The key of the digests of messages. It belongs to the database and is not in it: see [`MessageKey`]. It is made before the
 /// database is opened, and so says nothing of whether there was one.
-pub(crate) const MESSAGE_KEY: Secret = Secret { file: data_dir::MESSAGE_KEY, variable: "TIDINGS_MESSAGE_KEY" };
+pub(crate) const MESSAGE_KEY: Secret =
+    Secret { file: data_dir::MESSAGE_KEY, variable: "TIDINGS_MESSAGE_KEY", in_header: false };
 
 /// The key of messages, made if it is missing.
 pub(crate) fn message_key(data_dir: &DataDir) -> anyhow::Result<MessageKey> {
