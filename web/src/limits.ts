@@ -87,7 +87,7 @@ export const RECONNECTING_SHOWN_AFTER_MS = 5_000;
 /** Milliseconds that a message may be under way on a standing connection before the page says that it still tries. */
 export const STILL_TRYING_AFTER_MS = 10_000;
 
-/** Milliseconds for which a deletion can be taken back. The server holds the same limit, and begins to count before us. */
+/** Milliseconds for which a deletion can be taken back. The server holds the same limit, and begins to count a little later. */
 export const DELETE_UNDO_MS = 10_000;
 
 /** Milliseconds that a short line over the composer stays: long enough to read two of them. */

@@ -107,3 +107,37 @@ test("what was read while it was deleted stands again when it is restored", () =
   const posted = timeline.at(1);
   assert.equal(posted && timeline.message(posted)?.deleted, undefined);
 });
+
+test("a deletion is taken back after the server has it, and not before", async () => {
+  const asked: string[] = [];
+  let answer: (message: Message) => void = () => undefined;
+  const { changes, undo } = room({
+    deleteMessage: () => {
+      asked.push("delete");
+      return new Promise((resolve) => (answer = resolve));
+    },
+    restoreMessage: () => {
+      asked.push("restore");
+      return Promise.resolve(message(1));
+    },
+  });
+  const deleted = changes.delete(message(1));
+  const restored = undo[0]?.undo();
+  await Promise.resolve();
+  assert.deepEqual(asked, ["delete"]);
+  answer(gone(message(1)));
+  await deleted;
+  await restored;
+  assert.deepEqual(asked, ["delete", "restore"]);
+});
+
+test("an editor has the focus when it is opened, and not again when its row is drawn anew", () => {
+  const { changes } = room({});
+  changes.edit("m1", "text 1");
+  assert.deepEqual([changes.takeFocus(), changes.takeFocus()], [true, false]);
+  changes.edit("m1", "text 1");
+  assert.equal(changes.takeFocus(), false, "it is open already");
+  changes.cancel();
+  changes.edit("m1", "text 1");
+  assert.equal(changes.takeFocus(), true);
+});

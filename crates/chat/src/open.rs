@@ -300,18 +300,24 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
 /// Erases the texts of messages that were deleted too long ago to be restored, by whichever process and in whichever run.
 async fn erase_deleted(parts: &Parts) -> Result<(), StoreError> {
     let mut has_erased = false;
-    while parts.store.has_deleted_by(parts.clock.now().minus(DELETE_UNDO)).await? {
-        let erased = parts.writer.write(EraseDeleted).await.map_err(ChangeError::into_error::<StoreError>)?;
-        if erased == 0 {
-            // Another node is at it.
-            break;
+    let outcome = loop {
+        match parts.store.has_deleted_by(parts.clock.now().minus(DELETE_UNDO)).await {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
         }
-        has_erased = true;
-    }
+        match parts.writer.write(EraseDeleted).await {
+            // Another node is at it.
+            Ok(0) => break Ok(()),
+            Ok(_) => has_erased = true,
+            Err(error) => break Err(error.into_error::<StoreError>()),
+        }
+    };
+    // Also when it went wrong further on: what is erased is found by no later look.
     if has_erased {
         parts.store.empty_log().await;
     }
-    Ok(())
+    outcome
 }
 
 /// Keys the digests that a version before has left, beside whatever else is written, and ends. Until then a send is also

@@ -116,7 +116,8 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
                 return;
               }
               const last = plain && event.key === "ArrowUp" && draft === "" ? room.changes.last() : null;
-              if (last) {
+              // Further up than is drawn it is edited in its place.
+              if (last && document.querySelector(`[data-testid="message"][data-number="${last.number}"]`)) {
                 event.preventDefault();
                 room.changes.edit(last.id, last.body ?? "");
                 return;

@@ -20,11 +20,12 @@ export function MessageEditor({ room, editing }: { room: Room; editing: Editing 
 
   useEffect(() => {
     const element = text.current;
+    if (!changes.takeFocus()) return;
     opener.current = document.activeElement;
     element?.focus();
     element?.setSelectionRange(element.value.length, element.value.length);
     element?.closest("article")?.scrollIntoView({ block: "nearest" });
-  }, []);
+  }, [changes]);
 
   useLayoutEffect(() => {
     const element = text.current;

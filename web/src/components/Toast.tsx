@@ -24,12 +24,13 @@ export function Toast({ chat }: { chat: Chat }) {
     hadFocus.current = message !== null;
   }, [message]);
 
-  const text = notice ?? (undo ? (undo.problem ?? strings.room.deleted) : null);
+  // The way back stays for as long as it is one.
+  const text = message !== null ? strings.room.deleted : (notice ?? undo?.problem ?? null);
   return (
     <div class="toast-place">
       <div class={text === null ? "toast toast-empty" : "toast"} data-testid="toast" onFocusIn={() => (hadFocus.current = true)} onFocusOut={(event) => event.relatedTarget !== null && (hadFocus.current = false)}>
         <span role="status">{text}</span>
-        {notice === null && message !== null && (
+        {message !== null && (
           <button ref={button} type="button" class="link-button toast-action" onClick={() => void undo?.undo()}>
             {strings.room.undo}
           </button>

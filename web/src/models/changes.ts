@@ -45,6 +45,7 @@ export class Changes {
   readonly pressed = signal<string | null>(null);
   /** Whether this person may delete what others said. */
   readonly manages = signal(false);
+  private opened = false;
   private asked = false;
 
   constructor(
@@ -84,7 +85,16 @@ export class Changes {
 
   /** Opens the editor. An unfinished one of another message is given up. */
   edit(message: string, body: string): void {
-    if (this.editing.peek()?.message !== message) this.editing.value = { message, text: body, problem: null, saving: false };
+    if (this.editing.peek()?.message === message) return;
+    this.opened = true;
+    this.editing.value = { message, text: body, problem: null, saving: false };
+  }
+
+  /** Whether the editor has just been opened and is to have the focus: not when its row is drawn again. */
+  takeFocus(): boolean {
+    const { opened } = this;
+    this.opened = false;
+    return opened;
   }
 
   write(text: string): void {
@@ -127,10 +137,12 @@ export class Changes {
     const asOf = timeline.asOf(message.id);
     const by = { id: this.context.me.id, name: this.context.me.name };
     this.show({ ...message, body: "", deleted: { time: Date.now(), by, ...(reason !== undefined && { reason }) } }, asOf);
-    const undo = (): Promise<void> => this.restore(message);
+    const deleting = this.context.api.deleteMessage(this.room.id, message.id, reason);
+    // Not before the server has it: a message that stands is restored without a word, and deleted after that.
+    const undo = (): Promise<void> => deleting.then(() => this.restore(message), () => undefined);
     this.context.undoable({ message: message.id, problem: null, undo });
     try {
-      this.show(await this.context.api.deleteMessage(this.room.id, message.id, reason), asOf);
+      this.show(await deleting, asOf);
     } catch (error) {
       this.show(message, asOf);
       this.context.undoable(null);

@@ -423,7 +423,7 @@ export class Chat {
   }
 
   private hear(room: Room, event: RoomEvent): void {
-    if (room.id !== this.open.peek() || !event.message) return;
+    if (room.id !== this.open.peek() || !event.message || event.message.deleted) return;
     this.heard.push({ author: event.message.author.name, body: event.message.content ? plainText(event.message.content) : (event.message.body ?? "") });
     this.speakTimer ??= setTimeout(() => {
       this.speakTimer = undefined;
