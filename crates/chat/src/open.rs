@@ -26,7 +26,7 @@ use crate::{
     security::SecurityLines,
     standing::Standing,
     store::{
-        ChangeError, OpenError, Store, StoreError,
+        OpenError, Store, StoreError,
         database::{Database, Opener},
     },
     supervision::{Failures, spawn_again},

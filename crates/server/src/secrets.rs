@@ -4,7 +4,7 @@
 //! Made on first start, in the data folder, readable by the owner alone (S66). The environment overrides them.
 
 use crate::data_dir::{self, DataDir};
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io::Write;
@@ -94,9 +94,21 @@ pub(crate) enum KeyRestored {
     Taken { kept: Option<PathBuf> },
 }
 
+/// The key that lies beside a backup, read before anything is restored.
+pub(crate) fn message_key_of(backup: &Path) -> anyhow::Result<Option<String>> {
+    let path = message_key_beside(backup);
+    let wrong = || format!("move {} away to restore the backup without the key of its messages", path.display());
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim().len() >= SECRET_BYTES_MIN => Ok(Some(text.trim().to_owned())),
+        Ok(_) => Err(anyhow!("it is damaged")).with_context(wrong),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(wrong),
+    }
+}
+
 /// Takes the key that lies beside a backup into the data folder.
-pub(crate) fn restore_message_key(data_dir: &DataDir, backup: &Path) -> anyhow::Result<KeyRestored> {
-    let Some(value) = read(&message_key_beside(backup), SECRET_BYTES_MIN)? else { return Ok(KeyRestored::Missing) };
+pub(crate) fn restore_message_key(data_dir: &DataDir, key: Option<String>) -> anyhow::Result<KeyRestored> {
+    let Some(value) = key else { return Ok(KeyRestored::Missing) };
     let path = data_dir.file(MESSAGE_KEY.file);
     let cannot_write = || format!("cannot write the key of the messages, {}", path.display());
     let mut kept = None;
@@ -238,7 +250,7 @@ mod tests {
         [&one, &other].iter().for_each(|data_dir| data_dir.make().unwrap());
         let backup = root.path().join("chat.backup");
         assert_eq!(back_up_message_key(&one, &backup).unwrap(), None, "there is none yet");
-        assert_eq!(restore_message_key(&other, &backup).unwrap(), KeyRestored::Missing);
+        assert_eq!(restore_message_key(&other, message_key_of(&backup).unwrap()).unwrap(), KeyRestored::Missing);
         message_key(&one).unwrap();
         let beside = back_up_message_key(&one, &backup).unwrap().unwrap();
         assert_eq!(beside, root.path().join("chat.backup.message-key"));
@@ -246,12 +258,23 @@ mod tests {
         message_key(&other).unwrap();
         let before = key(&other);
         assert_ne!(before, key(&one));
-        let KeyRestored::Taken { kept: Some(kept) } = restore_message_key(&other, &backup).unwrap() else { panic!() };
+        let KeyRestored::Taken { kept: Some(kept) } =
+            restore_message_key(&other, message_key_of(&backup).unwrap()).unwrap()
+        else {
+            panic!()
+        };
         assert_eq!((std::fs::read_to_string(kept).unwrap(), key(&other)), (before, key(&one)));
-        assert_eq!(restore_message_key(&other, &backup).unwrap(), KeyRestored::Taken { kept: None }, "it has it");
+        assert_eq!(
+            restore_message_key(&other, message_key_of(&backup).unwrap()).unwrap(),
+            KeyRestored::Taken { kept: None },
+            "it has it"
+        );
         for path in [beside, other.file(data_dir::MESSAGE_KEY)] {
             assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert!(back_up_message_key(&one, &backup).is_err(), "nothing is overwritten");
+        std::fs::write(message_key_beside(&backup), "cut off").unwrap();
+        let refused = format!("{:#}", message_key_of(&backup).unwrap_err());
+        assert!(refused.starts_with("move ") && refused.ends_with("it is damaged"), "{refused}");
     }
 }

@@ -6,7 +6,7 @@
 use super::backup::describe;
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Storage};
-use crate::secrets::{KeyRestored, message_key_beside, restore_message_key};
+use crate::secrets::{KeyRestored, message_key_beside, message_key_of, restore_message_key};
 use anyhow::Context;
 use std::path::PathBuf;
 use tidings_chat::{ArchiveError, Contents, Desk, OpenError};
@@ -22,6 +22,7 @@ pub(crate) async fn run(args: RestoreArgs) -> anyhow::Result<()> {
 async fn restore(storage: &Storage, file: PathBuf, replace: bool) -> anyhow::Result<()> {
     // Before anything is made for it.
     file.metadata().with_context(|| format!("cannot read the backup {}", file.display()))?;
+    let key = message_key_of(&file)?;
     // On another machine there is none yet.
     let data_dir = &storage.data_dir;
     let is_new = !data_dir.path().exists();
@@ -36,7 +37,7 @@ async fn restore(storage: &Storage, file: PathBuf, replace: bool) -> anyhow::Res
     if let Some(kept) = restored.kept {
         println!("What was there before is {}.", kept.display());
     }
-    match restore_message_key(data_dir, &file)? {
+    match restore_message_key(data_dir, key)? {
         KeyRestored::Taken { kept: None } => {}
         KeyRestored::Taken { kept: Some(kept) } => {
             println!("The key of its messages came with it; the one that was there before is {}.", kept.display());
