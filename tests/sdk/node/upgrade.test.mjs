@@ -15,6 +15,8 @@ async function upgraded(t, left) {
   return server;
 }
 
+/** Without what this version says beside what those before said: the tree of a message's marks. */
+const asBefore = (value) => JSON.parse(JSON.stringify(value), (key, of) => (key === 'content' ? undefined : of));
 const dataOf = (publications) => publications.map((publication) => publication.data);
 
 for (const version of VERSIONS) {
@@ -67,9 +69,9 @@ for (const version of VERSIONS) {
           }
           assert.deepEqual({ epoch, offset }, { epoch: room.epoch, offset: room.offset });
           assert.deepEqual((await person.get(`/v1/rooms/${room.id}/members`)).json.members, room.members);
-          assert.deepEqual(await person.events(room.id, { limit: 7 }), room.events);
+          assert.deepEqual(asBefore(await person.events(room.id, { limit: 7 })), room.events);
           const page = (await person.get(`/v1/rooms/${room.id}/messages?limit=200`)).json;
-          assert.deepEqual(page, { messages: left.messages(room), more: false });
+          assert.deepEqual(asBefore(page), { messages: left.messages(room), more: false });
         }
       }
     });
@@ -85,7 +87,7 @@ for (const version of VERSIONS) {
         assert.deepEqual({ wasRecovering, recovered, epoch: streamPosition.epoch }, { wasRecovering: true, recovered: true, epoch: room.epoch });
         const missed = room.events.filter((one) => one.number > room.earlier);
         const received = await subscription.publications.take(missed.length);
-        assert.deepEqual(dataOf(received), missed);
+        assert.deepEqual(asBefore(dataOf(received)), missed);
         assert.deepEqual(received.map((publication) => publication.offset), missed.map((one) => one.number));
 
         // What comes next follows without a gap, so that nothing more was on its way.
@@ -130,7 +132,7 @@ for (const version of VERSIONS) {
       const announced = await live.publications.take(people.length);
       assert.deepEqual(announced.map((publication) => publication.offset), people.map((_, index) => room.offset + 1 + index));
       const events = await people[0].events(room.id);
-      assert.deepEqual(events.slice(0, room.offset), room.events);
+      assert.deepEqual(asBefore(events.slice(0, room.offset)), room.events);
       assert.deepEqual(events.map((one) => one.number), events.map((_, index) => index + 1));
     });
   });
