@@ -11,17 +11,11 @@ use tidings_protocol::FilterNode;
 use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_NODES_MAX};
 
 /// A filter that makes sense. Two that are written alike are equal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
-    node: FilterNode,
     /// Of the node: where each subscriber has a filter of its own, they are told apart by this.
-    hash: u64,
-}
-
-impl PartialEq for Filter {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.node == other.node
-    }
+    digest: u64,
+    node: FilterNode,
 }
 
 /// Why a filter makes no sense.
@@ -53,12 +47,12 @@ impl Filter {
         check(&node, 1, &mut nodes, &mut bytes)?;
         let mut hasher = DefaultHasher::new();
         hash(&node, &mut hasher);
-        Ok(Self { node, hash: hasher.finish() })
+        Ok(Self { digest: hasher.finish(), node })
     }
 
     /// The same for filters that are equal.
     pub(crate) fn digest(&self) -> u64 {
-        self.hash
+        self.digest
     }
 
     /// Whether a publication with these tags is wanted.

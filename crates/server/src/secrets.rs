@@ -98,11 +98,9 @@ pub(crate) enum KeyRestored {
 pub(crate) fn message_key_of(backup: &Path) -> anyhow::Result<Option<String>> {
     let path = message_key_beside(backup);
     let wrong = || format!("move {} away to restore the backup without the key of its messages", path.display());
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim().len() >= SECRET_BYTES_MIN => Ok(Some(text.trim().to_owned())),
-        Ok(_) => Err(anyhow!("it is damaged")).with_context(wrong),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(wrong),
+    match contents(&path).with_context(wrong)? {
+        Some(key) if key.len() < SECRET_BYTES_MIN => Err(anyhow!("it is damaged")).with_context(wrong),
+        key => Ok(key),
     }
 }
 
@@ -181,14 +179,18 @@ impl std::fmt::Debug for Secrets {
 }
 
 fn read(path: &Path, bytes_min: usize) -> anyhow::Result<Option<String>> {
+    let value = contents(path).with_context(|| format!("cannot read the secret {}", path.display()))?;
+    let is_whole = value.as_ref().is_none_or(|value| value.len() >= bytes_min);
+    ensure!(is_whole, "{} is damaged; delete it and a new secret will be made", path.display());
+    Ok(value)
+}
+
+/// What is in a file, if there is one.
+fn contents(path: &Path) -> std::io::Result<Option<String>> {
     match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let value = text.trim();
-            ensure!(value.len() >= bytes_min, "{} is damaged; delete it and a new secret will be made", path.display());
-            Ok(Some(value.to_owned()))
-        }
+        Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read the secret {}", path.display())),
+        Err(error) => Err(error),
     }
 }
 

@@ -14,11 +14,16 @@ pub(super) const BATCH: &str = "batch";
 /// The refusal of a batch with so many commands. It is asked before they are built: an empty one has three bytes in a body and
 /// takes more than a kilobyte.
 pub(super) fn check(call: &Call, commands: usize) -> Result<(), Error> {
+    check_number(call, commands, "a batch", "commands")
+}
+
+/// The same of calls that come together in another form.
+pub(super) fn check_number(call: &Call, commands: usize, whole: &str, parts: &str) -> Result<(), Error> {
     if commands <= BATCH_COMMANDS_MAX {
         return Ok(());
     }
     call.app.metrics.api_calls.count(&call.key.name, BATCH, 106);
-    Err(too_much(format!("limit exceeded: a batch has at most {BATCH_COMMANDS_MAX} commands; send several")))
+    Err(too_much(format!("limit exceeded: {whole} has at most {BATCH_COMMANDS_MAX} {parts}; send several")))
 }
 
 /// Does all of it; what a call is not allowed is an error in its place. Who asks has it [checked](check).

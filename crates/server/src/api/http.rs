@@ -107,10 +107,8 @@ async fn lines(State(app): State<App>, Extension(key): Extension<Arc<Key>>, requ
     if lines.is_empty() {
         return no_lines("the body is empty");
     }
-    if lines.len() > BATCH_COMMANDS_MAX {
-        call.app.metrics.api_calls.count(&call.key.name, batch::BATCH, 106);
-        let message = format!("limit exceeded: a request has at most {BATCH_COMMANDS_MAX} lines; send several");
-        return Answer::refusal(&too_much(message)).into_response(in_status, id);
+    if let Err(error) = batch::check_number(&call, lines.len(), "a request", "lines") {
+        return Answer::refusal(&error).into_response(in_status, id);
     }
     let answers = async {
         let (mut all, mut last) = (Vec::new(), None);

@@ -35,13 +35,14 @@ async fn explained(token: &str, tokens: &Tokens, config: &Config) -> (String, bo
     let now = now();
     let checked = tokens.examine(token, now).await;
     let mut lines = said(token, now);
-    lines.extend(judged(&checked, &tokens.issuers(), config, now));
+    let refused = checked.outcome.as_ref().ok().and_then(|claims| refusal(claims, config));
+    lines.extend(judged(&checked, refused.as_deref(), &tokens.issuers(), config, now));
     if checked.outcome.is_err() && token.contains(|c: char| c.is_whitespace() || "\"'".contains(c)) {
         lines.push(
             "note: a token is letters, digits, - and _ with two dots; leave out `Bearer`, quotes and spaces".into(),
         );
     }
-    let is_good = checked.outcome.as_ref().is_ok_and(|claims| refusal(claims, config).is_none());
+    let is_good = checked.outcome.is_ok() && refused.is_none();
     (lines.into_iter().map(|line| plain(&line) + "\n").collect(), is_good)
 }
 
@@ -151,14 +152,14 @@ fn in_words(seconds: f64) -> String {
 }
 
 /// Whether the server would take it, and what to do.
-fn judged(checked: &Checked, issuers: &Issuers, config: &Config, now: Duration) -> Vec<String> {
+fn judged(checked: &Checked, refused: Option<&str>, issuers: &Issuers, config: &Config, now: Duration) -> Vec<String> {
     let signed = match &checked.issuer {
         Some(issuer) => format!("signed by: {issuer}"),
         None => format!("signed by: nobody that this server knows ({})", known(issuers)),
     };
     let mut lines = vec![String::new(), signed];
     match &checked.outcome {
-        Ok(claims) => lines.extend(good(claims, config, now)),
+        Ok(claims) => lines.extend(good(claims, refused, config, now)),
         Err(fault) => {
             let what = match fault.error {
                 TokenError::Expired => "refused as expired (error 109): clients ask for another token and come again",
@@ -192,13 +193,13 @@ fn known(issuers: &Issuers) -> String {
     described.collect::<Vec<_>>().join("; ")
 }
 
-fn good(claims: &Claims, config: &Config, now: Duration) -> Vec<String> {
+fn good(claims: &Claims, refused: Option<&str>, config: &Config, now: Duration) -> Vec<String> {
     let mut lines = Vec::new();
     let client = &config.settings.client;
     let who =
         if claims.user.is_empty() { "nobody in particular".to_owned() } else { format!("user {:?}", claims.user) };
     lines.push(match &claims.subscription {
-        _ if let Some(why) = refusal(claims, config) => format!("result: good in itself, and refused for {why}"),
+        _ if let Some(why) = refused => format!("result: good in itself, and refused for {why}"),
         None => format!("result: good for a connection of {who}"),
         Some(Subscription { channel, .. }) => format!("result: good for {who} to subscribe to {channel:?}"),
     });
