@@ -95,7 +95,7 @@ for (const version of VERSIONS) {
       const mind = (await friend.say(general.id, 'not yet my last word')).json;
       const path = `/v1/rooms/${general.id}/messages/${mind.id}`;
       await ui.sees('not yet my last word');
-      assert.equal((await friend.request('PATCH', path, { body: 'my last word' })).status, 200);
+      assert.equal((await friend.patch(path, { body: 'my last word' })).status, 200);
       assert.equal((await friend.delete(path)).status, 200);
       assert.equal((await friend.post(`${path}/restore`, {})).status, 200);
       assert.equal((await friend.delete(path)).status, 200);

@@ -95,8 +95,12 @@ export class Person {
   put(path, body, headers) {
     return this.request('PUT', path, body, headers);
   }
-  delete(path, headers) {
-    return this.request('DELETE', path, undefined, headers);
+  patch(path, body, headers) {
+    return this.request('PATCH', path, body, headers);
+  }
+  /** With headers, or with a body where the path takes one. */
+  delete(path, headers, body) {
+    return this.request('DELETE', path, body, headers);
   }
 
   async signIn({ email = this.email, password = this.password } = {}) {

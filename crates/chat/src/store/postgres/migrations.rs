@@ -14,7 +14,7 @@ use crate::store::OpenError;
 const LOCK: i64 = 0x5464_6e67_0000_0002;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 3] = ["
+const STEPS: [&str; 4] = ["
     CREATE TABLE people (
         id uuid PRIMARY KEY,
         name text NOT NULL,
@@ -204,6 +204,8 @@ const STEPS: [&str; 3] = ["
         body text NOT NULL,
         PRIMARY KEY (message, number)
     );
+    ", "
+    -- Rooms for some, read positions, answers.
     "];
 
 /// The version that this program writes.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 6] = ["
+const STEPS: [&str; 7] = ["
     CREATE TABLE people (
         id BLOB PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -177,6 +177,8 @@ const STEPS: [&str; 6] = ["
         body TEXT NOT NULL,
         PRIMARY KEY (message, number)
     ) STRICT;
+    ", "
+    -- Rooms for some, read positions, answers.
     "];
 
 /// What became of the schema.
