@@ -228,9 +228,37 @@ export const strings = {
     retrySend: "Retry",
     retryAllSends: (count: number) => `Retry all ${numbers.format(count)}`,
     deleteUnsent: "Delete",
-    messageLabel: (author: string, time: string, body: string, note: string) => `${author}, ${time}: ${body}${note && `, ${note}`}`,
+    messageLabel: (author: string, time: string, body: string, notes: readonly string[]) =>
+      [`${author}, ${time}: ${body}`, ...notes.filter((note) => note !== "")].join(", "),
+    reply: "Reply",
+    answers: (author: string) => `replied to ${isolated(author)}: `,
+    goToAnswered: (author: string, text: string) => `Go to the message of ${isolated(author)} that this answers: ${isolated(text)}`,
+  },
+  reactions: {
+    label: "Reactions",
+    add: "React",
+    you: "you",
+    one: (emoji: string, people: string) => `${emoji} by ${people}`,
+    /** Names, and how many there are beside them. */
+    people: (named: readonly string[], others: number) =>
+      lists.format([...named.map(isolated), ...(others > 0 ? [plural(others, { one: "# other", other: "# others" })] : [])]),
+    count: (count: number) => (count > 0 ? plural(count, { one: "# reaction", other: "# reactions" }) : ""),
+  },
+  emoji: {
+    title: "Choose an emoji",
+    search: "Search emoji",
+    recent: "Used lately",
+    results: "Found",
+    none: "No emoji goes by that name.",
+    found: (count: number) => plural(count, { one: "# emoji found", other: "# emoji found" }),
+    failed: "The emoji could not be loaded. Close this and try again.",
+    offered: "Emoji by name",
+    groups: ["Smileys", "People", "Animals and nature", "Food and drink", "Travel and places", "Activities", "Objects", "Symbols", "Flags"],
   },
   composer: {
+    emoji: "Emoji",
+    replyingTo: (author: string) => `Replying to ${isolated(author)}`,
+    cancelReply: "Do not reply",
     label: "Message",
     placeholder: (room: string) => `Message ${isolated(room)}`,
     send: "Send",
