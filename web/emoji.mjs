@@ -7,6 +7,9 @@ const VERSION_MAX = 15.1;
 /** In the order of the picker; skin tones and hair by themselves are left out. */
 const GROUPS = [0, 1, 3, 4, 5, 6, 7, 8, 9];
 
+/** In the one full spelling, which is the server's: what is a picture by itself needs no variation selector. */
+const full = (emoji) => emoji.replace(/(\p{Emoji_Presentation})\uFE0F/gu, "$1");
+
 export const emojiData = {
   name: "emoji-data",
   setup(build) {
@@ -17,7 +20,7 @@ export const emojiData = {
         all
           .filter((one) => one.group === group && one.version <= VERSION_MAX)
           .sort((a, b) => a.order - b.order)
-          .map(({ emoji, label, hexcode, tags = [] }) => [emoji, label, [shortcodes[hexcode] ?? []].flat(), tags.join(" ")]),
+          .map(({ emoji, label, hexcode, tags = [] }) => [full(emoji), label, [shortcodes[hexcode] ?? []].flat(), tags.join(" ")]),
       );
       return { contents: JSON.stringify(groups), loader: "json" };
     });

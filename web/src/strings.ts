@@ -232,12 +232,14 @@ export const strings = {
       [`${author}, ${time}: ${body}`, ...notes.filter((note) => note !== "")].join(", "),
     reply: "Reply",
     answers: (author: string) => `replied to ${isolated(author)}: `,
-    goToAnswered: (author: string, text: string) => `Go to the message of ${isolated(author)} that this answers: ${isolated(text)}`,
+    inReplyTo: "In reply to",
+    goToAnswered: "Go to what this answers",
   },
   reactions: {
     label: "Reactions",
     add: "React",
     you: "you",
+    by: (people: string) => `by ${people}`,
     one: (emoji: string, people: string) => `${emoji} by ${people}`,
     /** Names, and how many there are beside them. */
     people: (named: readonly string[], others: number) =>
@@ -372,6 +374,7 @@ export const strings = {
       [["↑"], "Edit your last message, in an empty composer"],
       [["↑", "↓"], "Move by message, in the list"],
       [["E"], "Edit the message, in the list"],
+      [["R", "+"], "Reply to it, react to it"],
       [["Page Up", "Page Down"], "Scroll the messages, from the composer too"],
       [["Home", "End"], "First and last message shown"],
       [["F6"], "Next part of the page"],

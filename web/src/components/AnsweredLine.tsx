@@ -7,9 +7,11 @@ import { Icon } from "./Icon.tsx";
 export function AnsweredLine({ answered, onGo }: { answered: Answered; onGo: () => void }) {
   const said = answered.deleted ? strings.room.deleted : (answered.text ?? "");
   return (
-    <button type="button" class="answered" aria-label={strings.room.goToAnswered(answered.author.name, said)} onClick={onGo}>
+    <button type="button" class="answered" title={strings.room.goToAnswered} onClick={onGo}>
       <Icon of={CornerUpRight} size={14} />
+      <span class="visually-hidden">{strings.room.inReplyTo} </span>
       <bdi class="answered-author">{answered.author.name}</bdi>
+      <span class="visually-hidden">: </span>
       <span class={answered.deleted ? "answered-text answered-deleted" : "answered-text"} dir="auto">
         {said}
       </span>

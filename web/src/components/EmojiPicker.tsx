@@ -4,6 +4,7 @@ import type { Chat } from "../models/chat.ts";
 import { allEmoji, findEmoji, withRecent } from "../models/emoji.ts";
 import type { Layout } from "../models/layout.ts";
 import { strings } from "../strings.ts";
+import { isTouch } from "./platform.ts";
 
 const { emoji: words } = strings;
 
@@ -28,6 +29,8 @@ export function EmojiPicker({ chat, layout }: { chat: Chat; layout: Layout }) {
     const article = asked?.opener?.closest("article");
     element.showModal();
     place(element, asked?.opener ?? null);
+    // A keyboard on the screen would cover what is to be chosen from.
+    if (isTouch()) element.focus();
     return () => {
       element.close();
       if (document.activeElement !== document.body) return;
@@ -74,6 +77,7 @@ export function EmojiPicker({ chat, layout }: { chat: Chat; layout: Layout }) {
     <dialog
       ref={dialog}
       class="emoji-picker"
+      tabIndex={-1}
       aria-label={words.title}
       onCancel={(event) => {
         event.preventDefault();

@@ -18,12 +18,12 @@ export function Reactions({ row, context }: { row: MessageRow; context: ActionsC
             type="button"
             class="reaction"
             aria-pressed={reacted.mine ?? false}
-            aria-label={strings.reactions.one(reacted.emoji, whoReacted(reacted, chat.me.id))}
             title={strings.reactions.one(reacted.emoji, whoReacted(reacted, chat.me.id))}
             onClick={() => void chat.react(room, id, reacted.emoji, !reacted.mine)}
           >
             <span class="reaction-emoji">{reacted.emoji}</span>
             <span class="reaction-count">{reacted.count}</span>
+            <span class="visually-hidden"> {strings.reactions.by(whoReacted(reacted, chat.me.id))}</span>
           </button>
         </li>
       ))}

@@ -1,46 +1,54 @@
 //! Reactions: emoji under messages, and what is one.
 
 use serde::Serialize;
-use unicode_properties::UnicodeEmoji;
+use unicode_properties::{UnicodeEmoji, emoji::EmojiStatus};
 
 use super::{ids::MessageId, people::Who};
 use crate::limits::EMOJI_BYTES_MAX;
 
 /// One emoji, as UTS 51 spells them: a pictograph with its variation selector, skin tone, keycap or tags, several of these
-/// joined, or a flag of two letters. Kept as it was sent.
+/// joined, or a flag of two letters. In its one full spelling: a character that is text by itself has the variation selector for
+/// emoji, and one that is a picture by itself has none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Emoji(String);
 
 const JOINER: char = '\u{200d}';
 const EMOJI_STYLE: char = '\u{fe0f}';
 const KEYCAP: char = '\u{20e3}';
+const END_OF_TAGS: char = '\u{e007f}';
 
 impl Emoji {
     /// Reads one; `None` when the text is something else, or more than one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        let mut emoji = String::with_capacity(text.len());
         let mut chars = text.chars().peekable();
         loop {
             let first = chars.next()?;
+            emoji.push(first);
             if is_flag_letter(first) {
-                is_flag_letter(chars.next()?).then_some(())?;
+                emoji.push(chars.next().filter(|second| is_flag_letter(*second))?);
             } else {
-                let is_keycap = matches!(first, '0'..='9' | '#' | '*');
                 first.is_emoji_char().then_some(())?;
                 let is_styled = chars.next_if_eq(&EMOJI_STYLE).is_some();
-                let has_tone = chars.next_if(|c| matches!(c, '\u{1f3fb}'..='\u{1f3ff}')).is_some();
-                let has_cap = chars.next_if_eq(&KEYCAP).is_some();
-                // Digits and signs such as ©, which are text by themselves.
-                (!is_keycap || has_cap).then_some(())?;
-                (is_styled || has_tone || has_cap || !is_ascii_or_latin(first)).then_some(())?;
-                if chars.next_if(|c| is_tag(*c)).is_some() {
-                    while chars.next_if(|c| is_tag(*c)).is_some() {}
-                    chars.next_if_eq(&'\u{e007f}')?;
+                let tone = chars.next_if(|c| matches!(c, '\u{1f3fb}'..='\u{1f3ff}'));
+                let cap = chars.next_if_eq(&KEYCAP);
+                // Digits, and signs such as ©, are text by themselves.
+                (cap.is_some() || !first.is_ascii()).then_some(())?;
+                (is_styled || cap.is_some() || first >= '\u{100}').then_some(())?;
+                if tone.is_none() && !is_picture(first) {
+                    emoji.push(EMOJI_STYLE);
+                }
+                emoji.extend(tone.into_iter().chain(cap));
+                let before = emoji.len();
+                emoji.extend(std::iter::from_fn(|| chars.next_if(|c| is_tag(*c))));
+                if emoji.len() > before {
+                    emoji.push(chars.next_if_eq(&END_OF_TAGS)?);
                 }
             }
             match chars.next() {
-                None => return (text.len() <= EMOJI_BYTES_MAX).then(|| Self(text.to_owned())),
-                Some(JOINER) => {}
+                None => return (emoji.len() <= EMOJI_BYTES_MAX).then_some(Self(emoji)),
+                Some(JOINER) => emoji.push(JOINER),
                 Some(_) => return None,
             }
         }
@@ -59,8 +67,15 @@ fn is_tag(c: char) -> bool {
     matches!(c, '\u{e0020}'..='\u{e007e}')
 }
 
-fn is_ascii_or_latin(c: char) -> bool {
-    c < '\u{100}'
+/// Whether it is drawn as a picture without being asked to.
+fn is_picture(c: char) -> bool {
+    matches!(
+        c.emoji_status(),
+        EmojiStatus::EmojiPresentation
+            | EmojiStatus::EmojiPresentationAndModifierBase
+            | EmojiStatus::EmojiPresentationAndEmojiComponent
+            | EmojiStatus::EmojiPresentationAndModifierAndEmojiComponent
+    )
 }
 
 /// Somebody reacted to a message, or takes that back.
