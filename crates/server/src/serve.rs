@@ -118,7 +118,7 @@ async fn warn_of_another_message_key(chat: &Chat, storage: &Storage) {
             key = %key.display(),
             "the last message in {storage} was stored with another message-key than this one: messages from before that are \
              sent again are recognised by their author and client id alone, whatever their text. Stop the server, put the \
-             message-key that it had before (of its earlier data folder, or beside the backup) in the place of this one, and \
+             message-key that it had before (of its earlier data folder, or beside the backup) in the place of this one, or into TIDINGS_MESSAGE_KEY where that is set, and \
              start it again. If that is lost, nothing needs to be done: this is said at each start until somebody has written"
         );
     }
