@@ -15,7 +15,7 @@ pub(crate) async fn run(parts: Weak<Parts>, interval: Duration) {
         ticks.tick().await;
         let Some(parts) = parts.upgrade().filter(|parts| parts.writer.is_open()) else { return };
         let looked = erase_deleted(&parts).await;
-        if let Some(error) = failures.to_say(looked) {
+        if let Some(error) = failures.worth_saying(looked) {
             tracing::warn!(%error, "texts of deleted messages are not erased; it is tried again until they are, without a further word");
         }
     }
@@ -39,7 +39,7 @@ struct Failures {
 impl Failures {
     /// What the log is to be told: once until it goes well again. That the database is away, or busy, is said elsewhere, and
     /// here only of texts that wait.
-    fn to_say(&mut self, looked: Result<(), Failure>) -> Option<StoreError> {
+    fn worth_saying(&mut self, looked: Result<(), Failure>) -> Option<StoreError> {
         let error = match looked {
             Ok(()) => {
                 self.was_said = false;
@@ -84,14 +84,14 @@ mod tests {
         let mut failures = Failures::default();
         let look = |error| Err(Failure::Look(error));
         let erase = |error| Err(Failure::Erase(error));
-        assert_eq!(failures.to_say(look(StoreError::Away)), None, "nobody knows whether one waits");
-        assert_eq!(failures.to_say(erase(StoreError::Away)), Some(StoreError::Away));
-        assert_eq!(failures.to_say(look(StoreError::Away)), None);
-        assert_eq!(failures.to_say(erase(StoreError::Full)), None, "the same outage");
-        assert_eq!(failures.to_say(Ok(())), None);
-        assert_eq!(failures.to_say(erase(StoreError::Full)), Some(StoreError::Full), "the next one");
+        assert_eq!(failures.worth_saying(look(StoreError::Away)), None, "nobody knows whether one waits");
+        assert_eq!(failures.worth_saying(erase(StoreError::Away)), Some(StoreError::Away));
+        assert_eq!(failures.worth_saying(look(StoreError::Away)), None);
+        assert_eq!(failures.worth_saying(erase(StoreError::Full)), None, "the same outage");
+        assert_eq!(failures.worth_saying(Ok(())), None);
+        assert_eq!(failures.worth_saying(erase(StoreError::Full)), Some(StoreError::Full), "the next one");
 
         let broken = StoreError::Failed("broken".into());
-        assert_eq!(Failures::default().to_say(look(broken.clone())), Some(broken), "nobody else says that");
+        assert_eq!(Failures::default().worth_saying(look(broken.clone())), Some(broken), "nobody else says that");
     }
 }
