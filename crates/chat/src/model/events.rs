@@ -5,7 +5,14 @@
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{ids::RoomId, messages::Message, people::Who, rooms::Room, time::Time};
+use super::{
+    ids::RoomId,
+    messages::Message,
+    people::Who,
+    reading::{Reading, RoomReading},
+    rooms::Room,
+    time::Time,
+};
 
 /// Something that happened in a room. Serialises to the data of a publication whose offset is `number`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +157,9 @@ pub struct RoomCard {
     pub epoch: String,
     /// When it was made.
     pub created: Time,
+    /// How far the person has read it, if they are a member.
+    #[serde(flatten)]
+    pub reading: Option<Reading>,
     /// Whether another room that the person sees has the same name, or one that looks alike.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub same_name: bool,
@@ -166,6 +176,7 @@ impl From<&Room> for RoomCard {
             offset: room.offset,
             epoch: room.epoch.clone(),
             created: room.created,
+            reading: room.reading,
             same_name: room.same_name,
         }
     }
@@ -179,6 +190,9 @@ pub(crate) enum PersonEvent {
     RoomAdded { room: RoomCard },
     #[serde(rename = "room.removed")]
     RoomRemoved { room: RoomReference },
+    /// On one of their devices.
+    #[serde(rename = "room.read")]
+    RoomRead { room: RoomReading },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,6 +1,8 @@
 //! The columns of rows that several statements read, in the same words and the same order for every database that is
 //! asked in SQL. What reads a row stands in the `values` of each.
 
+use crate::limits::{UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT};
+
 /// Of a person `p`.
 pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role, p.deactivated IS NULL,
     EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
@@ -30,3 +32,22 @@ pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id,
 pub(super) const DELETER: &str = "LEFT JOIN people deleter ON deleter.id = m.deleted_by";
 /// The first column behind those.
 pub(super) const AFTER_MESSAGE: usize = 15;
+
+/// How many messages of others than `$person` stand in a room `$room` behind the number `$after`, as far as that is counted: what
+/// is newest is looked at first, so that whoever is far behind costs no more than who is a little.
+macro_rules! unread {
+    ($room:literal, $person:literal, $after:literal) => {
+        concat!(
+            "(SELECT count(*) FROM (SELECT 1 FROM (SELECT n.author, n.deleted FROM messages n WHERE n.room = ",
+            $room,
+            " AND n.number > ",
+            $after,
+            " ORDER BY n.number DESC LIMIT 1000) n WHERE n.author <> ",
+            $person,
+            " AND n.deleted IS NULL LIMIT 100) counted)"
+        )
+    };
+}
+pub(super) use unread;
+
+const _: () = assert!(UNREAD_LOOKED_AT == 1_000 && UNREAD_COUNTED_MAX == 100, "as in the statement");

@@ -13,9 +13,10 @@ use tokio_postgres::{
 use crate::{
     model::{
         ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, KeyId, Message, MessageId, Name, Person,
-        PersonId, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who,
+        PersonId, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time,
+        Topic, Who,
     },
-    store::StoreError,
+    store::{StoreError, columns::unread},
 };
 
 /// What a failure of Postgres is for whoever asked. What passes by itself, and what may have been done all the same, is
@@ -177,7 +178,7 @@ pub(super) fn number(row: &Row, column: usize) -> Result<u64, Error> {
     row.try_get(column).map(|Count(number)| number)
 }
 
-fn small(row: &Row, column: usize) -> Result<u32, Error> {
+pub(super) fn small(row: &Row, column: usize) -> Result<u32, Error> {
     number(row, column).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
@@ -193,10 +194,15 @@ pub(super) fn person(row: &Row) -> Result<Person, Error> {
 }
 
 /// The columns that [`room`] reads, for the person `$1`.
-pub(super) const ROOM: &str = "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
+pub(super) const ROOM: &str = concat!(
+    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
     r.members, EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = $1) AS is_member, r.is_open,
     EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND (o.is_open
-        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1)))";
+        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1))),
+    (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1), ",
+    // Nothing is behind no number: of those who are no members nothing is counted.
+    unread!("r.id", "$1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1)")
+);
 
 pub(super) fn room(row: &Row) -> Result<Room, Error> {
     Ok(Room {
@@ -211,7 +217,13 @@ pub(super) fn room(row: &Row) -> Result<Room, Error> {
         is_member: row.try_get(8)?,
         is_open: row.try_get(9)?,
         same_name: row.try_get(10)?,
+        reading: reading(row, 11)?,
     })
+}
+
+fn reading(row: &Row, first: usize) -> Result<Option<Reading>, Error> {
+    let Some(Count(read)) = row.try_get(first)? else { return Ok(None) };
+    Ok(Some(Reading { read, unread: small(row, first + 1)?, mentions: 0 }))
 }
 
 pub(super) fn who(row: &Row, first: usize) -> Result<Who, Error> {
