@@ -114,9 +114,8 @@ pub const HISTORY_READ_MAX: u32 = 1_000;
 
 /// Unread messages of a room that are counted, in messages: who has more is told "99+", and nobody reads them one by one.
 pub const UNREAD_COUNTED_MAX: u32 = 100;
-/// The newest messages of a room that are looked at to count them, in messages: what somebody has written themselves, and
-/// what was deleted, does not count and is passed over, and a program that only writes passes over nothing else. With 30 rooms
-/// that are unread, the list of rooms takes some milliseconds.
+/// The newest messages of a room that are looked at to count them, in messages: one's own and those that were deleted do not
+/// count, and of a program that only writes there may be a million. So the list of rooms takes milliseconds, whatever is unread.
 pub const UNREAD_LOOKED_AT: u32 = 1_000;
 
 /// For how long whoever deleted a message can take that back: long enough to see what one has done, short enough for whoever

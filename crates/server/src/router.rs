@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
-use crate::http::{headers, health, invites, messages, origin, people, rooms, session, shell};
+use crate::http::{headers, health, invites, messages, origin, people, reading, rooms, session, shell};
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
@@ -30,6 +30,7 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(session::routes())
         .merge(invites::routes())
         .merge(rooms::routes())
+        .merge(reading::routes())
         .merge(messages::routes())
         .split_for_parts()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, DeleteError, DeleteReason, EditError, InviteError, ManageError, Message, MessageId, PageFrom,
+    Body, ClientId, DeleteError, DeleteReason, EditError, InviteError, ManageError, Message, MessageId, Move, PageFrom,
     PageQuery, ReadError, RestoreError, RoomId, limits::ROOMS_PER_PERSON_MAX,
 };
 
@@ -34,6 +34,7 @@ all! {
         RpcDelete,
         RpcRestore,
         RpcTyping,
+        RpcRead,
         Post,
         Edit,
         EditAnothers,
@@ -43,6 +44,8 @@ all! {
         RestoreAnothers,
         Edits,
         Typing,
+        MarkRead,
+        MarkUnread,
         Events,
         Messages,
         Message,
@@ -88,9 +91,14 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
         Asked::Presence(_) => &[Operation::Presence],
         Asked::PresenceStats(_) => &[Operation::PresenceStats],
         Asked::History(..) => &[Operation::History],
-        Asked::Rpc(_) => {
-            &[Operation::RpcPost, Operation::RpcEdit, Operation::RpcDelete, Operation::RpcRestore, Operation::RpcTyping]
-        }
+        Asked::Rpc(_) => &[
+            Operation::RpcPost,
+            Operation::RpcEdit,
+            Operation::RpcDelete,
+            Operation::RpcRestore,
+            Operation::RpcTyping,
+            Operation::RpcRead,
+        ],
         // They concern no room.
         Asked::Connect(_) | Asked::Send(_) | Asked::Refresh(_) | Asked::SubRefresh(..) => &[],
     }
@@ -98,7 +106,7 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
 
 #[test]
 fn s34_every_method_of_rpc_has_its_row() {
-    let methods = ["post", "edit", "delete", "restore", "typing"];
+    let methods = ["post", "edit", "delete", "restore", "typing", "read"];
     assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
 }
 
@@ -115,6 +123,9 @@ fn expected(operation: Operation, role: Role) -> Answer {
         | Operation::History
         | Operation::RpcPost
         | Operation::RpcTyping
+        | Operation::RpcRead
+        | Operation::MarkRead
+        | Operation::MarkUnread
         | Operation::Post
         | Operation::Edits
         | Operation::Typing
@@ -236,6 +247,9 @@ async fn attempt(
         Operation::Publish => ask(&mut browser, json!({"publish": {"channel": name, "data": {}}})).await,
         Operation::RpcPost => on_the_wire(&browser.rpc("post", post).await),
         Operation::RpcTyping => on_the_wire(&browser.rpc("typing", json!({"room": room})).await),
+        Operation::RpcRead => on_the_wire(&browser.rpc("read", json!({"room": room, "number": 1})).await),
+        Operation::MarkRead => found(chat.mark_read(who.id, room, Move::Forward(1)).await.is_ok()),
+        Operation::MarkUnread => found(chat.mark_read(who.id, room, Move::To(1)).await.is_ok()),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
         Operation::RpcEdit => {
             on_the_wire(&browser.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)
