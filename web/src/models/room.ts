@@ -273,12 +273,13 @@ export class Room {
       const joins = timeline.positioned && start.number <= timeline.last + 1 && end.number >= timeline.first - 1;
       if (!joins && !timeline.isForeign(page)) {
         this.stopCatchingUp();
+        const heard = timeline.newest;
         timeline.restart();
-        this.stale = null;
         this.wanted = null;
         this.place = { from: start.number, to: end.number };
-        // The page is of now: nothing in it has to be read again.
-        this.behind.value = page.offset - end.number > CATCH_UP_EVENTS_MAX;
+        this.behind.value = Math.max(heard, page.offset) - end.number > CATCH_UP_EVENTS_MAX;
+        // What was heard while the page was read may have changed something in it, and is not read now.
+        this.stale = this.behind.value && heard > page.offset ? this.place : null;
       }
       this.merge(page);
       return timeline.at(number) !== undefined;
