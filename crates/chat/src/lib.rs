@@ -9,7 +9,7 @@
 //! open, desk                                      opens a database, wires, sweeps, closes
 //!   erasing                                       what is to be erased, and when
 //!   policy ─► rpc                                 what a live connection may do, and asks for
-//!     people, sessions, invites, rooms, messages, typing, denials      the use cases: impl Chat
+//!     people, sessions, invites, rooms, messages, reading, typing, denials      the use cases: impl Chat
 //!       chat ─► writer ─► following ─► announce; history      the way to a change; what the hub is told, and reads
 //!         standing                              what is kept in memory of what is committed
 //!       changes                                   who may do what, and what follows
@@ -67,6 +67,7 @@ mod people;
 mod policy;
 mod rates;
 mod reactions;
+mod reading;
 mod rooms;
 mod rpc;
 mod security;
@@ -86,15 +87,16 @@ pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
     Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Draft, Edit,
     EditPage, Email, EmailError, Emoji, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole,
-    Message, MessageId, MessageKey, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError,
-    Person, PersonId, Posted, Presented, Reacted, ReactedPage, Reaction, ReasonError, Role, Room, RoomCard, RoomId,
-    RoomPage, Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
+    Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery,
+    PasswordError, Person, PersonId, Posted, Presented, Reacted, ReactedPage, Reaction, Reading, ReasonError, Role,
+    Room, RoomCard, RoomId, RoomPage, RoomReading, Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
 pub use reactions::ReactError;
+pub use reading::MarkReadError;
 pub use rooms::{CreateRoomError, ManageError, MembershipError};
 pub use rpc::METHODS as RPC_METHODS;
 pub use security::SECURITY_LOG;

@@ -449,6 +449,7 @@ fn chat() -> Section {
         posts "off with `rate_limits`", S429;
         typing "off with `rate_limits`", MESSAGES;
         memberships "off with `rate_limits`", S429;
+        reads "off with `rate_limits`", S429;
         rooms "off with `rate_limits`", S429;
         invites "off with `rate_limits`", S429;
         codes "off with `rate_limits`", S429;
@@ -488,6 +489,8 @@ fn chat() -> Section {
         ROOMS_PER_PERSON_MAX FIXED, S409;
         ROOMS_PAGE "`limit` of a request", REQUESTS;
         ROOMS_PAGE_MAX FIXED, S400;
+        UNREAD_COUNTED_MAX FIXED, REQUESTS;
+        UNREAD_LOOKED_AT FIXED, REQUESTS;
         TYPING_MEMBERS_MAX FIXED, MESSAGES;
         PAGE_MAX FIXED, S400;
         DELETE_UNDO FIXED, S409;

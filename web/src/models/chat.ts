@@ -10,8 +10,10 @@ import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
 import { withRecent } from "./emoji.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
+import { Attendance } from "./attention.ts";
 import { byName } from "./presence.ts";
 import { describe } from "./problems.ts";
+import { changesOfReading } from "./reading.ts";
 import { Room } from "./room.ts";
 import type { Settings } from "./settings.ts";
 
@@ -65,6 +67,8 @@ export class Chat {
   readonly undo = signal<Undoable | null>(null);
   readonly unreadElsewhere: ReadonlySignal<boolean>;
   readonly unreadTotal: ReadonlySignal<number>;
+  /** Whether somebody is there and looks. */
+  readonly attendance: Attendance;
 
   private readonly api: Api;
   /** The message to show in the open room once this person is in it. */
@@ -106,6 +110,7 @@ export class Chat {
         if (!this.ready.peek()) this.refreshRoomsIn(0);
       },
       rooms: () => void this.refreshRooms(),
+      read: (where) => this.find(where.id)?.reading.told(where),
     });
     this.outbox = new Outbox({
       person: options.me.id,
@@ -116,6 +121,10 @@ export class Chat {
       hindered: (why) => this.hindered(why),
       after: (delay, task) => this.later(delay, task),
     });
+    this.attendance = new Attendance(
+      () => Date.now(),
+      (delay, task) => this.later(delay, task),
+    );
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
     this.unreadElsewhere = computed(() =>
       this.joined.value.some((room) => room.id !== this.open.value && (room.unread.value.count > 0 || room.unread.value.more)),
@@ -145,6 +154,7 @@ export class Chat {
     clearTimeout(this.roomsTimer);
     for (const timer of this.timers) clearTimeout(timer);
     this.readingRooms?.abort();
+    this.leaveRead();
     for (const room of this.joined.peek()) room.close();
     this.live.close();
   }
@@ -287,6 +297,32 @@ export class Chat {
     this.welcome.value = null;
   }
 
+  /** Everything in all rooms is read. */
+  async markAllRead(): Promise<void> {
+    try {
+      const { rooms } = await this.api.readAll();
+      for (const where of rooms) this.find(where.id)?.reading.told(where);
+      const open = this.room.peek();
+      if (open) open.newAfter.value = null;
+      this.say(strings.announce.allRead);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Tells the server what was read, without waiting for more. */
+  tellRead(): void {
+    for (const room of this.joined.peek()) room.reading.send();
+  }
+
+  /** The page goes away: what the server does not know yet goes along by a way that outlives it. */
+  leaveRead(): void {
+    for (const room of this.joined.peek()) {
+      const unsent = room.reading.takeUnsent();
+      if (unsent) this.api.read(room.id, unsent.number, unsent.unread).catch(() => undefined);
+    }
+  }
+
   /** Tells a screen reader, after what was said before. */
   say(words: string): void {
     this.spoken.value = "";
@@ -297,13 +333,14 @@ export class Chat {
     if (this.wasLost) this.say(strings.announce.reconnected);
     this.wasLost = false;
     this.outbox.connected(true);
+    this.tellRead();
     // What was under way on the link before may never be answered.
     this.readingRooms?.abort();
     void this.refreshRooms();
   }
 
   private async readRooms(): Promise<void> {
-    const ownChanges = this.ownChanges;
+    const [ownChanges, changesOfRead] = [this.ownChanges, changesOfReading()];
     this.readingRooms = new AbortController();
     try {
       const { rooms, more } = await this.api.rooms(undefined, this.readingRooms.signal);
@@ -314,6 +351,7 @@ export class Chat {
       }
       this.know(rooms, more ? (rooms.at(-1) ?? null) : null);
       this.setJoined(rooms.filter((room) => room.member));
+      for (const info of rooms) this.find(info.id)?.reading.listed(info, changesOfRead);
       if (!this.ready.peek()) this.greetAgain();
       this.ready.value = true;
       this.roomsFailures = 0;
@@ -398,8 +436,8 @@ export class Chat {
       api: this.api,
       live: this.live,
       outbox: this.outbox,
-      lastRead: this.settings.lastRead(info.id),
-      saveRead: (number) => this.settings.saveRead(info.id, number),
+      read: this.live.read,
+      miscounted: () => void this.refreshRooms(),
       heard: (room, event) => this.hear(room, event),
       ended: (room) => {
         this.forget(room.id);

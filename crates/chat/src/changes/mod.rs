@@ -8,6 +8,7 @@ mod invites;
 mod messages;
 mod people;
 mod reactions;
+mod reading;
 mod rooms;
 mod sessions;
 
@@ -23,6 +24,7 @@ pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetPassword, SetUpServer, TakeDeviceKey,
 };
 pub(crate) use reactions::{React, ReactRefusal};
+pub(crate) use reading::{Read, ReadAll};
 #[cfg(any(test, feature = "test-kit"))]
 pub(crate) use rooms::SetOpen;
 pub(crate) use rooms::{CreateRoom, CreateRoomRefusal, Join, Leave, ManageRefusal, NotMember, Remove};

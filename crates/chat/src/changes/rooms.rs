@@ -3,7 +3,7 @@
 use crate::{
     limits::{INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_FOR_ADMINS, ROOMS_MAX, ROOMS_PER_PERSON_MAX},
     model::{
-        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Role, Room, RoomCard, RoomId,
+        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Reading, Role, Room, RoomCard, RoomId,
         RoomReference, Time, Who,
     },
     store::{
@@ -215,9 +215,9 @@ pub(super) fn make_room(
     now: Time,
 ) -> Result<(Room, Invite, Event), StoreError> {
     tables.insert_room(new, creator.id, now)?;
-    tables.insert_member(new.id, creator.id, now)?;
     let kind = EventKind::RoomCreated { member: creator.into() };
     let created = record(tables, new.id, kind, creator.id, creator.id, now)?;
+    tables.insert_member(new.id, creator.id, created.number, now)?;
     let invite = make_invite(tables, creator.id, new.id, invite, now)?;
     let room = tables.room(new.id, creator.id)?.ok_or_else(|| StoreError::Failed("a room is gone".into()))?;
     Ok((room, invite, created))
@@ -244,10 +244,12 @@ pub(super) fn enter(
     room: Room,
     now: Time,
 ) -> Result<(Room, Event), StoreError> {
-    tables.insert_member(room.id, person.id, now)?;
     let kind = EventKind::MemberJoined { member: person.into() };
     let joined = record(tables, room.id, kind, person.id, person.id, now)?;
-    let room = Room { offset: joined.number, members: room.members + 1, is_member: true, ..room };
+    // What was said before is there to be read, and asks for nothing.
+    tables.insert_member(room.id, person.id, joined.number, now)?;
+    let reading = Some(Reading::nothing_behind(joined.number));
+    let room = Room { offset: joined.number, members: room.members + 1, is_member: true, reading, ..room };
     Ok((room, joined))
 }
 

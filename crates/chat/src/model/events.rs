@@ -10,6 +10,7 @@ use super::{
     messages::Message,
     people::Who,
     reactions::Reaction,
+    reading::{Reading, RoomReading},
     rooms::Room,
     time::Time,
 };
@@ -189,6 +190,9 @@ pub struct RoomCard {
     pub epoch: String,
     /// When it was made.
     pub created: Time,
+    /// How far the person has read it, if they are a member.
+    #[serde(flatten)]
+    pub reading: Option<Reading>,
     /// Whether another room that the person sees has the same name, or one that looks alike.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub same_name: bool,
@@ -205,6 +209,7 @@ impl From<&Room> for RoomCard {
             offset: room.offset,
             epoch: room.epoch.clone(),
             created: room.created,
+            reading: room.reading,
             same_name: room.same_name,
         }
     }
@@ -218,6 +223,9 @@ pub(crate) enum PersonEvent {
     RoomAdded { room: RoomCard },
     #[serde(rename = "room.removed")]
     RoomRemoved { room: RoomReference },
+    /// On one of their devices.
+    #[serde(rename = "room.read")]
+    RoomRead { room: RoomReading },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -4,6 +4,7 @@ use super::{
     ids::{PersonId, RoomId},
     names::{Name, Topic},
     people::Role,
+    reading::Reading,
     secrets::fresh_epoch,
     time::Time,
 };
@@ -29,6 +30,8 @@ pub struct Room {
     pub members: u32,
     /// Whether the person who asks is one of them.
     pub is_member: bool,
+    /// How far the person has read it, if they are one of them.
+    pub reading: Option<Reading>,
     /// Whether another room that the person sees has the same name, or one that looks alike.
     pub same_name: bool,
     /// Whether everybody with an account may see it and come in. All rooms are, today.

@@ -13,13 +13,13 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
 use crate::{
-    limits::{ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN},
+    limits::{ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT},
     model::{
         Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, EarlierSend, Edit, EditPage, Email,
         Emoji, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, MemberRole, Message,
         MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, Person, PersonId,
-        Reacted, ReactedPage, Reaction, Reactions, Role, Room, RoomId, RoomPage, SecretDigest, Session, SessionId,
-        SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        Reacted, ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomId, RoomPage, SecretDigest, Session,
+        SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
 };
 
@@ -40,7 +40,8 @@ struct Maps {
     keys: BTreeMap<String, [u8; 32]>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
-    members: BTreeMap<(RoomId, PersonId), Time>,
+    /// With how far they have read.
+    members: BTreeMap<(RoomId, PersonId), u64>,
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
@@ -400,9 +401,20 @@ impl Maps {
             created,
             members: u32::try_from(self.members.keys().filter(|(known, _)| *known == room).count()).unwrap_or(u32::MAX),
             is_member: self.members.contains_key(&(room, person)),
+            reading: self.members.get(&(room, person)).map(|read| self.reading_of(room, person, *read)),
             same_name,
             is_open,
         })
+    }
+
+    fn reading_of(&self, room: RoomId, person: PersonId, read: u64) -> Reading {
+        let mut behind: Vec<_> =
+            self.messages.values().filter(|row| row.new.room == room && row.number > read).collect();
+        behind.sort_by_key(|row| std::cmp::Reverse(row.number));
+        behind.truncate(UNREAD_LOOKED_AT as usize);
+        let unread = behind.iter().filter(|row| row.new.author != person && row.deleted.is_none()).count();
+        let unread = u32::try_from(unread).unwrap_or(u32::MAX).min(UNREAD_COUNTED_MAX);
+        Reading { read, unread, mentions: 0 }
     }
 
     fn is_seen_by(&self, room: &RoomRow, person: PersonId) -> bool {
@@ -668,11 +680,35 @@ impl Tables for Maps {
         Ok(self.member_of(room, person))
     }
 
-    fn insert_member(&mut self, room: RoomId, person: PersonId, now: Time) -> StoreResult<()> {
+    fn insert_member(&mut self, room: RoomId, person: PersonId, read: u64, _now: Time) -> StoreResult<()> {
         self.must_be_a_person(person)?;
         self.room_row(room)?;
-        self.members.insert((room, person), now);
+        self.members.insert((room, person), read);
         Ok(())
+    }
+
+    fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>> {
+        let last = self.rooms.get(&room).map_or(0, |row| row.last_number);
+        Ok(self.members.get(&(room, person)).map(|read| (*read, last)))
+    }
+
+    fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
+        Ok(self.reading_of(room, person, read))
+    }
+
+    fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()> {
+        self.members.entry((room, person)).and_modify(|known| *known = read);
+        Ok(())
+    }
+
+    fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>> {
+        let rooms = &self.rooms;
+        let own = self.members.iter_mut().filter(|((_, member), _)| *member == person);
+        let moved = own.filter_map(|((room, _), read)| {
+            let last = rooms.get(room)?.last_number;
+            (std::mem::replace(read, last) < last).then_some((*room, last))
+        });
+        Ok(moved.collect())
     }
 
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {

@@ -196,7 +196,7 @@ pub(crate) static TABLES: [Table; 12] = [
     },
     Table {
         name: "memberships",
-        columns: &[("room", Id), ("person", Id), ("joined", Number)],
+        columns: &[("room", Id), ("person", Id), ("joined", Number), ("read_number", Number)],
         key: 2,
         group: Group::Room,
     },

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, DeleteError, DeleteReason, EditError, Emoji, InviteError, ManageError, Message, MessageId,
+    Body, ClientId, DeleteError, DeleteReason, EditError, Emoji, InviteError, ManageError, Message, MessageId, Move,
     PageFrom, PageQuery, ReactError, ReadError, RestoreError, RoomId, limits::ROOMS_PER_PERSON_MAX,
 };
 
@@ -36,6 +36,7 @@ all! {
         RpcReact,
         RpcUnreact,
         RpcTyping,
+        RpcRead,
         Post,
         Edit,
         EditAnothers,
@@ -47,6 +48,8 @@ all! {
         React,
         Reacted,
         Typing,
+        MarkRead,
+        MarkUnread,
         Events,
         Messages,
         Message,
@@ -100,6 +103,7 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
             Operation::RpcReact,
             Operation::RpcUnreact,
             Operation::RpcTyping,
+            Operation::RpcRead,
         ],
         // They concern no room.
         Asked::Connect(_) | Asked::Send(_) | Asked::Refresh(_) | Asked::SubRefresh(..) => &[],
@@ -108,7 +112,7 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
 
 #[test]
 fn s34_every_method_of_rpc_has_its_row() {
-    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing"];
+    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing", "read"];
     assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
 }
 
@@ -127,6 +131,9 @@ fn expected(operation: Operation, role: Role) -> Answer {
         | Operation::RpcReact
         | Operation::RpcUnreact
         | Operation::RpcTyping
+        | Operation::RpcRead
+        | Operation::MarkRead
+        | Operation::MarkUnread
         | Operation::Post
         | Operation::Edits
         | Operation::React
@@ -250,6 +257,9 @@ async fn attempt(
         Operation::Publish => ask(&mut browser, json!({"publish": {"channel": name, "data": {}}})).await,
         Operation::RpcPost => on_the_wire(&browser.rpc("post", post).await),
         Operation::RpcTyping => on_the_wire(&browser.rpc("typing", json!({"room": room})).await),
+        Operation::RpcRead => on_the_wire(&browser.rpc("read", json!({"room": room, "number": 1})).await),
+        Operation::MarkRead => found(chat.mark_read(who.id, room, Move::Forward(1)).await.is_ok()),
+        Operation::MarkUnread => found(chat.mark_read(who.id, room, Move::To(1)).await.is_ok()),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
         Operation::RpcEdit => {
             on_the_wire(&browser.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)

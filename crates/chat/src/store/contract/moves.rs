@@ -79,6 +79,8 @@ async fn fill(store: Arc<dyn Store>) -> Known {
         let (author, room) = [(ana, general), (ben, general), (ben, garden)][number % 3];
         world.post(author, room, &format!("number {number}")).await;
     }
+    world.done(Read { person: ben, room: garden, to: Move::Forward(5) }).await;
+    world.done(Read { person: ben, room: general, to: Move::To(0) }).await;
     world.done(Leave { person: zoe, room: general }).await;
     world.done(Remove { by: ana, room: general, person: left }).await;
     world.done(SetActive { person: gone, is_active: false }).await;

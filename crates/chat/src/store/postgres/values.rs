@@ -14,10 +14,11 @@ use tokio_postgres::{
 use crate::{
     model::{
         Answered, ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, KeyId, Message, MessageId, Name,
-        Person, PersonId, Reacted, Reaction, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest,
-        StoredInvite, Time, Topic, Who, gather,
+        Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId,
+        StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
-    store::{StoreError, columns::AFTER_MESSAGE},
+    store::StoreError,
+    store::columns::{AFTER_MESSAGE, unread},
 };
 
 /// What a failure of Postgres is for whoever asked. What passes by itself, and what may have been done all the same, is
@@ -195,10 +196,15 @@ pub(super) fn person(row: &Row) -> Result<Person, Error> {
 }
 
 /// The columns that [`room`] reads, for the person `$1`.
-pub(super) const ROOM: &str = "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
+pub(super) const ROOM: &str = concat!(
+    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
     r.members, EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = $1) AS is_member, r.is_open,
     EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND (o.is_open
-        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1)))";
+        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1))),
+    (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1), ",
+    // Nothing is behind no number: of those who are no members nothing is counted.
+    unread!("r.id", "$1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1)")
+);
 
 pub(super) fn room(row: &Row) -> Result<Room, Error> {
     Ok(Room {
@@ -213,7 +219,13 @@ pub(super) fn room(row: &Row) -> Result<Room, Error> {
         is_member: row.try_get(8)?,
         is_open: row.try_get(9)?,
         same_name: row.try_get(10)?,
+        reading: reading(row, 11)?,
     })
+}
+
+fn reading(row: &Row, first: usize) -> Result<Option<Reading>, Error> {
+    let Some(Count(read)) = row.try_get(first)? else { return Ok(None) };
+    Ok(Some(Reading { read, unread: small(row, first + 1)?, mentions: 0 }))
 }
 
 pub(super) fn who(row: &Row, first: usize) -> Result<Who, Error> {

@@ -11,10 +11,11 @@ use rusqlite::{
 use crate::{
     model::{
         Answered, ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person,
-        PersonId, Reacted, Reaction, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest, StoredInvite,
-        Time, Topic, Who, gather,
+        PersonId, Reacted, Reaction, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest,
+        StoredInvite, Time, Topic, Who, gather,
     },
-    store::{StoreError, columns::AFTER_MESSAGE},
+    store::StoreError,
+    store::columns::{AFTER_MESSAGE, unread},
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
@@ -123,10 +124,15 @@ pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
 }
 
 /// The columns that [`room`] reads, for the person `?1`.
-pub(super) const ROOM: &str = "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
+pub(super) const ROOM: &str = concat!(
+    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
     r.members, EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = ?1) AS is_member, r.is_open,
     EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND (o.is_open
-        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = ?1)))";
+        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = ?1))),
+    (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1), ",
+    // Nothing is behind no number: of those who are no members nothing is counted.
+    unread!("r.id", "?1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1)")
+);
 
 pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
     Ok(Room {
@@ -141,7 +147,15 @@ pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
         is_member: row.get(8)?,
         is_open: row.get(9)?,
         same_name: row.get(10)?,
+        reading: reading(row, 11)?,
     })
+}
+
+fn reading(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Reading>> {
+    if row.get_ref(first)? == ValueRef::Null {
+        return Ok(None);
+    }
+    Ok(Some(Reading { read: number(row, first)?, unread: row.get(first + 1)?, mentions: 0 }))
 }
 
 pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {
