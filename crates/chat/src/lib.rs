@@ -50,13 +50,16 @@ mod complaint;
 mod denials;
 mod desk;
 mod device;
+mod directs;
 mod fair;
+mod finding;
 mod following;
 mod hashing;
 mod history;
 mod invites;
 pub mod limits;
 mod markup;
+mod members;
 mod messages;
 mod model;
 mod open;
@@ -64,6 +67,7 @@ mod ownership;
 mod people;
 mod policy;
 mod rates;
+mod roles;
 mod rooms;
 mod rpc;
 mod security;
@@ -76,22 +80,26 @@ mod writer;
 
 pub use chat::Chat;
 pub use denials::{Denials, DenyError};
-pub use desk::Desk;
+pub use desk::{AccountError, Desk};
+pub use directs::StartDirectError;
+pub use finding::FindError;
 pub use invites::{CreateAccountError, InviteError, LookUpError, NewAccount};
 pub use markup::{Block, Content, Inline, Item, Mark};
+pub use members::{AddMemberError, SetRoomRoleError};
 pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
-    Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Draft, Edit, EditPage,
-    Email, EmailError, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole, Message,
-    MessageId, MessageKey, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError, Person,
-    PersonId, Posted, Presented, ReasonError, Role, Room, RoomCard, RoomId, RoomPage, Session, SessionId, SignedIn,
-    Time, Token, Topic, Verdict, Who,
+    Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description, Draft, Edit,
+    EditPage, Email, EmailError, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member, Message, MessageId,
+    MessageKey, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError, Person, PersonId,
+    Posted, Presented, ReasonError, Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole,
+    Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
-pub use rooms::{CreateRoomError, ManageError, MembershipError};
+pub use roles::SetRoleError;
+pub use rooms::{CreateRoomError, EditRoomError, LeaveError, ManageError, MembershipError};
 pub use rpc::METHODS as RPC_METHODS;
 pub use security::SECURITY_LOG;
 pub use sessions::{EndSessionError, SignInError};

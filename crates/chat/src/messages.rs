@@ -23,6 +23,9 @@ pub enum PostError {
     /// The author has used this client id for another message.
     #[error("this client_id was used for another message")]
     Conflict,
+    /// The room is archived.
+    #[error("this room is archived, and nothing is written there any more; ask one of its owners to restore it")]
+    Archived,
     /// Too many messages.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -43,6 +46,9 @@ pub enum EditError {
     /// It was deleted.
     #[error("this message was deleted; what was deleted is not edited")]
     Deleted,
+    /// The room is archived.
+    #[error("this room is archived, and nothing is edited there any more; ask one of its owners to restore it")]
+    Archived,
     /// Too many messages.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -58,7 +64,7 @@ pub enum DeleteError {
     #[error("no such message")]
     NoSuchMessage,
     /// It is somebody else's, and the person does not manage the room.
-    #[error("only its author, the room's creator or an administrator may delete a message")]
+    #[error("only its author, an owner of the room or an administrator may delete a message")]
     NotAllowed,
     /// It is somebody else's, and its readers are to be told why.
     #[error("say why: somebody else's message is deleted with a reason")]
@@ -209,6 +215,7 @@ impl From<PostRefusal> for PostError {
         match refusal {
             PostRefusal::NotMember => Self::NotMember,
             PostRefusal::Conflict => Self::Conflict,
+            PostRefusal::Archived => Self::Archived,
         }
     }
 }
@@ -219,6 +226,7 @@ impl From<EditRefusal> for EditError {
             EditRefusal::NoSuchMessage => Self::NoSuchMessage,
             EditRefusal::NotAuthor => Self::NotAuthor,
             EditRefusal::Deleted => Self::Deleted,
+            EditRefusal::Archived => Self::Archived,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
-use crate::http::{headers, health, invites, messages, origin, people, rooms, session, shell};
+use crate::http::{directory, headers, health, invites, members, messages, origin, people, rooms, session, shell};
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
@@ -30,6 +30,8 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(session::routes())
         .merge(invites::routes())
         .merge(rooms::routes())
+        .merge(members::routes())
+        .merge(directory::routes())
         .merge(messages::routes())
         .split_for_parts()
 }

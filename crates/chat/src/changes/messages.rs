@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 
+use super::rooms;
 use crate::{
     limits::{DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE},
     model::{
         Body, ClientId, DeleteReason, Deleted, Event, EventKind, Message, MessageId, MessageKey, NewMessage, PersonId,
-        Posted, Role, RoomId, StoredMessage, Time, Who,
+        Posted, RoomId, StoredMessage, Time, Who,
     },
     store::{
         Applied, Change,
@@ -24,6 +25,9 @@ pub(crate) enum PostRefusal {
     /// The author has used this client id for another message.
     #[error("the client id was used for another message")]
     Conflict,
+    /// The room is archived.
+    #[error("the room is archived")]
+    Archived,
 }
 
 /// A message, posted once however often it is sent.
@@ -60,6 +64,9 @@ impl Change for Post {
             };
         }
         let author = tables.member(new.room, new.author)?.ok_or(Refused(PostRefusal::NotMember))?;
+        if tables.is_archived(new.room)? {
+            return Err(Refused(PostRefusal::Archived));
+        }
         let number = tables.next_number(new.room)?;
         tables.insert_message(new, number, now)?;
         let NewMessage { id, room, client_id, .. } = *new;
@@ -83,6 +90,9 @@ pub(crate) enum EditRefusal {
     /// It was deleted.
     #[error("the message was deleted")]
     Deleted,
+    /// The room is archived.
+    #[error("the room is archived")]
+    Archived,
 }
 
 /// The author gives a message another text. The last one wins; each that was replaced is kept.
@@ -111,6 +121,9 @@ impl Change for EditMessage {
         if message.deleted.is_some() {
             return Err(Refused(EditRefusal::Deleted));
         }
+        if tables.is_archived(self.room)? {
+            return Err(Refused(EditRefusal::Archived));
+        }
         if message.body == self.body.as_str() {
             return Ok(Applied::quietly(message));
         }
@@ -130,7 +143,7 @@ pub(crate) enum DeleteRefusal {
     #[error("no such message for this person")]
     NoSuchMessage,
     /// Somebody else's, and the person does not manage the room.
-    #[error("only its author, the room's creator or an administrator may delete a message")]
+    #[error("only its author, an owner of the room or an administrator may delete a message")]
     NotAllowed,
     /// Somebody else's, and its readers are to be told why.
     #[error("a reason is needed")]
@@ -277,8 +290,8 @@ fn find(
 
 /// Whether a member of the room may do in it what members may not.
 fn manages(tables: &dyn Tables, member: PersonId, room: RoomId) -> Result<bool, StoreError> {
-    let is_creator = tables.room(room, member)?.is_some_and(|room| room.creator == member);
-    Ok(is_creator || tables.person(member)?.is_some_and(|person| person.role == Role::Admin))
+    let (room, person) = (tables.room(room, member)?, tables.person(member)?);
+    Ok(room.zip(person).is_some_and(|(room, person)| rooms::manages(&room, &person)))
 }
 
 /// Writes down what has become of the message.

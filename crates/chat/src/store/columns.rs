@@ -30,3 +30,11 @@ pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id,
 pub(super) const DELETER: &str = "LEFT JOIN people deleter ON deleter.id = m.deleted_by";
 /// The first column behind those.
 pub(super) const AFTER_MESSAGE: usize = 15;
+
+/// Who did what an event `e` says, where that is somebody else than whom it concerns and the message does not say it; joined by
+/// [`BY_JOIN`].
+pub(super) const BY: &str = "actor.id AS by_id, actor.name AS by_name, EXISTS (SELECT 1 FROM people q
+    WHERE q.look = actor.look AND q.id <> actor.id) AS by_same_name";
+/// See [`BY`].
+pub(super) const BY_JOIN: &str =
+    "LEFT JOIN people actor ON e.message IS NULL AND e.actor <> e.subject AND actor.id = e.actor";
