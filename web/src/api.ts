@@ -49,6 +49,7 @@ export const api = {
     return request<EventsPage>("GET", `/v1/rooms/${room}/events?${query.toString()}`, undefined, signal);
   },
 
+  message: (room: string, message: string) => request<Message>("GET", `/v1/rooms/${room}/messages/${message}`),
   editMessage: (room: string, message: string, body: string) => request<Message>("PATCH", `/v1/rooms/${room}/messages/${message}`, { body }),
   /** With a reason where it is somebody else's. */
   deleteMessage: (room: string, message: string, reason?: string) =>

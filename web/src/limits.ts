@@ -33,6 +33,9 @@ export const HISTORY_PAGE_EVENTS = 50;
 /** Events before the first new one that are loaded with it, so that the new ones have what they answer to. */
 export const BEFORE_NEW_EVENTS = 20;
 
+/** Events after one that was asked for that come with it: what answered it. As many come before it. */
+export const AFTER_TARGET_EVENTS = 25;
+
 /** Events per page when catching up after an absence: the server's largest page. */
 export const CATCH_UP_PAGE_EVENTS = 200;
 

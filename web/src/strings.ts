@@ -59,6 +59,8 @@ const HINDRANCES: Record<Hindrance, string> = {
   failing: "Something fails on the server.",
 };
 
+const YOUR_MENU = "your menu";
+
 export const strings = {
   entry: {
     setUpTitle: (server: string) => `Welcome to ${server}`,
@@ -198,6 +200,9 @@ export const strings = {
     edit: "Edit",
     copyText: "Copy text",
     copied: "Copied",
+    copyLink: "Copy link",
+    linkCopied: "Link copied",
+    noSuchMessage: "There is no such message here.",
     copyFailed: "This browser does not let the page copy. Select the text instead.",
     delete: "Delete",
     deleteTitle: (author: PersonRef) => `Delete the message of ${named(author)}?`,
@@ -295,7 +300,8 @@ export const strings = {
     revoked: "The invite link of this room was revoked. The one who made the room or an administrator can make a new one.",
   },
   me: {
-    menu: (name: string) => `${name}: your menu`,
+    menu: (name: string) => `${name}: ${YOUR_MENU}`,
+    yours: YOUR_MENU,
     theme: "Theme",
     system: "System",
     light: "Light",

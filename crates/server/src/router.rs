@@ -60,6 +60,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/setup", get(shell::shell))
         .route("/invite", get(shell::shell))
         .route("/rooms/{room}", get(shell::shell))
+        .route("/rooms/{room}/{message}", get(shell::shell))
         .fallback(shell::not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
@@ -111,11 +112,12 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 29] = [
+    const OTHERS: [(&str, &str); 30] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
         ("/rooms/{room}", "GET"),
+        ("/rooms/{room}/{message}", "GET"),
         ("/assets/{name}", "GET"),
         ("/openapi.json", "GET"),
         ("/healthz", "GET"),

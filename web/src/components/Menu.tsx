@@ -15,6 +15,8 @@ export type MenuItem = {
 type Props = {
   label: string;
   button: ComponentChildren;
+  /** Whether the words of the button are its name; else the label is. */
+  speaks?: boolean;
   items: MenuItem[];
   class?: string;
   /** Whether the list opens upwards; asked when it opens. */
@@ -25,7 +27,7 @@ type Props = {
 };
 
 /** A button that opens a list of actions: arrows move, Escape and a click elsewhere close it. */
-export function Menu({ label, button, items, class: name = "icon-button", above = false, opened = false, align = "end" }: Props) {
+export function Menu({ label, button, speaks = false, items, class: name = "icon-button", above = false, opened = false, align = "end" }: Props) {
   const [open, setOpen] = useState(opened);
   const root = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
@@ -75,7 +77,7 @@ export function Menu({ label, button, items, class: name = "icon-button", above 
         ref={opener}
         type="button"
         class={name}
-        aria-label={label}
+        aria-label={speaks ? undefined : label}
         title={label}
         aria-haspopup="menu"
         aria-expanded={open}

@@ -1,4 +1,4 @@
-import { Copy, Ellipsis, Pencil, Trash2, type IconNode } from "lucide";
+import { Copy, Ellipsis, Link, Pencil, Trash2, type IconNode } from "lucide";
 import { useComputed } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Chat } from "../models/chat.ts";
@@ -31,7 +31,9 @@ function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Ac
   const own = row.author.id === chat.me.id;
   const actions: Action[] = [];
   if (own) actions.push({ label: strings.room.edit, icon: Pencil, run: () => changes.edit(id, row.body), first: true });
-  actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, row.body) });
+  actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, row.body, strings.room.copied) });
+  const address = `${location.origin}/rooms/${room.id}/${id}`;
+  actions.push({ label: strings.room.copyLink, icon: Link, run: () => void copy(chat, address, strings.room.linkCopied) });
   if (own) actions.push({ label: strings.room.delete, icon: Trash2, run: () => deleteOwn(chat, room, row), danger: true });
   else if (changes.manages.value) {
     const ask = { name: "delete-message", room: room.id, message: id, author: row.author } as const;
@@ -98,6 +100,6 @@ function deleteOwn(chat: Chat, room: Room, row: MessageRow): void {
   if (message) room.changes.delete(message).catch((error: unknown) => chat.fail(error));
 }
 
-async function copy(chat: Chat, text: string): Promise<void> {
-  chat.tell((await copyText(text)) ? strings.room.copied : strings.room.copyFailed);
+async function copy(chat: Chat, text: string, done: string): Promise<void> {
+  chat.tell((await copyText(text)) ? done : strings.room.copyFailed);
 }

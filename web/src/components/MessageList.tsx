@@ -31,7 +31,8 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
   /** Whether the line before what is new is above the view; once it was in view it needs no way to it. */
   const newAbove = useRef(false);
   const newSeen = useRef<number | null>(null);
-  const goingToNew = useRef(false);
+  /** Where the list is to go with the next drawing: the line before what is new, or an event. */
+  const goingTo = useRef<"new" | number | null>(null);
   const settledAt = useRef({ client: 0, scroll: 0 });
   const [, redraw] = useReducer((count: number) => count + 1, 0);
 
@@ -45,6 +46,12 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     following.current = true;
     farUp.current = false;
     range.current = atEnd(timeline.last);
+  }
+  const target = room.target.value;
+  if (target !== null && goingTo.current !== target) {
+    following.current = false;
+    goingTo.current = target;
+    range.current = around(target, timeline.first, timeline.last);
   }
   range.current = grown(range.current, timeline.last, following.current);
   const { from, to } = range.current;
@@ -80,9 +87,13 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
   const settle = useCallback(() => {
     const element = scroller.current;
     if (!element) return;
-    const line = goingToNew.current ? rowByKey(list.current, "new") : null;
-    if (goingToNew.current) {
-      goingToNew.current = false;
+    const going = goingTo.current;
+    goingTo.current = null;
+    const line = going === "new" ? rowByKey(list.current, "new") : null;
+    if (typeof going === "number") {
+      room.target.value = null;
+      point(element, going);
+    } else if (going === "new") {
       element.scrollTop = line ? element.scrollTop + topOf(line, element) - NEW_LINE_TOP_PX : 0;
       const message = [...element.querySelectorAll<HTMLElement>("article")].find((row) => topOf(row, element) >= NEW_LINE_TOP_PX);
       message?.focus({ preventScroll: true });
@@ -161,7 +172,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     const newAfter = room.newAfter.peek();
     if (newAfter === null) return;
     following.current = false;
-    goingToNew.current = true;
+    goingTo.current = "new";
     newSeen.current = newAfter;
     range.current = around(newAfter + 1, timeline.first, timeline.last);
     redraw(0);
@@ -288,6 +299,16 @@ function delayOf(chat: Chat, unsent: Unsent): Delay {
   if (chat.hindrance.value) return "hindered";
   const underWay = Math.min(chat.live.standing, Date.now() - unsent.created);
   return underWay > STILL_TRYING_AFTER_MS ? "trying" : null;
+}
+
+/** Brings an event into the middle of the view, the focus to it, and the eye. */
+function point(scroller: HTMLElement, number: number): void {
+  const row = scroller.querySelector<HTMLElement>(`[data-number="${number}"]`);
+  if (!row) return;
+  scroller.scrollTop += topOf(row, scroller) - Math.max(0, (scroller.clientHeight - row.offsetHeight) / 2);
+  row.focus({ preventScroll: true });
+  row.classList.add("message-target");
+  row.addEventListener("animationend", () => row.classList.remove("message-target"), { once: true });
 }
 
 function rowByKey(list: HTMLElement | null, key: string): HTMLElement | null {

@@ -134,6 +134,7 @@ function MyMenu({ app, chat, layout }: Props) {
       <Menu
         label={me.menu(chat.me.name)}
         class="me"
+        speaks
         above
         align="start"
         button={
@@ -141,6 +142,7 @@ function MyMenu({ app, chat, layout }: Props) {
             <Avatar person={chat.me} small />
             <span class="me-name">
               <bdi>{chat.me.name}</bdi>
+              <span class="visually-hidden">: {me.yours}</span>
             </span>
           </>
         }

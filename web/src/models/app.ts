@@ -79,7 +79,8 @@ export class App {
       this.leaveChat();
       this.view.value = { name: "invite", code, me: this.me };
     } else if (this.me) {
-      this.showChat(this.me, /^\/rooms\/([^/]+)$/.exec(pathname)?.[1] ?? null);
+      const [, room = null, message = null] = /^\/rooms\/([^/]+)(?:\/([^/]+))?$/.exec(pathname) ?? [];
+      this.showChat(this.me, room, message);
     } else if (pathname === "/setup") {
       this.view.value = this.boot.setup_needed
         ? { name: "set-up", code }
@@ -149,7 +150,7 @@ export class App {
     if (invite) chat.greet(room.id, invite);
   }
 
-  private showChat(me: Person, room: string | null): Chat {
+  private showChat(me: Person, room: string | null, message: string | null = null): Chat {
     if (!this.chat) {
       const settings = new Settings(me.id);
       showTheme(settings.theme);
@@ -166,7 +167,7 @@ export class App {
       void chat.start().then(() => this.chat === chat && this.goHome(chat));
     }
     this.view.value = { name: "chat", chat: this.chat };
-    if (room) this.chat.go(room);
+    if (room) this.chat.go(room, message);
     else this.goHome(this.chat);
     return this.chat;
   }

@@ -66,6 +66,8 @@ export class Chat {
   readonly unreadTotal: ReadonlySignal<number>;
 
   private readonly api: Api;
+  /** The message to show in the open room once this person is in it. */
+  private wanted: string | null = null;
   private heard: Heard[] = [];
   private speakTimer: ReturnType<typeof setTimeout> | undefined;
   private wasLost = false;
@@ -150,14 +152,29 @@ export class Chat {
     return this.joined.peek().find((room) => room.id === id) ?? null;
   }
 
-  /** Opens a room, whether joined or not: what is not joined shows how to join. */
-  go(id: string | null): void {
+  /** Opens a room, whether joined or not: what is not joined shows how to join. With a message, at that one. */
+  go(id: string | null, message: string | null = null): void {
     this.room.peek()?.trim();
+    const wasOpen = this.open.peek();
     this.open.value = id;
+    this.wanted = message ?? (id === wasOpen ? this.wanted : null);
     const room = this.room.peek();
     if (!room) return;
     this.settings.lastRoom = room.id;
     room.enter();
+    if (this.wanted !== null) void this.show(room, this.wanted);
+    this.wanted = null;
+  }
+
+  /** Shows a message in its place, wherever in the room's history that is. */
+  async show(room: Room, message: string): Promise<void> {
+    try {
+      const { number } = room.timeline.find(message) ?? (await this.api.message(room.id, message));
+      if (!(await room.goTo(number))) this.tell(strings.room.noSuchMessage);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) this.tell(strings.room.noSuchMessage);
+      else this.fail(error);
+    }
   }
 
   /** Where to go when no room is asked for: the last one, else the oldest, which is where everybody is. */

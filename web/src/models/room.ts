@@ -7,6 +7,7 @@
 import { batch, computed, signal, type ReadonlySignal } from "@preact/signals";
 import type { Api } from "../api.ts";
 import {
+  AFTER_TARGET_EVENTS,
   BEFORE_NEW_EVENTS,
   CATCH_UP_EVENTS_MAX,
   CATCH_UP_PAGE_EVENTS,
@@ -59,6 +60,8 @@ export class Room {
   readonly lastRead;
   /** Messages after this number are new since the last look; null when the line is not wanted. */
   readonly newAfter = signal<number | null>(null);
+  /** An event that somebody asked to see; null once the list shows it. */
+  readonly target = signal<number | null>(null);
   /** Counts the changes of who is a member. */
   readonly membership = signal(0);
   readonly unread: ReadonlySignal<Unread>;
@@ -205,6 +208,44 @@ export class Room {
     this.history.value = "failed";
     this.olderFailures += 1;
     this.cancelOlder = this.context.after(resendDelay(this.olderFailures, Math.random()), () => void this.loadOlder());
+  }
+
+  /**
+   * Has the list go to an event, wherever in the history it is, with what is around it. What is held stays where it joins
+   * that; else the run begins anew there, and goes on in both directions as the reader does. Returns whether there is such
+   * an event.
+   */
+  async goTo(number: number): Promise<boolean> {
+    if (!this.timeline.at(number) && !(await this.reach(number))) return false;
+    this.target.value = number;
+    return true;
+  }
+
+  private async reach(number: number): Promise<boolean> {
+    const { timeline } = this;
+    this.readingOlder?.abort();
+    this.cancelOlder?.();
+    this.history.value = "loading";
+    const { signal } = (this.readingOlder = new AbortController());
+    try {
+      const page = await this.context.api.events(this.id, { before: number + AFTER_TARGET_EVENTS + 1 }, HISTORY_PAGE_EVENTS, signal);
+      const [start, end] = [page.events[0], page.events.at(-1)];
+      if (signal.aborted || !start || !end || number < start.number || number > end.number) return false;
+      const joins = timeline.positioned && start.number <= timeline.last + 1 && end.number >= timeline.first - 1;
+      if (!joins && !timeline.isForeign(page)) {
+        this.stopCatchingUp();
+        timeline.restart();
+        this.stale = null;
+        this.wanted = null;
+        this.place = { from: start.number, to: end.number };
+        // The page is of now: nothing in it has to be read again.
+        this.behind.value = page.offset - end.number > CATCH_UP_EVENTS_MAX;
+      }
+      this.merge(page);
+      return timeline.at(number) !== undefined;
+    } finally {
+      if (!signal.aborted) this.history.value = "idle";
+    }
   }
 
   /** Reads history until the first new message is here; stops at what is too far for reading one by one. */
