@@ -30,13 +30,13 @@ export type LiveHandlers = {
   lost: () => void;
   /** A connection was refused or closed for good: the session may have ended. */
   doubt: () => void;
-  /** Something about this person's rooms changed. */
-  rooms: () => void;
+  /** Something about this person, or their rooms, changed: what they were told. */
+  rooms: (told: unknown) => void;
 };
 
 /** What passes; null is this person's own haste. */
 const HINDRANCES: Record<number, Hindrance | null> = { 100: "failing", 111: null, 113: "failing", 503: "database", 507: "full" };
-const FAILURES: Record<number, SendFailure> = { 103: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long" };
+const FAILURES: Record<number, SendFailure> = { 103: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long", 423: "archived" };
 
 export class Live {
   private readonly current = signal<LiveState>("connecting");
@@ -85,8 +85,8 @@ export class Live {
     this.client.on("error", ({ type }) => {
       if (type === "transport" || type === "connect") handlers.doubt();
     });
-    this.client.on("publication", ({ channel }) => {
-      if (channel.startsWith("user:")) handlers.rooms();
+    this.client.on("publication", ({ channel, data }) => {
+      if (channel.startsWith("user:")) handlers.rooms(data);
     });
   }
 

@@ -2,6 +2,7 @@ import { ArrowDown } from "lucide";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX, STILL_TRYING_AFTER_MS } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
+import { isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import type { Unsent } from "../models/outbox.ts";
@@ -64,6 +65,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     unsent: behind ? [] : chat.outbox.in(room.id),
     me: chat.me,
     newAfter: room.newAfter.value,
+    direct: isDirect(room.info.value),
   });
   const failed = shown.filter((row) => row.kind === "message" && row.state === "failed");
   const isWhole = timeline.positioned && !timeline.hasOlder && from <= timeline.first;
@@ -255,7 +257,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
                 </button>
               </p>
             ) : isWhole ? (
-              <p>{strings.room.beginning(name)}</p>
+              <p>{beginning(room)}</p>
             ) : (
               history === "loading" && <p>{strings.room.older}</p>
             )}
@@ -362,4 +364,10 @@ function moveByMessage(event: KeyboardEvent, { chat, room }: ActionsContext): vo
   const message = messages[Math.max(0, Math.min(next, messages.length - 1))];
   if (next >= messages.length && focused) focusComposer();
   else message?.focus();
+}
+
+function beginning(room: Room): string {
+  const info = room.info.value;
+  if (!isDirect(info)) return strings.room.beginning(info.name);
+  return info.people?.length ? strings.direct.beginning(info.name) : strings.direct.beginningNotes;
 }
