@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Invite, InvitePreview, Member, Message, Person, PersonRef, RoomInfo, RoomReading, RoomsPage } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomReading, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -15,6 +15,7 @@ export class ApiError extends Error {
   }
 }
 
+export type RoomEdit = { name?: string; topic?: string; description?: string; private?: boolean; archived?: boolean };
 type Entered = { person: Person; room: RoomInfo };
 export type Credentials = { name: string; email: string; password: string };
 
@@ -36,10 +37,22 @@ export const api = {
   /** One's own rooms and some others; after a room, only others. */
   rooms: (after?: string, signal?: AbortSignal) => request<RoomsPage>("GET", after ? `/v1/rooms?after=${after}` : "/v1/rooms", undefined, signal),
   room: (room: string) => request<RoomInfo>("GET", `/v1/rooms/${room}`),
-  createRoom: (name: string, topic: string) => request<RoomInfo>("POST", "/v1/rooms", topic ? { name, topic } : { name }),
+  createRoom: (name: string, topic: string, hidden = false) =>
+    request<RoomInfo>("POST", "/v1/rooms", { name, ...(topic && { topic }), ...(hidden && { private: true }) }),
+  /** What is left out stays as it is. */
+  editRoom: (room: string, edit: RoomEdit) => request<RoomInfo>("PATCH", `/v1/rooms/${room}`, edit),
   join: (room: string) => request<RoomInfo>("PUT", `/v1/rooms/${room}/members/me`, {}),
   leave: (room: string) => request<null>("DELETE", `/v1/rooms/${room}/members/me`),
   remove: (room: string, person: string) => request<null>("DELETE", `/v1/rooms/${room}/members/${person}`),
+  addMember: (room: string, person: string) => request<Member>("POST", `/v1/rooms/${room}/members`, { person }),
+  setRoomRole: (room: string, person: string, role: "owner" | "member") =>
+    request<null>("PATCH", `/v1/rooms/${room}/members/${person}`, { role }),
+  /** People whose name has this in it, the best first. */
+  findPeople: (query: string, signal?: AbortSignal) =>
+    request<{ people: Found[] }>("GET", `/v1/people?query=${encodeURIComponent(query)}`, undefined, signal),
+  setRole: (person: string, role: Role) => request<Found>("PATCH", `/v1/people/${person}`, { role }),
+  /** The direct message of these people and oneself, whether it was there or not. */
+  startDirect: (people: readonly string[]) => request<RoomInfo>("POST", "/v1/direct", { people }),
   members: (room: string) => request<{ members: Member[] }>("GET", `/v1/rooms/${room}/members`),
 
   /** Says how far this person has read a room, also while the page goes away. */

@@ -31,8 +31,8 @@ export type LiveHandlers = {
   lost: () => void;
   /** A connection was refused or closed for good: the session may have ended. */
   doubt: () => void;
-  /** Something about this person's rooms changed. */
-  rooms: () => void;
+  /** Something about this person, or their rooms, changed: what they were told. */
+  rooms: (told: unknown) => void;
   /** This person has read a room, on whichever device. */
   read: (where: RoomReading) => void;
 };
@@ -40,7 +40,7 @@ export type LiveHandlers = {
 /** What passes; null is this person's own haste. */
 const HINDRANCES: Record<number, Hindrance | null> = { 100: "failing", 111: null, 113: "failing", 503: "database", 507: "full" };
 const NOT_A_MEMBER = 103;
-const FAILURES: Record<number, SendFailure> = { [NOT_A_MEMBER]: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long" };
+const FAILURES: Record<number, SendFailure> = { [NOT_A_MEMBER]: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long", 423: "archived" };
 
 export class Live {
   private readonly current = signal<LiveState>("connecting");
@@ -93,7 +93,7 @@ export class Live {
       if (!channel.startsWith("user:")) return;
       const event = data as { type?: string; room?: RoomReading };
       if (event.type === "room.read" && event.room) handlers.read(event.room);
-      else handlers.rooms();
+      else handlers.rooms(data);
     });
   }
 

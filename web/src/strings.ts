@@ -1,7 +1,8 @@
 /** Every word that the UI says. Sentence case, short, friendly; errors say what happened and what to do. */
 import type { Format } from "./models/format.ts";
 import type { Hindrance, SendFailure } from "./models/outbox.ts";
-import type { PersonRef } from "./wire.ts";
+import type { Note } from "./models/rows.ts";
+import type { PersonRef, Role } from "./wire.ts";
 
 const LANGUAGE = "en";
 const plurals = new Intl.PluralRules(LANGUAGE);
@@ -44,6 +45,7 @@ export function names(people: readonly PersonRef[], shown = 3): string {
 }
 
 const SEND_FAILURES: Record<SendFailure, string> = {
+  archived: "This room is archived.",
   not_a_member: "You are no longer in this room.",
   too_long: "It is longer than the server allows.",
   empty: "It has no text.",
@@ -60,6 +62,25 @@ const HINDRANCES: Record<Hindrance, string> = {
 };
 
 const YOUR_MENU = "your menu";
+
+/** What happened in a room, in a line. `by` is who did it to these people, where somebody else did. */
+const NOTES: Record<Note, (people: readonly PersonRef[], by: PersonRef | null) => string> = {
+  joined: (people) => `${names(people)} joined`,
+  left: (people) => `${names(people)} left`,
+  created: (people) => `${names(people)} created this room`,
+  added: (people, by) => (by ? `${named(by)} added ${names(people)}` : `${names(people)} joined`),
+  removed: (people, by) => (by ? `${named(by)} removed ${names(people)}` : `${names(people)} left`),
+  promoted: (people, by) =>
+    by ? `${named(by)} made ${names(people)} an owner of this room` : `${names(people)} owns this room now`,
+  demoted: (people, by) =>
+    by ? `${named(by)} made ${names(people)} a member like others` : `${names(people)} is no longer an owner of this room`,
+  renamed: (people) => `${names(people)} renamed this room`,
+  described: (people) => `${names(people)} changed what this room is about`,
+  opened: (people) => `${names(people)} made this room public`,
+  closed: (people) => `${names(people)} made this room private`,
+  archived: (people) => `${names(people)} archived this room`,
+  restored: (people) => `${names(people)} restored this room`,
+};
 
 export const strings = {
   entry: {
@@ -135,12 +156,34 @@ export const strings = {
     unread: (count: number) => plural(count, { one: "# unread message", other: "# unread messages" }),
     someUnread: "Unread messages",
     draft: "draft",
+    privately: "private",
+    archived: "archived",
+    archivedHeading: "Archived",
     none: "You are in no room yet.",
     noneHow: "Join one, or create your own.",
+    noneGuest: "Ask somebody to add you to a room.",
     name: "Name",
     topic: "Topic",
     topicHint: "Optional. What is this room about?",
-    createLead: "Everybody on this server can find and join it.",
+    audience: "Who is it for",
+    public: "Everybody",
+    publicHint: "Everybody on this server can find and join it.",
+    private: "Members only",
+    privateHint: "Nobody else learns that it exists. Members add others.",
+    description: "Description",
+    descriptionHint: "Optional. Shown beside the list of people.",
+    edit: "Edit room",
+    editTitle: (name: string) => `Edit ${isolated(name)}`,
+    save: "Save",
+    openTitle: (name: string) => `Make ${isolated(name)} public?`,
+    openLead: "Everybody on this server can join then, and read everything that was ever said in it.",
+    openButton: "Make public",
+    archive: "Archive room",
+    archiveTitle: (name: string) => `Archive ${isolated(name)}?`,
+    archiveLead: "Everybody can still read it, and nobody writes in it. You can restore it whenever you like.",
+    archiveButton: "Archive",
+    restore: "Restore room",
+    isArchived: "This room is archived. It can be read, and nothing is written in it.",
     createButton: "Create room",
     join: "Join",
     joined: "Joined",
@@ -166,6 +209,7 @@ export const strings = {
     leave: "Leave room",
     leaveTitle: (name: string) => `Leave ${isolated(name)}?`,
     leaveLead: "You can join again whenever you like. Your messages stay.",
+    leavePrivateLead: "You cannot come back unless a member adds you. Your messages stay.",
     leaveButton: "Leave",
     messages: (name: string) => `Messages in ${name}`,
     older: "Loading older messages…",
@@ -183,9 +227,7 @@ export const strings = {
     newAboveLabel: (count: number, more: boolean) =>
       `${more ? "More than " : ""}${plural(count, { one: "# new message", other: "# new messages" })}, go to the first`,
     toEnd: "Go to the newest message",
-    joined: (people: readonly PersonRef[]) => `${names(people)} joined`,
-    left: (people: readonly PersonRef[]) => `${names(people)} left`,
-    created: (people: readonly PersonRef[]) => `${names(people)} created this room`,
+    notes: NOTES,
     typing: (people: readonly PersonRef[]) =>
       people.length > 3 ? "Several people are typing…" : `${names(people)} ${people.length === 1 ? "is" : "are"} typing…`,
     edited: "(edited)",
@@ -299,13 +341,44 @@ export const strings = {
     you: "you",
     alike: "Somebody else has the same name, or a similar one",
     hereLabel: "here now",
-    admin: "looks after the server",
+    roles: { owner: "owns the server", admin: "looks after the server", guest: "guest" } as Partial<Record<Role, string>>,
+    roomOwner: "owns this room",
+    about: "About this room",
+    menu: (name: string) => `What to do with ${isolated(name)}`,
+    message: "Message",
+    promote: "Make owner of this room",
+    demote: "No longer owner of this room",
+    server: "On this server",
+    give: { owner: "Make owner", admin: "Make administrator", member: "Make member", guest: "Make guest" } satisfies Record<Role, string>,
+    add: "Add people",
+    addTitle: (room: string) => `Add people to ${isolated(room)}`,
+    addButton: "Add",
+    added: (people: readonly PersonRef[], room: string) => `${names(people)} can read and write in ${isolated(room)} now`,
+    find: "Find people by name",
+    found: "People",
+    nobody: "Nobody has a name like that.",
+    nobodyElse: "Nobody is left to choose.",
+    full: (most: number) => `That is as many as fit: ${plural(most, { one: "# other", other: "# others" })}.`,
+    drop: (name: string) => `Take out ${isolated(name)}`,
+    chosen: "Chosen",
     close: "Close people",
     failed: "The list of members could not be loaded.",
-    remove: "Remove",
-    removeLabel: (name: string) => `Remove ${name} from the room`,
+    remove: "Remove from the room",
+    removeButton: "Remove",
     removeTitle: (name: string, room: string) => `Remove ${isolated(name)} from ${isolated(room)}?`,
     removeLead: "From then on nothing that is said there reaches them.",
+  },
+  direct: {
+    heading: "Direct messages",
+    add: "Write to somebody",
+    title: "New direct message",
+    lead: (most: number) => `To one person or a group of up to ${numbers.format(most)} others. Nobody else learns of it, and nobody joins later.`,
+    start: "Start",
+    none: "None yet.",
+    notes: (name: string) => `${isolated(name)} (you)`,
+    beginning: (name: string) => `This is where your messages with ${isolated(name)} begin.`,
+    beginningNotes: "Only you can read what you write here.",
+    here: "here now",
   },
   invite: {
     title: (room: string) => `Invite people to ${isolated(room)}`,
@@ -328,7 +401,7 @@ export const strings = {
     and: "and",
     dismiss: "Dismiss",
     failed: "The invite link could not be loaded.",
-    revoked: "The invite link of this room was revoked. The one who made the room or an administrator can make a new one.",
+    revoked: "The invite link of this room was revoked. An owner of the room or an administrator can make a new one.",
   },
   me: {
     menu: (name: string) => `${name}: ${YOUR_MENU}`,

@@ -7,15 +7,40 @@ export type PersonRef = {
   same_name?: boolean;
 };
 
-export type Person = PersonRef & { email: string; role: "admin" | "member" };
+/** What somebody may do on the whole server. */
+export type Role = "owner" | "admin" | "member" | "guest";
 
-export type Member = PersonRef & { role: string };
+export type Person = PersonRef & { email: string; role: Role };
+
+/** Somebody who was found by name; the role is absent where it is what everybody may. */
+export type Found = PersonRef & { role?: Role };
+
+export type Member = PersonRef & {
+  /** `owner` or `member`. */
+  role: string;
+  /** Absent where it is what everybody may. */
+  server_role?: Role;
+};
+
+export type RoomKind = "public" | "private" | "direct";
+
+/** What all in a room know of it. */
+export type RoomFacts = { name: string; topic: string | null; description?: string; kind?: RoomKind; archived?: number };
 
 export type RoomInfo = {
   id: string;
   name: string;
   topic: string | null;
+  description?: string;
+  /** Absent from servers that have public rooms alone. */
+  kind?: RoomKind;
+  /** Since when nothing is written there any more. */
+  archived?: number;
   member: boolean;
+  /** As what: `owner` or `member`. */
+  role?: string;
+  /** Of a direct message, the others in it. */
+  people?: PersonRef[];
   members: number;
   /** Number of the room's newest event. */
   offset: number;
@@ -109,6 +134,10 @@ export type RoomEvent = {
   message?: Message;
   reaction?: Reaction;
   member?: PersonRef;
+  /** Who did it, where that is somebody else than the member. */
+  by?: PersonRef;
+  /** The room as it is at present, where the event is about that. */
+  room?: RoomFacts;
 };
 
 export type EventsPage = {

@@ -1,4 +1,5 @@
 /** Editing, deleting and restoring as the page shows them, before and after the server has answered. */
+import { signal } from "@preact/signals";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError } from "../src/api.ts";
@@ -25,9 +26,9 @@ function room(answers: Partial<ChangesContext["api"]>) {
     { id: "r", timeline, changed: () => undefined },
     {
       me: ANA,
-      admin: false,
+      manages: signal(false),
       undoable: (what) => undo.push(what),
-      api: { members: refused, editMessage: refused, deleteMessage: refused, restoreMessage: refused, ...answers },
+      api: { editMessage: refused, deleteMessage: refused, restoreMessage: refused, ...answers },
     },
   );
   return { timeline, changes, undo, seen: (id: string) => timeline.find(id) };

@@ -83,7 +83,7 @@ test("a row is drawn again when its person turns out to share a name", () => {
   const [message] = rows({ timeline, from: 1, to: Infinity, unsent: [], me: ANA, newAfter: null }).filter((row) => row.kind === "message");
   assert.equal(sameRow(message!, { ...message!, author: { ...ANA } }), true);
   assert.equal(sameRow(message!, { ...message!, author: { ...ANA, same_name: true } }), false);
-  const note: Row = { kind: "note", key: "n-1", note: "joined", people: [ANA], time: NOON, number: 1 };
+  const note: Row = { kind: "note", key: "n-1", note: "joined", people: [ANA], by: null, time: NOON, number: 1 };
   assert.equal(sameRow(note, { ...note, people: [{ ...ANA }] }), true);
   assert.equal(sameRow(note, { ...note, people: [{ ...ANA, same_name: true }] }), false);
 });

@@ -3,13 +3,14 @@
  * under way for as long as the seed says, overtakes others, or fails. Whatever the order, no tab may ever show a message
  * twice or in another place than the server, a reader's place stays, and in the end both show what happened.
  */
+import { signal } from "@preact/signals";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RoomHandlers } from "../src/live.ts";
 import { Outbox, type SendResult, type Unsent, type UnsentStore } from "../src/models/outbox.ts";
 import { Room, type Place } from "../src/models/room.ts";
 import { rows, type MessageRow } from "../src/models/rows.ts";
-import type { EventsPage, RoomEvent } from "../src/wire.ts";
+import type { EventsPage, Role, RoomEvent } from "../src/wire.ts";
 import { ANA, BEN, MemoryStore, NO_CHANGES, RECOVERY_MAX, ServerRoom, seeded, settled } from "./world.ts";
 
 /** Something that takes its time: the server takes it in, then its answer arrives; or it fails on either way. */
@@ -192,7 +193,7 @@ class Tab {
             storm.start<EventsPage>(this, at.after === undefined ? "older" : "missing", () => server.page(at, limit), signal),
           ...NO_CHANGES,
         },
-        admin: false,
+        role: signal<Role>("member"),
         undoable: () => undefined,
         live: {
           follow: (_room, handlers) => {

@@ -28,7 +28,7 @@ test("many names are shortened", () => {
 
 test("a name that somebody else has too, or a similar one, is told apart in sentences as well", () => {
   const anna = { id: "0199-1a2b", name: "Anna", same_name: true };
-  assert.equal(strings.room.joined([anna, BEN]), "Anna #1a2b and Ben joined");
+  assert.equal(strings.room.notes.joined([anna, BEN], null), "Anna #1a2b and Ben joined");
   assert.equal(strings.room.typing([anna]), "Anna #1a2b is typing…");
   assert.equal(strings.entry.inviteTitle(anna), "Anna #1a2b invited you");
   assert.equal(strings.entry.inviteTitle(BEN), "Ben invited you");
@@ -39,7 +39,13 @@ test("a name of another direction, or with marks of one, does not turn the words
   assert.equal(isolated("דנה"), "\u2068דנה\u2069");
   assert.equal(isolated("Ana\u2069\u202e"), "\u2068Ana\u2069");
   assert.equal(names(["דנה", "Ben"].map(person)), "\u2068דנה\u2069 and Ben");
-  assert.equal(strings.room.joined([person("\u202eana")]), "\u2068ana\u2069 joined");
+  assert.equal(strings.room.notes.joined([person("\u202eana")], null), "\u2068ana\u2069 joined");
+});
+
+test("who brought somebody in, or took them out, is told with them", () => {
+  assert.equal(strings.room.notes.added([ANA, person("Cho")], BEN), "Ben added Ana and Cho");
+  assert.equal(strings.room.notes.removed([ANA], BEN), "Ben removed Ana");
+  assert.equal(strings.room.notes.promoted([ANA], null), "Ana owns this room now");
 });
 
 test("typing is told in words that fit the number", () => {

@@ -1,9 +1,10 @@
 /** A room on a server, and one person's view of it over a link that can be cut: what the tests speak in. */
+import { signal } from "@preact/signals";
 import { Outbox, type SendResult, type Unsent, type UnsentStore } from "../src/models/outbox.ts";
 import { Room } from "../src/models/room.ts";
 import { rows, type MessageRow } from "../src/models/rows.ts";
 import type { RoomHandlers } from "../src/live.ts";
-import type { EventsPage, Message, RoomEvent, RoomInfo, RoomReading } from "../src/wire.ts";
+import type { EventsPage, Message, Role, RoomEvent, RoomInfo, RoomReading } from "../src/wire.ts";
 
 export const ANA = { id: "person-ana", name: "Ana" };
 export const BEN = { id: "person-ben", name: "Ben" };
@@ -151,7 +152,7 @@ export class World {
         },
         ...NO_CHANGES,
       },
-      admin: false,
+      role: signal<Role>("member"),
       undoable: () => undefined,
       live: {
         follow: (_room, handlers) => {

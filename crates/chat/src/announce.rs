@@ -27,6 +27,8 @@ pub(crate) trait Audience: Send + Sync {
     fn is_heard(&self, room: RoomId) -> impl Future<Output = bool> + Send;
     /// The session is over: its connections are closed.
     fn end_session(&self, session: SessionId) -> impl Future<Output = ()> + Send;
+    /// The person may do something else: their connections begin anew, and are asked again who they are.
+    fn connect_person_again(&self, person: PersonId) -> impl Future<Output = ()> + Send;
     /// Somebody is no longer a member: from now on the room tells them nothing. If they have come back since, their client
     /// subscribes again by itself.
     fn cut_off(&self, room: RoomId, person: PersonId, is_back: bool) -> impl Future<Output = ()> + Send;
@@ -71,8 +73,11 @@ impl Announcer {
         for session in what.ended {
             self.end_session(session).await;
         }
+        for person in what.connecting_again {
+            self.connect_person_again(person).await;
+        }
         for event in &what.events {
-            if let EventKind::MemberLeft { member } = &event.kind {
+            if let EventKind::MemberLeft { member, .. } = &event.kind {
                 self.cut_off(event.room, member.id, false).await;
             }
             self.announce_event(event).await;
@@ -129,6 +134,13 @@ impl Audience for Announcer {
             let tag = Target::Tag(session.to_string());
             hub.order(Order::disconnect(tag, Disconnect::FORCE_DISCONNECT)).await;
             self.ended().insert(session);
+        }
+    }
+
+    async fn connect_person_again(&self, person: PersonId) {
+        if let Some(hub) = self.hub.get() {
+            let theirs = Target::User(person.to_string());
+            hub.order(Order::disconnect(theirs, Disconnect::INSUFFICIENT_STATE)).await;
         }
     }
 

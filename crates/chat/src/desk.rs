@@ -5,9 +5,9 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use tokio::task::spawn_blocking;
 
 use crate::{
-    changes::{SetActive, SetPassword},
+    changes::{SetActive, SetActiveRefusal, SetPassword, SetRole, SetRoleRefusal},
     hashing::{Asker, Hasher},
-    model::{Clock, Email, NewPassword, Person},
+    model::{Clock, Email, NewPassword, Person, Role},
     open::{Options, hold, is_held, lock},
     security::SECURITY_LOG,
     store::{
@@ -19,6 +19,17 @@ use crate::{
         transfer::{self, MoveError, MoveProgress, Moved, Planned, PutBack},
     },
 };
+
+/// Why an account was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Nobody else who may sign in owns the server (S44).
+    #[error("the server has no other owner who may sign in; make somebody else one first, with 'tidings user role'")]
+    LastOwner,
+    /// The store could not, or the account is gone; nothing was changed.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
 
 /// The operator's desk: what the command line does with the accounts, whether or not a server is running on them.
 pub struct Desk {
@@ -176,7 +187,8 @@ impl Desk {
     /// When the store cannot be read or written.
     pub async fn set_password(&self, person: &Person, password: NewPassword) -> Result<(), StoreError> {
         let hash = Hasher::new(1).hash(password, Asker::Operator).await?;
-        self.change(SetPassword { person: person.id, hash, checked: None, keep: None }).await?;
+        let set = SetPassword { person: person.id, hash, checked: None, keep: None };
+        self.change(set).await.map_err(unavailable)?;
         tracing::info!(target: SECURITY_LOG, person = %person.id, "a password was set on the command line");
         Ok(())
     }
@@ -185,24 +197,44 @@ impl Desk {
     /// closes their sockets within about a second; the invites that they made end too.
     ///
     /// # Errors
-    /// When the store cannot be read or written.
-    pub async fn set_active(&self, person: &Person, is_active: bool) -> Result<(), StoreError> {
-        self.change(SetActive { person: person.id, is_active }).await?;
+    /// See [`AccountError`].
+    pub async fn set_active(&self, person: &Person, is_active: bool) -> Result<(), AccountError> {
+        self.change(SetActive { person: person.id, is_active }).await.map_err(|error| match error {
+            ChangeError::Refused(SetActiveRefusal::LastOwner) => AccountError::LastOwner,
+            other => unavailable(other).into(),
+        })?;
         let what = if is_active { "activated" } else { "deactivated" };
         tracing::info!(target: SECURITY_LOG, person = %person.id, "a person was {what} on the command line");
         Ok(())
     }
 
-    async fn change<C: Change>(&self, change: C) -> Result<C::Answer, StoreError> {
+    /// Says what a person may do on the server. A running server knows it from the next thing on that they do.
+    ///
+    /// # Errors
+    /// See [`AccountError`].
+    pub async fn set_role(&self, person: &Person, role: Role) -> Result<(), AccountError> {
+        self.change(SetRole { by: None, person: person.id, role }).await.map_err(|error| match error {
+            ChangeError::Refused(SetRoleRefusal::LastOwner) => AccountError::LastOwner,
+            other => unavailable(other).into(),
+        })?;
+        let role = role.as_str();
+        tracing::info!(target: SECURITY_LOG, person = %person.id, role, "a role was set on the command line");
+        Ok(())
+    }
+
+    async fn change<C: Change>(&self, change: C) -> Result<C::Answer, ChangeError<C::Refusal>> {
         let (submission, outcome) = submit(change);
         let done = self.store.apply(0, vec![submission], self.clock.now()).await?;
         done.batch.into_iter().for_each(Submission::answer);
-        match outcome.await {
-            Ok(applied) => Ok(applied.answer),
-            // All that these are refused for.
-            Err(ChangeError::Refused(_)) => Err(StoreError::Failed("the account is gone".into())),
-            Err(ChangeError::Store(error)) => Err(error),
-        }
+        outcome.await.map(|applied| applied.answer)
+    }
+}
+
+/// Of a change whose refusals say that the account is gone.
+fn unavailable<R>(error: ChangeError<R>) -> StoreError {
+    match error {
+        ChangeError::Refused(_) => StoreError::Failed("the account is gone".into()),
+        ChangeError::Store(error) => error,
     }
 }
 

@@ -180,6 +180,7 @@ impl<A: Audience> Following<A> {
                 Revocation::Membership { room, person, is_back } => {
                     self.announcer.cut_off(room, person, is_back).await;
                 }
+                Revocation::Role(person) => self.announcer.connect_person_again(person).await,
                 Revocation::Denial { key, denied } => self.announcer.deny(key, denied).await,
             }
         }

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use crate::{
     changes::{
         AcceptInvite, CreateAccount, CreateAccountRefusal, EnsureInvite, InviteInvalid, ManageRefusal, RenewInvite,
-        RevokeInvite,
+        RevokeInvite, manages,
     },
     chat::Chat,
     hashing::Asker,
     model::{
-        Browser, Code, Email, Entered, Invite, InviteCard, Name, NewPassword, NewPerson, NewSession, PersonId, Role,
-        Room, RoomId, digest,
+        Browser, Code, Email, Entered, Invite, InviteCard, Name, NewPassword, NewPerson, NewSession, Person, PersonId,
+        Role, Room, RoomId, RoomKind, digest,
     },
     rates::{RetryAfter, network_of},
     security::SECURITY_LOG,
@@ -76,10 +76,13 @@ pub enum InviteError {
     /// The room's invite has expired or is used up; or was revoked, and the person may undo that.
     #[error("the room has no invite that is good")]
     NoInvite,
-    /// Only the room's creator, while a member, or an administrator may; also the answer to a member who asks for an
-    /// invite that was revoked.
-    #[error("only the room's creator or an administrator may do this")]
+    /// Only an owner of the room or an administrator may; also the answer to a member who asks for an invite that was
+    /// revoked, and to a guest.
+    #[error("only an owner of the room or an administrator may do this")]
     NotAllowed,
+    /// There is no invite to a direct message.
+    #[error("nobody is brought into a direct message; begin another one with everybody who should be in it")]
+    IsDirect,
     /// Too many invites.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -144,33 +147,42 @@ impl Chat {
         self.write(AcceptInvite { invite: digest(code), person }).await
     }
 
-    /// The room's present invite, for any member. Reading it changes nothing (S45).
+    /// The room's present invite, for any member who is no guest. Reading it changes nothing (S45).
     ///
     /// # Errors
     /// See [`InviteError`].
     pub async fn room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
+        let asking = self.who_invites(person, room).await?;
         if let Some(invite) = self.0.store.room_invite(room, person, self.0.clock.now()).await? {
             return Ok(invite);
         }
-        if self.0.store.member(room, person).await?.is_none() {
-            return Err(InviteError::NotMember);
-        }
         // Whoever may not undo a revocation is told so; everybody else may have a new one made.
-        let may_manage = match (self.0.store.person(person).await?, self.0.store.room(room, person).await?) {
-            (Some(asking), Some(room)) => asking.role == Role::Admin || room.creator == person,
-            _ => false,
-        };
-        let is_final = !may_manage && self.0.store.invite_is_revoked(room).await?;
+        let seen = self.0.store.room(room, person).await?.filter(Room::is_member).ok_or(InviteError::NotMember)?;
+        if seen.kind == RoomKind::Direct {
+            return Err(InviteError::IsDirect);
+        }
+        let is_final = !manages(&seen, &asking) && self.0.store.invite_is_revoked(room).await?;
         Err(if is_final { InviteError::NotAllowed } else { InviteError::NoInvite })
     }
 
+    /// Whoever asks for an invite, unless they are a guest.
+    async fn who_invites(&self, person: PersonId, room: RoomId) -> Result<Person, InviteError> {
+        let asking = self.0.store.person(person).await?.ok_or(InviteError::NotMember)?;
+        if asking.role != Role::Guest {
+            return Ok(asking);
+        }
+        let seen = self.0.store.room(room, person).await?.filter(Room::is_member).ok_or(InviteError::NotMember)?;
+        Err(if seen.kind == RoomKind::Direct { InviteError::IsDirect } else { InviteError::NotAllowed })
+    }
+
     /// The room's present invite, for any member. One that has expired or is used up is followed by a new one, which
-    /// counts as making an invite. One that was revoked is not: the creator or an administrator who asks here, as a
+    /// counts as making an invite. One that was revoked is not: an owner of the room or an administrator who asks here, as a
     /// member, renews it; others are not allowed until one of them has.
     ///
     /// # Errors
     /// See [`InviteError`].
     pub async fn ensure_room_invite(&self, person: PersonId, room: RoomId) -> Result<Invite, InviteError> {
+        self.who_invites(person, room).await?;
         if let Some(invite) = self.0.store.room_invite(room, person, self.0.clock.now()).await? {
             return Ok(invite);
         }
@@ -178,7 +190,7 @@ impl Chat {
         self.write(EnsureInvite { person, room, code: Code::fresh() }).await
     }
 
-    /// A new invite in the place of the present one, which is dead at once; for the creator, while a member, and
+    /// A new invite in the place of the present one, which is dead at once; for the room's owners and
     /// administrators.
     ///
     /// # Errors
@@ -190,8 +202,8 @@ impl Chat {
         Ok(invite)
     }
 
-    /// Makes the room's present invite dead at once; for the creator, while a member, and administrators. Who has an
-    /// account may still join: rooms are open.
+    /// Makes the room's present invite dead at once; for the room's owners and administrators. Who has an account may
+    /// still join a room that is public.
     ///
     /// # Errors
     /// See [`InviteError`].
@@ -223,6 +235,7 @@ impl From<ManageRefusal> for InviteError {
         match refusal {
             ManageRefusal::NotMember => Self::NotMember,
             ManageRefusal::NotAllowed => Self::NotAllowed,
+            ManageRefusal::IsDirect => Self::IsDirect,
         }
     }
 }

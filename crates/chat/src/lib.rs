@@ -51,14 +51,17 @@ mod complaint;
 mod denials;
 mod desk;
 mod device;
+mod directs;
 mod erasing;
 mod fair;
+mod finding;
 mod following;
 mod hashing;
 mod history;
 mod invites;
 pub mod limits;
 mod markup;
+mod members;
 mod messages;
 mod model;
 mod open;
@@ -68,6 +71,7 @@ mod policy;
 mod rates;
 mod reactions;
 mod reading;
+mod roles;
 mod rooms;
 mod rpc;
 mod security;
@@ -80,16 +84,20 @@ mod writer;
 
 pub use chat::Chat;
 pub use denials::{Denials, DenyError};
-pub use desk::Desk;
+pub use desk::{AccountError, Desk};
+pub use directs::StartDirectError;
+pub use finding::FindError;
 pub use invites::{CreateAccountError, InviteError, LookUpError, NewAccount};
 pub use markup::{Block, Content, Inline, Item, Mark};
+pub use members::{AddMemberError, SetRoomRoleError};
 pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
-    Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Draft, Edit,
-    EditPage, Email, EmailError, Emoji, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member, MemberRole,
+    Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description,
+    Draft, Edit, EditPage, Email, EmailError, Emoji, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member,
     Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery,
     PasswordError, Person, PersonId, Posted, Presented, Reacted, ReactedPage, Reaction, Reading, ReasonError, Role,
-    Room, RoomCard, RoomId, RoomPage, RoomReading, Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
+    Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomReading, RoomRole, Session, SessionId,
+    SignedIn, Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
@@ -97,7 +105,8 @@ pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
 pub use reactions::ReactError;
 pub use reading::MarkReadError;
-pub use rooms::{CreateRoomError, ManageError, MembershipError};
+pub use roles::SetRoleError;
+pub use rooms::{CreateRoomError, EditRoomError, LeaveError, ManageError, MembershipError};
 pub use rpc::METHODS as RPC_METHODS;
 pub use security::SECURITY_LOG;
 pub use sessions::{EndSessionError, SignInError};

@@ -37,6 +37,8 @@ pub const NAME_CHARS_MAX: usize = 80;
 pub const NAME_MARKS_MAX: usize = 4;
 /// A room's topic, in characters.
 pub const TOPIC_CHARS_MAX: usize = 250;
+/// A room's description, in characters: some paragraphs, which everybody in the room has in memory.
+pub const DESCRIPTION_CHARS_MAX: usize = 1_000;
 /// An e-mail address, in bytes (RFC 5321 §4.5.3.1.3).
 pub const EMAIL_BYTES_MAX: usize = 254;
 /// What a browser says about itself, in characters kept; it is shown in the list of sessions only.
@@ -113,6 +115,17 @@ pub const ROOMS_FOR_ADMINS: u32 = 1_000;
 /// Rooms that one person may make who is no administrator, in rooms: nobody reaches the end of the server's alone, nor a
 /// hundred accounts together, which is what one address gets in a day.
 pub const ROOMS_PER_PERSON_MAX: u32 = 30;
+/// People in a direct message beside the one who begins it, in people: their names still fit a line or two, and a larger
+/// crowd wants a room, which others can be brought into.
+pub const DIRECT_OTHERS_MAX: usize = 8;
+/// Direct messages that one person may begin, in conversations: with each of some hundred others, and a few hundred groups;
+/// they stay for ever.
+pub const DIRECTS_PER_PERSON_MAX: u32 = 500;
+/// People in one answer to who has such a name, in people: what fits a list to choose from.
+pub const PEOPLE_FOUND_MAX: u32 = 20;
+/// People whose names are read for such an answer, in people; the best of them are told. A longer query finds who is not
+/// among them.
+pub const PEOPLE_FOUND_READ: u32 = 400;
 /// Rooms that the person is not in, in one page of the list of rooms: by itself, and at most. 200 of the longest names and
 /// topics are some 300 KiB.
 pub const ROOMS_PAGE: u32 = 100;
@@ -226,12 +239,16 @@ pub struct Rates {
     pub posts: Rate,
     /// Typing notices of one person in one room. A client sends one every few seconds; more are dropped silently.
     pub typing: Rate,
-    /// Joining, leaving and removing, per person: each is an event that everybody in the room receives.
+    /// Joining, leaving, adding, removing, and changes of rooms and roles, per person: each is an event that everybody in the room receives.
     pub memberships: Rate,
     /// Read positions moved, per person: each device writes one a second at most, while somebody reads.
     pub reads: Rate,
     /// Rooms made, per person.
     pub rooms: Rate,
+    /// Direct messages begun, per person; opening one that exists is not counted.
+    pub directs: Rate,
+    /// Questions for people by name, per person: a client asks after each letter.
+    pub searches: Rate,
     /// Invites made, renewed or revoked, per person; reading one that is good is not counted.
     pub invites: Rate,
     /// Invite codes tried, accounts tried and set-up codes tried, per address of a client: a household or an office
@@ -259,6 +276,8 @@ impl Default for Rates {
             memberships: Rate { burst: 30, per_second: 0.5 },
             reads: Rate { burst: 60, per_second: 5.0 },
             rooms: Rate { burst: 10, per_second: 0.02 },
+            directs: Rate { burst: 20, per_second: 0.1 },
+            searches: Rate { burst: 60, per_second: 3.0 },
             invites: Rate { burst: 10, per_second: 0.1 },
             codes: Rate { burst: 60, per_second: 0.5 },
             accounts_per_address: a_day(100),
@@ -279,6 +298,8 @@ impl Rates {
             memberships: rate,
             reads: rate,
             rooms: rate,
+            directs: rate,
+            searches: rate,
             invites: rate,
             codes: rate,
             accounts_per_address: rate,

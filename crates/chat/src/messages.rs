@@ -26,6 +26,9 @@ pub enum PostError {
     /// What it answers is not in the room.
     #[error("the message that this one answers is not in this room; send it without reply_to")]
     NothingToAnswer,
+    /// The room is archived.
+    #[error("this room is archived, and nothing is written there any more; ask one of its owners to restore it")]
+    Archived,
     /// Too many messages.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -46,6 +49,9 @@ pub enum EditError {
     /// It was deleted.
     #[error("this message was deleted; what was deleted is not edited")]
     Deleted,
+    /// The room is archived.
+    #[error("this room is archived, and nothing is edited there any more; ask one of its owners to restore it")]
+    Archived,
     /// Too many messages.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -61,7 +67,7 @@ pub enum DeleteError {
     #[error("no such message")]
     NoSuchMessage,
     /// It is somebody else's, and the person does not manage the room.
-    #[error("only its author, the room's creator or an administrator may delete a message")]
+    #[error("only its author, an owner of the room or an administrator may delete a message")]
     NotAllowed,
     /// It is somebody else's, and its readers are to be told why.
     #[error("say why: somebody else's message is deleted with a reason")]
@@ -213,6 +219,7 @@ impl From<PostRefusal> for PostError {
             PostRefusal::NotMember => Self::NotMember,
             PostRefusal::Conflict => Self::Conflict,
             PostRefusal::NothingToAnswer => Self::NothingToAnswer,
+            PostRefusal::Archived => Self::Archived,
         }
     }
 }
@@ -223,6 +230,7 @@ impl From<EditRefusal> for EditError {
             EditRefusal::NoSuchMessage => Self::NoSuchMessage,
             EditRefusal::NotAuthor => Self::NotAuthor,
             EditRefusal::Deleted => Self::Deleted,
+            EditRefusal::Archived => Self::Archived,
         }
     }
 }

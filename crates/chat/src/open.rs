@@ -361,7 +361,12 @@ mod tests {
     use tidings_hub::Hub;
 
     use super::*;
-    use crate::{changes::OpenSession, desk::Desk, model::Token, store::contract};
+    use crate::{
+        changes::OpenSession,
+        desk::Desk,
+        model::{NewPassword, Token},
+        store::contract,
+    };
 
     #[test]
     fn a_lock_whose_file_was_removed_is_taken_again_unless_another_has_it() {
@@ -426,7 +431,8 @@ mod tests {
         let carried_out = parts.standing.moment();
         assert_eq!(look().await, carried_out, "the writer did");
         let desk = Desk::open(options).await.unwrap();
-        desk.set_active(&person, false).await.unwrap();
+        let password = NewPassword::parse("correct horse battery", &person.email).unwrap();
+        desk.set_password(&person, password).await.unwrap();
         desk.close().await;
         let found = look().await;
         assert_ne!(found, carried_out);

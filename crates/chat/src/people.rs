@@ -8,7 +8,7 @@ use crate::{
     hashing::{Asker, Checked},
     model::{
         Browser, Code, Email, Entered, Invite, Name, NewPassword, NewPerson, NewRoom, NewSession, Person, PersonId,
-        Room, SignedIn, Topic,
+        Room, RoomKind, SignedIn, Topic,
     },
     rates::{RetryAfter, network_of},
     security::SECURITY_LOG,
@@ -20,7 +20,7 @@ use crate::{
 pub struct SetUp {
     /// The code in the set-up link.
     pub code: String,
-    /// The administrator's name.
+    /// The owner's name.
     pub name: Name,
     /// Their address to sign in with.
     pub email: Email,
@@ -33,7 +33,7 @@ pub struct SetUp {
 /// The server is set up.
 #[derive(Debug, Clone)]
 pub struct SetUpDone {
-    /// The administrator, signed in.
+    /// The owner, signed in.
     pub entered: Entered,
     /// The first room.
     pub room: Room,
@@ -97,7 +97,7 @@ impl Chat {
         Ok((!self.is_set_up().await?).then(|| self.0.set_up_code.clone()))
     }
 
-    /// Makes the first account, the administrator's, with the room "General" and an invite to it. Of many at the same
+    /// Makes the first account, which owns the server, with the room "General" and an invite to it. Of many at the same
     /// time one wins.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Chat {
         let change = SetUpServer {
             person: NewPerson { id: PersonId::fresh(), name: form.name, email: form.email, hash: hash.clone() },
             session,
-            room: NewRoom::fresh(Name::stored(FIRST_ROOM.into()), Topic::default()),
+            room: NewRoom::fresh(Name::stored(FIRST_ROOM.into()), Topic::default(), RoomKind::Public),
             invite: Code::fresh(),
         };
         let (person, room, invite) = self.write::<_, SetUpError>(change).await?;

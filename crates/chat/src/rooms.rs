@@ -1,11 +1,14 @@
-//! Rooms: where people talk. Every room is open today: whoever has an account may see its name and join. Of one that is not,
-//! nobody but its members learns anything (S37).
+//! Rooms: where people talk. A public one is open to whoever has an account and is no guest; of a private one nobody but its
+//! members learns anything (S37).
 
 use crate::{
-    changes::{CreateRoom, CreateRoomRefusal, Join, Leave, ManageRefusal, NotMember, Remove},
+    changes::{
+        CreateRoom, CreateRoomRefusal, EditRoom, EditRoomRefusal, Join, Leave, LeaveRefusal, ManageRefusal, NotMember,
+        Remove,
+    },
     chat::Chat,
     limits::{ROOMS_PAGE_MAX, ROOMS_PER_PERSON_MAX},
-    model::{Code, Member, Name, NewRoom, PersonId, Room, RoomId, RoomPage, Topic},
+    model::{Code, Member, Name, NewRoom, PersonId, Room, RoomEdit, RoomId, RoomKind, RoomPage, Topic},
     rates::RetryAfter,
     security::SECURITY_LOG,
     store::StoreError,
@@ -25,6 +28,12 @@ pub enum CreateRoomError {
     /// A room that the person sees has the same name, but for case and what cannot be seen.
     #[error("there is a room of this name already; join it, or choose another name")]
     NameTaken,
+    /// They are a guest.
+    #[error("guests make no rooms; ask a member of this server to make one and bring you in")]
+    IsGuest,
+    /// It is no room that is made like that.
+    #[error("a direct message is begun with people, and not with a name")]
+    IsDirect,
     /// Too many rooms at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -33,10 +42,50 @@ pub enum CreateRoomError {
     Unavailable(#[from] StoreError),
 }
 
-/// Why somebody did not join or leave.
+/// Why a room was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditRoomError {
+    /// There is no such room, or the person does not see it: the same answer.
+    #[error("no such room")]
+    NotMember,
+    /// Only an owner of the room or an administrator may.
+    #[error("only an owner of the room or an administrator may change it")]
+    NotAllowed,
+    /// A direct message has no name, and never becomes a room; nor a room one.
+    #[error("a direct message stays as it is, and no room becomes one; make a room, and bring its people in")]
+    IsDirect,
+    /// Another room that the person sees has the name.
+    #[error("there is a room of this name already; choose another name")]
+    NameTaken,
+    /// Too many changes at once.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not; nothing was changed.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why somebody did not leave.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaveError {
+    /// There is no such room, or who wants to leave is not a member.
+    #[error("no such room")]
+    NotMember,
+    /// Nobody leaves a direct message.
+    #[error("nobody leaves a direct message; it can be muted")]
+    IsDirect,
+    /// Too many at once.
+    #[error(transparent)]
+    TooMany(#[from] RetryAfter),
+    /// The store could not; nothing was changed.
+    #[error(transparent)]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why somebody did not join.
 #[derive(Debug, thiserror::Error)]
 pub enum MembershipError {
-    /// There is no such room, or who wants to leave is not a member.
+    /// There is no such room, or it is not open to them: the same answer.
     #[error("no such room")]
     NotMember,
     /// Too many at once.
@@ -53,9 +102,12 @@ pub enum ManageError {
     /// There is no such room, or one of the two is not a member.
     #[error("no such member")]
     NotMember,
-    /// Only the room's creator, while a member, or an administrator may; and only an administrator may remove one.
-    #[error("only the room's creator or an administrator may do this")]
+    /// Only an owner of the room or an administrator may; and only an administrator may remove one.
+    #[error("only an owner of the room or an administrator may do this")]
     NotAllowed,
+    /// Nobody is removed from a direct message.
+    #[error("nobody is removed from a direct message; begin another one without them")]
+    IsDirect,
     /// Too many at once.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -92,13 +144,38 @@ impl Chat {
         self.0.store.members(room, person).await
     }
 
-    /// Makes a room with its creator in it.
+    /// Makes a room with its creator in it, who owns it.
     ///
     /// # Errors
     /// See [`CreateRoomError`].
-    pub async fn create_room(&self, person: PersonId, name: Name, topic: Topic) -> Result<Room, CreateRoomError> {
+    pub async fn create_room(
+        &self,
+        person: PersonId,
+        name: Name,
+        topic: Topic,
+        kind: RoomKind,
+    ) -> Result<Room, CreateRoomError> {
+        if kind == RoomKind::Direct {
+            return Err(CreateRoomError::IsDirect);
+        }
         self.0.limiters.rooms.take(person, self.0.steady.now())?;
-        self.write(CreateRoom { person, room: NewRoom::fresh(name, topic), invite: Code::fresh() }).await
+        self.write(CreateRoom { person, room: NewRoom::fresh(name, topic, kind), invite: Code::fresh() }).await
+    }
+
+    /// Gives a room another name, another description or another kind, or archives or restores it; for its owners and
+    /// administrators. One that becomes private is as it was for its members; its invite is dead.
+    ///
+    /// # Errors
+    /// See [`EditRoomError`].
+    pub async fn edit_room(&self, person: PersonId, room: RoomId, edit: RoomEdit) -> Result<Room, EditRoomError> {
+        self.0.limiters.memberships.take(person, self.0.steady.now())?;
+        let (kind, is_archived) = (edit.kind, edit.is_archived);
+        let edited = self.write::<_, EditRoomError>(EditRoom { person, room, edit }).await?;
+        if kind.is_some() || is_archived.is_some() {
+            let (kind, archived) = (edited.kind.as_str(), edited.archived.is_some());
+            tracing::info!(target: SECURITY_LOG, %room, by = %person, kind, archived, "a room was changed");
+        }
+        Ok(edited)
     }
 
     /// Makes the person a member; nothing happens if they are.
@@ -110,17 +187,18 @@ impl Chat {
         self.write(Join { person, room }).await
     }
 
-    /// Ends the person's own membership. Nothing committed afterwards reaches them.
+    /// Ends the person's own membership. Nothing committed afterwards reaches them. When the last owner of a private room
+    /// goes, whoever has been in it for longest owns it.
     ///
     /// # Errors
-    /// See [`MembershipError`].
-    pub async fn leave_room(&self, person: PersonId, room: RoomId) -> Result<(), MembershipError> {
+    /// See [`LeaveError`].
+    pub async fn leave_room(&self, person: PersonId, room: RoomId) -> Result<(), LeaveError> {
         self.0.limiters.memberships.take(person, self.0.steady.now())?;
         self.write(Leave { person, room }).await
     }
 
-    /// Ends the membership of somebody else; for the room's creator, while a member, and administrators, whom only an
-    /// administrator removes. Nothing committed afterwards reaches the one removed. Rooms are open: they may join again.
+    /// Ends the membership of somebody else; for the room's owners and administrators, whom only an administrator removes.
+    /// Nothing committed afterwards reaches the one removed. A public room they may join again.
     ///
     /// # Errors
     /// See [`ManageError`].
@@ -138,18 +216,28 @@ impl From<CreateRoomRefusal> for CreateRoomError {
             CreateRoomRefusal::TooManyRooms => Self::TooManyRooms,
             CreateRoomRefusal::TooManyOfPerson => Self::TooManyOfPerson,
             CreateRoomRefusal::NameTaken => Self::NameTaken,
+            CreateRoomRefusal::IsGuest => Self::IsGuest,
         }
     }
 }
 
-#[cfg(feature = "test-kit")]
-impl Chat {
-    /// Lets everybody see a room and come in, or its members alone: for tests of who learns what. Nothing else closes one.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn set_room_open(&self, room: RoomId, is_open: bool) -> Result<(), StoreError> {
-        self.write(crate::changes::SetOpen { room, is_open }).await
+impl From<EditRoomRefusal> for EditRoomError {
+    fn from(refusal: EditRoomRefusal) -> Self {
+        match refusal {
+            EditRoomRefusal::Manage(ManageRefusal::NotMember) => Self::NotMember,
+            EditRoomRefusal::Manage(ManageRefusal::NotAllowed) => Self::NotAllowed,
+            EditRoomRefusal::Manage(ManageRefusal::IsDirect) => Self::IsDirect,
+            EditRoomRefusal::NameTaken => Self::NameTaken,
+        }
+    }
+}
+
+impl From<LeaveRefusal> for LeaveError {
+    fn from(refusal: LeaveRefusal) -> Self {
+        match refusal {
+            LeaveRefusal::NotMember => Self::NotMember,
+            LeaveRefusal::IsDirect => Self::IsDirect,
+        }
     }
 }
 
@@ -164,6 +252,7 @@ impl From<ManageRefusal> for ManageError {
         match refusal {
             ManageRefusal::NotMember => Self::NotMember,
             ManageRefusal::NotAllowed => Self::NotAllowed,
+            ManageRefusal::IsDirect => Self::IsDirect,
         }
     }
 }

@@ -202,6 +202,7 @@ impl From<PostError> for Error {
             PostError::NotMember => Self::PERMISSION_DENIED,
             PostError::Conflict => Self::application(409, error.to_string()),
             PostError::NothingToAnswer => Self::application(422, error.to_string()),
+            PostError::Archived => Self::application(423, error.to_string()),
             PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             PostError::Unavailable(error) => error.into(),
         }
@@ -231,6 +232,7 @@ impl From<EditError> for Error {
             EditError::NoSuchMessage => Self::PERMISSION_DENIED,
             EditError::NotAuthor => Self::application(403, error.to_string()),
             EditError::Deleted => Self::application(409, error.to_string()),
+            EditError::Archived => Self::application(423, error.to_string()),
             EditError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             EditError::Unavailable(error) => error.into(),
         }

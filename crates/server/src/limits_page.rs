@@ -451,6 +451,8 @@ fn chat() -> Section {
         memberships "off with `rate_limits`", S429;
         reads "off with `rate_limits`", S429;
         rooms "off with `rate_limits`", S429;
+        directs "off with `rate_limits`", S429;
+        searches "off with `rate_limits`", S429;
         invites "off with `rate_limits`", S429;
         codes "off with `rate_limits`", S429;
         accounts_per_address "off with `rate_limits`", S429;
@@ -471,6 +473,7 @@ fn chat() -> Section {
         NAME_CHARS_MAX FIXED, S422;
         NAME_MARKS_MAX FIXED, S422;
         TOPIC_CHARS_MAX FIXED, S422;
+        DESCRIPTION_CHARS_MAX FIXED, S422;
         EMAIL_BYTES_MAX FIXED, S422;
         USER_AGENT_CHARS_MAX FIXED, REQUESTS;
         PASSWORD_CHARS_MIN FIXED, S422;
@@ -487,6 +490,10 @@ fn chat() -> Section {
         ROOMS_MAX FIXED, S409;
         ROOMS_FOR_ADMINS FIXED, S409;
         ROOMS_PER_PERSON_MAX FIXED, S409;
+        DIRECT_OTHERS_MAX FIXED, S422;
+        DIRECTS_PER_PERSON_MAX FIXED, S409;
+        PEOPLE_FOUND_MAX FIXED, REQUESTS;
+        PEOPLE_FOUND_READ FIXED, REQUESTS;
         ROOMS_PAGE "`limit` of a request", REQUESTS;
         ROOMS_PAGE_MAX FIXED, S400;
         UNREAD_COUNTED_MAX FIXED, REQUESTS;

@@ -3,7 +3,9 @@
 use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
-use crate::http::{headers, health, invites, messages, origin, people, reactions, reading, rooms, session, shell};
+use crate::http::{
+    directory, headers, health, invites, members, messages, origin, people, reactions, reading, rooms, session, shell,
+};
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
@@ -32,6 +34,8 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(reactions::routes())
         .merge(rooms::routes())
         .merge(reading::routes())
+        .merge(members::routes())
+        .merge(directory::routes())
         .merge(messages::routes())
         .split_for_parts()
 }

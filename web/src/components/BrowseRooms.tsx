@@ -1,19 +1,22 @@
-import { Hash } from "lucide";
 import { useEffect, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
+import { isDirect } from "../models/kinds.ts";
 import { describe } from "../models/problems.ts";
 import { matching } from "../models/search.ts";
 import { mark, strings } from "../strings.ts";
+import type { RoomInfo } from "../wire.ts";
 import { Dialog } from "./Dialog.tsx";
-import { Icon } from "./Icon.tsx";
+import { KindNote, RoomIcon } from "./RoomIcon.tsx";
 
 /** Every room of the server that is open to this person. */
 export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onClose: () => void }) {
   const [query, setQuery] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   useEffect(() => void chat.browse(), [chat]);
-  const found = matching(chat.known.value, query);
+  const found = matching(chat.known.value, query).filter((room) => !isDirect(room));
+  const inUse = found.filter((room) => room.archived === undefined);
+  const archived = found.filter((room) => room.archived !== undefined);
   const hasMore = chat.moreAfter.value !== null;
   const nothing = !query ? strings.rooms.nothingToBrowse : hasMore ? strings.switcher.nothingYet : strings.switcher.nothing;
 
@@ -42,29 +45,13 @@ export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onCl
           {problem}
         </p>
       )}
-      <ul class="browse" aria-label={strings.rooms.region}>
-        {found.map((room) => (
-          <li key={room.id} class="browse-room">
-            <Icon of={Hash} />
-            <div class="browse-words">
-              <strong>
-                <bdi>{room.name}</bdi>
-              </strong>
-              {room.same_name && <span class="person-note">{` ${mark(room)}, ${strings.rooms.alike}`}</span>}
-              {room.topic && <p>{room.topic}</p>}
-              <p class="browse-count">{strings.rooms.members(room.members)}</p>
-            </div>
-            <button
-              type="button"
-              class={room.member ? "button" : "button button-primary"}
-              aria-label={`${room.member ? strings.rooms.openRoom : strings.rooms.join} ${room.name}`}
-              onClick={() => void go(room.id, room.member)}
-            >
-              {room.member ? strings.rooms.openRoom : strings.rooms.join}
-            </button>
-          </li>
-        ))}
-      </ul>
+      <RoomsToChoose rooms={inUse} label={strings.rooms.region} chat={chat} go={go} />
+      {archived.length > 0 && (
+        <>
+          <h3 class="browse-heading">{strings.rooms.archivedHeading}</h3>
+          <RoomsToChoose rooms={archived} label={strings.rooms.archivedHeading} chat={chat} go={go} />
+        </>
+      )}
       {found.length === 0 && (
         <p class="lead" role="status">
           {nothing}
@@ -76,5 +63,36 @@ export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onCl
         </button>
       )}
     </Dialog>
+  );
+}
+
+type ListProps = { rooms: readonly RoomInfo[]; label: string; chat: Chat; go: (id: string, member: boolean) => Promise<void> };
+
+function RoomsToChoose({ rooms, label, chat, go }: ListProps) {
+  return (
+    <ul class="browse" aria-label={label}>
+      {rooms.map((room) => (
+        <li key={room.id} class="browse-room">
+          <RoomIcon room={room} me={chat.me} />
+          <div class="browse-words">
+            <strong>
+              <bdi>{room.name}</bdi>
+            </strong>
+            <KindNote room={room} />
+            {room.same_name && <span class="person-note">{` ${mark(room)}, ${strings.rooms.alike}`}</span>}
+            {room.topic && <p>{room.topic}</p>}
+            <p class="browse-count">{strings.rooms.members(room.members)}</p>
+          </div>
+          <button
+            type="button"
+            class={room.member ? "button" : "button button-primary"}
+            aria-label={`${room.member ? strings.rooms.openRoom : strings.rooms.join} ${room.name}`}
+            onClick={() => void go(room.id, room.member)}
+          >
+            {room.member ? strings.rooms.openRoom : strings.rooms.join}
+          </button>
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -3,15 +3,17 @@ import { NAME_CHARACTERS_MAX, TOPIC_CHARACTERS_MAX } from "../limits.ts";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import { strings } from "../strings.ts";
+import { Audience } from "./Audience.tsx";
 import { Field } from "./Field.tsx";
 import { FormDialog } from "./FormDialog.tsx";
 
 export function CreateRoom({ app, chat, onClose }: { app: App; chat: Chat; onClose: () => void }) {
   const [name, setName] = useState("");
   const [topic, setTopic] = useState("");
+  const [hidden, setHidden] = useState(false);
 
   const create = async (): Promise<void> => {
-    const room = await chat.create(name.trim(), topic.trim());
+    const room = await chat.create(name.trim(), topic.trim(), hidden);
     onClose();
     app.navigate(`/rooms/${room.id}`);
   };
@@ -33,7 +35,6 @@ export function CreateRoom({ app, chat, onClose }: { app: App; chat: Chat; onClo
             value={name}
             onInput={setName}
             error={problems.name}
-            hint={strings.rooms.createLead}
             maxLength={NAME_CHARACTERS_MAX}
             required
           />
@@ -46,6 +47,7 @@ export function CreateRoom({ app, chat, onClose }: { app: App; chat: Chat; onClo
             hint={strings.rooms.topicHint}
             maxLength={TOPIC_CHARACTERS_MAX}
           />
+          <Audience hidden={hidden} onChange={setHidden} />
         </>
       )}
     </FormDialog>

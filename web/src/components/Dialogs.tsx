@@ -1,13 +1,16 @@
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
-import type { Layout } from "../models/layout.ts";
+import type { DialogName, Layout } from "../models/layout.ts";
 import { strings } from "../strings.ts";
+import { AddPeople } from "./AddPeople.tsx";
 import { BrowseRooms } from "./BrowseRooms.tsx";
 import { Confirm } from "./Confirm.tsx";
 import { CreateRoom } from "./CreateRoom.tsx";
 import { DeleteMessage } from "./DeleteMessage.tsx";
 import { Devices } from "./Devices.tsx";
+import { EditRoom } from "./EditRoom.tsx";
 import { MessageEdits } from "./MessageEdits.tsx";
+import { NewDirect } from "./NewDirect.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
 import { Switcher } from "./Switcher.tsx";
 
@@ -28,6 +31,13 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
       return <CreateRoom app={app} chat={chat} onClose={close} />;
     case "browse-rooms":
       return <BrowseRooms app={app} chat={chat} onClose={close} />;
+    case "new-direct":
+      return <NewDirect app={app} chat={chat} onClose={close} />;
+    case "add-people":
+    case "edit-room":
+    case "open-room":
+    case "archive-room":
+      return <RoomDialog app={app} chat={chat} layout={layout} dialog={dialog} onClose={close} />;
     case "devices":
       return <Devices app={app} onClose={close} />;
     case "sign-out":
@@ -44,7 +54,7 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
       return (
         <Confirm
           title={strings.room.leaveTitle(chat.find(dialog.room)?.info.value.name ?? "")}
-          lead={strings.room.leaveLead}
+          lead={chat.find(dialog.room)?.info.value.kind === "private" ? strings.room.leavePrivateLead : strings.room.leaveLead}
           action={strings.room.leaveButton}
           onConfirm={async () => {
             await chat.leave(dialog.room);
@@ -64,11 +74,52 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
         <Confirm
           title={strings.people.removeTitle(dialog.person.name, chat.find(dialog.room)?.info.value.name ?? "")}
           lead={strings.people.removeLead}
-          action={strings.people.remove}
+          action={strings.people.removeButton}
           onConfirm={async () => {
             await app.api.remove(dialog.room, dialog.person.id);
           }}
           onClose={close}
+        />
+      );
+  }
+}
+
+type RoomDialogProps = {
+  app: App;
+  chat: Chat;
+  layout: Layout;
+  dialog: Extract<DialogName, { name: "add-people" } | { name: "edit-room" } | { name: "open-room" } | { name: "archive-room" }>;
+  onClose: () => void;
+};
+
+/** Those about what a room is; gone with it. */
+function RoomDialog({ app, chat, layout, dialog, onClose }: RoomDialogProps) {
+  const room = chat.find(dialog.room);
+  if (!room) return null;
+  const { name } = room.info.value;
+  switch (dialog.name) {
+    case "add-people":
+      return <AddPeople app={app} chat={chat} room={room} onClose={onClose} />;
+    case "edit-room":
+      return <EditRoom chat={chat} room={room} layout={layout} onClose={onClose} />;
+    case "open-room":
+      return (
+        <Confirm
+          title={strings.rooms.openTitle(name)}
+          lead={strings.rooms.openLead}
+          action={strings.rooms.openButton}
+          onConfirm={() => chat.editRoom(room.id, dialog.edit)}
+          onClose={onClose}
+        />
+      );
+    case "archive-room":
+      return (
+        <Confirm
+          title={strings.rooms.archiveTitle(name)}
+          lead={strings.rooms.archiveLead}
+          action={strings.rooms.archiveButton}
+          onConfirm={() => chat.editRoom(room.id, { archived: true })}
+          onClose={onClose}
         />
       );
   }

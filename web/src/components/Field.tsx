@@ -12,11 +12,13 @@ export type FieldProps = {
   autocomplete?: string;
   maxLength?: number;
   required?: boolean;
+  /** How many lines it has room for, where line breaks may stand in it. */
+  lines?: number;
 };
 
 /** A labelled text field. The hint is read with it, and so is what is wrong. */
 export function Field(props: FieldProps) {
-  const { label, name, value, onInput, hint, error, type = "text", autocomplete = "off", maxLength, required = false } = props;
+  const { label, name, value, onInput, hint, error, type = "text", autocomplete = "off", maxLength, required = false, lines } = props;
   const [shown, setShown] = useState(false);
   const id = useId();
   // Preact's types keep the kinds of input apart; this one changes its kind.
@@ -29,7 +31,7 @@ export function Field(props: FieldProps) {
         {label}
       </label>
       <div class="field-box">
-        <input
+        {lines === undefined ? <input
           id={id}
           class="input"
           name={name}
@@ -43,7 +45,20 @@ export function Field(props: FieldProps) {
           aria-required={required}
           aria-invalid={error !== undefined}
           aria-describedby={describedBy || undefined}
-        />
+        /> : (
+          <textarea
+            id={id}
+            class="input"
+            name={name}
+            rows={lines}
+            value={value}
+            onInput={(event) => onInput(event.currentTarget.value)}
+            maxLength={maxLength}
+            aria-required={required}
+            aria-invalid={error !== undefined}
+            aria-describedby={describedBy || undefined}
+          />
+        )}
         {type === "password" && (
           <button
             type="button"

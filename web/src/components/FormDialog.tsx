@@ -10,6 +10,8 @@ type Props = {
   names: readonly string[];
   action: string;
   danger?: boolean;
+  /** Whether there is nothing to do yet. */
+  idle?: boolean;
   onClose: () => void;
   /** What is wrong by the page's own knowledge, by field. */
   check: () => FormProblems["fields"];
@@ -19,7 +21,7 @@ type Props = {
 };
 
 /** A dialog that asks for something: what is wrong stands beside its field, which has the focus then. */
-export function FormDialog({ title, names, action, danger, onClose, check, onSubmit, children }: Props) {
+export function FormDialog({ title, names, action, danger, idle = false, onClose, check, onSubmit, children }: Props) {
   const [problems, setProblems] = useState<FormProblems>({ fields: {}, form: null });
   const [busy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
@@ -28,7 +30,7 @@ export function FormDialog({ title, names, action, danger, onClose, check, onSub
 
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
-    if (busy) return;
+    if (busy || idle) return;
     const fields = check();
     if (Object.keys(fields).length > 0) {
       setProblems({ fields, form: null });
@@ -56,7 +58,7 @@ export function FormDialog({ title, names, action, danger, onClose, check, onSub
           <button type="button" class="button" onClick={onClose}>
             {strings.rooms.cancel}
           </button>
-          <button type="submit" class={danger ? "button button-danger" : "button button-primary"} disabled={busy}>
+          <button type="submit" class={danger ? "button button-danger" : "button button-primary"} disabled={busy || idle}>
             {action}
           </button>
         </div>

@@ -1,6 +1,6 @@
 import { Copy, Ellipsis, EyeOff, Link, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
 import { useComputed } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import type { Chat } from "../models/chat.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
@@ -61,12 +61,9 @@ export function MessageActions({ row, context }: { row: MessageRow; context: Act
 }
 
 function Buttons({ row, context }: { row: MessageRow; context: ActionsContext }) {
-  const { room, chat } = context;
+  const { room } = context;
   const root = useRef<HTMLDivElement>(null);
   const pressed = room.changes.pressed.value === row.key;
-  useEffect(() => {
-    if (row.author.id !== chat.me.id) room.changes.askWhoManages();
-  }, [room, chat, row.author.id]);
   const actions = actionsFor(row, context);
   return (
     <div ref={root} class="message-actions" role="toolbar" aria-label={strings.room.actions(named(row.author))}>

@@ -3,6 +3,7 @@ import { effect } from "@preact/signals";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX, STILL_TRYING_AFTER_MS } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
+import { isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import type { Unsent } from "../models/outbox.ts";
@@ -76,6 +77,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     me: chat.me,
     reactions: (message, known) => room.reactions.shown(message, known),
     newAfter,
+    direct: isDirect(room.info.value),
   });
   const failed = shown.filter((row) => row.kind === "message" && row.state === "failed");
   const isWhole = timeline.positioned && !timeline.hasOlder && from <= timeline.first;
@@ -280,7 +282,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
                 </button>
               </p>
             ) : isWhole ? (
-              <p>{strings.room.beginning(name)}</p>
+              <p>{beginning(room)}</p>
             ) : (
               history === "loading" && <p>{strings.room.older}</p>
             )}
@@ -395,4 +397,10 @@ function moveByMessage(event: KeyboardEvent, { chat, room, layout }: ActionsCont
   const message = messages[Math.max(0, Math.min(next, messages.length - 1))];
   if (next >= messages.length && focused) focusComposer();
   else message?.focus();
+}
+
+function beginning(room: Room): string {
+  const info = room.info.value;
+  if (!isDirect(info)) return strings.room.beginning(info.name);
+  return info.people?.length ? strings.direct.beginning(info.name) : strings.direct.beginningNotes;
 }

@@ -13,6 +13,7 @@ export function NoRoom({ app, chat, layout }: { app: App; chat: Chat; layout: La
   const open = chat.open.value;
   const known = chat.known.value.find((room) => room.id === open);
   const { rooms } = strings;
+  const isGuest = chat.role.value === "guest";
   const unknown = chat.ready.value && !known && chat.inPages.value && lookedFor !== open ? open : null;
   useEffect(() => {
     if (unknown) void chat.lookFor(unknown).then(() => setLookedFor(unknown));
@@ -28,7 +29,7 @@ export function NoRoom({ app, chat, layout }: { app: App; chat: Chat; layout: La
   };
 
   const title = known ? rooms.notIn(known.name) : open ? rooms.missing : rooms.none;
-  const how = known ? (known.topic ?? rooms.notInHow) : open ? rooms.missingHow : rooms.noneHow;
+  const how = known ? (known.topic ?? rooms.notInHow) : open ? rooms.missingHow : isGuest ? rooms.noneGuest : rooms.noneHow;
   return (
     <>
       <header class="room-header">
@@ -53,14 +54,16 @@ export function NoRoom({ app, chat, layout }: { app: App; chat: Chat; layout: La
               {rooms.goBack}
             </button>
           )}
-          {!open && (
+          {!open && !isGuest && (
             <button type="button" class="button button-primary" onClick={() => (layout.dialog.value = { name: "create-room" })}>
               {rooms.create}
             </button>
           )}
-          <button type="button" class="button" onClick={() => (layout.dialog.value = { name: "browse-rooms" })}>
-            {rooms.browse}
-          </button>
+          {!isGuest && (
+            <button type="button" class="button" onClick={() => (layout.dialog.value = { name: "browse-rooms" })}>
+              {rooms.browse}
+            </button>
+          )}
         </div>
       </div>
     </>

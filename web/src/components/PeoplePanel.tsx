@@ -6,10 +6,11 @@ import type { Layout } from "../models/layout.ts";
 import { byName } from "../models/presence.ts";
 import type { Room } from "../models/room.ts";
 import { strings } from "../strings.ts";
-import type { Member } from "../wire.ts";
+import type { Member, PersonRef } from "../wire.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { NameNote } from "./NameNote.tsx";
+import { PersonMenu } from "./PersonMenu.tsx";
 
 type Props = { app: App; chat: Chat; room: Room; layout: Layout };
 
@@ -45,35 +46,30 @@ export function PeoplePanel({ app, chat, room, layout }: Props) {
 
   const here = room.here.value;
   const hereIds = new Set(here.map((person) => person.id));
-  const roles = new Map(members?.map((member) => [member.id, member.role]));
-  const alike = new Set(members?.filter((member) => member.same_name).map((member) => member.id));
+  const known = new Map(members?.map((member) => [member.id, member]));
   const away = (members ?? []).filter((member) => !hereIds.has(member.id)).sort(byName);
-  const mayRemove = chat.me.role === "admin";
+  const info = room.info.value;
 
-  const person = (who: { id: string; name: string }, isHere: boolean) => (
-    <li key={who.id} class="person">
-      <span class="person-avatar">
-        <Avatar person={who} small />
-        {isHere && <span class="presence" aria-hidden="true" />}
-      </span>
-      <span class="person-name">
-        <bdi>{who.name}</bdi>
-        <NameNote person={{ ...who, same_name: alike.has(who.id) }} />
-        {who.id === chat.me.id && <span class="person-note"> ({strings.people.you})</span>}
-        {roles.get(who.id) === "admin" && <span class="person-note person-role">{strings.people.admin}</span>}
-      </span>
-      {mayRemove && who.id !== chat.me.id && (
-        <button
-          type="button"
-          class="link-button person-remove"
-          aria-label={strings.people.removeLabel(who.name)}
-          onClick={() => (layout.dialog.value = { name: "remove-member", room: room.id, person: who })}
-        >
-          {strings.people.remove}
-        </button>
-      )}
-    </li>
-  );
+  const person = (who: PersonRef, isHere: boolean) => {
+    const member = known.get(who.id);
+    const role = member?.server_role && strings.people.roles[member.server_role];
+    const notes = [role, member?.role === "owner" && strings.people.roomOwner].filter(Boolean);
+    return (
+      <li key={who.id} class="person">
+        <span class="person-avatar">
+          <Avatar person={who} small />
+          {isHere && <span class="presence" aria-hidden="true" />}
+        </span>
+        <span class="person-name">
+          <bdi>{who.name}</bdi>
+          <NameNote person={{ ...who, same_name: member?.same_name ?? false }} />
+          {who.id === chat.me.id && <span class="person-note"> ({strings.people.you})</span>}
+          {notes.length > 0 && <span class="person-note person-role">{notes.join(", ")}</span>}
+        </span>
+        {member && <PersonMenu app={app} chat={chat} room={room} layout={layout} member={member} />}
+      </li>
+    );
+  };
 
   return (
     <aside class="people" aria-label={strings.people.region} data-region="people">
@@ -83,6 +79,12 @@ export function PeoplePanel({ app, chat, room, layout }: Props) {
           <Icon of={X} />
         </button>
       </header>
+      {info.description && (
+        <>
+          <h3 id="people-about">{strings.people.about}</h3>
+          <p class="people-about">{info.description}</p>
+        </>
+      )}
       <h3 id="people-here">{strings.people.here(here.length)}</h3>
       <ul aria-labelledby="people-here" data-testid="people-here">
         {here.map((who) => person(who, true))}

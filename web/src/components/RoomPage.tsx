@@ -1,15 +1,17 @@
-import { EllipsisVertical, DoorOpen, Hash, Menu as MenuIcon, UserPlus, Users } from "lucide";
+import { Archive, ArchiveRestore, EllipsisVertical, DoorOpen, Link, Menu as MenuIcon, PencilLine, UserPlus, Users } from "lucide";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
+import { isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import { strings } from "../strings.ts";
 import { Composer } from "./Composer.tsx";
 import { Icon } from "./Icon.tsx";
 import { InviteCard } from "./InviteCard.tsx";
-import { Menu } from "./Menu.tsx";
+import { Menu, type MenuItem } from "./Menu.tsx";
 import { MessageList } from "./MessageList.tsx";
 import { RoomNote } from "./NameNote.tsx";
+import { KindNote, RoomIcon } from "./RoomIcon.tsx";
 import { Toast } from "./Toast.tsx";
 import { TypingLine } from "./TypingLine.tsx";
 
@@ -25,7 +27,7 @@ export function RoomPage({ app, chat, room, layout }: Props) {
       {welcome?.room === room.id && <InviteCard app={app} chat={chat} room={room} welcome={welcome} />}
       <TypingLine room={room} />
       <Toast chat={chat} />
-      <Composer chat={chat} room={room} layout={layout} />
+      {room.info.value.archived === undefined ? <Composer chat={chat} room={room} layout={layout} /> : <ArchivedNote chat={chat} room={room} />}
     </>
   );
 }
@@ -37,10 +39,11 @@ function RoomHeader({ chat, room, layout }: Props) {
     <header class="room-header">
       <RoomsButton chat={chat} layout={layout} />
       <span class="room-hash">
-        <Icon of={Hash} />
+        <RoomIcon room={room.info.value} me={chat.me} />
       </span>
       <h1 class="room-name">
         <bdi>{name}</bdi>
+        <KindNote room={room.info.value} />
       </h1>
       <RoomNote room={room.info.value} />
       {topic && (
@@ -64,23 +67,56 @@ function RoomHeader({ chat, room, layout }: Props) {
         <Menu
           label={strings.room.menu}
           button={<Icon of={EllipsisVertical} />}
-          items={[
-            {
-              label: strings.room.invite,
-              icon: <Icon of={UserPlus} />,
-              onSelect: () => chat.showInvite(room.id),
-            },
-            { label: strings.room.people, icon: <Icon of={Users} />, onSelect: () => (layout.people.value = true) },
-            {
-              label: strings.room.leave,
-              icon: <Icon of={DoorOpen} />,
-              danger: true,
-              onSelect: () => (layout.dialog.value = { name: "leave-room", room: room.id }),
-            },
-          ]}
+          items={roomMenu({ chat, room, layout })}
         />
       </div>
     </header>
+  );
+}
+
+/** What there is to do with the room, by who this person is in it. */
+function roomMenu({ chat, room, layout }: Pick<Props, "chat" | "room" | "layout">): MenuItem[] {
+  const info = room.info.value;
+  const people = { label: strings.room.people, icon: <Icon of={Users} />, onSelect: () => (layout.people.value = true) };
+  if (isDirect(info)) return [people];
+  const dialog = (name: "leave-room" | "edit-room" | "archive-room" | "add-people") => () => (layout.dialog.value = { name, room: room.id });
+  const brings = chat.role.value !== "guest";
+  const isArchived = info.archived !== undefined;
+  return [
+    ...(brings
+      ? [
+          { label: strings.people.add, icon: <Icon of={UserPlus} />, onSelect: dialog("add-people") },
+          { label: strings.room.invite, icon: <Icon of={Link} />, onSelect: () => chat.showInvite(room.id) },
+        ]
+      : []),
+    people,
+    ...(room.manages.value
+      ? [
+          { label: strings.rooms.edit, icon: <Icon of={PencilLine} />, onSelect: dialog("edit-room") },
+          isArchived
+            ? { label: strings.rooms.restore, icon: <Icon of={ArchiveRestore} />, onSelect: () => restore(chat, room) }
+            : { label: strings.rooms.archive, icon: <Icon of={Archive} />, onSelect: dialog("archive-room") },
+        ]
+      : []),
+    { label: strings.room.leave, icon: <Icon of={DoorOpen} />, danger: true, onSelect: dialog("leave-room") },
+  ];
+}
+
+function restore(chat: Chat, room: Room): void {
+  chat.editRoom(room.id, { archived: false }).catch((error: unknown) => chat.fail(error));
+}
+
+/** In the place of the composer, where nothing is written any more. */
+function ArchivedNote({ chat, room }: { chat: Chat; room: Room }) {
+  return (
+    <div class="archived-note">
+      <p>{strings.rooms.isArchived}</p>
+      {room.manages.value && (
+        <button type="button" class="button" onClick={() => restore(chat, room)}>
+          {strings.rooms.restore}
+        </button>
+      )}
+    </div>
   );
 }
 

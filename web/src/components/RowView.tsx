@@ -51,7 +51,7 @@ export class RowView extends Component<Props> {
       case "note":
         return (
           <p class="note" data-key={row.key} data-number={row.number}>
-            {strings.room[row.note](row.people)}
+            {strings.room.notes[row.note](row.people, row.by)}
             <time class="note-time" dateTime={machineTime(row.time)} title={fullTime(row.time)}>
               {clockTime(row.time)}
             </time>

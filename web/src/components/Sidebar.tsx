@@ -1,7 +1,8 @@
-import { CheckCheck, Compass, Hash, Keyboard, Laptop, LogOut, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
+import { CheckCheck, Compass, Keyboard, Laptop, LogOut, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
+import { partner } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import { showTheme, type Theme } from "../models/settings.ts";
@@ -13,6 +14,7 @@ import { Menu } from "./Menu.tsx";
 import { RoomNote } from "./NameNote.tsx";
 import { focusComposer } from "./keyboard.ts";
 import { commandKey } from "./platform.ts";
+import { KindNote, RoomIcon } from "./RoomIcon.tsx";
 import { RoomLink } from "./RoomLink.tsx";
 
 type Props = { app: App; chat: Chat; layout: Layout };
@@ -34,6 +36,7 @@ export function Sidebar({ app, chat, layout }: Props) {
     };
   }, [open]);
 
+  const { rooms, directs } = chat.shown.value;
   const opened = (): void => {
     layout.rooms.value = false;
     requestAnimationFrame(focusComposer);
@@ -52,42 +55,70 @@ export function Sidebar({ app, chat, layout }: Props) {
         <span>{strings.rooms.jump}</span>
         <kbd aria-hidden="true">{commandKey()}+K</kbd>
       </button>
-      <div class="sidebar-section">
-        <h2 id="rooms-heading">{strings.rooms.heading}</h2>
-        <Menu
-          label={strings.rooms.add}
-          class="icon-button icon-button-small"
-          button={<Icon of={Plus} size={16} />}
-          items={[
-            { label: strings.rooms.create, icon: <Icon of={Plus} />, onSelect: () => (layout.dialog.value = { name: "create-room" }) },
-            { label: strings.rooms.browse, icon: <Icon of={Compass} />, onSelect: () => (layout.dialog.value = { name: "browse-rooms" }) },
-          ]}
-        />
+      <div class="sidebar-lists">
+        <div class="sidebar-section">
+          <h2 id="rooms-heading">{strings.rooms.heading}</h2>
+          {chat.role.value !== "guest" && (
+            <Menu
+              label={strings.rooms.add}
+              class="icon-button icon-button-small"
+              button={<Icon of={Plus} size={16} />}
+              items={[
+                { label: strings.rooms.create, icon: <Icon of={Plus} />, onSelect: () => (layout.dialog.value = { name: "create-room" }) },
+                { label: strings.rooms.browse, icon: <Icon of={Compass} />, onSelect: () => (layout.dialog.value = { name: "browse-rooms" }) },
+              ]}
+            />
+          )}
+        </div>
+        <ul class="rooms" aria-labelledby="rooms-heading">
+          {rooms.map((room) => (
+            <li key={room.id}>
+              <RoomEntry app={app} chat={chat} room={room} current={room.id === chat.open.value} onOpened={opened} />
+            </li>
+          ))}
+          {chat.ready.value && rooms.length === 0 && <li class="rooms-none">{strings.rooms.none}</li>}
+        </ul>
+        <div class="sidebar-section">
+          <h2 id="directs-heading">{strings.direct.heading}</h2>
+          <button
+            type="button"
+            class="icon-button icon-button-small"
+            aria-label={strings.direct.add}
+            title={strings.direct.add}
+            onClick={() => (layout.dialog.value = { name: "new-direct" })}
+          >
+            <Icon of={Plus} size={16} />
+          </button>
+        </div>
+        <ul class="rooms" aria-labelledby="directs-heading">
+          {directs.map((room) => (
+            <li key={room.id}>
+              <RoomEntry app={app} chat={chat} room={room} current={room.id === chat.open.value} onOpened={opened} />
+            </li>
+          ))}
+          {chat.ready.value && directs.length === 0 && <li class="rooms-none">{strings.direct.none}</li>}
+        </ul>
       </div>
-      <ul class="rooms" aria-labelledby="rooms-heading">
-        {chat.joined.value.map((room) => (
-          <li key={room.id}>
-            <RoomEntry app={app} room={room} current={room.id === chat.open.value} onOpened={opened} />
-          </li>
-        ))}
-        {chat.ready.value && chat.joined.value.length === 0 && <li class="rooms-none">{strings.rooms.none}</li>}
-      </ul>
       <MyMenu app={app} chat={chat} layout={layout} />
     </nav>
   );
 }
 
-function RoomEntry({ app, room, current, onOpened }: { app: App; room: Room; current: boolean; onOpened: () => void }) {
+function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Chat; room: Room; current: boolean; onOpened: () => void }) {
   const { name } = room.info.value;
+  const other = partner(room.info.value);
+  const here = other !== null && room.here.value.some((person) => person.id === other.id);
   const { count, more } = room.unread.value;
   const some = (count > 0 || more) && !(current && document.visibilityState === "visible" && count === 0);
   const words = count > 0 && !more ? strings.rooms.unread(count) : strings.rooms.someUnread;
   return (
     <RoomLink app={app} room={room.id} class={some ? "room-link room-link-unread" : "room-link"} current={current} onOpened={onOpened}>
-      <Icon of={Hash} size={16} />
+      <RoomIcon room={room.info.value} me={chat.me} size={16} here={here} />
       <span class="room-link-name">
         <bdi>{name}</bdi>
       </span>
+      <KindNote room={room.info.value} />
+      {here && <span class="visually-hidden">, {strings.direct.here}</span>}
       <RoomNote room={room.info.value} />
       {!current && room.drafted.value && (
         <span class="room-link-draft" title={strings.rooms.draft}>

@@ -1,4 +1,3 @@
-import { Hash } from "lucide";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
@@ -6,8 +5,8 @@ import { describe } from "../models/problems.ts";
 import { matching } from "../models/search.ts";
 import { strings } from "../strings.ts";
 import { Dialog } from "./Dialog.tsx";
-import { Icon } from "./Icon.tsx";
 import { RoomNote } from "./NameNote.tsx";
+import { KindNote, RoomIcon } from "./RoomIcon.tsx";
 
 /** Type a few letters of a room's name, press Enter, be there. */
 export function Switcher({ app, chat, onClose }: { app: App; chat: Chat; onClose: () => void }) {
@@ -67,8 +66,9 @@ export function Switcher({ app, chat, onClose }: { app: App; chat: Chat; onClose
             onPointerMove={() => setAt(index)}
             onClick={() => go(room.id)}
           >
-            <Icon of={Hash} size={16} />
+            <RoomIcon room={room} me={chat.me} size={16} />
             <bdi>{room.name}</bdi>
+            <KindNote room={room} />
             <RoomNote room={room} />
             {!room.member && <span class="switcher-note">{strings.switcher.notJoined}</span>}
           </li>

@@ -187,7 +187,8 @@ export class App {
     const { me } = this;
     clearTimeout(this.checkTimer);
     try {
-      await this.api.me();
+      const { person } = await this.api.me();
+      if (this.me === me && this.chat) this.chat.role.value = person.role;
       this.checksFailed = 0;
     } catch (error) {
       const ended = error instanceof ApiError && error.status === 401;

@@ -3,7 +3,7 @@
  *
  * Shown at once, before the server has answered; what the server does not do is shown as it was before, with the reason.
  */
-import { signal } from "@preact/signals";
+import { signal, type ReadonlySignal } from "@preact/signals";
 import type { Api } from "../api.ts";
 import type { Message, PersonRef } from "../wire.ts";
 import { describe } from "./problems.ts";
@@ -32,9 +32,10 @@ type ChangedRoom = { readonly id: string; readonly timeline: Timeline; changed()
 
 export type ChangesContext = {
   me: PersonRef;
-  api: Pick<Api, "members" | "editMessage" | "deleteMessage" | "restoreMessage">;
+  api: Pick<Api, "editMessage" | "deleteMessage" | "restoreMessage">;
   undoable: (what: Undoable | null) => void;
-  admin: boolean;
+  /** Whether this person may delete what others said. */
+  manages: ReadonlySignal<boolean>;
 };
 
 export class Changes {
@@ -44,27 +45,14 @@ export class Changes {
   /** The key of the row whose menu a finger has opened. */
   readonly pressed = signal<string | null>(null);
   /** Whether this person may delete what others said. */
-  readonly manages = signal(false);
+  readonly manages: ReadonlySignal<boolean>;
   private opened = false;
-  private asked = false;
 
   constructor(
     private readonly room: ChangedRoom,
     private readonly context: ChangesContext,
   ) {
-    this.manages.value = context.admin;
-  }
-
-  /** Finds out whether this person made the room, when it first matters. */
-  askWhoManages(): void {
-    if (this.asked || this.context.admin) return;
-    this.asked = true;
-    this.context.api.members(this.room.id).then(
-      ({ members }) => {
-        this.manages.value = members.some((member) => member.id === this.context.me.id && member.role === "creator");
-      },
-      () => (this.asked = false),
-    );
+    this.manages = context.manages;
   }
 
   /** The last message of this person that is here and stands; null when there is none. */

@@ -1,10 +1,10 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
-import { ApiError, type Api } from "../api.ts";
+import { ApiError, type Api, type RoomEdit } from "../api.ts";
 import { ANNOUNCE_EVERY_MS, DELETE_UNDO_MS, ENDED_REFRESH_MS, NOTICE_SHOWN_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
-import type { Invite, Person, RoomEvent, RoomInfo } from "../wire.ts";
+import type { Invite, Person, Role, RoomEvent, RoomInfo } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
 import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
@@ -12,6 +12,7 @@ import { withRecent } from "./emoji.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { Attendance } from "./attention.ts";
 import { byName } from "./presence.ts";
+import { isDirect, shownTo } from "./kinds.ts";
 import { describe } from "./problems.ts";
 import { changesOfReading } from "./reading.ts";
 import { Room } from "./room.ts";
@@ -45,6 +46,10 @@ export class Chat {
   readonly settings: Settings;
   /** Rooms this person is in, by name. */
   readonly joined = signal<readonly Room[]>([]);
+  /** Those of them that are listed as rooms, and as direct messages: what is archived is not, nor what is blank and not open. */
+  readonly shown: ReadonlySignal<{ rooms: readonly Room[]; directs: readonly Room[] }>;
+  /** What this person may do on the server. */
+  readonly role;
   /** Rooms that can be joined, by name, the joined ones among them: all that were ever asked for. */
   readonly known = signal<readonly RoomInfo[]>([]);
   /** The room after which there are more to know; null when all are known. */
@@ -97,6 +102,7 @@ export class Chat {
 
   constructor(options: ChatOptions) {
     this.me = options.me;
+    this.role = signal<Role>(options.me.role);
     this.api = options.api;
     this.settings = options.settings;
     this.live = new Live(options.websocketUrl, options.version, {
@@ -109,7 +115,7 @@ export class Chat {
         options.doubt();
         if (!this.ready.peek()) this.refreshRoomsIn(0);
       },
-      rooms: () => void this.refreshRooms(),
+      rooms: (told) => this.heardOfThemselves(told),
       read: (where) => this.find(where.id)?.reading.told(where),
     });
     this.outbox = new Outbox({
@@ -126,6 +132,14 @@ export class Chat {
       (delay, task) => this.later(delay, task),
     );
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
+    this.shown = computed(() => {
+      const isOpen = (room: Room): boolean => room.id === this.open.value;
+      const shown = this.joined.value.filter((room) => isOpen(room) || (room.info.value.archived === undefined && !room.blank.value));
+      return {
+        rooms: shown.filter((room) => !isDirect(room.info.value)),
+        directs: shown.filter((room) => isDirect(room.info.value)),
+      };
+    });
     this.unreadElsewhere = computed(() =>
       this.joined.value.some((room) => room.id !== this.open.value && (room.unread.value.count > 0 || room.unread.value.more)),
     );
@@ -215,9 +229,24 @@ export class Chat {
     return oldest?.id ?? null;
   }
 
-  async create(name: string, topic: string): Promise<RoomInfo> {
-    const info = await this.api.createRoom(name, topic);
+  async create(name: string, topic: string, hidden = false): Promise<RoomInfo> {
+    const info = await this.api.createRoom(name, topic, hidden);
     this.adopt({ ...info, member: true });
+    return info;
+  }
+
+  /** Changes a room, which shows it at once here and by an event everywhere. */
+  async editRoom(id: string, edit: RoomEdit): Promise<void> {
+    const info = await this.api.editRoom(id, edit);
+    const room = this.find(id);
+    if (room) room.info.value = info;
+    this.known.value = this.known.peek().map((known) => (known.id === id ? info : known));
+  }
+
+  /** The direct message with these people, which is there from now on. */
+  async startDirect(people: readonly string[]): Promise<RoomInfo> {
+    const info = await this.api.startDirect(people);
+    this.adopt(info);
     return info;
   }
 
@@ -258,7 +287,8 @@ export class Chat {
   }
 
   /** A room this person just got into: it is there at once, before the list is asked for again. */
-  adopt(info: RoomInfo): void {
+  adopt(got: RoomInfo): void {
+    const info = shownTo(this.me, got);
     this.ownChanges += 1;
     this.known.value = [...this.known.peek().filter((other) => other.id !== info.id), info].sort(byName);
     this.setJoined([...this.joined.peek().map((room) => room.info.peek()).filter((other) => other.id !== info.id), info]);
@@ -329,6 +359,13 @@ export class Chat {
     this.later(50, () => (this.spoken.value = words));
   }
 
+  // What happened to this person, by their own hand elsewhere or by somebody else's.
+  private heardOfThemselves(told: unknown): void {
+    const { type, person } = (told ?? {}) as { type?: string; person?: { role?: Role } };
+    if (type === "role.changed" && person?.role) this.role.value = person.role;
+    void this.refreshRooms();
+  }
+
   private connected(): void {
     if (this.wasLost) this.say(strings.announce.reconnected);
     this.wasLost = false;
@@ -343,7 +380,9 @@ export class Chat {
     const [ownChanges, changesOfRead] = [this.ownChanges, changesOfReading()];
     this.readingRooms = new AbortController();
     try {
-      const { rooms, more } = await this.api.rooms(undefined, this.readingRooms.signal);
+      const page = await this.api.rooms(undefined, this.readingRooms.signal);
+      const { more } = page;
+      const rooms = page.rooms.map((room) => shownTo(this.me, room));
       if (this.closed) return;
       if (ownChanges !== this.ownChanges) {
         this.refreshAgain = true;
@@ -444,7 +483,7 @@ export class Chat {
         this.refreshRoomsIn(ENDED_REFRESH_MS);
       },
       undoable: (what) => this.showUndo(what),
-      admin: this.me.role === "admin",
+      role: this.role,
       nextFrame: (task) => frames.add(task),
       after: (delay, task) => this.later(delay, task),
     });

@@ -1,10 +1,15 @@
 /** What is open around the room: the side panels and the dialog on top. */
 import { signal } from "@preact/signals";
+import type { RoomEdit } from "../api.ts";
 import type { PersonRef } from "../wire.ts";
 
 export type DialogName =
-  | { name: "switcher" | "shortcuts" | "create-room" | "browse-rooms" | "devices" | "sign-out" }
+  | { name: "switcher" | "shortcuts" | "create-room" | "browse-rooms" | "devices" | "sign-out" | "new-direct" }
   | { name: "leave-room"; room: string }
+  | { name: "edit-room"; room: string }
+  | { name: "archive-room"; room: string }
+  | { name: "add-people"; room: string }
+  | { name: "open-room"; room: string; edit: RoomEdit }
   | { name: "delete-message"; room: string; message: string; author: PersonRef }
   | { name: "edits"; room: string; message: string }
   | { name: "remove-member"; room: string; person: PersonRef };

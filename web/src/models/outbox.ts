@@ -27,7 +27,7 @@ export type Unsent = {
 };
 
 /** `no_answer` is of pages of before, which gave up after a while; it may still be stored. */
-export type SendFailure = "not_a_member" | "too_long" | "empty" | "conflict" | "no_answer" | "refused";
+export type SendFailure = "not_a_member" | "too_long" | "empty" | "conflict" | "archived" | "no_answer" | "refused";
 
 /**
  * What keeps a server that we are connected to from taking messages: it cannot use its database, has no room left, does

@@ -16,8 +16,9 @@ import {
   UNREAD_COUNTED_MAX,
 } from "../limits.ts";
 import type { Live } from "../live.ts";
-import type { Answered, EventsPage, PersonRef, RoomEvent, RoomInfo } from "../wire.ts";
+import type { Answered, EventsPage, PersonRef, Role, RoomEvent, RoomInfo } from "../wire.ts";
 import { Changes, type Undoable } from "./changes.ts";
+import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
 import { Reactions, standsIn } from "./reactions.ts";
@@ -29,7 +30,7 @@ export type Unread = { count: number; more: boolean };
 
 export type RoomContext = {
   me: PersonRef;
-  api: Pick<Api, "events" | "message" | "members" | "editMessage" | "deleteMessage" | "restoreMessage" | "react">;
+  api: Pick<Api, "events" | "message" | "editMessage" | "deleteMessage" | "restoreMessage" | "react">;
   live: Pick<Live, "follow" | "presence">;
   outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed">;
   /** Tells the server how far this person has read. */
@@ -42,8 +43,8 @@ export type RoomContext = {
   ended: (room: Room) => void;
   /** A message was deleted here and can be restored for a moment; null when it cannot any more, or was. */
   undoable: (what: Undoable | null) => void;
-  /** Whether this person looks after the server. */
-  admin: boolean;
+  /** What this person may do on the server. */
+  role: ReadonlySignal<Role>;
   /** Runs a task with the next frame, many requests at once. */
   nextFrame: (task: () => void) => void;
   /** Runs a task after a delay in milliseconds, unless the returned function is called before. */
@@ -78,6 +79,10 @@ export class Room {
   readonly draft = signal("");
   /** Whether something stands there. */
   readonly drafted: ReadonlySignal<boolean>;
+  /** Whether this person looks after the room. */
+  readonly manages: ReadonlySignal<boolean>;
+  /** Whether it is a direct message in which nobody has written anything. */
+  readonly blank: ReadonlySignal<boolean>;
   /** Whether so much was missed that a reader who is further up gets it as they come down to it. */
   readonly behind = signal(false);
   /** Counts how often the room's numbers started anew. */
@@ -130,7 +135,9 @@ export class Room {
     this.unread = computed(() => this.countUnread(this.version.value, this.reading.number.value, this.reading.counted.value));
     this.drafted = computed(() => this.draft.value.trim() !== "");
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
-    this.changes = new Changes(this, context);
+    this.manages = computed(() => looksAfter(context.role.value, this.info.value));
+    this.blank = computed(() => isBlank(this.info.value, this.newestAt(this.version.value)));
+    this.changes = new Changes(this, { ...context, manages: this.manages });
     this.reactions = new Reactions(this, context);
     this.unfollow = context.live.follow(info.id, {
       subscribed: (offset, epoch) => this.subscribed(offset, epoch),
@@ -345,7 +352,8 @@ export class Room {
     // What was under way on the link before may never be answered.
     this.stopCatchingUp();
     this.catchUp();
-    if (this.entered) void this.refreshPresence();
+    // Whether the other is here stands beside their name among the rooms.
+    if (this.entered || isDirect(this.info.peek())) void this.refreshPresence();
     this.changed();
   }
 
@@ -482,7 +490,8 @@ export class Room {
   private afterEvents(events: readonly RoomEvent[]): void {
     batch(() => {
       for (const event of events) {
-        if (event.type === "member.joined" || event.type === "member.left") this.membership.value += 1;
+        if (event.type.startsWith("member.")) this.membership.value += 1;
+        this.applyToInfo(event);
         if (event.type === "member.joined" && event.member?.id !== this.context.me.id) this.othersSeen.value = true;
         const stands = standsIn(event);
         if (event.reaction && stands !== null) this.reactions.told(event.reaction, stands);
@@ -505,6 +514,20 @@ export class Room {
     const found = await this.context.api.message(this.id, message).catch(() => null);
     if (found) this.timeline.read(found, asOf);
     this.changed();
+    }
+
+  // What is known of the room was read at one moment; what happened later changes it.
+  private applyToInfo(event: RoomEvent): void {
+    const info = this.info.peek();
+    if (event.number <= info.offset) return;
+    if (event.room) this.info.value = { ...changed(info, event.room), offset: event.number };
+    const role = event.type === "member.promoted" ? "owner" : event.type === "member.demoted" ? "member" : null;
+    if (role && event.member?.id === this.context.me.id) this.info.value = { ...info, role, offset: event.number };
+  }
+
+  // Of what is shown, at that version of it, and of what is known to be there.
+  private newestAt(version: number): number {
+    return version < 0 ? 0 : Math.max(this.info.value.offset, this.timeline.last);
   }
 
   private heardTyping(person: PersonRef): void {

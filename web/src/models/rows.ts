@@ -36,7 +36,11 @@ export type MessageRow = {
   unsent: Unsent | null;
 };
 
-export type NoteRow = { kind: "note"; key: string; note: "joined" | "left" | "created"; people: PersonRef[]; time: number; number: number };
+export type Note =
+  | "joined" | "left" | "created" | "added" | "removed" | "promoted" | "demoted"
+  | "renamed" | "described" | "opened" | "closed" | "archived" | "restored";
+/** `by` is who did it to them, where somebody else did. */
+export type NoteRow = { kind: "note"; key: string; note: Note; people: PersonRef[]; by: PersonRef | null; time: number; number: number };
 export type DayRow = { kind: "day"; key: string; time: number };
 export type NewRow = { kind: "new"; key: string };
 export type Row = MessageRow | NoteRow | DayRow | NewRow;
@@ -52,13 +56,27 @@ export type RowsInput = {
   reactions?: (message: string, known: readonly Reacted[]) => readonly Reacted[];
   /** What is later than this was not there at the last visit; null when nothing is new. */
   newAfter: number | null;
+  /** Whether it is a direct message, which begins without a word. */
+  direct?: boolean;
 };
 
-const NOTES: Record<string, NoteRow["note"]> = {
-  "member.joined": "joined",
-  "member.left": "left",
-  "room.created": "created",
+/** What is said of an event: by the one whom it is about, and where somebody else did it. */
+const NOTES: Record<string, [Note, Note]> = {
+  "member.joined": ["joined", "added"],
+  "member.left": ["left", "removed"],
+  "member.promoted": ["promoted", "promoted"],
+  "member.demoted": ["demoted", "demoted"],
+  "room.created": ["created", "created"],
+  "room.renamed": ["renamed", "renamed"],
+  "room.described": ["described", "described"],
+  "room.opened": ["opened", "opened"],
+  "room.closed": ["closed", "closed"],
+  "room.archived": ["archived", "archived"],
+  "room.restored": ["restored", "restored"],
 };
+
+/** Those of which several that follow each other are one line. */
+const TOGETHER: readonly Note[] = ["joined", "left", "added", "removed"];
 
 export function rows(input: RowsInput): Row[] {
   const list: Row[] = [];
@@ -90,15 +108,16 @@ export function rows(input: RowsInput): Row[] {
     list.push({ kind: "message", head: !grouped, ...row });
   };
 
-  const pushNote = (event: RoomEvent, note: NoteRow["note"], person: PersonRef): void => {
+  const pushNote = (event: RoomEvent, note: Note, person: PersonRef): void => {
+    const by = event.by ?? null;
     openDay(event.time);
     const before = list.at(-1);
-    if (before?.kind === "note" && before.note === note && note !== "created") {
+    if (before?.kind === "note" && before.note === note && before.by?.id === by?.id && TOGETHER.includes(note)) {
       const people = [...before.people.filter((other) => other.id !== person.id), person];
       list[list.length - 1] = { ...before, people };
       return;
     }
-    list.push({ kind: "note", key: `n-${event.number}`, note, people: [person], time: event.time, number: event.number });
+    list.push({ kind: "note", key: `n-${event.number}`, note, people: [person], by, time: event.time, number: event.number });
   };
 
   for (let number = start; number <= input.to; number++) {
@@ -130,8 +149,8 @@ export function rows(input: RowsInput): Row[] {
       });
       continue;
     }
-    const note = NOTES[event.type];
-    if (note && event.member) pushNote(event, note, event.member);
+    const notes = input.direct ? undefined : NOTES[event.type];
+    if (notes && event.member) pushNote(event, notes[event.by ? 1 : 0], event.member);
   }
 
   if (input.to >= input.timeline.last) {
@@ -175,7 +194,7 @@ export function sameRow(a: Row, b: Row): boolean {
   return Object.keys(left).every((name) => {
     const [was, is] = [left[name], right[name]];
     if (was === is) return true;
-    if (name === "deleter") return (was as PersonRef | null)?.name === (is as PersonRef | null)?.name;
+    if (name === "deleter" || name === "by") return (was as PersonRef | null)?.name === (is as PersonRef | null)?.name;
     if (name === "replyTo" || name === "reactions") return JSON.stringify(was) === JSON.stringify(is);
     if (name === "author") return (was as PersonRef).name === (is as PersonRef).name && whoIs(was as PersonRef) === whoIs(is as PersonRef);
     if (name === "people") return (was as PersonRef[]).map(whoIs).join() === (is as PersonRef[]).map(whoIs).join();

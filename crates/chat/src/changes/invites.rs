@@ -2,7 +2,7 @@
 
 use super::rooms::{ManageRefusal, enter, make_invite, may_manage, room_added, unknown_person};
 use crate::{
-    model::{Code, Invite, PersonId, Room, RoomId, SecretDigest, Time},
+    model::{Code, Invite, PersonId, Role, Room, RoomId, RoomKind, SecretDigest, Time},
     store::{Applied, Change, ChangeError::Refused, ChangeResult, StoreError, Tables},
 };
 
@@ -31,7 +31,14 @@ impl Change for EnsureInvite {
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        tables.member(self.room, self.person)?.ok_or(Refused(ManageRefusal::NotMember))?;
+        let room = tables.room(self.room, self.person)?.filter(Room::is_member);
+        let room = room.ok_or(Refused(ManageRefusal::NotMember))?;
+        if room.kind == RoomKind::Direct {
+            return Err(Refused(ManageRefusal::IsDirect));
+        }
+        if tables.person(self.person)?.is_none_or(|person| person.role == Role::Guest) {
+            return Err(Refused(ManageRefusal::NotAllowed));
+        }
         let invite = match tables.invite_of(self.room)? {
             Some(stored) if stored.is_good(now) => stored.invite,
             dead => {
@@ -49,7 +56,7 @@ impl Change for EnsureInvite {
 /// A new invite in the place of the room's present one, which is dead at once and forgotten.
 #[derive(Debug, Clone)]
 pub(crate) struct RenewInvite {
-    /// Must be the creator, while a member, or an administrator.
+    /// Must manage it.
     pub(crate) person: PersonId,
     pub(crate) room: RoomId,
     pub(crate) code: Code,
@@ -77,7 +84,7 @@ impl Change for RenewInvite {
 /// The room's invite is dead; it is remembered as revoked until there is a new one.
 #[derive(Debug, Clone)]
 pub(crate) struct RevokeInvite {
-    /// Must be the creator, while a member, or an administrator.
+    /// Must manage it.
     pub(crate) person: PersonId,
     pub(crate) room: RoomId,
 }
@@ -119,13 +126,13 @@ impl Change for AcceptInvite {
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let room = invited_to(tables, self.invite, self.person, now)?.ok_or(Refused(InviteInvalid))?;
-        if room.is_member {
+        if room.is_member() {
             // Whoever is in the room already uses nothing up.
             return Ok(Applied::quietly(room));
         }
         let person = tables.person(self.person)?.ok_or_else(unknown_person)?;
         tables.use_invite(self.invite)?;
-        let (room, joined) = enter(tables, &person, room, now)?;
+        let (room, joined) = enter(tables, &person, None, room, now)?;
         Ok(room_added(self.person, room, joined))
     }
 }

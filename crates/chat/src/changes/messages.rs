@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 
+use super::rooms;
 use crate::{
     limits::{ANSWERED_CHARS_MAX, DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE},
     model::{
         Answered, Body, ClientId, DeleteReason, Deleted, Event, EventKind, Message, MessageId, MessageKey, NewMessage,
-        PersonId, Posted, Role, RoomId, StoredMessage, Time, Who,
+        PersonId, Posted, RoomId, StoredMessage, Time, Who,
     },
     store::{
         Applied, Change,
@@ -27,6 +28,9 @@ pub(crate) enum PostRefusal {
     /// What it answers is not in the room.
     #[error("no such message to answer in the room")]
     NothingToAnswer,
+    /// The room is archived.
+    #[error("the room is archived")]
+    Archived,
 }
 
 /// A message, posted once however often it is sent.
@@ -63,6 +67,9 @@ impl Change for Post {
             };
         }
         let author = tables.member(new.room, new.author)?.ok_or(Refused(PostRefusal::NotMember))?;
+        if tables.is_archived(new.room)? {
+            return Err(Refused(PostRefusal::Archived));
+        }
         let reply_to = match new.reply_to {
             Some(id) => Some(answered(tables, new.room, id)?.ok_or(Refused(PostRefusal::NothingToAnswer))?),
             None => None,
@@ -113,6 +120,9 @@ pub(crate) enum EditRefusal {
     /// It was deleted.
     #[error("the message was deleted")]
     Deleted,
+    /// The room is archived.
+    #[error("the room is archived")]
+    Archived,
 }
 
 /// The author gives a message another text. The last one wins; each that was replaced is kept.
@@ -141,6 +151,9 @@ impl Change for EditMessage {
         if message.deleted.is_some() {
             return Err(Refused(EditRefusal::Deleted));
         }
+        if tables.is_archived(self.room)? {
+            return Err(Refused(EditRefusal::Archived));
+        }
         if message.body == self.body.as_str() {
             return Ok(Applied::quietly(message));
         }
@@ -160,7 +173,7 @@ pub(crate) enum DeleteRefusal {
     #[error("no such message for this person")]
     NoSuchMessage,
     /// Somebody else's, and the person does not manage the room.
-    #[error("only its author, the room's creator or an administrator may delete a message")]
+    #[error("only its author, an owner of the room or an administrator may delete a message")]
     NotAllowed,
     /// Somebody else's, and its readers are to be told why.
     #[error("a reason is needed")]
@@ -307,8 +320,8 @@ pub(super) fn find(
 
 /// Whether a member of the room may do in it what members may not.
 fn manages(tables: &dyn Tables, member: PersonId, room: RoomId) -> Result<bool, StoreError> {
-    let is_creator = tables.room(room, member)?.is_some_and(|room| room.creator == member);
-    Ok(is_creator || tables.person(member)?.is_some_and(|person| person.role == Role::Admin))
+    let (room, person) = (tables.room(room, member)?, tables.person(member)?);
+    Ok(room.zip(person).is_some_and(|(room, person)| rooms::manages(&room, &person)))
 }
 
 /// Writes down what has become of the message.

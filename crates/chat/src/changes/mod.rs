@@ -4,28 +4,34 @@
 //! store's [`Tables`](crate::store::Tables). They know no statement of any database, no clock, and nobody who waits.
 
 mod denials;
+mod directs;
 mod invites;
+mod members;
 mod messages;
 mod people;
 mod reactions;
 mod reading;
+mod roles;
 mod rooms;
 mod sessions;
 
 pub(crate) use denials::{Allow, Deny, SweepDenials};
+pub(crate) use directs::{StartDirect, StartDirectRefusal};
 pub(crate) use invites::{AcceptInvite, EnsureInvite, InviteInvalid, RenewInvite, RevokeInvite};
+pub(crate) use members::{AddMember, AddMemberRefusal, SetRoomRole, SetRoomRoleRefusal};
 pub(crate) use messages::{
     DeleteMessage, DeleteRefusal, EditMessage, EditRefusal, EraseDeleted, KeyDigests, Post, PostRefusal,
     RestoreMessage, RestoreRefusal,
 };
-#[cfg(test)]
-pub(crate) use people::NoSuchPerson;
 pub(crate) use people::{
-    AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetPassword, SetUpServer, TakeDeviceKey,
+    AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
+    TakeDeviceKey,
 };
 pub(crate) use reactions::{React, ReactRefusal};
 pub(crate) use reading::{Read, ReadAll};
-#[cfg(any(test, feature = "test-kit"))]
-pub(crate) use rooms::SetOpen;
-pub(crate) use rooms::{CreateRoom, CreateRoomRefusal, Join, Leave, ManageRefusal, NotMember, Remove};
+pub(crate) use roles::{SetRole, SetRoleRefusal};
+pub(crate) use rooms::{
+    CreateRoom, CreateRoomRefusal, EditRoom, EditRoomRefusal, Join, Leave, LeaveRefusal, ManageRefusal, NotMember,
+    Remove, manages,
+};
 pub(crate) use sessions::{EndSession, NoSuchSession, OpenSession, PasswordChanged, SweepSessions, TouchSession};

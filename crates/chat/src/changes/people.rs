@@ -21,10 +21,16 @@ use crate::{
 #[error("already set up")]
 pub(crate) struct AlreadySetUp;
 
-/// There is no such person.
+/// Why the right to sign in was not taken away or given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no such person")]
-pub(crate) struct NoSuchPerson;
+pub(crate) enum SetActiveRefusal {
+    /// There is no such person.
+    #[error("no such person")]
+    NoSuchPerson,
+    /// Nobody else who may sign in owns the server (S44).
+    #[error("the server has no other owner who may sign in; make somebody else one first")]
+    LastOwner,
+}
 
 /// Why an account was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +43,7 @@ pub(crate) enum CreateAccountRefusal {
     EmailTaken,
 }
 
-/// The first account, as administrator, with a session, a first room, and an invite to it.
+/// The first account, as the server's owner, with a session, a first room, and an invite to it.
 #[derive(Debug, Clone)]
 pub(crate) struct SetUpServer {
     pub(crate) person: NewPerson,
@@ -62,12 +68,12 @@ impl Change for SetUpServer {
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         // Asked first, because whoever comes second may well have another address.
         let is_first = !tables.is_set_up()?
-            && tables.insert_person(&self.person, Role::Admin, now)?
+            && tables.insert_person(&self.person, Role::Owner, now)?
             && tables.mark_set_up(self.person.id, now)?;
         if !is_first {
             return Err(Refused(AlreadySetUp));
         }
-        let person = person(&self.person, Role::Admin);
+        let person = person(&self.person, Role::Owner);
         let ended = open_session(tables, person.id, &self.session, now)?;
         let (room, invite, created) = make_room(tables, &person, &self.room, &self.invite, now)?;
         Ok(Applied::happened((person, room, invite), created).ending(ended))
@@ -105,7 +111,7 @@ impl Change for CreateAccount {
         let person = tables.person(self.person.id)?.ok_or_else(unknown_person)?;
         let ended = open_session(tables, person.id, &self.session, now)?;
         // They have no other devices yet that would have to be told of the room.
-        let (room, joined) = enter(tables, &person, room, now)?;
+        let (room, joined) = enter(tables, &person, None, room, now)?;
         Ok(Applied::happened((person, room), joined).ending(ended))
     }
 }
@@ -176,17 +182,21 @@ pub(crate) struct SetActive {
 
 impl Change for SetActive {
     type Answer = ();
-    type Refusal = NoSuchPerson;
+    type Refusal = SetActiveRefusal;
 
     fn revokes(&self) -> bool {
         true
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        let person = tables.person_to_change(self.person)?.ok_or(Refused(NoSuchPerson))?;
+        let owners = tables.count_active_owners()?;
+        let person = tables.person_to_change(self.person)?.ok_or(Refused(SetActiveRefusal::NoSuchPerson))?;
         if self.is_active {
             tables.set_deactivated(person.id, None)?;
             return Ok(Applied::quietly(()));
+        }
+        if person.is_active && person.role == Role::Owner && owners < 2 {
+            return Err(Refused(SetActiveRefusal::LastOwner));
         }
         if person.is_active {
             tables.set_deactivated(person.id, Some(now))?;

@@ -1,10 +1,10 @@
-//! Rooms are made, joined and left, and who may manage one.
+//! Rooms are made, changed, joined and left, and who may manage one.
 
 use crate::{
     limits::{INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_FOR_ADMINS, ROOMS_MAX, ROOMS_PER_PERSON_MAX},
     model::{
-        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Reading, Role, Room, RoomCard, RoomId,
-        RoomReference, Time, Who,
+        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Reading, Role, Room, RoomCard,
+        RoomEdit, RoomFacts, RoomId, RoomKind, RoomReference, RoomRole, Time, Who,
     },
     store::{
         Applied, Change,
@@ -30,6 +30,20 @@ pub(crate) enum CreateRoomRefusal {
     /// A room that the person sees has this name.
     #[error("a room has this name")]
     NameTaken,
+    /// They are a guest.
+    #[error("guests make no rooms")]
+    IsGuest,
+}
+
+/// Why somebody did not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LeaveRefusal {
+    /// As [`NotMember`].
+    #[error("not a member of the room")]
+    NotMember,
+    /// Nobody leaves a direct message.
+    #[error("a direct message is not left")]
+    IsDirect,
 }
 
 /// Why somebody may not manage a room.
@@ -38,9 +52,23 @@ pub(crate) enum ManageRefusal {
     /// As [`NotMember`].
     #[error("not a member of the room")]
     NotMember,
-    /// A member, but neither the room's creator nor an administrator.
-    #[error("only the room's creator or an administrator may do this")]
+    /// A member, but neither an owner of the room nor an administrator.
+    #[error("only an owner of the room or an administrator may do this")]
     NotAllowed,
+    /// Nobody manages a direct message.
+    #[error("a direct message stays as it is")]
+    IsDirect,
+}
+
+/// Why a room was not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EditRoomRefusal {
+    /// The person may not.
+    #[error(transparent)]
+    Manage(#[from] ManageRefusal),
+    /// Another room that they see has the name.
+    #[error("a room has this name")]
+    NameTaken,
 }
 
 /// A new room, its creator in it.
@@ -62,7 +90,10 @@ impl Change for CreateRoom {
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let creator = tables.person(self.person)?.ok_or_else(unknown_person)?;
-        let is_admin = creator.role == Role::Admin;
+        if creator.role == Role::Guest {
+            return Err(Refused(CreateRoomRefusal::IsGuest));
+        }
+        let is_admin = creator.role.is_admin();
         // Nobody but an administrator can use up the last ones, however many accounts they have.
         let rooms_max = if is_admin { ROOMS_MAX } else { ROOMS_MAX - ROOMS_FOR_ADMINS };
         if tables.count_rooms()? >= rooms_max {
@@ -71,7 +102,7 @@ impl Change for CreateRoom {
         if !is_admin && tables.count_rooms_of(self.person)? >= ROOMS_PER_PERSON_MAX {
             return Err(Refused(CreateRoomRefusal::TooManyOfPerson));
         }
-        if tables.has_room_named(&self.room.name.folded(), self.person)? {
+        if tables.has_room_named(&self.room.name.folded(), self.person, self.room.id)? {
             return Err(Refused(CreateRoomRefusal::NameTaken));
         }
         let (room, _, created) = make_room(tables, &creator, &self.room, &self.invite, now)?;
@@ -79,30 +110,113 @@ impl Change for CreateRoom {
     }
 }
 
-/// Everybody may see the room and come in, or its members alone.
-#[cfg(any(test, feature = "test-kit"))]
+/// A room gets another name, another description or another kind, or is archived or restored.
 #[derive(Debug, Clone)]
-pub(crate) struct SetOpen {
+pub(crate) struct EditRoom {
+    /// Must manage it.
+    pub(crate) person: PersonId,
     pub(crate) room: RoomId,
-    pub(crate) is_open: bool,
+    pub(crate) edit: RoomEdit,
 }
 
-#[cfg(any(test, feature = "test-kit"))]
-impl Change for SetOpen {
-    type Answer = ();
-    type Refusal = std::convert::Infallible;
+impl Change for EditRoom {
+    type Answer = Room;
+    type Refusal = EditRoomRefusal;
 
     fn room(&self) -> Option<RoomId> {
         Some(self.room)
     }
 
-    fn apply(&self, tables: &mut dyn Tables, _now: Time) -> ChangeResult<Self> {
-        tables.set_room_open(self.room, self.is_open)?;
-        Ok(Applied::quietly(()))
+    fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
+        let (by, room) = managed(tables, self.person, self.room)?.map_err(|refusal| Refused(refusal.into()))?;
+        // A direct message never becomes a room, nor a room one (S39).
+        if self.edit.kind == Some(RoomKind::Direct) {
+            return Err(Refused(ManageRefusal::IsDirect.into()));
+        }
+        let before = RoomFacts::from(&room);
+        let after = self.edited(&before, now);
+        let is_opened = before.kind != after.kind && after.kind == RoomKind::Public;
+        // Whoever opens a room shows its name to everybody.
+        if before.name != after.name || is_opened {
+            tables.count_rooms()?;
+            if tables.has_room_named(&after.name.folded(), self.person, self.room)? {
+                return Err(Refused(EditRoomRefusal::NameTaken));
+            }
+        }
+        if before == after {
+            return Ok(Applied::quietly(room));
+        }
+        tables.set_room(self.room, &after)?;
+        if before.kind != after.kind && after.kind == RoomKind::Private {
+            // Its link got about while everybody was welcome.
+            tables.revoke_invite(self.room, now)?;
+        }
+        let member = Who::from(&by);
+        let mut applied = Applied::quietly(Room {
+            name: after.name.clone(),
+            topic: after.topic.clone(),
+            description: after.description.clone(),
+            kind: after.kind,
+            archived: after.archived,
+            is_open: after.kind == RoomKind::Public,
+            ..room
+        });
+        for kind in what_changed(&before, after, &member) {
+            let event = record(tables, self.room, kind, by.id, by.id, now)?;
+            applied.answer.offset = event.number;
+            applied.announcements.events.push(event);
+        }
+        Ok(applied)
     }
 }
 
-/// The person becomes a member; nothing happens if they are. Every room is open.
+impl EditRoom {
+    fn edited(&self, before: &RoomFacts, now: Time) -> RoomFacts {
+        let RoomEdit { name, topic, description, kind, is_archived } = self.edit.clone();
+        RoomFacts {
+            name: name.unwrap_or_else(|| before.name.clone()),
+            topic: topic.unwrap_or_else(|| before.topic.clone()),
+            description: description.unwrap_or_else(|| before.description.clone()),
+            kind: kind.unwrap_or(before.kind),
+            archived: match is_archived {
+                Some(true) => before.archived.or(Some(now)),
+                Some(false) => None,
+                None => before.archived,
+            },
+        }
+    }
+}
+
+/// An event for each thing that everybody should be able to see who did.
+fn what_changed(before: &RoomFacts, after: RoomFacts, by: &Who) -> Vec<EventKind> {
+    let mut kinds = Vec::new();
+    let both = || (by.clone(), after.clone());
+    if before.name != after.name {
+        let (member, room) = both();
+        kinds.push(EventKind::RoomRenamed { member, room });
+    }
+    if before.topic != after.topic || before.description != after.description {
+        let (member, room) = both();
+        kinds.push(EventKind::RoomDescribed { member, room });
+    }
+    if before.kind != after.kind {
+        let (member, room) = both();
+        kinds.push(match room.kind {
+            RoomKind::Public => EventKind::RoomOpened { member, room },
+            RoomKind::Private | RoomKind::Direct => EventKind::RoomClosed { member, room },
+        });
+    }
+    if before.archived != after.archived {
+        let (member, room) = both();
+        kinds.push(match room.archived {
+            Some(_) => EventKind::RoomArchived { member, room },
+            None => EventKind::RoomRestored { member, room },
+        });
+    }
+    kinds
+}
+
+/// The person becomes a member of a room that is open to them; nothing happens if they are one.
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
     pub(crate) person: PersonId,
@@ -119,11 +233,11 @@ impl Change for Join {
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let room = tables.room(self.room, self.person)?.filter(Room::is_seen).ok_or(Refused(NotMember))?;
-        if room.is_member {
+        if room.is_member() {
             return Ok(Applied::quietly(room));
         }
         let person = tables.person(self.person)?.ok_or_else(unknown_person)?;
-        let (room, joined) = enter(tables, &person, room, now)?;
+        let (room, joined) = enter(tables, &person, None, room, now)?;
         Ok(room_added(self.person, room, joined))
     }
 }
@@ -137,7 +251,7 @@ pub(crate) struct Leave {
 
 impl Change for Leave {
     type Answer = ();
-    type Refusal = NotMember;
+    type Refusal = LeaveRefusal;
 
     fn room(&self) -> Option<RoomId> {
         Some(self.room)
@@ -148,15 +262,20 @@ impl Change for Leave {
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        let leaver = tables.member(self.room, self.person)?.ok_or(Refused(NotMember))?;
-        Ok(go_out(tables, self.room, leaver, self.person, now)?)
+        let room =
+            tables.room(self.room, self.person)?.filter(Room::is_member).ok_or(Refused(LeaveRefusal::NotMember))?;
+        if room.kind == RoomKind::Direct {
+            return Err(Refused(LeaveRefusal::IsDirect));
+        }
+        let leaver = tables.member(self.room, self.person)?.ok_or(Refused(LeaveRefusal::NotMember))?;
+        Ok(go_out(tables, &room, leaver, None, now)?)
     }
 }
 
 /// Somebody else takes the membership away.
 #[derive(Debug, Clone)]
 pub(crate) struct Remove {
-    /// Must be the creator, while a member, or an administrator.
+    /// Must manage it.
     pub(crate) by: PersonId,
     /// An administrator is removed by another one only.
     pub(crate) person: PersonId,
@@ -176,34 +295,55 @@ impl Change for Remove {
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        let by = may_manage(tables, self.by, self.room)?;
+        let (by, room) = managed(tables, self.by, self.room)?.map_err(Refused)?;
         let leaver = tables.member(self.room, self.person)?.ok_or(Refused(ManageRefusal::NotMember))?;
-        let is_admin = tables.person(self.person)?.is_some_and(|person| person.role == Role::Admin);
-        if is_admin && by.role != Role::Admin {
+        let is_admin = tables.person(self.person)?.is_some_and(|person| person.role.is_admin());
+        if is_admin && !by.role.is_admin() {
             return Err(Refused(ManageRefusal::NotAllowed));
         }
-        Ok(go_out(tables, self.room, leaver, self.by, now)?)
+        Ok(go_out(tables, &room, leaver, Some(&by), now)?)
     }
 }
 
-/// Administrators may, and the room's creator while a member; another member is told that they may not, everybody else
-/// nothing. A creator who was removed may join again, as everybody may, and then manages the room again.
+/// Whether the person may do in the room what members may not. Its owners may, and administrators: in public rooms, whether or
+/// not they are in, and in private ones that they are in. In a direct message nobody may.
+pub(crate) fn manages(room: &Room, person: &Person) -> bool {
+    match room.kind {
+        RoomKind::Direct => false,
+        _ if room.role == Some(RoomRole::Owner) => true,
+        RoomKind::Public => person.role.is_admin(),
+        RoomKind::Private => person.role.is_admin() && room.is_member(),
+    }
+}
+
+/// The person and the room that they manage; another member is told that they may not, everybody else nothing.
+pub(super) fn managed(
+    tables: &dyn Tables,
+    person: PersonId,
+    room: RoomId,
+) -> Result<Result<(Person, Room), ManageRefusal>, StoreError> {
+    let room = tables.room(room, person)?.filter(Room::is_seen);
+    let (Some(person), Some(room)) = (tables.person(person)?, room) else {
+        return Ok(Err(ManageRefusal::NotMember));
+    };
+    Ok(if manages(&room, &person) {
+        Ok((person, room))
+    } else if !room.is_member() {
+        Err(ManageRefusal::NotMember)
+    } else if room.kind == RoomKind::Direct {
+        Err(ManageRefusal::IsDirect)
+    } else {
+        Err(ManageRefusal::NotAllowed)
+    })
+}
+
+/// As [`managed`], for whoever needs to know that alone.
 pub(super) fn may_manage(
     tables: &dyn Tables,
     person: PersonId,
     room: RoomId,
 ) -> Result<Person, ChangeError<ManageRefusal>> {
-    let room = tables.room(room, person)?.filter(Room::is_seen);
-    let (Some(person), Some(room)) = (tables.person(person)?, room) else {
-        return Err(Refused(ManageRefusal::NotMember));
-    };
-    if person.role == Role::Admin || (room.is_member && room.creator == person.id) {
-        Ok(person)
-    } else if room.is_member {
-        Err(Refused(ManageRefusal::NotAllowed))
-    } else {
-        Err(Refused(ManageRefusal::NotMember))
-    }
+    managed(tables, person, room)?.map(|(person, _)| person).map_err(Refused)
 }
 
 /// A new room with its first event, its first member and its invite: reading that later makes none (S45).
@@ -217,7 +357,7 @@ pub(super) fn make_room(
     tables.insert_room(new, creator.id, now)?;
     let kind = EventKind::RoomCreated { member: creator.into() };
     let created = record(tables, new.id, kind, creator.id, creator.id, now)?;
-    tables.insert_member(new.id, creator.id, created.number, now)?;
+    tables.insert_member(new.id, creator.id, RoomRole::Owner, created.number, now)?;
     let invite = make_invite(tables, creator.id, new.id, invite, now)?;
     let room = tables.room(new.id, creator.id)?.ok_or_else(|| StoreError::Failed("a room is gone".into()))?;
     Ok((room, invite, created))
@@ -237,19 +377,20 @@ pub(super) fn make_invite(
     Ok(invite)
 }
 
-/// Makes somebody a member who is none.
+/// Makes somebody a member who is none, and who sees the room like that.
 pub(super) fn enter(
     tables: &mut dyn Tables,
     person: &Person,
+    by: Option<&Person>,
     room: Room,
     now: Time,
 ) -> Result<(Room, Event), StoreError> {
-    let kind = EventKind::MemberJoined { member: person.into() };
-    let joined = record(tables, room.id, kind, person.id, person.id, now)?;
+    let kind = EventKind::MemberJoined { member: person.into(), by: by.map(Who::from) };
+    let joined = record(tables, room.id, kind, by.unwrap_or(person).id, person.id, now)?;
     // What was said before is there to be read, and asks for nothing.
-    tables.insert_member(room.id, person.id, joined.number, now)?;
-    let reading = Some(Reading::nothing_behind(joined.number));
-    let room = Room { offset: joined.number, members: room.members + 1, is_member: true, reading, ..room };
+    tables.insert_member(room.id, person.id, RoomRole::Member, joined.number, now)?;
+    let (role, reading) = (Some(RoomRole::Member), Some(Reading::nothing_behind(joined.number)));
+    let room = Room { offset: joined.number, members: room.members + 1, role, reading, ..room };
     Ok((room, joined))
 }
 
@@ -259,22 +400,35 @@ pub(super) fn room_added(person: PersonId, room: Room, event: Event) -> Applied<
     Applied::happened(room, event).telling(person, added)
 }
 
+/// Somebody is no member any more, by themselves or by somebody else. A private room, which nobody outside looks after, gets
+/// an owner in the place of the last one: whoever has been in it for longest.
 fn go_out(
     tables: &mut dyn Tables,
-    room: RoomId,
+    room: &Room,
     leaver: Who,
-    by: PersonId,
+    by: Option<&Person>,
     now: Time,
 ) -> Result<Applied<()>, StoreError> {
-    let person = leaver.id;
-    tables.delete_member(room, person)?;
-    let left = record(tables, room, EventKind::MemberLeft { member: leaver }, by, person, now)?;
-    let removed = PersonEvent::RoomRemoved { room: RoomReference { id: room } };
-    Ok(Applied::happened((), left).telling(person, removed))
+    let (id, person) = (room.id, leaver.id);
+    let was_owner = tables.room_role(id, person)? == Some(RoomRole::Owner);
+    tables.delete_member(id, person)?;
+    let actor = by.map_or(person, |by| by.id);
+    let kind = EventKind::MemberLeft { member: leaver, by: by.map(Who::from).filter(|by| by.id != person) };
+    let left = record(tables, id, kind, actor, person, now)?;
+    let removed = PersonEvent::RoomRemoved { room: RoomReference { id } };
+    let mut applied = Applied::happened((), left).telling(person, removed);
+    if was_owner && room.kind == RoomKind::Private && tables.owners(id)?.is_empty() {
+        if let Some(heir) = tables.oldest_member(id)? {
+            tables.set_room_role(id, heir.id, RoomRole::Owner)?;
+            let kind = EventKind::MemberPromoted { member: heir.clone(), by: None };
+            applied.announcements.events.push(record(tables, id, kind, heir.id, heir.id, now)?);
+        }
+    }
+    Ok(applied)
 }
 
 /// Writes down what happened, under the room's next number.
-fn record(
+pub(super) fn record(
     tables: &mut dyn Tables,
     room: RoomId,
     kind: EventKind,

@@ -342,7 +342,12 @@ fn person_id(person: usize) -> PersonId {
 
 fn event(room: usize, number: u64) -> Event {
     let member = Who { id: person_id(0), name: String::new(), same_name: false };
-    Event { room: room_id(room), number, time: Time::from_millis(0), kind: EventKind::MemberJoined { member } }
+    Event {
+        room: room_id(room),
+        number,
+        time: Time::from_millis(0),
+        kind: EventKind::MemberJoined { member, by: None },
+    }
 }
 
 /// The world as its tasks have it in their hands.
@@ -674,6 +679,8 @@ impl Audience for Node {
         self.hands.gate().await;
         is_heard
     }
+
+    async fn connect_person_again(&self, _: PersonId) {}
 
     async fn end_session(&self, session: SessionId) {
         self.hands.gate().await;

@@ -8,10 +8,10 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 use super::{
     ids::{MessageId, RoomId},
     messages::Message,
-    people::Who,
+    people::{Role, Who},
     reactions::Reaction,
     reading::{Reading, RoomReading},
-    rooms::Room,
+    rooms::{Room, RoomFacts, RoomKind, RoomRole},
     time::Time,
 };
 
@@ -31,11 +31,11 @@ pub struct Event {
 /// The kinds of events, each in one row: its name on the wire and in the database, and what it carries. Serialising,
 /// storing and reading are all made from this table.
 macro_rules! event_kinds {
-    ($($(#[$doc:meta])* $kind:ident: $name:literal => $(#[$content_doc:meta])* $content:ident: $type:ty;)*) => {
+    ($($(#[$doc:meta])* $kind:ident: $name:literal => $($(#[$content_doc:meta])* $content:ident: $type:ty),+;)*) => {
         /// What happened in a room.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum EventKind {
-            $($(#[$doc])* $kind { $(#[$content_doc])* $content: $type },)*
+            $($(#[$doc])* $kind { $($(#[$content_doc])* $content: $type),+ },)*
             /// A kind that this version does not know, stored by a newer one. It has its number and nothing else.
             // Not an error: one such row would make the room's history unreadable, and nobody could resume. Not left
             // out: numbers have no gaps, and a client would ask for the missing one for ever (G4). And not told under
@@ -55,16 +55,19 @@ macro_rules! event_kinds {
             /// The kind of this name, with what it carries taken from the rest of the row.
             pub(crate) fn read<R: EventRow>(name: &str, row: &R) -> Result<Self, R::Error> {
                 match name {
-                    $($name => Ok(Self::$kind { $content: row.$content()? }),)*
+                    $($name => Ok(Self::$kind { $($content: row.$content()?),+ }),)*
                     _ => Ok(Self::Unknown),
                 }
             }
 
             fn serialize_content<S: SerializeStruct>(&self, event: &mut S) -> Result<(), S::Error> {
                 match self {
-                    $(Self::$kind { $content } => event.serialize_field(stringify!($content), $content),)*
-                    Self::Unknown => Ok(()),
+                    $(Self::$kind { $($content),+ } => {
+                        $($content.write(stringify!($content), event)?;)+
+                    })*
+                    Self::Unknown => {}
                 }
+                Ok(())
             }
         }
     };
@@ -76,10 +79,54 @@ event_kinds! {
         member: Who;
     /// `member.joined`.
     MemberJoined: "member.joined" => /// Who came in.
-        member: Who;
-    /// `member.left`: by themselves, or removed.
+        member: Who,
+        /// Who brought them in, if somebody did.
+        by: Option<Who>;
+    /// `member.left`.
     MemberLeft: "member.left" => /// Who is no longer a member.
-        member: Who;
+        member: Who,
+        /// Who removed them, if somebody did.
+        by: Option<Who>;
+    /// `member.promoted`: an owner of the room from now on.
+    MemberPromoted: "member.promoted" => /// Who is.
+        member: Who,
+        /// By whom, unless it is because the last owner went.
+        by: Option<Who>;
+    /// `member.demoted`: no owner any more.
+    MemberDemoted: "member.demoted" => /// Who is not.
+        member: Who,
+        /// By whom, unless by themselves.
+        by: Option<Who>;
+    /// `room.renamed`.
+    RoomRenamed: "room.renamed" => /// By whom.
+        member: Who,
+        /// The room, as it is at present.
+        room: RoomFacts;
+    /// `room.described`: it has another topic or description.
+    RoomDescribed: "room.described" => /// By whom.
+        member: Who,
+        /// The room, as it is at present.
+        room: RoomFacts;
+    /// `room.opened`: it is public from now on.
+    RoomOpened: "room.opened" => /// By whom.
+        member: Who,
+        /// The room, as it is at present.
+        room: RoomFacts;
+    /// `room.closed`: it is private from now on.
+    RoomClosed: "room.closed" => /// By whom.
+        member: Who,
+        /// The room, as it is at present.
+        room: RoomFacts;
+    /// `room.archived`: nothing is written there any more.
+    RoomArchived: "room.archived" => /// By whom.
+        member: Who,
+        /// The room, as it is at present.
+        room: RoomFacts;
+    /// `room.restored`: it is no longer archived.
+    RoomRestored: "room.restored" => /// By whom.
+        member: Who,
+        /// The room, as it is at present.
+        room: RoomFacts;
     /// `message.posted`.
     MessagePosted: "message.posted" => /// The message, as it is at present.
         message: Message;
@@ -147,15 +194,78 @@ pub(crate) trait EventRow {
     type Error;
     /// Whom it concerns.
     fn member(&self) -> Result<Who, Self::Error>;
+    /// Who did it, when that is somebody else.
+    fn by(&self) -> Result<Option<Who>, Self::Error>;
     /// The message that it is about.
     fn message(&self) -> Result<Message, Self::Error>;
     /// The reaction that it is about, by whom it concerns.
     fn reaction(&self) -> Result<Reaction, Self::Error>;
+    /// The room, as it is at present.
+    fn room(&self) -> Result<RoomFacts, Self::Error>;
+}
+
+/// A part of what an event carries.
+trait EventPart {
+    fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error>;
+}
+
+impl EventPart for Who {
+    fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
+        event.serialize_field(name, self)
+    }
+}
+
+impl EventPart for Option<Who> {
+    fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
+        self.as_ref().map_or(Ok(()), |who| event.serialize_field(name, who))
+    }
+}
+
+impl EventPart for Reaction {
+    fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
+        event.serialize_field(name, self)
+    }
+}
+
+impl EventPart for Message {
+    fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
+        event.serialize_field(name, self)
+    }
+}
+
+impl EventPart for RoomFacts {
+    fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
+        event.serialize_field(name, &FactsCard::from(self))
+    }
+}
+
+/// What all in a room know of it.
+#[derive(Serialize)]
+struct FactsCard<'a> {
+    name: &'a str,
+    topic: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived: Option<Time>,
+}
+
+impl<'a> From<&'a RoomFacts> for FactsCard<'a> {
+    fn from(facts: &'a RoomFacts) -> Self {
+        Self {
+            name: facts.name.as_str(),
+            topic: facts.topic.as_str(),
+            description: facts.description.as_str(),
+            kind: facts.kind.as_str(),
+            archived: facts.archived,
+        }
+    }
 }
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut event = serializer.serialize_struct("Event", 4)?;
+        let mut event = serializer.serialize_struct("Event", 5)?;
         event.serialize_field("type", self.kind.name())?;
         event.serialize_field("number", &self.number)?;
         event.serialize_field("time", &self.time)?;
@@ -176,12 +286,26 @@ pub(crate) struct Typing {
 pub struct RoomCard {
     /// Which room.
     pub id: RoomId,
-    /// Its name.
+    /// Its name; of a direct message the names of the others, nobody where one writes to oneself.
     pub name: String,
-    /// What it is about; may be empty.
+    /// What it is about, in a line; may be empty.
     pub topic: String,
+    /// The same at length.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// `public`, `private` or `direct`.
+    pub kind: &'static str,
+    /// Since when nothing is written there any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Time>,
     /// Whether the person who asks is a member.
     pub member: bool,
+    /// As what: `owner` or `member`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    /// Of a direct message, the others in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub people: Option<Vec<Who>>,
     /// How many members it has.
     pub members: u32,
     /// The number of its last event.
@@ -202,9 +326,17 @@ impl From<&Room> for RoomCard {
     fn from(room: &Room) -> Self {
         Self {
             id: room.id,
-            name: room.name.as_str().to_owned(),
+            name: match room.kind {
+                RoomKind::Direct => room.people.iter().map(|who| who.name.as_str()).collect::<Vec<_>>().join(", "),
+                RoomKind::Public | RoomKind::Private => room.name.as_str().to_owned(),
+            },
             topic: room.topic.as_str().to_owned(),
-            member: room.is_member,
+            description: room.description.as_str().to_owned(),
+            kind: room.kind.as_str(),
+            archived: room.archived,
+            member: room.is_member(),
+            role: room.role.map(RoomRole::as_str),
+            people: (room.kind == RoomKind::Direct).then(|| room.people.clone()),
             members: room.members,
             offset: room.offset,
             epoch: room.epoch.clone(),
@@ -226,6 +358,20 @@ pub(crate) enum PersonEvent {
     /// On one of their devices.
     #[serde(rename = "room.read")]
     RoomRead { room: RoomReading },
+    #[serde(rename = "role.changed")]
+    RoleChanged { person: OwnRole },
+}
+
+/// What the person may do on the whole server from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct OwnRole {
+    pub(crate) role: &'static str,
+}
+
+impl From<Role> for OwnRole {
+    fn from(role: Role) -> Self {
+        Self { role: role.as_str() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -332,7 +478,8 @@ mod tests {
         assert!(json(&Message { reactions: vec![reacted], ..message }).ends_with(concat!(
             r#""reactions":[{"emoji":"👍","count":7,"mine":true,"people":[{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}]}]}"#
         )));
-        let joined = Event { room: room(), number: 13, time, kind: EventKind::MemberJoined { member: ana() } };
+        let joined =
+            Event { room: room(), number: 13, time, kind: EventKind::MemberJoined { member: ana(), by: None } };
         assert_eq!(
             json(&joined),
             concat!(
@@ -358,10 +505,16 @@ mod tests {
             fn member(&self) -> Result<Who, String> {
                 Err("not asked for".into())
             }
+            fn by(&self) -> Result<Option<Who>, String> {
+                Err("not asked for".into())
+            }
             fn message(&self) -> Result<Message, String> {
                 Err("not asked for".into())
             }
             fn reaction(&self) -> Result<Reaction, String> {
+                Err("not asked for".into())
+            }
+            fn room(&self) -> Result<RoomFacts, String> {
                 Err("not asked for".into())
             }
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
 use super::looks::{self, is_blank};
-use crate::limits::{EMAIL_BYTES_MAX, NAME_CHARS_MAX, NAME_MARKS_MAX, TOPIC_CHARS_MAX};
+use crate::limits::{DESCRIPTION_CHARS_MAX, EMAIL_BYTES_MAX, NAME_CHARS_MAX, NAME_MARKS_MAX, TOPIC_CHARS_MAX};
 
 /// A person's or a room's name: 1 to 80 characters that can be seen, trimmed, with white space of any kind as one space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub struct Name(String);
 /// What a room is about: up to 250 characters without controls, trimmed; may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topic(String);
+
+/// What a room is about, at length: up to 1000 characters in lines, without other controls, trimmed; may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Description(String);
 
 /// An e-mail address in the one form in which it identifies an account: trimmed and in lower case; that of a new account
 /// also with its letters and their marks composed (NFC), which keyboards differ in.
@@ -100,6 +104,31 @@ impl Topic {
     }
 
     /// As it is shown: trimmed, on one line.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Description {
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// When it is longer than [`DESCRIPTION_CHARS_MAX`] characters or has control characters.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = text.replace("\r\n", "\n");
+        if text.trim().chars().count() > DESCRIPTION_CHARS_MAX {
+            return Err(NameError::TooLong { max: DESCRIPTION_CHARS_MAX });
+        }
+        text.trim().lines().try_for_each(|text| line(text, DESCRIPTION_CHARS_MAX).map(drop))?;
+        Ok(Self(text.trim().to_owned()))
+    }
+
+    /// As it is shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

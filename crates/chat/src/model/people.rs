@@ -28,20 +28,39 @@ pub struct Person {
 /// What a person may do on the whole server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Everything: removes members from any room, renews and revokes any invite.
+    /// What an administrator may, and says who is one. There is always somebody who is.
+    Owner,
+    /// Looks after people and public rooms: who is a guest, who is in a room, which invite is good. Of private rooms they
+    /// learn nothing unless they are members.
     Admin,
     /// What everybody may.
     Member,
+    /// Only in the rooms that others bring them into: makes none, finds none, brings nobody in.
+    Guest,
 }
 
 impl Role {
-    /// `admin` or `member`.
+    /// `owner`, `admin`, `member` or `guest`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Owner => "owner",
             Self::Admin => "admin",
             Self::Member => "member",
+            Self::Guest => "guest",
         }
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Owner, Self::Admin, Self::Member, Self::Guest].into_iter().find(|role| role.as_str() == name)
+    }
+
+    /// Whether they look after the server.
+    #[must_use]
+    pub fn is_admin(self) -> bool {
+        matches!(self, Self::Owner | Self::Admin)
     }
 }
 

@@ -82,6 +82,12 @@ impl<A> Applied<A> {
         self
     }
 
+    /// Also makes the person's connections begin anew.
+    pub(crate) fn connecting_again(mut self, person: PersonId) -> Self {
+        self.announcements.connecting_again.push(person);
+        self
+    }
+
     /// Also tells one person, on the channel that only they have, so that their other devices know.
     pub(crate) fn telling(mut self, person: PersonId, what: PersonEvent) -> Self {
         self.announcements.personal.push((person, what));
@@ -98,6 +104,8 @@ pub(crate) struct Announcements {
     pub(crate) denied: Vec<(DenialKey, Option<Denied>)>,
     /// What happened in rooms, each room's in the order of its numbers.
     pub(crate) events: Vec<Event>,
+    /// Whose connections begin anew.
+    pub(crate) connecting_again: Vec<PersonId>,
     /// What one person is told.
     pub(crate) personal: Vec<(PersonId, PersonEvent)>,
 }
@@ -106,7 +114,7 @@ impl Announcements {
     /// Whether somebody receives less from now on.
     fn revoke(&self) -> bool {
         let is_left = |event: &Event| matches!(event.kind, EventKind::MemberLeft { .. });
-        !self.ended.is_empty() || self.events.iter().any(is_left)
+        !self.ended.is_empty() || !self.connecting_again.is_empty() || self.events.iter().any(is_left)
     }
 }
 

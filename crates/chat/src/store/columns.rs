@@ -40,6 +40,14 @@ pub(super) const ASIDE: &str = "LEFT JOIN people deleter ON deleter.id = m.delet
 /// The first column behind those.
 pub(super) const AFTER_MESSAGE: usize = 22;
 
+/// Who did what an event `e` says, where that is somebody else than whom it concerns and the message does not say it; joined by
+/// [`BY_JOIN`].
+pub(super) const BY: &str = "actor.id AS by_id, actor.name AS by_name, EXISTS (SELECT 1 FROM people q
+    WHERE q.look = actor.look AND q.id <> actor.id) AS by_same_name";
+/// See [`BY`].
+pub(super) const BY_JOIN: &str =
+    "LEFT JOIN people actor ON e.message IS NULL AND e.actor <> e.subject AND actor.id = e.actor";
+
 /// The reactions to messages, which `messages` selects, as `reader` sees them: to which one, with what, how many in all, whether
 /// the reader is one of them, and who reacted first; sorted by message and by when each emoji came up.
 pub(super) fn reacted(messages: &str, reader: &str) -> String {

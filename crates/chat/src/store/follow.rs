@@ -12,6 +12,8 @@ pub(crate) enum Revocation {
     Session(SessionId),
     /// The person was a member of the room; by now they may be one again.
     Membership { room: RoomId, person: PersonId, is_back: bool },
+    /// The person may do something else on the server.
+    Role(PersonId),
     /// Client tokens are refused for something; or no more, which the others have to hear of as well. As it is by now.
     Denial { key: DenialKey, denied: Option<Denied> },
 }
@@ -22,7 +24,11 @@ impl Revocation {
     }
 
     pub(super) fn membership(&self) -> (Option<RoomId>, Option<PersonId>) {
-        if let Self::Membership { room, person, .. } = self { (Some(*room), Some(*person)) } else { (None, None) }
+        match self {
+            Self::Membership { room, person, .. } => (Some(*room), Some(*person)),
+            Self::Role(person) => (None, Some(*person)),
+            Self::Session(_) | Self::Denial { .. } => (None, None),
+        }
     }
 
     pub(super) fn denial(&self) -> Option<DenialKey> {

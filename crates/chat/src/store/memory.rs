@@ -15,11 +15,12 @@ use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
 use crate::{
     limits::{ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT},
     model::{
-        Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, EarlierSend, Edit, EditPage, Email,
-        Emoji, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, MemberRole, Message,
-        MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, Person, PersonId,
-        Reacted, ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomId, RoomPage, SecretDigest, Session,
-        SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, Description, EarlierSend, Edit, EditPage,
+        Email, Emoji, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId,
+        MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PeopleKey, Person, PersonId,
+        Reacted, ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage,
+        RoomRole, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash,
+        StoredInvite, StoredMessage, Time, Who,
     },
 };
 
@@ -40,8 +41,8 @@ struct Maps {
     keys: BTreeMap<String, [u8; 32]>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
-    /// With how far they have read.
-    members: BTreeMap<(RoomId, PersonId), u64>,
+    /// Since when, as what, and how far they have read.
+    members: BTreeMap<(RoomId, PersonId), (Time, RoomRole, u64)>,
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
@@ -64,7 +65,9 @@ struct RoomRow {
     creator: PersonId,
     last_number: u64,
     created: Time,
-    is_open: bool,
+    description: Description,
+    archived: Option<Time>,
+    people: Option<PeopleKey>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,8 +82,10 @@ struct MessageRow {
 #[derive(Debug, Clone)]
 struct StoredEvent {
     kind: &'static str,
+    room: RoomId,
     message: Option<MessageId>,
     emoji: Option<String>,
+    actor: PersonId,
     subject: PersonId,
     time: Time,
 }
@@ -122,6 +127,20 @@ impl Store for Memory {
             let mut people: Vec<_> = maps.people.keys().filter_map(|person| maps.person_of(*person)).collect();
             people.sort_by_key(|person| (folded(person.name.as_str()), person.id));
             people
+        })
+    }
+
+    fn people_alike(&self, asking: PersonId, look: String, limit: u32) -> Read<'_, Vec<Person>> {
+        self.read(|maps| {
+            let is_known = |person: &Person| {
+                !maps.is_guest(asking) || person.id == asking || maps.have_a_room_in_common(asking, person.id)
+            };
+            let people = maps.people.keys().filter_map(|person| maps.person_of(*person));
+            let found = people.filter(|person| person.is_active && person.name.look().contains(&look));
+            let mut found: Vec<_> = found.filter(is_known).collect();
+            found.sort_by_key(|person| (folded(person.name.as_str()), person.id));
+            found.truncate(limit as usize);
+            found
         })
     }
 
@@ -195,7 +214,7 @@ impl Store for Memory {
     }
 
     fn own_rooms(&self, person: PersonId) -> Read<'_, Vec<Room>> {
-        self.read(|maps| maps.rooms_by_name(person).into_iter().filter(|room| room.is_member).collect())
+        self.read(|maps| maps.rooms_by_name(person).into_iter().filter(Room::is_member).collect())
     }
 
     fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage> {
@@ -205,11 +224,18 @@ impl Store for Memory {
                 None => 0,
                 Some(after) => by_name.iter().position(|room| room.id == after).map_or(by_name.len(), |at| at + 1),
             };
-            let others = by_name.into_iter().skip(from).filter(|room| room.is_seen() && !room.is_member);
+            let others = by_name.into_iter().skip(from).filter(|room| room.is_seen() && !room.is_member());
             let mut rooms: Vec<_> = others.take(limit as usize + 1).collect();
             let more = rooms.len() > limit as usize;
             rooms.truncate(limit as usize);
             RoomPage { rooms, more }
+        })
+    }
+
+    fn direct_of(&self, people: PeopleKey, person: PersonId) -> Read<'_, Option<Room>> {
+        self.read(|maps| {
+            let room = maps.rooms.values().find(|room| room.people == Some(people))?;
+            maps.room_as_seen_by(room.new.id, person)
         })
     }
 
@@ -220,17 +246,12 @@ impl Store for Memory {
     fn members(&self, room: RoomId, reader: PersonId) -> Read<'_, Option<Vec<Member>>> {
         self.read(|maps| {
             maps.member_of(room, reader)?;
-            let creator = maps.rooms.get(&room)?.creator;
-            let inside = maps.members.keys().filter(|(known, _)| *known == room);
-            let people = inside.filter_map(|(_, person)| maps.person_of(*person));
-            let mut members: Vec<_> = people
-                .map(|Person { id, name, same_name, role, .. }| Member {
-                    id,
-                    name,
-                    same_name,
-                    role: MemberRole::of(role, id == creator),
-                })
-                .collect();
+            let inside = maps.members.iter().filter(|((known, _), _)| *known == room);
+            let member = |((_, person), (_, role, _)): (&(RoomId, PersonId), &(Time, RoomRole, u64))| {
+                let Person { id, name, same_name, role: server_role, .. } = maps.person_of(*person)?;
+                Some(Member { id, name, same_name, role: *role, server_role })
+            };
+            let mut members: Vec<_> = inside.filter_map(member).collect();
             members.sort_by_key(|member| (folded(member.name.as_str()), member.id));
             Some(members)
         })
@@ -385,25 +406,38 @@ impl Maps {
     }
 
     fn room_as_seen_by(&self, room: RoomId, person: PersonId) -> Option<Room> {
-        let RoomRow { new, creator, last_number, created, is_open } = self.rooms.get(&room)?.clone();
+        let RoomRow { new, creator, last_number, created, description, archived, .. } = self.rooms.get(&room)?.clone();
         let look = new.name.look();
-        let same_name = self
-            .rooms
-            .values()
-            .any(|other| other.new.id != room && self.is_seen_by(other, person) && other.new.name.look() == look);
+        let alike = |other: &RoomRow| {
+            let kind = other.new.kind;
+            other.new.id != room
+                && kind != RoomKind::Direct
+                && other.new.name.look() == look
+                && self.is_seen_by(other, person)
+        };
+        let inside: Vec<_> =
+            self.members.keys().filter(|(known, _)| *known == room).map(|(_, person)| *person).collect();
+        let is_direct = new.kind == RoomKind::Direct;
+        let beside = inside.iter().filter(|other| is_direct && **other != person);
+        let mut people: Vec<_> = beside.filter_map(|other| self.who(*other)).collect();
+        people.sort_by_key(|who| (folded(&who.name), who.id));
         Some(Room {
             id: room,
             name: new.name,
             topic: new.topic,
+            description,
+            kind: new.kind,
+            archived,
             creator,
             epoch: new.epoch,
             offset: last_number,
             created,
-            members: u32::try_from(self.members.keys().filter(|(known, _)| *known == room).count()).unwrap_or(u32::MAX),
-            is_member: self.members.contains_key(&(room, person)),
-            reading: self.members.get(&(room, person)).map(|read| self.reading_of(room, person, *read)),
-            same_name,
-            is_open,
+            members: u32::try_from(inside.len()).unwrap_or(u32::MAX),
+            role: self.members.get(&(room, person)).map(|(_, role, _)| *role),
+            reading: self.members.get(&(room, person)).map(|(.., read)| self.reading_of(room, person, *read)),
+            same_name: !is_direct && self.rooms.values().any(alike),
+            is_open: new.kind == RoomKind::Public && !self.is_guest(person),
+            people,
         })
     }
 
@@ -418,7 +452,17 @@ impl Maps {
     }
 
     fn is_seen_by(&self, room: &RoomRow, person: PersonId) -> bool {
-        room.is_open || self.members.contains_key(&(room.new.id, person))
+        (room.new.kind == RoomKind::Public && !self.is_guest(person))
+            || self.members.contains_key(&(room.new.id, person))
+    }
+
+    fn is_guest(&self, person: PersonId) -> bool {
+        self.people.get(&person).is_some_and(|(person, _)| person.role == Role::Guest)
+    }
+
+    fn have_a_room_in_common(&self, one: PersonId, other: PersonId) -> bool {
+        let mut rooms = self.members.keys().filter(|(_, person)| *person == one);
+        rooms.any(|(room, _)| self.members.contains_key(&(*room, other)))
     }
 
     fn rooms_by_name(&self, person: PersonId) -> Vec<Room> {
@@ -524,6 +568,22 @@ impl EventRow for EventIn<'_> {
         Ok(self.maps.who(self.row.subject).expect("subjects are people"))
     }
 
+    fn by(&self) -> Result<Option<Who>, Infallible> {
+        let StoredEvent { message, actor, subject, .. } = self.row;
+        Ok((message.is_none() && actor != subject).then(|| self.maps.who(*actor).expect("actors are people")))
+    }
+
+    fn room(&self) -> Result<RoomFacts, Infallible> {
+        let RoomRow { new, description, archived, .. } = &self.maps.rooms[&self.row.room];
+        Ok(RoomFacts {
+            name: new.name.clone(),
+            topic: new.topic.clone(),
+            description: description.clone(),
+            kind: new.kind,
+            archived: *archived,
+        })
+    }
+
     fn message(&self) -> Result<Message, Infallible> {
         let message = self.row.message.and_then(|message| self.maps.messages.get(&message));
         Ok(self.maps.message_of(message.expect("a posted message is there")))
@@ -569,6 +629,20 @@ impl Tables for Maps {
     fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
         self.people.entry(person).and_modify(|(known, _)| known.is_active = since.is_none());
         Ok(())
+    }
+
+    fn count_active_owners(&self) -> StoreResult<u32> {
+        let owners = self.people.values().filter(|(person, _)| person.is_active && person.role == Role::Owner);
+        Ok(u32::try_from(owners.count()).unwrap_or(u32::MAX))
+    }
+
+    fn set_role(&mut self, person: PersonId, role: Role) -> StoreResult<()> {
+        self.people.entry(person).and_modify(|(known, _)| known.role = role);
+        Ok(())
+    }
+
+    fn share_a_room(&self, one: PersonId, other: PersonId) -> StoreResult<bool> {
+        Ok(self.have_a_room_in_common(one, other))
     }
 
     fn key(&self, name: &str) -> StoreResult<Option<[u8; 32]>> {
@@ -648,31 +722,66 @@ impl Tables for Maps {
     }
 
     fn count_rooms(&self) -> StoreResult<u32> {
-        Ok(u32::try_from(self.rooms.len()).unwrap_or(u32::MAX))
+        let rooms = self.rooms.values().filter(|room| room.new.kind != RoomKind::Direct).count();
+        Ok(u32::try_from(rooms).unwrap_or(u32::MAX))
     }
 
     fn count_rooms_of(&self, creator: PersonId) -> StoreResult<u32> {
-        let theirs = self.rooms.values().filter(|room| room.creator == creator).count();
-        Ok(u32::try_from(theirs).unwrap_or(u32::MAX))
+        let rooms = self.rooms.values().filter(|room| room.new.kind != RoomKind::Direct);
+        Ok(u32::try_from(rooms.filter(|room| room.creator == creator).count()).unwrap_or(u32::MAX))
     }
 
-    fn has_room_named(&self, folded: &str, person: PersonId) -> StoreResult<bool> {
-        let mut seen = self.rooms.values().filter(|room| self.is_seen_by(room, person));
-        Ok(seen.any(|room| room.new.name.folded() == folded))
+    fn count_directs_of(&self, creator: PersonId) -> StoreResult<u32> {
+        let directs = self.rooms.values().filter(|room| room.new.kind == RoomKind::Direct);
+        Ok(u32::try_from(directs.filter(|room| room.creator == creator).count()).unwrap_or(u32::MAX))
+    }
+
+    fn has_room_named(&self, folded: &str, person: PersonId, other_than: RoomId) -> StoreResult<bool> {
+        let is_in = |room: RoomId| self.members.contains_key(&(room, person));
+        Ok(self.rooms.values().any(|room| {
+            let is_seen = match room.new.kind {
+                RoomKind::Public => true,
+                RoomKind::Private => is_in(room.new.id),
+                RoomKind::Direct => false,
+            };
+            is_seen && room.new.id != other_than && room.new.name.folded() == folded
+        }))
     }
 
     fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>> {
         Ok(self.room_as_seen_by(room, person))
     }
 
-    fn set_room_open(&mut self, room: RoomId, is_open: bool) -> StoreResult<()> {
-        self.room_row(room)?.is_open = is_open;
-        Ok(())
+    fn is_archived(&self, room: RoomId) -> StoreResult<bool> {
+        Ok(self.rooms.get(&room).is_some_and(|room| room.archived.is_some()))
     }
 
     fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
         self.must_be_a_person(creator)?;
-        self.rooms.insert(room.id, RoomRow { new: room.clone(), creator, last_number: 0, created: now, is_open: true });
+        let (description, archived, people) = (Description::default(), None, None);
+        let row = RoomRow { new: room.clone(), creator, last_number: 0, created: now, description, archived, people };
+        self.rooms.insert(room.id, row);
+        Ok(())
+    }
+
+    fn insert_direct(&mut self, room: &NewRoom, people: PeopleKey, creator: PersonId, now: Time) -> StoreResult<bool> {
+        if self.direct_of(people)?.is_some() {
+            return Ok(false);
+        }
+        self.insert_room(room, creator, now)?;
+        self.room_row(room.id)?.people = Some(people);
+        Ok(true)
+    }
+
+    fn direct_of(&self, people: PeopleKey) -> StoreResult<Option<RoomId>> {
+        Ok(self.rooms.values().find(|room| room.people == Some(people)).map(|room| room.new.id))
+    }
+
+    fn set_room(&mut self, room: RoomId, facts: &RoomFacts) -> StoreResult<()> {
+        let row = self.room_row(room)?;
+        let RoomFacts { name, topic, description, kind, archived } = facts.clone();
+        row.new = NewRoom { name, topic, kind, ..row.new.clone() };
+        (row.description, row.archived) = (description, archived);
         Ok(())
     }
 
@@ -680,16 +789,48 @@ impl Tables for Maps {
         Ok(self.member_of(room, person))
     }
 
-    fn insert_member(&mut self, room: RoomId, person: PersonId, read: u64, _now: Time) -> StoreResult<()> {
+    fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>> {
+        Ok(self.members.get(&(room, person)).map(|(_, role, _)| *role))
+    }
+
+    fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
+        let owners =
+            self.members.iter().filter(|((known, _), (_, role, _))| *known == room && *role == RoomRole::Owner);
+        Ok(owners.map(|((_, person), _)| *person).collect())
+    }
+
+    fn oldest_member(&self, room: RoomId) -> StoreResult<Option<Who>> {
+        let inside = self.members.iter().filter(|((known, _), _)| *known == room);
+        let may = |person: &PersonId| {
+            self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
+        };
+        let oldest =
+            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), (since, ..))| (*since, *person));
+        Ok(oldest.and_then(|((_, person), _)| self.who(*person)))
+    }
+
+    fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
+        self.members.entry((room, person)).and_modify(|(_, present, _)| *present = role);
+        Ok(())
+    }
+
+    fn insert_member(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        role: RoomRole,
+        read: u64,
+        now: Time,
+    ) -> StoreResult<()> {
         self.must_be_a_person(person)?;
         self.room_row(room)?;
-        self.members.insert((room, person), read);
+        self.members.insert((room, person), (now, role, read));
         Ok(())
     }
 
     fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>> {
         let last = self.rooms.get(&room).map_or(0, |row| row.last_number);
-        Ok(self.members.get(&(room, person)).map(|read| (*read, last)))
+        Ok(self.members.get(&(room, person)).map(|(.., read)| (*read, last)))
     }
 
     fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
@@ -697,14 +838,14 @@ impl Tables for Maps {
     }
 
     fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()> {
-        self.members.entry((room, person)).and_modify(|known| *known = read);
+        self.members.entry((room, person)).and_modify(|(.., known)| *known = read);
         Ok(())
     }
 
     fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>> {
         let rooms = &self.rooms;
         let own = self.members.iter_mut().filter(|((_, member), _)| *member == person);
-        let moved = own.filter_map(|((room, _), read)| {
+        let moved = own.filter_map(|((room, _), (.., read))| {
             let last = rooms.get(room)?.last_number;
             (std::mem::replace(read, last) < last).then_some((*room, last))
         });
@@ -849,8 +990,8 @@ impl Tables for Maps {
         self.must_be_a_person(actor)?;
         self.must_be_a_person(subject)?;
         let emoji = event.kind.reaction().map(|reaction| reaction.emoji.clone());
-        let (kind, message) = (event.kind.name(), event.kind.concerns());
-        let row = StoredEvent { kind, message, emoji, subject, time: event.time };
+        let (kind, room, time) = (event.kind.name(), event.room, event.time);
+        let row = StoredEvent { kind, room, message: event.kind.concerns(), emoji, actor, subject, time };
         self.events.insert((event.room, event.number), row);
         Ok(())
     }

@@ -35,8 +35,8 @@ pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
     Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
-    MessageId, MessagePage, PageQuery, Person, PersonId, ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session,
-    SessionId, SessionKey, SignedIn, Time, Who,
+    MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage, SecretDigest,
+    Session, SessionId, SessionKey, SignedIn, Time, Who,
 };
 
 /// What is read, or why the database could not.
@@ -109,6 +109,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Everybody with an account, by name.
     fn people(&self) -> Read<'_, Vec<Person>>;
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>>;
+    /// Those who may sign in and whose name has this in its look, by name, at most so many; for a guest only those with whom
+    /// they share a room.
+    fn people_alike(&self, asking: PersonId, look: String, limit: u32) -> Read<'_, Vec<Person>>;
     /// Who signs in with this address, and the hash of their password.
     fn credentials(&self, email: Email) -> Read<'_, Option<Credentials>>;
     /// The same for an address that was typed in: first as it is, then as an account that is new would have it.
@@ -144,6 +147,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn own_rooms(&self, person: PersonId) -> Read<'_, Vec<Room>>;
     /// The other rooms that `person` sees, by name: those behind the room `after`, the first ones without it.
     fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage>;
+    /// The direct message of these people, `person` among them.
+    fn direct_of(&self, people: PeopleKey, person: PersonId) -> Read<'_, Option<Room>>;
     /// One room as it is for `person`, whether or not they may see it.
     fn room(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Room>>;
     /// The room's members by name; `None` when `reader` is not one of them.

@@ -3,8 +3,8 @@
 use super::error::StoreError;
 use crate::model::{
     ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
-    NewSession, Person, PersonId, Reactions, Reading, Role, Room, RoomId, SecretDigest, SessionId, StoredHash,
-    StoredInvite, StoredMessage, Time, Who,
+    NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole, SecretDigest,
+    SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -40,6 +40,12 @@ pub(crate) trait Tables {
     /// Lets the person sign in, or not from that time on.
     fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()>;
 
+    /// How many of the owners of the server may sign in; nobody else changes who they are until the end.
+    fn count_active_owners(&self) -> StoreResult<u32>;
+    fn set_role(&mut self, person: PersonId, role: Role) -> StoreResult<()>;
+    /// Whether there is a room that both are in.
+    fn share_a_room(&self, one: PersonId, other: PersonId) -> StoreResult<bool>;
+
     /// The secret of this name that the server keeps for itself.
     fn key(&self, name: &str) -> StoreResult<Option<[u8; 32]>>;
     fn insert_key(&mut self, name: &str, key: &[u8; 32]) -> StoreResult<()>;
@@ -69,23 +75,44 @@ pub(crate) trait Tables {
     /// Removes the rows of those that end then or before.
     fn delete_denials_ended_by(&mut self, time: Time) -> StoreResult<()>;
 
-    /// How many there are.
+    /// How many there are, without direct messages; nobody else changes the names of rooms until the end.
     fn count_rooms(&self) -> StoreResult<u32>;
     /// How many of them the person has made.
     fn count_rooms_of(&self, creator: PersonId) -> StoreResult<u32>;
-    /// Whether a room that `person` sees has this name, as it is folded.
-    fn has_room_named(&self, folded: &str, person: PersonId) -> StoreResult<bool>;
+    /// How many direct messages the person has begun.
+    fn count_directs_of(&self, creator: PersonId) -> StoreResult<u32>;
+    /// Whether a room that `person` sees, other than that one, has this name, as it is folded.
+    fn has_room_named(&self, folded: &str, person: PersonId, other_than: RoomId) -> StoreResult<bool>;
     /// The room as it is for `person`, whether or not they may see it.
     fn room(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Room>>;
-    /// Lets everybody see the room and come in, or its members alone.
-    #[cfg(any(test, feature = "test-kit"))]
-    fn set_room_open(&mut self, room: RoomId, is_open: bool) -> StoreResult<()>;
-    /// An open room without members and events.
+    /// Whether nothing is to be written in the room any more.
+    fn is_archived(&self, room: RoomId) -> StoreResult<bool>;
+    /// A room without members and events.
     fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()>;
+    /// The same of a direct message; `false` when these people have one.
+    fn insert_direct(&mut self, room: &NewRoom, people: PeopleKey, creator: PersonId, now: Time) -> StoreResult<bool>;
+    /// The direct message of these people.
+    fn direct_of(&self, people: PeopleKey) -> StoreResult<Option<RoomId>>;
+    /// The room is as that from now on.
+    fn set_room(&mut self, room: RoomId, facts: &RoomFacts) -> StoreResult<()>;
     /// The person as a member of the room; `None` when they are not.
     fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>>;
+    /// What the person is in the room; `None` when they are no member.
+    fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>>;
+    /// The room's owners.
+    fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>>;
+    /// Who has been a member for longest, of those who may sign in and are no guests.
+    fn oldest_member(&self, room: RoomId) -> StoreResult<Option<Who>>;
     /// Who has read up to the event of this number.
-    fn insert_member(&mut self, room: RoomId, person: PersonId, read: u64, now: Time) -> StoreResult<()>;
+    fn insert_member(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        role: RoomRole,
+        read: u64,
+        now: Time,
+    ) -> StoreResult<()>;
+    fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()>;
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()>;
 
     /// The number of the last event that the person has read, and of the room's last; `None` when they are no member. Nobody else
@@ -135,7 +162,7 @@ pub(crate) trait Tables {
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>>;
     /// Puts keyed digests in the place of those that have no key.
     fn set_digests(&mut self, digests: &[(MessageId, [u8; 32])], key: KeyId) -> StoreResult<()>;
-    /// `actor` did it, `subject` is whom it concerns: the same person, except for a member removed by another, and for what
-    /// becomes of a message, which concerns its author.
+    /// `actor` did it, `subject` is whom it concerns: the same person, except for a member who was brought in, made an owner or
+    /// removed by another, and for what becomes of a message, which concerns its author.
     fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()>;
 }

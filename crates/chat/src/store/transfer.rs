@@ -83,7 +83,6 @@ pub(crate) enum Kind {
     Bytes,
     Text,
     Number,
-    Flag,
 }
 
 /// A value of a row.
@@ -128,7 +127,7 @@ impl Table {
     }
 }
 
-use Kind::{Bytes, Flag, Id, Number, Text};
+use Kind::{Bytes, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
 pub(crate) static TABLES: [Table; 12] = [
@@ -189,14 +188,17 @@ pub(crate) static TABLES: [Table; 12] = [
             ("created", Number),
             ("look", Text),
             ("folded", Text),
-            ("is_open", Flag),
+            ("kind", Text),
+            ("description", Text),
+            ("archived", Number),
+            ("people", Bytes),
         ],
         key: 1,
         group: Group::Room,
     },
     Table {
         name: "memberships",
-        columns: &[("room", Id), ("person", Id), ("joined", Number), ("read_number", Number)],
+        columns: &[("room", Id), ("person", Id), ("joined", Number), ("role", Text), ("read_number", Number)],
         key: 2,
         group: Group::Room,
     },

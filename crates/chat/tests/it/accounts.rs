@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tidings_chat::{
     ChangePasswordError, Chat, CreateAccountError, CreateRoomError, Desk, EndSessionError, InviteError, LookUpError,
-    NewPassword, OpenError, Options, Role, SessionId, SetUpError, SignInError,
+    NewPassword, OpenError, Options, Role, RoomKind, SessionId, SetUpError, SignInError,
     limits::{
         INVITE_LIFETIME, ROOMS_PER_PERSON_MAX, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT,
         SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT,
@@ -37,8 +37,8 @@ async fn s28_of_many_who_set_up_at_once_one_wins() {
     assert_eq!(winners.len(), 1);
     assert!(losers.iter().all(|loser| matches!(loser, Err(SetUpError::AlreadySetUp))), "{losers:?}");
     let winner = winners.into_iter().next().unwrap().unwrap();
-    assert_eq!((winner.entered.person.role, winner.room.name.as_str()), (Role::Admin, "General"));
-    assert!(winner.room.is_member);
+    assert_eq!((winner.entered.person.role, winner.room.name.as_str()), (Role::Owner, "General"));
+    assert!(winner.room.is_member());
     assert!(world.chat.set_up_code().await.unwrap().is_none());
     assert_eq!(world.chat.look_up_invite(winner.invite.code.reveal(), HOME).await.unwrap().room, winner.room.id);
 
@@ -424,7 +424,10 @@ async fn s63_posting_inviting_and_joining_have_their_limits() {
         answers.insert(("join", world.chat.join_room(ana.id, general.id).await.is_ok()));
         answers.insert(("renew", world.chat.renew_room_invite(ana.id, general.id).await.is_ok()));
         let name = tidings_chat::Name::parse(&format!("Room {number}")).unwrap();
-        answers.insert(("room", world.chat.create_room(ana.id, name, tidings_chat::Topic::default()).await.is_ok()));
+        answers.insert((
+            "room",
+            world.chat.create_room(ana.id, name, tidings_chat::Topic::default(), RoomKind::Public).await.is_ok(),
+        ));
         let looked_up = world.chat.look_up_invite(&invite, HOME).await;
         answers.insert(("code", !matches!(looked_up, Err(LookUpError::TooMany(_)))));
     }
@@ -450,7 +453,7 @@ async fn s63_one_person_makes_so_many_rooms_and_an_administrator_as_many_as_it_t
     }
     world.room(&ana, "One more").await;
     let name = tidings_chat::Name::parse("One too many").unwrap();
-    let refused = world.chat.create_room(ben.id, name, tidings_chat::Topic::default()).await;
+    let refused = world.chat.create_room(ben.id, name, tidings_chat::Topic::default(), RoomKind::Public).await;
     assert!(matches!(refused, Err(CreateRoomError::TooManyOfPerson)), "{refused:?}");
 }
 

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tidings_chat::{
-    ClientId, Options, RoomId, SessionId,
+    ClientId, Options, RoomEdit, RoomId, RoomKind, SessionId,
     limits::{BODY_BYTES_MAX, Rate, Rates, TYPING_MEMBERS_MAX},
 };
 use tidings_hub::{ChannelName, ConnectionOptions, History, Policy, Source};
 
-use crate::world::{HOME, PASSWORD, World, browser_at, channel};
+use crate::world::{HOME, PASSWORD, Somebody, World, browser_at, channel};
 
 fn code(answer: &Value) -> u64 {
     answer["error"]["code"].as_u64().unwrap_or_else(|| panic!("no error: {answer}"))
@@ -205,7 +205,11 @@ async fn s37_a_room_that_is_not_open_is_for_others_as_if_it_were_not_there() {
     let (ben, cho) = (world.invited("Ben", &invite).await, world.invited("Cho", &invite).await);
     let closed = world.room(&ben, "Closed").await;
     world.say(&ben, closed, "hush").await;
-    world.chat.set_room_open(closed, false).await.unwrap();
+    let close = async |who: &Somebody, room, kind| {
+        let edit = RoomEdit { kind: Some(kind), ..RoomEdit::default() };
+        world.chat.edit_room(who.id, room, edit).await.unwrap();
+    };
+    close(&ben, closed, RoomKind::Private).await;
     let unknown = RoomId::fresh();
     // Neither somebody else nor the administrator, who is no member.
     for outsider in [&cho, &ana] {
@@ -225,12 +229,12 @@ async fn s37_a_room_that_is_not_open_is_for_others_as_if_it_were_not_there() {
         assert!(listed.iter().all(|room| room.id != closed));
         let same = world.room(outsider, "Closed").await;
         assert!(!world.chat.room(outsider.id, same).await.unwrap().unwrap().same_name, "its name is not taken");
-        world.chat.set_room_open(same, false).await.unwrap();
-        world.chat.set_room_open(closed, true).await.unwrap();
+        close(outsider, same, RoomKind::Private).await;
+        close(&ben, closed, RoomKind::Public).await;
         assert!(world.chat.room(outsider.id, closed).await.unwrap().is_some());
-        world.chat.set_room_open(closed, false).await.unwrap();
+        close(&ben, closed, RoomKind::Private).await;
     }
-    assert_eq!(world.chat.room(ben.id, closed).await.unwrap().unwrap().offset, 2, "its members see it");
+    assert_eq!(world.chat.room(ben.id, closed).await.unwrap().unwrap().offset, 7, "its members see it");
 }
 
 #[tokio::test]
@@ -277,7 +281,7 @@ async fn c4_23_a_persons_other_devices_learn_which_rooms_they_joined_and_left() 
     world.chat.leave_room(ben.id, joined).await.unwrap();
     assert_eq!(browser.next_in(&own).await, json!({"type": "room.removed", "room": {"id": joined}}));
     let left = world.chat.accept_invite(ben.id, &world.invite(&ana, joined).await, crate::world::HOME).await.unwrap();
-    assert!(left.is_member);
+    assert!(left.is_member());
     assert_eq!(browser.next_in(&own).await["type"], "room.added");
     assert!(others.all_in(&own).await.is_empty(), "nobody else learns it there");
 }

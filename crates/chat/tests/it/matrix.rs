@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, DeleteError, DeleteReason, EditError, Emoji, InviteError, ManageError, Message, MessageId, Move,
-    PageFrom, PageQuery, ReactError, ReadError, RestoreError, RoomId, limits::ROOMS_PER_PERSON_MAX,
+    AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji, InviteError,
+    LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, ReactError, ReadError,
+    RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole, SetRoomRoleError,
+    limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -62,6 +64,13 @@ all! {
         RemoveAdmin,
         Leave,
         Join,
+        Rename,
+        Archive,
+        /// A public one becomes private, and the other way round.
+        ChangeKind,
+        AddMember,
+        PromoteMember,
+        PromoteThemselves,
     }
 }
 
@@ -70,20 +79,33 @@ all! {
         Outsider,
         Removed,
         Member,
+        /// Its owner.
         Creator,
-        /// The creator, removed by the administrator.
+        /// The creator, removed by an administrator, and no owner any more.
         CreatorOutside,
         AdminOutside,
         AdminInside,
+        GuestOutside,
+        GuestInside,
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+all! {
+    enum Kind as KINDS {
+        Public,
+        Private,
+        Direct,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Answer {
     Done,
     /// The same as for a room that does not exist.
     NoSuchRoom,
     NotAllowed,
+    /// Not with a direct message.
+    IsDirect,
 }
 
 /// The rows of what a live connection can ask the hub for, so that a new operation does not compile without one.
@@ -116,12 +138,26 @@ fn s34_every_method_of_rpc_has_its_row() {
     assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
 }
 
-fn expected(operation: Operation, role: Role) -> Answer {
-    let inside = matches!(role, Role::Member | Role::Creator | Role::AdminInside);
-    let manages = matches!(role, Role::Creator | Role::AdminInside | Role::AdminOutside);
+fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
+    // Nobody is brought into a direct message, so whoever is no part of it is an outsider.
+    let inside = matches!(role, Role::Member | Role::Creator | Role::AdminInside | Role::GuestInside);
+    let is_guest = matches!(role, Role::GuestInside | Role::GuestOutside);
+    let sees = inside || (kind == Kind::Public && !is_guest);
+    let manages = match kind {
+        Kind::Public => matches!(role, Role::Creator | Role::AdminInside | Role::AdminOutside),
+        Kind::Private => matches!(role, Role::Creator | Role::AdminInside),
+        Kind::Direct => false,
+    };
+    let done_if = |may: bool, otherwise: Answer| if may { Answer::Done } else { otherwise };
+    let managing = match (manages, inside, kind) {
+        (true, ..) => Answer::Done,
+        (false, true, Kind::Direct) => Answer::IsDirect,
+        (false, true, _) => Answer::NotAllowed,
+        (false, false, _) => Answer::NoSuchRoom,
+    };
     match operation {
-        // Every room is open: whoever has an account may see its card and come in.
-        Operation::SeeTheCard | Operation::Join => Answer::Done,
+        Operation::SeeTheCard => done_if(sees, Answer::NoSuchRoom),
+        Operation::Join => done_if(sees, Answer::NoSuchRoom),
         Operation::Publish => Answer::NoSuchRoom,
         Operation::Subscribe
         | Operation::Presence
@@ -142,23 +178,13 @@ fn expected(operation: Operation, role: Role) -> Answer {
         | Operation::Events
         | Operation::Messages
         | Operation::Message
-        | Operation::Members
-        | Operation::Invite
-        | Operation::Leave => {
-            if inside {
-                Answer::Done
-            } else {
-                Answer::NoSuchRoom
-            }
-        }
+        | Operation::Members => done_if(inside, Answer::NoSuchRoom),
+        Operation::Leave => match (inside, kind) {
+            (true, Kind::Direct) => Answer::IsDirect,
+            (inside, _) => done_if(inside, Answer::NoSuchRoom),
+        },
         // Of their own message, which they may have written before they were removed.
-        Operation::Edit | Operation::Delete | Operation::Restore => {
-            if inside {
-                Answer::Done
-            } else {
-                Answer::NoSuchRoom
-            }
-        }
+        Operation::Edit | Operation::Delete | Operation::Restore => done_if(inside, Answer::NoSuchRoom),
         Operation::RpcEdit | Operation::EditAnothers | Operation::RpcRestore | Operation::RestoreAnothers => {
             if inside {
                 Answer::NotAllowed
@@ -167,70 +193,159 @@ fn expected(operation: Operation, role: Role) -> Answer {
             }
         }
         // An administrator who is outside does not read what is said there, and deletes none of it.
-        Operation::RpcDelete | Operation::DeleteAnothers => match role {
-            Role::Creator | Role::AdminInside => Answer::Done,
-            Role::Member => Answer::NotAllowed,
-            Role::Outsider | Role::Removed | Role::CreatorOutside | Role::AdminOutside => Answer::NoSuchRoom,
+        Operation::RpcDelete | Operation::DeleteAnothers => match inside {
+            true => done_if(manages, Answer::NotAllowed),
+            false => Answer::NoSuchRoom,
         },
-        Operation::RenewInvite | Operation::RevokeInvite | Operation::RemoveMember => match (manages, inside) {
-            (true, _) => Answer::Done,
-            (false, true) => Answer::NotAllowed,
-            (false, false) => Answer::NoSuchRoom,
+        Operation::Invite | Operation::AddMember => match (inside, kind) {
+            (false, _) => Answer::NoSuchRoom,
+            (true, Kind::Direct) => Answer::IsDirect,
+            (true, _) => done_if(!is_guest, Answer::NotAllowed),
         },
-        Operation::InviteAfterRevoking => match role {
-            Role::Creator | Role::AdminInside => Answer::Done,
-            Role::Member => Answer::NotAllowed,
-            Role::Outsider | Role::Removed | Role::CreatorOutside | Role::AdminOutside => Answer::NoSuchRoom,
+        Operation::InviteAfterRevoking => match (inside, kind) {
+            (false, _) => Answer::NoSuchRoom,
+            (true, Kind::Direct) => Answer::IsDirect,
+            (true, _) => done_if(manages, Answer::NotAllowed),
         },
-        Operation::RemoveAdmin => match role {
-            Role::AdminInside => Answer::Done,
-            Role::Creator | Role::Member => Answer::NotAllowed,
+        Operation::RenewInvite
+        | Operation::RevokeInvite
+        | Operation::RemoveMember
+        | Operation::Rename
+        | Operation::Archive
+        | Operation::ChangeKind
+        | Operation::PromoteMember => managing,
+        Operation::PromoteThemselves => match role {
+            // An administrator who is outside is no member to be promoted.
+            Role::AdminOutside => Answer::NoSuchRoom,
+            _ => managing,
+        },
+        Operation::RemoveAdmin => match (role, kind) {
+            (_, Kind::Direct) => managing,
+            (Role::AdminInside, _) => Answer::Done,
+            (Role::Creator | Role::Member | Role::GuestInside, _) => Answer::NotAllowed,
             // The administrator who is outside is no member to be removed.
-            Role::Outsider | Role::Removed | Role::CreatorOutside | Role::AdminOutside => Answer::NoSuchRoom,
+            _ => Answer::NoSuchRoom,
         },
     }
+}
+
+/// What was written there, and by whom, before somebody tries something.
+struct Scene {
+    room: RoomId,
+    own: MessageId,
+    /// Another member.
+    victim: Somebody,
+    admin: Somebody,
+    /// Who has never been there.
+    stranger: PersonId,
 }
 
 #[tokio::test]
 async fn s34_everybody_can_do_in_a_room_what_their_row_says_and_nothing_else() {
     let world = World::new().await;
     let (admin, _, invite) = world.set_up().await;
-    let member = world.invited("Member", &invite).await;
-    let outsider = world.invited("Outsider", &invite).await;
-    let removed = world.invited("Removed", &invite).await;
-    let victim = world.invited("Victim", &invite).await;
-    // One person makes so many rooms and no more, so that each part has a creator of its own.
-    let parts = OPERATIONS.chunks(ROOMS_PER_PERSON_MAX as usize).enumerate();
-    for (role, (part, operations)) in ROLES.iter().copied().flat_map(|role| parts.clone().map(move |part| (role, part)))
-    {
-        let creator = world.invited(&format!("Creator{role:?}{part}"), &invite).await;
-        let who = match role {
-            Role::Outsider => &outsider,
-            Role::Removed => &removed,
-            Role::Member => &member,
-            Role::Creator | Role::CreatorOutside => &creator,
-            Role::AdminOutside | Role::AdminInside => &admin,
-        };
-        for operation in operations.iter().copied() {
-            let room = world.room(&creator, &format!("{role:?} {operation:?}")).await;
-            world.chat.join_room(who.id, room).await.unwrap();
-            let own = world.say(who, room, "own").await.id;
-            if who.id != creator.id {
-                world.chat.leave_room(who.id, room).await.unwrap();
-            }
-            for inside in [&member, &removed, &victim] {
-                world.chat.join_room(inside.id, room).await.unwrap();
-            }
-            world.chat.remove_member(creator.id, room, removed.id).await.unwrap();
-            if role == Role::CreatorOutside {
-                world.chat.remove_member(admin.id, room, creator.id).await.unwrap();
-            }
-            if role == Role::AdminInside || (operation == Operation::RemoveAdmin && role != Role::AdminOutside) {
-                world.chat.join_room(admin.id, room).await.unwrap();
-            }
-            let answer = attempt(&world, operation, who, &admin, &victim, room, own).await;
-            assert_eq!(answer, expected(operation, role), "{operation:?} by {role:?}");
+    let (member, victim) = (world.invited("Member", &invite).await, world.invited("Victim", &invite).await);
+    let stranger = world.invited("Stranger", &invite).await;
+    let mut seen = std::collections::HashMap::new();
+    for (kind, role) in KINDS.iter().flat_map(|kind| ROLES.iter().map(move |role| (*kind, *role))) {
+        if kind == Kind::Direct && matches!(role, Role::Removed | Role::CreatorOutside) {
+            // Nobody is removed from one.
+            continue;
         }
+        // One person makes so many rooms and no more, so that each part has a creator of its own.
+        for (part, operations) in OPERATIONS.chunks(ROOMS_PER_PERSON_MAX as usize).enumerate() {
+            let creator = world.invited(&format!("Creator{kind:?}{role:?}{part}"), &invite).await;
+            let cast = Cast { creator, member: member.clone(), victim: victim.clone(), admin: admin.clone() };
+            for operation in operations.iter().copied() {
+                let (who, room, own) = match kind {
+                    // Nothing that is tried changes who is in it, so it serves again.
+                    Kind::Direct => cast.write_to_each_other(&world, role).await,
+                    Kind::Public | Kind::Private => {
+                        let title = format!("{kind:?} {role:?} {operation:?}");
+                        let with_admin = operation == Operation::RemoveAdmin && role != Role::AdminOutside;
+                        cast.meet(&world, kind, role, &title, with_admin).await
+                    }
+                };
+                let is_guest = matches!(role, Role::GuestInside | Role::GuestOutside);
+                if is_guest {
+                    world.chat.set_role(admin.id, who.id, ServerRole::Guest).await.unwrap();
+                }
+                let scene = Scene { room, own, victim: victim.clone(), admin: admin.clone(), stranger: stranger.id };
+                let answer = attempt(&world, operation, &who, &scene).await;
+                let what = format!("{operation:?} by {role:?} in a {kind:?} room");
+                assert_eq!(answer, expected(operation, role, kind), "{what}");
+                *seen.entry(answer).or_insert(0) += 1;
+                if is_guest {
+                    world.chat.set_role(admin.id, who.id, ServerRole::Member).await.unwrap();
+                }
+            }
+        }
+    }
+    for answer in [Answer::Done, Answer::NoSuchRoom, Answer::NotAllowed, Answer::IsDirect] {
+        assert!(seen.get(&answer).is_some_and(|times| *times > 10), "{answer:?}");
+    }
+}
+
+struct Cast {
+    creator: Somebody,
+    member: Somebody,
+    victim: Somebody,
+    admin: Somebody,
+}
+
+impl Cast {
+    /// A room in which everybody has been, so that each has a message of their own there.
+    async fn meet(
+        &self,
+        world: &World,
+        kind: Kind,
+        role: Role,
+        title: &str,
+        with_admin: bool,
+    ) -> (Somebody, RoomId, MessageId) {
+        let Self { creator, member, victim, admin } = self;
+        let room = world.room(creator, title).await;
+        let who = match role {
+            Role::Outsider | Role::Removed | Role::Member | Role::GuestInside | Role::GuestOutside => member,
+            Role::Creator | Role::CreatorOutside => creator,
+            Role::AdminOutside | Role::AdminInside => admin,
+        };
+        for person in [who, victim, admin] {
+            world.chat.join_room(person.id, room).await.unwrap();
+        }
+        let own = world.say(who, room, "own").await.id;
+        if kind == Kind::Private {
+            let edit = RoomEdit { kind: Some(RoomKind::Private), ..RoomEdit::default() };
+            world.chat.edit_room(admin.id, room, edit).await.unwrap();
+            // Its invite is dead; there is another.
+            world.chat.renew_room_invite(admin.id, room).await.unwrap();
+        }
+        match role {
+            Role::Removed => world.chat.remove_member(creator.id, room, who.id).await.unwrap(),
+            Role::CreatorOutside => world.chat.remove_member(admin.id, room, who.id).await.unwrap(),
+            Role::Outsider | Role::GuestOutside => world.chat.leave_room(who.id, room).await.unwrap(),
+            Role::Member | Role::Creator | Role::AdminInside | Role::AdminOutside | Role::GuestInside => {}
+        }
+        if role != Role::AdminInside && !with_admin {
+            world.chat.leave_room(admin.id, room).await.unwrap();
+        }
+        (who.clone(), room, own)
+    }
+
+    /// The direct message of some of them.
+    async fn write_to_each_other(&self, world: &World, role: Role) -> (Somebody, RoomId, MessageId) {
+        let Self { creator, member, victim, admin } = self;
+        let (who, others) = match role {
+            Role::Member | Role::GuestInside => (member, vec![member.id, victim.id]),
+            Role::Creator => (creator, vec![victim.id]),
+            Role::AdminInside => (admin, vec![admin.id, victim.id]),
+            Role::AdminOutside => (admin, vec![victim.id]),
+            Role::Outsider | Role::Removed | Role::CreatorOutside | Role::GuestOutside => (member, vec![victim.id]),
+        };
+        let room = world.chat.start_direct(creator.id, others.into_iter().collect()).await.unwrap().0.id;
+        let is_inside = world.chat.room(who.id, room).await.unwrap().is_some();
+        let own = world.say(if is_inside { who } else { creator }, room, "own").await.id;
+        (who.clone(), room, own)
     }
 }
 
@@ -238,11 +353,9 @@ async fn attempt(
     world: &World,
     operation: Operation,
     who: &Somebody,
-    admin: &Somebody,
-    victim: &Somebody,
-    room: RoomId,
-    own: MessageId,
+    Scene { room, own, victim, admin, stranger }: &Scene,
 ) -> Answer {
+    let (room, own) = (*room, *own);
     let (chat, name) = (&world.chat, channel(room));
     let said = world.say(victim, room, "hello").await.id;
     let page = PageQuery { from: PageFrom::End, limit: 10 };
@@ -302,14 +415,43 @@ async fn attempt(
         Operation::Members => found(chat.members(who.id, room).await.unwrap().is_some()),
         Operation::Invite => invite(chat.room_invite(who.id, room).await.map(drop)),
         Operation::InviteAfterRevoking => {
-            chat.revoke_room_invite(admin.id, room).await.unwrap();
+            let owner = chat.members(victim.id, room).await.unwrap().unwrap();
+            let owner = owner.iter().find(|member| member.role == RoomRole::Owner).map_or(admin.id, |owner| owner.id);
+            // Nobody can of a direct message.
+            chat.revoke_room_invite(owner, room).await.ok();
             invite(chat.ensure_room_invite(who.id, room).await.map(drop))
         }
         Operation::RenewInvite => invite(chat.renew_room_invite(who.id, room).await.map(drop)),
         Operation::RevokeInvite => invite(chat.revoke_room_invite(who.id, room).await),
         Operation::RemoveMember => manage(chat.remove_member(who.id, room, victim.id).await),
         Operation::RemoveAdmin => manage(chat.remove_member(who.id, room, admin.id).await),
-        Operation::Leave => found(chat.leave_room(who.id, room).await.is_ok()),
+        Operation::Leave => match chat.leave_room(who.id, room).await {
+            Ok(()) => Answer::Done,
+            Err(LeaveError::NotMember) => Answer::NoSuchRoom,
+            Err(LeaveError::IsDirect) => Answer::IsDirect,
+            Err(error) => panic!("{error}"),
+        },
+        Operation::Rename => {
+            let name = Some(Name::parse(&format!("Other {room}")).unwrap());
+            changed(chat.edit_room(who.id, room, RoomEdit { name, ..RoomEdit::default() }).await)
+        }
+        Operation::Archive => {
+            changed(chat.edit_room(who.id, room, RoomEdit { is_archived: Some(true), ..RoomEdit::default() }).await)
+        }
+        Operation::ChangeKind => {
+            let is_public = chat.room(victim.id, room).await.unwrap().unwrap().kind == RoomKind::Public;
+            let kind = Some(if is_public { RoomKind::Private } else { RoomKind::Public });
+            changed(chat.edit_room(who.id, room, RoomEdit { kind, ..RoomEdit::default() }).await)
+        }
+        Operation::AddMember => match chat.add_member(who.id, room, *stranger).await {
+            Ok(_) => Answer::Done,
+            Err(AddMemberError::NotMember) => Answer::NoSuchRoom,
+            Err(AddMemberError::IsGuest) => Answer::NotAllowed,
+            Err(AddMemberError::IsDirect) => Answer::IsDirect,
+            Err(error) => panic!("{error}"),
+        },
+        Operation::PromoteMember => promoted(chat.set_room_role(who.id, room, victim.id, RoomRole::Owner).await),
+        Operation::PromoteThemselves => promoted(chat.set_room_role(who.id, room, who.id, RoomRole::Owner).await),
         Operation::Join => found(chat.join_room(who.id, room).await.is_ok()),
     }
 }
@@ -383,6 +525,7 @@ fn manage(answer: Result<(), ManageError>) -> Answer {
         Ok(()) => Answer::Done,
         Err(ManageError::NotMember) => Answer::NoSuchRoom,
         Err(ManageError::NotAllowed) => Answer::NotAllowed,
+        Err(ManageError::IsDirect) => Answer::IsDirect,
         Err(error) => panic!("{error}"),
     }
 }
@@ -392,6 +535,27 @@ fn invite(answer: Result<(), InviteError>) -> Answer {
         Ok(()) => Answer::Done,
         Err(InviteError::NotMember) => Answer::NoSuchRoom,
         Err(InviteError::NotAllowed) => Answer::NotAllowed,
+        Err(InviteError::IsDirect) => Answer::IsDirect,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn changed(answer: Result<Room, EditRoomError>) -> Answer {
+    match answer {
+        Ok(_) => Answer::Done,
+        Err(EditRoomError::NotMember) => Answer::NoSuchRoom,
+        Err(EditRoomError::NotAllowed) => Answer::NotAllowed,
+        Err(EditRoomError::IsDirect) => Answer::IsDirect,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn promoted(answer: Result<(), SetRoomRoleError>) -> Answer {
+    match answer {
+        Ok(()) => Answer::Done,
+        Err(SetRoomRoleError::NotMember) => Answer::NoSuchRoom,
+        Err(SetRoomRoleError::NotAllowed) => Answer::NotAllowed,
+        Err(SetRoomRoleError::IsDirect) => Answer::IsDirect,
         Err(error) => panic!("{error}"),
     }
 }

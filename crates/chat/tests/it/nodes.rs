@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, CreateRoomError, Desk, FreshDatabase, Name, Options, PostError, RoomId, SetUpError, SignInError,
-    Topic, limits::ROOMS_PER_PERSON_MAX,
+    Body, ClientId, CreateRoomError, Desk, FreshDatabase, Name, Options, PostError, RoomId, RoomKind, SetUpError,
+    SignInError, Topic, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::{
@@ -244,7 +244,7 @@ async fn names_and_numbers_of_rooms_have_their_limits_across_nodes() {
     let ben = nodes.b.invited("Ben", &invite).await;
     let make = |world: &World, who: &Somebody, name: String| {
         let (chat, who) = (world.chat.clone(), who.id);
-        async move { chat.create_room(who, Name::parse(&name).unwrap(), Topic::default()).await }
+        async move { chat.create_room(who, Name::parse(&name).unwrap(), Topic::default(), RoomKind::Public).await }
     };
     for round in 0..5 {
         let name = format!("Same {round}");

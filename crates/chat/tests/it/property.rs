@@ -2,13 +2,13 @@
 //!
 //! The same operations run on the database of the worlds and on the store in plain maps, whose answers say what is right.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, Database, DeleteReason, Draft, Emoji, Invite, Message, MessageId, Move, Options, PageFrom,
-    PageQuery, Room, RoomCard, RoomId, limits::DELETE_UNDO,
+    Body, ClientId, Database, DeleteReason, Draft, Emoji, Invite, Message, MessageId, Move, Name, Options, PageFrom,
+    PageQuery, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, Topic, limits::DELETE_UNDO,
 };
 
 use crate::database::worlds_are_on_postgres;
@@ -76,6 +76,42 @@ enum Operation {
     Create {
         person: usize,
     },
+    /// By somebody who may or may not.
+    Rename {
+        person: usize,
+        room: usize,
+        name: usize,
+    },
+    SetKind {
+        person: usize,
+        room: usize,
+        is_private: bool,
+    },
+    Archive {
+        person: usize,
+        room: usize,
+        is_archived: bool,
+    },
+    /// By the watcher, who is in both rooms, or by somebody else.
+    Add {
+        person: usize,
+        room: usize,
+        by_watcher: bool,
+    },
+    SetRoomRole {
+        person: usize,
+        room: usize,
+        is_owner: bool,
+    },
+    SetRole {
+        person: usize,
+        role: usize,
+    },
+    /// With one of the others, or oneself.
+    Direct {
+        person: usize,
+        other: usize,
+    },
     Invite {
         person: usize,
         room: usize,
@@ -127,7 +163,19 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => (both.clone(), 0..12_u64, any::<bool>())
             .prop_map(|((person, room), number, back)| Operation::Read { person, room, number, back }),
         1 => person.clone().prop_map(|person| Operation::ReadAll { person }),
-        1 => person.prop_map(|person| Operation::Create { person }),
+        1 => person.clone().prop_map(|person| Operation::Create { person }),
+        1 => (both.clone(), 0..3_usize).prop_map(|((person, room), name)| Operation::Rename { person, room, name }),
+        1 => (both.clone(), any::<bool>())
+            .prop_map(|((person, room), is_private)| Operation::SetKind { person, room, is_private }),
+        1 => (both.clone(), any::<bool>())
+            .prop_map(|((person, room), is_archived)| Operation::Archive { person, room, is_archived }),
+        1 => (both.clone(), any::<bool>())
+            .prop_map(|((person, room), by_watcher)| Operation::Add { person, room, by_watcher }),
+        1 => (both.clone(), any::<bool>())
+            .prop_map(|((person, room), is_owner)| Operation::SetRoomRole { person, room, is_owner }),
+        // Not of the first, whose own connection is listened to.
+        1 => (1..PEOPLE, 0..2_usize).prop_map(|(person, role)| Operation::SetRole { person, role }),
+        1 => (person.clone(), person).prop_map(|(person, other)| Operation::Direct { person, other }),
         1 => Just(Operation::Fetch),
         1 => Just(Operation::Cut),
     ]
@@ -151,7 +199,10 @@ proptest! {
 /// What the watcher knows of a room: members and messages.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct RoomState {
-    members: BTreeSet<String>,
+    /// With what each is in the room.
+    members: BTreeMap<String, &'static str>,
+    /// What it is called, whom it is for, whether it is archived.
+    facts: Value,
     messages: BTreeMap<u64, Value>,
     /// Who watches, and so is one of those who reacted or not.
     watcher: String,
@@ -165,13 +216,15 @@ impl RoomState {
         let members = world.chat.members(watcher.id, room).await.unwrap().unwrap();
         let page = PageQuery { from: PageFrom::After(0), limit: 200 };
         let messages = world.chat.messages(watcher.id, room, page).await.unwrap().messages;
-        let offset = world.chat.room(watcher.id, room).await.unwrap().unwrap().offset;
+        let card = world.chat.room(watcher.id, room).await.unwrap().unwrap();
+        let offset = card.offset;
         let gone = messages.iter().filter(|message| message.deleted.is_some());
         Self {
+            members: members.iter().map(|member| (member.id.to_string(), member.role.as_str())).collect(),
+            facts: facts(&serde_json::to_value(RoomCard::from(&card)).unwrap()),
+            messages: messages.iter().map(|message| (message.number, told(message))).collect(),
             watcher: watcher.id.to_string(),
             reacted_before: gone.map(|message| (message.number, None)).collect(),
-            members: members.iter().map(|member| member.id.to_string()).collect(),
-            messages: messages.iter().map(|message| (message.number, told(message))).collect(),
             offset,
         }
     }
@@ -182,8 +235,11 @@ impl RoomState {
         self.offset = number;
         let member = || event["member"]["id"].as_str().unwrap().to_owned();
         match event["type"].as_str().unwrap() {
-            "member.joined" => assert!(self.members.insert(member()), "{event}"),
-            "member.left" => assert!(self.members.remove(&member()), "{event}"),
+            "member.joined" => assert!(self.members.insert(member(), "member").is_none(), "{event}"),
+            "member.left" => assert!(self.members.remove(&member()).is_some(), "{event}"),
+            "member.promoted" => assert_eq!(self.members.insert(member(), "owner"), Some("member"), "{event}"),
+            "member.demoted" => assert_eq!(self.members.insert(member(), "member"), Some("owner"), "{event}"),
+            kind if kind.starts_with("room.") => self.facts = facts(&event["room"]),
             kind if kind.starts_with("message.") => {
                 let message = &event["message"];
                 let came = message["number"].as_u64().unwrap();
@@ -274,8 +330,16 @@ fn sort_reactions(message: &mut Value) {
     }
 }
 
+/// What a card and an event say of a room alike.
+fn facts(of: &Value) -> Value {
+    json!([of["name"], of["topic"], of["description"], of["kind"], of["archived"]])
+}
+
 /// What a person knows of their rooms, kept up by their own channel.
 fn apply_to_rooms(rooms: &mut BTreeMap<String, Value>, event: &Value) {
+    if event["type"] == "role.changed" {
+        return;
+    }
     let room = event["room"]["id"].as_str().unwrap().to_owned();
     let read = event["room"]["read"].clone();
     match event["type"].as_str().unwrap() {
@@ -384,8 +448,9 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
             }
             Operation::Later => world.later(DELETE_UNDO),
             Operation::Join { person, room } => {
-                let joined = world.chat.join_room(people[person].id, rooms[room]).await.unwrap();
-                transcript.tell(card(&joined));
+                // A guest does not, nor anybody into a room that is private just now.
+                let joined = world.chat.join_room(people[person].id, rooms[room]).await;
+                transcript.answer(joined, |room| card(&room));
             }
             Operation::Leave { person, room } => {
                 transcript.answer(world.chat.leave_room(people[person].id, rooms[room]).await, |()| json!({}));
@@ -407,7 +472,54 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
             }
             Operation::Create { person } => {
                 created += 1;
-                transcript.tell(json!(world.room(&people[person], &format!("Room number {created}")).await));
+                let name = Name::parse(&format!("Room number {created}")).unwrap();
+                let made = world.chat.create_room(people[person].id, name, Topic::default(), RoomKind::Public).await;
+                transcript.answer(made, |room| card(&room));
+            }
+            Operation::Rename { person, room, name } => {
+                let name = Some(Name::parse(["General", "Ideas", "Room number 1"][name]).unwrap());
+                let edit = RoomEdit { name, ..RoomEdit::default() };
+                let renamed = world.chat.edit_room(people[person].id, rooms[room], edit.clone()).await;
+                transcript.answer(renamed, |room| card(&room));
+                let renamed = world.chat.edit_room(watcher.id, rooms[room], edit).await;
+                transcript.answer(renamed, |room| card(&room));
+            }
+            Operation::SetKind { person, room, is_private } => {
+                let kind = Some(if is_private { RoomKind::Private } else { RoomKind::Public });
+                for who in [&people[person], &watcher] {
+                    let edit = RoomEdit { kind, ..RoomEdit::default() };
+                    transcript.answer(world.chat.edit_room(who.id, rooms[room], edit).await, |room| card(&room));
+                }
+            }
+            Operation::Archive { person, room, is_archived } => {
+                for who in [&people[person], &watcher] {
+                    let topic = Some(Topic::parse(if is_archived { "done" } else { "goes on" }).unwrap());
+                    let edit = RoomEdit { topic, is_archived: Some(is_archived), ..RoomEdit::default() };
+                    transcript.answer(world.chat.edit_room(who.id, rooms[room], edit).await, |room| card(&room));
+                }
+            }
+            Operation::Add { person, room, by_watcher } => {
+                let by = if by_watcher { &watcher } else { &people[(person + 1) % PEOPLE] };
+                let added = world.chat.add_member(by.id, rooms[room], people[person].id).await;
+                transcript.answer(added, |member| json!([member.id, member.role.as_str()]));
+            }
+            Operation::SetRoomRole { person, room, is_owner } => {
+                let role = if is_owner { RoomRole::Owner } else { RoomRole::Member };
+                let by = &people[(person + 1) % PEOPLE];
+                for by in [by, &watcher] {
+                    let set = world.chat.set_room_role(by.id, rooms[room], people[person].id, role).await;
+                    transcript.answer(set, |()| json!({}));
+                }
+            }
+            Operation::SetRole { person, role } => {
+                let role = [Role::Guest, Role::Member][role];
+                let set = world.chat.set_role(watcher.id, people[person].id, role).await;
+                transcript.answer(set, |person| json!([person.id, person.role.as_str()]));
+            }
+            Operation::Direct { person, other } => {
+                let others = [people[other].id].into();
+                let started = world.chat.start_direct(people[person].id, others).await;
+                transcript.answer(started, |(room, is_new)| json!([card(&room), is_new]));
             }
             Operation::Invite { person, room } => {
                 let invite = world.chat.ensure_room_invite(people[person].id, rooms[room]).await;

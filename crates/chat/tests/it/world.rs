@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_chat::{
     Body, Chat, ClientId, Clock, Database, Draft, Email, Entered, FreshDatabase, MessageKey, Name, NewAccount,
-    NewPassword, Options, PageFrom, PageQuery, PersonId, PostError, Posted, Room, RoomId, SetUp, SignedIn, Time, Topic,
-    limits::Rates,
+    NewPassword, Options, PageFrom, PageQuery, PersonId, PostError, Posted, Room, RoomId, RoomKind, SetUp, SignedIn,
+    Time, Topic, limits::Rates,
 };
 use tidings_hub::{Connection, ConnectionOptions, Hub, Step};
 use tokio::time::timeout;
@@ -142,7 +142,11 @@ impl World {
     }
 
     pub(crate) async fn room(&self, creator: &Somebody, name: &str) -> RoomId {
-        self.chat.create_room(creator.id, Name::parse(name).unwrap(), Topic::default()).await.unwrap().id
+        self.chat
+            .create_room(creator.id, Name::parse(name).unwrap(), Topic::default(), RoomKind::Public)
+            .await
+            .unwrap()
+            .id
     }
 
     pub(crate) async fn say(&self, author: &Somebody, room: RoomId, body: &str) -> Posted {

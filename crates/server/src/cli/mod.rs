@@ -314,6 +314,17 @@ pub(crate) enum UserCommand {
         #[arg(value_name = "E-MAIL")]
         email: String,
     },
+    /// Say what a person may do on the server: owner, admin, member or guest. There is always an owner who may sign in.
+    Role {
+        #[command(flatten)]
+        common: Sources<StorageSettings>,
+        /// The person's e-mail address
+        #[arg(value_name = "E-MAIL")]
+        email: String,
+        /// owner, admin, member or guest
+        #[arg(value_name = "ROLE")]
+        role: String,
+    },
     /// Give back the right to sign in.
     Activate {
         #[command(flatten)]

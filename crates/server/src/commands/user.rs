@@ -15,6 +15,7 @@ pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
     let (UserCommand::List { common }
     | UserCommand::Password { common, .. }
     | UserCommand::Deactivate { common, .. }
+    | UserCommand::Role { common, .. }
     | UserCommand::Activate { common, .. }) = &args.command;
     let storage = Config::load_storage(common)?;
     match &args.command {
@@ -22,6 +23,10 @@ pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
         UserCommand::Password { email, .. } => set_password(&storage, email).await,
         UserCommand::Deactivate { email, .. } => {
             at_the_desk(&storage, async |desk| set_active(desk, email, false).await).await
+        }
+        UserCommand::Role { email, role, .. } => {
+            let role = Role::parse(role).context("a role is one of owner, admin, member and guest")?;
+            at_the_desk(&storage, async |desk| set_role(desk, email, role).await).await
         }
         UserCommand::Activate { email, .. } => {
             at_the_desk(&storage, async |desk| set_active(desk, email, true).await).await
@@ -87,12 +92,19 @@ async fn set_active(desk: &Desk, email: &str, is_active: bool) -> anyhow::Result
         println!("{name} can sign in again.");
     } else {
         println!("{name} cannot sign in any more and is signed out everywhere. What they wrote stays.");
-        if !desk.people().await?.iter().any(|person| person.is_active && person.role == Role::Admin) {
-            eprintln!(
-                "No administrator is left who can sign in. 'tidings user activate {email}' lets this one in again."
-            );
-        }
     }
+    Ok(())
+}
+
+async fn set_role(desk: &Desk, email: &str, role: Role) -> anyhow::Result<()> {
+    let person = find(desk, email).await?;
+    let (name, role_name) = (plain(person.name.as_str()), role.as_str());
+    if person.role == role {
+        println!("{name} is {role_name} already; nothing was changed.");
+        return Ok(());
+    }
+    desk.set_role(&person, role).await?;
+    println!("{name} is {role_name} from now on.");
     Ok(())
 }
 

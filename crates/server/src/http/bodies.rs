@@ -10,7 +10,7 @@ pub(super) struct PersonBody {
     id: String,
     name: String,
     email: String,
-    /// `admin` or `member`.
+    /// `owner`, `admin`, `member` or `guest`.
     role: &'static str,
 }
 

@@ -163,6 +163,7 @@ impl From<InviteError> for Problem {
                 Self::new(StatusCode::NOT_FOUND, "no_invite", detail)
             }
             InviteError::NotAllowed => Self::not_allowed(),
+            InviteError::IsDirect => Self::is_direct(&error),
             InviteError::TooMany(after) => Self::too_many(after.0),
             InviteError::Unavailable(error) => error.into(),
         }

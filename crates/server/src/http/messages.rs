@@ -313,6 +313,7 @@ impl From<PostError> for Problem {
                 "This client_id was used for another message. Make a new one for each message.",
             ),
             PostError::NothingToAnswer => nothing_to_answer(),
+            PostError::Archived => Self::room_archived(&error),
             PostError::TooMany(after) => Self::too_many(after.0),
             PostError::Unavailable(error) => error.into(),
         }
@@ -331,6 +332,7 @@ impl From<EditError> for Problem {
             EditError::NoSuchMessage => Self::not_found(),
             EditError::NotAuthor => Self::new(StatusCode::FORBIDDEN, "not_author", sentence(&error)),
             EditError::Deleted => Self::new(StatusCode::CONFLICT, "message_deleted", sentence(&error)),
+            EditError::Archived => Self::room_archived(&error),
             EditError::TooMany(after) => Self::too_many(after.0),
             EditError::Unavailable(error) => error.into(),
         }

@@ -105,8 +105,18 @@ impl Problem {
     }
 
     pub(super) fn not_allowed() -> Self {
-        let detail = "Only an administrator or the one who made the room may do that.";
+        let detail = "Only an owner of the room or an administrator may do that.";
         Self::new(StatusCode::FORBIDDEN, "not_allowed", detail)
+    }
+
+    /// 409: a direct message is no room that this can be done with.
+    pub(super) fn is_direct(error: &dyn fmt::Display) -> Self {
+        Self::new(StatusCode::CONFLICT, "direct_message", sentence(error))
+    }
+
+    /// 423: nothing is written in the room any more.
+    pub(super) fn room_archived(error: &dyn fmt::Display) -> Self {
+        Self::new(StatusCode::LOCKED, "room_archived", sentence(error))
     }
 
     /// 422 for the name or topic in `field`.

@@ -1,4 +1,4 @@
-//! Rooms and their members.
+//! Rooms: made, changed, joined and left.
 
 use super::body::JsonBody;
 use super::ids::room_id;
@@ -12,7 +12,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tidings_chat::limits::ROOMS_PAGE;
-use tidings_chat::{CreateRoomError, ManageError, Member, MembershipError, Name, PersonId, RoomCard, RoomId, Topic};
+use tidings_chat::{
+    CreateRoomError, Description, EditRoomError, LeaveError, ManageError, MembershipError, Name, PersonId, RoomCard,
+    RoomEdit, RoomId, RoomKind, Topic,
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,8 +23,7 @@ use utoipa_axum::routes;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
-        .routes(routes!(get))
-        .routes(routes!(members))
+        .routes(routes!(get, edit))
         .routes(routes!(join, leave))
         .routes(routes!(remove))
 }
@@ -74,11 +76,19 @@ struct NewRoomBody {
     /// Up to 250 characters.
     #[serde(default)]
     topic: String,
+    /// Whether nobody but its members is to learn of it. If left out, everybody but guests finds it and may come in.
+    #[serde(default)]
+    private: bool,
 }
 
-/// Make a room and be its first member.
+fn kind(private: bool) -> RoomKind {
+    if private { RoomKind::Private } else { RoomKind::Public }
+}
+
+/// Make a room, be its first member and own it. Not for guests.
 #[utoipa::path(post, path = "/v1/rooms", request_body = NewRoomBody, responses(
     (status = 201, body = RoomSchema, headers(("location" = String))), (status = 401, body = Problem),
+    (status = 403, body = Problem),
     (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 async fn create(
     State(app): State<App>,
@@ -87,7 +97,7 @@ async fn create(
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<RoomCard>), Problem> {
     let name = Name::parse(&body.name).map_err(|error| Problem::name("name", &error))?;
     let topic = Topic::parse(&body.topic).map_err(|error| Problem::name("topic", &error))?;
-    let room = app.chat.create_room(signed_in.person.id, name, topic).await?;
+    let room = app.chat.create_room(signed_in.person.id, name, topic, kind(body.private)).await?;
     let location = [(header::LOCATION, format!("/v1/rooms/{}", room.id))];
     Ok((StatusCode::CREATED, location, Json(RoomCard::from(&room))))
 }
@@ -104,46 +114,46 @@ async fn get(
     Ok(Json(RoomCard::from(&room)))
 }
 
-#[derive(Serialize, ToSchema)]
-struct MembersBody {
-    members: Vec<MemberBody>,
+/// What is to become of a room; what is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EditRoomBody {
+    /// 1 to 80 characters.
+    name: Option<String>,
+    /// Up to 250 characters.
+    topic: Option<String>,
+    /// Up to 1000 characters, with line breaks.
+    description: Option<String>,
+    /// Whether nobody but its members is to learn of it. Made private, the room's invite is dead; made public, everything
+    /// that was said there can be read by everybody who comes in.
+    private: Option<bool>,
+    /// Whether nothing is to be written there any more.
+    archived: Option<bool>,
 }
 
-#[derive(Serialize, ToSchema)]
-struct MemberBody {
-    id: String,
-    name: String,
-    /// `admin`, `creator` or `member`.
-    role: &'static str,
-    /// Somebody else on this server has the same name, or one that looks alike: show more than the name. Left out when not.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    same_name: bool,
-}
-
-impl From<Member> for MemberBody {
-    fn from(member: Member) -> Self {
-        Self {
-            id: member.id.to_string(),
-            name: member.name.as_str().into(),
-            role: member.role.as_str(),
-            same_name: member.same_name,
-        }
-    }
-}
-
-/// Who is a member, for its members.
-#[utoipa::path(get, path = "/v1/rooms/{room}/members", params(("room" = String, Path)), responses(
-    (status = 200, body = MembersBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
-async fn members(
+/// Change a room, archive or restore it; for its owners and administrators. The room is told by an event for each change:
+/// `room.renamed`, `room.described`, `room.opened`, `room.closed`, `room.archived`, `room.restored`.
+#[utoipa::path(patch, path = "/v1/rooms/{room}", params(("room" = String, Path)), request_body = EditRoomBody, responses(
+    (status = 200, body = RoomSchema), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem),
+    (status = 429, body = Problem)))]
+async fn edit(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
     Path(room): Path<String>,
-) -> Result<Json<MembersBody>, Problem> {
-    let members = app.chat.members(signed_in.person.id, room_id(&room)?).await?.ok_or_else(Problem::not_found)?;
-    Ok(Json(MembersBody { members: members.into_iter().map(MemberBody::from).collect() }))
+    JsonBody(body): JsonBody<EditRoomBody>,
+) -> Result<Json<RoomCard>, Problem> {
+    let room = room_id(&room)?;
+    let name = body.name.as_deref().map(Name::parse).transpose().map_err(|error| Problem::name("name", &error))?;
+    let topic = body.topic.as_deref().map(Topic::parse).transpose().map_err(|error| Problem::name("topic", &error))?;
+    let description = body.description.as_deref().map(Description::parse).transpose();
+    let description = description.map_err(|error| Problem::name("description", &error))?;
+    let edit = RoomEdit { name, topic, description, kind: body.private.map(kind), is_archived: body.archived };
+    let room = app.chat.edit_room(signed_in.person.id, room, edit).await?;
+    Ok(Json(RoomCard::from(&room)))
 }
 
-/// Join an open room; joining twice is no error.
+/// Join a public room; joining twice is no error.
 #[utoipa::path(put, path = "/v1/rooms/{room}/members/me", params(("room" = String, Path)), responses(
     (status = 200, body = RoomSchema), (status = 401, body = Problem), (status = 404, body = Problem)))]
 async fn join(
@@ -155,9 +165,9 @@ async fn join(
     Ok(Json(RoomCard::from(&room)))
 }
 
-/// Leave a room.
+/// Leave a room. When the last owner of a private one goes, whoever has been in it for longest owns it.
 #[utoipa::path(delete, path = "/v1/rooms/{room}/members/me", params(("room" = String, Path)), responses(
-    (status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    (status = 204), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 async fn leave(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
@@ -167,10 +177,11 @@ async fn leave(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Remove a member; for administrators and the one who made the room.
+/// Remove a member; for the room's owners and administrators.
 #[utoipa::path(delete, path = "/v1/rooms/{room}/members/{person}",
     params(("room" = String, Path), ("person" = String, Path)), responses(
-    (status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    (status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem)))]
 async fn remove(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
@@ -189,8 +200,34 @@ impl From<CreateRoomError> for Problem {
                 Self::new(StatusCode::CONFLICT, "too_many_rooms_of_one_person", sentence(&error))
             }
             CreateRoomError::NameTaken => Self::conflict("name", "room_name_taken", sentence(&error)),
+            CreateRoomError::IsGuest => Self::new(StatusCode::FORBIDDEN, "guest", sentence(&error)),
+            CreateRoomError::IsDirect => Self::is_direct(&error),
             CreateRoomError::TooMany(after) => Self::too_many(after.0),
             CreateRoomError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<EditRoomError> for Problem {
+    fn from(error: EditRoomError) -> Self {
+        match error {
+            EditRoomError::NotMember => Self::not_found(),
+            EditRoomError::NotAllowed => Self::not_allowed(),
+            EditRoomError::IsDirect => Self::is_direct(&error),
+            EditRoomError::NameTaken => Self::conflict("name", "room_name_taken", sentence(&error)),
+            EditRoomError::TooMany(after) => Self::too_many(after.0),
+            EditRoomError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<LeaveError> for Problem {
+    fn from(error: LeaveError) -> Self {
+        match error {
+            LeaveError::NotMember => Self::not_found(),
+            LeaveError::IsDirect => Self::is_direct(&error),
+            LeaveError::TooMany(after) => Self::too_many(after.0),
+            LeaveError::Unavailable(error) => error.into(),
         }
     }
 }
@@ -210,6 +247,7 @@ impl From<ManageError> for Problem {
         match error {
             ManageError::NotMember => Self::not_found(),
             ManageError::NotAllowed => Self::not_allowed(),
+            ManageError::IsDirect => Self::is_direct(&error),
             ManageError::TooMany(after) => Self::too_many(after.0),
             ManageError::Unavailable(error) => error.into(),
         }

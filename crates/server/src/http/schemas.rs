@@ -10,10 +10,21 @@ use utoipa::ToSchema;
 #[schema(as = Room)]
 pub(super) struct RoomSchema {
     id: String,
+    /// Of a direct message the names of the others; empty where one writes to oneself.
     name: String,
     topic: String,
+    /// Left out when empty.
+    description: Option<String>,
+    /// `public`, `private` or `direct`.
+    kind: String,
+    /// Since when nothing is written there any more. Left out when it is not archived.
+    archived: Option<i64>,
     /// Whether the person who asks is a member.
     member: bool,
+    /// As what: `owner` or `member`. Left out when they are none.
+    role: Option<String>,
+    /// Of a direct message, the others in it. Left out for rooms.
+    people: Option<Vec<WhoSchema>>,
     members: u32,
     /// The number of its last event.
     offset: u64,
@@ -230,8 +241,9 @@ pub(super) enum MarkSchema {
 #[derive(ToSchema)]
 #[schema(as = Event)]
 pub(super) struct EventSchema {
-    /// `room.created`, `member.joined`, `member.left`, `message.posted`, `message.edited`, `message.deleted`,
-    /// `message.restored`, `reaction.added` or `reaction.removed`.
+    /// `room.created`, `room.renamed`, `room.described`, `room.opened`, `room.closed`, `room.archived`, `room.restored`,
+    /// `member.joined`, `member.left`, `member.promoted`, `member.demoted`, `message.posted`, `message.edited`,
+    /// `message.deleted`, `message.restored`, `reaction.added` or `reaction.removed`.
     r#type: String,
     /// 1 for a room's first event, without gaps.
     number: u64,
@@ -241,6 +253,24 @@ pub(super) struct EventSchema {
     message: Option<MessageSchema>,
     /// Of those about a reaction.
     reaction: Option<ReactionSchema>,
-    /// Of the others.
+    /// Of the others: whom it concerns, and of changes of the room who made it.
     member: Option<WhoSchema>,
+    /// Of those about a member: who did it. Left out when they did it themselves.
+    by: Option<WhoSchema>,
+    /// Of changes of the room: what it is like at present, which may be later than the event.
+    room: Option<RoomFactsSchema>,
+}
+
+/// What all in a room know of it.
+#[derive(ToSchema)]
+#[schema(as = RoomFacts)]
+pub(super) struct RoomFactsSchema {
+    name: String,
+    topic: String,
+    /// Left out when empty.
+    description: Option<String>,
+    /// `public`, `private` or `direct`.
+    kind: String,
+    /// Since when nothing is written there any more. Left out when it is not archived.
+    archived: Option<i64>,
 }

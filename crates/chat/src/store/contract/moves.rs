@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    changes::{SetRoomRole, StartDirect},
     desk::Desk,
     model::{Clock, EventPage},
     open::Options,
@@ -46,8 +47,11 @@ async fn fill(store: Arc<dyn Store>) -> Known {
     world.done(TakeDeviceKey { fresh: DeviceKey::fresh() }).await;
     let garden = world.room(ben, "Garden \"; DROP TABLE rooms; --").await;
     let quiet = world.room(ana, "Quiet").await;
-    world.done(SetOpen { room: quiet, is_open: false }).await;
+    world.done(close(ana, quiet)).await;
+    let direct = StartDirect { person: zoe, others: [ana, ben].into(), room: NewRoom::direct() };
+    world.done(direct).await;
     world.done(Join { person: zoe, room: garden }).await;
+    world.done(SetRoomRole { by: ben, person: zoe, room: garden, role: RoomRole::Owner }).await;
     let longest = "é".repeat(8 * 1024);
     for (author, room, body) in [
         (ana, general, "hello"),
@@ -216,7 +220,7 @@ async fn a_chat_that_is_moved_to_postgres_and_back_is_the_same_to_everybody() {
 
     let planned = Desk::estimate_migration(&folder(&dir), &postgres, &clock()).await.unwrap();
     let moved = migrate(&folder(&dir), &postgres).await.unwrap();
-    assert_eq!((moved.people, moved.rooms, moved.went_on, &moved.kept), (5, 3, false, &None));
+    assert_eq!((moved.people, moved.rooms, moved.went_on, &moved.kept), (5, 4, false, &None));
     assert_eq!(planned.moved, moved, "the dry run says the same, and changed nothing");
     assert!(matches!(open(dir.path(), None).await, Err(OpenError::Moved(to)) if to == fresh.options.to_string()));
     assert!(matches!(Desk::open(options(dir.path(), None)).await, Err(OpenError::Moved(_))));

@@ -224,6 +224,25 @@ const STEPS: [&str; 4] = ["
     -- The number of the last event of the room that the person has read. Whoever was there before has read everything.
     ALTER TABLE memberships ADD COLUMN read_number bigint NOT NULL DEFAULT 0;
     UPDATE memberships SET read_number = (SELECT r.last_number FROM rooms r WHERE r.id = memberships.room);
+
+    ALTER TABLE rooms ADD COLUMN kind text NOT NULL DEFAULT 'public' CHECK (kind IN ('public', 'private', 'direct'));
+    UPDATE rooms SET kind = 'private' WHERE NOT is_open;
+    ALTER TABLE rooms DROP COLUMN is_open;
+    DROP INDEX rooms_by_name;
+    CREATE INDEX rooms_by_kind_and_name ON rooms (kind, lower(name COLLATE \"C\"), id);
+    ALTER TABLE rooms ADD COLUMN description text NOT NULL DEFAULT '';
+    -- Since when nothing is written there.
+    ALTER TABLE rooms ADD COLUMN archived bigint;
+    -- Of a direct message: SHA-256 of the ids of everybody in it, in order.
+    ALTER TABLE rooms ADD COLUMN people bytea;
+    CREATE UNIQUE INDEX the_direct_message_of_people ON rooms (people) WHERE people IS NOT NULL;
+    ALTER TABLE memberships ADD COLUMN role text NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'member'));
+    UPDATE memberships SET role = 'owner' FROM rooms r WHERE r.id = memberships.room AND r.creator = memberships.person;
+
+    -- Whoever set the server up owns it.
+    ALTER TABLE people DROP CONSTRAINT people_role_check;
+    ALTER TABLE people ADD CONSTRAINT people_role_check CHECK (role IN ('owner', 'admin', 'member', 'guest'));
+    UPDATE people SET role = 'owner' WHERE id IN (SELECT person FROM set_up);
     "];
 
 /// The version that this program writes.

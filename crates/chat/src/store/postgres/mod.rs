@@ -61,7 +61,7 @@ use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
         Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
-        MessageId, MessagePage, PageFrom, PageQuery, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
+        MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
         SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time, Who,
     },
 };
@@ -423,6 +423,13 @@ impl Store for Postgres {
         self.read(|db| Box::pin(reads::people(db)))
     }
 
+    fn people_alike(&self, asking: PersonId, look: String, limit: u32) -> Read<'_, Vec<Person>> {
+        self.read(move |db| {
+            let look = look.clone();
+            Box::pin(async move { reads::people_alike(db, asking, &look, limit).await })
+        })
+    }
+
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {
         self.read(move |db| Box::pin(reads::person_of(db, id)))
     }
@@ -474,6 +481,17 @@ impl Store for Postgres {
 
     fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage> {
         self.read(move |db| Box::pin(reads::other_rooms(db, person, after, limit)))
+    }
+
+    fn direct_of(&self, people: PeopleKey, person: PersonId) -> Read<'_, Option<Room>> {
+        self.read(move |db| {
+            Box::pin(async move {
+                match reads::direct_of(db, people).await? {
+                    Some(room) => reads::room_of(db, room, person).await,
+                    None => Ok(None),
+                }
+            })
+        })
     }
 
     fn room(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Room>> {

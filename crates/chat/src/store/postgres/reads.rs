@@ -16,15 +16,15 @@ use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, KeyId, Member, MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId,
-        Reacted, ReactedPage, Reactions, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey,
-        SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
+        Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
+        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, ASIDE, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, SESSION_COLUMNS, WHO,
-            reacted,
+            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
+            SESSION_COLUMNS, WHO, reacted,
         },
         follow::{Revocation, Revocations},
     },
@@ -56,6 +56,17 @@ pub(super) async fn is_set_up(db: &Db) -> Result<bool, Error> {
 pub(super) async fn people(db: &Db) -> Result<Vec<Person>, Error> {
     let sql = format!("SELECT {PERSON} FROM people p ORDER BY lower(p.name COLLATE \"C\"), p.id");
     every(&db.rows(&sql, &[]).await?, person)
+}
+
+pub(super) async fn people_alike(db: &Db, asking: PersonId, look: &str, limit: u32) -> Result<Vec<Person>, Error> {
+    let sql = format!(
+        "SELECT {PERSON} FROM people p WHERE p.deactivated IS NULL AND strpos(p.look, $2) > 0
+            AND (p.id = $1 OR NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
+            OR EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room
+                WHERE a.person = $1 AND b.person = p.id))
+        ORDER BY lower(p.name COLLATE \"C\"), p.id LIMIT $3"
+    );
+    every(&db.rows(&sql, &[&asking, &look, &i64::from(limit)]).await?, person)
 }
 
 pub(super) async fn person_of(db: &Db, id: PersonId) -> Result<Option<Person>, Error> {
@@ -184,7 +195,21 @@ pub(super) async fn own_rooms(db: &Db, person: PersonId) -> Result<Vec<Room>, Er
     let sql = format!(
         "SELECT {ROOM} FROM memberships own JOIN rooms r ON r.id = own.room WHERE own.person = $1 ORDER BY {BY_NAME}"
     );
-    every(&db.rows(&sql, &[&person]).await?, room)
+    let beside = format!(
+        "SELECT {WHO}, r.id FROM memberships own JOIN rooms r ON r.id = own.room AND r.kind = 'direct'
+        JOIN memberships m ON m.room = r.id AND m.person <> $1 JOIN people p ON p.id = m.person
+        WHERE own.person = $1 ORDER BY lower(p.name COLLATE \"C\"), p.id"
+    );
+    let answers = at_once(db, &[(&sql, &[&person]), (&beside, &[&person])]).await?;
+    let mut rooms = every(&answers[0], room)?;
+    let mut people: HashMap<RoomId, Vec<Who>> = HashMap::new();
+    for row in &answers[1] {
+        people.entry(row.try_get(3)?).or_default().push(who(row, 0)?);
+    }
+    for room in &mut rooms {
+        room.people = people.remove(&room.id).unwrap_or_default();
+    }
+    Ok(rooms)
 }
 
 pub(super) async fn other_rooms(
@@ -202,7 +227,8 @@ pub(super) async fn other_rooms(
         None => "AND $3::uuid IS NULL",
     };
     let sql = format!(
-        "SELECT {ROOM} FROM rooms r WHERE r.is_open
+        "SELECT {ROOM} FROM rooms r WHERE r.kind = 'public'
+        AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
         AND NOT EXISTS (SELECT 1 FROM memberships own WHERE own.room = r.id AND own.person = $1) {from}
         ORDER BY {BY_NAME} LIMIT $2"
     );
@@ -212,17 +238,32 @@ pub(super) async fn other_rooms(
     Ok(RoomPage { rooms, more })
 }
 
+pub(super) async fn direct_of(db: &Db, people: PeopleKey) -> Result<Option<RoomId>, Error> {
+    let row = db.row("SELECT id FROM rooms WHERE people = $1", &[&&people.0[..]]).await?;
+    row.map(|row| row.try_get(0)).transpose()
+}
+
 pub(super) async fn room_of(db: &Db, id: RoomId, person: PersonId) -> Result<Option<Room>, Error> {
     let sql = format!("SELECT {ROOM} FROM rooms r WHERE r.id = $2");
-    db.row(&sql, &[&person, &id]).await?.as_ref().map(room).transpose()
+    let found = db.row(&sql, &[&person, &id]).await?.as_ref().map(room).transpose()?;
+    let Some(found) = found else { return Ok(None) };
+    if found.kind != RoomKind::Direct {
+        return Ok(Some(found));
+    }
+    // Who is in a direct message never changes, so another statement sees the same.
+    let sql = format!(
+        "SELECT {WHO} FROM memberships m JOIN people p ON p.id = m.person
+        WHERE m.room = $1 AND m.person <> $2 ORDER BY lower(p.name COLLATE \"C\"), p.id"
+    );
+    let people = every(&db.rows(&sql, &[&id, &person]).await?, |row| who(row, 0))?;
+    Ok(Some(Room { people, ..found }))
 }
 
 const IS_MEMBER: &str = "SELECT 1 FROM memberships m WHERE m.room = $1 AND m.person = $2";
 
 pub(super) async fn members(db: &Db, room: RoomId, reader: PersonId) -> Result<Option<Vec<Member>>, Error> {
     let sql = format!(
-        "SELECT {WHO}, p.role, r.creator = p.id FROM memberships m
-        JOIN people p ON p.id = m.person JOIN rooms r ON r.id = m.room
+        "SELECT {WHO}, m.role, p.role FROM memberships m JOIN people p ON p.id = m.person
         WHERE m.room = $1 ORDER BY lower(p.name COLLATE \"C\"), p.id"
     );
     let answers = at_once(db, &[(IS_MEMBER, &[&room, &reader]), (&sql, &[&room])]).await?;
@@ -230,8 +271,8 @@ pub(super) async fn members(db: &Db, room: RoomId, reader: PersonId) -> Result<O
         return Ok(None);
     }
     let member = |row: &Row| {
-        let role = MemberRole::of(row.try_get(3)?, row.try_get(4)?);
-        Ok(Member { id: row.try_get(0)?, name: Name::stored(row.try_get(1)?), same_name: row.try_get(2)?, role })
+        let (id, name, same_name) = (row.try_get(0)?, Name::stored(row.try_get(1)?), row.try_get(2)?);
+        Ok(Member { id, name, same_name, role: row.try_get(3)?, server_role: row.try_get(4)? })
     };
     every(&answers[1], member).map(Some)
 }
@@ -263,8 +304,9 @@ pub(super) async fn events(
     // room stands, which is told without any too.
     let sql = format!(
         "WITH head AS ({head}), page AS (
-            SELECT {WHO}, {MESSAGE}, e.number AS at, e.kind, e.time AS happened, e.emoji, CASE WHEN m.deleted IS NULL THEN octet_length(m.body) END AS bytes
-            FROM room_events e JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {ASIDE}
+            SELECT {WHO}, {MESSAGE}, e.number AS at, e.kind, e.time AS happened, e.emoji, CASE WHEN m.deleted IS NULL THEN octet_length(m.body) END AS bytes,
+                {BY}
+            FROM room_events e JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {ASIDE} {BY_JOIN}
             WHERE e.room = $1 AND e.number > $4 AND e.number < $5 AND EXISTS (SELECT 1 FROM head)
             ORDER BY e.number {order} LIMIT $6
         ), counted AS (
@@ -273,7 +315,10 @@ pub(super) async fn events(
                     AS bytes_before
             FROM page
         )
-        SELECT counted.*, head.* FROM head LEFT JOIN counted ON bytes_before <= $7 ORDER BY at {order}",
+        SELECT counted.*, head.*, f.name AS room_name, f.topic AS room_topic, f.description AS room_description,
+            f.kind AS room_kind, f.archived AS room_archived
+        FROM head LEFT JOIN counted ON bytes_before <= $7 LEFT JOIN rooms f ON counted.kind LIKE 'room.%' AND f.id = $1
+        ORDER BY at {order}",
         order = bounds.order(),
     );
     let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
@@ -303,8 +348,8 @@ pub(super) async fn events(
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked }))
 }
 
-/// The column `there` of a page: behind the number, the kind, the time, the emoji and the bytes of an event.
-const THERE: usize = AFTER_MESSAGE + 5;
+/// The column `there` of a page: behind the number, the kind, the time, the emoji and the bytes of an event, and who did it.
+const THERE: usize = AFTER_MESSAGE + 8;
 /// Where the room stands: behind that, and the bytes before.
 const HEAD: usize = THERE + 2;
 
@@ -500,12 +545,16 @@ fn revocations_of(heads: &[Row], rows: &[Row], after: u64) -> Result<Revocations
         let (session, room, person): (Option<SessionId>, Option<RoomId>, Option<PersonId>) =
             (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
         let is_back = row.try_get(4)?;
-        let membership = || room.zip(person).map(|(room, person)| Revocation::Membership { room, person, is_back });
+        let of_person = || match (room, person) {
+            (Some(room), Some(person)) => Some(Revocation::Membership { room, person, is_back }),
+            (None, person) => person.map(Revocation::Role),
+            (Some(_), None) => None,
+        };
         let denial = match row.try_get::<_, Option<Digest>>(BEFORE_DENIAL - 1)? {
             Some(Digest(key)) => Some(Revocation::Denial { key, denied: denied(row, BEFORE_DENIAL)? }),
             None => None,
         };
-        if let Some(revocation) = session.map(Revocation::Session).or_else(membership).or(denial) {
+        if let Some(revocation) = session.map(Revocation::Session).or_else(of_person).or(denial) {
             these.push((number(row, 0)?, revocation));
         }
     }

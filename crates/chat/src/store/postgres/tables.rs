@@ -26,17 +26,24 @@ use super::{
     connection::{Db, Params, Statement, Values},
     posts::Posts,
     reads,
-    values::{Digest, number, small, stored_digest},
+    values::{Digest, number, small, stored_digest, who},
 };
 use crate::{
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, Person, PersonId, Reactions, Reading, Role, Room, RoomId, SecretDigest, SessionId,
-        StoredHash, StoredInvite, StoredMessage, Time, Who,
+        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole,
+        SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
-    store::{NOT_READ, StoreError, StoreResult, Tables, bounds::signed, columns::unread, follow::Revocation},
+    store::{
+        NOT_READ, StoreError, StoreResult, Tables,
+        bounds::signed,
+        columns::{WHO, unread},
+        follow::Revocation,
+    },
 };
 
+/// What makes all changes of who owns the server wait for each other.
+const OWNERS_LOCK: i64 = 0x5464_6e67_0000_0004;
 /// What makes all changes of names and numbers of rooms wait for each other: whoever looks at all rooms before making one.
 const ROOMS_LOCK: i64 = 0x5464_6e67_0000_0003;
 
@@ -50,6 +57,8 @@ pub(super) struct Work {
     sends: HashMap<(PersonId, ClientId), Option<EarlierSend>>,
     /// As they are as long as nothing but posts is written.
     members: HashMap<(RoomId, PersonId), Option<Who>>,
+    /// Whether nothing is to be written there any more; likewise.
+    archived: HashMap<RoomId, bool>,
     posts: Posts,
     /// What is to be sent before anything else is asked.
     writes: Vec<Write>,
@@ -79,7 +88,8 @@ pub(super) struct Write {
     pub(super) params: Vec<Box<dyn ToSql + Sync + Send>>,
 }
 
-const LOCK_ROOMS: &str = "SELECT id, last_number FROM rooms WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+const LOCK_ROOMS: &str =
+    "SELECT id, last_number, archived IS NOT NULL FROM rooms WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
 const EARLIER_SENDS: &str = "SELECT m.author, m.client_id, m.id, m.number, m.time, m.digest, m.digest_key
     FROM unnest($1::uuid[], $2::uuid[]) AS asked(author, client_id)
     JOIN messages m ON m.author = asked.author AND m.client_id = asked.client_id";
@@ -125,6 +135,7 @@ impl Work {
         if !rooms.is_empty() {
             for row in answers.next().unwrap_or_default() {
                 work.heads.insert(row.try_get(0)?, number(&row, 1)?);
+                work.archived.insert(row.try_get(0)?, row.try_get(2)?);
             }
         }
         if !authors.is_empty() {
@@ -234,6 +245,7 @@ impl Work {
         self.write_posts();
         // What it changes may be what is remembered.
         self.members.clear();
+        self.archived.clear();
         self.written += 1;
         self.push_quietly(sql, params);
     }
@@ -320,6 +332,12 @@ impl<'a> PostgresTables<'a> {
         self.know(|work| work.push(sql, params))
     }
 
+    fn count_of(&self, person: PersonId, sql: &'static str) -> StoreResult<u32> {
+        self.ask(move |db| {
+            Box::pin(async move { Ok(u32::try_from(number(&db.one(sql, &[&person]).await?, 0)?).unwrap_or(u32::MAX)) })
+        })
+    }
+
     /// As [`write`](Self::write), and answers how many rows it changed.
     fn write_and_count(&self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) -> StoreResult<usize> {
         self.write_what_counts(format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed"), params)
@@ -337,6 +355,7 @@ impl<'a> PostgresTables<'a> {
         self.know(|work| {
             if count > 0 {
                 work.members.clear();
+                work.archived.clear();
                 work.written += 1;
             }
         })?;
@@ -414,6 +433,34 @@ impl Tables for PostgresTables<'_> {
 
     fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
         self.write("UPDATE people SET deactivated = $2 WHERE id = $1", values![person, since])
+    }
+
+    /// From here on nobody else changes who they are until the end.
+    fn count_active_owners(&self) -> StoreResult<u32> {
+        self.ask(|db| {
+            Box::pin(async move {
+                db.rows("SELECT pg_advisory_xact_lock($1)", &[&OWNERS_LOCK]).await?;
+                let sql = "SELECT count(*) FROM people WHERE role = 'owner' AND deactivated IS NULL";
+                Ok(u32::try_from(number(&db.one(sql, &[]).await?, 0)?).unwrap_or(u32::MAX))
+            })
+        })
+    }
+
+    fn set_role(&mut self, person: PersonId, role: Role) -> StoreResult<()> {
+        self.know(|work| {
+            work.push("UPDATE people SET role = $2 WHERE id = $1", values![person, role]);
+            work.revoked.push(Revocation::Role(person));
+        })
+    }
+
+    fn share_a_room(&self, one: PersonId, other: PersonId) -> StoreResult<bool> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room
+                    WHERE a.person = $1 AND b.person = $2)";
+                db.one(sql, &[&one, &other]).await?.try_get(0)
+            })
+        })
     }
 
     fn key(&self, name: &str) -> StoreResult<Option<[u8; 32]>> {
@@ -545,28 +592,30 @@ impl Tables for PostgresTables<'_> {
         self.ask(|db| {
             Box::pin(async move {
                 db.rows("SELECT pg_advisory_xact_lock($1)", &[&ROOMS_LOCK]).await?;
-                let count = number(&db.one("SELECT count(*) FROM rooms", &[]).await?, 0)?;
+                let count =
+                    number(&db.one("SELECT count(*) FROM rooms WHERE kind IN ('public', 'private')", &[]).await?, 0)?;
                 Ok(u32::try_from(count).unwrap_or(u32::MAX))
             })
         })
     }
 
     fn count_rooms_of(&self, creator: PersonId) -> StoreResult<u32> {
-        self.ask(move |db| {
-            Box::pin(async move {
-                let count = number(&db.one("SELECT count(*) FROM rooms WHERE creator = $1", &[&creator]).await?, 0)?;
-                Ok(u32::try_from(count).unwrap_or(u32::MAX))
-            })
-        })
+        self.count_of(creator, "SELECT count(*) FROM rooms WHERE creator = $1 AND kind <> 'direct'")
     }
 
-    fn has_room_named(&self, folded: &str, person: PersonId) -> StoreResult<bool> {
+    fn count_directs_of(&self, creator: PersonId) -> StoreResult<u32> {
+        self.count_of(creator, "SELECT count(*) FROM rooms WHERE creator = $1 AND kind = 'direct'")
+    }
+
+    fn has_room_named(&self, folded: &str, person: PersonId, other_than: RoomId) -> StoreResult<bool> {
         let folded = folded.to_owned();
         self.ask(move |db| {
             Box::pin(async move {
-                let sql = "SELECT EXISTS (SELECT 1 FROM rooms r WHERE r.folded = $1 AND (r.is_open
-                    OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = $2)))";
-                db.one(sql, &[&folded, &person]).await?.try_get(0)
+                let sql =
+                    "SELECT EXISTS (SELECT 1 FROM rooms r WHERE r.folded = $1 AND r.id <> $3 AND (r.kind = 'public'
+                    OR r.kind = 'private'
+                        AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = $2)))";
+                db.one(sql, &[&folded, &person, &other_than]).await?.try_get(0)
             })
         })
     }
@@ -575,22 +624,59 @@ impl Tables for PostgresTables<'_> {
         self.ask(move |db| Box::pin(reads::room_of(db, room, person)))
     }
 
-    #[cfg(any(test, feature = "test-kit"))]
-    fn set_room_open(&mut self, room: RoomId, is_open: bool) -> StoreResult<()> {
-        self.write("UPDATE rooms SET is_open = $2 WHERE id = $1", values![room, is_open])
+    fn is_archived(&self, room: RoomId) -> StoreResult<bool> {
+        let is_known = self.state.borrow().work.archived.contains_key(&room);
+        if is_known {
+            return self.know(|work| work.archived.get(&room).copied().unwrap_or_default());
+        }
+        self.ask(move |db| {
+            Box::pin(async move {
+                db.one("SELECT archived IS NOT NULL FROM rooms WHERE id = $1", &[&room]).await?.try_get(0)
+            })
+        })
     }
 
     fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
-        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look)
-            VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8)";
-        let NewRoom { id, name, topic, epoch } = room;
+        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look, kind)
+            VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9)";
+        let NewRoom { id, name, topic, kind, epoch } = room;
         let (text, topic, epoch) = (name.as_str().to_owned(), topic.as_str().to_owned(), epoch.clone());
-        let (id, folded, look) = (*id, name.folded(), name.look());
+        let (id, folded, look, kind) = (*id, name.folded(), name.look(), *kind);
         self.know(|work| {
-            work.push(sql, values![id, text, topic, creator, epoch, now, folded, look]);
+            work.push(sql, values![id, text, topic, creator, epoch, now, folded, look, kind]);
             // Nobody else can have it.
             work.heads.insert(id, 0);
         })
+    }
+
+    fn insert_direct(&mut self, room: &NewRoom, people: PeopleKey, creator: PersonId, now: Time) -> StoreResult<bool> {
+        // Whoever begins it at the same moment is waited for.
+        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look, kind, people)
+            VALUES ($1, '', '', $2, $3, 0, $4, '', '', $5, $6) ON CONFLICT (people) WHERE people IS NOT NULL DO NOTHING";
+        let NewRoom { id, kind, epoch, .. } = room;
+        let params = values![*id, creator, epoch.clone(), now, *kind, people.0.to_vec()];
+        let is_new = self.write_and_count(sql, params)? > 0;
+        let id = *id;
+        self.know(|work| {
+            if is_new {
+                work.heads.insert(id, 0);
+            }
+        })?;
+        Ok(is_new)
+    }
+
+    fn direct_of(&self, people: PeopleKey) -> StoreResult<Option<RoomId>> {
+        self.ask(move |db| Box::pin(reads::direct_of(db, people)))
+    }
+
+    fn set_room(&mut self, room: RoomId, facts: &RoomFacts) -> StoreResult<()> {
+        let sql = "UPDATE rooms SET name = $2, topic = $3, description = $4, kind = $5, archived = $6, folded = $7,
+            look = $8 WHERE id = $1";
+        let RoomFacts { name, topic, description, kind, archived } = facts;
+        let (folded, look) = (name.folded(), name.look());
+        let (name, topic) = (name.as_str().to_owned(), topic.as_str().to_owned());
+        let description = description.as_str().to_owned();
+        self.write(sql, values![room, name, topic, description, *kind, *archived, folded, look])
     }
 
     fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
@@ -601,12 +687,53 @@ impl Tables for PostgresTables<'_> {
         self.ask(move |db| Box::pin(reads::member(db, room, person)))
     }
 
-    fn insert_member(&mut self, room: RoomId, person: PersonId, read: u64, now: Time) -> StoreResult<()> {
+    fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT role FROM memberships WHERE room = $1 AND person = $2";
+                db.row(sql, &[&room, &person]).await?.map(|row| row.try_get(0)).transpose()
+            })
+        })
+    }
+
+    fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT person FROM memberships WHERE room = $1 AND role = 'owner'";
+                db.rows(sql, &[&room]).await?.iter().map(|row| row.try_get(0)).collect()
+            })
+        })
+    }
+
+    fn oldest_member(&self, room: RoomId) -> StoreResult<Option<Who>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = format!(
+                    "SELECT {WHO} FROM memberships m JOIN people p ON p.id = m.person
+                    WHERE m.room = $1 AND p.deactivated IS NULL AND p.role <> 'guest' ORDER BY m.joined, p.id LIMIT 1"
+                );
+                db.row(&sql, &[&room]).await?.map(|row| who(&row, 0)).transpose()
+            })
+        })
+    }
+
+    fn insert_member(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        role: RoomRole,
+        read: u64,
+        now: Time,
+    ) -> StoreResult<()> {
         let sql = "WITH new AS (
-                INSERT INTO memberships (room, person, joined, read_number) VALUES ($1, $2, $3, $4) RETURNING room
+                INSERT INTO memberships (room, person, joined, role, read_number) VALUES ($1, $2, $3, $4, $5) RETURNING room
             )
             UPDATE rooms SET members = members + 1 FROM new WHERE rooms.id = new.room";
-        self.write(sql, values![room, person, now, signed(read)])
+        self.write(sql, values![room, person, now, role, signed(read)])
+    }
+
+    fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
+        self.write("UPDATE memberships SET role = $3 WHERE room = $1 AND person = $2", values![room, person, role])
     }
 
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {

@@ -11,7 +11,7 @@ use tokio::{
 use super::*;
 use crate::{
     changes::{CreateRoom, Post},
-    model::{ClientId, Code, Name, NewMessage, NewRoom, Topic},
+    model::{ClientId, Code, Name, NewMessage, NewRoom, RoomKind, Topic},
     store::{
         ChangeError, NOT_READ, Submission,
         contract::{
@@ -279,7 +279,7 @@ async fn a_room_that_somebody_else_has_locked_holds_up_no_other() {
     let fresh = Fresh::make().await;
     let store = fresh.open(SERVER).await.unwrap();
     let (set_up, Post(first)) = contract::set_up_and_first_post();
-    let another = NewRoom::fresh(Name::parse("Another").unwrap(), Topic::default());
+    let another = NewRoom::fresh(Name::parse("Another").unwrap(), Topic::default(), RoomKind::Public);
     let second = NewMessage { id: MessageId::fresh(), room: another.id, client_id: ClientId::fresh(), ..first.clone() };
     let create = CreateRoom { person: first.author, room: another, invite: Code::fresh() };
     store.apply(0, vec![submit(set_up).0, submit(create).0], Time::from_millis(0)).await.unwrap();

@@ -1,5 +1,5 @@
 //! How the chat's words are columns of Postgres: identities as `uuid`, digests as `bytea`, times and numbers as `bigint`,
-//! roles as text; and how Postgres' errors are the store's.
+//! roles and kinds as text; and how Postgres' errors are the store's.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -13,9 +13,9 @@ use tokio_postgres::{
 
 use crate::{
     model::{
-        Answered, ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, KeyId, Message, MessageId, Name,
-        Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId,
-        StoredDigest, StoredInvite, Time, Topic, Who, gather,
+        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId, Message,
+        MessageId, Name, Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId, RoomKind,
+        RoomRole, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, unread},
@@ -122,26 +122,29 @@ impl FromSql<'_> for Time {
     accepts!(INT8);
 }
 
-impl ToSql for Role {
-    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
-        self.as_str().to_sql(kind, out)
-    }
+macro_rules! word_column {
+    ($($word:ident),*) => {$(
+        impl ToSql for $word {
+            fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+                self.as_str().to_sql(kind, out)
+            }
 
-    accepts!(TEXT);
-    to_sql_checked!();
-}
-
-impl FromSql<'_> for Role {
-    fn from_sql(kind: &Type, raw: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
-        match <&str>::from_sql(kind, raw)? {
-            "admin" => Ok(Self::Admin),
-            "member" => Ok(Self::Member),
-            other => Err(format!("no role: {other}").into()),
+            accepts!(TEXT);
+            to_sql_checked!();
         }
-    }
 
-    accepts!(TEXT);
+        impl FromSql<'_> for $word {
+            fn from_sql(kind: &Type, raw: &[u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+                let word = <&str>::from_sql(kind, raw)?;
+                Self::parse(word).ok_or_else(|| format!("no {}: {word}", stringify!($word)).into())
+            }
+
+            accepts!(TEXT);
+        }
+    )*};
 }
+
+word_column!(Role, RoomKind, RoomRole);
 
 /// A number of events or of rows, which is never negative.
 pub(super) struct Count(pub(super) u64);
@@ -197,29 +200,37 @@ pub(super) fn person(row: &Row) -> Result<Person, Error> {
 
 /// The columns that [`room`] reads, for the person `$1`.
 pub(super) const ROOM: &str = concat!(
-    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
-    r.members, EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = $1) AS is_member, r.is_open,
-    EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND (o.is_open
-        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1))),
+    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created, r.members,
+    (SELECT m.role FROM memberships m WHERE m.room = r.id AND m.person = $1) AS own_role,
+    r.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest') AS is_open,
+    r.kind <> 'direct' AND EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND
+        (o.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
+        OR o.kind = 'private' AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1))),
+    r.description, r.kind, r.archived,
     (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1), ",
     // Nothing is behind no number: of those who are no members nothing is counted.
     unread!("r.id", "$1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1)")
 );
 
+/// The people of a direct message are read apart.
 pub(super) fn room(row: &Row) -> Result<Room, Error> {
     Ok(Room {
         id: row.try_get(0)?,
         name: Name::stored(row.try_get(1)?),
         topic: Topic::stored(row.try_get(2)?),
+        description: Description::stored(row.try_get(11)?),
+        kind: row.try_get(12)?,
+        archived: row.try_get(13)?,
         creator: row.try_get(3)?,
         epoch: row.try_get(4)?,
         offset: number(row, 5)?,
         created: row.try_get(6)?,
         members: small(row, 7)?,
-        is_member: row.try_get(8)?,
-        is_open: row.try_get(9)?,
+        role: row.try_get(8)?,
         same_name: row.try_get(10)?,
-        reading: reading(row, 11)?,
+        reading: reading(row, 14)?,
+        is_open: row.try_get(9)?,
+        people: Vec::new(),
     })
 }
 
@@ -313,6 +324,11 @@ impl EventRow for EventColumns<'_> {
         who(self.0, 0)
     }
 
+    fn by(&self) -> Result<Option<Who>, Error> {
+        let Some(id) = self.0.try_get("by_id")? else { return Ok(None) };
+        Ok(Some(Who { id, name: self.0.try_get("by_name")?, same_name: self.0.try_get("by_same_name")? }))
+    }
+
     /// The subject of a posted message is its author.
     fn message(&self) -> Result<Message, Error> {
         message(self.0)
@@ -320,6 +336,16 @@ impl EventRow for EventColumns<'_> {
 
     fn reaction(&self) -> Result<Reaction, Error> {
         Ok(Reaction { message: self.0.try_get(3)?, emoji: self.0.try_get(AFTER_MESSAGE + 3)?, person: who(self.0, 0)? })
+    }
+
+    fn room(&self) -> Result<RoomFacts, Error> {
+        Ok(RoomFacts {
+            name: Name::stored(self.0.try_get("room_name")?),
+            topic: Topic::stored(self.0.try_get("room_topic")?),
+            description: Description::stored(self.0.try_get("room_description")?),
+            kind: self.0.try_get("room_kind")?,
+            archived: self.0.try_get("room_archived")?,
+        })
     }
 }
 

@@ -197,6 +197,27 @@ const STEPS: [&str; 7] = ["
     -- The number of the last event of the room that the person has read. Whoever was there before has read everything.
     ALTER TABLE memberships ADD COLUMN read_number INTEGER NOT NULL DEFAULT 0;
     UPDATE memberships SET read_number = (SELECT r.last_number FROM rooms r WHERE r.id = memberships.room);
+
+    ALTER TABLE rooms ADD COLUMN kind TEXT NOT NULL DEFAULT 'public' CHECK (kind IN ('public', 'private', 'direct'));
+    UPDATE rooms SET kind = 'private' WHERE is_open = 0;
+    ALTER TABLE rooms DROP COLUMN is_open;
+    DROP INDEX rooms_by_name;
+    CREATE INDEX rooms_by_kind_and_name ON rooms (kind, name COLLATE NOCASE, id);
+    ALTER TABLE rooms ADD COLUMN description TEXT NOT NULL DEFAULT '';
+    -- Since when nothing is written there.
+    ALTER TABLE rooms ADD COLUMN archived INTEGER;
+    -- Of a direct message: SHA-256 of the ids of everybody in it, in order.
+    ALTER TABLE rooms ADD COLUMN people BLOB;
+    CREATE UNIQUE INDEX the_direct_message_of_people ON rooms (people) WHERE people IS NOT NULL;
+    ALTER TABLE memberships ADD COLUMN role TEXT NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'member'));
+    UPDATE memberships SET role = 'owner' WHERE person = (SELECT r.creator FROM rooms r WHERE r.id = memberships.room);
+
+    -- A column whose check is another one; whoever set the server up owns it.
+    ALTER TABLE people ADD COLUMN new_role TEXT NOT NULL DEFAULT 'member'
+        CHECK (new_role IN ('owner', 'admin', 'member', 'guest'));
+    UPDATE people SET new_role = CASE WHEN id IN (SELECT person FROM set_up) THEN 'owner' ELSE role END;
+    ALTER TABLE people DROP COLUMN role;
+    ALTER TABLE people RENAME COLUMN new_role TO role;
     "];
 
 /// What became of the schema.

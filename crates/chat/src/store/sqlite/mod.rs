@@ -45,8 +45,8 @@ use crate::{
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
         Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
-        MessageId, MessagePage, PageQuery, Person, PersonId, ReactedPage, Room, RoomId, RoomPage, SecretDigest,
-        Session, SessionId, SessionKey, SignedIn, Time, Who,
+        MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
     },
 };
 
@@ -208,6 +208,10 @@ impl Store for Sqlite {
         self.read(reads::people)
     }
 
+    fn people_alike(&self, asking: PersonId, look: String, limit: u32) -> Read<'_, Vec<Person>> {
+        self.read(move |db| reads::people_alike(db, asking, &look, limit))
+    }
+
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {
         self.read(move |db| reads::person_of(db, id))
     }
@@ -254,6 +258,13 @@ impl Store for Sqlite {
 
     fn other_rooms(&self, person: PersonId, after: Option<RoomId>, limit: u32) -> Read<'_, RoomPage> {
         self.read(move |db| reads::other_rooms(db, person, after, limit))
+    }
+
+    fn direct_of(&self, people: PeopleKey, person: PersonId) -> Read<'_, Option<Room>> {
+        self.read(move |db| match reads::direct_of(db, people)? {
+            Some(room) => reads::room_of(db, room, person),
+            None => Ok(None),
+        })
     }
 
     fn room(&self, room: RoomId, person: PersonId) -> Read<'_, Option<Room>> {
@@ -842,7 +853,8 @@ mod tests {
         writer.apply(&mut [submit(set_up).0], Time::from_millis(0));
         RUN.take();
         writer.apply(&mut posts(), Time::from_millis(0));
-        let first = ["SELECT", "SELECT", "SELECT", "INSERT", "INSERT"];
+        // Whether it was sent before, who writes, whether the room is archived, its last number.
+        let first = ["SELECT", "SELECT", "SELECT", "SELECT", "INSERT", "INSERT"];
         let further = ["SELECT", "INSERT", "INSERT"];
         let (last_number, commits) = ("UPDATE", "UPDATE");
         let (begin, end) = (["BEGIN", "PRAGMA"], [last_number, commits, "COMMIT"]);

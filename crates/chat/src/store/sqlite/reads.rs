@@ -6,20 +6,22 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::values::{
-    EventColumns, ROOM, denied, invite as invite_row, message, number, person, reacted as reacted_row, room,
-    session as session_row, who,
+    EventColumns, FACTS, ROOM, denied, facts, invite as invite_row, message, number, person, reacted as reacted_row,
+    room, session as session_row, who,
 };
 use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, KeyId, Member, MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId,
-        ReactedPage, Reactions, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand,
-        StoredHash, StoredInvite, StoredMessage, Time, Who,
+        InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
+        ReactedPage, Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
+        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         bounds::Bounds,
-        columns::{AFTER_MESSAGE, ASIDE, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO, reacted},
+        columns::{
+            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO, reacted,
+        },
     },
 };
 
@@ -36,6 +38,18 @@ pub(super) fn people(db: &Connection) -> rusqlite::Result<Vec<Person>> {
     db.prepare_cached(&format!("SELECT {PERSON} FROM people p ORDER BY p.name COLLATE NOCASE, p.id"))?
         .query_map([], person)?
         .collect()
+}
+
+pub(super) fn people_alike(db: &Connection, asking: PersonId, look: &str, limit: u32) -> rusqlite::Result<Vec<Person>> {
+    db.prepare_cached(&format!(
+        "SELECT {PERSON} FROM people p WHERE p.deactivated IS NULL AND instr(p.look, ?2) > 0
+            AND (p.id = ?1 OR NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
+            OR EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room
+                WHERE a.person = ?1 AND b.person = p.id))
+        ORDER BY p.name COLLATE NOCASE, p.id LIMIT ?3"
+    ))?
+    .query_map(params![asking, look, limit], person)?
+    .collect()
 }
 
 pub(super) fn person_of(db: &Connection, id: PersonId) -> rusqlite::Result<Option<Person>> {
@@ -155,11 +169,26 @@ pub(super) fn room_invite(
 }
 
 pub(super) fn own_rooms(db: &Connection, person: PersonId) -> rusqlite::Result<Vec<Room>> {
+    let mut rooms: Vec<_> = db
+        .prepare_cached(&format!(
+            "SELECT {ROOM} FROM memberships own JOIN rooms r ON r.id = own.room
+            WHERE own.person = ?1 ORDER BY r.name COLLATE NOCASE, r.id"
+        ))?
+        .query_map([person], room)?
+        .collect::<rusqlite::Result<_>>()?;
+    for room in rooms.iter_mut().filter(|room| room.kind == RoomKind::Direct) {
+        room.people = people_beside(db, room.id, person)?;
+    }
+    Ok(rooms)
+}
+
+/// Who is in a direct message beside the person, by name.
+fn people_beside(db: &Connection, room: RoomId, person: PersonId) -> rusqlite::Result<Vec<Who>> {
     db.prepare_cached(&format!(
-        "SELECT {ROOM} FROM memberships own JOIN rooms r ON r.id = own.room
-        WHERE own.person = ?1 ORDER BY r.name COLLATE NOCASE, r.id"
+        "SELECT {WHO} FROM memberships m JOIN people p ON p.id = m.person
+        WHERE m.room = ?1 AND m.person <> ?2 ORDER BY p.name COLLATE NOCASE, p.id"
     ))?
-    .query_map([person], room)?
+    .query_map(params![room, person], |row| who(row, 0))?
     .collect()
 }
 
@@ -176,7 +205,8 @@ pub(super) fn other_rooms(
     };
     let mut rooms: Vec<_> = db
         .prepare_cached(&format!(
-            "SELECT {ROOM} FROM rooms r WHERE r.is_open
+            "SELECT {ROOM} FROM rooms r WHERE r.kind = 'public'
+            AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
             AND NOT EXISTS (SELECT 1 FROM memberships own WHERE own.room = r.id AND own.person = ?1) {from}
             ORDER BY r.name COLLATE NOCASE, r.id LIMIT ?2"
         ))?
@@ -187,10 +217,21 @@ pub(super) fn other_rooms(
     Ok(RoomPage { rooms, more })
 }
 
+pub(super) fn direct_of(db: &Connection, people: PeopleKey) -> rusqlite::Result<Option<RoomId>> {
+    db.prepare_cached("SELECT id FROM rooms WHERE people = ?1")?.query_row([people.0], |row| row.get(0)).optional()
+}
+
 pub(super) fn room_of(db: &Connection, id: RoomId, person: PersonId) -> rusqlite::Result<Option<Room>> {
-    db.prepare_cached(&format!("SELECT {ROOM} FROM rooms r WHERE r.id = ?2"))?
+    let found = db
+        .prepare_cached(&format!("SELECT {ROOM} FROM rooms r WHERE r.id = ?2"))?
         .query_row(params![person, id], room)
-        .optional()
+        .optional()?;
+    match found {
+        Some(found) if found.kind == RoomKind::Direct => {
+            Ok(Some(Room { people: people_beside(db, id, person)?, ..found }))
+        }
+        other => Ok(other),
+    }
 }
 
 pub(super) fn members(db: &Connection, room: RoomId, reader: PersonId) -> rusqlite::Result<Option<Vec<Member>>> {
@@ -198,13 +239,12 @@ pub(super) fn members(db: &Connection, room: RoomId, reader: PersonId) -> rusqli
         return Ok(None);
     }
     db.prepare_cached(&format!(
-        "SELECT {WHO}, p.role, r.creator = p.id FROM memberships m
-        JOIN people p ON p.id = m.person JOIN rooms r ON r.id = m.room
+        "SELECT {WHO}, m.role, p.role FROM memberships m JOIN people p ON p.id = m.person
         WHERE m.room = ?1 ORDER BY p.name COLLATE NOCASE, p.id",
     ))?
     .query_map([room], |row| {
-        let role = MemberRole::of(row.get(3)?, row.get(4)?);
-        Ok(Member { id: row.get(0)?, name: Name::stored(row.get(1)?), same_name: row.get(2)?, role })
+        let (role, server_role) = (row.get(3)?, row.get(4)?);
+        Ok(Member { id: row.get(0)?, name: Name::stored(row.get(1)?), same_name: row.get(2)?, role, server_role })
     })?
     .collect::<Result<_, _>>()
     .map(Some)
@@ -230,18 +270,18 @@ pub(super) fn events(
     {
         return Ok(None);
     }
-    let position: Option<(String, u64)> = db
-        .prepare_cached("SELECT epoch, last_number FROM rooms WHERE id = ?1")?
-        .query_row([room], |row| Ok((row.get(0)?, number(row, 1)?)))
+    let head: Option<(String, u64, RoomFacts)> = db
+        .prepare_cached(&format!("SELECT epoch, last_number, {FACTS} FROM rooms WHERE id = ?1"))?
+        .query_row([room], |row| Ok((row.get(0)?, number(row, 1)?, facts(row, 2)?)))
         .optional()?;
-    let Some((epoch, offset)) = position else { return Ok(None) };
+    let Some((epoch, offset, facts)) = head else { return Ok(None) };
     if page.limit == 0 {
         return Ok(Some(EventPage { events: Vec::new(), epoch, offset, more: offset > 0, revoked: 0 }));
     }
     let bounds = Bounds::of(page);
     let mut statement = db.prepare_cached(&format!(
-        "SELECT {WHO}, {MESSAGE}, e.number, e.kind, e.time, e.emoji FROM room_events e
-            JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {ASIDE}
+        "SELECT {WHO}, {MESSAGE}, e.number, e.kind, e.time, e.emoji, {BY} FROM room_events e
+            JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {ASIDE} {BY_JOIN}
             WHERE e.room = ?1 AND e.number > ?2 AND e.number < ?3 ORDER BY e.number {} LIMIT ?4",
         bounds.order()
     ))?;
@@ -252,7 +292,7 @@ pub(super) fn events(
         if is_cut {
             break;
         }
-        let event = event(row, room)?;
+        let event = event(row, room, &facts)?;
         bytes += event.kind.text_bytes();
         events.push(event);
     }
@@ -270,8 +310,9 @@ pub(super) fn events(
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked: 0 }))
 }
 
-fn event(row: &Row<'_>, room: RoomId) -> rusqlite::Result<Event> {
-    let kind = EventKind::read(row.get_ref(AFTER_MESSAGE + 1)?.as_str()?, &EventColumns(row))?;
+fn event(row: &Row<'_>, room: RoomId, facts: &RoomFacts) -> rusqlite::Result<Event> {
+    let columns = EventColumns { row, room: facts };
+    let kind = EventKind::read(row.get_ref(AFTER_MESSAGE + 1)?.as_str()?, &columns)?;
     Ok(Event { room, number: number(row, AFTER_MESSAGE)?, time: row.get(AFTER_MESSAGE + 2)?, kind })
 }
 

@@ -7,16 +7,20 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     reads,
-    values::{number, store_error, stored_digest},
+    values::{number, store_error, stored_digest, who},
 };
 use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, Person, PersonId, Reactions, Reading, Role, Room, RoomId, SecretDigest, SessionId,
-        StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole,
+        SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
-    store::{StoreResult, Tables, bounds::signed, columns::unread},
+    store::{
+        StoreResult, Tables,
+        bounds::signed,
+        columns::{WHO, unread},
+    },
 };
 
 /// The tables inside a transaction of the caller's. What [`finish`](Self::finish) has not written down is forgotten.
@@ -30,6 +34,8 @@ pub(super) struct SqliteTables<'a> {
 #[derive(Default)]
 pub(super) struct Members {
     known: HashMap<(RoomId, PersonId), Who>,
+    /// Whether nothing is to be written there any more.
+    archived: HashMap<RoomId, bool>,
     /// Of the database; it changes when another program commits.
     version: i64,
 }
@@ -39,7 +45,7 @@ impl Members {
     pub(super) fn check(&mut self, transaction: &Connection) -> rusqlite::Result<()> {
         let version = transaction.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         if self.version != version || self.known.len() >= MEMBERS_REMEMBERED {
-            *self = Self { known: HashMap::new(), version };
+            *self = Self { version, ..Self::default() };
         }
         Ok(())
     }
@@ -47,6 +53,7 @@ impl Members {
     /// What was found may have been written by what is taken back.
     pub(super) fn forget(&mut self) {
         self.known.clear();
+        self.archived.clear();
     }
 }
 
@@ -133,6 +140,27 @@ impl Tables for SqliteTables<'_> {
 
     fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
         self.execute("UPDATE people SET deactivated = ?2 WHERE id = ?1", params![person, since]).map(drop)
+    }
+
+    fn count_active_owners(&self) -> StoreResult<u32> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT count(*) FROM people WHERE role = 'owner' AND deactivated IS NULL")?
+                .query_row([], |row| row.get(0))
+        })
+    }
+
+    fn set_role(&mut self, person: PersonId, role: Role) -> StoreResult<()> {
+        self.execute("UPDATE people SET role = ?2 WHERE id = ?1", params![person, role]).map(drop)
+    }
+
+    fn share_a_room(&self, one: PersonId, other: PersonId) -> StoreResult<bool> {
+        self.sql(|db| {
+            db.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room
+                WHERE a.person = ?1 AND b.person = ?2)",
+            )?
+            .query_row([one, other], |row| row.get(0))
+        })
     }
 
     fn key(&self, name: &str) -> StoreResult<Option<[u8; 32]>> {
@@ -227,22 +255,34 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn count_rooms(&self) -> StoreResult<u32> {
-        self.sql(|db| db.prepare_cached("SELECT count(*) FROM rooms")?.query_row([], |row| row.get(0)))
+        self.sql(|db| {
+            db.prepare_cached("SELECT count(*) FROM rooms WHERE kind IN ('public', 'private')")?
+                .query_row([], |row| row.get(0))
+        })
     }
 
     fn count_rooms_of(&self, creator: PersonId) -> StoreResult<u32> {
         self.sql(|db| {
-            db.prepare_cached("SELECT count(*) FROM rooms WHERE creator = ?1")?.query_row([creator], |row| row.get(0))
+            db.prepare_cached("SELECT count(*) FROM rooms WHERE creator = ?1 AND kind <> 'direct'")?
+                .query_row([creator], |row| row.get(0))
         })
     }
 
-    fn has_room_named(&self, folded: &str, person: PersonId) -> StoreResult<bool> {
+    fn count_directs_of(&self, creator: PersonId) -> StoreResult<u32> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT count(*) FROM rooms WHERE creator = ?1 AND kind = 'direct'")?
+                .query_row([creator], |row| row.get(0))
+        })
+    }
+
+    fn has_room_named(&self, folded: &str, person: PersonId, other_than: RoomId) -> StoreResult<bool> {
         self.sql(|db| {
             db.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM rooms r WHERE r.folded = ?1 AND (r.is_open
-                OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = ?2)))",
+                "SELECT EXISTS (SELECT 1 FROM rooms r WHERE r.folded = ?1 AND r.id <> ?3 AND (r.kind = 'public'
+                OR r.kind = 'private'
+                    AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = ?2)))",
             )?
-            .query_row(params![folded, person], |row| row.get(0))
+            .query_row(params![folded, person, other_than], |row| row.get(0))
         })
     }
 
@@ -250,17 +290,45 @@ impl Tables for SqliteTables<'_> {
         self.sql(|db| reads::room_of(db, room, person))
     }
 
-    #[cfg(any(test, feature = "test-kit"))]
-    fn set_room_open(&mut self, room: RoomId, is_open: bool) -> StoreResult<()> {
-        self.execute("UPDATE rooms SET is_open = ?2 WHERE id = ?1", params![room, is_open]).map(drop)
+    fn is_archived(&self, room: RoomId) -> StoreResult<bool> {
+        if let Some(archived) = self.members.borrow().archived.get(&room) {
+            return Ok(*archived);
+        }
+        let archived = self.aside(|db| {
+            db.prepare_cached("SELECT archived IS NOT NULL FROM rooms WHERE id = ?1")?
+                .query_row([room], |row| row.get(0))
+        })?;
+        self.members.borrow_mut().archived.insert(room, archived);
+        Ok(archived)
     }
 
     fn insert_room(&mut self, room: &NewRoom, creator: PersonId, now: Time) -> StoreResult<()> {
-        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look)
-            VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)";
-        let NewRoom { id, name, topic, epoch } = room;
+        let sql = "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look, kind)
+            VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)";
+        let NewRoom { id, name, topic, kind, epoch } = room;
         let (folded, look) = (name.folded(), name.look());
-        self.execute(sql, params![id, name.as_str(), topic.as_str(), creator, epoch, now, folded, look]).map(drop)
+        self.execute(sql, params![id, name.as_str(), topic.as_str(), creator, epoch, now, folded, look, kind]).map(drop)
+    }
+
+    fn insert_direct(&mut self, room: &NewRoom, people: PeopleKey, creator: PersonId, now: Time) -> StoreResult<bool> {
+        let sql =
+            "INSERT INTO rooms (id, name, topic, creator, epoch, last_number, created, folded, look, kind, people)
+            VALUES (?1, '', '', ?2, ?3, 0, ?4, '', '', ?5, ?6) ON CONFLICT DO NOTHING";
+        let NewRoom { id, kind, epoch, .. } = room;
+        Ok(self.execute(sql, params![id, creator, epoch, now, kind, people.0])? > 0)
+    }
+
+    fn direct_of(&self, people: PeopleKey) -> StoreResult<Option<RoomId>> {
+        self.sql(|db| reads::direct_of(db, people))
+    }
+
+    fn set_room(&mut self, room: RoomId, facts: &RoomFacts) -> StoreResult<()> {
+        let sql = "UPDATE rooms SET name = ?2, topic = ?3, description = ?4, kind = ?5, archived = ?6, folded = ?7,
+            look = ?8 WHERE id = ?1";
+        let RoomFacts { name, topic, description, kind, archived } = facts;
+        let (folded, look) = (name.folded(), name.look());
+        let (name, topic, description) = (name.as_str(), topic.as_str(), description.as_str());
+        self.execute(sql, params![room, name, topic, description, kind, archived, folded, look]).map(drop)
     }
 
     fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>> {
@@ -274,9 +342,48 @@ impl Tables for SqliteTables<'_> {
         Ok(found)
     }
 
-    fn insert_member(&mut self, room: RoomId, person: PersonId, read: u64, now: Time) -> StoreResult<()> {
-        let sql = "INSERT INTO memberships (room, person, joined, read_number) VALUES (?1, ?2, ?3, ?4)";
-        self.execute(sql, params![room, person, now, signed(read)]).map(drop)
+    fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT role FROM memberships WHERE room = ?1 AND person = ?2")?
+                .query_row(params![room, person], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT person FROM memberships WHERE room = ?1 AND role = 'owner'")?
+                .query_map([room], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    fn oldest_member(&self, room: RoomId) -> StoreResult<Option<Who>> {
+        self.sql(|db| {
+            db.prepare_cached(&format!(
+                "SELECT {WHO} FROM memberships m JOIN people p ON p.id = m.person
+                WHERE m.room = ?1 AND p.deactivated IS NULL AND p.role <> 'guest' ORDER BY m.joined, p.id LIMIT 1"
+            ))?
+            .query_row([room], |row| who(row, 0))
+            .optional()
+        })
+    }
+
+    fn insert_member(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        role: RoomRole,
+        read: u64,
+        now: Time,
+    ) -> StoreResult<()> {
+        let sql = "INSERT INTO memberships (room, person, joined, role, read_number) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.execute(sql, params![room, person, now, role, signed(read)]).map(drop)
+    }
+
+    fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
+        let sql = "UPDATE memberships SET role = ?3 WHERE room = ?1 AND person = ?2";
+        self.execute(sql, params![room, person, role]).map(drop)
     }
 
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {

@@ -1,4 +1,4 @@
-//! How the chat's words are columns of SQLite: identities and digests as blobs, times as integers, roles as text; and
+//! How the chat's words are columns of SQLite: identities and digests as blobs, times as integers, roles and kinds as text; and
 //! how SQLite's errors are the store's.
 
 use std::collections::HashMap;
@@ -10,9 +10,9 @@ use rusqlite::{
 
 use crate::{
     model::{
-        Answered, ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person,
-        PersonId, Reacted, Reaction, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest,
-        StoredInvite, Time, Topic, Who, gather,
+        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message, MessageId,
+        Name, Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole,
+        SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, unread},
@@ -96,21 +96,23 @@ impl FromSql for Time {
     }
 }
 
-impl ToSql for Role {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.as_str().into())
-    }
+macro_rules! word_column {
+    ($($word:ident),*) => {$(
+        impl ToSql for $word {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.as_str().into())
+            }
+        }
+
+        impl FromSql for $word {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                Self::parse(value.as_str()?).ok_or(FromSqlError::InvalidType)
+            }
+        }
+    )*};
 }
 
-impl FromSql for Role {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        match value.as_str()? {
-            "admin" => Ok(Self::Admin),
-            "member" => Ok(Self::Member),
-            _ => Err(FromSqlError::InvalidType),
-        }
-    }
-}
+word_column!(Role, RoomKind, RoomRole);
 
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
@@ -125,29 +127,50 @@ pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
 
 /// The columns that [`room`] reads, for the person `?1`.
 pub(super) const ROOM: &str = concat!(
-    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created,
-    r.members, EXISTS (SELECT 1 FROM memberships m WHERE m.room = r.id AND m.person = ?1) AS is_member, r.is_open,
-    EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND (o.is_open
-        OR EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = ?1))),
+    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created, r.members,
+    (SELECT m.role FROM memberships m WHERE m.room = r.id AND m.person = ?1) AS own_role,
+    r.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest') AS is_open,
+    r.kind <> 'direct' AND EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND
+        (o.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
+        OR o.kind = 'private' AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = ?1))),
+    r.description, r.kind, r.archived,
     (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1), ",
     // Nothing is behind no number: of those who are no members nothing is counted.
     unread!("r.id", "?1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1)")
 );
 
+/// The people of a direct message are read apart.
 pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
     Ok(Room {
         id: row.get(0)?,
         name: Name::stored(row.get(1)?),
         topic: Topic::stored(row.get(2)?),
+        description: Description::stored(row.get(11)?),
+        kind: row.get(12)?,
+        archived: row.get(13)?,
         creator: row.get(3)?,
         epoch: row.get(4)?,
         offset: number(row, 5)?,
         created: row.get(6)?,
         members: row.get(7)?,
-        is_member: row.get(8)?,
-        is_open: row.get(9)?,
+        role: row.get(8)?,
         same_name: row.get(10)?,
-        reading: reading(row, 11)?,
+        reading: reading(row, 14)?,
+        is_open: row.get(9)?,
+        people: Vec::new(),
+    })
+}
+
+/// The columns of a room that [`facts`] reads.
+pub(super) const FACTS: &str = "name, topic, description, kind, archived";
+
+pub(super) fn facts(row: &Row<'_>, first: usize) -> rusqlite::Result<RoomFacts> {
+    Ok(RoomFacts {
+        name: Name::stored(row.get(first)?),
+        topic: Topic::stored(row.get(first + 1)?),
+        description: Description::stored(row.get(first + 2)?),
+        kind: row.get(first + 3)?,
+        archived: row.get(first + 4)?,
     })
 }
 
@@ -230,23 +253,36 @@ pub(super) fn denied(row: &Row<'_>) -> rusqlite::Result<Denied> {
 }
 
 /// A row of an event, joined with its subject and, if it has one, its message: the columns [`WHO`](crate::store::columns::WHO) and
-/// [`MESSAGE`](crate::store::columns::MESSAGE) come first.
-pub(super) struct EventColumns<'a>(pub(super) &'a Row<'a>);
+/// [`MESSAGE`](crate::store::columns::MESSAGE) come first, those of [`BY`](crate::store::columns::BY) are found by name. With
+/// the room as it is.
+pub(super) struct EventColumns<'a> {
+    pub(super) row: &'a Row<'a>,
+    pub(super) room: &'a RoomFacts,
+}
 
 impl EventRow for EventColumns<'_> {
     type Error = rusqlite::Error;
 
     fn member(&self) -> rusqlite::Result<Who> {
-        who(self.0, 0)
+        who(self.row, 0)
+    }
+
+    fn by(&self) -> rusqlite::Result<Option<Who>> {
+        let Some(id) = self.row.get("by_id")? else { return Ok(None) };
+        Ok(Some(Who { id, name: self.row.get("by_name")?, same_name: self.row.get("by_same_name")? }))
     }
 
     /// The subject of a posted message is its author.
     fn message(&self) -> rusqlite::Result<Message> {
-        message(self.0)
+        message(self.row)
+    }
+
+    fn room(&self) -> rusqlite::Result<RoomFacts> {
+        Ok(self.room.clone())
     }
 
     fn reaction(&self) -> rusqlite::Result<Reaction> {
-        Ok(Reaction { message: self.0.get(3)?, emoji: self.0.get(AFTER_MESSAGE + 3)?, person: who(self.0, 0)? })
+        Ok(Reaction { message: self.row.get(3)?, emoji: self.row.get(AFTER_MESSAGE + 3)?, person: who(self.row, 0)? })
     }
 }
 

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Picker } from "../src/models/picker.ts";
+import type { Found } from "../src/wire.ts";
+
+const [ana, ben, cho] = ["Ana", "Ben", "Cho"].map((name) => ({ id: name, name })) as [Found, Found, Found];
+
+/** A picker whose typing rests when the test says so, before a server that finds whom it is told to. */
+function picker({ most = 8, without = [] as string[] } = {}) {
+  const asked: string[] = [];
+  let rest = (): void => undefined;
+  let found: Found[] = [ana, ben, cho];
+  const made = new Picker({
+    api: {
+      findPeople: (query) => {
+        asked.push(query);
+        return Promise.resolve({ people: found.filter((person) => person.name.toLowerCase().startsWith(query)) });
+      },
+    },
+    most,
+    without,
+    after: (_delay, task) => {
+      rest = task;
+      return () => (rest = () => undefined);
+    },
+  });
+  const settle = async (): Promise<void> => {
+    rest();
+    await new Promise(setImmediate);
+  };
+  return { picker: made, asked, settle, finds: (people: Found[]) => (found = people) };
+}
+
+const names = (people: readonly { name: string }[]): string[] => people.map((person) => person.name);
+
+test("people are looked for when typing rests, and not after each letter", async () => {
+  const { picker: chosen, asked, settle } = picker();
+  await settle();
+  chosen.type("b");
+  chosen.type("be");
+  await settle();
+  assert.deepEqual(asked, ["", "be"]);
+  assert.deepEqual(names(chosen.offered.value), ["Ben"]);
+});
+
+test("whoever is chosen, or there already, is not offered", async () => {
+  const { picker: chosen, settle } = picker({ without: [cho.id] });
+  await settle();
+  assert.deepEqual(names(chosen.offered.value), ["Ana", "Ben"]);
+  chosen.move(1);
+  assert.equal(chosen.choose(), true);
+  await settle();
+  assert.deepEqual([names(chosen.chosen.value), names(chosen.offered.value)], [["Ben"], ["Ana"]]);
+  chosen.drop();
+  assert.deepEqual(names(chosen.offered.value), ["Ana", "Ben"]);
+});
+
+test("no more are chosen than fit", async () => {
+  const { picker: chosen, settle } = picker({ most: 1 });
+  await settle();
+  chosen.choose(ana);
+  assert.equal(chosen.choose(ben), false);
+  assert.deepEqual([chosen.isFull.value, chosen.offered.value.length], [true, 0]);
+  chosen.drop(ana.id);
+  assert.equal(chosen.isFull.value, false);
+});
