@@ -7,6 +7,7 @@ mod denials;
 mod invites;
 mod messages;
 mod people;
+mod reactions;
 mod rooms;
 mod sessions;
 
@@ -21,6 +22,7 @@ pub(crate) use people::NoSuchPerson;
 pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetPassword, SetUpServer, TakeDeviceKey,
 };
+pub(crate) use reactions::{React, ReactRefusal};
 #[cfg(any(test, feature = "test-kit"))]
 pub(crate) use rooms::SetOpen;
 pub(crate) use rooms::{CreateRoom, CreateRoomRefusal, Join, Leave, ManageRefusal, NotMember, Remove};
