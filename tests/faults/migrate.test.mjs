@@ -140,7 +140,7 @@ async function talkative(t) {
   execFileSync('sqlite3', [join(server.dataDir, 'tidings.db'), `
     WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
     INSERT INTO messages (id, room, number, author, client_id, digest, body, time) SELECT randomblob(16), r.id, i, p.id, randomblob(16), randomblob(32), 'number ' || i, 1763630000000 + i FROM n, rooms r, people p;
-    INSERT INTO room_events SELECT room, number, 'message.posted', id, author, author, time FROM messages;
+    INSERT INTO room_events (room, number, kind, message, actor, subject, time) SELECT room, number, 'message.posted', id, author, author, time FROM messages;
     UPDATE rooms SET last_number = 30000;`]);
   return { server, ana };
 }
