@@ -11,6 +11,7 @@ export function matching(rooms: readonly RoomInfo[], query: string): RoomInfo[] 
   return ranked.sort((a, b) => a.rank - b.rank || a.room.name.localeCompare(b.room.name)).map(({ room }) => room);
 }
 
-function plain(text: string): string {
+/** Without case and marks. */
+export function plain(text: string): string {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLocaleLowerCase();
 }
