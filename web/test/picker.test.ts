@@ -43,6 +43,15 @@ test("people are looked for when typing rests, and not after each letter", async
   assert.deepEqual(names(chosen.offered.value), ["Ben"]);
 });
 
+test("until the answer has come, only those are offered whose names have what was typed", async () => {
+  const { picker: chosen, settle } = picker();
+  await settle();
+  chosen.type("BE");
+  assert.deepEqual(names(chosen.offered.value), ["Ben"]);
+  chosen.choose();
+  assert.deepEqual(names(chosen.chosen.value), ["Ben"]);
+});
+
 test("whoever is chosen, or there already, is not offered", async () => {
   const { picker: chosen, settle } = picker({ without: [cho.id] });
   await settle();

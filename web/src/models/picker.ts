@@ -4,6 +4,7 @@ import type { Api } from "../api.ts";
 import { FIND_PEOPLE_DELAY_MS } from "../limits.ts";
 import type { Found, PersonRef } from "../wire.ts";
 import { describe } from "./problems.ts";
+import { fold } from "./search.ts";
 
 export type PickerOptions = {
   api: Pick<Api, "findPeople">;
@@ -26,7 +27,10 @@ export class Picker {
   /** Who can be chosen now. */
   readonly offered = computed(() => {
     const taken = new Set([...this.options.without, ...this.chosen.value.map((person) => person.id)]);
-    return this.isFull.value ? [] : this.found.value.filter((person) => !taken.has(person.id));
+    // Whoever types on need not wait for the answer, nor choose somebody who was found for less.
+    const typed = fold(this.query.value.trim());
+    const fits = (person: Found): boolean => this.settled.value || fold(person.name).includes(typed);
+    return this.isFull.value ? [] : this.found.value.filter((person) => !taken.has(person.id) && fits(person));
   });
   readonly isFull = computed(() => this.chosen.value.length >= this.options.most);
   private asking: AbortController | null = null;
