@@ -357,7 +357,7 @@ pub(crate) enum PersonEvent {
     RoomRemoved { room: RoomReference },
     /// On one of their devices.
     #[serde(rename = "room.read")]
-    RoomRead { room: RoomReading },
+    Read { room: RoomReading },
     #[serde(rename = "role.changed")]
     RoleChanged { person: OwnRole },
 }
