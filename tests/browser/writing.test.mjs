@@ -279,6 +279,7 @@ test('a long message is folded, and unfolds in place by the keyboard', async (t)
   const lines = Array.from({ length: 60 }, (_, at) => `line ${at}`);
   for (let at = 0; at < 10; at += 1) await ana.say(id, `before ${at}`);
   await ana.say(id, `**Long**\n${lines.join('\n')}`);
+  await bea.readAll();
   const { page, ui } = await open(t, bea, id);
   const more = ui.button('Show more');
   await more.waitFor();
