@@ -30,7 +30,7 @@ impl Change for Read {
             return Ok(Applied::quietly(answer));
         }
         tables.set_read_position(self.room, self.person, number)?;
-        Ok(Applied::quietly(answer).telling(self.person, PersonEvent::RoomRead { room: answer }))
+        Ok(Applied::quietly(answer).telling(self.person, PersonEvent::Read { room: answer }))
     }
 }
 
@@ -48,9 +48,8 @@ impl Change for ReadAll {
         let read = tables.read_everything(self.person)?.into_iter();
         let rooms: Vec<_> =
             read.map(|(id, offset)| RoomReading { id, offset, reading: Reading::nothing_behind(offset) }).collect();
-        let told = |applied: Applied<_>, room: &RoomReading| {
-            applied.telling(self.person, PersonEvent::RoomRead { room: *room })
-        };
+        let told =
+            |applied: Applied<_>, room: &RoomReading| applied.telling(self.person, PersonEvent::Read { room: *room });
         Ok(rooms.iter().fold(Applied::quietly(rooms.clone()), told))
     }
 }

@@ -192,7 +192,7 @@ pub(crate) enum PersonEvent {
     RoomRemoved { room: RoomReference },
     /// On one of their devices.
     #[serde(rename = "room.read")]
-    RoomRead { room: RoomReading },
+    Read { room: RoomReading },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -961,7 +961,7 @@ pub(super) async fn who_has_read_up_to_where_goes_forward_by_what_is_further_and
     let reading = Reading { read: 4, unread: 1, mentions: 0 };
     let answer = RoomReading { id: room, offset: 5, reading };
     assert_eq!(moved.answer, answer);
-    assert_eq!(moved.announcements.personal, [(ben, PersonEvent::RoomRead { room: answer })]);
+    assert_eq!(moved.announcements.personal, [(ben, PersonEvent::Read { room: answer })]);
     assert_eq!(moved.announcements.events, [], "nobody else is told");
     assert_eq!(kept().await, reading);
 
