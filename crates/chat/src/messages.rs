@@ -23,6 +23,9 @@ pub enum PostError {
     /// The author has used this client id for another message.
     #[error("this client_id was used for another message")]
     Conflict,
+    /// What it answers is not in the room.
+    #[error("the message that this one answers is not in this room; send it without reply_to")]
+    NothingToAnswer,
     /// Too many messages.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -209,6 +212,7 @@ impl From<PostRefusal> for PostError {
         match refusal {
             PostRefusal::NotMember => Self::NotMember,
             PostRefusal::Conflict => Self::Conflict,
+            PostRefusal::NothingToAnswer => Self::NothingToAnswer,
         }
     }
 }

@@ -25,7 +25,7 @@ export function RoomPage({ app, chat, room, layout }: Props) {
       {welcome?.room === room.id && <InviteCard app={app} chat={chat} room={room} welcome={welcome} />}
       <TypingLine room={room} />
       <Toast chat={chat} />
-      <Composer chat={chat} room={room} />
+      <Composer chat={chat} room={room} layout={layout} />
     </>
   );
 }

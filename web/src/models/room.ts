@@ -16,10 +16,11 @@ import {
   UNREAD_COUNTED_MAX,
 } from "../limits.ts";
 import type { Live } from "../live.ts";
-import type { EventsPage, PersonRef, RoomEvent, RoomInfo } from "../wire.ts";
+import type { Answered, EventsPage, PersonRef, RoomEvent, RoomInfo } from "../wire.ts";
 import { Changes, type Undoable } from "./changes.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
+import { Reactions, standsIn } from "./reactions.ts";
 import { Reading, type Counted, type Told } from "./reading.ts";
 import { Timeline } from "./timeline.ts";
 import { Typing } from "./typing.ts";
@@ -28,7 +29,7 @@ export type Unread = { count: number; more: boolean };
 
 export type RoomContext = {
   me: PersonRef;
-  api: Pick<Api, "events" | "members" | "editMessage" | "deleteMessage" | "restoreMessage">;
+  api: Pick<Api, "events" | "message" | "members" | "editMessage" | "deleteMessage" | "restoreMessage" | "react">;
   live: Pick<Live, "follow" | "presence">;
   outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed">;
   /** Tells the server how far this person has read. */
@@ -53,7 +54,7 @@ export type RoomContext = {
 export type Place = { from: number; to: number };
 
 export class Room {
-  readonly timeline = new Timeline();
+  readonly timeline: Timeline;
   readonly info;
   /** Counts the changes of what is shown, at most one per frame. */
   readonly version = signal(0);
@@ -86,6 +87,9 @@ export class Room {
   readonly changes: Changes;
 
   private readonly othersSeen = signal(false);
+  readonly reactions: Reactions;
+  /** The message that what stands in the composer answers. */
+  readonly replyTo = signal<Answered | null>(null);
   private readonly typists = new Typing();
   private readonly presence = new Presence();
   private readonly unfollow: () => void;
@@ -114,6 +118,7 @@ export class Room {
     info: RoomInfo,
     private readonly context: RoomContext,
   ) {
+    this.timeline = new Timeline(context.me.id);
     this.info = signal(info);
     this.reading = new Reading(info, {
       next: (after) => this.nextOfOthers(after),
@@ -126,6 +131,7 @@ export class Room {
     this.drafted = computed(() => this.draft.value.trim() !== "");
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
     this.changes = new Changes(this, context);
+    this.reactions = new Reactions(this, context);
     this.unfollow = context.live.follow(info.id, {
       subscribed: (offset, epoch) => this.subscribed(offset, epoch),
       event: (event) => this.event(event),
@@ -478,6 +484,9 @@ export class Room {
       for (const event of events) {
         if (event.type === "member.joined" || event.type === "member.left") this.membership.value += 1;
         if (event.type === "member.joined" && event.member?.id !== this.context.me.id) this.othersSeen.value = true;
+        const stands = standsIn(event);
+        if (event.reaction && stands !== null) this.reactions.told(event.reaction, stands);
+        if (event.type === "message.restored" && event.message) void this.askForReactions(event.message.id);
         const message = event.type === "message.posted" ? event.message : undefined;
         if (!message) continue;
         if (message.author.id === this.context.me.id) this.context.outbox.arrived(message.client_id);
@@ -487,6 +496,15 @@ export class Room {
       this.showTyping();
       this.changed();
     });
+  }
+
+  // What comes back was read while it was deleted, and so without what was reacted to it.
+  private async askForReactions(message: string): Promise<void> {
+    const asOf = this.timeline.last;
+    if (this.timeline.reactions(message) !== null) return;
+    const found = await this.context.api.message(this.id, message).catch(() => null);
+    if (found) this.timeline.read(found, asOf);
+    this.changed();
   }
 
   private heardTyping(person: PersonRef): void {

@@ -7,6 +7,7 @@ mod denials;
 mod invites;
 mod messages;
 mod people;
+mod reactions;
 mod reading;
 mod rooms;
 mod sessions;
@@ -22,6 +23,7 @@ pub(crate) use people::NoSuchPerson;
 pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetPassword, SetUpServer, TakeDeviceKey,
 };
+pub(crate) use reactions::{React, ReactRefusal};
 pub(crate) use reading::{Read, ReadAll};
 #[cfg(any(test, feature = "test-kit"))]
 pub(crate) use rooms::SetOpen;

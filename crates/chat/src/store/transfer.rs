@@ -131,7 +131,7 @@ impl Table {
 use Kind::{Bytes, Flag, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
-pub(crate) static TABLES: [Table; 11] = [
+pub(crate) static TABLES: [Table; 12] = [
     Table {
         name: "people",
         columns: &[
@@ -232,6 +232,7 @@ pub(crate) static TABLES: [Table; 11] = [
             ("deleted_by", Id),
             ("delete_reason", Text),
             ("digest_key", Bytes),
+            ("reply_to", Id),
         ],
         key: 2,
         group: Group::Room,
@@ -240,6 +241,12 @@ pub(crate) static TABLES: [Table; 11] = [
         name: "edits",
         columns: &[("message", Id), ("number", Number), ("time", Number), ("body", Text)],
         key: 2,
+        group: Group::All,
+    },
+    Table {
+        name: "reactions",
+        columns: &[("message", Id), ("emoji", Text), ("person", Id), ("number", Number)],
+        key: 3,
         group: Group::All,
     },
     Table {
@@ -252,6 +259,7 @@ pub(crate) static TABLES: [Table; 11] = [
             ("actor", Id),
             ("subject", Id),
             ("time", Number),
+            ("emoji", Text),
         ],
         key: 2,
         group: Group::Room,

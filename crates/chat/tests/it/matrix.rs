@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, DeleteError, DeleteReason, EditError, InviteError, ManageError, Message, MessageId, Move, PageFrom,
-    PageQuery, ReadError, RestoreError, RoomId, limits::ROOMS_PER_PERSON_MAX,
+    Body, ClientId, DeleteError, DeleteReason, EditError, Emoji, InviteError, ManageError, Message, MessageId, Move,
+    PageFrom, PageQuery, ReactError, ReadError, RestoreError, RoomId, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -33,6 +33,8 @@ all! {
         RpcEdit,
         RpcDelete,
         RpcRestore,
+        RpcReact,
+        RpcUnreact,
         RpcTyping,
         RpcRead,
         Post,
@@ -43,6 +45,8 @@ all! {
         Restore,
         RestoreAnothers,
         Edits,
+        React,
+        Reacted,
         Typing,
         MarkRead,
         MarkUnread,
@@ -96,6 +100,8 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
             Operation::RpcEdit,
             Operation::RpcDelete,
             Operation::RpcRestore,
+            Operation::RpcReact,
+            Operation::RpcUnreact,
             Operation::RpcTyping,
             Operation::RpcRead,
         ],
@@ -106,7 +112,7 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
 
 #[test]
 fn s34_every_method_of_rpc_has_its_row() {
-    let methods = ["post", "edit", "delete", "restore", "typing", "read"];
+    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing", "read"];
     assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
 }
 
@@ -122,12 +128,16 @@ fn expected(operation: Operation, role: Role) -> Answer {
         | Operation::PresenceStats
         | Operation::History
         | Operation::RpcPost
+        | Operation::RpcReact
+        | Operation::RpcUnreact
         | Operation::RpcTyping
         | Operation::RpcRead
         | Operation::MarkRead
         | Operation::MarkUnread
         | Operation::Post
         | Operation::Edits
+        | Operation::React
+        | Operation::Reacted
         | Operation::Typing
         | Operation::Events
         | Operation::Messages
@@ -261,6 +271,14 @@ async fn attempt(
             chat.delete_message(victim.id, room, said, None).await.unwrap();
             on_the_wire(&browser.rpc("restore", json!({"room": room, "message": said})).await)
         }
+        Operation::RpcReact => on_the_wire(&browser.rpc("react", reaction(room, said)).await),
+        Operation::RpcUnreact => on_the_wire(&browser.rpc("unreact", reaction(room, said)).await),
+        Operation::React => match chat.react(who.id, room, said, emoji(), true).await {
+            Ok(()) => Answer::Done,
+            Err(ReactError::NoSuchMessage) => Answer::NoSuchRoom,
+            Err(error) => panic!("{error}"),
+        },
+        Operation::Reacted => found(chat.reacted(who.id, room, said, emoji()).await.unwrap().is_some()),
         Operation::Edit => edited(chat.edit_message(who.id, room, own, body()).await),
         Operation::EditAnothers => edited(chat.edit_message(who.id, room, said, body()).await),
         Operation::Delete => deleted(chat.delete_message(who.id, room, own, None).await),
@@ -319,6 +337,14 @@ fn read(answer: Result<(), ReadError>) -> Answer {
         Err(ReadError::NotMember) => Answer::NoSuchRoom,
         Err(error) => panic!("{error}"),
     }
+}
+
+fn emoji() -> Emoji {
+    Emoji::parse("👍").unwrap()
+}
+
+fn reaction(room: RoomId, message: MessageId) -> Value {
+    json!({"room": room, "message": message, "emoji": "👍"})
 }
 
 fn body() -> Body {

@@ -79,6 +79,47 @@ pub(super) struct MessageSchema {
     edited: Option<i64>,
     /// That it was deleted. Left out when it was not.
     deleted: Option<DeletedSchema>,
+    /// The message that it answers. Left out when it answers none.
+    reply_to: Option<AnsweredSchema>,
+    /// Who reacted to it. Left out where nobody has, and in events that come live or by the SDK's history and in answers to
+    /// changes: what comes so is the same for all, and each reaction is an event of its own.
+    reactions: Option<Vec<ReactedSchema>>,
+}
+
+/// The message that another one answers, as it is when that one is read.
+#[derive(ToSchema)]
+#[schema(as = Answered)]
+pub(super) struct AnsweredSchema {
+    id: String,
+    /// Its place in the room.
+    number: u64,
+    author: WhoSchema,
+    /// How it begins, without marks and in one line. Left out when it was deleted.
+    text: Option<String>,
+    /// Left out when it was not.
+    deleted: Option<bool>,
+}
+
+/// Those who reacted to a message with the same emoji.
+#[derive(ToSchema)]
+#[schema(as = Reacted)]
+pub(super) struct ReactedSchema {
+    emoji: String,
+    count: u32,
+    /// Whether one is among them. Left out when not.
+    mine: Option<bool>,
+    /// The first five of them.
+    people: Vec<WhoSchema>,
+}
+
+/// Somebody reacted to a message, or took that back.
+#[derive(ToSchema)]
+#[schema(as = Reaction)]
+pub(super) struct ReactionSchema {
+    /// To which message.
+    message: String,
+    emoji: String,
+    person: WhoSchema,
 }
 
 /// What is left of a message that was deleted, beside where it stood and who wrote it.
@@ -189,8 +230,8 @@ pub(super) enum MarkSchema {
 #[derive(ToSchema)]
 #[schema(as = Event)]
 pub(super) struct EventSchema {
-    /// `room.created`, `member.joined`, `member.left`, `message.posted`, `message.edited`, `message.deleted` or
-    /// `message.restored`.
+    /// `room.created`, `member.joined`, `member.left`, `message.posted`, `message.edited`, `message.deleted`,
+    /// `message.restored`, `reaction.added` or `reaction.removed`.
     r#type: String,
     /// 1 for a room's first event, without gaps.
     number: u64,
@@ -198,6 +239,8 @@ pub(super) struct EventSchema {
     time: i64,
     /// Of those about a message: as it is at present, which may be later than the event.
     message: Option<MessageSchema>,
+    /// Of those about a reaction.
+    reaction: Option<ReactionSchema>,
     /// Of the others.
     member: Option<WhoSchema>,
 }

@@ -210,6 +210,21 @@ const STEPS: [&str; 4] = ["
     -- The number of the last event of the room that the person has read. Whoever was there before has read everything.
     ALTER TABLE memberships ADD COLUMN read_number bigint NOT NULL DEFAULT 0;
     UPDATE memberships SET read_number = (SELECT r.last_number FROM rooms r WHERE r.id = memberships.room);
+
+    -- The message that it answers, of the same room.
+    ALTER TABLE messages ADD COLUMN reply_to uuid;
+
+    -- Who has reacted to messages, and with what.
+    CREATE TABLE reactions (
+        message uuid NOT NULL,
+        emoji text NOT NULL,
+        person uuid NOT NULL,
+        -- Of the event that brought it.
+        number bigint NOT NULL,
+        PRIMARY KEY (message, emoji, person)
+    );
+    -- Of an event about a reaction.
+    ALTER TABLE room_events ADD COLUMN emoji text;
     "];
 
 /// The version that this program writes.

@@ -1,6 +1,7 @@
 //! How the chat's words are columns of Postgres: identities as `uuid`, digests as `bytea`, times and numbers as `bigint`,
 //! roles as text; and how Postgres' errors are the store's.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use bytes::BytesMut;
@@ -12,11 +13,14 @@ use tokio_postgres::{
 
 use crate::{
     model::{
-        ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, KeyId, Message, MessageId, Name, Person,
-        PersonId, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time,
-        Topic, Who,
+        Answered, ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, KeyId, Message, MessageId, Name,
+        Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId,
+        StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
-    store::{StoreError, columns::unread},
+    store::{
+        StoreError,
+        columns::{AFTER_MESSAGE, unread},
+    },
 };
 
 /// What a failure of Postgres is for whoever asked. What passes by itself, and what may have been done all the same, is
@@ -273,7 +277,26 @@ pub(super) fn message(row: &Row) -> Result<Message, Error> {
             Some(time) => Some(Deleted { time, by: who(row, 12)?, reason: row.try_get(11)? }),
             None => None,
         },
+        reply_to: match row.try_get(15)? {
+            Some(id) => Some(Answered {
+                id,
+                number: number(row, 16)?,
+                author: who(row, 19)?,
+                body: row.try_get(18)?,
+                deleted: row.try_get(17)?,
+            }),
+            None => None,
+        },
+        reactions: Vec::new(),
     })
+}
+
+/// The reactions of each of these messages, from rows as [`reacted`](crate::store::columns::reacted) selects them.
+pub(super) fn reacted(reacted: &mut HashMap<MessageId, Vec<Reacted>>, row: &Row) -> Result<(), Error> {
+    let emoji: String = row.try_get(1)?;
+    let all = reacted.entry(row.try_get(0)?).or_default();
+    gather(all, &emoji, small(row, 2)?, row.try_get(3)?, who(row, 4)?);
+    Ok(())
 }
 
 pub(super) fn stored_digest(row: &Row, first: usize) -> Result<StoredDigest, Error> {
@@ -295,6 +318,10 @@ impl EventRow for EventColumns<'_> {
     /// The subject of a posted message is its author.
     fn message(&self) -> Result<Message, Error> {
         message(self.0)
+    }
+
+    fn reaction(&self) -> Result<Reaction, Error> {
+        Ok(Reaction { message: self.0.try_get(3)?, emoji: self.0.try_get(AFTER_MESSAGE + 3)?, person: who(self.0, 0)? })
     }
 }
 

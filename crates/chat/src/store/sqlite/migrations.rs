@@ -183,6 +183,21 @@ const STEPS: [&str; 7] = ["
     -- The number of the last event of the room that the person has read. Whoever was there before has read everything.
     ALTER TABLE memberships ADD COLUMN read_number INTEGER NOT NULL DEFAULT 0;
     UPDATE memberships SET read_number = (SELECT r.last_number FROM rooms r WHERE r.id = memberships.room);
+
+    -- The message that it answers, of the same room.
+    ALTER TABLE messages ADD COLUMN reply_to BLOB REFERENCES messages;
+
+    -- Who has reacted to messages, and with what.
+    CREATE TABLE reactions (
+        message BLOB NOT NULL REFERENCES messages,
+        emoji TEXT NOT NULL,
+        person BLOB NOT NULL REFERENCES people,
+        -- Of the event that brought it.
+        number INTEGER NOT NULL,
+        PRIMARY KEY (message, emoji, person)
+    ) STRICT, WITHOUT ROWID;
+    -- Of an event about a reaction.
+    ALTER TABLE room_events ADD COLUMN emoji TEXT;
     "];
 
 /// What became of the schema.

@@ -1,6 +1,8 @@
 //! How the chat's words are columns of SQLite: identities and digests as blobs, times as integers, roles as text; and
 //! how SQLite's errors are the store's.
 
+use std::collections::HashMap;
+
 use rusqlite::{
     ErrorCode, Row, ToSql, ffi,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
@@ -8,10 +10,14 @@ use rusqlite::{
 
 use crate::{
     model::{
-        ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person, PersonId,
-        Reading, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who,
+        Answered, ClientId, Code, Deleted, Denial, Denied, Email, EventRow, Invite, Message, MessageId, Name, Person,
+        PersonId, Reacted, Reaction, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest,
+        StoredInvite, Time, Topic, Who, gather,
     },
-    store::{StoreError, columns::unread},
+    store::{
+        StoreError,
+        columns::{AFTER_MESSAGE, unread},
+    },
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
@@ -193,7 +199,26 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
             Some(time) => Some(Deleted { time, by: who(row, 12)?, reason: row.get(11)? }),
             None => None,
         },
+        reply_to: match row.get(15)? {
+            Some(id) => Some(Answered {
+                id,
+                number: number(row, 16)?,
+                author: who(row, 19)?,
+                body: row.get(18)?,
+                deleted: row.get(17)?,
+            }),
+            None => None,
+        },
+        reactions: Vec::new(),
     })
+}
+
+/// The reactions of each of these messages, from rows as [`reacted`](crate::store::columns::reacted) selects them.
+pub(super) fn reacted(reacted: &mut HashMap<MessageId, Vec<Reacted>>, row: &Row<'_>) -> rusqlite::Result<()> {
+    let emoji: String = row.get(1)?;
+    let all = reacted.entry(row.get(0)?).or_default();
+    gather(all, &emoji, row.get(2)?, row.get(3)?, who(row, 4)?);
+    Ok(())
 }
 
 pub(super) fn stored_digest(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredDigest> {
@@ -220,6 +245,10 @@ impl EventRow for EventColumns<'_> {
     /// The subject of a posted message is its author.
     fn message(&self) -> rusqlite::Result<Message> {
         message(self.0)
+    }
+
+    fn reaction(&self) -> rusqlite::Result<Reaction> {
+        Ok(Reaction { message: self.0.get(3)?, emoji: self.0.get(AFTER_MESSAGE + 3)?, person: who(self.0, 0)? })
     }
 }
 
