@@ -18,6 +18,9 @@ pub enum ReactError {
     /// It was deleted.
     #[error("this message was deleted; nobody reacts to it any more")]
     Deleted,
+    /// The room is archived.
+    #[error("this room is archived, and nobody reacts there any more; ask one of its owners to restore it")]
+    Archived,
     /// As many different emoji as there may be are under it.
     #[error(
         "this message has {REACTIONS_PER_MESSAGE_MAX} different reactions, which is as many as there may be; join one of them"
@@ -70,6 +73,7 @@ impl From<ReactRefusal> for ReactError {
         match refusal {
             ReactRefusal::NoSuchMessage => Self::NoSuchMessage,
             ReactRefusal::Deleted => Self::Deleted,
+            ReactRefusal::Archived => Self::Archived,
             ReactRefusal::TooManyKinds => Self::TooManyKinds,
         }
     }

@@ -214,6 +214,7 @@ impl From<ReactError> for Error {
         match error {
             ReactError::NoSuchMessage => Self::PERMISSION_DENIED,
             ReactError::Deleted | ReactError::TooManyKinds => Self::application(409, error.to_string()),
+            ReactError::Archived => Self::application(423, error.to_string()),
             ReactError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             ReactError::Unavailable(error) => error.into(),
         }

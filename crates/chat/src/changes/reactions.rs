@@ -16,6 +16,9 @@ pub(crate) enum ReactRefusal {
     /// It was deleted.
     #[error("the message was deleted")]
     Deleted,
+    /// The room is archived.
+    #[error("the room is archived")]
+    Archived,
     /// As many different ones as there may be are under it.
     #[error("the message has as many different reactions as it may have")]
     TooManyKinds,
@@ -47,6 +50,9 @@ impl Change for React {
             find(tables, person, room, message)?.ok_or(Refused(ReactRefusal::NoSuchMessage))?;
         if found.deleted.is_some() {
             return Err(Refused(ReactRefusal::Deleted));
+        }
+        if tables.is_archived(room)? {
+            return Err(Refused(ReactRefusal::Archived));
         }
         let there = tables.reactions(message, person, emoji)?;
         if there.is_mine == stands {

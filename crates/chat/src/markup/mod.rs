@@ -151,7 +151,7 @@ pub(crate) fn words(source: &str) -> String {
 fn add_block(words: &mut String, block: &Block) {
     match block {
         Block::P { content } | Block::Heading { content, .. } => {
-            content.iter().for_each(|inline| add_inline(words, inline))
+            content.iter().for_each(|inline| add_inline(words, inline));
         }
         Block::Quote { content } => content.iter().for_each(|block| add_block(words, block)),
         Block::CodeBlock { text, .. } => words.push_str(text),

@@ -475,9 +475,9 @@ mod tests {
             )
         );
         let reacted = Reacted { emoji: "👍".into(), count: 7, mine: true, people: vec![ana()] };
-        assert!(json(&Message { reactions: vec![reacted], ..message }).ends_with(concat!(
+        assert!(json(&Message { reactions: vec![reacted], ..message }).ends_with(
             r#""reactions":[{"emoji":"👍","count":7,"mine":true,"people":[{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}]}]}"#
-        )));
+        ));
         let joined =
             Event { room: room(), number: 13, time, kind: EventKind::MemberJoined { member: ana(), by: None } };
         assert_eq!(

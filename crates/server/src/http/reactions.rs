@@ -83,6 +83,7 @@ impl From<ReactError> for Problem {
         match error {
             ReactError::NoSuchMessage => Self::not_found(),
             ReactError::Deleted => Self::new(StatusCode::CONFLICT, "message_deleted", sentence(&error)),
+            ReactError::Archived => Self::room_archived(&error),
             ReactError::TooManyKinds => Self::new(StatusCode::CONFLICT, "too_many_reactions", sentence(&error)),
             ReactError::TooMany(after) => Self::too_many(after.0),
             ReactError::Unavailable(error) => error.into(),
