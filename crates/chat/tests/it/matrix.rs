@@ -359,33 +359,34 @@ async fn attempt(
     let (chat, name) = (&world.chat, channel(room));
     let said = world.say(victim, room, "hello").await.id;
     let page = PageQuery { from: PageFrom::End, limit: 10 };
-    let mut browser = world.browser(who).await;
+    // One for each that needs it, and no more: somebody who connects too often is slowed down.
+    let browser = || world.browser(who);
     let post = json!({"room": room, "client_id": ClientId::fresh(), "body": "hello"});
     match operation {
         Operation::SeeTheCard => found(chat.room(who.id, room).await.unwrap().is_some()),
-        Operation::Subscribe => on_the_wire(&browser.subscribe(room).await),
-        Operation::Presence => ask(&mut browser, json!({"presence": {"channel": name}})).await,
-        Operation::PresenceStats => ask(&mut browser, json!({"presence_stats": {"channel": name}})).await,
-        Operation::History => ask(&mut browser, json!({"history": {"channel": name, "limit": 5}})).await,
-        Operation::Publish => ask(&mut browser, json!({"publish": {"channel": name, "data": {}}})).await,
-        Operation::RpcPost => on_the_wire(&browser.rpc("post", post).await),
-        Operation::RpcTyping => on_the_wire(&browser.rpc("typing", json!({"room": room})).await),
-        Operation::RpcRead => on_the_wire(&browser.rpc("read", json!({"room": room, "number": 1})).await),
+        Operation::Subscribe => on_the_wire(&browser().await.subscribe(room).await),
+        Operation::Presence => ask(&mut browser().await, json!({"presence": {"channel": name}})).await,
+        Operation::PresenceStats => ask(&mut browser().await, json!({"presence_stats": {"channel": name}})).await,
+        Operation::History => ask(&mut browser().await, json!({"history": {"channel": name, "limit": 5}})).await,
+        Operation::Publish => ask(&mut browser().await, json!({"publish": {"channel": name, "data": {}}})).await,
+        Operation::RpcPost => on_the_wire(&browser().await.rpc("post", post).await),
+        Operation::RpcTyping => on_the_wire(&browser().await.rpc("typing", json!({"room": room})).await),
+        Operation::RpcRead => on_the_wire(&browser().await.rpc("read", json!({"room": room, "number": 1})).await),
         Operation::MarkRead => found(chat.mark_read(who.id, room, Move::Forward(1)).await.is_ok()),
         Operation::MarkUnread => found(chat.mark_read(who.id, room, Move::To(1)).await.is_ok()),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
         Operation::RpcEdit => {
-            on_the_wire(&browser.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)
+            on_the_wire(&browser().await.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)
         }
         Operation::RpcDelete => {
-            on_the_wire(&browser.rpc("delete", json!({"room": room, "message": said, "reason": "spam"})).await)
+            on_the_wire(&browser().await.rpc("delete", json!({"room": room, "message": said, "reason": "spam"})).await)
         }
         Operation::RpcRestore => {
             chat.delete_message(victim.id, room, said, None).await.unwrap();
-            on_the_wire(&browser.rpc("restore", json!({"room": room, "message": said})).await)
+            on_the_wire(&browser().await.rpc("restore", json!({"room": room, "message": said})).await)
         }
-        Operation::RpcReact => on_the_wire(&browser.rpc("react", reaction(room, said)).await),
-        Operation::RpcUnreact => on_the_wire(&browser.rpc("unreact", reaction(room, said)).await),
+        Operation::RpcReact => on_the_wire(&browser().await.rpc("react", reaction(room, said)).await),
+        Operation::RpcUnreact => on_the_wire(&browser().await.rpc("unreact", reaction(room, said)).await),
         Operation::React => match chat.react(who.id, room, said, emoji(), true).await {
             Ok(()) => Answer::Done,
             Err(ReactError::NoSuchMessage) => Answer::NoSuchRoom,
