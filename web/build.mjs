@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
+import { emojiData } from "./emoji.mjs";
 
 const watch = process.argv.includes("--watch");
 const dist = new URL("dist/", import.meta.url);
@@ -86,7 +87,7 @@ const context = await esbuild.context({
   write: false,
   metafile: true,
   logLevel: "warning",
-  plugins: [manifest],
+  plugins: [emojiData, manifest],
 });
 
 if (watch) {

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { emojiData } from "./emoji.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const out = `${here}node_modules/.cache/tests`;
@@ -16,7 +17,7 @@ await esbuild.build({
   bundle: true,
   platform: "node",
   format: "esm",
-  packages: "external",
+  plugins: [{ name: "external", setup: (build) => build.onResolve({ filter: /^[^.]/ }, ({ path, kind }) => (kind === "entry-point" || path.startsWith("emojibase-data") ? null : { path, external: true })) }, emojiData],
   jsx: "automatic",
   jsxImportSource: "preact",
   sourcemap: "inline",

@@ -282,3 +282,46 @@ test('marks go out as a tree beside the source, the same live, recovered, in pag
   assert.deepEqual((await ana.get(`/v1/rooms/${id}/events?after=${first.number - 1}`)).json.events.map((event) => event.message), live);
   assert.deepEqual(await Promise.all(posted.map(async (path) => (await ana.get(path)).json)), live);
 });
+
+test('answers and reactions: the same live, recovered and in pages, where each reader sees which reactions are theirs', async () => {
+  const { id } = await ana.createRoom('Answers');
+  assert.equal((await ben.put(`/v1/rooms/${id}/members/me`, {})).status, 200);
+  const channel = `room:${id}`;
+  const socket = await Frames.person(ana);
+  const { subscribe: start } = await socket.ask({ subscribe: { channel } });
+  const asked = (await ana.say(id, 'is it **done**?')).json;
+  const path = `/v1/rooms/${id}/messages/${asked.id}`;
+  const answer = await ben.post(`/v1/rooms/${id}/messages`, { client_id: uuidv7(), body: 'it is', reply_to: asked.id });
+  assert.equal(answer.status, 201, answer.text);
+  const heart = `${path}/reactions/${encodeURIComponent('❤')}`;
+  assert.equal((await ben.put(heart, {})).status, 204);
+  assert.equal((await ben.put(heart, {})).status, 204, 'once however often it is sent');
+  const { rpc } = await socket.ask({ rpc: { method: 'react', data: { room: id, message: asked.id, emoji: '🎉' } } });
+  assert.deepEqual(rpc.data, {});
+  assert.equal((await ben.delete(heart)).status, 204);
+  const live = [];
+  while (live.at(-1)?.type !== 'reaction.removed') {
+    const { push } = await socket.next('an event');
+    if (push?.pub) live.push(push.pub.data);
+  }
+  const who = ({ id, name }) => ({ id, name });
+  assert.deepEqual(live.map(({ type }) => type), ['message.posted', 'message.posted', 'reaction.added', 'reaction.added', 'reaction.removed']);
+  assert.deepEqual(live[1].message.reply_to, { id: asked.id, number: asked.number, author: who(ana), text: 'is it done?' });
+  assert.deepEqual(live[2].reaction, { message: asked.id, emoji: '❤️', person: who(ben) });
+  const again = await Frames.person(ana);
+  const { subscribe: recovered } = await again.ask({ subscribe: { channel, recover: true, offset: start.offset, epoch: start.epoch } });
+  assert.deepEqual(recovered.publications.map(({ data }) => data), live);
+
+  const reactions = async (person) => (await person.get(path)).json.reactions;
+  assert.deepEqual(await reactions(ana), [{ emoji: '🎉', count: 1, mine: true, people: [who(ana)] }]);
+  assert.deepEqual(await reactions(ben), [{ emoji: '🎉', count: 1, people: [who(ana)] }]);
+  const { events } = (await ben.get(`/v1/rooms/${id}/events`)).json;
+  assert.deepEqual(events.find(({ number }) => number === asked.number).message.reactions, await reactions(ben));
+  assert.deepEqual((await ben.get(`${path}/reactions/${encodeURIComponent('🎉')}`)).json, { people: [who(ana)], more: false });
+
+  const refused = async (answer, status, code) => assert.deepEqual([answer.status, answer.json.code ?? answer.json.errors?.[0].code], [status, code], answer.text);
+  await refused(await ben.put(`${path}/reactions/no`, {}), 422, 'emoji_invalid');
+  await refused(await ben.post(`/v1/rooms/${id}/messages`, { client_id: uuidv7(), body: 'x', reply_to: uuidv7() }), 422, 'nothing_to_answer');
+  const cho = await Person.invited(ana);
+  for (const answer of [await cho.put(heart, {}), await cho.get(heart), await cho.delete(heart)]) await refused(answer, 404, 'not_found');
+});

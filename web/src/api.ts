@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, Role, RoomInfo, RoomsPage } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -67,6 +67,10 @@ export const api = {
   /** With a reason where it is somebody else's. */
   deleteMessage: (room: string, message: string, reason?: string) =>
     request<Message>("DELETE", `/v1/rooms/${room}/messages/${message}`, reason === undefined ? undefined : { reason }),
+  react: (room: string, message: string, emoji: string, stands: boolean) =>
+    request<null>(stands ? "PUT" : "DELETE", `/v1/rooms/${room}/messages/${message}/reactions/${encodeURIComponent(emoji)}`),
+  reacted: (room: string, message: string, emoji: string) =>
+    request<{ people: PersonRef[]; more: boolean }>("GET", `/v1/rooms/${room}/messages/${message}/reactions/${encodeURIComponent(emoji)}`),
   restoreMessage: (room: string, message: string) => request<Message>("POST", `/v1/rooms/${room}/messages/${message}/restore`, {}),
   /** What a message said before it was edited: the newest first, some at a time. */
   edits: (room: string, message: string, before?: number) =>

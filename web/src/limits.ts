@@ -18,6 +18,21 @@ export const FOLD_SPARES_LINES = 4;
 /** Characters (UTF-16 units) from which a message may have so many lines on a narrow phone, so that it is measured. */
 export const FOLDED_CHARACTERS_MIN = 600;
 
+/** Characters of what stands above an answer to it: the server sends as many. */
+export const ANSWERED_CHARS_MAX = 200;
+
+/** People who are named with a reaction, as the server names them; all others are asked for. */
+export const REACTION_PEOPLE_SHOWN = 5;
+
+/** Emoji that somebody used lately and finds first: two rows of the picker. */
+export const EMOJI_RECENT_MAX = 18;
+
+/** Emoji that are shown for what somebody looks for: what is further down is not what they mean. */
+export const EMOJI_FOUND_MAX = 63;
+
+/** Emoji that are offered while a short name is being written. */
+export const EMOJI_OFFERED_MAX = 6;
+
 /** Emoji that are shown big where a message has nothing else. */
 export const EMOJI_SHOWN_BIG_MAX = 3;
 

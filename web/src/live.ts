@@ -156,8 +156,8 @@ export class Live {
   readonly post = async (unsent: Unsent): Promise<SendResult> => {
     if (!this.isConnected()) return "later";
     try {
-      const { room, client_id, body } = unsent;
-      const answer = await this.client.rpc("post", { room, client_id, body });
+      const { room, client_id, body, reply_to } = unsent;
+      const answer = await this.client.rpc("post", { room, client_id, body, ...(reply_to && { reply_to: reply_to.id }) });
       return { posted: answer.data as Posted };
     } catch (error) {
       return sendOutcome(error, this.isConnected());

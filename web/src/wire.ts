@@ -96,7 +96,19 @@ export type Message = {
   edited?: number;
   /** Absent while it stands. */
   deleted?: Deleted;
+  /** What it answers. */
+  reply_to?: Answered;
+  /** In pages and where one message is read; what comes live has none, because each reaction is an event. */
+  reactions?: Reacted[];
 };
+
+/** The message that another one answers: how it begins, in one line without marks. */
+export type Answered = { id: string; number: number; author: PersonRef; text?: string; deleted?: boolean };
+
+/** Those who reacted with the same emoji: how many, whether this person is among them, and the first of them. */
+export type Reacted = { emoji: string; count: number; mine?: boolean; people: PersonRef[] };
+
+export type Reaction = { message: string; emoji: string; person: PersonRef };
 
 export type Deleted = { time: number; by: PersonRef; reason?: string };
 
@@ -111,6 +123,7 @@ export type RoomEvent = {
   number: number;
   time: number;
   message?: Message;
+  reaction?: Reaction;
   member?: PersonRef;
   /** Who did it, where that is somebody else than the member. */
   by?: PersonRef;

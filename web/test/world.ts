@@ -15,7 +15,7 @@ export const RECOVERY_MAX = 300;
 /** The server's side: events in order, bodies as they are now. */
 /** What a world in which nobody changes messages is never asked for. */
 const never = () => Promise.reject(new Error("not asked for"));
-export const NO_CHANGES = { members: never, editMessage: never, deleteMessage: never, restoreMessage: never };
+export const NO_CHANGES = { message: never, react: never, members: never, editMessage: never, deleteMessage: never, restoreMessage: never };
 
 export class ServerRoom {
   readonly id = "room-1";

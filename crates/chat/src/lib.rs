@@ -34,7 +34,7 @@
 //! let ana = chat.sign_in("ana@example.com", "correct horse battery".into(), &browser).await?.person;
 //! let room = chat.rooms(ana.id, None, 100).await?.rooms.remove(0);
 //! let body = Body::parse("Hello!".into())?;
-//! let posted = chat.post(ana.id, Draft { room: room.id, client_id: ClientId::fresh(), body }).await?;
+//! let posted = chat.post(ana.id, Draft { room: room.id, client_id: ClientId::fresh(), body, reply_to: None }).await?;
 //! println!("durable, and number {} in its room", posted.number);
 //! # Ok(())
 //! # }
@@ -67,6 +67,7 @@ mod ownership;
 mod people;
 mod policy;
 mod rates;
+mod reactions;
 mod roles;
 mod rooms;
 mod rpc;
@@ -88,16 +89,17 @@ pub use markup::{Block, Content, Inline, Item, Mark};
 pub use members::{AddMemberError, SetRoomRoleError};
 pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
-    Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description, Draft, Edit,
-    EditPage, Email, EmailError, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member, Message, MessageId,
-    MessageKey, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError, Person, PersonId,
-    Posted, Presented, ReasonError, Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole,
-    Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
+    Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description,
+    Draft, Edit, EditPage, Email, EmailError, Emoji, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member,
+    Message, MessageId, MessageKey, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError,
+    Person, PersonId, Posted, Presented, Reacted, ReactedPage, Reaction, ReasonError, Role, Room, RoomCard, RoomEdit,
+    RoomFacts, RoomId, RoomKind, RoomPage, RoomRole, Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
+pub use reactions::ReactError;
 pub use roles::SetRoleError;
 pub use rooms::{CreateRoomError, EditRoomError, LeaveError, ManageError, MembershipError};
 pub use rpc::METHODS as RPC_METHODS;

@@ -17,6 +17,19 @@ pub const MARKUP_NODES_MAX: usize = 1_500;
 pub const CODE_LANGUAGE_CHARS_MAX: usize = 32;
 /// Why somebody else's message was deleted, in characters: two or three sentences.
 pub const DELETE_REASON_CHARS_MAX: usize = 500;
+/// The beginning of a message's text that stands above an answer to it, in characters of its source: a line on a wide screen,
+/// two on a narrow one.
+pub const ANSWERED_CHARS_MAX: usize = 200;
+/// An emoji that somebody reacts with, in bytes of UTF-8: the longest that is drawn as one, a kiss of two people with skin tones,
+/// has 35.
+pub const EMOJI_BYTES_MAX: usize = 64;
+/// Different emoji under one message, in emoji: two rows of a narrow screen; who comes later may join any of them.
+pub const REACTIONS_PER_MESSAGE_MAX: u32 = 20;
+/// People who are named with a reaction wherever its message is shown, in people: as many as are read in a hint. All of them can
+/// be asked for.
+pub const REACTION_PEOPLE_SHOWN: u32 = 5;
+/// People on a page of those who reacted with an emoji, in people.
+pub const REACTED_PAGE_MAX: u32 = 200;
 /// A person's or a room's name, in characters: fits one line of a narrow screen twice.
 pub const NAME_CHARS_MAX: usize = 80;
 /// Marks above and below one letter of a name, in marks: Unicode Technical Standard 39 (§5.4) allows four, which is more than

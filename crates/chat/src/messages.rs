@@ -26,6 +26,9 @@ pub enum PostError {
     /// The room is archived.
     #[error("this room is archived, and nothing is written there any more; ask one of its owners to restore it")]
     Archived,
+    /// What it answers is not in the room.
+    #[error("the message that this one answers is not in this room; send it without reply_to")]
+    NothingToAnswer,
     /// Too many messages.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -216,6 +219,7 @@ impl From<PostRefusal> for PostError {
             PostRefusal::NotMember => Self::NotMember,
             PostRefusal::Conflict => Self::Conflict,
             PostRefusal::Archived => Self::Archived,
+            PostRefusal::NothingToAnswer => Self::NothingToAnswer,
         }
     }
 }

@@ -6,7 +6,10 @@ use tidings_protocol::{Error, Payload};
 use crate::{
     chat::Chat,
     messages::{DeleteError, EditError, PostError, RestoreError},
-    model::{Body, BodyError, ClientId, DeleteReason, Draft, Message, MessageId, PersonId, ReasonError, RoomId, Time},
+    model::{
+        Body, BodyError, ClientId, DeleteReason, Draft, Emoji, Message, MessageId, PersonId, ReasonError, RoomId, Time,
+    },
+    reactions::ReactError,
     store::StoreError,
     typing::TypingError,
 };
@@ -40,7 +43,9 @@ methods! {
     "edit": edit(EditRequest) -> Message;
     "delete": delete(DeleteRequest) -> Message;
     "restore": restore(RestoreRequest) -> Message;
-    "typing": typing(TypingRequest) -> TypingAnswer;
+    "react": react(ReactRequest) -> Done;
+    "unreact": unreact(ReactRequest) -> Done;
+    "typing": typing(TypingRequest) -> Done;
 }
 
 /// Methods of which a connection may call several at once, because what they ask is with the writer before they first wait:
@@ -52,6 +57,8 @@ struct PostRequest {
     room: String,
     client_id: String,
     body: String,
+    /// The message of the room that it answers.
+    reply_to: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -65,7 +72,8 @@ async fn post(chat: &Chat, author: PersonId, request: PostRequest) -> Result<Pos
     let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
     let client_id = ClientId::parse(&request.client_id).ok_or(Error::BAD_REQUEST)?;
     let body = Body::parse(request.body)?;
-    let posted = chat.post(author, Draft { room, client_id, body }).await?;
+    let reply_to = request.reply_to.map(|id| MessageId::parse(&id).ok_or(Error::BAD_REQUEST)).transpose()?;
+    let posted = chat.post(author, Draft { room, client_id, body, reply_to }).await?;
     Ok(PostAnswer { id: posted.id, number: posted.number, time: posted.time })
 }
 
@@ -105,6 +113,28 @@ async fn restore(chat: &Chat, person: PersonId, request: RestoreRequest) -> Resu
     Ok(chat.restore_message(person, room, message).await?)
 }
 
+#[derive(Deserialize)]
+struct ReactRequest {
+    room: String,
+    message: String,
+    emoji: String,
+}
+
+async fn react(chat: &Chat, person: PersonId, request: ReactRequest) -> Result<Done, Error> {
+    set_reaction(chat, person, request, true).await
+}
+
+async fn unreact(chat: &Chat, person: PersonId, request: ReactRequest) -> Result<Done, Error> {
+    set_reaction(chat, person, request, false).await
+}
+
+async fn set_reaction(chat: &Chat, person: PersonId, request: ReactRequest, stands: bool) -> Result<Done, Error> {
+    let (room, message) = place(&request.room, &request.message)?;
+    let emoji = Emoji::parse(&request.emoji).ok_or_else(|| Error::application(400, "a reaction is one emoji"))?;
+    chat.react(person, room, message, emoji, stands).await?;
+    Ok(Done {})
+}
+
 fn place(room: &str, message: &str) -> Result<(RoomId, MessageId), Error> {
     RoomId::parse(room).zip(MessageId::parse(message)).ok_or(Error::PERMISSION_DENIED)
 }
@@ -114,14 +144,15 @@ struct TypingRequest {
     room: String,
 }
 
-#[derive(Serialize)]
-struct TypingAnswer {}
-
-async fn typing(chat: &Chat, person: PersonId, request: TypingRequest) -> Result<TypingAnswer, Error> {
+async fn typing(chat: &Chat, person: PersonId, request: TypingRequest) -> Result<Done, Error> {
     let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
     chat.typing(person, room).await?;
-    Ok(TypingAnswer {})
+    Ok(Done {})
 }
+
+/// Of what answers nothing but that it was done.
+#[derive(Serialize)]
+struct Done {}
 
 fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
     data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)
@@ -154,8 +185,21 @@ impl From<PostError> for Error {
             PostError::NotMember => Self::PERMISSION_DENIED,
             PostError::Conflict => Self::application(409, error.to_string()),
             PostError::Archived => Self::application(423, error.to_string()),
+            PostError::NothingToAnswer => Self::application(422, error.to_string()),
             PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             PostError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReactError> for Error {
+    fn from(error: ReactError) -> Self {
+        match error {
+            ReactError::NoSuchMessage => Self::PERMISSION_DENIED,
+            ReactError::Deleted | ReactError::TooManyKinds => Self::application(409, error.to_string()),
+            ReactError::Archived => Self::application(423, error.to_string()),
+            ReactError::TooMany(_) => Self::TOO_MANY_REQUESTS,
+            ReactError::Unavailable(error) => error.into(),
         }
     }
 }

@@ -3,7 +3,9 @@
 use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
-use crate::http::{directory, headers, health, invites, members, messages, origin, people, rooms, session, shell};
+use crate::http::{
+    directory, headers, health, invites, members, messages, origin, people, reactions, rooms, session, shell,
+};
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
@@ -29,6 +31,7 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(people::routes())
         .merge(session::routes())
         .merge(invites::routes())
+        .merge(reactions::routes())
         .merge(rooms::routes())
         .merge(members::routes())
         .merge(directory::routes())

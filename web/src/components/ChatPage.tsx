@@ -6,6 +6,7 @@ import { isolated, strings } from "../strings.ts";
 import { Announcer } from "./Announcer.tsx";
 import { ConnectionBar } from "./ConnectionBar.tsx";
 import { Dialogs } from "./Dialogs.tsx";
+import { EmojiPicker } from "./EmojiPicker.tsx";
 import { PeoplePanel } from "./PeoplePanel.tsx";
 import { focusComposer, focusNextRegion, stepRoom, isTyping } from "./keyboard.ts";
 import { RoomPage } from "./RoomPage.tsx";
@@ -31,7 +32,7 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
       const command = event.ctrlKey || event.metaKey;
       if (command && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
         layout.dialog.value = layout.dialog.peek()?.name === "switcher" ? null : { name: "switcher" };
-      } else if (layout.dialog.peek()) {
+      } else if (layout.dialog.peek() || layout.picker.peek()) {
         return; // the dialog has its own keys
       } else if (event.altKey && !command && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
         const next = stepRoom(chat, event.key === "ArrowDown" ? 1 : -1, event.shiftKey);
@@ -88,6 +89,7 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
       </main>
       {room && layout.people.value && <PeoplePanel key={room.id} app={app} chat={chat} room={room} layout={layout} />}
       <Dialogs app={app} chat={chat} layout={layout} />
+      {layout.picker.value && <EmojiPicker chat={chat} layout={layout} />}
       <Announcer chat={chat} />
     </div>
   );

@@ -1,23 +1,32 @@
-import { CaseSensitive, SendHorizontal } from "lucide";
+import { CaseSensitive, CornerUpRight, SendHorizontal, Smile, X } from "lucide";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { MESSAGE_BYTES_MAX, NEARLY_FULL_BYTES, SPLIT_MESSAGES_MAX, TYPING_SEND_EVERY_MS } from "../limits.ts";
+import { EMOJI_OFFERED_MAX, MESSAGE_BYTES_MAX, NEARLY_FULL_BYTES, SPLIT_MESSAGES_MAX, TYPING_SEND_EVERY_MS } from "../limits.ts";
+import type { EmojiEntry } from "../emoji.ts";
 import type { Chat } from "../models/chat.ts";
+import { allEmoji, byShortcode, findEmoji, shortcodeBefore } from "../models/emoji.ts";
 import { format, type Edit, type Format } from "../models/format.ts";
+import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import { bytesOf, charactersIn, charactersOver, split, trimmed } from "../models/split.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
 import { scrollMessages } from "./keyboard.ts";
 import { isTouch } from "./platform.ts";
+import { Suggestions } from "./Suggestions.tsx";
 import { formatOf, Toolbar } from "./Toolbar.tsx";
 
 const { composer } = strings;
 
+/** Emoji whose short name may be meant by what is written from there on, and the one that Enter takes. */
+type Offered = { from: number; items: readonly EmojiEntry[]; active: number };
+const NOTHING: Offered = { from: 0, items: [], active: 0 };
+
 /** Where messages are written. Works without a connection: what is sent then waits in the outbox. */
-export function Composer({ chat, room }: { chat: Chat; room: Room }) {
+export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layout: Layout }) {
   const text = useRef<HTMLTextAreaElement>(null);
   const typingSent = useRef(0);
   const draft = room.draft.value;
+  const replyTo = room.replyTo.value;
   const body = trimmed(draft);
   // Cheap first: a character is at most three bytes per UTF-16 unit.
   const bytes = body.length * 3 > MESSAGE_BYTES_MAX - NEARLY_FULL_BYTES ? bytesOf(body) : 0;
@@ -59,9 +68,51 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
     if (body === "") return;
     // Each of its own millisecond: by that they are sorted after a reload.
     const now = Date.now();
-    texts.forEach((text, at) => chat.outbox.add(room.id, text, now + at));
+    texts.forEach((text, at) => chat.outbox.add(room.id, text, now + at, at === 0 ? replyTo : null));
+    room.replyTo.value = null;
     write("");
     typingSent.current = 0;
+  };
+
+  // What a short name that is being written may mean; none where it was waved away.
+  const [offered, setOffered] = useState<Offered>(NOTHING);
+  const offer = async (element: HTMLTextAreaElement): Promise<void> => {
+    const { value, selectionStart: caret } = element;
+    const written = shortcodeBefore(value, caret);
+    const closed = /:[a-z0-9_+-]{2,32}:$/i.exec(value.slice(Math.max(0, caret - 40), caret))?.[0];
+    if (!written && !closed) {
+      setOffered(NOTHING);
+      return;
+    }
+    const groups = await allEmoji().catch(() => []);
+    // Somebody who types goes on while they are loaded.
+    if (element.value !== value || element.selectionStart !== caret) return;
+    const meant = closed ? byShortcode(groups, closed.slice(1, -1).toLowerCase()) : null;
+    if (closed && meant) put(element, caret - closed.length, caret, meant);
+    const items = written ? findEmoji(groups, written.code).slice(0, EMOJI_OFFERED_MAX) : [];
+    setOffered(written && items.length > 0 ? { from: written.from, items, active: 0 } : NOTHING);
+  };
+  const put = (element: HTMLTextAreaElement, from: number, to: number, emoji: string): void => {
+    edit(element, { from, to, text: emoji, start: from + emoji.length, end: from + emoji.length });
+    write(element.value);
+    setOffered(NOTHING);
+  };
+  const take = (index: number): void => {
+    const [element, item] = [text.current, offered.items[index]];
+    if (element && item) put(element, offered.from, element.selectionStart, `${item[0]} `);
+  };
+  /** Whether the key was for what is offered. */
+  const steer = (event: KeyboardEvent): boolean => {
+    const { items, active } = offered;
+    if (items.length === 0 || event.isComposing || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return false;
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step !== undefined) setOffered({ ...offered, active: (active + step + items.length) % items.length });
+    else if (event.key === "Enter" || event.key === "Tab") take(active);
+    else if (event.key === "Escape") setOffered(NOTHING);
+    else return false;
+    event.preventDefault();
+    event.stopPropagation();
+    return true;
   };
 
   const apply = (kind: Format): void => {
@@ -85,6 +136,35 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
         text.current?.focus();
       }}
     >
+      {replyTo && (
+        <p class="composer-reply">
+          <Icon of={CornerUpRight} size={14} />
+          <span class="composer-reply-text">
+            <strong>{composer.replyingTo(replyTo.author.name)}</strong> <bdi>{replyTo.text}</bdi>
+          </span>
+          <button
+            type="button"
+            class="icon-button"
+            aria-label={composer.cancelReply}
+            title={composer.cancelReply}
+            onClick={() => {
+              room.replyTo.value = null;
+              text.current?.focus();
+            }}
+          >
+            <Icon of={X} size={16} />
+          </button>
+        </p>
+      )}
+      {offered.items.length > 0 && (
+        <Suggestions
+          id="composer-offered"
+          label={strings.emoji.offered}
+          items={offered.items.map(([emoji, name, [code = ""]]) => ({ key: emoji, icon: emoji, label: name, ...(code && { hint: `:${code}:` }) }))}
+          active={offered.active}
+          onPick={take}
+        />
+      )}
       <div class="composer-box">
         {toolbar && <Toolbar onFormat={apply} />}
         <div class="composer-row">
@@ -101,8 +181,22 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
             dir="auto"
             autocomplete="off"
             enterkeyhint={isTouch() ? "enter" : "send"}
-            onInput={(event) => write(event.currentTarget.value)}
+            aria-autocomplete="list"
+            aria-controls={offered.items.length > 0 ? "composer-offered" : undefined}
+            aria-activedescendant={offered.items.length > 0 ? `composer-offered-${offered.active}` : undefined}
+            onInput={(event) => {
+              write(event.currentTarget.value);
+              void offer(event.currentTarget);
+            }}
+            onBlur={() => setOffered(NOTHING)}
             onKeyDown={(event) => {
+              if (steer(event)) return;
+              if (event.key === "Escape" && replyTo && !event.isComposing) {
+                event.preventDefault();
+                event.stopPropagation();
+                room.replyTo.value = null;
+                return;
+              }
               const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
               if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
                 event.preventDefault();
@@ -128,6 +222,19 @@ export function Composer({ chat, room }: { chat: Chat; room: Room }) {
               if (left >= 0) send([body]);
             }}
           />
+          <button
+            type="button"
+            class="icon-button composer-format"
+            aria-label={composer.emoji}
+            title={composer.emoji}
+            aria-haspopup="dialog"
+            onClick={(event) => {
+              const element = text.current;
+              if (element) layout.pickEmoji(event.currentTarget, (emoji) => put(element, element.selectionStart, element.selectionEnd, emoji));
+            }}
+          >
+            <Icon of={Smile} />
+          </button>
           <button
             type="button"
             class="icon-button composer-format"

@@ -1,4 +1,4 @@
-import { Copy, Ellipsis, Link, Pencil, Trash2, type IconNode } from "lucide";
+import { Copy, Ellipsis, Link, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
 import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Chat } from "../models/chat.ts";
@@ -8,6 +8,8 @@ import type { MessageRow } from "../models/rows.ts";
 import { named, strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
 import { Menu } from "./Menu.tsx";
+import { words } from "../models/content.ts";
+import { focusComposer } from "./keyboard.ts";
 import { copyText } from "./platform.ts";
 
 /** What may be done with messages, and where it shows. */
@@ -17,7 +19,8 @@ export type ActionsContext = { chat: Chat; room: Room; layout: Layout };
 type Action = {
   label: string;
   icon: IconNode;
-  run: () => void;
+  /** With the element that it was asked by. */
+  run: (opener: HTMLElement | null) => void;
   /** Whether it has a button of its own beside the menu. */
   first?: boolean;
   danger?: boolean;
@@ -29,7 +32,10 @@ function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Ac
   const { id } = row;
   if (id === null || row.deleted) return [];
   const own = row.author.id === chat.me.id;
-  const actions: Action[] = [];
+  const actions: Action[] = [
+    { label: strings.reactions.add, icon: SmilePlus, run: (opener) => startReacting(row, { chat, room, layout }, opener), first: true },
+    { label: strings.room.reply, icon: Reply, run: () => startReplying(row, room), first: true },
+  ];
   if (own) actions.push({ label: strings.room.edit, icon: Pencil, run: () => changes.edit(id, row.body), first: true });
   actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, row.body, strings.room.copied) });
   const address = `${location.origin}/rooms/${room.id}/${id}`;
@@ -62,7 +68,7 @@ function Buttons({ row, context }: { row: MessageRow; context: ActionsContext })
       {actions
         .filter((action) => action.first)
         .map((action) => (
-          <button key={action.label} type="button" class="icon-button" aria-label={action.label} title={action.label} onClick={action.run}>
+          <button key={action.label} type="button" class="icon-button" aria-label={action.label} title={action.label} onClick={(event) => action.run(event.currentTarget)}>
             <Icon of={action.icon} size={16} />
           </button>
         ))}
@@ -75,12 +81,24 @@ function Buttons({ row, context }: { row: MessageRow; context: ActionsContext })
         items={actions.map(({ label, icon, run, danger }) => ({
           label,
           icon: <Icon of={icon} />,
-          onSelect: run,
+          onSelect: () => run(root.current?.querySelector<HTMLElement>("[aria-haspopup=menu]") ?? null),
           ...(danger && { danger }),
         }))}
       />
     </div>
   );
+}
+
+/** Asks for an emoji, and puts it under the message. */
+export function startReacting({ id }: MessageRow, { chat, room, layout }: ActionsContext, opener: HTMLElement | null): void {
+  if (id !== null) layout.pickEmoji(opener, (emoji) => void chat.react(room, id, emoji, true));
+}
+
+/** What is written next answers the message. */
+export function startReplying({ id, number, author, body, content }: MessageRow, room: Room): void {
+  if (id === null || number === null) return;
+  room.replyTo.value = { id, number, author, text: words({ body, ...(content && { content }) }) };
+  focusComposer();
 }
 
 /** Whether there is more room above it than below, in the list that it is in. */

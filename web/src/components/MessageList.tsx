@@ -6,11 +6,11 @@ import { isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import type { Unsent } from "../models/outbox.ts";
-import { rows } from "../models/rows.ts";
+import { rows, type MessageRow } from "../models/rows.ts";
 import { around, atEnd, grown, newer, older, type Range } from "../models/window.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
-import type { ActionsContext } from "./MessageActions.tsx";
+import { startReacting, startReplying, type ActionsContext } from "./MessageActions.tsx";
 import { RowView, type Delay } from "./RowView.tsx";
 import { focusComposer, isTyping } from "./keyboard.ts";
 import { usePointing } from "./pointing.ts";
@@ -64,6 +64,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     to,
     unsent: behind ? [] : chat.outbox.in(room.id),
     me: chat.me,
+    reactions: (message, known) => room.reactions.shown(message, known),
     newAfter: room.newAfter.value,
     direct: isDirect(room.info.value),
   });
@@ -244,7 +245,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
         tabIndex={0}
         data-region="messages"
         onScroll={scrolled}
-        onKeyDown={(event) => moveByMessage(event, context)}
+        onKeyDown={(event) => moveByMessage(event, context, (number) => shown.find((row) => row.kind === "message" && row.number === number) as MessageRow | undefined)}
         {...pointing}
       >
         <div ref={list} class="list">
@@ -337,12 +338,13 @@ function visible(list: HTMLElement | null, scroller: HTMLElement): Anchor[] {
 }
 
 /** A letter goes to the composer. Arrows move by message, Home and End to the first and the last one shown. */
-function moveByMessage(event: KeyboardEvent, { chat, room }: ActionsContext): void {
+function moveByMessage(event: KeyboardEvent, { chat, room, layout }: ActionsContext, rowOf: (number: number) => MessageRow | undefined): void {
   if (event.defaultPrevented || isTyping(event.target) || (event.target as Element).closest("[role=menu]")) return;
   const scroller = event.currentTarget as HTMLElement;
   const isLetter = Array.from(event.key).length === 1 && event.key !== " " && event.key !== "?";
   const focusedMessage = (event.target as Element).matches("article") ? (event.target as HTMLElement).dataset.number : undefined;
-  if (event.key === "e" && focusedMessage !== undefined && !event.altKey && !event.ctrlKey && !event.metaKey) {
+  const plain = !event.altKey && !event.ctrlKey && !event.metaKey;
+  if (event.key === "e" && focusedMessage !== undefined && plain) {
     const known = room.timeline.at(Number(focusedMessage));
     const message = known && room.timeline.message(known);
     if (message?.author.id === chat.me.id && !message.deleted) {
@@ -350,6 +352,13 @@ function moveByMessage(event: KeyboardEvent, { chat, room }: ActionsContext): vo
       room.changes.edit(message.id, message.body ?? "");
       return;
     }
+  }
+  const row = plain && focusedMessage !== undefined ? rowOf(Number(focusedMessage)) : undefined;
+  if (row && (event.key === "r" || event.key === "+") && !row.deleted && row.id !== null) {
+    event.preventDefault();
+    if (event.key === "r") startReplying(row, room);
+    else startReacting(row, { chat, room, layout }, event.target as HTMLElement);
+    return;
   }
   if (isLetter && !event.altKey && !event.ctrlKey && !event.metaKey && (event.target as Element).matches("article, [role=log]")) {
     focusComposer(); // before the letter lands, so that it lands there

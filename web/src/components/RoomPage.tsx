@@ -27,7 +27,7 @@ export function RoomPage({ app, chat, room, layout }: Props) {
       {welcome?.room === room.id && <InviteCard app={app} chat={chat} room={room} welcome={welcome} />}
       <TypingLine room={room} />
       <Toast chat={chat} />
-      {room.info.value.archived === undefined ? <Composer chat={chat} room={room} /> : <ArchivedNote chat={chat} room={room} />}
+      {room.info.value.archived === undefined ? <Composer chat={chat} room={room} layout={layout} /> : <ArchivedNote chat={chat} room={room} />}
     </>
   );
 }

@@ -5,6 +5,7 @@ import { plainText } from "../models/content.ts";
 import { sameRow, type MessageRow, type Row } from "../models/rows.ts";
 import { clockTime, dayLabel, fullTime, machineTime, shortClockTime } from "../models/times.ts";
 import { named, strings } from "../strings.ts";
+import { AnsweredLine } from "./AnsweredLine.tsx";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { MessageActions, type ActionsContext } from "./MessageActions.tsx";
@@ -12,6 +13,7 @@ import { MessageEditor } from "./MessageEditor.tsx";
 import { focusComposer } from "./keyboard.ts";
 import { MessageText } from "./MessageText.tsx";
 import { NameNote } from "./NameNote.tsx";
+import { Reactions } from "./Reactions.tsx";
 
 /**
  * What keeps unsent messages: the connection is away, or it stands and the server takes none, or the message is long
@@ -75,6 +77,8 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
   const gone = row.deleter ? room.deletedBy(row.deleter) : room.deleted;
   const said = row.content ? plainText(row.content) : row.body;
   const body = row.deleted ? gone + (row.reason === null ? "" : room.deletedWhy(row.reason)) : said;
+  const answers = row.replyTo && !row.deleted ? room.answers(row.replyTo.author.name) : "";
+  const reactions = strings.reactions.count(row.reactions.reduce((sum, { count }) => sum + count, 0));
   const clientId = row.unsent?.client_id;
   // The button goes away with its row or its reason, and the focus must not go with it.
   const remove = (id: string): void => {
@@ -101,7 +105,7 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
       data-testid="message"
       data-state={row.state}
       data-number={row.number ?? undefined}
-      aria-label={room.messageLabel(named(row.author), time, body, stands || (row.edited !== null && !row.deleted ? room.editedLine : ""))}
+      aria-label={room.messageLabel(named(row.author), time, answers + body, [stands || (row.edited !== null && !row.deleted ? room.editedLine : ""), reactions])}
       tabIndex={-1}
     >
       <div class="message-gutter">{row.head ? <Avatar person={row.author} /> : stamp}</div>
@@ -114,6 +118,9 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
             </span>
             {stamp}
           </header>
+        )}
+        {row.replyTo && !row.deleted && (
+          <AnsweredLine answered={row.replyTo} onGo={() => void context.chat.showNumber(context.room, row.replyTo?.number ?? 0)} />
         )}
         {editing ? (
           <MessageEditor room={context.room} editing={editing} />
@@ -167,6 +174,7 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
             )}
           </p>
         )}
+        <Reactions row={row} context={context} />
       </div>
       <MessageActions row={row} context={context} />
     </article>

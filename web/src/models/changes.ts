@@ -149,7 +149,7 @@ export class Changes {
   }
 
   private show(message: Message, asOf: number | null): void {
-    this.room.timeline.answered(message, asOf);
+    this.room.timeline.changed(message, asOf);
     this.room.changed();
   }
 }

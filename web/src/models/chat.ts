@@ -8,6 +8,7 @@ import type { Invite, Person, Role, RoomEvent, RoomInfo } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
 import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
+import { withRecent } from "./emoji.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { byName } from "./presence.ts";
 import { isDirect, shownTo } from "./kinds.ts";
@@ -180,11 +181,30 @@ export class Chat {
     this.wanted = null;
   }
 
+  /** Shows what stands under a number, wherever in the room's history it is. */
+  async showNumber(room: Room, number: number): Promise<void> {
+    try {
+      if (!(await room.goTo(number))) this.tell(strings.room.noSuchMessage);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Puts a reaction under a message, or takes it away. */
+  async react(room: Room, message: string, emoji: string, stands: boolean): Promise<void> {
+    if (stands) this.settings.recentEmoji = withRecent(this.settings.recentEmoji, emoji);
+    try {
+      await room.reactions.set(message, emoji, stands);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
   /** Shows a message in its place, wherever in the room's history that is. */
   async show(room: Room, message: string): Promise<void> {
     try {
       const { number } = room.timeline.find(message) ?? (await this.api.message(room.id, message));
-      if (!(await room.goTo(number))) this.tell(strings.room.noSuchMessage);
+      await this.showNumber(room, number);
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) this.tell(strings.room.noSuchMessage);
       else this.fail(error);

@@ -1,10 +1,16 @@
 /** What a message says, as text: without its marks, and whether it is nothing but emoji. */
-import { EMOJI_SHOWN_BIG_MAX } from "../limits.ts";
-import type { Block, Inline } from "../wire.ts";
+import { ANSWERED_CHARS_MAX, EMOJI_SHOWN_BIG_MAX } from "../limits.ts";
+import type { Block, Inline, Message } from "../wire.ts";
 
 /** The text without marks, for whoever hears it or reads it where marks have no place. */
 export function plainText(blocks: readonly Block[]): string {
   return blocks.map(textOfBlock).filter((text) => text !== "").join("\n");
+}
+
+/** How a message begins, in one line without marks: enough to recognise it by. */
+export function words(message: Pick<Message, "body" | "content">): string {
+  const text = message.content ? plainText(message.content) : (message.body ?? "");
+  return Array.from(text.slice(0, 4 * ANSWERED_CHARS_MAX).replace(/\s+/g, " ").trim()).slice(0, ANSWERED_CHARS_MAX).join("");
 }
 
 function textOfBlock(block: Block): string {

@@ -19,6 +19,8 @@ const WIDE = "(min-width: 900px)";
 export class Layout {
   readonly dialog = signal<DialogName | null>(null);
   readonly people = signal(false);
+  /** Who wants an emoji, and where they asked for it. */
+  readonly picker = signal<{ opener: HTMLElement | null; onPick: (emoji: string) => void } | null>(null);
   /** The rooms over the room, on a narrow screen. */
   readonly rooms = signal(false);
   /** Whether rooms and room stand side by side. */
@@ -34,9 +36,14 @@ export class Layout {
     this.query.removeEventListener("change", this.measure);
   }
 
+  pickEmoji(opener: HTMLElement | null, onPick: (emoji: string) => void): void {
+    this.picker.value = { opener, onPick };
+  }
+
   /** Closes the innermost thing that is open. Returns false when nothing was. */
   closeInnermost(): boolean {
-    if (this.dialog.peek()) this.dialog.value = null;
+    if (this.picker.peek()) this.picker.value = null;
+    else if (this.dialog.peek()) this.dialog.value = null;
     else if (this.rooms.peek()) this.rooms.value = false;
     else if (this.people.peek()) this.people.value = false;
     else return false;

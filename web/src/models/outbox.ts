@@ -7,7 +7,7 @@
  * reload (`UnsentStore`). Knows no socket and no screen: `send` and the clock come in from outside.
  */
 import { RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS, SENT_REMEMBERED_MAX } from "../limits.ts";
-import type { Posted } from "../wire.ts";
+import type { Answered, Posted } from "../wire.ts";
 import { uuidv7 } from "./uuid.ts";
 
 export type Unsent = {
@@ -15,6 +15,8 @@ export type Unsent = {
   person: string;
   room: string;
   body: string;
+  /** What it answers; absent in what pages of before have kept. */
+  reply_to?: Answered;
   created: number;
   /** Whether it left this computer at least once, so that the server may have it. */
   attempted: boolean;
@@ -119,12 +121,13 @@ export class Outbox {
   }
 
   /** Takes a message: it is on the screen at once, and sent as soon as its turn comes. */
-  add(room: string, body: string, now: number): Unsent {
+  add(room: string, body: string, now: number, replyTo: Answered | null = null): Unsent {
     const unsent: Unsent = {
       client_id: uuidv7(now),
       person: this.options.person,
       room,
       body,
+      ...(replyTo && { reply_to: replyTo }),
       created: now,
       attempted: false,
       failure: null,

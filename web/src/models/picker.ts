@@ -4,7 +4,7 @@ import type { Api } from "../api.ts";
 import { FIND_PEOPLE_DELAY_MS } from "../limits.ts";
 import type { Found, PersonRef } from "../wire.ts";
 import { describe } from "./problems.ts";
-import { plain } from "./search.ts";
+import { fold } from "./search.ts";
 
 export type PickerOptions = {
   api: Pick<Api, "findPeople">;
@@ -28,8 +28,8 @@ export class Picker {
   readonly offered = computed(() => {
     const taken = new Set([...this.options.without, ...this.chosen.value.map((person) => person.id)]);
     // Whoever types on need not wait for the answer, nor choose somebody who was found for less.
-    const typed = plain(this.query.value.trim());
-    const fits = (person: Found): boolean => this.settled.value || plain(person.name).includes(typed);
+    const typed = fold(this.query.value.trim());
+    const fits = (person: Found): boolean => this.settled.value || fold(person.name).includes(typed);
     return this.isFull.value ? [] : this.found.value.filter((person) => !taken.has(person.id) && fits(person));
   });
   readonly isFull = computed(() => this.chosen.value.length >= this.options.most);

@@ -15,11 +15,12 @@ import {
   TIMELINE_EVENTS_MAX,
 } from "../limits.ts";
 import type { Live } from "../live.ts";
-import type { EventsPage, PersonRef, Role, RoomEvent, RoomInfo } from "../wire.ts";
+import type { Answered, EventsPage, PersonRef, Role, RoomEvent, RoomInfo } from "../wire.ts";
 import { Changes, type Undoable } from "./changes.ts";
 import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
+import { Reactions, standsIn } from "./reactions.ts";
 import { Timeline } from "./timeline.ts";
 import { Typing } from "./typing.ts";
 
@@ -27,7 +28,7 @@ export type Unread = { count: number; more: boolean };
 
 export type RoomContext = {
   me: PersonRef;
-  api: Pick<Api, "events" | "editMessage" | "deleteMessage" | "restoreMessage">;
+  api: Pick<Api, "events" | "message" | "editMessage" | "deleteMessage" | "restoreMessage" | "react">;
   live: Pick<Live, "follow" | "presence">;
   outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed">;
   /** The last number read at an earlier visit; null at the first. */
@@ -51,7 +52,7 @@ export type RoomContext = {
 export type Place = { from: number; to: number };
 
 export class Room {
-  readonly timeline = new Timeline();
+  readonly timeline: Timeline;
   readonly info;
   /** Counts the changes of what is shown, at most one per frame. */
   readonly version = signal(0);
@@ -85,6 +86,9 @@ export class Room {
   readonly changes: Changes;
 
   private readonly othersSeen = signal(false);
+  readonly reactions: Reactions;
+  /** The message that what stands in the composer answers. */
+  readonly replyTo = signal<Answered | null>(null);
   private readonly typists = new Typing();
   private readonly presence = new Presence();
   private readonly unfollow: () => void;
@@ -111,6 +115,7 @@ export class Room {
     info: RoomInfo,
     private readonly context: RoomContext,
   ) {
+    this.timeline = new Timeline(context.me.id);
     this.info = signal(info);
     this.lastRead = signal(context.lastRead ?? info.offset);
     // The first visit counts everything as read, and the next one must know where that was.
@@ -121,6 +126,7 @@ export class Room {
     this.manages = computed(() => looksAfter(context.role.value, this.info.value));
     this.blank = computed(() => isBlank(this.info.value, this.newestAt(this.version.value)));
     this.changes = new Changes(this, { ...context, manages: this.manages });
+    this.reactions = new Reactions(this, context);
     this.unfollow = context.live.follow(info.id, {
       subscribed: (offset, epoch) => this.subscribed(offset, epoch),
       event: (event) => this.event(event),
@@ -442,6 +448,9 @@ export class Room {
         if (event.type.startsWith("member.")) this.membership.value += 1;
         this.applyToInfo(event);
         if (event.type === "member.joined" && event.member?.id !== this.context.me.id) this.othersSeen.value = true;
+        const stands = standsIn(event);
+        if (event.reaction && stands !== null) this.reactions.told(event.reaction, stands);
+        if (event.type === "message.restored" && event.message) void this.askForReactions(event.message.id);
         const message = event.type === "message.posted" ? event.message : undefined;
         if (!message) continue;
         if (message.author.id === this.context.me.id) this.context.outbox.arrived(message.client_id);
@@ -465,6 +474,15 @@ export class Room {
   // Of what is shown, at that version of it, and of what is known to be there.
   private newestAt(version: number): number {
     return version < 0 ? 0 : Math.max(this.info.value.offset, this.timeline.last);
+  }
+
+  // What comes back was read while it was deleted, and so without what was reacted to it.
+  private async askForReactions(message: string): Promise<void> {
+    const asOf = this.timeline.last;
+    if (this.timeline.reactions(message) !== null) return;
+    const found = await this.context.api.message(this.id, message).catch(() => null);
+    if (found) this.timeline.read(found, asOf);
+    this.changed();
   }
 
   private heardTyping(person: PersonRef): void {

@@ -3,7 +3,7 @@
  * messages grouped under one header, quiet lines for who joined and left.
  */
 import { GROUPING_MS } from "../limits.ts";
-import type { Block, PersonRef, RoomEvent } from "../wire.ts";
+import type { Answered, Block, Message, PersonRef, Reacted, RoomEvent } from "../wire.ts";
 import type { Unsent } from "./outbox.ts";
 import type { Timeline } from "./timeline.ts";
 import { dayOf } from "./times.ts";
@@ -29,6 +29,9 @@ export type MessageRow = {
   /** Who deleted it, if that was not its author, and why. */
   deleter: PersonRef | null;
   reason: string | null;
+  /** What it answers, as that is now. */
+  replyTo: Answered | null;
+  reactions: readonly Reacted[];
   /** The message as the outbox knows it, while it is there. */
   unsent: Unsent | null;
 };
@@ -49,6 +52,8 @@ export type RowsInput = {
   to: number;
   unsent: readonly Unsent[];
   me: PersonRef;
+  /** What this person's own reactions make of those that are known. */
+  reactions?: (message: string, known: readonly Reacted[]) => readonly Reacted[];
   /** What is later than this was not there at the last visit; null when nothing is new. */
   newAfter: number | null;
   /** Whether it is a direct message, which begins without a word. */
@@ -136,6 +141,8 @@ export function rows(input: RowsInput): Row[] {
         deleted: message.deleted !== undefined,
         deleter: message.deleted && message.deleted.by.id !== message.author.id ? message.deleted.by : null,
         reason: message.deleted?.reason ?? null,
+        replyTo: message.reply_to ? input.timeline.answered(message.reply_to) : null,
+        reactions: shownReactions(input, message),
         unsent: null,
       });
       continue;
@@ -159,11 +166,18 @@ export function rows(input: RowsInput): Row[] {
         deleted: false,
         deleter: null,
         reason: null,
+        replyTo: unsent.reply_to ? input.timeline.answered(unsent.reply_to) : null,
+        reactions: [],
         unsent,
       });
     }
   }
   return list;
+}
+
+function shownReactions({ timeline, reactions }: RowsInput, { id, deleted }: Message): readonly Reacted[] {
+  const known = deleted ? [] : (timeline.reactions(id) ?? []);
+  return deleted || !reactions ? known : reactions(id, known);
 }
 
 // The same key before and after the commit keeps the row's element in place.
@@ -179,6 +193,7 @@ export function sameRow(a: Row, b: Row): boolean {
     const [was, is] = [left[name], right[name]];
     if (was === is) return true;
     if (name === "deleter" || name === "by") return (was as PersonRef | null)?.name === (is as PersonRef | null)?.name;
+    if (name === "replyTo" || name === "reactions") return JSON.stringify(was) === JSON.stringify(is);
     if (name === "author") return (was as PersonRef).name === (is as PersonRef).name && whoIs(was as PersonRef) === whoIs(is as PersonRef);
     if (name === "people") return (was as PersonRef[]).map(whoIs).join() === (is as PersonRef[]).map(whoIs).join();
     return false;

@@ -81,6 +81,15 @@ export class Settings {
     writeTo(this.storage, "tidings.toolbar", shown ? "shown" : "hidden");
   }
 
+  /** Emoji used lately, the latest first. */
+  get recentEmoji(): string[] {
+    return (this.read("emoji") ?? "").split(" ").filter((emoji) => emoji !== "");
+  }
+
+  set recentEmoji(emoji: readonly string[]) {
+    this.write("emoji", emoji.length === 0 ? null : emoji.join(" "));
+  }
+
   private read(name: string): string | null {
     return readFrom(this.storage, `tidings.${this.person}.${name}`);
   }

@@ -5,11 +5,21 @@
  * that does not join the run waits aside until what is missing was read (`gap`). Knows no network and no screen.
  */
 import { WAITING_EVENTS_MAX } from "../limits.ts";
-import type { EventsPage, Message, RoomEvent } from "../wire.ts";
+import type { Answered, EventsPage, Message, Reacted, RoomEvent } from "../wire.ts";
+import { words } from "./content.ts";
+import { reacted, standsIn } from "./reactions.ts";
 
 export type Gap = { after: number; upTo: number };
 
-type Seen = { message: Message; asOf: number };
+type Seen = {
+  message: Message;
+  asOf: number;
+  /** What was reacted to it as of `reactedAsOf`; null while that is not known. */
+  reactions: readonly Reacted[] | null;
+  reactedAsOf: number;
+};
+
+const NONE: readonly Reacted[] = [];
 
 export class Timeline {
   epoch: string | null = null;
@@ -21,6 +31,9 @@ export class Timeline {
   private readonly messages = new Map<string, Seen>();
   /** Whether the epoch is the subscription's, which knows best. */
   private followed = false;
+
+  /** `me`: whose reactions are one's own. */
+  constructor(private readonly me = "") {}
 
   /** The events held, ascending and without gaps. */
   get events(): readonly RoomEvent[] {
@@ -81,10 +94,32 @@ export class Timeline {
    * The server has answered a change with the message as it is, or will: shown until the event tells of it, unless an event
    * has told of something later than was known when it was asked.
    */
-  answered(message: Message, asOf: number | null): void {
+  changed(message: Message, asOf: number | null): void {
     if (asOf === null) return;
     const seen = this.messages.get(message.id);
-    if (seen?.asOf === asOf) this.messages.set(message.id, { message, asOf });
+    if (seen?.asOf === asOf) this.messages.set(message.id, { ...seen, message, asOf });
+  }
+
+  /** What was reacted to a message; null while that is not known. */
+  reactions(message: string): readonly Reacted[] | null {
+    const seen = this.messages.get(message);
+    return seen ? (seen.message.deleted ? NONE : seen.reactions) : NONE;
+  }
+
+  /** A message was read by itself, when the events up to `asOf` were here. */
+  read(message: Message, asOf: number): void {
+    const seen = this.messages.get(message.id);
+    if (!seen) return;
+    this.messages.set(message.id, { ...seen, reactions: message.reactions ?? NONE, reactedAsOf: asOf });
+    for (let number = Math.max(asOf + 1, this.first); number <= this.last; number++) this.react(this.at(number));
+  }
+
+  /** What a message answers, as that is now. */
+  answered(answered: Answered): Answered {
+    const message = this.find(answered.id);
+    if (!message) return answered;
+    const { id, number, author } = answered;
+    return message.deleted ? { id, number, author, deleted: true } : { id, number, author, text: words(message) };
   }
 
   /**
@@ -128,7 +163,7 @@ export class Timeline {
       this.run = [...older, ...this.run];
     }
     // A page shows a message as it was when the page was read, an event as it was at that number.
-    for (const event of page.events) this.add(event, Math.max(page.offset, event.number));
+    for (const event of page.events) this.add(event, Math.max(page.offset, event.number), true);
     this.join();
     return renewed ? "renewed" : "merged";
   }
@@ -146,7 +181,7 @@ export class Timeline {
     this.base = null;
     this.run = [];
     this.messages.clear();
-    for (const event of this.waiting.values()) this.learn(event, event.number);
+    for (const event of this.waiting.values()) this.learn(event, event.number, false);
   }
 
   /** Drops the oldest events beyond `count`; they can be read again. */
@@ -176,10 +211,10 @@ export class Timeline {
     return renewed;
   }
 
-  private add(event: RoomEvent, asOf: number): void {
+  private add(event: RoomEvent, asOf: number, read = false): void {
     this.top = Math.max(this.top, event.number);
     if (this.base !== null && event.number === this.last + 1) {
-      this.run.push(event);
+      this.enter(event);
     } else if (this.base === null || event.number > this.last) {
       const full = this.waiting.size >= WAITING_EVENTS_MAX && !this.waiting.has(event.number);
       if (!full) this.waiting.set(event.number, event);
@@ -187,24 +222,49 @@ export class Timeline {
     } else if (event.number < this.first && !this.knows(event)) {
       return;
     }
-    this.learn(event, asOf);
+    this.learn(event, asOf, read);
   }
 
   private knows(event: RoomEvent): boolean {
     return event.message !== undefined && this.messages.has(event.message.id);
   }
 
-  // The later view of a message wins, in whatever order they arrive.
-  private learn(event: RoomEvent, asOf: number): void {
-    if (!event.message) return;
-    const seen = this.messages.get(event.message.id);
-    if (!seen || seen.asOf <= asOf) this.messages.set(event.message.id, { message: event.message, asOf });
+  private enter(event: RoomEvent): void {
+    this.run.push(event);
+    this.react(event);
+  }
+
+  // The later view of a message wins, in whatever order they arrive. What was read has its reactions, but for one that was
+  // deleted; one that has just come has none, and of one that was only changed they are not known.
+  private learn(event: RoomEvent, asOf: number, read: boolean): void {
+    const { message } = event;
+    if (!message) return;
+    const seen = this.messages.get(message.id);
+    const reactions = read ? (message.deleted ? null : (message.reactions ?? NONE)) : event.type === "message.posted" ? NONE : null;
+    if (!seen) {
+      this.messages.set(message.id, { message, asOf, reactions, reactedAsOf: asOf });
+      for (let number = Math.max(asOf + 1, this.first); number <= this.last; number++) this.react(this.at(number));
+      return;
+    }
+    const now = seen.asOf <= asOf ? { ...seen, message, asOf } : seen;
+    const better = reactions !== null && read && (seen.reactions === null || seen.reactedAsOf <= asOf);
+    this.messages.set(message.id, better ? { ...now, reactions, reactedAsOf: asOf } : now);
+  }
+
+  // In the order of the run: what came up to the moment in which the message was read is in what was read.
+  private react(event: RoomEvent | undefined): void {
+    if (!event?.reaction) return;
+    const { reaction, number } = event;
+    const [seen, stands] = [this.messages.get(reaction.message), standsIn(event)];
+    if (!seen?.reactions || stands === null || number <= seen.reactedAsOf) return;
+    const reactions = reacted(seen.reactions, reaction, stands, this.me);
+    this.messages.set(reaction.message, { ...seen, reactions, reactedAsOf: number });
   }
 
   private join(): void {
     if (this.base === null) return;
     for (let next = this.waiting.get(this.last + 1); next; next = this.waiting.get(this.last + 1)) {
-      this.run.push(next);
+      this.enter(next);
     }
     for (const number of this.waiting.keys()) if (number <= this.last) this.waiting.delete(number);
   }

@@ -4,10 +4,10 @@ use std::convert::Infallible;
 
 use super::rooms;
 use crate::{
-    limits::{DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE},
+    limits::{ANSWERED_CHARS_MAX, DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE},
     model::{
-        Body, ClientId, DeleteReason, Deleted, Event, EventKind, Message, MessageId, MessageKey, NewMessage, PersonId,
-        Posted, RoomId, StoredMessage, Time, Who,
+        Answered, Body, ClientId, DeleteReason, Deleted, Event, EventKind, Message, MessageId, MessageKey, NewMessage,
+        PersonId, Posted, RoomId, StoredMessage, Time, Who,
     },
     store::{
         Applied, Change,
@@ -28,6 +28,9 @@ pub(crate) enum PostRefusal {
     /// The room is archived.
     #[error("the room is archived")]
     Archived,
+    /// What it answers is not in the room.
+    #[error("no such message to answer in the room")]
+    NothingToAnswer,
 }
 
 /// A message, posted once however often it is sent.
@@ -67,15 +70,42 @@ impl Change for Post {
         if tables.is_archived(new.room)? {
             return Err(Refused(PostRefusal::Archived));
         }
+        let reply_to = match new.reply_to {
+            Some(id) => Some(answered(tables, new.room, id)?.ok_or(Refused(PostRefusal::NothingToAnswer))?),
+            None => None,
+        };
         let number = tables.next_number(new.room)?;
         tables.insert_message(new, number, now)?;
         let NewMessage { id, room, client_id, .. } = *new;
-        let body = new.body.clone();
-        let message = Message { id, room, number, client_id, author, body, time: now, edited: None, deleted: None };
+        let message = Message {
+            id,
+            room,
+            number,
+            client_id,
+            author,
+            body: new.body.clone(),
+            time: now,
+            edited: None,
+            deleted: None,
+            reply_to,
+            reactions: Vec::new(),
+        };
         let event = Event { room, number, time: now, kind: EventKind::MessagePosted { message } };
         tables.insert_event(&event, new.author, new.author)?;
         Ok(Applied::happened(Posted { id, number, time: now, repeated: false }, event))
     }
+}
+
+/// The message as it stands above an answer to it. One that was deleted may be answered too: whoever wrote while that
+/// happened loses nothing.
+fn answered(tables: &dyn Tables, room: RoomId, message: MessageId) -> Result<Option<Answered>, StoreError> {
+    let Some(StoredMessage { message: Message { id, number, author, body, deleted, .. }, .. }) =
+        tables.message(room, message)?
+    else {
+        return Ok(None);
+    };
+    let body = body.chars().take(ANSWERED_CHARS_MAX).collect();
+    Ok(Some(Answered { id, number, author, body, deleted: deleted.is_some() }))
 }
 
 /// Why a message was not edited.
@@ -278,7 +308,7 @@ impl Change for KeyDigests {
 }
 
 /// The message, as the person may see it; with the person as a member of its room.
-fn find(
+pub(super) fn find(
     tables: &dyn Tables,
     person: PersonId,
     room: RoomId,

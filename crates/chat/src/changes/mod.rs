@@ -9,6 +9,7 @@ mod invites;
 mod members;
 mod messages;
 mod people;
+mod reactions;
 mod roles;
 mod rooms;
 mod sessions;
@@ -25,6 +26,7 @@ pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
     TakeDeviceKey,
 };
+pub(crate) use reactions::{React, ReactRefusal};
 pub(crate) use roles::{SetRole, SetRoleRefusal};
 pub(crate) use rooms::{
     CreateRoom, CreateRoomRefusal, EditRoom, EditRoomRefusal, Join, Leave, LeaveRefusal, ManageRefusal, NotMember,

@@ -137,6 +137,42 @@ impl Content {
     }
 }
 
+/// The words of a text without its marks, in one line.
+#[must_use]
+pub(crate) fn words(source: &str) -> String {
+    let mut words = String::new();
+    match Content::of(source) {
+        Some(Content(blocks)) => blocks.iter().for_each(|block| add_block(&mut words, block)),
+        None => words.push_str(source),
+    }
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn add_block(words: &mut String, block: &Block) {
+    match block {
+        Block::P { content } | Block::Heading { content, .. } => {
+            content.iter().for_each(|inline| add_inline(words, inline))
+        }
+        Block::Quote { content } => content.iter().for_each(|block| add_block(words, block)),
+        Block::CodeBlock { text, .. } => words.push_str(text),
+        Block::List { items } | Block::OrderedList { items } => {
+            items.iter().flat_map(|item| &item.content).for_each(|block| add_block(words, block));
+        }
+        Block::Rule => {}
+    }
+    words.push(' ');
+}
+
+fn add_inline(words: &mut String, inline: &Inline) {
+    match inline {
+        Inline::Text(text) | Inline::Marked(Mark::Code { text }) => words.push_str(text),
+        Inline::Marked(Mark::Link { href, content, .. }) if content.is_empty() => words.push_str(href),
+        Inline::Marked(
+            Mark::Em { content } | Mark::Strong { content } | Mark::Strike { content } | Mark::Link { content, .. },
+        ) => content.iter().for_each(|inline| add_inline(words, inline)),
+    }
+}
+
 /// Whether there is nothing but paragraphs of text, and nothing of the source is missing but white space.
 fn is_plain(blocks: &[Block], source: &str) -> bool {
     let mut rest = source.chars().filter(|c| !c.is_whitespace());

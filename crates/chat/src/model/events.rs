@@ -6,9 +6,10 @@
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
-    ids::RoomId,
+    ids::{MessageId, RoomId},
     messages::Message,
     people::{Role, Who},
+    reactions::Reaction,
     rooms::{Room, RoomFacts, RoomKind, RoomRole},
     time::Time,
 };
@@ -137,6 +138,12 @@ event_kinds! {
     /// `message.restored`: soon after it was deleted, by whoever did that.
     MessageRestored: "message.restored" => /// The same.
         message: Message;
+    /// `reaction.added`: somebody reacted to a message.
+    ReactionAdded: "reaction.added" => /// To which one, with what, and who.
+        reaction: Reaction;
+    /// `reaction.removed`: and took that back.
+    ReactionRemoved: "reaction.removed" => /// The same.
+        reaction: Reaction;
 }
 
 impl EventKind {
@@ -147,6 +154,30 @@ impl EventKind {
             | Self::MessageEdited { message }
             | Self::MessageDeleted { message }
             | Self::MessageRestored { message } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// The message that it brings, for whoever reads it with what only they see of it.
+    pub(crate) fn message_mut(&mut self) -> Option<&mut Message> {
+        match self {
+            Self::MessagePosted { message }
+            | Self::MessageEdited { message }
+            | Self::MessageDeleted { message }
+            | Self::MessageRestored { message } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// The message that it concerns, with or without bringing it.
+    pub(crate) fn concerns(&self) -> Option<MessageId> {
+        self.reaction().map(|reaction| reaction.message).or_else(|| self.message().map(|message| message.id))
+    }
+
+    /// The reaction that it is about.
+    pub(crate) fn reaction(&self) -> Option<&Reaction> {
+        match self {
+            Self::ReactionAdded { reaction } | Self::ReactionRemoved { reaction } => Some(reaction),
             _ => None,
         }
     }
@@ -166,6 +197,8 @@ pub(crate) trait EventRow {
     fn by(&self) -> Result<Option<Who>, Self::Error>;
     /// The message that it is about.
     fn message(&self) -> Result<Message, Self::Error>;
+    /// The reaction that it is about, by whom it concerns.
+    fn reaction(&self) -> Result<Reaction, Self::Error>;
     /// The room, as it is at present.
     fn room(&self) -> Result<RoomFacts, Self::Error>;
 }
@@ -188,6 +221,12 @@ impl EventPart for Option<Who> {
 }
 
 impl EventPart for Message {
+    fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
+        event.serialize_field(name, self)
+    }
+}
+
+impl EventPart for Reaction {
     fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
         event.serialize_field(name, self)
     }
@@ -336,7 +375,7 @@ pub(crate) struct RoomReference {
 mod tests {
     use super::*;
     use crate::model::{
-        Deleted,
+        Answered, Deleted, Reacted,
         ids::{ClientId, MessageId, PersonId},
     };
 
@@ -365,6 +404,8 @@ mod tests {
             time,
             edited: None,
             deleted: None,
+            reply_to: None,
+            reactions: Vec::new(),
         };
         let kind = EventKind::MessagePosted { message: message.clone() };
         let posted = Event { room: room(), number: 12, time, kind };
@@ -398,6 +439,37 @@ mod tests {
             r#""deleted":{"time":1763630000123,"by":{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}}}}"#
         )));
         assert!(told(deleted(Some("spam".into()))).ends_with(r#""name":"Ana"},"reason":"spam"}}}"#));
+        let answered = Answered {
+            id: MessageId::from_bytes([5; 16]),
+            number: 3,
+            author: ana(),
+            body: "# why\n**so** [late](https://example.org)?".into(),
+            deleted: false,
+        };
+        let reply = Message { reply_to: Some(answered.clone()), ..message.clone() };
+        assert!(
+            json(&reply).ends_with(concat!(
+                r#""time":1763630000123,"reply_to":{"id":"05050505-0505-0505-0505-050505050505","number":3,"#,
+                r#""author":{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"},"text":"why so late?"}}"#
+            )),
+            "{}",
+            json(&reply)
+        );
+        let gone =
+            Message { reply_to: Some(Answered { deleted: true, body: String::new(), ..answered }), ..message.clone() };
+        assert!(json(&gone).ends_with(r#""name":"Ana"},"deleted":true}}"#), "{}", json(&gone));
+        let reaction = Reaction { message: message.id, emoji: "👍".into(), person: ana() };
+        assert_eq!(
+            json(&Event { room: room(), number: 15, time, kind: EventKind::ReactionAdded { reaction } }),
+            concat!(
+                r#"{"type":"reaction.added","number":15,"time":1763630000123,"reaction":{"message":"03030303-0303-0303-0303-030303030303","#,
+                r#""emoji":"👍","person":{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}}}"#
+            )
+        );
+        let reacted = Reacted { emoji: "👍".into(), count: 7, mine: true, people: vec![ana()] };
+        assert!(json(&Message { reactions: vec![reacted], ..message }).ends_with(concat!(
+            r#""reactions":[{"emoji":"👍","count":7,"mine":true,"people":[{"id":"01010101-0101-0101-0101-010101010101","name":"Ana"}]}]}"#
+        )));
         let joined =
             Event { room: room(), number: 13, time, kind: EventKind::MemberJoined { member: ana(), by: None } };
         assert_eq!(
@@ -429,6 +501,9 @@ mod tests {
                 Err("not asked for".into())
             }
             fn message(&self) -> Result<Message, String> {
+                Err("not asked for".into())
+            }
+            fn reaction(&self) -> Result<Reaction, String> {
                 Err("not asked for".into())
             }
             fn room(&self) -> Result<RoomFacts, String> {

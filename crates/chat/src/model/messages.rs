@@ -7,11 +7,12 @@ use super::{
     ids::{ClientId, MessageId, PersonId, RoomId},
     looks::is_blank,
     people::Who,
+    reactions::Reacted,
     time::Time,
 };
 use crate::{
     limits::{BODY_BYTES_MAX, DELETE_REASON_CHARS_MAX},
-    markup::Content,
+    markup::{self, Content},
 };
 
 /// The text of a message: not empty, at most 16 KiB of UTF-8, kept as it was sent.
@@ -116,6 +117,8 @@ pub struct Draft {
     pub client_id: ClientId,
     /// What it says.
     pub body: Body,
+    /// The message of the same room that it answers.
+    pub reply_to: Option<MessageId>,
 }
 
 /// A message as its readers see it.
@@ -143,6 +146,44 @@ pub struct Message {
     /// That it was deleted; left out when it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Deleted>,
+    /// What it answers; left out when it answers nothing in particular.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Answered>,
+    /// Who reacted to it, in the order in which each emoji came up first. Left out where nobody has, and where an event or the
+    /// answer to a change brings the message: what comes live is the same for all, and reactions are events of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reacted>,
+}
+
+/// The message that another one answers, as it is when that one is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The server's identity of it.
+    pub id: MessageId,
+    /// Its place in the room.
+    pub number: u64,
+    /// Who wrote it.
+    pub author: Who,
+    /// The first [`ANSWERED_CHARS_MAX`](crate::limits::ANSWERED_CHARS_MAX) characters of its source; empty when it was deleted.
+    pub body: String,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+/// Its text comes without marks and in one line: enough to recognise it by.
+impl Serialize for Answered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut answered = serializer.serialize_struct("Answered", 4)?;
+        answered.serialize_field("id", &self.id)?;
+        answered.serialize_field("number", &self.number)?;
+        answered.serialize_field("author", &self.author)?;
+        if self.deleted {
+            answered.serialize_field("deleted", &true)?;
+        } else {
+            answered.serialize_field("text", &markup::words(&self.body))?;
+        }
+        answered.end()
+    }
 }
 
 /// What is left of a message that was deleted, beside where it stood and who wrote it.
@@ -198,15 +239,16 @@ pub(crate) struct NewMessage {
     pub(crate) author: PersonId,
     pub(crate) client_id: ClientId,
     pub(crate) body: String,
+    pub(crate) reply_to: Option<MessageId>,
     /// By which a repeated send is recognised whatever becomes of the text.
     pub(crate) digest: SendDigest,
 }
 
 impl NewMessage {
     pub(crate) fn fresh(author: PersonId, draft: Draft, key: &MessageKey) -> Self {
-        let Draft { room, client_id, body: Body(body) } = draft;
+        let Draft { room, client_id, body: Body(body), reply_to } = draft;
         let digest = SendDigest::of(room, &body, key);
-        Self { id: MessageId::fresh(), room, author, client_id, body, digest }
+        Self { id: MessageId::fresh(), room, author, client_id, body, reply_to, digest }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The columns of rows that several statements read, in the same words and the same order for every database that is
 //! asked in SQL. What reads a row stands in the `values` of each.
 
+use crate::limits::REACTION_PEOPLE_SHOWN;
+
 /// Of a person `p`.
 pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role, p.deactivated IS NULL,
     EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
@@ -21,15 +23,22 @@ pub(super) const DENIAL: &str = "d.kind, d.subject, d.channel, d.issued_before, 
 /// Of an invite `i`.
 pub(super) const INVITE: &str = "i.code, i.room, i.created, i.expires, i.uses_max, i.uses, i.revoked IS NOT NULL";
 
-/// Of a message `m`, after those of [`WHO`], joined with [`DELETER`]: as its readers see it.
+/// Of a message `m`, after those of [`WHO`], joined with [`ASIDE`]: as its readers see it. The beginning of what it answers is
+/// [`ANSWERED_CHARS_MAX`](crate::limits::ANSWERED_CHARS_MAX) characters.
 pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id,
     CASE WHEN m.deleted IS NULL THEN m.body ELSE '' END AS shown, m.time, m.edited, m.deleted, m.delete_reason,
     deleter.id AS deleter, deleter.name AS deleter_name, EXISTS (SELECT 1 FROM people q
-        WHERE q.look = deleter.look AND q.id <> deleter.id) AS deleter_same_name";
-/// Who deleted a message `m`.
-pub(super) const DELETER: &str = "LEFT JOIN people deleter ON deleter.id = m.deleted_by";
+        WHERE q.look = deleter.look AND q.id <> deleter.id) AS deleter_same_name,
+    answered.id AS answered, answered.number AS answered_number, answered.deleted IS NOT NULL AS answered_deleted,
+    CASE WHEN answered.deleted IS NULL THEN substr(answered.body, 1, 200) ELSE '' END AS answered_body,
+    answered_author.id AS answered_author, answered_author.name AS answered_author_name, EXISTS (SELECT 1 FROM people q
+        WHERE q.look = answered_author.look AND q.id <> answered_author.id) AS answered_author_same_name";
+/// Who deleted a message `m`, what it answers, and who wrote that.
+pub(super) const ASIDE: &str = "LEFT JOIN people deleter ON deleter.id = m.deleted_by
+    LEFT JOIN messages answered ON answered.id = m.reply_to
+    LEFT JOIN people answered_author ON answered_author.id = answered.author";
 /// The first column behind those.
-pub(super) const AFTER_MESSAGE: usize = 15;
+pub(super) const AFTER_MESSAGE: usize = 22;
 
 /// Who did what an event `e` says, where that is somebody else than whom it concerns and the message does not say it; joined by
 /// [`BY_JOIN`].
@@ -38,3 +47,28 @@ pub(super) const BY: &str = "actor.id AS by_id, actor.name AS by_name, EXISTS (S
 /// See [`BY`].
 pub(super) const BY_JOIN: &str =
     "LEFT JOIN people actor ON e.message IS NULL AND e.actor <> e.subject AND actor.id = e.actor";
+
+/// The reactions to messages, which `messages` selects, as `reader` sees them: to which one, with what, how many in all, whether
+/// the reader is one of them, and who reacted first; sorted by message and by when each emoji came up.
+pub(super) fn reacted(messages: &str, reader: &str) -> String {
+    format!(
+        "SELECT r.message, r.emoji, r.there, r.mine, {WHO} FROM (
+            SELECT message, emoji, person, count(*) OVER one AS there, min(number) OVER one AS first,
+                max(CASE WHEN person = {reader} THEN 1 ELSE 0 END) OVER one = 1 AS mine,
+                row_number() OVER (PARTITION BY message, emoji ORDER BY number) AS place
+            FROM reactions WHERE message IN ({messages}) WINDOW one AS (PARTITION BY message, emoji)
+        ) r JOIN people p ON p.id = r.person
+        WHERE r.place <= {REACTION_PEOPLE_SHOWN} ORDER BY r.message, r.first, r.emoji, r.place"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::ANSWERED_CHARS_MAX;
+
+    #[test]
+    fn the_beginning_of_what_is_answered_is_as_long_as_its_limit_says() {
+        assert!(MESSAGE.contains(&format!("substr(answered.body, 1, {ANSWERED_CHARS_MAX})")));
+    }
+}

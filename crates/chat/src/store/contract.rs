@@ -16,20 +16,21 @@ use crate::{
         AcceptInvite, Allow, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal,
         DeleteMessage, DeleteRefusal, Deny, EditMessage, EditRefusal, EditRoom, EndSession, EnsureInvite, EraseDeleted,
         InviteInvalid, Join, KeyDigests, Leave, LeaveRefusal, ManageRefusal, NoSuchSession, NotMember, OpenSession,
-        PasswordChanged, Post, PostRefusal, Rehash, Remove, RenewInvite, RestoreMessage, RestoreRefusal, RevokeInvite,
-        SetActive, SetActiveRefusal, SetPassword, SetUpServer, SweepDenials, SweepSessions, TakeDeviceKey,
-        TouchSession,
+        PasswordChanged, Post, PostRefusal, React, ReactRefusal, Rehash, Remove, RenewInvite, RestoreMessage,
+        RestoreRefusal, RevokeInvite, SetActive, SetActiveRefusal, SetPassword, SetUpServer, SweepDenials,
+        SweepSessions, TakeDeviceKey, TouchSession,
     },
     device::DeviceKey,
     limits::{
-        DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE, INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_PER_PERSON_MAX,
-        SESSION_IDLE, SESSION_LIFETIME, SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX,
+        ANSWERED_CHARS_MAX, DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE, INVITE_LIFETIME, INVITE_USES_MAX,
+        REACTION_PEOPLE_SHOWN, REACTIONS_PER_MESSAGE_MAX, ROOMS_PER_PERSON_MAX, SESSION_IDLE, SESSION_LIFETIME,
+        SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX,
     },
     model::{
-        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Event, EventKind, Message, MessageId,
+        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Event, EventKind, Message, MessageId,
         MessageKey, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PersonEvent, PersonId,
         Posted, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, SecretDigest, SendDigest, SessionId,
-        SessionKey, Stand, StoredHash, Time, Token, Topic,
+        SessionKey, Stand, StoredHash, Time, Token, Topic, Who,
     },
 };
 
@@ -100,19 +101,7 @@ macro_rules! runs_the_contract {
             what_was_deleted_is_erased_and_its_place_stays,
             g2_a_send_is_recognised_after_it_was_edited_deleted_and_erased,
             g2_digests_of_a_version_before_get_a_key_some_at_a_time,
-            whoever_is_brought_in_is_told_and_the_room_hears_who_did_it,
-            a_room_is_renamed_described_opened_closed_and_archived_and_each_is_an_event,
-            names_stay_unique_among_the_rooms_that_one_sees,
-            in_an_archived_room_nothing_is_written_until_it_is_restored,
-            the_same_people_always_have_the_same_direct_message,
-            a_direct_message_begun_by_all_at_once_is_one,
-            s37_nobody_else_learns_of_a_direct_message,
-            s39_a_direct_message_stays_as_it_is,
-            one_begins_so_many_direct_messages_and_only_with_who_is_there,
-            a_room_is_handed_over_and_a_private_one_is_never_without_an_owner,
-            s44_roles_are_given_by_owners_and_there_is_always_one,
-            s44_of_two_owners_who_depose_each_other_one_stays,
-            a_guest_sees_the_rooms_they_were_brought_into_and_who_is_there,
+            whoever_is_brought_in_is_told_and_the_room_hears_who_did_it, a_room_is_renamed_described_opened_closed_and_archived_and_each_is_an_event, names_stay_unique_among_the_rooms_that_one_sees, in_an_archived_room_nothing_is_written_until_it_is_restored, the_same_people_always_have_the_same_direct_message, a_direct_message_begun_by_all_at_once_is_one, s37_nobody_else_learns_of_a_direct_message, s39_a_direct_message_stays_as_it_is, one_begins_so_many_direct_messages_and_only_with_who_is_there, a_room_is_handed_over_and_a_private_one_is_never_without_an_owner, s44_roles_are_given_by_owners_and_there_is_always_one, s44_of_two_owners_who_depose_each_other_one_stays, a_guest_sees_the_rooms_they_were_brought_into_and_who_is_there, an_answer_shows_what_it_answers_as_that_is_now, a_reaction_stands_once_and_is_seen_by_the_members_of_the_room, a_message_has_so_many_different_reactions_and_no_more,
         }
     };
 }
@@ -221,6 +210,17 @@ impl World {
         DeleteMessage { person, room: self.general, message, reason }
     }
 
+    fn react(&self, person: PersonId, message: MessageId, emoji: &str, stands: bool) -> React {
+        React { person, room: self.general, message, emoji: Emoji::parse(emoji).unwrap(), stands }
+    }
+
+    /// The reactions to a message as somebody sees them: with what, how many, whether they are among them, and who comes first.
+    async fn reacted(&self, reader: PersonId, message: MessageId) -> Vec<(String, u32, bool, Vec<String>)> {
+        let all = self.read(reader, message).await.0.reactions.into_iter();
+        let names = |people: Vec<Who>| people.into_iter().map(|person| person.name).collect();
+        all.map(|reacted| (reacted.emoji, reacted.count, reacted.mine, names(reacted.people))).collect()
+    }
+
     fn restore(&self, person: PersonId, message: MessageId) -> RestoreMessage {
         RestoreMessage { person, room: self.general, message }
     }
@@ -286,7 +286,7 @@ fn close(person: PersonId, room: RoomId) -> EditRoom {
 
 fn message(author: PersonId, room: RoomId, client_id: ClientId, body: &str) -> Post {
     let digest = SendDigest::of(room, body, &MessageKey::new(b"the key of the tests"));
-    Post(NewMessage { id: MessageId::fresh(), room, author, client_id, body: body.into(), digest })
+    Post(NewMessage { id: MessageId::fresh(), room, author, client_id, body: body.into(), reply_to: None, digest })
 }
 
 #[track_caller]
@@ -1196,4 +1196,116 @@ pub(super) async fn g2_digests_of_a_version_before_get_a_key_some_at_a_time(fixt
     assert_eq!(world.done(KeyDigests(key.clone())).await.answer, 1);
     assert_eq!(world.done(KeyDigests(MessageKey::fresh())).await.answer, 0, "what has a key keeps it");
     check().await;
+}
+
+pub(super) async fn an_answer_shows_what_it_answers_as_that_is_now(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, ben) = (world.ana, world.invited("Ben").await);
+    let asked = world.post(ana, world.general, &"why? ".repeat(100)).await;
+    let Post(plain) = message(ben, world.general, ClientId::fresh(), "because");
+    let answer = Post(NewMessage { reply_to: Some(asked.id), ..plain });
+    let told = world.done(answer.clone()).await;
+    let reply_to = |message: &Message| message.reply_to.clone().unwrap();
+    let [event] = &told.announcements.events[..] else { panic!("{told:?}") };
+    let stands = reply_to(event.kind.message().unwrap());
+    assert_eq!((stands.id, stands.number, stands.author.id, stands.deleted), (asked.id, asked.number, ana, false));
+    assert_eq!(stands.body, "why? ".repeat(ANSWERED_CHARS_MAX / 5));
+    assert_eq!(world.general_events().await.last(), Some(event), "the same live and later");
+    assert!(world.done(answer.clone()).await.answer.repeated, "it is one message however often it is sent");
+
+    world.done(world.edit(ana, asked.id, "how?")).await;
+    assert_eq!(reply_to(&world.read(ben, told.answer.id).await.0).body, "how?");
+    world.done(world.delete(ana, asked.id, None)).await;
+    let gone = reply_to(&world.read(ben, told.answer.id).await.0);
+    assert_eq!((gone.body.as_str(), gone.deleted, gone.author.id), ("", true, ana), "S36");
+    let Post(late) = message(ben, world.general, ClientId::fresh(), "sent while that was deleted");
+    world.done(Post(NewMessage { reply_to: Some(asked.id), ..late })).await;
+    world.done(world.restore(ana, asked.id)).await;
+    assert_eq!(reply_to(&world.read(ben, told.answer.id).await.0).body, "how?");
+
+    let elsewhere = world.room(ben, "Other").await;
+    for (room, reply_to) in [(elsewhere, asked.id), (world.general, MessageId::fresh())] {
+        let Post(new) = message(ben, room, ClientId::fresh(), "to nothing here");
+        let refused = world.refused(Post(NewMessage { reply_to: Some(reply_to), ..new })).await;
+        assert_eq!(refused, PostRefusal::NothingToAnswer, "S40: another room's is as one that does not exist");
+    }
+    world.now = START.plus(DELETE_UNDO);
+    world.done(world.delete(ana, asked.id, None)).await;
+    world.now = world.now.plus(DELETE_UNDO);
+    world.done(EraseDeleted).await;
+    assert!(reply_to(&world.read(ben, told.answer.id).await.0).deleted);
+}
+
+pub(super) async fn a_reaction_stands_once_and_is_seen_by_the_members_of_the_room(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, ben) = (world.ana, world.invited("Ben").await);
+    let said = world.post(ana, world.general, "tea?").await.id;
+    let told = world.done(world.react(ben, said, "👍", true)).await;
+    let [event] = &told.announcements.events[..] else { panic!("{told:?}") };
+    assert_eq!((event.kind.name(), event.kind.concerns()), ("reaction.added", Some(said)));
+    assert_eq!(world.general_events().await.last(), Some(event), "the same live and later");
+    assert_eq!(world.done(world.react(ben, said, "👍", true)).await.announcements.events, [], "twice is once");
+    assert_eq!(world.done(world.react(ana, said, "🫖", false)).await.announcements.events, [], "nothing to take back");
+    world.done(world.react(ana, said, "🫖", true)).await;
+    world.done(world.react(ana, said, "👍", true)).await;
+    let one = |emoji: &str, count, mine, people: &[&str]| {
+        (emoji.to_owned(), count, mine, people.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(world.reacted(ben, said).await, [one("👍", 2, true, &["Ben", "Ana"]), one("🫖", 1, false, &["Ana"])]);
+    assert_eq!(world.reacted(ana, said).await[1], one("🫖", 1, true, &["Ana"]));
+
+    // In every page that shows the message, and in nothing that goes to all alike.
+    let page = PageQuery { from: PageFrom::After(0), limit: 9 };
+    let messages = world.store.messages(world.general, ben, page).await.unwrap().unwrap().messages;
+    assert_eq!(messages.last().unwrap().reactions.len(), 2);
+    let events = world.store.events(world.general, Some(ben), page, usize::MAX).await.unwrap().unwrap().events;
+    let in_page: Vec<_> = events.iter().filter_map(|event| event.kind.message()).map(|m| m.reactions.len()).collect();
+    assert_eq!(in_page, [2]);
+    assert!(world.general_events().await.iter().filter_map(|e| e.kind.message()).all(|m| m.reactions.is_empty()));
+
+    let taken = world.done(world.react(ben, said, "👍", false)).await;
+    assert_eq!(taken.announcements.events[0].kind.name(), "reaction.removed");
+    assert_eq!(world.reacted(ben, said).await, [one("🫖", 1, false, &["Ana"]), one("👍", 1, false, &["Ana"])]);
+    for n in 0..7 {
+        let person = world.invited(&format!("Person{n}")).await;
+        world.done(world.react(person, said, "🫖", true)).await;
+    }
+    let tea = world.reacted(ben, said).await.remove(0);
+    assert_eq!((tea.1, tea.3.len()), (8, REACTION_PEOPLE_SHOWN as usize), "only the first are named");
+    let with = |emoji| world.store.reacted(world.general, ben, said, Emoji::parse(emoji).unwrap());
+    let all = with("🫖").await.unwrap().unwrap();
+    assert_eq!((all.people.len(), all.people[7].name.as_str(), all.more), (8, "Person6", false));
+    assert_eq!(with("🎉").await.unwrap().unwrap().people, []);
+
+    world.done(world.delete(ana, said, None)).await;
+    assert_eq!(world.refused(world.react(ben, said, "👍", true)).await, ReactRefusal::Deleted);
+    assert_eq!((world.reacted(ben, said).await, with("🫖").await.unwrap().unwrap().people), (vec![], vec![]));
+    world.done(world.restore(ana, said)).await;
+    assert_eq!(world.reacted(ben, said).await.len(), 2, "they come back with it");
+    world.done(world.delete(ana, said, None)).await;
+    world.now = world.now.plus(DELETE_UNDO);
+    world.done(EraseDeleted).await;
+
+    let other = world.room(ana, "Other").await;
+    let hidden = world.post(ana, other, "not for Ben").await.id;
+    for (room, message) in [(other, hidden), (world.general, hidden), (world.general, MessageId::fresh())] {
+        let react = React { room, ..world.react(ben, message, "👍", true) };
+        assert_eq!(world.refused(react).await, ReactRefusal::NoSuchMessage, "S36, S40");
+        let asked = world.store.reacted(room, ben, message, Emoji::parse("👍").unwrap()).await.unwrap();
+        assert_eq!(asked, None);
+    }
+}
+
+pub(super) async fn a_message_has_so_many_different_reactions_and_no_more(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, ben) = (world.ana, world.invited("Ben").await);
+    let said = world.post(ana, world.general, "x").await.id;
+    let emoji = |n: u32| char::from_u32(0x1f600 + n).unwrap().to_string();
+    world.all((0..REACTIONS_PER_MESSAGE_MAX).map(|n| world.react(ana, said, &emoji(n), true))).await;
+    assert_eq!(world.reacted(ana, said).await.len(), REACTIONS_PER_MESSAGE_MAX as usize);
+    let another = || world.react(ben, said, &emoji(REACTIONS_PER_MESSAGE_MAX), true);
+    assert_eq!(world.refused(another()).await, ReactRefusal::TooManyKinds);
+    world.done(world.react(ben, said, &emoji(3), true)).await;
+    world.done(world.react(ana, said, &emoji(0), false)).await;
+    world.done(another()).await;
 }

@@ -4,7 +4,7 @@
 //! be taken back.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -12,12 +12,16 @@ use std::{
 use futures_util::future::{BoxFuture, ready};
 
 use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
-use crate::model::{
-    Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, Description, EarlierSend, Edit, EditPage, Email, Event,
-    EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, NewMessage,
-    NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PeopleKey, Person, PersonId, Role, Room, RoomFacts, RoomId,
-    RoomKind, RoomPage, RoomRole, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest,
-    StoredHash, StoredInvite, StoredMessage, Time, Who,
+use crate::{
+    limits::{ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN},
+    model::{
+        Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, Description, EarlierSend, Edit, EditPage,
+        Email, Emoji, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId,
+        MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PeopleKey, Person, PersonId,
+        Reacted, ReactedPage, Reaction, Reactions, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite,
+        StoredMessage, Time, Who,
+    },
 };
 
 /// The store in plain maps. A clone is the same store.
@@ -41,6 +45,7 @@ struct Maps {
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
+    reactions: BTreeMap<(MessageId, Emoji, PersonId), u64>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
     denials: BTreeMap<DenialKey, Denied>,
 }
@@ -79,6 +84,7 @@ struct StoredEvent {
     room: RoomId,
     message: Option<MessageId>,
     actor: PersonId,
+    emoji: Option<String>,
     subject: PersonId,
     time: Time,
 }
@@ -269,6 +275,9 @@ impl Store for Memory {
             let all = maps.events.range((room, 0)..=(room, u64::MAX)).map(|((_, number), row)| (*number, row));
             let (rows, more) = part(all.collect(), page);
             let mut events: Vec<_> = rows.into_iter().map(|(number, row)| maps.event(room, number, row)).collect();
+            for message in events.iter_mut().filter_map(|event| event.kind.message_mut()) {
+                message.reactions = reader.map_or_else(Vec::new, |reader| maps.reacted_as_seen(message, reader));
+            }
             let (all, mut bytes) = (events.len(), 0);
             let mut fits = |event: &Event| {
                 let fits = bytes <= bytes_max;
@@ -294,7 +303,7 @@ impl Store for Memory {
             let mut all: Vec<_> = inside.map(|row| (row.number, row)).collect();
             all.sort_by_key(|(number, _)| *number);
             let (rows, more) = part(all, page);
-            let messages = rows.into_iter().map(|(_, row)| maps.message_of(row)).collect();
+            let messages = rows.into_iter().map(|(_, row)| maps.message_for(row, reader)).collect();
             Some(MessagePage { messages, more })
         })
     }
@@ -302,7 +311,26 @@ impl Store for Memory {
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
         self.read(|maps| {
             maps.member_of(room, reader)?;
-            maps.messages.get(&message).filter(|row| row.new.room == room).map(|row| maps.message_of(row))
+            maps.messages.get(&message).filter(|row| row.new.room == room).map(|row| maps.message_for(row, reader))
+        })
+    }
+
+    fn reacted(
+        &self,
+        room: RoomId,
+        reader: PersonId,
+        message: MessageId,
+        emoji: Emoji,
+    ) -> Read<'_, Option<ReactedPage>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            let row = maps.messages.get(&message).filter(|row| row.new.room == room)?;
+            let all = maps.reactions.iter().filter(|((of, with, _), _)| (*of, with) == (message, &emoji));
+            let mut all: Vec<_> = all.filter(|_| row.deleted.is_none()).collect();
+            all.sort_by_key(|(_, number)| **number);
+            let more = all.len() > REACTED_PAGE_MAX as usize;
+            let people = all.iter().take(REACTED_PAGE_MAX as usize).filter_map(|((.., person), _)| maps.who(*person));
+            Some(ReactedPage { people: people.collect(), more })
         })
     }
 
@@ -434,6 +462,33 @@ impl Maps {
         sessions
     }
 
+    fn message_for(&self, row: &MessageRow, reader: PersonId) -> Message {
+        let message = self.message_of(row);
+        Message { reactions: self.reacted_as_seen(&message, reader), ..message }
+    }
+
+    fn reacted_as_seen(&self, message: &Message, reader: PersonId) -> Vec<Reacted> {
+        let all = self.reactions.iter().filter(|((of, ..), _)| *of == message.id && message.deleted.is_none());
+        let mut by_emoji: BTreeMap<&Emoji, Vec<(u64, PersonId)>> = BTreeMap::new();
+        for ((_, emoji, person), number) in all {
+            by_emoji.entry(emoji).or_default().push((*number, *person));
+        }
+        by_emoji.values_mut().for_each(|people| people.sort_unstable());
+        let mut sorted: Vec<_> = by_emoji.into_iter().collect();
+        sorted.sort_by_key(|(_, people)| people[0]);
+        let reacted = |(emoji, people): (&Emoji, Vec<(u64, PersonId)>)| Reacted {
+            emoji: emoji.as_str().to_owned(),
+            count: u32::try_from(people.len()).unwrap_or(u32::MAX),
+            mine: people.iter().any(|(_, person)| *person == reader),
+            people: people
+                .iter()
+                .take(REACTION_PEOPLE_SHOWN as usize)
+                .filter_map(|(_, person)| self.who(*person))
+                .collect(),
+        };
+        sorted.into_iter().map(reacted).collect()
+    }
+
     fn message_of(&self, row: &MessageRow) -> Message {
         self.stored_message(row).message
     }
@@ -455,6 +510,17 @@ impl Maps {
             time: *time,
             edited: *edited,
             deleted,
+            reply_to: new.reply_to.and_then(|id| self.messages.get(&id)).map(|row| Answered {
+                id: row.new.id,
+                number: row.number,
+                author: self.who(row.new.author).expect("authors are people"),
+                body: match row.deleted {
+                    None => row.new.body.chars().take(ANSWERED_CHARS_MAX).collect(),
+                    Some(_) => String::new(),
+                },
+                deleted: row.deleted.is_some(),
+            }),
+            reactions: Vec::new(),
         };
         StoredMessage::of(message, new.body.clone())
     }
@@ -505,6 +571,11 @@ impl EventRow for EventIn<'_> {
     fn message(&self) -> Result<Message, Infallible> {
         let message = self.row.message.and_then(|message| self.maps.messages.get(&message));
         Ok(self.maps.message_of(message.expect("a posted message is there")))
+    }
+
+    fn reaction(&self) -> Result<Reaction, Infallible> {
+        let message = self.row.message.expect("a reaction is to a message");
+        Ok(Reaction { message, emoji: self.row.emoji.clone().unwrap_or_default(), person: self.member()? })
     }
 }
 
@@ -828,8 +899,29 @@ impl Tables for Maps {
         for row in &mut old {
             row.new.body.clear();
             self.edits.retain(|(message, _), _| *message != row.new.id);
+            self.reactions.retain(|(message, ..), _| *message != row.new.id);
         }
         Ok(old.len())
+    }
+
+    fn reactions(&self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<Reactions> {
+        let of_it: Vec<_> = self.reactions.keys().filter(|(of, ..)| *of == message).collect();
+        let kinds: BTreeSet<_> = of_it.iter().map(|(_, emoji, _)| emoji).collect();
+        Ok(Reactions {
+            is_mine: of_it.iter().any(|(_, with, by)| (with, *by) == (emoji, person)),
+            is_used: kinds.contains(emoji),
+            kinds: u32::try_from(kinds.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    fn insert_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji, number: u64) -> StoreResult<()> {
+        self.reactions.insert((message, emoji.clone(), person), number);
+        Ok(())
+    }
+
+    fn delete_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<()> {
+        self.reactions.remove(&(message, emoji.clone(), person));
+        Ok(())
     }
 
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {
@@ -849,9 +941,9 @@ impl Tables for Maps {
     fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {
         self.must_be_a_person(actor)?;
         self.must_be_a_person(subject)?;
-        let message = event.kind.message().map(|message| message.id);
+        let emoji = event.kind.reaction().map(|reaction| reaction.emoji.clone());
         let (kind, room, time) = (event.kind.name(), event.room, event.time);
-        let row = StoredEvent { kind, room, message, actor, subject, time };
+        let row = StoredEvent { kind, room, message: event.kind.concerns(), emoji, actor, subject, time };
         self.events.insert((event.room, event.number), row);
         Ok(())
     }

@@ -34,9 +34,9 @@ use follow::Shared;
 pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
-    Arrival, Credentials, Denied, EditPage, Email, EventPage, Invite, InviteCard, Member, Message, MessageId,
-    MessagePage, PageQuery, PeopleKey, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId,
-    SessionKey, SignedIn, Time, Who,
+    Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, Member, Message, MessageId,
+    MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session,
+    SessionId, SessionKey, SignedIn, Time, Who,
 };
 
 /// What is read, or why the database could not.
@@ -170,6 +170,15 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>>;
     /// One message; `None` when there is none, or `reader` is not a member of its room.
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>>;
+    /// Who reacted to a message with this emoji, in the order in which they did; nobody to one that was deleted. `None` as for
+    /// [`message`](Self::message).
+    fn reacted(
+        &self,
+        room: RoomId,
+        reader: PersonId,
+        message: MessageId,
+        emoji: Emoji,
+    ) -> Read<'_, Option<ReactedPage>>;
     /// What a message said before it was edited, in the order of the numbers of the events that took it away; nothing of one
     /// that was deleted. `None` as for [`message`](Self::message).
     fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>>;

@@ -2,9 +2,9 @@
 
 use super::error::StoreError;
 use crate::model::{
-    ClientId, DenialKey, Denied, EarlierSend, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
-    NewSession, PeopleKey, Person, PersonId, Role, Room, RoomFacts, RoomId, RoomRole, SecretDigest, SessionId,
-    StoredHash, StoredInvite, StoredMessage, Time, Who,
+    ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
+    NewSession, PeopleKey, Person, PersonId, Reactions, Role, Room, RoomFacts, RoomId, RoomRole, SecretDigest,
+    SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -133,9 +133,14 @@ pub(crate) trait Tables {
     fn set_body(&mut self, message: MessageId, body: &str, now: Time) -> StoreResult<()>;
     /// Hides the message's text, by whom and why, or shows it again.
     fn set_deleted(&mut self, message: MessageId, by: Option<(PersonId, Option<&str>)>, now: Time) -> StoreResult<()>;
-    /// Erases the texts, and what they were before, of messages that were deleted then or before: of the oldest, at most so
+    /// Erases the texts, what they were before, and what was reacted to them, of messages that were deleted then or before: of the oldest, at most so
     /// many. Answers how many.
     fn erase_deleted_by(&mut self, time: Time, limit: u32) -> StoreResult<usize>;
+    /// What a reaction of this person to the message meets.
+    fn reactions(&self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<Reactions>;
+    /// Where there is none of the same.
+    fn insert_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji, number: u64) -> StoreResult<()>;
+    fn delete_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<()>;
     /// At most so many of the digests that have no key yet.
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>>;
     /// Puts keyed digests in the place of those that have no key.

@@ -130,7 +130,7 @@ impl Table {
 use Kind::{Bytes, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
-pub(crate) static TABLES: [Table; 11] = [
+pub(crate) static TABLES: [Table; 12] = [
     Table {
         name: "people",
         columns: &[
@@ -234,6 +234,7 @@ pub(crate) static TABLES: [Table; 11] = [
             ("deleted_by", Id),
             ("delete_reason", Text),
             ("digest_key", Bytes),
+            ("reply_to", Id),
         ],
         key: 2,
         group: Group::Room,
@@ -242,6 +243,12 @@ pub(crate) static TABLES: [Table; 11] = [
         name: "edits",
         columns: &[("message", Id), ("number", Number), ("time", Number), ("body", Text)],
         key: 2,
+        group: Group::All,
+    },
+    Table {
+        name: "reactions",
+        columns: &[("message", Id), ("emoji", Text), ("person", Id), ("number", Number)],
+        key: 3,
         group: Group::All,
     },
     Table {
@@ -254,6 +261,7 @@ pub(crate) static TABLES: [Table; 11] = [
             ("actor", Id),
             ("subject", Id),
             ("time", Number),
+            ("emoji", Text),
         ],
         key: 2,
         group: Group::Room,

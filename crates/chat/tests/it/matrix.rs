@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use tidings_chat::{
-    AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, InviteError, LeaveError,
-    ManageError, Message, MessageId, Name, PageFrom, PageQuery, PersonId, ReadError, RestoreError, Role as ServerRole,
-    Room, RoomEdit, RoomId, RoomKind, RoomRole, SetRoomRoleError, limits::ROOMS_PER_PERSON_MAX,
+    AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji, InviteError,
+    LeaveError, ManageError, Message, MessageId, Name, PageFrom, PageQuery, PersonId, ReactError, ReadError,
+    RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole, SetRoomRoleError,
+    limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -34,6 +35,8 @@ all! {
         RpcEdit,
         RpcDelete,
         RpcRestore,
+        RpcReact,
+        RpcUnreact,
         RpcTyping,
         Post,
         Edit,
@@ -43,6 +46,8 @@ all! {
         Restore,
         RestoreAnothers,
         Edits,
+        React,
+        Reacted,
         Typing,
         Events,
         Messages,
@@ -109,9 +114,15 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
         Asked::Presence(_) => &[Operation::Presence],
         Asked::PresenceStats(_) => &[Operation::PresenceStats],
         Asked::History(..) => &[Operation::History],
-        Asked::Rpc(_) => {
-            &[Operation::RpcPost, Operation::RpcEdit, Operation::RpcDelete, Operation::RpcRestore, Operation::RpcTyping]
-        }
+        Asked::Rpc(_) => &[
+            Operation::RpcPost,
+            Operation::RpcEdit,
+            Operation::RpcDelete,
+            Operation::RpcRestore,
+            Operation::RpcReact,
+            Operation::RpcUnreact,
+            Operation::RpcTyping,
+        ],
         // They concern no room.
         Asked::Connect(_) | Asked::Send(_) | Asked::Refresh(_) | Asked::SubRefresh(..) => &[],
     }
@@ -119,7 +130,7 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
 
 #[test]
 fn s34_every_method_of_rpc_has_its_row() {
-    let methods = ["post", "edit", "delete", "restore", "typing"];
+    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing"];
     assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
 }
 
@@ -149,9 +160,13 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::PresenceStats
         | Operation::History
         | Operation::RpcPost
+        | Operation::RpcReact
+        | Operation::RpcUnreact
         | Operation::RpcTyping
         | Operation::Post
         | Operation::Edits
+        | Operation::React
+        | Operation::Reacted
         | Operation::Typing
         | Operation::Events
         | Operation::Messages
@@ -337,28 +352,41 @@ async fn attempt(
     let (chat, name) = (&world.chat, channel(room));
     let said = world.say(victim, room, "hello").await.id;
     let page = PageQuery { from: PageFrom::End, limit: 10 };
-    let mut browser = world.browser(who).await;
     let post = json!({"room": room, "client_id": ClientId::fresh(), "body": "hello"});
     match operation {
         Operation::SeeTheCard => found(chat.room(who.id, room).await.unwrap().is_some()),
-        Operation::Subscribe => on_the_wire(&browser.subscribe(room).await),
-        Operation::Presence => ask(&mut browser, json!({"presence": {"channel": name}})).await,
-        Operation::PresenceStats => ask(&mut browser, json!({"presence_stats": {"channel": name}})).await,
-        Operation::History => ask(&mut browser, json!({"history": {"channel": name, "limit": 5}})).await,
-        Operation::Publish => ask(&mut browser, json!({"publish": {"channel": name, "data": {}}})).await,
-        Operation::RpcPost => on_the_wire(&browser.rpc("post", post).await),
-        Operation::RpcTyping => on_the_wire(&browser.rpc("typing", json!({"room": room})).await),
+        Operation::Subscribe => on_the_wire(&world.browser(who).await.subscribe(room).await),
+        Operation::Presence => ask(&mut world.browser(who).await, json!({"presence": {"channel": name}})).await,
+        Operation::PresenceStats => {
+            ask(&mut world.browser(who).await, json!({"presence_stats": {"channel": name}})).await
+        }
+        Operation::History => {
+            ask(&mut world.browser(who).await, json!({"history": {"channel": name, "limit": 5}})).await
+        }
+        Operation::Publish => {
+            ask(&mut world.browser(who).await, json!({"publish": {"channel": name, "data": {}}})).await
+        }
+        Operation::RpcPost => on_the_wire(&world.browser(who).await.rpc("post", post).await),
+        Operation::RpcTyping => on_the_wire(&world.browser(who).await.rpc("typing", json!({"room": room})).await),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
-        Operation::RpcEdit => {
-            on_the_wire(&browser.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)
-        }
-        Operation::RpcDelete => {
-            on_the_wire(&browser.rpc("delete", json!({"room": room, "message": said, "reason": "spam"})).await)
-        }
+        Operation::RpcEdit => on_the_wire(
+            &world.browser(who).await.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await,
+        ),
+        Operation::RpcDelete => on_the_wire(
+            &world.browser(who).await.rpc("delete", json!({"room": room, "message": said, "reason": "spam"})).await,
+        ),
         Operation::RpcRestore => {
             chat.delete_message(victim.id, room, said, None).await.unwrap();
-            on_the_wire(&browser.rpc("restore", json!({"room": room, "message": said})).await)
+            on_the_wire(&world.browser(who).await.rpc("restore", json!({"room": room, "message": said})).await)
         }
+        Operation::RpcReact => on_the_wire(&world.browser(who).await.rpc("react", reaction(room, said)).await),
+        Operation::RpcUnreact => on_the_wire(&world.browser(who).await.rpc("unreact", reaction(room, said)).await),
+        Operation::React => match chat.react(who.id, room, said, emoji(), true).await {
+            Ok(()) => Answer::Done,
+            Err(ReactError::NoSuchMessage) => Answer::NoSuchRoom,
+            Err(error) => panic!("{error}"),
+        },
+        Operation::Reacted => found(chat.reacted(who.id, room, said, emoji()).await.unwrap().is_some()),
         Operation::Edit => edited(chat.edit_message(who.id, room, own, body()).await),
         Operation::EditAnothers => edited(chat.edit_message(who.id, room, said, body()).await),
         Operation::Delete => deleted(chat.delete_message(who.id, room, own, None).await),
@@ -446,6 +474,14 @@ fn read(answer: Result<(), ReadError>) -> Answer {
         Err(ReadError::NotMember) => Answer::NoSuchRoom,
         Err(error) => panic!("{error}"),
     }
+}
+
+fn emoji() -> Emoji {
+    Emoji::parse("👍").unwrap()
+}
+
+fn reaction(room: RoomId, message: MessageId) -> Value {
+    json!({"room": room, "message": message, "emoji": "👍"})
 }
 
 fn body() -> Body {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, Database, DeleteReason, Invite, MessageId, Name, Options, PageFrom, PageQuery, Role, Room,
-    RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, Topic, limits::DELETE_UNDO,
+    Body, ClientId, Database, DeleteReason, Draft, Emoji, Invite, Message, MessageId, Name, Options, PageFrom,
+    PageQuery, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, Topic, limits::DELETE_UNDO,
 };
 
 use crate::database::worlds_are_on_postgres;
@@ -36,6 +36,18 @@ enum Operation {
     Restore {
         person: usize,
         message: usize,
+    },
+    /// To one of those messages, which may be in another room.
+    Reply {
+        person: usize,
+        room: usize,
+        message: usize,
+    },
+    React {
+        person: usize,
+        message: usize,
+        emoji: usize,
+        stands: bool,
     },
     /// So much that what was deleted cannot be restored any more, and is erased.
     Later,
@@ -126,6 +138,10 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(person, message, text)| Operation::Edit { person, message, text }),
         2 => (person.clone(), 0..9_usize).prop_map(|(person, message)| Operation::Delete { person, message }),
         2 => (person.clone(), 0..9_usize).prop_map(|(person, message)| Operation::Restore { person, message }),
+        1 => (both.clone(), 0..9_usize)
+            .prop_map(|((person, room), message)| Operation::Reply { person, room, message }),
+        3 => (person.clone(), 0..9_usize, 0..2_usize, any::<bool>())
+            .prop_map(|(person, message, emoji, stands)| Operation::React { person, message, emoji, stands }),
         1 => Just(Operation::Later),
         2 => both.clone().prop_map(|(person, room)| Operation::Join { person, room }),
         1 => both.clone().prop_map(|(person, room)| Operation::Leave { person, room }),
@@ -175,6 +191,10 @@ struct RoomState {
     /// What it is called, whom it is for, whether it is archived.
     facts: Value,
     messages: BTreeMap<u64, Value>,
+    /// Who watches, and so is one of those who reacted or not.
+    watcher: String,
+    /// What was reacted to messages that are deleted; of those that were so when they were fetched, nothing.
+    reacted_before: BTreeMap<u64, Option<Value>>,
     offset: u64,
 }
 
@@ -185,10 +205,13 @@ impl RoomState {
         let messages = world.chat.messages(watcher.id, room, page).await.unwrap().messages;
         let card = world.chat.room(watcher.id, room).await.unwrap().unwrap();
         let offset = card.offset;
+        let gone = messages.iter().filter(|message| message.deleted.is_some());
         Self {
+            watcher: watcher.id.to_string(),
+            reacted_before: gone.map(|message| (message.number, None)).collect(),
             members: members.iter().map(|member| (member.id.to_string(), member.role.as_str())).collect(),
             facts: facts(&serde_json::to_value(RoomCard::from(&card)).unwrap()),
-            messages: messages.iter().map(|message| (message.number, serde_json::to_value(message).unwrap())).collect(),
+            messages: messages.iter().map(|message| (message.number, told(message))).collect(),
             offset,
         }
     }
@@ -209,8 +232,21 @@ impl RoomState {
                 let came = message["number"].as_u64().unwrap();
                 // What becomes of a message that the watcher has not seen come would be a hole.
                 assert!(kind == "message.posted" || self.messages.contains_key(&came), "{event}");
+                let reactions = self.messages.get(&came).map(|before| before["reactions"].clone());
                 self.messages.insert(came, message.clone());
+                match kind {
+                    "message.deleted" => {
+                        self.reacted_before.entry(came).or_insert(reactions);
+                    }
+                    "message.restored" => {
+                        let before = self.reacted_before.remove(&came).flatten();
+                        self.set_reactions(came, before.unwrap_or(json!("to be asked for")));
+                    }
+                    _ => self.set_reactions(came, reactions.unwrap_or_default()),
+                }
+                self.show_above_answers(message);
             }
+            kind if kind.starts_with("reaction.") => self.react(&event["reaction"], kind == "reaction.added"),
             other => panic!("{other}"),
         }
     }
@@ -219,6 +255,71 @@ impl RoomState {
 /// What a card and an event say of a room alike.
 fn facts(of: &Value) -> Value {
     json!([of["name"], of["topic"], of["description"], of["kind"], of["archived"]])
+}
+
+impl RoomState {
+    /// Answers show the message as it is now.
+    fn show_above_answers(&mut self, answered: &Value) {
+        for message in self.messages.values_mut().filter(|message| message["reply_to"]["id"] == answered["id"]) {
+            let shown = message["reply_to"].as_object_mut().unwrap();
+            shown.remove("text");
+            shown.remove("deleted");
+            match answered.get("deleted") {
+                Some(_) => shown.insert("deleted".into(), json!(true)),
+                None => shown.insert("text".into(), answered["body"].clone()),
+            };
+        }
+    }
+
+    fn react(&mut self, reaction: &Value, stands: bool) {
+        let id = &reaction["message"];
+        let (number, message) = self.messages.iter().find(|(_, message)| message["id"] == *id).expect("it came before");
+        let (number, mut all) = (*number, message["reactions"].as_array().cloned().unwrap_or_default());
+        let at = all.iter().position(|one| one["emoji"] == reaction["emoji"]);
+        let at = at.unwrap_or_else(|| {
+            all.push(json!({"emoji": reaction["emoji"], "count": 0, "people": []}));
+            all.len() - 1
+        });
+        let one = all[at].as_object_mut().unwrap();
+        let mut people = one["people"].as_array().unwrap().clone();
+        people.retain(|person| *person != reaction["person"]);
+        if stands {
+            people.push(reaction["person"].clone());
+        }
+        if reaction["person"]["id"] == *self.watcher {
+            if stands {
+                one.insert("mine".into(), json!(true))
+            } else {
+                one.remove("mine")
+            };
+        }
+        one.insert("count".into(), json!(people.len()));
+        one.insert("people".into(), json!(people));
+        all.retain(|one| one["count"] != 0);
+        self.set_reactions(number, json!(all));
+    }
+
+    fn set_reactions(&mut self, number: u64, reactions: Value) {
+        let message = self.messages.get_mut(&number).unwrap().as_object_mut().unwrap();
+        match &reactions {
+            Value::Null => message.remove("reactions"),
+            Value::Array(all) if all.is_empty() => message.remove("reactions"),
+            _ => message.insert("reactions".into(), reactions),
+        };
+    }
+}
+
+/// In an order that does not depend on who was first.
+fn told(message: &Message) -> Value {
+    let mut message = serde_json::to_value(message).unwrap();
+    sort_reactions(&mut message);
+    message
+}
+
+fn sort_reactions(message: &mut Value) {
+    if let Some(all) = message.get_mut("reactions").and_then(Value::as_array_mut) {
+        all.sort_by_key(|one| one["emoji"].to_string());
+    }
 }
 
 /// What a person knows of their rooms, kept up by their own channel.
@@ -311,6 +412,23 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
                 let who = if person == 0 { watcher.id } else { people[person].id };
                 let restored = world.chat.restore_message(who, room, message).await;
                 transcript.answer(restored, |message| json!(message));
+            }
+            Operation::Reply { person, room, message } => {
+                let Some((_, reply_to)) = said.get(message).copied() else { continue };
+                let (room, body) = (rooms[room], Body::parse("indeed".to_owned()).unwrap());
+                let draft = Draft { room, client_id: ClientId::fresh(), body, reply_to: Some(reply_to) };
+                let posted = world.chat.post(people[person].id, draft).await;
+                if let Ok(posted) = &posted {
+                    said.push((room, posted.id));
+                }
+                transcript.answer(posted, |posted| json!([posted.id, posted.number]));
+            }
+            Operation::React { person, message, emoji, stands } => {
+                let Some((room, message)) = said.get(message).copied() else { continue };
+                // The watcher too.
+                let who = if person == 0 { watcher.id } else { people[person].id };
+                let emoji = Emoji::parse(["👍", "🎉"][emoji]).unwrap();
+                transcript.answer(world.chat.react(who, room, message, emoji, stands).await, |()| json!({}));
             }
             Operation::Later => world.later(DELETE_UNDO),
             Operation::Join { person, room } => {
@@ -418,8 +536,17 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
     for (event, state) in received(&mut browser, &rooms).await {
         states[state].apply(&event);
     }
-    for (room, state) in rooms.iter().zip(states) {
-        assert_eq!(state, RoomState::fetch(&world, &watcher, *room).await);
+    for (room, mut state) in rooms.iter().zip(states) {
+        let fetched = RoomState::fetch(&world, &watcher, *room).await;
+        // Reactions to what was deleted when it was fetched, and restored since, are asked for with the message.
+        state.messages.values_mut().for_each(sort_reactions);
+        for (number, message) in &mut state.messages {
+            if message["reactions"] == "to be asked for" {
+                *message = fetched.messages[number].clone();
+            }
+        }
+        state.reacted_before.clone_from(&fetched.reacted_before);
+        assert_eq!(state, fetched);
     }
     let own = format!("user:{}", ben.id);
     bens_browser.all_in(&own).await.iter().for_each(|event| apply_to_rooms(&mut bens_rooms, event));

@@ -1,7 +1,7 @@
 //! Messages and the events of a room: posting, editing, deleting, restoring, reading a page, catching up.
 
 use super::body::JsonBody;
-use super::ids::room_id;
+use super::ids::{place, room_id};
 use super::problem::{Problem, sentence};
 use super::schemas::{EditSchema, EventSchema, MessageSchema};
 use super::signed_in::SignedIn;
@@ -16,7 +16,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use std::time::Instant;
 use tidings_chat::{
     Body, BodyError, ClientId, DeleteError, DeleteReason, Draft, EditError, Message, MessageId, PageFrom, PostError,
-    ReadError, ReasonError, RestoreError, RoomId, Time,
+    ReadError, ReasonError, RestoreError, Time,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -139,6 +139,8 @@ struct NewMessageBody {
     client_id: String,
     /// 1 to 16384 bytes of UTF-8.
     body: String,
+    /// The message of the same room that it answers.
+    reply_to: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -171,7 +173,8 @@ async fn post(
             "The client_id must be a UUID in lower case, such as a UUIDv7.",
         )
     })?;
-    let draft = Draft { room, client_id, body: Body::parse(body.body)? };
+    let reply_to = body.reply_to.map(|id| MessageId::parse(&id).ok_or_else(nothing_to_answer)).transpose()?;
+    let draft = Draft { room, client_id, body: Body::parse(body.body)?, reply_to };
     let posted = app.chat.post(signed_in.person.id, draft).await?;
     app.metrics.post_latency.observe(start.elapsed().as_secs_f64());
     let status = if posted.repeated { StatusCode::OK } else { StatusCode::CREATED };
@@ -192,10 +195,6 @@ async fn get(
     let (room, message) = place(&room, &message)?;
     let found = app.chat.message(signed_in.person.id, room, message).await?;
     found.map(Json).ok_or_else(Problem::not_found)
-}
-
-fn place(room: &str, message: &str) -> Result<(RoomId, MessageId), Problem> {
-    Ok((room_id(room)?, MessageId::parse(message).ok_or_else(Problem::not_found)?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -300,6 +299,10 @@ impl From<BodyError> for Problem {
     }
 }
 
+fn nothing_to_answer() -> Problem {
+    Problem::field("reply_to", "nothing_to_answer", sentence(&PostError::NothingToAnswer))
+}
+
 impl From<PostError> for Problem {
     fn from(error: PostError) -> Self {
         match error {
@@ -310,6 +313,7 @@ impl From<PostError> for Problem {
                 "This client_id was used for another message. Make a new one for each message.",
             ),
             PostError::Archived => Self::room_archived(&error),
+            PostError::NothingToAnswer => nothing_to_answer(),
             PostError::TooMany(after) => Self::too_many(after.0),
             PostError::Unavailable(error) => error.into(),
         }

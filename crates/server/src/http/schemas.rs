@@ -67,6 +67,47 @@ pub(super) struct MessageSchema {
     edited: Option<i64>,
     /// That it was deleted. Left out when it was not.
     deleted: Option<DeletedSchema>,
+    /// The message that it answers. Left out when it answers none.
+    reply_to: Option<AnsweredSchema>,
+    /// Who reacted to it. Left out where nobody has, and in events that come live or by the SDK's history and in answers to
+    /// changes: what comes so is the same for all, and each reaction is an event of its own.
+    reactions: Option<Vec<ReactedSchema>>,
+}
+
+/// The message that another one answers, as it is when that one is read.
+#[derive(ToSchema)]
+#[schema(as = Answered)]
+pub(super) struct AnsweredSchema {
+    id: String,
+    /// Its place in the room.
+    number: u64,
+    author: WhoSchema,
+    /// How it begins, without marks and in one line. Left out when it was deleted.
+    text: Option<String>,
+    /// Left out when it was not.
+    deleted: Option<bool>,
+}
+
+/// Those who reacted to a message with the same emoji.
+#[derive(ToSchema)]
+#[schema(as = Reacted)]
+pub(super) struct ReactedSchema {
+    emoji: String,
+    count: u32,
+    /// Whether one is among them. Left out when not.
+    mine: Option<bool>,
+    /// The first five of them.
+    people: Vec<WhoSchema>,
+}
+
+/// Somebody reacted to a message, or took that back.
+#[derive(ToSchema)]
+#[schema(as = Reaction)]
+pub(super) struct ReactionSchema {
+    /// To which message.
+    message: String,
+    emoji: String,
+    person: WhoSchema,
 }
 
 /// What is left of a message that was deleted, beside where it stood and who wrote it.
@@ -179,7 +220,7 @@ pub(super) enum MarkSchema {
 pub(super) struct EventSchema {
     /// `room.created`, `room.renamed`, `room.described`, `room.opened`, `room.closed`, `room.archived`, `room.restored`,
     /// `member.joined`, `member.left`, `member.promoted`, `member.demoted`, `message.posted`, `message.edited`,
-    /// `message.deleted` or `message.restored`.
+    /// `message.deleted`, `message.restored`, `reaction.added` or `reaction.removed`.
     r#type: String,
     /// 1 for a room's first event, without gaps.
     number: u64,
@@ -187,6 +228,8 @@ pub(super) struct EventSchema {
     time: i64,
     /// Of those about a message: as it is at present, which may be later than the event.
     message: Option<MessageSchema>,
+    /// Of those about a reaction.
+    reaction: Option<ReactionSchema>,
     /// Of the others: whom it concerns, and of changes of the room who made it.
     member: Option<WhoSchema>,
     /// Of those about a member: who did it. Left out when they did it themselves.

@@ -67,6 +67,12 @@ async fn fill(store: Arc<dyn Store>) -> Known {
     let kept = world.post(ana, general, "kept").await.id;
     world.done(world.edit(ana, kept, "kept, and edited")).await;
     world.done(world.delete(ana, slip, Some("\"quoted\" 'reason'"))).await;
+    for (person, emoji, stands) in [(ana, "👍🏽", true), (ben, "👍🏽", true), (zoe, "🇨🇿", true), (zoe, "🇨🇿", false)]
+    {
+        world.done(world.react(person, kept, emoji, stands)).await;
+    }
+    let Post(answer) = message(ben, general, ClientId::fresh(), "an answer");
+    world.done(Post(NewMessage { reply_to: Some(kept), ..answer })).await;
     let erased = world.post(ana, general, "erased").await.id;
     world.done(world.delete(ana, erased, None)).await;
     world.now = world.now.plus(DELETE_UNDO);
@@ -126,6 +132,8 @@ async fn told(store: &dyn Store, known: &Known) -> Vec<String> {
             let messages = store.messages(*room, person.id, page).await.unwrap();
             for message in messages.iter().flat_map(|page| &page.messages) {
                 told.push(format!("{:?}", store.message(*room, person.id, message.id).await.unwrap()));
+                let thumb = Emoji::parse("👍🏽").unwrap();
+                told.push(format!("{:?}", store.reacted(*room, person.id, message.id, thumb).await.unwrap()));
                 told.push(format!("{:?}", store.edits(*room, person.id, message.id, page).await.unwrap()));
             }
             told.push(format!("{messages:?}"));

@@ -224,6 +224,20 @@ const STEPS: [&str; 4] = ["
     ALTER TABLE people DROP CONSTRAINT people_role_check;
     ALTER TABLE people ADD CONSTRAINT people_role_check CHECK (role IN ('owner', 'admin', 'member', 'guest'));
     UPDATE people SET role = 'owner' WHERE id IN (SELECT person FROM set_up);
+    -- The message that it answers, of the same room.
+    ALTER TABLE messages ADD COLUMN reply_to uuid;
+
+    -- Who has reacted to messages, and with what.
+    CREATE TABLE reactions (
+        message uuid NOT NULL,
+        emoji text NOT NULL,
+        person uuid NOT NULL,
+        -- Of the event that brought it.
+        number bigint NOT NULL,
+        PRIMARY KEY (message, emoji, person)
+    );
+    -- Of an event about a reaction.
+    ALTER TABLE room_events ADD COLUMN emoji text;
     "];
 
 /// The version that this program writes.

@@ -60,9 +60,9 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, EditPage, Email, EventPage, Invite, InviteCard, Member, Message, MessageId,
-        MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session,
-        SessionId, SessionKey, SignedIn, Stand, Time, Who,
+        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, Member, Message,
+        MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time, Who,
     },
 };
 
@@ -511,6 +511,19 @@ impl Store for Postgres {
 
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
         self.read(move |db| Box::pin(reads::message_of(db, room, reader, message)))
+    }
+
+    fn reacted(
+        &self,
+        room: RoomId,
+        reader: PersonId,
+        message: MessageId,
+        emoji: Emoji,
+    ) -> Read<'_, Option<ReactedPage>> {
+        self.read(move |db| {
+            let emoji = emoji.clone();
+            Box::pin(async move { reads::reacted_with(db, room, reader, message, &emoji).await })
+        })
     }
 
     fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>> {

@@ -8,12 +8,13 @@ use crate::{
 };
 
 /// In one order, because who waits for a row of an index that another transaction has written can wait in a circle.
-const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time)
+const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time,
+        reply_to)
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::bytea[], $8::text[],
-        $9::bigint[]) AS new(id, room, number, author, client_id, digest, digest_key, body, time)
+        $9::bigint[], $10::uuid[]) AS new(id, room, number, author, client_id, digest, digest_key, body, time, reply_to)
     ORDER BY author, client_id";
-const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, message, actor, subject, time)
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[])";
+const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, message, actor, subject, time, emoji)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::text[])";
 
 #[derive(Default)]
 pub(super) struct Posts {
@@ -32,6 +33,7 @@ pub(super) struct Messages {
     digest_key: Vec<Option<Vec<u8>>>,
     body: Vec<String>,
     time: Vec<Time>,
+    reply_to: Vec<Option<MessageId>>,
 }
 
 #[derive(Default)]
@@ -43,6 +45,7 @@ pub(super) struct Events {
     actor: Vec<PersonId>,
     subject: Vec<PersonId>,
     time: Vec<Time>,
+    emoji: Vec<Option<String>>,
 }
 
 impl Posts {
@@ -54,7 +57,7 @@ impl Posts {
 
 impl Messages {
     pub(super) fn add(&mut self, message: &NewMessage, number: u64, now: Time) {
-        let NewMessage { id, room, author, client_id, body, digest } = message;
+        let NewMessage { id, room, author, client_id, body, reply_to, digest } = message;
         self.id.push(*id);
         self.room.push(*room);
         self.number.push(signed(number));
@@ -65,13 +68,14 @@ impl Messages {
         self.digest_key.push(key.map(Vec::from));
         self.body.push(body.clone());
         self.time.push(now);
+        self.reply_to.push(*reply_to);
     }
 
     fn into_write(self) -> Option<Write> {
-        let Self { id, room, number, author, client_id, digest, digest_key, body, time } = self;
+        let Self { id, room, number, author, client_id, digest, digest_key, body, time, reply_to } = self;
         (!id.is_empty()).then(|| Write {
             sql: INSERT_MESSAGES,
-            params: values![id, room, number, author, client_id, digest, digest_key, body, time],
+            params: values![id, room, number, author, client_id, digest, digest_key, body, time, reply_to],
         })
     }
 }
@@ -82,15 +86,18 @@ impl Events {
         self.room.push(*room);
         self.number.push(signed(*number));
         self.kind.push(kind.name());
-        self.message.push(kind.message().map(|message| message.id));
+        self.message.push(kind.concerns());
         self.actor.push(actor);
         self.subject.push(subject);
         self.time.push(*time);
+        self.emoji.push(kind.reaction().map(|reaction| reaction.emoji.clone()));
     }
 
     fn into_write(self) -> Option<Write> {
-        let Self { room, number, kind, message, actor, subject, time } = self;
-        (!room.is_empty())
-            .then(|| Write { sql: INSERT_EVENTS, params: values![room, number, kind, message, actor, subject, time] })
+        let Self { room, number, kind, message, actor, subject, time, emoji } = self;
+        (!room.is_empty()).then(|| Write {
+            sql: INSERT_EVENTS,
+            params: values![room, number, kind, message, actor, subject, time, emoji],
+        })
     }
 }

@@ -8,22 +8,23 @@ use tokio_postgres::{Error, Row};
 use super::{
     connection::{Db, Params, Statement, Values},
     values::{
-        Count, Digest, EventColumns, ROOM, denied, invite as invite_row, message, number, person, room,
-        session as session_row, who,
+        Count, Digest, EventColumns, ROOM, denied, invite as invite_row, message, number, person,
+        reacted as reacted_row, room, session as session_row, small, who,
     },
 };
 use crate::{
+    limits::REACTED_PAGE_MAX,
     model::{
-        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Event, EventKind, EventPage, Invite,
-        InviteCard, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId, Room,
-        RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash,
-        StoredInvite, StoredMessage, Time, Who,
+        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
+        InviteCard, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId, Reacted,
+        ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId, SessionKey,
+        SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, BY, BY_JOIN, DELETER, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
-            SESSION_COLUMNS, WHO,
+            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
+            SESSION_COLUMNS, WHO, reacted,
         },
         follow::{Revocation, Revocations},
     },
@@ -303,9 +304,9 @@ pub(super) async fn events(
     // room stands, which is told without any too.
     let sql = format!(
         "WITH head AS ({head}), page AS (
-            SELECT {WHO}, {MESSAGE}, e.number AS at, e.kind, e.time AS happened, CASE WHEN m.deleted IS NULL THEN octet_length(m.body) END AS bytes,
+            SELECT {WHO}, {MESSAGE}, e.number AS at, e.kind, e.time AS happened, e.emoji, CASE WHEN m.deleted IS NULL THEN octet_length(m.body) END AS bytes,
                 {BY}
-            FROM room_events e JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {DELETER} {BY_JOIN}
+            FROM room_events e JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {ASIDE} {BY_JOIN}
             WHERE e.room = $1 AND e.number > $4 AND e.number < $5 AND EXISTS (SELECT 1 FROM head)
             ORDER BY e.number {order} LIMIT $6
         ), counted AS (
@@ -322,7 +323,17 @@ pub(super) async fn events(
     );
     let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
     let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
-    let rows = db.rows(&sql, &[&room, &reader, &nobody, &above, &below, &limit, &bytes_max]).await?;
+    let page: Statement<'_> = (&sql, &[&room, &reader, &nobody, &above, &below, &limit, &bytes_max]);
+    // Whoever reads for all needs none: they are events of their own.
+    let those = format!(
+        "SELECT message FROM room_events WHERE room = $2 AND number > $3 AND number < $4 AND emoji IS NULL
+        ORDER BY number {} LIMIT $5",
+        bounds.order()
+    );
+    let (rows, reactions) = match reader {
+        None => (db.rows(page.0, page.1).await?, HashMap::new()),
+        Some(reader) => with_reactions(db, page, &those, &[&reader, &room, &above, &below, &limit]).await?,
+    };
     let Some(first) = rows.first() else { return Ok(None) };
     let Stand { offset, epoch, .. } = stand(first, HEAD)?;
     let revoked = number(first, HEAD + STAND_COLUMNS)?;
@@ -331,12 +342,14 @@ pub(super) async fn events(
         Some(Count(there)) => (every(&rows, |row| event(row, room))?, there),
     };
     let is_cut = there > events.len() as u64;
+    let mut events: Vec<Event> = events;
+    add_reactions(&reactions, events.iter_mut().filter_map(|event| event.kind.message_mut()));
     let (events, more) = bounds.finish(events);
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked }))
 }
 
-/// The column `there` of a page: behind the number, the kind, the time and the bytes of an event, and who did it.
-const THERE: usize = AFTER_MESSAGE + 7;
+/// The column `there` of a page: behind the number, the kind, the time, the emoji and the bytes of an event, and who did it.
+const THERE: usize = AFTER_MESSAGE + 8;
 /// Where the room stands: behind that, and the bytes before.
 const HEAD: usize = THERE + 2;
 
@@ -355,16 +368,22 @@ pub(super) async fn messages(
     // The reader's membership is a row also where there are no messages.
     let sql = format!(
         "SELECT page.* FROM memberships reader LEFT JOIN LATERAL (
-            SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {DELETER}
+            SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
             WHERE m.room = $1 AND m.number > $3 AND m.number < $4 ORDER BY m.number {order} LIMIT $5
         ) page ON true WHERE reader.room = $1 AND reader.person = $2 ORDER BY page.number {order}",
         order = bounds.order()
     );
     let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
-    let rows = db.rows(&sql, &[&room, &reader, &above, &below, &limit]).await?;
+    let page: Statement<'_> = (&sql, &[&room, &reader, &above, &below, &limit]);
+    let those = format!(
+        "SELECT id FROM messages WHERE room = $2 AND number > $3 AND number < $4 ORDER BY number {} LIMIT $5",
+        bounds.order()
+    );
+    let (rows, reactions) = with_reactions(db, page, &those, &[&reader, &room, &above, &below, &limit]).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let is_empty = first.try_get::<_, Option<PersonId>>(0)?.is_none();
-    let (messages, more) = bounds.finish(if is_empty { Vec::new() } else { every(&rows, message)? });
+    let (mut messages, more) = bounds.finish(if is_empty { Vec::new() } else { every(&rows, message)? });
+    add_reactions(&reactions, messages.iter_mut());
     Ok(Some(MessagePage { messages, more }))
 }
 
@@ -375,16 +394,78 @@ pub(super) async fn message_of(
     id: MessageId,
 ) -> Result<Option<Message>, Error> {
     let sql = format!(
-        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {DELETER}
+        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
         WHERE m.id = $1 AND m.room = $2 AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = $2 AND s.person = $3)"
     );
-    db.row(&sql, &[&id, &room, &reader]).await?.as_ref().map(message).transpose()
+    let (rows, reactions) = with_reactions(db, (&sql, &[&id, &room, &reader]), "$2", &[&reader, &id]).await?;
+    let mut found = rows.first().map(message).transpose()?;
+    add_reactions(&reactions, found.iter_mut());
+    Ok(found)
+}
+
+/// A page, and of the same moment the reactions to the messages that `those` selects.
+async fn with_reactions(
+    db: &Db,
+    page: Statement<'_>,
+    those: &str,
+    params: Params<'_>,
+) -> Result<(Vec<Row>, HashMap<MessageId, Vec<Reacted>>), Error> {
+    let mut answers = at_once(db, &[page, (&reacted(those, "$1"), params)]).await?.into_iter();
+    let rows = answers.next().unwrap_or_default();
+    let mut reactions = HashMap::new();
+    answers.next().unwrap_or_default().iter().try_for_each(|row| reacted_row(&mut reactions, row))?;
+    Ok((rows, reactions))
+}
+
+fn add_reactions<'a>(reactions: &HashMap<MessageId, Vec<Reacted>>, messages: impl Iterator<Item = &'a mut Message>) {
+    for message in messages.filter(|message| message.deleted.is_none()) {
+        message.reactions = reactions.get(&message.id).cloned().unwrap_or_default();
+    }
+}
+
+pub(super) async fn reacted_with(
+    db: &Db,
+    room: RoomId,
+    reader: PersonId,
+    id: MessageId,
+    emoji: &Emoji,
+) -> Result<Option<ReactedPage>, Error> {
+    // The message is a row also where nobody has.
+    let sql = format!(
+        "SELECT page.* FROM messages m LEFT JOIN LATERAL (
+            SELECT {WHO}, r.number FROM reactions r JOIN people p ON p.id = r.person
+            WHERE r.message = m.id AND m.deleted IS NULL AND r.emoji = $4 ORDER BY r.number LIMIT $5
+        ) page ON true
+        WHERE m.id = $2 AND m.room = $1
+        AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = $1 AND s.person = $3) ORDER BY page.number"
+    );
+    let limit = i64::from(REACTED_PAGE_MAX) + 1;
+    let rows = db.rows(&sql, &[&room, &id, &reader, &emoji.as_str(), &limit]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let is_empty = first.try_get::<_, Option<PersonId>>(0)?.is_none();
+    let mut people = if is_empty { Vec::new() } else { every(&rows, |row| who(row, 0))? };
+    let more = people.len() > REACTED_PAGE_MAX as usize;
+    people.truncate(REACTED_PAGE_MAX as usize);
+    Ok(Some(ReactedPage { people, more }))
+}
+
+/// What a reaction of this person with this emoji meets.
+pub(super) async fn reactions(
+    db: &Db,
+    message: MessageId,
+    person: PersonId,
+    emoji: &Emoji,
+) -> Result<Reactions, Error> {
+    let sql = "SELECT coalesce(bool_or(emoji = $3 AND person = $2), false), coalesce(bool_or(emoji = $3), false),
+        count(DISTINCT emoji) FROM reactions WHERE message = $1";
+    let row = db.one(sql, &[&message, &person, &emoji.as_str()]).await?;
+    Ok(Reactions { is_mine: row.try_get(0)?, is_used: row.try_get(1)?, kinds: small(&row, 2)? })
 }
 
 /// Its row stays as it is until the end of the transaction.
 pub(super) async fn stored_message(db: &Db, room: RoomId, id: MessageId) -> Result<Option<StoredMessage>, Error> {
     let sql = format!(
-        "SELECT {WHO}, {MESSAGE}, m.body FROM messages m JOIN people p ON p.id = m.author {DELETER}
+        "SELECT {WHO}, {MESSAGE}, m.body FROM messages m JOIN people p ON p.id = m.author {ASIDE}
         WHERE m.id = $1 AND m.room = $2 FOR UPDATE OF m"
     );
     let found = db.row(&sql, &[&id, &room]).await?;

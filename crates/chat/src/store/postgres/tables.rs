@@ -30,9 +30,9 @@ use super::{
 };
 use crate::{
     model::{
-        ClientId, DenialKey, Denied, EarlierSend, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
-        NewSession, PeopleKey, Person, PersonId, Role, Room, RoomFacts, RoomId, RoomRole, SecretDigest, SessionId,
-        StoredHash, StoredInvite, StoredMessage, Time, Who,
+        ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
+        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Role, Room, RoomFacts, RoomId, RoomRole,
+        SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{NOT_READ, StoreError, StoreResult, Tables, bounds::signed, columns::WHO, follow::Revocation},
 };
@@ -841,9 +841,26 @@ impl Tables for PostgresTables<'_> {
                 UPDATE messages SET body = '' FROM old WHERE messages.id = old.id RETURNING messages.id
             ), gone AS (
                 DELETE FROM edits USING erased WHERE edits.message = erased.id
+            ), unreacted AS (
+                DELETE FROM reactions USING erased WHERE reactions.message = erased.id
             )
             SELECT count(*) FROM erased";
         self.write_what_counts(sql.into(), values![time, i64::from(limit)])
+    }
+
+    fn reactions(&self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<Reactions> {
+        let emoji = emoji.clone();
+        self.ask(move |db| Box::pin(async move { reads::reactions(db, message, person, &emoji).await }))
+    }
+
+    fn insert_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji, number: u64) -> StoreResult<()> {
+        let sql = "INSERT INTO reactions (message, emoji, person, number) VALUES ($1, $2, $3, $4)";
+        self.write(sql, values![message, emoji.as_str().to_owned(), person, signed(number)])
+    }
+
+    fn delete_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<()> {
+        let sql = "DELETE FROM reactions WHERE message = $1 AND emoji = $2 AND person = $3";
+        self.write(sql, values![message, emoji.as_str().to_owned(), person])
     }
 
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {

@@ -1,6 +1,7 @@
 //! How the chat's words are columns of Postgres: identities as `uuid`, digests as `bytea`, times and numbers as `bigint`,
 //! roles and kinds as text; and how Postgres' errors are the store's.
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 
 use bytes::BytesMut;
@@ -12,11 +13,11 @@ use tokio_postgres::{
 
 use crate::{
     model::{
-        ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId, Message, MessageId, Name,
-        Person, PersonId, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Session, SessionId,
-        StoredDigest, StoredInvite, Time, Topic, Who,
+        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId, Message,
+        MessageId, Name, Person, PersonId, Reacted, Reaction, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole,
+        SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
-    store::StoreError,
+    store::{StoreError, columns::AFTER_MESSAGE},
 };
 
 /// What a failure of Postgres is for whoever asked. What passes by itself, and what may have been done all the same, is
@@ -181,7 +182,7 @@ pub(super) fn number(row: &Row, column: usize) -> Result<u64, Error> {
     row.try_get(column).map(|Count(number)| number)
 }
 
-fn small(row: &Row, column: usize) -> Result<u32, Error> {
+pub(super) fn small(row: &Row, column: usize) -> Result<u32, Error> {
     number(row, column).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
@@ -273,7 +274,26 @@ pub(super) fn message(row: &Row) -> Result<Message, Error> {
             Some(time) => Some(Deleted { time, by: who(row, 12)?, reason: row.try_get(11)? }),
             None => None,
         },
+        reply_to: match row.try_get(15)? {
+            Some(id) => Some(Answered {
+                id,
+                number: number(row, 16)?,
+                author: who(row, 19)?,
+                body: row.try_get(18)?,
+                deleted: row.try_get(17)?,
+            }),
+            None => None,
+        },
+        reactions: Vec::new(),
     })
+}
+
+/// The reactions of each of these messages, from rows as [`reacted`](crate::store::columns::reacted) selects them.
+pub(super) fn reacted(reacted: &mut HashMap<MessageId, Vec<Reacted>>, row: &Row) -> Result<(), Error> {
+    let emoji: String = row.try_get(1)?;
+    let all = reacted.entry(row.try_get(0)?).or_default();
+    gather(all, &emoji, small(row, 2)?, row.try_get(3)?, who(row, 4)?);
+    Ok(())
 }
 
 pub(super) fn stored_digest(row: &Row, first: usize) -> Result<StoredDigest, Error> {
@@ -310,6 +330,10 @@ impl EventRow for EventColumns<'_> {
             kind: self.0.try_get("room_kind")?,
             archived: self.0.try_get("room_archived")?,
         })
+    }
+
+    fn reaction(&self) -> Result<Reaction, Error> {
+        Ok(Reaction { message: self.0.try_get(3)?, emoji: self.0.try_get(AFTER_MESSAGE + 3)?, person: who(self.0, 0)? })
     }
 }
 

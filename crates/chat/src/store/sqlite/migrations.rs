@@ -199,6 +199,20 @@ const STEPS: [&str; 7] = ["
     UPDATE people SET new_role = CASE WHEN id IN (SELECT person FROM set_up) THEN 'owner' ELSE role END;
     ALTER TABLE people DROP COLUMN role;
     ALTER TABLE people RENAME COLUMN new_role TO role;
+    -- The message that it answers, of the same room.
+    ALTER TABLE messages ADD COLUMN reply_to BLOB REFERENCES messages;
+
+    -- Who has reacted to messages, and with what.
+    CREATE TABLE reactions (
+        message BLOB NOT NULL REFERENCES messages,
+        emoji TEXT NOT NULL,
+        person BLOB NOT NULL REFERENCES people,
+        -- Of the event that brought it.
+        number INTEGER NOT NULL,
+        PRIMARY KEY (message, emoji, person)
+    ) STRICT, WITHOUT ROWID;
+    -- Of an event about a reaction.
+    ALTER TABLE room_events ADD COLUMN emoji TEXT;
     "];
 
 /// What became of the schema.

@@ -44,9 +44,9 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, EditPage, Email, EventPage, Invite, InviteCard, Member, Message, MessageId,
-        MessagePage, PageQuery, PeopleKey, Person, PersonId, Room, RoomId, RoomPage, SecretDigest, Session, SessionId,
-        SessionKey, SignedIn, Time, Who,
+        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, Member, Message,
+        MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
     },
 };
 
@@ -295,6 +295,16 @@ impl Store for Sqlite {
 
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
         self.read(move |db| reads::message_of(db, room, reader, message))
+    }
+
+    fn reacted(
+        &self,
+        room: RoomId,
+        reader: PersonId,
+        message: MessageId,
+        emoji: Emoji,
+    ) -> Read<'_, Option<ReactedPage>> {
+        self.read(move |db| reads::reacted_with(db, room, reader, message, &emoji))
     }
 
     fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>> {

@@ -1,24 +1,34 @@
 //! The reads, as SQL. Those of more than one statement run inside a transaction of the caller's, so that they see one
 //! moment.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::values::{
-    EventColumns, FACTS, ROOM, denied, facts, invite as invite_row, message, number, person, room,
-    session as session_row, who,
+    EventColumns, FACTS, ROOM, denied, facts, invite as invite_row, message, number, person, reacted as reacted_row,
+    room, session as session_row, who,
 };
 use crate::{
+    limits::REACTED_PAGE_MAX,
     model::{
-        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Event, EventKind, EventPage, Invite,
-        InviteCard, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId, Room,
-        RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand,
-        StoredHash, StoredInvite, StoredMessage, Time, Who,
+        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
+        InviteCard, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId, ReactedPage,
+        Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
+        Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         bounds::Bounds,
-        columns::{AFTER_MESSAGE, BY, BY_JOIN, DELETER, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO},
+        columns::{
+            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO, reacted,
+        },
     },
 };
+
+/// Of a message, a person and an emoji.
+const REACTIONS_MET: &str = "SELECT
+    coalesce(max(emoji = ?3 AND person = ?2), 0), coalesce(max(emoji = ?3), 0), count(DISTINCT emoji)
+    FROM reactions WHERE message = ?1";
 
 pub(super) fn is_set_up(db: &Connection) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT EXISTS (SELECT 1 FROM people)")?.query_row([], |row| row.get(0))
@@ -270,8 +280,8 @@ pub(super) fn events(
     }
     let bounds = Bounds::of(page);
     let mut statement = db.prepare_cached(&format!(
-        "SELECT {WHO}, {MESSAGE}, e.number, e.kind, e.time, {BY} FROM room_events e
-            JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {DELETER} {BY_JOIN}
+        "SELECT {WHO}, {MESSAGE}, e.number, e.kind, e.time, e.emoji, {BY} FROM room_events e
+            JOIN people p ON p.id = e.subject LEFT JOIN messages m ON m.id = e.message {ASIDE} {BY_JOIN}
             WHERE e.room = ?1 AND e.number > ?2 AND e.number < ?3 ORDER BY e.number {} LIMIT ?4",
         bounds.order()
     ))?;
@@ -285,6 +295,16 @@ pub(super) fn events(
         let event = event(row, room, &facts)?;
         bytes += event.kind.text_bytes();
         events.push(event);
+    }
+    if let Some(reader) = reader {
+        let those = format!(
+            "SELECT message FROM room_events WHERE room = ?2 AND number > ?3 AND number < ?4 AND emoji IS NULL
+            ORDER BY number {} LIMIT ?5",
+            bounds.order()
+        );
+        let params = params![reader, room, bounds.above, bounds.below, bounds.rows()];
+        let all = events.iter_mut().filter_map(|event| event.kind.message_mut());
+        add_reactions(db, &those, params, all)?;
     }
     let (events, more) = bounds.finish(events);
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked: 0 }))
@@ -306,14 +326,20 @@ pub(super) fn messages(
         return Ok(None);
     }
     let bounds = Bounds::of(page);
-    let rows = db
+    let mut rows = db
         .prepare_cached(&format!(
-            "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {DELETER}
+            "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
             WHERE m.room = ?1 AND m.number > ?2 AND m.number < ?3 ORDER BY m.number {} LIMIT ?4",
             bounds.order()
         ))?
         .query_map(params![room, bounds.above, bounds.below, bounds.rows()], message)?
         .collect::<Result<Vec<_>, _>>()?;
+    let those = format!(
+        "SELECT id FROM messages WHERE room = ?2 AND number > ?3 AND number < ?4 ORDER BY number {} LIMIT ?5",
+        bounds.order()
+    );
+    let params = params![reader, room, bounds.above, bounds.below, bounds.rows()];
+    add_reactions(db, &those, params, rows.iter_mut())?;
     let (messages, more) = bounds.finish(rows);
     Ok(Some(MessagePage { messages, more }))
 }
@@ -327,17 +353,73 @@ pub(super) fn message_of(
     if member(db, room, reader)?.is_none() {
         return Ok(None);
     }
-    db.prepare_cached(&format!(
-        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {DELETER}
-        WHERE m.id = ?1 AND m.room = ?2"
-    ))?
-    .query_row(params![id, room], message)
-    .optional()
+    let mut found = db
+        .prepare_cached(&format!(
+            "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
+            WHERE m.id = ?1 AND m.room = ?2"
+        ))?
+        .query_row(params![id, room], message)
+        .optional()?;
+    add_reactions(db, "?2", params![reader, id], found.iter_mut())?;
+    Ok(found)
+}
+
+/// Gives each of the messages what was reacted to it; `those` selects at least these.
+fn add_reactions<'a>(
+    db: &Connection,
+    those: &str,
+    params: impl Params,
+    messages: impl Iterator<Item = &'a mut Message>,
+) -> rusqlite::Result<()> {
+    let mut reactions = HashMap::new();
+    let mut statement = db.prepare_cached(&reacted(those, "?1"))?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        reacted_row(&mut reactions, row)?;
+    }
+    for message in messages.filter(|message| message.deleted.is_none()) {
+        message.reactions = reactions.get(&message.id).cloned().unwrap_or_default();
+    }
+    Ok(())
+}
+
+pub(super) fn reacted_with(
+    db: &Connection,
+    room: RoomId,
+    reader: PersonId,
+    id: MessageId,
+    emoji: &Emoji,
+) -> rusqlite::Result<Option<ReactedPage>> {
+    let Some(message) = message_of(db, room, reader, id)? else { return Ok(None) };
+    if message.deleted.is_some() {
+        return Ok(Some(ReactedPage { people: Vec::new(), more: false }));
+    }
+    let mut people = db
+        .prepare_cached(&format!(
+            "SELECT {WHO} FROM reactions r JOIN people p ON p.id = r.person
+            WHERE r.message = ?1 AND r.emoji = ?2 ORDER BY r.number LIMIT ?3"
+        ))?
+        .query_map(params![id, emoji.as_str(), REACTED_PAGE_MAX + 1], |row| who(row, 0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    let more = people.len() > REACTED_PAGE_MAX as usize;
+    people.truncate(REACTED_PAGE_MAX as usize);
+    Ok(Some(ReactedPage { people, more }))
+}
+
+pub(super) fn reactions(
+    db: &Connection,
+    message: MessageId,
+    person: PersonId,
+    emoji: &Emoji,
+) -> rusqlite::Result<Reactions> {
+    db.prepare_cached(REACTIONS_MET)?.query_row(params![message, person, emoji.as_str()], |row| {
+        Ok(Reactions { is_mine: row.get(0)?, is_used: row.get(1)?, kinds: row.get(2)? })
+    })
 }
 
 pub(super) fn stored_message(db: &Connection, room: RoomId, id: MessageId) -> rusqlite::Result<Option<StoredMessage>> {
     db.prepare_cached(&format!(
-        "SELECT {WHO}, {MESSAGE}, m.body FROM messages m JOIN people p ON p.id = m.author {DELETER}
+        "SELECT {WHO}, {MESSAGE}, m.body FROM messages m JOIN people p ON p.id = m.author {ASIDE}
         WHERE m.id = ?1 AND m.room = ?2"
     ))?
     .query_row(params![id, room], |row| Ok(StoredMessage::of(message(row)?, row.get(AFTER_MESSAGE)?)))

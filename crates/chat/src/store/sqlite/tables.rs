@@ -12,9 +12,9 @@ use super::{
 use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
-        ClientId, DenialKey, Denied, EarlierSend, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
-        NewSession, PeopleKey, Person, PersonId, Role, Room, RoomFacts, RoomId, RoomRole, SecretDigest, SessionId,
-        StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
+        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Role, Room, RoomFacts, RoomId, RoomRole,
+        SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{StoreResult, Tables, bounds::signed, columns::WHO},
 };
@@ -439,11 +439,11 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
-        let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        let NewMessage { id, room, author, client_id, body, digest } = message;
+        let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time, reply_to)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let NewMessage { id, room, author, client_id, body, reply_to, digest } = message;
         let StoredDigest { bytes, key } = digest.stored;
-        let params = params![id, room, signed(number), author, client_id, bytes, key, body, now];
+        let params = params![id, room, signed(number), author, client_id, bytes, key, body, now, reply_to];
         self.aside(|db| db.prepare_cached(sql)?.execute(params)).map(drop)
     }
 
@@ -469,7 +469,22 @@ impl Tables for SqliteTables<'_> {
     fn erase_deleted_by(&mut self, time: Time, limit: u32) -> StoreResult<usize> {
         let old = "SELECT id FROM messages WHERE deleted <= ?1 AND body <> '' ORDER BY deleted LIMIT ?2";
         self.execute(&format!("DELETE FROM edits WHERE message IN ({old})"), params![time, limit])?;
+        self.execute(&format!("DELETE FROM reactions WHERE message IN ({old})"), params![time, limit])?;
         self.execute(&format!("UPDATE messages SET body = '' WHERE id IN ({old})"), params![time, limit])
+    }
+
+    fn reactions(&self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<Reactions> {
+        self.sql(|db| reads::reactions(db, message, person, emoji))
+    }
+
+    fn insert_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji, number: u64) -> StoreResult<()> {
+        let sql = "INSERT INTO reactions (message, emoji, person, number) VALUES (?1, ?2, ?3, ?4)";
+        self.execute(sql, params![message, emoji.as_str(), person, signed(number)]).map(drop)
+    }
+
+    fn delete_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<()> {
+        let sql = "DELETE FROM reactions WHERE message = ?1 AND emoji = ?2 AND person = ?3";
+        self.execute(sql, params![message, emoji.as_str(), person]).map(drop)
     }
 
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {
@@ -486,11 +501,11 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn insert_event(&mut self, event: &Event, actor: PersonId, subject: PersonId) -> StoreResult<()> {
-        let sql = "INSERT INTO room_events (room, number, kind, message, actor, subject, time)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let sql = "INSERT INTO room_events (room, number, kind, message, actor, subject, time, emoji)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let Event { room, number, time, kind } = event;
-        let message = kind.message().map(|message| message.id);
-        let params = params![room, signed(*number), kind.name(), message, actor, subject, time];
+        let emoji = kind.reaction().map(|reaction| &reaction.emoji);
+        let params = params![room, signed(*number), kind.name(), kind.concerns(), actor, subject, time, emoji];
         self.aside(|db| db.prepare_cached(sql)?.execute(params)).map(drop)
     }
 }

@@ -1,6 +1,8 @@
 //! How the chat's words are columns of SQLite: identities and digests as blobs, times as integers, roles and kinds as text; and
 //! how SQLite's errors are the store's.
 
+use std::collections::HashMap;
+
 use rusqlite::{
     ErrorCode, Row, ToSql, ffi,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
@@ -8,11 +10,11 @@ use rusqlite::{
 
 use crate::{
     model::{
-        ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message, MessageId, Name,
-        Person, PersonId, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Session, SessionId,
-        StoredDigest, StoredInvite, Time, Topic, Who,
+        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message, MessageId,
+        Name, Person, PersonId, Reacted, Reaction, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest,
+        Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
-    store::StoreError,
+    store::{StoreError, columns::AFTER_MESSAGE},
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
@@ -204,7 +206,26 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
             Some(time) => Some(Deleted { time, by: who(row, 12)?, reason: row.get(11)? }),
             None => None,
         },
+        reply_to: match row.get(15)? {
+            Some(id) => Some(Answered {
+                id,
+                number: number(row, 16)?,
+                author: who(row, 19)?,
+                body: row.get(18)?,
+                deleted: row.get(17)?,
+            }),
+            None => None,
+        },
+        reactions: Vec::new(),
     })
+}
+
+/// The reactions of each of these messages, from rows as [`reacted`](crate::store::columns::reacted) selects them.
+pub(super) fn reacted(reacted: &mut HashMap<MessageId, Vec<Reacted>>, row: &Row<'_>) -> rusqlite::Result<()> {
+    let emoji: String = row.get(1)?;
+    let all = reacted.entry(row.get(0)?).or_default();
+    gather(all, &emoji, row.get(2)?, row.get(3)?, who(row, 4)?);
+    Ok(())
 }
 
 pub(super) fn stored_digest(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredDigest> {
@@ -244,6 +265,11 @@ impl EventRow for EventColumns<'_> {
 
     fn room(&self) -> rusqlite::Result<RoomFacts> {
         Ok(self.room.clone())
+    }
+
+    fn reaction(&self) -> rusqlite::Result<Reaction> {
+        let (message, emoji) = (self.row.get(3)?, self.row.get(AFTER_MESSAGE + 3)?);
+        Ok(Reaction { message, emoji, person: who(self.row, 0)? })
     }
 }
 
