@@ -49,14 +49,17 @@ test('S21 deactivate ends sessions and sockets within about two seconds, and sig
   assert.match(late.stderr, /nobody has an account/, 'who is meant is asked before the password');
 });
 
-test('deactivating the last administrator is warned of, and what is so already is told and not done again', async (t) => {
+test('the last owner is not deactivated (S44), and what is so already is told and not done again', async (t) => {
   const own = await Server.start();
   t.after(() => own.kill());
-  const { email } = await Person.setUp(own);
+  const ana = await Person.setUp(own);
+  const { email } = ana;
   const cli = async (...args) => Object.values(await own.cli('user', ...args, email)).join('\n');
   assert.match(await cli('activate'), /Ana is active already; nothing was changed/);
+  assert.match(await cli('deactivate'), /no other owner who may sign in; make somebody else one first/);
+  const ben = await Person.invited(ana, { name: 'Ben', email: 'ben@example.org' });
+  assert.match(Object.values(await own.cli('user', 'role', ben.email, 'owner')).join('\n'), /Ben is owner from now on/);
   const gone = await cli('deactivate');
-  assert.match(gone, /No administrator is left who can sign in\. 'tidings user activate/);
   assert.match(gone, /was deactivated on the command line/);
   const again = await cli('deactivate');
   assert.match(again, /Ana is deactivated already; nothing was changed/);
