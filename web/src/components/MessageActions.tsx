@@ -32,11 +32,14 @@ function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Ac
   const { id } = row;
   if (id === null || row.deleted) return [];
   const own = row.author.id === chat.me.id;
-  const actions: Action[] = [
+  // In an archived room one reads, and takes back what one said.
+  const open = room.info.value.archived === undefined;
+  const answers: Action[] = [
     { label: strings.reactions.add, icon: SmilePlus, run: (opener) => startReacting(row, { chat, room, layout }, opener), first: true },
     { label: strings.room.reply, icon: Reply, run: () => startReplying(row, room), first: true },
   ];
-  if (own) actions.push({ label: strings.room.edit, icon: Pencil, run: () => changes.edit(id, row.body), first: true });
+  const actions = open ? answers : [];
+  if (own && open) actions.push({ label: strings.room.edit, icon: Pencil, run: () => changes.edit(id, row.body), first: true });
   actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, row.body, strings.room.copied) });
   const address = `${location.origin}/rooms/${room.id}/${id}`;
   actions.push({ label: strings.room.copyLink, icon: Link, run: () => void copy(chat, address, strings.room.linkCopied) });

@@ -233,12 +233,6 @@ impl EventPart for Message {
     }
 }
 
-impl EventPart for Reaction {
-    fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
-        event.serialize_field(name, self)
-    }
-}
-
 impl EventPart for RoomFacts {
     fn write<S: SerializeStruct>(&self, name: &'static str, event: &mut S) -> Result<(), S::Error> {
         event.serialize_field(name, &FactsCard::from(self))
