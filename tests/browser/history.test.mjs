@@ -59,6 +59,26 @@ test('all of a long history is reached by scrolling up, in order and once (4.26)
   await until('it is back at the end', async () => (await ui.message(`line ${MESSAGES - 1}`).count()) > 0 && (await atEnd()));
 });
 
+test('the day of what is in view stays over it, and what has the focus is not under it', async (t) => {
+  const page = await profile(t);
+  const ui = new Ui(page);
+  await page.goto(server.url);
+  await ui.signIn(people[3]);
+  await ui.message(`line ${MESSAGES - 1}`).waitFor();
+  await ui.log.evaluate((log) => log.scrollBy(0, -log.clientHeight));
+  const bottom = () => ui.log.evaluate((log) => {
+    const box = log.querySelector('.day').getBoundingClientRect();
+    return { isThere: Math.abs(box.top - log.getBoundingClientRect().top) < 2, bottom: box.bottom };
+  });
+  await until('the day is at the top', async () => (await bottom()).isThere);
+  await ui.messages.first().waitFor();
+  await ui.messages.last().focus();
+  for (let n = 0; n < 25; n += 1) await page.keyboard.press('ArrowUp');
+  const focused = await page.evaluate(() => document.activeElement.getBoundingClientRect().top);
+  assert.ok(focused >= (await bottom()).bottom - 2, `${focused} < ${(await bottom()).bottom}`);
+  await screenshot(page, 'day-stays');
+});
+
 test('the line being read stays where it is when an older page arrives above it and a new message below', async (t) => {
   const page = await profile(t);
   const ui = new Ui(page);

@@ -87,6 +87,9 @@ export const PAGING_MARGIN_PX = 600;
 /** Pixels from the top at which the line before what is new stands after going to it. */
 export const NEW_LINE_TOP_PX = 48;
 
+/** Pixels that the label of a day takes at the top of the list: what stands there is not in view. */
+export const DAY_LABEL_PX = 40;
+
 /** Pixels from the end within which the list follows new messages. */
 export const FOLLOW_MARGIN_PX = 100;
 

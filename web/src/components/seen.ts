@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { RefObject } from "preact";
+import { DAY_LABEL_PX } from "../limits.ts";
 import { InView } from "../models/attention.ts";
 import type { Chat } from "../models/chat.ts";
 import type { Room } from "../models/room.ts";
@@ -50,7 +51,8 @@ export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, roo
         }
         inView.changed(came, went);
       },
-      { root, threshold: STEPS },
+      // Without what lies under the day's label.
+      { root, threshold: STEPS, rootMargin: `-${DAY_LABEL_PX}px 0px 0px 0px` },
     );
     observer.current = watching;
     look();
