@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! open, desk                                      opens a database, wires, sweeps, closes
+//!   erasing                                       what is to be erased, and when
 //!   policy ─► rpc                                 what a live connection may do, and asks for
 //!     people, sessions, invites, rooms, messages, reading, typing, denials      the use cases: impl Chat
 //!       chat ─► writer ─► following ─► announce; history      the way to a change; what the hub is told, and reads
@@ -50,6 +51,7 @@ mod complaint;
 mod denials;
 mod desk;
 mod device;
+mod erasing;
 mod fair;
 mod following;
 mod hashing;
@@ -109,6 +111,6 @@ pub use store::{
         SqliteOptions,
         archive::{ArchiveError, Contents, Restored},
     },
-    transfer::{MoveError, MoveProgress, Moved},
+    transfer::{MoveError, MoveProgress, Moved, Planned},
 };
 pub use typing::TypingError;

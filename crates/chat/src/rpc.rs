@@ -153,6 +153,9 @@ async fn typing(chat: &Chat, person: PersonId, request: TypingRequest) -> Result
     Ok(Done {})
 }
 
+/// Of what answers nothing but that it was done.
+#[derive(Serialize)]
+struct Done {}
 #[derive(Deserialize)]
 struct ReadRequest {
     room: String,
@@ -167,10 +170,6 @@ async fn mark_read(chat: &Chat, person: PersonId, request: ReadRequest) -> Resul
     let to = if request.unread { Move::To(request.number) } else { Move::Forward(request.number) };
     Ok(chat.mark_read(person, room, to).await?)
 }
-
-/// Of what answers nothing but that it was done.
-#[derive(Serialize)]
-struct Done {}
 
 fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
     data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)

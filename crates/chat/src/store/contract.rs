@@ -1306,11 +1306,17 @@ pub(super) async fn g2_digests_of_a_version_before_get_a_key_some_at_a_time(fixt
         }
     };
     check().await;
+    let last_key = async || world.store.last_digest_key().await.unwrap();
+    assert_eq!(last_key().await, None, "they have none");
     assert_eq!(world.done(KeyDigests(key.clone())).await.answer, many - 1);
     check().await;
     assert_eq!(world.done(KeyDigests(key.clone())).await.answer, 1);
     assert_eq!(world.done(KeyDigests(MessageKey::fresh())).await.answer, 0, "what has a key keeps it");
     check().await;
+    assert_eq!(last_key().await, Some(key.id()));
+    let (lost, new) = (MessageKey::fresh(), message(ana, room, ClientId::fresh(), "hello").0);
+    world.done(Post(NewMessage { digest: SendDigest::of(room, "hello", &lost), ..new })).await;
+    assert_eq!(last_key().await, Some(lost.id()), "that of the last message, whatever those before have");
 }
 
 pub(super) async fn an_answer_shows_what_it_answers_as_that_is_now(fixture: &impl Fixture) {

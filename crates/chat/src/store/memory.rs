@@ -329,6 +329,10 @@ impl Store for Memory {
     fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {
         self.read(|maps| maps.messages.values().any(|row| row.is_to_be_erased(time)))
     }
+
+    fn last_digest_key(&self) -> Read<'_, Option<KeyId>> {
+        self.read(|maps| maps.messages.last_key_value().and_then(|(_, row)| row.new.digest.stored.key))
+    }
 }
 
 /// Names are sorted without regard to the case of Latin letters.

@@ -402,6 +402,17 @@ pub struct Moved {
     pub kept: Option<String>,
 }
 
+/// What a move would be.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// As far as that can be told before.
+    pub moved: Moved,
+    /// About how long it would take.
+    pub took: Duration,
+    /// Who has one of the two now, in words: until they have let go of it, the move is refused.
+    pub held: Vec<String>,
+}
+
 /// Who hears how far it is.
 pub(crate) type Tell<'a> = &'a mut (dyn FnMut(MoveProgress) + Send);
 

@@ -206,11 +206,6 @@ const STEPS: [&str; 4] = ["
     );
     ", "
     -- Rooms for some, read positions, answers.
-
-    -- The number of the last event of the room that the person has read. Whoever was there before has read everything.
-    ALTER TABLE memberships ADD COLUMN read_number bigint NOT NULL DEFAULT 0;
-    UPDATE memberships SET read_number = (SELECT r.last_number FROM rooms r WHERE r.id = memberships.room);
-
     -- The message that it answers, of the same room.
     ALTER TABLE messages ADD COLUMN reply_to uuid;
 
@@ -225,6 +220,10 @@ const STEPS: [&str; 4] = ["
     );
     -- Of an event about a reaction.
     ALTER TABLE room_events ADD COLUMN emoji text;
+
+    -- The number of the last event of the room that the person has read. Whoever was there before has read everything.
+    ALTER TABLE memberships ADD COLUMN read_number bigint NOT NULL DEFAULT 0;
+    UPDATE memberships SET read_number = (SELECT r.last_number FROM rooms r WHERE r.id = memberships.room);
     "];
 
 /// The version that this program writes.

@@ -17,10 +17,8 @@ use crate::{
         Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId,
         StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
-    store::{
-        StoreError,
-        columns::{AFTER_MESSAGE, unread},
-    },
+    store::StoreError,
+    store::columns::{AFTER_MESSAGE, unread},
 };
 
 /// What a failure of Postgres is for whoever asked. What passes by itself, and what may have been done all the same, is

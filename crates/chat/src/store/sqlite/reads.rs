@@ -13,7 +13,7 @@ use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, Member, MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId,
+        InviteCard, KeyId, Member, MemberRole, Message, MessageId, MessagePage, Name, PageQuery, Person, PersonId,
         ReactedPage, Reactions, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand,
         StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
@@ -414,4 +414,10 @@ pub(super) fn edits(
 pub(super) fn has_deleted_by(db: &Connection, time: Time) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE deleted <= ?1 AND body <> '')")?
         .query_row([time], |row| row.get(0))
+}
+
+pub(super) fn last_digest_key(db: &Connection) -> rusqlite::Result<Option<KeyId>> {
+    // Ids begin with the time.
+    let sql = "SELECT digest_key FROM messages ORDER BY id DESC LIMIT 1";
+    db.query_row(sql, [], |row| row.get(0)).optional().map(Option::flatten)
 }

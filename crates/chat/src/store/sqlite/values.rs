@@ -14,10 +14,8 @@ use crate::{
         PersonId, Reacted, Reaction, Reading, Role, Room, RoomId, SecretDigest, Session, SessionId, StoredDigest,
         StoredInvite, Time, Topic, Who, gather,
     },
-    store::{
-        StoreError,
-        columns::{AFTER_MESSAGE, unread},
-    },
+    store::StoreError,
+    store::columns::{AFTER_MESSAGE, unread},
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
