@@ -19,11 +19,11 @@ after(() => server.kill());
 /** An answer's text but for its own name, which no other answer has. */
 const withoutId = (answer) => answer.text.replace(/"request_id":"[0-9a-f]{32}"/, '"request_id":""');
 
-test('the first account opens "General" as administrator, with an invite; the next person lands in the same room', async () => {
+test('the first account opens "General" as owner, with an invite; the next person lands in the same room', async () => {
   assert.equal(ana.room.name, 'General');
   assert.ok(ana.invite.url.includes(`/invite#${ana.invite.code}`));
   assert.equal(ben.room.id, room);
-  assert.equal((await ana.get('/v1/me')).json.person.role, 'admin');
+  assert.equal((await ana.get('/v1/me')).json.person.role, 'owner');
   assert.equal((await ben.get('/v1/me')).json.person.role, 'member');
   const { json } = await ana.get(`/v1/rooms/${room}/members`);
   assert.deepEqual(json.members.map((member) => member.name).sort(), ['Ana', 'Ben']);
