@@ -226,7 +226,7 @@ test('whoever is removed from a room is out of it at once, and may come back whe
 test('another device is seen in the list and can be signed out from here (S23)', async () => {
   const phone = new Person(server);
   await phone.signIn(BEN);
-  await ben.choose('Ben: your menu', 'Signed-in devices');
+  await ben.choose('Ben your menu', 'Signed-in devices');
   const dialog = bensPage.getByRole('dialog', { name: 'Signed-in devices' });
   await dialog.getByText('This device').waitFor();
   const others = dialog.getByRole('button', { name: /^Sign out/ });
@@ -241,7 +241,7 @@ test('another device is seen in the list and can be signed out from here (S23)',
 });
 
 test('signing out ends the session; a wrong password does not say which part was wrong', async () => {
-  await ben.choose('Ben: your menu', 'Sign out');
+  await ben.choose('Ben your menu', 'Sign out');
   await bensPage.getByText('You are signed out.').waitFor();
   await until('one is here', async () => (await ana.here.innerText()) === '1');
   const refusal = bensPage.getByText('E-mail or password is wrong. Check both and try again.');

@@ -107,7 +107,7 @@ for (const scheme of ['light', 'dark']) {
 
 test('the theme can be chosen by hand and is kept', async (t) => {
   const { page, ui } = await open(t, { colorScheme: 'light' });
-  await ui.choose('Ana Moreno: your menu', 'Dark');
+  await ui.choose('Ana Moreno your menu', 'Dark');
   await until('it is dark', async () => (await contrast(ui.bodies)).ground < 0.2);
   await page.reload();
   await ui.room('General').waitFor();

@@ -332,7 +332,7 @@ test('a draft stays in its room over a reload and a restart, is marked in the li
   await ui.room('Drafts').waitFor();
   assert.equal(await value(ui), 'not *yet* said');
   await ui.roomLink('Elsewhere').click();
-  await ui.choose('Ana: your menu', 'Sign out');
+  await ui.choose('Ana your menu', 'Sign out');
   await ui.button('Sign in').waitFor();
   assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('draft'))), []);
   await ui.signIn(ana);

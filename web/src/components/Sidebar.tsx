@@ -173,7 +173,7 @@ function MyMenu({ app, chat, layout }: Props) {
             <Avatar person={chat.me} small />
             <span class="me-name">
               <bdi>{chat.me.name}</bdi>
-              <span class="visually-hidden">: {me.yours}</span>
+              <span class="visually-hidden">{me.yours}</span>
             </span>
           </>
         }

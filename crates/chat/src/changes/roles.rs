@@ -52,7 +52,8 @@ impl Change for SetRole {
             if by.id == person.id && !steps_down(person.role, self.role) && person.role != self.role {
                 return Err(Refused(SetRoleRefusal::Own));
             }
-            if !may && !(by.id == person.id && by.role.is_admin()) {
+            let steps_down = by.id == person.id && by.role.is_admin();
+            if !(may || steps_down) {
                 return Err(Refused(SetRoleRefusal::NotAllowed));
             }
         }

@@ -161,7 +161,7 @@ impl Change for EditRoom {
             is_open: after.kind == RoomKind::Public,
             ..room
         });
-        for kind in what_changed(&before, after, &member) {
+        for kind in what_changed(&before, &after, &member) {
             let event = record(tables, self.room, kind, by.id, by.id, now)?;
             applied.answer.offset = event.number;
             applied.announcements.events.push(event);
@@ -188,7 +188,7 @@ impl EditRoom {
 }
 
 /// An event for each thing that everybody should be able to see who did.
-fn what_changed(before: &RoomFacts, after: RoomFacts, by: &Who) -> Vec<EventKind> {
+fn what_changed(before: &RoomFacts, after: &RoomFacts, by: &Who) -> Vec<EventKind> {
     let mut kinds = Vec::new();
     let both = || (by.clone(), after.clone());
     if before.name != after.name {
@@ -417,12 +417,14 @@ fn go_out(
     let left = record(tables, id, kind, actor, person, now)?;
     let removed = PersonEvent::RoomRemoved { room: RoomReference { id } };
     let mut applied = Applied::happened((), left).telling(person, removed);
-    if was_owner && room.kind == RoomKind::Private && tables.owners(id)?.is_empty() {
-        if let Some(heir) = tables.oldest_member(id)? {
-            tables.set_room_role(id, heir.id, RoomRole::Owner)?;
-            let kind = EventKind::MemberPromoted { member: heir.clone(), by: None };
-            applied.announcements.events.push(record(tables, id, kind, heir.id, heir.id, now)?);
-        }
+    if was_owner
+        && room.kind == RoomKind::Private
+        && tables.owners(id)?.is_empty()
+        && let Some(heir) = tables.oldest_member(id)?
+    {
+        tables.set_room_role(id, heir.id, RoomRole::Owner)?;
+        let kind = EventKind::MemberPromoted { member: heir.clone(), by: None };
+        applied.announcements.events.push(record(tables, id, kind, heir.id, heir.id, now)?);
     }
     Ok(applied)
 }
