@@ -207,7 +207,8 @@ impl<'a> Builder<'a> {
             Tag::BlockQuote(_) => Kind::Quote,
             Tag::List(first) => Kind::List { ordered: first.is_some() },
             Tag::Item => {
-                let mark = written.trim_start();
+                // Behind a tab the parser may say that it begins before the mark of the quotation that it is in.
+                let mark = written.trim_start_matches([' ', '\t', '>']);
                 let digits = mark.len() - mark.trim_start_matches(|c: char| c.is_ascii_digit()).len();
                 Kind::Item { number: mark[..digits].parse().ok(), column: None }
             }

@@ -327,6 +327,12 @@ proptest! {
     }
 }
 
+#[test]
+fn a_number_behind_a_tab_is_the_one_that_was_written() {
+    assert_promises("]: ~~```\t!ýa**]: \\===\n¥> \\12) _```\n12) \t```rust\n1. >\t12) )```rust\n\r\n\u{7a566}𡘚é");
+    assert_eq!(shape("1. >\t12) so"), "numbers[1:quote[numbers[12:p[so]]]]");
+}
+
 /// What it costs, for a person to look at: `cargo test --release -p tidings-chat --lib markup -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures, and asserts nothing"]
