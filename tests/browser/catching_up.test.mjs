@@ -48,6 +48,7 @@ async function roomOf(name, texts) {
   const room = await ana.createRoom(name);
   await Promise.all(people.map((person) => person.put(`/v1/rooms/${room.id}/members/me`, {})));
   await say(room.id, texts);
+  for (const person of people) await person.readAll();
   return room.id;
 }
 

@@ -22,6 +22,7 @@ before(async () => {
     const { status, text } = await people[n % 4].say(room, `line ${n}${n % 7 === 3 ? `\n${'and more words '.repeat(n % 40)}` : ''}`);
     assert.equal(status, 201, text);
   }
+  for (const person of people) await person.readAll();
 });
 after(() => server.kill());
 

@@ -68,3 +68,24 @@ test('g2_a_hundred_repeats_at_once_are_one_message_before_and_after_a_restart', 
   assert.equal((await ana.say(elsewhere.id, 'once', clientId)).status, 409);
   assert.equal((await ana.events(room)).filter((event) => event.type === 'message.posted').length, 1);
 });
+
+test('g1_how_far_somebody_has_read_survives_sigkill_once_it_is_acknowledged', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill());
+  const ana = await Person.setUp(server);
+  const ben = await Person.invited(ana);
+  const room = ana.room.id;
+  for (let n = 0; n < 10; n += 1) await ana.say(room, `number ${n}`);
+  const { read: joined } = (await ben.get(`/v1/rooms/${room}`)).json;
+  for (const [body, expected] of [
+    [{ number: joined + 4 }, { read: joined + 4, unread: 6 }],
+    [{ number: joined + 1, unread: true }, { read: joined + 1, unread: 9 }],
+    [{ number: joined + 10 }, { read: joined + 10, unread: 0 }],
+  ]) {
+    const { status, json } = await ben.put(`/v1/rooms/${room}/read`, body);
+    assert.deepEqual([status, json.read, json.unread], [200, expected.read, expected.unread]);
+    await server.restart();
+    const { read, unread } = (await ben.get(`/v1/rooms/${room}`)).json;
+    assert.deepEqual({ read, unread }, expected);
+  }
+});

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -90,8 +90,15 @@ test('a client that was connected before the move resumes after it, there and ba
     const moved = await migrate(from, to);
     assert.equal(moved.code, 0, moved.stderr);
     assert.match(moved.stdout, /2 people, 1 room[^]*the same on both sides[^]*tidings --data-dir/);
+    const [, rows] = moved.stdout.match(/All (\d+) rows/);
+    for (const step of ['copying', 'comparing']) assert.ok(moved.stderr.includes(`${step}: ${rows} of ${rows} rows\n`), moved.stderr);
     if (to === database) assert.match(moved.stdout, /TIDINGS_DATABASE_PASSWORD/);
-    await refusesToStart(left, /the data was moved to/);
+    await refusesToStart(left, to === database ? /the data was moved to .* named with --database/ : /the data was moved to .*with --data-dir \S+ and without --database/);
+    if (left.database === 'sqlite') {
+      const checked = await run(TIDINGS, ['config', 'check', '--data-dir', left.dataDir]);
+      assert.equal(checked.code, 1, checked.stdout);
+      assert.match(checked.stderr, /the data was moved to/);
+    }
     assert.match((await migrate(from, to)).stderr, /the data was moved to/);
 
     server = await startInPlaceOf(t, server, options);
@@ -109,6 +116,21 @@ test('a client that was connected before the move resumes after it, there and ba
   }
 });
 
+test('a dry run says that somebody has the target, also where nobody has an account there yet', { skip }, async (t) => {
+  const database = await freshDatabase();
+  const there = await Server.start({ database });
+  t.after(() => there.kill().catch(() => {}));
+  const { server: { dataDir } } = await talkative(t);
+  const planned = await migrate(dataDir, database, '--dry-run');
+  assert.equal(planned.code, 0, planned.stderr);
+  assert.match(planned.stdout, /For the move itself, stop the server first, or it is refused: the database .* holds it/);
+  const refused = await migrate(dataDir, database);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /stop the server first/);
+  await there.stop();
+  assert.doesNotMatch((await migrate(dataDir, database, '--dry-run')).stdout, /stop the server/);
+});
+
 /** A stopped server's folder with one person and many messages, and how many there are. */
 async function talkative(t) {
   const server = await Server.start({ database: 'sqlite' });
@@ -118,7 +140,7 @@ async function talkative(t) {
   execFileSync('sqlite3', [join(server.dataDir, 'tidings.db'), `
     WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
     INSERT INTO messages (id, room, number, author, client_id, digest, body, time) SELECT randomblob(16), r.id, i, p.id, randomblob(16), randomblob(32), 'number ' || i, 1763630000000 + i FROM n, rooms r, people p;
-    INSERT INTO room_events SELECT room, number, 'message.posted', id, author, author, time FROM messages;
+    INSERT INTO room_events (room, number, kind, message, actor, subject, time) SELECT room, number, 'message.posted', id, author, author, time FROM messages;
     UPDATE rooms SET last_number = 30000;`]);
   return { server, ana };
 }
@@ -177,6 +199,31 @@ test('a password is not taken from the command line, and two data folders are re
   assert.match(nobody.stderr, /it names no user/);
   const folders = await migrate(temporaryFolder(), temporaryFolder());
   assert.match(folders.stderr, /both are data folders/);
+  for (const typo of ['postgres:/chat@x', 'postgresql:/ana:secret@x/chat']) {
+    const { stderr: refused } = await run(TIDINGS, ['migrate', '--from', temporaryFolder(), '--to', typo]);
+    assert.match(refused, /looks like an address, which is written postgres:\/\/USER@HOST:PORT\/DATABASE/);
+    assert.ok(!refused.includes('secret'), refused);
+  }
   const nowhere = await migrate(join(temporaryFolder(), 'none'), 'postgres://ana@127.0.0.1:1/chat?sslmode=disable');
   assert.match(nowhere.stderr, /there is no data folder/);
+});
+
+test('a password that is missing, wrong or in an empty file is named with where it comes from', { skip }, async () => {
+  const database = new URL(await freshDatabase());
+  if (!database.password) return;
+  database.password = '';
+  const [file, dataDir] = [join(temporaryFolder(), 'password'), temporaryFolder()];
+  writeFileSync(file, '\n');
+  const command = (from, to, ...more) => ['migrate', '--from', from, '--to', to, '--dry-run', ...more];
+  for (const [args, env, why] of [
+    [command(database.href, dataDir), {}, /none was given; its password comes from TIDINGS_FROM_PASSWORD, from TIDINGS_DATABASE_PASSWORD, or from the file/],
+    [command(database.href, dataDir), { TIDINGS_FROM_PASSWORD: 'wrong' }, /authentication failed.*TIDINGS_FROM_PASSWORD/],
+    [command(database.href, dataDir, '--database-password-file', file), {}, /is empty; put the password/],
+    [['user', 'list', '--data-dir', dataDir, '--database', database.href], { TIDINGS_DATABASE_PASSWORD: '' }, /none was given; the password comes from TIDINGS_DATABASE_PASSWORD/],
+  ]) {
+    const { code, stderr } = await run(TIDINGS, args, { env });
+    assert.equal(code, 1, args.join(' '));
+    assert.match(stderr, why);
+    assert.doesNotMatch(stderr, /cannot be reached/);
+  }
 });

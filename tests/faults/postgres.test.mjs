@@ -2,6 +2,7 @@
 // which is not, and nobody does anything.
 
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -12,7 +13,7 @@ import { Proxy } from '../harness/proxy.mjs';
 import { Reader } from '../harness/reader.mjs';
 import { clientOf } from '../harness/sdk.mjs';
 import { Sender, Senders, byRest, bySdk, nothingIsLostOrDoubled, pause } from '../harness/senders.mjs';
-import { Server, temporaryFolder } from '../harness/server.mjs';
+import { Server, run, temporaryFolder } from '../harness/server.mjs';
 import { until, within } from '../harness/wait.mjs';
 
 /** Within this a sender is answered, whatever Postgres does; and more than that for a busy machine. */
@@ -276,6 +277,33 @@ test('postgres_is_not_there_when_the_server_starts: it says so, without the pass
   assert.ok(!ended.includes(new URL(database).password), ended);
 });
 
+const said = (server, words) => server.stderr.split('\n').filter((line) => line.includes(words)).length;
+
+test('postgres_away: texts to erase are spoken of where one waits, and once', { skip, timeout: 120_000 }, async (t) => {
+  t.after(() => postgres.mend());
+  const server = await Server.start({ database: await postgres.database() });
+  t.after(() => server.kill());
+  const ana = await Person.setUp(server);
+  const erasing = () => said(server, 'texts of deleted messages');
+  await postgres.stop();
+  await until('the log has spoken of the database again', () => said(server, 'the database cannot be had') >= 2, { timeout: 30_000 });
+  assert.equal(erasing(), 0, server.stderr);
+  await postgres.again();
+  await until('it is back', async () => (await request(`${server.url}/readyz`)).status === 200, { timeout: BACK_MS });
+
+  const { json: { id } } = await ana.say(ana.room.id, 'secret');
+  assert.equal((await ana.delete(`/v1/rooms/${ana.room.id}/messages/${id}`)).status, 200);
+  const somebody = await postgres.session(nameOf(server.database));
+  // What waits can be seen, and not be erased.
+  await somebody.query('BEGIN; LOCK TABLE tidings.messages IN SHARE MODE');
+  await until('it is said', () => erasing() === 1, { timeout: 40_000 });
+  const failed = said(server, 'writes failed');
+  await until('it was tried again', () => said(server, 'writes failed') > failed, { timeout: 40_000 });
+  assert.equal(erasing(), 1, server.stderr);
+  await somebody.end();
+  await until('it is erased', async () => !(await server.rows()).some(({ row }) => row.includes('secret')), { timeout: BACK_MS });
+});
+
 test('g4_a_standby_takes_over: nothing is lost, and everybody reads anew, by themselves', { skip, timeout: 120_000 }, async (t) => {
   const primary = await Postgres.start();
   t.after(() => primary.remove());
@@ -374,6 +402,59 @@ for (const [how, put] of Object.entries(putBack)) {
     });
   }
 }
+
+test('g4_what_tidings_backup_and_restore_say_for_postgres_can_be_copied, and brings everything back', { skip, timeout: 60_000 }, async (t) => {
+  const server = await Server.start({ database: await postgres.database() });
+  t.after(() => server.kill().catch(() => {}));
+  const ana = await Person.setUp(server);
+  const room = ana.room.id;
+  const epoch = async () => (await ana.get('/v1/rooms')).json.rooms.find(({ id }) => id === room).epoch;
+  await ana.say(room, 'kept');
+  const [events, before] = [await ana.events(room), await epoch()];
+
+  const { password } = new URL(server.database);
+  const file = join(temporaryFolder(), "Ana's dump");
+  const copied = async (...command) => {
+    const { code, stderr } = await server.cli(...command);
+    assert.equal(code, 1);
+    assert.ok(!stderr.includes(password), stderr);
+    const lines = stderr.split('\n').filter((line) => line.startsWith('  '));
+    assert.equal(lines.length, 2, stderr);
+    const env = { PATH: `${postgres.programs}:${process.env.PATH}`, PGPASSWORD: decodeURIComponent(password) };
+    const done = await run('sh', ['-e', '-c', lines.join('\n')], { env });
+    assert.equal(done.code, 0, done.stderr);
+  };
+  const nothing = await server.cli('restore', '/nonexistent');
+  assert.match(nothing.stderr, /pg_restore .*'\/nonexistent'/, 'also where there is no such file');
+  await copied('backup', file);
+  await ana.say(room, 'lost');
+  await server.stop();
+  rmSync(join(server.dataDir, 'message-key'));
+  await copied('restore', file);
+  await server.start();
+  assert.deepEqual(await ana.events(room), events);
+  assert.notEqual(await epoch(), before, 'clients read it anew');
+  assert.equal(said(server, 'message-key'), 0, 'the key came back with it');
+});
+
+test('g4_a_database_that_another_data_folder_had_in_between is not called older, and is read anew all the same', { skip, timeout: 60_000 }, async (t) => {
+  const server = await Server.start({ database: await postgres.database() });
+  t.after(() => server.kill().catch(() => {}));
+  const ana = await Person.setUp(server);
+  const epoch = async () => (await ana.get('/v1/rooms')).json.rooms.find(({ id }) => id === ana.room.id).epoch;
+  const before = await epoch();
+  await server.stop();
+  const other = await Server.start({ database: server.database });
+  ana.server = other;
+  await ana.say(ana.room.id, 'in between');
+  assert.equal(await epoch(), before, 'a folder that knows nothing renews nothing');
+  await other.stop();
+  await server.start();
+  ana.server = server;
+  assert.equal(said(server, 'a server with another data folder had the database since'), 1, server.stderr);
+  assert.doesNotMatch(server.stderr, /the data is an older copy/);
+  assert.notEqual(await epoch(), before);
+});
 
 test('g4_a_data_folder_that_is_gone_renews_nothing: a new container resumes where the last was', { skip, timeout: 60_000 }, async (t) => {
   const world = await World.start(t);

@@ -147,10 +147,15 @@ export class Postgres {
     return { host: this.#folder, port: this.port, user: 'postgres', database };
   }
 
+  /** The folder of its own programs. */
+  get programs() {
+    const [postgres] = readFileSync(`/proc/${this.#pid}/cmdline`, 'utf8').split('\0');
+    return join(postgres, '..');
+  }
+
   /** One of its own programs, such as pg_dump. */
   program(name, ...args) {
-    const [postgres] = readFileSync(`/proc/${this.#pid}/cmdline`, 'utf8').split('\0');
-    return run(join(postgres, '..', name), args, { timeout: 60_000 });
+    return run(join(this.programs, name), args, { timeout: 60_000 });
   }
 
   // The file is gone after an orderly stop.

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -231,6 +231,38 @@ test('secrets and a database that others may read are warned about at the start 
   await until('a warning about the folder', () => /others on this machine may replace files in the data folder/.test(server.stderr));
 });
 
+test('a message-key that is not the one of the messages is warned of until somebody has written', async (t) => {
+  const server = await Server.start();
+  t.after(() => server.kill().catch(() => {}));
+  const warned = () => /stored with another message-key[^]*put the message-key that it had before/.test(server.stderr);
+  const starts = async () => {
+    await server.start();
+    // By then all else has been said.
+    await until('it has started', () => /\bstarted\b/.test(server.stderr));
+  };
+  const ana = await Person.setUp(server);
+  assert.ok(!warned());
+  await ana.say(ana.room.id, 'hello');
+  await server.stop();
+  const key = join(server.dataDir, 'message-key');
+  renameSync(key, `${key}.was`);
+  for (let start = 0; start < 2; start += 1) {
+    await starts();
+    assert.ok(warned() && server.stderr.includes(key), server.stderr);
+    await server.stop();
+  }
+  renameSync(`${key}.was`, key);
+  await starts();
+  assert.ok(!warned(), 'the key is back');
+  await server.stop();
+  rmSync(key);
+  await starts();
+  await ana.say(ana.room.id, 'goes on without it');
+  await server.kill();
+  await starts();
+  assert.ok(!warned());
+});
+
 test('a server starts while somebody is asked for a new password on the command line', async (t) => {
   const server = await Server.start();
   t.after(() => server.kill().catch(() => {}));
@@ -253,7 +285,8 @@ test('a second server is kept out though the lock was removed', async (t) => {
   t.after(() => server.kill().catch(() => {}));
   rmSync(join(server.dataDir, 'tidings.lock'));
   await until('it is held anew', () => /tidings.lock was removed or replaced/.test(server.stderr));
-  assert.match(await refuses(['--listen', '127.0.0.1:0', '--data-dir', server.dataDir], { env: server.env }), /another program is using/);
+  const said = await refuses(['--listen', '127.0.0.1:0', '--data-dir', server.dataDir], { env: server.env });
+  assert.match(said, /cannot open the data folder .*: another program is using/, 'wherever its database is');
 });
 
 test('a program that does not hold the data folder neither migrates nor replaces the database', async (t) => {

@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomsPage } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomReading, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -55,6 +55,11 @@ export const api = {
   startDirect: (people: readonly string[]) => request<RoomInfo>("POST", "/v1/direct", { people }),
   members: (room: string) => request<{ members: Member[] }>("GET", `/v1/rooms/${room}/members`),
 
+  /** Says how far this person has read a room, also while the page goes away. */
+  read: (room: string, number: number, unread: boolean) =>
+    request<RoomReading>("PUT", `/v1/rooms/${room}/read`, { number, ...(unread && { unread }) }, undefined, true),
+  readAll: () => request<{ rooms: RoomReading[] }>("POST", "/v1/rooms/read-all", {}),
+
   events: (room: string, at: { before?: number; after?: number }, limit: number, signal?: AbortSignal) => {
     const query = new URLSearchParams({ limit: String(limit) });
     if (at.before !== undefined) query.set("before", String(at.before));
@@ -79,14 +84,14 @@ export const api = {
 
 export type Api = typeof api;
 
-async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal, keepalive = false): Promise<T> {
   const given = new AbortController();
   const stop = (): void => given.abort();
   signal?.addEventListener("abort", stop);
   // What was only read can be asked for again; a change that takes long may have been made.
   const timer = method === "GET" ? setTimeout(stop, READ_TIMEOUT_MS) : undefined;
   try {
-    const response = await answer(method, path, body, given.signal);
+    const response = await answer(method, path, body, given.signal, keepalive);
     if (response.status === 204) return null as T;
     const content: unknown = await response.json().catch(() => undefined);
     if (!response.ok) throw problem(response.status, content);
@@ -98,7 +103,7 @@ async function request<T>(method: string, path: string, body?: unknown, signal?:
   }
 }
 
-async function answer(method: string, path: string, body: unknown, signal: AbortSignal): Promise<Response> {
+async function answer(method: string, path: string, body: unknown, signal: AbortSignal, keepalive: boolean): Promise<Response> {
   try {
     return await fetch(path, {
       method,
@@ -106,6 +111,7 @@ async function answer(method: string, path: string, body: unknown, signal: Abort
       headers: { accept: "application/json", ...(method !== "GET" && { "content-type": "application/json" }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal,
+      keepalive,
     });
   } catch {
     throw unreachable();

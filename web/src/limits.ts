@@ -90,7 +90,25 @@ export const NEW_LINE_TOP_PX = 48;
 /** Pixels from the end within which the list follows new messages. */
 export const FOLLOW_MARGIN_PX = 100;
 
-/** Milliseconds within which messages of one author share a header. */
+/** Milliseconds for which a message is in view before somebody looking has seen it: the time that a line takes to be read. */
+export const SEEN_AFTER_MS = 700;
+
+/**
+ * Milliseconds without a key, a pointer or a finger after which nobody is taken to be there any more: longer than people read
+ * without moving, shorter than they are away for.
+ */
+export const AT_REST_MS = 180_000;
+
+/** Milliseconds between two times that the server is told how far this person has read a room; also when the page goes away. */
+export const READ_SEND_EVERY_MS = 1_000;
+
+/** Milliseconds before it is told again what it could not take: nothing is lost meanwhile but that other devices know. */
+export const READ_RETRY_MS = 5_000;
+
+/** Unread messages that the server counts in one room: so many are so many or more. The server holds the same limit. */
+export const UNREAD_COUNTED_MAX = 100;
+
+/** Milliseconds within which messages of one author share a header: of the header, so that a long burst gets a new one. */
 export const GROUPING_MS = 5 * 60_000;
 
 /** Milliseconds that a typing notice stays without being renewed. */

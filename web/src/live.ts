@@ -10,7 +10,8 @@ import { Centrifuge, type ClientInfo, type Subscription, type TransportEndpoint 
 import { RECONNECTING_SHOWN_AFTER_MS } from "./limits.ts";
 import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox.ts";
 import type { Connection } from "./models/presence.ts";
-import type { PersonRef, Posted, RoomEvent } from "./wire.ts";
+import type { Told } from "./models/reading.ts";
+import type { PersonRef, Posted, RoomEvent, RoomReading } from "./wire.ts";
 
 export type LiveState = "connecting" | "connected" | "stopped";
 
@@ -32,11 +33,14 @@ export type LiveHandlers = {
   doubt: () => void;
   /** Something about this person, or their rooms, changed: what they were told. */
   rooms: (told: unknown) => void;
+  /** This person has read a room, on whichever device. */
+  read: (where: RoomReading) => void;
 };
 
 /** What passes; null is this person's own haste. */
 const HINDRANCES: Record<number, Hindrance | null> = { 100: "failing", 111: null, 113: "failing", 503: "database", 507: "full" };
-const FAILURES: Record<number, SendFailure> = { 103: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long", 423: "archived" };
+const NOT_A_MEMBER = 103;
+const FAILURES: Record<number, SendFailure> = { [NOT_A_MEMBER]: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long", 423: "archived" };
 
 export class Live {
   private readonly current = signal<LiveState>("connecting");
@@ -86,7 +90,10 @@ export class Live {
       if (type === "transport" || type === "connect") handlers.doubt();
     });
     this.client.on("publication", ({ channel, data }) => {
-      if (channel.startsWith("user:")) handlers.rooms(data);
+      if (!channel.startsWith("user:")) return;
+      const event = data as { type?: string; room?: RoomReading };
+      if (event.type === "room.read" && event.room) handlers.read(event.room);
+      else handlers.rooms(data);
     });
   }
 
@@ -169,6 +176,17 @@ export class Live {
     if (!this.isConnected()) return;
     this.client.rpc("typing", { room }).catch(() => undefined);
   }
+
+  /** Says how far this person has read a room. */
+  readonly read = async (room: string, number: number, unread: boolean): Promise<Told> => {
+    if (!this.isConnected()) return "later";
+    try {
+      const answer = await this.client.rpc("read", { room, number, ...(unread && { unread }) });
+      return answer.data as RoomReading;
+    } catch (error) {
+      return (error as { code?: number }).code === NOT_A_MEMBER ? "never" : "later";
+    }
+  };
 
   private isConnected(): boolean {
     return this.current.peek() === "connected";

@@ -48,7 +48,16 @@ export type RoomInfo = {
   created: number;
   /** Another room has the same name, or one that looks alike. */
   same_name?: boolean;
+  /** The number of the last event that this person has read; absent, as what follows, where they are no member. */
+  read?: number;
+  /** How many messages of others stand behind it; 100 are so many or more. */
+  unread?: number;
+  /** How many of them mention this person. */
+  mentions?: number;
 };
+
+/** How far this person has read a room, and what waited there when `offset` was its last number. */
+export type RoomReading = { id: string; offset: number; read: number; unread: number; mentions: number };
 
 export type RoomsPage = {
   rooms: RoomInfo[];

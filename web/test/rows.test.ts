@@ -32,6 +32,21 @@ test("consecutive messages of one author within five minutes share a header", ()
   assert.deepEqual(words(list), ["day", "Ana: a", "b", "Ana: c", "Ben: d", "Ana: e"]);
 });
 
+test("a long burst has a new header every few minutes, measured from the one before", () => {
+  const list = shown((server) => {
+    for (let n = 0; n < 12; n++) server.post(ANA, `${n}`, { time: NOON + (n * GROUPING_MS) / 4 });
+  });
+  assert.deepEqual(list.flatMap((row) => (row.kind === "message" ? [row.head] : [])), Array.from({ length: 12 }, (_, n) => n % 4 === 0));
+});
+
+test("the line before what is new stands before the first message that stands", () => {
+  const list = shown((server) => {
+    for (const text of ["old", "a slip", "what stands"]) server.post(BEN, text);
+    server.delete("m2");
+  }, 1);
+  assert.equal(list.findIndex((row) => row.kind === "new"), list.findIndex((row) => row.kind === "message" && row.body === "what stands") - 1);
+});
+
 test("each day opens with a separator, and a message after it has its header", () => {
   const list = shown((server) => {
     server.post(ANA, "yesterday", { time: NOON - DAY });

@@ -89,7 +89,7 @@ class Storm {
     else if (choice < 0.4) tab.goUp();
     else if (choice < 0.42) tab.goDown();
     else if (choice < 0.45) tab.room.readOn();
-    else if (choice < 0.47) tab.room.enter();
+    else if (choice < 0.47) tab.enter();
     else if (choice < 0.5) void tab.room.loadOlder();
     else if (choice < 0.52) tab.pass();
     else if (choice < 0.535) this.burst(250 + this.below(250));
@@ -181,8 +181,8 @@ class Tab {
       { id: server.id, name: "General", topic: null, member: true, members: 2, offset: server.events.length, epoch: server.epoch, created: 0 },
       {
         me: ANA,
-        lastRead: null,
-        saveRead: () => undefined,
+        read: () => Promise.resolve("later" as const),
+        miscounted: () => undefined,
         heard: () => undefined,
         ended: () => undefined,
         nextFrame: (task) => task(),
@@ -245,6 +245,12 @@ class Tab {
     const from = first + this.storm.below(events.length);
     this.place = { from, to: Math.min(from + 100, this.room.timeline.last) };
     this.room.hold(this.place);
+  }
+
+  /** The reader is taken to what is new, or to the end. */
+  enter(): void {
+    this.goDown();
+    this.room.enter();
   }
 
   goDown(): void {

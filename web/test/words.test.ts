@@ -152,9 +152,8 @@ test("settings are kept per person, and a browser without storage does without",
   };
   const ana = new Settings("ana", storage);
   ana.theme = "dark";
-  ana.saveRead("r", 12);
   ana.saveDraft("r", "half a sen");
-  assert.deepEqual([new Settings("ana", storage).theme, ana.lastRead("r"), ana.draft("r")], ["dark", 12, "half a sen"]);
-  assert.deepEqual([new Settings("ben", storage).theme, new Settings("ben", storage).lastRead("r")], ["system", null]);
+  assert.deepEqual([new Settings("ana", storage).theme, ana.draft("r")], ["dark", "half a sen"]);
+  assert.deepEqual([new Settings("ben", storage).theme, new Settings("ben", storage).draft("r")], ["system", ""]);
   assert.equal(new Settings("ana", null).theme, "system");
 });

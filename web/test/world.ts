@@ -4,7 +4,7 @@ import { Outbox, type SendResult, type Unsent, type UnsentStore } from "../src/m
 import { Room } from "../src/models/room.ts";
 import { rows, type MessageRow } from "../src/models/rows.ts";
 import type { RoomHandlers } from "../src/live.ts";
-import type { EventsPage, Role, Message, RoomEvent, RoomInfo } from "../src/wire.ts";
+import type { EventsPage, Message, Role, RoomEvent, RoomInfo, RoomReading } from "../src/wire.ts";
 
 export const ANA = { id: "person-ana", name: "Ana" };
 export const BEN = { id: "person-ben", name: "Ben" };
@@ -92,10 +92,15 @@ export class World {
   readonly outbox: Outbox;
   readonly asked: { before?: number; after?: number }[] = [];
   heard: string[] = [];
-  saved: number | null = null;
+  /** How far this person has read, as the server knows. */
+  read: number;
+  /** What it was told of that. */
+  readonly told: { number: number; unread: boolean }[] = [];
+  miscounted = 0;
   /** What the page requests wait for, when a test holds them back. */
   hold: Promise<void> | null = null;
   failing = false;
+  private readonly me: typeof ANA;
   private timers: { task: () => void }[] = [];
   private handlers: RoomHandlers | undefined;
   private position: { offset: number; epoch: string } | null = null;
@@ -103,6 +108,8 @@ export class World {
 
   constructor({ me = ANA, lastRead = null as number | null, events = 0 } = {}) {
     for (let i = 1; i <= events; i++) this.server.post(BEN, `old ${i}`);
+    this.read = lastRead ?? events;
+    this.me = me;
     this.outbox = new Outbox({
       person: me.id,
       store: new MemoryStore(),
@@ -119,8 +126,13 @@ export class World {
     };
     this.room = new Room(this.info(), {
       me,
-      lastRead,
-      saveRead: (number) => (this.saved = number),
+      read: (_room, number, unread) => {
+        if (!this.connected) return Promise.resolve("later" as const);
+        this.told.push({ number, unread });
+        this.read = unread ? number : Math.max(this.read, number);
+        return Promise.resolve(this.reading());
+      },
+      miscounted: () => (this.miscounted += 1),
       heard: (_room, event) => this.heard.push(event.message?.body ?? ""),
       ended: () => undefined,
       nextFrame: (task) => task(),
@@ -207,7 +219,17 @@ export class World {
 
   info(): RoomInfo {
     const { server } = this;
-    return { id: server.id, name: "General", topic: null, member: true, members: 2, offset: server.events.length, epoch: server.epoch, created: 0 };
+    return { ...this.reading(), id: server.id, name: "General", topic: null, member: true, members: 2, epoch: server.epoch, created: 0 };
+  }
+
+  /** How far this person has read, with what waits there. */
+  reading(): RoomReading {
+    const { events, id, bodies } = this.server;
+    const behind = events.slice(this.read).filter((event) => {
+      const now = event.type === "message.posted" && event.message ? bodies.get(event.message.id) : undefined;
+      return now !== undefined && now.deleted === undefined && event.message?.author.id !== this.me.id;
+    });
+    return { id, offset: events.length, read: this.read, unread: Math.min(behind.length, 100), mentions: 0 };
   }
 
   private take(unsent: Unsent): SendResult {

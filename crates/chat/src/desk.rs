@@ -1,6 +1,6 @@
 //! What the operator does on the command line, in the database itself.
 
-use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
@@ -8,7 +8,7 @@ use crate::{
     changes::{SetActive, SetActiveRefusal, SetPassword, SetRole, SetRoleRefusal},
     hashing::{Asker, Hasher},
     model::{Clock, Email, NewPassword, Person, Role},
-    open::{Options, hold, lock},
+    open::{Options, hold, is_held, lock},
     security::SECURITY_LOG,
     store::{
         Change, ChangeError, OpenError, Store, StoreError, Submission,
@@ -16,7 +16,7 @@ use crate::{
         postgres::Postgres,
         sqlite::archive::{ArchiveError, Contents, Restored},
         submit,
-        transfer::{self, MoveError, MoveProgress, Moved, PutBack},
+        transfer::{self, MoveError, MoveProgress, Moved, Planned, PutBack},
     },
 };
 
@@ -55,6 +55,18 @@ impl Desk {
         };
         let store = options.database.open(&options.data_dir, opener).await?;
         Ok(Self { store, clock: options.clock, lock })
+    }
+
+    /// What a server with these options would be refused for, as far as that shows without connecting to anything and without
+    /// changing anything: of a database behind a network, and while another program has the data directory, nothing.
+    ///
+    /// # Errors
+    /// As [`Chat::open`](crate::Chat::open).
+    pub fn look(options: &Options) -> Result<(), OpenError> {
+        if is_held(&options.data_dir) {
+            return Ok(());
+        }
+        options.database.look(&options.data_dir, options.may_be_new)
     }
 
     /// Closes the database, and only then lets another program have it. Without this what was written stays in the log
@@ -141,11 +153,16 @@ impl Desk {
     ///
     /// # Errors
     /// See [`MoveError`].
-    pub async fn estimate_migration(from: &Place, to: &Place, clock: &Clock) -> Result<(Moved, Duration), MoveError> {
+    pub async fn estimate_migration(from: &Place, to: &Place, clock: &Clock) -> Result<Planned, MoveError> {
         refuse(from, to)?;
-        let mut source = from.look(false, clock.now()).await.map_err(cannot_open(from))?;
-        let mut target = to.look(true, clock.now()).await.map_err(cannot_open(to))?;
-        transfer::estimate(&mut *source, &mut *target).await
+        let mut source = from.look(to.folder(), false, clock.now()).await.map_err(cannot_open(from))?;
+        let mut target = to.look(from.folder(), true, clock.now()).await.map_err(cannot_open(to))?;
+        let (moved, took) = transfer::estimate(&mut *source, &mut *target).await?;
+        let mut held = Vec::new();
+        for place in [from, to] {
+            held.extend(held_by_another(place).await.map_err(cannot_open(place))?);
+        }
+        Ok(Planned { moved, took, held })
     }
 
     /// Everybody with an account, by name.
@@ -227,6 +244,14 @@ fn refuse(from: &Place, to: &Place) -> Result<(), MoveError> {
         _ if from.to_string() == to.to_string() => Err(MoveError::Same(from.to_string())),
         _ => Ok(()),
     }
+}
+
+/// Who has it, in words.
+async fn held_by_another(place: &Place) -> Result<Option<String>, OpenError> {
+    Ok(match place {
+        Place::Folder(folder) => is_held(folder).then(|| OpenError::InUse(folder.clone()).to_string()),
+        Place::Postgres(options) => Postgres::holder(options).await?.map(|holder| format!("{place}: {holder}")),
+    })
 }
 
 fn cannot_open(place: &Place) -> impl FnOnce(OpenError) -> MoveError + use<> {

@@ -7,8 +7,9 @@
 //!
 //! ```text
 //! open, desk                                      opens a database, wires, sweeps, closes
+//!   erasing                                       what is to be erased, and when
 //!   policy ─► rpc                                 what a live connection may do, and asks for
-//!     people, sessions, invites, rooms, messages, typing, denials      the use cases: impl Chat
+//!     people, sessions, invites, rooms, messages, reading, typing, denials      the use cases: impl Chat
 //!       chat ─► writer ─► following ─► announce; history      the way to a change; what the hub is told, and reads
 //!         standing                              what is kept in memory of what is committed
 //!       changes                                   who may do what, and what follows
@@ -51,6 +52,7 @@ mod denials;
 mod desk;
 mod device;
 mod directs;
+mod erasing;
 mod fair;
 mod finding;
 mod following;
@@ -68,6 +70,7 @@ mod people;
 mod policy;
 mod rates;
 mod reactions;
+mod reading;
 mod roles;
 mod rooms;
 mod rpc;
@@ -91,15 +94,17 @@ pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
     Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description,
     Draft, Edit, EditPage, Email, EmailError, Emoji, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member,
-    Message, MessageId, MessageKey, MessagePage, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError,
-    Person, PersonId, Posted, Presented, Reacted, ReactedPage, Reaction, ReasonError, Role, Room, RoomCard, RoomEdit,
-    RoomFacts, RoomId, RoomKind, RoomPage, RoomRole, Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
+    Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery,
+    PasswordError, Person, PersonId, Posted, Presented, Reacted, ReactedPage, Reaction, Reading, ReasonError, Role,
+    Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomReading, RoomRole, Session, SessionId,
+    SignedIn, Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
 pub use rates::RetryAfter;
 pub use reactions::ReactError;
+pub use reading::MarkReadError;
 pub use roles::SetRoleError;
 pub use rooms::{CreateRoomError, EditRoomError, LeaveError, ManageError, MembershipError};
 pub use rpc::METHODS as RPC_METHODS;
@@ -115,6 +120,6 @@ pub use store::{
         SqliteOptions,
         archive::{ArchiveError, Contents, Restored},
     },
-    transfer::{MoveError, MoveProgress, Moved},
+    transfer::{MoveError, MoveProgress, Moved, Planned},
 };
 pub use typing::TypingError;

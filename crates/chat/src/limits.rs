@@ -138,6 +138,12 @@ pub const PAGE_MAX: u32 = 200;
 /// Events that the hub may read at once for a recovery; the hub's own limit is 300.
 pub const HISTORY_READ_MAX: u32 = 1_000;
 
+/// Unread messages of a room that are counted, in messages: who has more is told "99+", and nobody reads them one by one.
+pub const UNREAD_COUNTED_MAX: u32 = 100;
+/// The newest messages of a room that are looked at to count them, in messages: one's own and those that were deleted do not
+/// count, and of a program that only writes there may be a million. So the list of rooms takes milliseconds, whatever is unread.
+pub const UNREAD_LOOKED_AT: u32 = 1_000;
+
 /// For how long whoever deleted a message can take that back: long enough to see what one has done, short enough for whoever
 /// posted a secret by mistake. Then its text is erased, within [`SESSION_SWEEP_INTERVAL`] and as long as the log takes.
 pub const DELETE_UNDO: Duration = Duration::from_secs(10);
@@ -235,6 +241,8 @@ pub struct Rates {
     pub typing: Rate,
     /// Joining, leaving, adding, removing, and changes of rooms and roles, per person: each is an event that everybody in the room receives.
     pub memberships: Rate,
+    /// Read positions moved, per person: each device writes one a second at most, while somebody reads.
+    pub reads: Rate,
     /// Rooms made, per person.
     pub rooms: Rate,
     /// Direct messages begun, per person; opening one that exists is not counted.
@@ -266,6 +274,7 @@ impl Default for Rates {
             posts: Rate { burst: 120, per_second: 10.0 },
             typing: Rate { burst: 5, per_second: 0.5 },
             memberships: Rate { burst: 30, per_second: 0.5 },
+            reads: Rate { burst: 60, per_second: 5.0 },
             rooms: Rate { burst: 10, per_second: 0.02 },
             directs: Rate { burst: 20, per_second: 0.1 },
             searches: Rate { burst: 60, per_second: 3.0 },
@@ -287,6 +296,7 @@ impl Rates {
             posts: rate,
             typing: rate,
             memberships: rate,
+            reads: rate,
             rooms: rate,
             directs: rate,
             searches: rate,

@@ -14,12 +14,13 @@ use tokio::{sync::OnceCell, task::spawn_blocking, time::Instant};
 
 use crate::{
     announce::{Announcer, Audience},
-    changes::{EraseDeleted, KeyDigests, SweepDenials, SweepSessions},
+    changes::{KeyDigests, SweepDenials, SweepSessions},
     chat::{Chat, Parts},
+    erasing,
     following::Following,
     hashing::Hasher,
     history::RoomHistory,
-    limits::{DATA_DIR_BUSY, DELETE_UNDO, Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
+    limits::{DATA_DIR_BUSY, Rates, SESSION_SWEEP_INTERVAL, SESSION_SWEEP_OVERLAP, SWEEPS_PER_EXPIRY},
     model::{Clock, Code, MessageKey, Time},
     ownership::give_to_the_owner_of,
     rates::Limiters,
@@ -139,9 +140,23 @@ impl Chat {
         spawn_again("the sweep of sessions", sweep_interval, move || {
             sweep(swept.clone(), data_dir.clone(), sweep_interval)
         });
+        let erased = Arc::downgrade(&parts);
+        spawn_again("the erasing of deleted texts", sweep_interval, move || {
+            erasing::run(erased.clone(), sweep_interval)
+        });
         let keying = Arc::downgrade(&parts);
         spawn_again("the keying of digests", sweep_interval, move || key_digests(keying.clone(), sweep_interval));
         Self(parts)
+    }
+
+    /// Whether the last message was digested with another key than [`Options::message_key`]: repeated sends of before are then
+    /// recognised by their author and client id alone. False again as soon as somebody has posted.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn has_another_message_key(&self) -> Result<bool, StoreError> {
+        let last = self.0.store.last_digest_key().await?;
+        Ok(last.is_some_and(|key| key != self.0.message_key.id()))
     }
 
     /// Whether the chat can do its work: the store answers, its commits go through, and the writer takes writes. For
@@ -219,6 +234,13 @@ pub(crate) fn lock(data_dir: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Whether another program holds the data directory just now. Makes nothing; whoever wants to hold it in this moment tries
+/// again.
+pub(crate) fn is_held(data_dir: &Path) -> bool {
+    let file = File::open(data_dir.join(LOCK_FILE));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Whether this is the file that the path leads to. What cannot be looked at (a network drive that hangs) is not gone.
 fn is_at(file: &File, path: &Path) -> bool {
     let which = |metadata: Metadata| (metadata.dev(), metadata.ino());
@@ -282,9 +304,6 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
         if let Ok(Some(why)) = spawn_blocking(move || hold_on(&folder, &holder.lock)).await {
             parts.failures.fail(why);
         }
-        if let Err(error) = erase_deleted(&parts).await {
-            tracing::warn!(%error, "texts of deleted messages could not be erased; tried again at the next look");
-        }
         parts.standing.forget_arrivals(parts.steady.now());
         // Where others write, whoever follows them hears of it.
         if parts.store.clone().shared().is_none() {
@@ -295,29 +314,6 @@ async fn sweep(parts: Weak<Parts>, data_dir: PathBuf, interval: Duration) {
             }
         }
     }
-}
-
-/// Erases the texts of messages that were deleted too long ago to be restored, by whichever process and in whichever run.
-async fn erase_deleted(parts: &Parts) -> Result<(), StoreError> {
-    let mut has_erased = false;
-    let outcome = loop {
-        match parts.store.has_deleted_by(parts.clock.now().minus(DELETE_UNDO)).await {
-            Ok(true) => {}
-            Ok(false) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-        match parts.writer.write(EraseDeleted).await {
-            // Another node is at it.
-            Ok(0) => break Ok(()),
-            Ok(_) => has_erased = true,
-            Err(error) => break Err(error.into_error::<StoreError>()),
-        }
-    };
-    // Also when it went wrong further on: what is erased is found by no later look.
-    if has_erased {
-        parts.store.empty_log().await;
-    }
-    outcome
 }
 
 /// Keys the digests that a version before has left, beside whatever else is written, and ends. Until then a send is also
@@ -384,6 +380,7 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let held = Mutex::new(Some(lock(dir.path()).unwrap()));
             assert_eq!(hold_on(dir.path(), &held), None);
+            assert!(is_held(dir.path()));
 
             remove(&dir.path().join(LOCK_FILE));
             assert_eq!(hold_on(dir.path(), &held), None);
@@ -393,6 +390,7 @@ mod tests {
             let other = lock(dir.path()).unwrap();
             assert!(hold_on(dir.path(), &held).unwrap().contains("another program"));
             drop(other);
+            assert!(!is_held(dir.path()), "its file is left");
             assert_eq!(hold_on(dir.path(), &Mutex::new(None)), None, "who is closing holds nothing");
         }
     }

@@ -7,9 +7,11 @@ use crate::{
     chat::Chat,
     messages::{DeleteError, EditError, PostError, RestoreError},
     model::{
-        Body, BodyError, ClientId, DeleteReason, Draft, Emoji, Message, MessageId, PersonId, ReasonError, RoomId, Time,
+        Body, BodyError, ClientId, DeleteReason, Draft, Emoji, Message, MessageId, Move, PersonId, ReasonError, RoomId,
+        RoomReading, Time,
     },
     reactions::ReactError,
+    reading::MarkReadError,
     store::StoreError,
     typing::TypingError,
 };
@@ -46,6 +48,7 @@ methods! {
     "react": react(ReactRequest) -> Done;
     "unreact": unreact(ReactRequest) -> Done;
     "typing": typing(TypingRequest) -> Done;
+    "read": mark_read(ReadRequest) -> RoomReading;
 }
 
 /// Methods of which a connection may call several at once, because what they ask is with the writer before they first wait:
@@ -153,6 +156,20 @@ async fn typing(chat: &Chat, person: PersonId, request: TypingRequest) -> Result
 /// Of what answers nothing but that it was done.
 #[derive(Serialize)]
 struct Done {}
+#[derive(Deserialize)]
+struct ReadRequest {
+    room: String,
+    number: u64,
+    /// What comes after the number is unread again.
+    #[serde(default)]
+    unread: bool,
+}
+
+async fn mark_read(chat: &Chat, person: PersonId, request: ReadRequest) -> Result<RoomReading, Error> {
+    let room = RoomId::parse(&request.room).ok_or(Error::PERMISSION_DENIED)?;
+    let to = if request.unread { Move::To(request.number) } else { Move::Forward(request.number) };
+    Ok(chat.mark_read(person, room, to).await?)
+}
 
 fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
     data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)
@@ -243,6 +260,16 @@ impl From<RestoreError> for Error {
             RestoreError::TooLate => Self::application(409, error.to_string()),
             RestoreError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             RestoreError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<MarkReadError> for Error {
+    fn from(error: MarkReadError) -> Self {
+        match error {
+            MarkReadError::NotMember => Self::PERMISSION_DENIED,
+            MarkReadError::TooMany(_) => Self::TOO_MANY_REQUESTS,
+            MarkReadError::Unavailable(error) => error.into(),
         }
     }
 }

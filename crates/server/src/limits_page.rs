@@ -449,6 +449,7 @@ fn chat() -> Section {
         posts "off with `rate_limits`", S429;
         typing "off with `rate_limits`", MESSAGES;
         memberships "off with `rate_limits`", S429;
+        reads "off with `rate_limits`", S429;
         rooms "off with `rate_limits`", S429;
         directs "off with `rate_limits`", S429;
         searches "off with `rate_limits`", S429;
@@ -495,6 +496,8 @@ fn chat() -> Section {
         PEOPLE_FOUND_READ FIXED, REQUESTS;
         ROOMS_PAGE "`limit` of a request", REQUESTS;
         ROOMS_PAGE_MAX FIXED, S400;
+        UNREAD_COUNTED_MAX FIXED, REQUESTS;
+        UNREAD_LOOKED_AT FIXED, REQUESTS;
         TYPING_MEMBERS_MAX FIXED, MESSAGES;
         PAGE_MAX FIXED, S400;
         DELETE_UNDO FIXED, S409;

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
 use crate::http::{
-    directory, headers, health, invites, members, messages, origin, people, reactions, rooms, session, shell,
+    directory, headers, health, invites, members, messages, origin, people, reactions, reading, rooms, session, shell,
 };
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
@@ -35,6 +35,7 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(rooms::routes())
         .merge(members::routes())
         .merge(directory::routes())
+        .merge(reading::routes())
         .merge(messages::routes())
         .split_for_parts()
 }

@@ -6,7 +6,8 @@
 use crate::api::keys::{Key, KeyUses, Keys};
 use crate::app::{App, Shared};
 use crate::channels::Channels;
-use crate::config::{Config, Settings, Sources};
+use crate::config::{Config, Settings, Sources, Storage};
+use crate::data_dir::MESSAGE_KEY;
 use crate::limits::{ANNOUNCE, CLOSE_MAX, DISCONNECT_SPREAD, DRAIN_MAX, LOGGED_CHARS_MAX};
 use crate::live::{Doors, LivePolicy, TokenPolicy};
 use crate::metrics::{self, Metrics};
@@ -21,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_chat::limits::Rates;
-use tidings_chat::{Chat, Clock, Time};
+use tidings_chat::{Chat, Clock, Desk, Options, Time};
 use tidings_hub::Hub;
 use tidings_serve::{Handle, Listen, Readiness, ServeError, Server, StartError, Tls};
 use tidings_websocket::OriginPolicy;
@@ -71,7 +72,7 @@ pub(crate) struct Named {
 }
 
 /// Reads everything that the configuration names, and changes nothing: what is wrong with it is said before anything is made
-/// or opened, and `tidings config check` says the same.
+/// or opened, and `tidings config check` says the same, and [what the data folder says](check).
 ///
 /// # Errors
 /// What a start is refused for, but what only shows when it listens or opens the database.
@@ -95,6 +96,34 @@ pub(crate) fn read_named(config: &Config) -> anyhow::Result<Named> {
     })
 }
 
+/// As [`read_named`], and looks at a database in the data folder.
+///
+/// # Errors
+/// What a start is refused for, but what only shows when it listens or connects to a database.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    let named = read_named(config)?;
+    let options = Options { may_be_new: !named.has_secrets, ..config.storage.options() };
+    Desk::look(&options).map_err(|error| {
+        let what = config.storage.cannot_open(&error);
+        anyhow::Error::new(error).context(what)
+    })
+}
+
+/// Nobody notices by themselves: sends that are repeated are still one message, but not with the same certainty.
+async fn warn_of_another_message_key(chat: &Chat, storage: &Storage) {
+    // Where it cannot be read just now, the next start says it.
+    if matches!(chat.has_another_message_key().await, Ok(true)) {
+        let key = storage.data_dir.file(MESSAGE_KEY);
+        tracing::warn!(
+            key = %key.display(),
+            "the last message in {storage} was stored with another message-key than this one: messages from before that are \
+             sent again are recognised by their author and client id alone, whatever their text. Stop the server, put the \
+             message-key that it had before (of its earlier data folder, or beside the backup) in the place of this one, or into TIDINGS_MESSAGE_KEY where that is set, and \
+             start it again. If that is lost, nothing needs to be done: this is said at each start until somebody has written"
+        );
+    }
+}
+
 /// The certificate that both listeners have, if any.
 fn tls(config: &Config) -> Option<Tls> {
     let (certificate, key) = config.tls.as_ref()?;
@@ -114,7 +143,12 @@ pub(crate) async fn open(config: Config, sources: Sources<Settings>) -> anyhow::
         options.rates = Rates::unlimited();
     }
     let clock = options.clock.clone();
-    let chat = Chat::open(options).await.with_context(|| format!("cannot open {}", config.storage))?;
+    let opened = Chat::open(options).await;
+    let chat = opened.map_err(|error| {
+        let what = config.storage.cannot_open(&error);
+        anyhow::Error::new(error).context(what)
+    })?;
+    warn_of_another_message_key(&chat, &config.storage).await;
     let secrets = Secrets::load_or_make(&config.storage.data_dir, config.secret_bytes_min())?;
     config.storage.data_dir.warn_of_lax_modes(config.secret_files());
     let mut keys = vec![Key::generated(&secrets.api_key)];

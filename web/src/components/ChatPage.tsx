@@ -8,6 +8,7 @@ import { ConnectionBar } from "./ConnectionBar.tsx";
 import { Dialogs } from "./Dialogs.tsx";
 import { EmojiPicker } from "./EmojiPicker.tsx";
 import { PeoplePanel } from "./PeoplePanel.tsx";
+import { useAttendance } from "./attendance.ts";
 import { focusComposer, focusNextRegion, stepRoom, isTyping } from "./keyboard.ts";
 import { RoomPage } from "./RoomPage.tsx";
 import { NoRoom } from "./NoRoom.tsx";
@@ -39,6 +40,8 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
         if (next) app.navigate(`/rooms/${next}`);
       } else if (event.key === "F6") {
         focusNextRegion(event.shiftKey ? -1 : 1);
+      } else if (event.key === "Escape" && event.shiftKey && !event.altKey && !command) {
+        void chat.markAllRead();
       } else if (event.key === "Escape") {
         if (!layout.closeInnermost()) focusComposer();
       } else if (event.key === "?" && !command && !isTyping(event.target)) {
@@ -52,15 +55,7 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
     return () => document.removeEventListener("keydown", keys);
   }, [app, chat, layout]);
 
-  useEffect(() => {
-    const look = (): void => {
-      const open = chat.room.peek();
-      if (document.visibilityState === "hidden") open?.lookAway();
-      else open?.lookBack();
-    };
-    document.addEventListener("visibilitychange", look);
-    return () => document.removeEventListener("visibilitychange", look);
-  }, [chat]);
+  useAttendance(chat);
 
   const isAway = chat.live.away.value || chat.live.state.value === "stopped";
   const overlaid = !layout.wide.value && layout.people.value && room !== null;

@@ -1,4 +1,4 @@
-import { Copy, Ellipsis, Link, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
+import { Copy, Ellipsis, EyeOff, Link, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
 import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Chat } from "../models/chat.ts";
@@ -40,6 +40,8 @@ function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Ac
   actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, row.body, strings.room.copied) });
   const address = `${location.origin}/rooms/${room.id}/${id}`;
   actions.push({ label: strings.room.copyLink, icon: Link, run: () => void copy(chat, address, strings.room.linkCopied) });
+  const { number } = row;
+  if (number !== null) actions.push({ label: strings.room.markUnread, icon: EyeOff, run: () => room.markUnread(number - 1) });
   if (own) actions.push({ label: strings.room.delete, icon: Trash2, run: () => deleteOwn(chat, room, row), danger: true });
   else if (changes.manages.value) {
     const ask = { name: "delete-message", room: room.id, message: id, author: row.author } as const;

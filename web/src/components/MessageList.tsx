@@ -1,4 +1,5 @@
 import { ArrowDown } from "lucide";
+import { effect } from "@preact/signals";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX, STILL_TRYING_AFTER_MS } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
@@ -14,6 +15,7 @@ import { startReacting, startReplying, type ActionsContext } from "./MessageActi
 import { RowView, type Delay } from "./RowView.tsx";
 import { focusComposer, isTyping } from "./keyboard.ts";
 import { usePointing } from "./pointing.ts";
+import { useSeen } from "./seen.ts";
 
 /** A line that must not move while the list changes around it: its element's key, and its distance from the top. */
 type Anchor = { key: string; top: number };
@@ -33,7 +35,10 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
   const newAbove = useRef(false);
   const newSeen = useRef<number | null>(null);
   /** Where the list is to go with the next drawing: the line before what is new, or an event. */
-  const goingTo = useRef<"new" | number | null>(null);
+  const goingTo = useRef<"new" | "opening" | number | null>(null);
+  const lookForSeen = useSeen(scroller, chat, room);
+  /** Where the list was put by itself: that scrolling is not the reader's. */
+  const placedAt = useRef<number | null>(null);
   const settledAt = useRef({ client: 0, scroll: 0 });
   const [, redraw] = useReducer((count: number) => count + 1, 0);
 
@@ -54,6 +59,12 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     goingTo.current = target;
     range.current = around(target, timeline.first, timeline.last);
   }
+  const newAfter = room.newAfter.value;
+  if (room.opening.value && newAfter !== null && timeline.first <= newAfter + 1 && timeline.last > newAfter) {
+    following.current = false;
+    goingTo.current = "opening";
+    range.current = around(newAfter + 1, timeline.first, timeline.last);
+  }
   range.current = grown(range.current, timeline.last, following.current);
   const { from, to } = range.current;
   // Where the list stops before the newest message it says so, and what is not sent yet has no place there.
@@ -65,7 +76,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     unsent: behind ? [] : chat.outbox.in(room.id),
     me: chat.me,
     reactions: (message, known) => room.reactions.shown(message, known),
-    newAfter: room.newAfter.value,
+    newAfter,
     direct: isDirect(room.info.value),
   });
   const failed = shown.filter((row) => row.kind === "message" && row.state === "failed");
@@ -92,7 +103,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     if (!element) return;
     const going = goingTo.current;
     goingTo.current = null;
-    const line = going === "new" ? rowByKey(list.current, "new") : null;
+    const line = going === "new" || going === "opening" ? rowByKey(list.current, "new") : null;
     if (typeof going === "number") {
       room.target.value = null;
       point(element, going);
@@ -100,6 +111,12 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
       element.scrollTop = line ? element.scrollTop + topOf(line, element) - NEW_LINE_TOP_PX : 0;
       const message = [...element.querySelectorAll<HTMLElement>("article")].find((row) => topOf(row, element) >= NEW_LINE_TOP_PX);
       message?.focus({ preventScroll: true });
+    } else if (going === "opening") {
+      room.opening.value = false;
+      element.scrollTop = line ? element.scrollTop + topOf(line, element) - NEW_LINE_TOP_PX : 0;
+      placedAt.current = element.scrollTop;
+      // Where all of it is in view, what comes is followed.
+      following.current = range.current.to === Infinity && element.scrollHeight - element.scrollTop - element.clientHeight <= 1;
     } else if (following.current) {
       element.scrollTop = element.scrollHeight;
     } else {
@@ -113,9 +130,10 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     anchors.current = visible(list.current, element);
     room.hold(following.current ? null : range.current);
     settledAt.current = { client: element.clientHeight, scroll: element.scrollHeight };
-    if (following.current && document.visibilityState === "visible") room.markRead();
+    room.reading.watch(following.current && chat.attendance.present.peek());
+    lookForSeen();
     lookForNew();
-  }, [room, lookForNew]);
+  }, [chat, room, lookForSeen, lookForNew]);
 
   const page = useCallback(() => {
     const element = scroller.current;
@@ -151,22 +169,27 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
       return;
     }
     const below = element.scrollHeight - element.scrollTop - element.clientHeight;
+    const isOwn = placedAt.current !== null && Math.abs(placedAt.current - element.scrollTop) <= 1;
+    placedAt.current = null;
     const [wasFollowing, wasFarUp] = [following.current, farUp.current];
-    following.current = below < FOLLOW_MARGIN_PX && range.current.to === Infinity && !room.behind.peek();
+    if (!isOwn) following.current = below < FOLLOW_MARGIN_PX && range.current.to === Infinity && !room.behind.peek();
     farUp.current = range.current.to !== Infinity || below > element.clientHeight;
     anchors.current = visible(list.current, element);
     room.hold(following.current ? null : range.current);
-    if (following.current && document.visibilityState === "visible") room.markRead();
+    if (following.current && !wasFollowing) room.reading.pass();
+    room.reading.watch(following.current && chat.attendance.present.peek());
     if (wasFollowing !== following.current || wasFarUp !== farUp.current) redraw(0);
     lookForNew();
     page();
-  }, [room, page, settle, lookForNew]);
+  }, [chat, room, page, settle, lookForNew]);
 
   const toEnd = useCallback(() => {
     following.current = true;
     farUp.current = false;
     range.current = atEnd(timeline.last);
     room.hold(null);
+    room.opening.value = false;
+    room.reading.pass();
     redraw(0);
   }, [room, timeline]);
 
@@ -187,7 +210,8 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
   useLayoutEffect(() => {
     if (unsentCount > sentBefore.current) {
       room.newAfter.value = null;
-      if (!following.current) toEnd();
+      if (following.current) room.reading.pass();
+      else toEnd();
     }
     sentBefore.current = unsentCount;
   }, [unsentCount, room, toEnd]);
@@ -210,23 +234,23 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     const resized = new ResizeObserver(settle);
     resized.observe(element);
     if (list.current) resized.observe(list.current);
-    const seen = (): void => {
-      if (document.visibilityState === "visible" && following.current) room.markRead();
+    // Whoever comes back to what has passed meanwhile did not see it.
+    const attended = effect(() => {
+      room.reading.watch(chat.attendance.present.value && following.current);
       lookForNew();
-    };
+    });
     // Who unfolds a message reads it from where they are.
     const unfolded = (): void => {
       following.current = false;
       anchors.current = visible(list.current, element);
     };
     element.addEventListener("unfold", unfolded);
-    document.addEventListener("visibilitychange", seen);
     return () => {
+      attended();
       resized.disconnect();
       element.removeEventListener("unfold", unfolded);
-      document.removeEventListener("visibilitychange", seen);
     };
-  }, [room, settle, lookForNew]);
+  }, [chat, room, settle, lookForNew]);
 
   const context = useMemo(() => ({ chat, room, layout }), [chat, room, layout]);
   const pointing = usePointing(room.changes);

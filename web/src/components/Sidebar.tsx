@@ -1,4 +1,4 @@
-import { Compass, Keyboard, Laptop, LogOut, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
+import { CheckCheck, Compass, Keyboard, Laptop, LogOut, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
@@ -181,7 +181,8 @@ function MyMenu({ app, chat, layout }: Props) {
           { label: me.system, group: me.theme, icon: <Icon of={Monitor} />, checked: theme === "system", onSelect: () => choose("system") },
           { label: me.light, icon: <Icon of={Sun} />, checked: theme === "light", onSelect: () => choose("light") },
           { label: me.dark, icon: <Icon of={Moon} />, checked: theme === "dark", onSelect: () => choose("dark") },
-          { label: me.shortcuts, group: chat.me.email, icon: <Icon of={Keyboard} />, onSelect: () => (layout.dialog.value = { name: "shortcuts" }) },
+          { label: me.readAll, group: chat.me.email, icon: <Icon of={CheckCheck} />, onSelect: () => void chat.markAllRead() },
+          { label: me.shortcuts, icon: <Icon of={Keyboard} />, onSelect: () => (layout.dialog.value = { name: "shortcuts" }) },
           { label: me.devices, icon: <Icon of={Laptop} />, onSelect: () => (layout.dialog.value = { name: "devices" }) },
           { label: me.signOut, icon: <Icon of={LogOut} />, onSelect: signOut },
         ]}

@@ -10,9 +10,11 @@ import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
 import { withRecent } from "./emoji.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
+import { Attendance } from "./attention.ts";
 import { byName } from "./presence.ts";
 import { isDirect, shownTo } from "./kinds.ts";
 import { describe } from "./problems.ts";
+import { changesOfReading } from "./reading.ts";
 import { Room } from "./room.ts";
 import type { Settings } from "./settings.ts";
 
@@ -70,6 +72,8 @@ export class Chat {
   readonly undo = signal<Undoable | null>(null);
   readonly unreadElsewhere: ReadonlySignal<boolean>;
   readonly unreadTotal: ReadonlySignal<number>;
+  /** Whether somebody is there and looks. */
+  readonly attendance: Attendance;
 
   private readonly api: Api;
   /** The message to show in the open room once this person is in it. */
@@ -112,6 +116,7 @@ export class Chat {
         if (!this.ready.peek()) this.refreshRoomsIn(0);
       },
       rooms: (told) => this.heardOfThemselves(told),
+      read: (where) => this.find(where.id)?.reading.told(where),
     });
     this.outbox = new Outbox({
       person: options.me.id,
@@ -122,6 +127,10 @@ export class Chat {
       hindered: (why) => this.hindered(why),
       after: (delay, task) => this.later(delay, task),
     });
+    this.attendance = new Attendance(
+      () => Date.now(),
+      (delay, task) => this.later(delay, task),
+    );
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
     this.shown = computed(() => {
       const isOpen = (room: Room): boolean => room.id === this.open.value;
@@ -159,6 +168,7 @@ export class Chat {
     clearTimeout(this.roomsTimer);
     for (const timer of this.timers) clearTimeout(timer);
     this.readingRooms?.abort();
+    this.leaveRead();
     for (const room of this.joined.peek()) room.close();
     this.live.close();
   }
@@ -317,6 +327,32 @@ export class Chat {
     this.welcome.value = null;
   }
 
+  /** Everything in all rooms is read. */
+  async markAllRead(): Promise<void> {
+    try {
+      const { rooms } = await this.api.readAll();
+      for (const where of rooms) this.find(where.id)?.reading.told(where);
+      const open = this.room.peek();
+      if (open) open.newAfter.value = null;
+      this.say(strings.announce.allRead);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Tells the server what was read, without waiting for more. */
+  tellRead(): void {
+    for (const room of this.joined.peek()) room.reading.send();
+  }
+
+  /** The page goes away: what the server does not know yet goes along by a way that outlives it. */
+  leaveRead(): void {
+    for (const room of this.joined.peek()) {
+      const unsent = room.reading.takeUnsent();
+      if (unsent) this.api.read(room.id, unsent.number, unsent.unread).catch(() => undefined);
+    }
+  }
+
   /** Tells a screen reader, after what was said before. */
   say(words: string): void {
     this.spoken.value = "";
@@ -334,13 +370,14 @@ export class Chat {
     if (this.wasLost) this.say(strings.announce.reconnected);
     this.wasLost = false;
     this.outbox.connected(true);
+    this.tellRead();
     // What was under way on the link before may never be answered.
     this.readingRooms?.abort();
     void this.refreshRooms();
   }
 
   private async readRooms(): Promise<void> {
-    const ownChanges = this.ownChanges;
+    const [ownChanges, changesOfRead] = [this.ownChanges, changesOfReading()];
     this.readingRooms = new AbortController();
     try {
       const page = await this.api.rooms(undefined, this.readingRooms.signal);
@@ -353,6 +390,7 @@ export class Chat {
       }
       this.know(rooms, more ? (rooms.at(-1) ?? null) : null);
       this.setJoined(rooms.filter((room) => room.member));
+      for (const info of rooms) this.find(info.id)?.reading.listed(info, changesOfRead);
       if (!this.ready.peek()) this.greetAgain();
       this.ready.value = true;
       this.roomsFailures = 0;
@@ -437,8 +475,8 @@ export class Chat {
       api: this.api,
       live: this.live,
       outbox: this.outbox,
-      lastRead: this.settings.lastRead(info.id),
-      saveRead: (number) => this.settings.saveRead(info.id, number),
+      read: this.live.read,
+      miscounted: () => void this.refreshRooms(),
       heard: (room, event) => this.hear(room, event),
       ended: (room) => {
         this.forget(room.id);

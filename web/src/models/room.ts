@@ -13,6 +13,7 @@ import {
   CATCH_UP_PAGE_EVENTS,
   HISTORY_PAGE_EVENTS,
   TIMELINE_EVENTS_MAX,
+  UNREAD_COUNTED_MAX,
 } from "../limits.ts";
 import type { Live } from "../live.ts";
 import type { Answered, EventsPage, PersonRef, Role, RoomEvent, RoomInfo } from "../wire.ts";
@@ -21,6 +22,7 @@ import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
 import { Reactions, standsIn } from "./reactions.ts";
+import { Reading, type Counted, type Told } from "./reading.ts";
 import { Timeline } from "./timeline.ts";
 import { Typing } from "./typing.ts";
 
@@ -31,9 +33,10 @@ export type RoomContext = {
   api: Pick<Api, "events" | "message" | "editMessage" | "deleteMessage" | "restoreMessage" | "react">;
   live: Pick<Live, "follow" | "presence">;
   outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed">;
-  /** The last number read at an earlier visit; null at the first. */
-  lastRead: number | null;
-  saveRead: (number: number) => void;
+  /** Tells the server how far this person has read. */
+  read: (room: string, number: number, unread: boolean) => Promise<Told>;
+  /** What the server has counted is not what there is any more. */
+  miscounted: () => void;
   /** Someone else's message arrived live. */
   heard: (room: Room, event: RoomEvent) => void;
   /** The server put this person out of the room. */
@@ -59,11 +62,14 @@ export class Room {
   readonly typing = signal<PersonRef[]>([]);
   readonly here = signal<PersonRef[]>([]);
   readonly history = signal<"idle" | "loading" | "failed">("idle");
-  readonly lastRead;
+  /** How far this person has read. */
+  readonly reading: Reading;
   /** Messages after this number are new since the last look; null when the line is not wanted. */
   readonly newAfter = signal<number | null>(null);
   /** An event that somebody asked to see; null once the list shows it. */
   readonly target = signal<number | null>(null);
+  /** Whether the list is to go to the line before what is new, as soon as that is here. */
+  readonly opening = signal(false);
   /** Counts the changes of who is a member. */
   readonly membership = signal(0);
   readonly unread: ReadonlySignal<Unread>;
@@ -103,6 +109,8 @@ export class Room {
   private catchingUp: AbortController | null = null;
   private readingOlder: AbortController | null = null;
   private cancelOlder: (() => void) | null = null;
+  /** The reading of the history around what is new, for the list to open there; null when there is none. */
+  private reachingNew: object | null = null;
   private olderFailures = 0;
   private cancelRetry: (() => void) | null = null;
   private failures = 0;
@@ -117,10 +125,14 @@ export class Room {
   ) {
     this.timeline = new Timeline(context.me.id);
     this.info = signal(info);
-    this.lastRead = signal(context.lastRead ?? info.offset);
-    // The first visit counts everything as read, and the next one must know where that was.
-    if (context.lastRead === null) context.saveRead(info.offset);
-    this.unread = computed(() => this.countUnread(this.version.value, this.lastRead.value));
+    this.reading = new Reading(info, {
+      next: (after) => this.nextOfOthers(after),
+      last: () => this.timeline.last,
+      send: (number, unread) => context.read(info.id, number, unread),
+      now: () => Date.now(),
+      after: context.after,
+    });
+    this.unread = computed(() => this.countUnread(this.version.value, this.reading.number.value, this.reading.counted.value));
     this.drafted = computed(() => this.draft.value.trim() !== "");
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
     this.manages = computed(() => looksAfter(context.role.value, this.info.value));
@@ -143,6 +155,7 @@ export class Room {
 
   close(): void {
     this.closed = true;
+    this.reading.close();
     clearTimeout(this.typingTimer);
     this.stopCatchingUp();
     this.readingOlder?.abort();
@@ -154,9 +167,19 @@ export class Room {
    * The reader is further up and has this place before them, or is at the end (null) and wants what is newest.
    */
   hold(place: Place | null): void {
+    if (place && this.opening.peek()) this.stopOpening();
     const wasHeld = this.place !== null;
     this.place = place;
     if (wasHeld !== (place !== null)) this.catchUp();
+  }
+
+  // They went elsewhere before what is new was here.
+  private stopOpening(): void {
+    this.opening.value = false;
+    if (!this.reachingNew) return;
+    this.reachingNew = null;
+    this.readingOlder?.abort();
+    this.history.value = "idle";
   }
 
   /** The reader who is behind has come to the last event held. */
@@ -166,33 +189,47 @@ export class Room {
     this.catchUp();
   }
 
-  /** The person looks at this room: its newest page is loaded, and what is new gets its line. */
+  /** The person opens this room: at what is new, which gets its line, or else at the end. */
   enter(): void {
     this.entered = true;
-    const { lastRead, timeline } = this;
-    const newest = Math.max(timeline.last, this.info.peek().offset);
-    this.newAfter.value = lastRead.peek() < newest ? lastRead.peek() : null;
+    const { reading, timeline } = this;
+    reading.open();
+    this.newAfter.value = this.hasUnread ? reading.number.peek() : null;
+    this.opening.value = this.newAfter.peek() !== null;
     const short = timeline.events.length < HISTORY_PAGE_EVENTS && timeline.hasOlder;
-    if (!timeline.positioned || short || this.newMissing > 0) void this.loadOlder();
+    if (this.newMissing + BEFORE_NEW_EVENTS > CATCH_UP_PAGE_EVENTS) void this.reachNew(reading.number.peek() + 1);
+    else if (!timeline.positioned || short || this.newMissing > 0) void this.loadOlder();
     void this.refreshPresence();
   }
 
-  /** Everything that is here has been seen. */
-  markRead(): void {
-    const last = this.timeline.last;
-    if (last <= this.lastRead.peek()) return;
-    this.lastRead.value = last;
-    this.context.saveRead(last);
+  private async reachNew(number: number): Promise<void> {
+    const reaching = (this.reachingNew = {});
+    const reached = await this.reach(number).catch(() => false);
+    if (this.reachingNew !== reaching) return;
+    this.reachingNew = null;
+    if (reached) return;
+    // Without it the room opens as ever.
+    this.opening.value = false;
+    if (!this.timeline.positioned) void this.loadOlder();
   }
 
-  /** From here on, what comes is new to a person who looked away. */
+  /** Everything behind a number is to be read again. */
+  markUnread(number: number): void {
+    this.reading.back(number);
+    this.newAfter.value = number;
+    this.opening.value = false;
+    this.changed();
+  }
+
+  /** From here on, what comes is new to a person who looked away. A line whose first message they have not seen stays. */
   lookAway(): void {
-    if (this.timeline.positioned) this.newAfter.value = this.timeline.last;
+    const [line, read] = [this.newAfter.peek(), this.reading.number.peek()];
+    if (this.timeline.positioned && (line === null || read > line)) this.newAfter.value = read;
   }
 
   /** The person is back; without anything new the line has nothing to say. */
   lookBack(): void {
-    if (this.newAfter.peek() === this.timeline.last) this.newAfter.value = null;
+    if (!this.hasUnread) this.newAfter.value = null;
   }
 
   /** Reads the page before the first event held, or the newest page while there is none. */
@@ -229,8 +266,10 @@ export class Room {
    * an event.
    */
   async goTo(number: number): Promise<boolean> {
+    this.reachingNew = null;
     if (!this.timeline.at(number) && !(await this.reach(number))) return false;
     this.target.value = number;
+    this.opening.value = false;
     return true;
   }
 
@@ -247,12 +286,13 @@ export class Room {
       const joins = timeline.positioned && start.number <= timeline.last + 1 && end.number >= timeline.first - 1;
       if (!joins && !timeline.isForeign(page)) {
         this.stopCatchingUp();
+        const heard = timeline.newest;
         timeline.restart();
-        this.stale = null;
         this.wanted = null;
         this.place = { from: start.number, to: end.number };
-        // The page is of now: nothing in it has to be read again.
-        this.behind.value = page.offset - end.number > CATCH_UP_EVENTS_MAX;
+        this.behind.value = Math.max(heard, page.offset) - end.number > CATCH_UP_EVENTS_MAX;
+        // What was heard while the page was read may have changed something in it, and is not read now.
+        this.stale = this.behind.value && heard > page.offset ? this.place : null;
       }
       this.merge(page);
       return timeline.at(number) !== undefined;
@@ -305,9 +345,10 @@ export class Room {
     const renewed = this.timeline.subscribed(offset, epoch);
     if (renewed) this.startAnew(offset);
     else if (unheard && this.behind.peek()) this.readPlaceAgain();
-    // Messages of an earlier visit that were not read: read them, so that their number is known.
-    const unreadBelow = this.timeline.first - 1 - this.lastRead.peek();
-    if (renewed || (unreadBelow > 0 && this.timeline.events.length === 0)) void this.loadOlder();
+    if (renewed) void this.loadOlder();
+    // What came between the list of rooms and the subscription is in neither.
+    const { offset: counted } = this.reading.counted.peek();
+    if (this.timeline.first - 1 > Math.max(counted, this.reading.number.peek())) this.context.miscounted();
     // What was under way on the link before may never be answered.
     this.stopCatchingUp();
     this.catchUp();
@@ -317,7 +358,9 @@ export class Room {
   }
 
   private event(event: RoomEvent): void {
+    const before = event.message && this.timeline.find(event.message.id);
     const isNew = this.timeline.live(event);
+    if (isNew && !before) this.recount(event);
     if (this.place === null && this.timeline.events.length > TIMELINE_EVENTS_MAX + CATCH_UP_PAGE_EVENTS) this.trim();
     this.afterEvents([event]);
     this.catchUp();
@@ -435,8 +478,10 @@ export class Room {
     this.wanted = null;
     this.place = null;
     this.newAfter.value = null;
-    this.lastRead.value = offset;
-    this.context.saveRead(offset);
+    this.opening.value = false;
+    // How far this person has read it then comes with the list of rooms.
+    this.reading.restart(offset);
+    this.context.miscounted();
     this.context.outbox.renewed(this.id);
     this.renewals.value += 1;
     this.lookBehind();
@@ -514,19 +559,60 @@ export class Room {
     return newAfter === null ? 0 : Math.max(0, from - 1 - newAfter);
   }
 
-  private countUnread(_version: number, lastRead: number): Unread {
-    return this.countAfter(lastRead);
+  private get hasUnread(): boolean {
+    const { count, more } = this.unread.peek();
+    return count > 0 || more;
+  }
+
+  // What is here is counted here; of what is not, the server has counted how much there is.
+  private countUnread(_version: number, read: number, counted: Counted): Unread {
+    const { timeline } = this;
+    if (timeline.positioned && timeline.first <= read + 1) return this.countAfter(read);
+    const held = this.countOfOthers(Math.max(counted.offset, read));
+    const more = counted.unread >= UNREAD_COUNTED_MAX || this.behind.value;
+    return { count: counted.unread + held, more };
   }
 
   private countAfter(read: number): Unread {
     const { timeline } = this;
-    let count = 0;
-    for (let number = Math.max(read + 1, timeline.first); number <= timeline.last; number++) {
-      const event = timeline.at(number);
-      if (event?.type !== "message.posted" || event.message?.author.id === this.context.me.id) continue;
-      if (!this.timeline.message(event)?.deleted) count += 1;
-    }
     const from = timeline.positioned ? timeline.first : this.info.peek().offset + 1;
-    return { count, more: read < from - 1 || this.behind.value };
+    return { count: this.countOfOthers(read), more: read < from - 1 || this.behind.value };
+  }
+
+  private countOfOthers(after: number): number {
+    let count = 0;
+    for (let number = Math.max(after + 1, this.timeline.first); number <= this.timeline.last; number++) {
+      if (this.isOfOthers(number)) count += 1;
+    }
+    return count;
+  }
+
+  private nextOfOthers(after: number): number | null | undefined {
+    const { timeline, reading } = this;
+    if (!timeline.positioned) return undefined;
+    if (after + 1 < timeline.first) {
+      const { unread, offset } = reading.counted.peek();
+      if (unread > 0 || offset < timeline.first - 1) return undefined;
+    }
+    for (let number = Math.max(after + 1, timeline.first); number <= timeline.last; number++) {
+      if (this.isOfOthers(number)) return number;
+    }
+    return null;
+  }
+
+  /** Whether the event is a message of somebody else that stands. */
+  private isOfOthers(number: number): boolean {
+    const event = this.timeline.at(number);
+    if (event?.type !== "message.posted" || event.message?.author.id === this.context.me.id) return false;
+    return this.timeline.message(event)?.deleted === undefined;
+  }
+
+  // Of a message that is not here, but is among those that the server has counted.
+  private recount({ type, message }: RoomEvent): void {
+    if (!message || message.author.id === this.context.me.id) return;
+    const { counted, number } = this.reading;
+    const isCounted = message.number > number.peek() && message.number <= counted.peek().offset;
+    if (isCounted && type === "message.deleted") this.reading.recount(-1);
+    if (isCounted && type === "message.restored") this.reading.recount(1);
   }
 }

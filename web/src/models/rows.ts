@@ -82,6 +82,7 @@ export function rows(input: RowsInput): Row[] {
   const list: Row[] = [];
   let day = "";
   let latest = -Infinity;
+  let headTime = -Infinity;
   const start = Math.max(input.from, input.timeline.first);
   // Where the first new message is further up, the line is there too.
   let newShown = input.newAfter === null || input.newAfter < start - 1;
@@ -101,8 +102,9 @@ export function rows(input: RowsInput): Row[] {
     const grouped =
       before?.kind === "message" &&
       before.author.id === row.author.id &&
-      row.time - before.time < GROUPING_MS &&
+      row.time - headTime < GROUPING_MS &&
       row.time >= before.time - GROUPING_MS;
+    if (!grouped) headTime = row.time;
     list.push({ kind: "message", head: !grouped, ...row });
   };
 
@@ -123,7 +125,7 @@ export function rows(input: RowsInput): Row[] {
     if (!event) break;
     const message = event.type === "message.posted" ? input.timeline.message(event) : undefined;
     if (message) {
-      if (!newShown && input.newAfter !== null && number > input.newAfter && message.author.id !== input.me.id) {
+      if (!newShown && input.newAfter !== null && number > input.newAfter && message.author.id !== input.me.id && !message.deleted) {
         newShown = true;
         openDay(event.time);
         list.push({ kind: "new", key: "new" });

@@ -1,4 +1,4 @@
-/** What this browser remembers for a person: the theme, the last room, how far each room was read, drafts. */
+/** What this browser remembers for a person: the theme, the last room, drafts. */
 
 export type Theme = "system" | "light" | "dark";
 
@@ -34,15 +34,6 @@ export class Settings {
 
   set welcome(room: string | null) {
     this.write("welcome", room);
-  }
-
-  lastRead(room: string): number | null {
-    const stored = Number(this.read(`read.${room}`) ?? NaN);
-    return Number.isSafeInteger(stored) ? stored : null;
-  }
-
-  saveRead(room: string, number: number): void {
-    this.write(`read.${room}`, String(number));
   }
 
   draft(room: string): string {

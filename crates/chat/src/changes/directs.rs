@@ -67,11 +67,12 @@ impl Change for StartDirect {
             let room = tables.direct_of(key)?.ok_or_else(gone)?;
             return self.existing(tables, room);
         }
-        for person in &people {
-            tables.insert_member(self.room.id, *person, RoomRole::Member, now)?;
-        }
         let kind = EventKind::RoomCreated { member: Who::from(&me) };
         let created = record(tables, self.room.id, kind, me.id, me.id, now)?;
+        for person in &people {
+            // The first message is news to all the others.
+            tables.insert_member(self.room.id, *person, RoomRole::Member, created.number, now)?;
+        }
         let as_seen_by = |person| tables.room(self.room.id, person)?.ok_or_else(gone);
         let cards = people.iter().map(|person| Ok((*person, as_seen_by(*person)?)));
         let cards = cards.collect::<Result<Vec<_>, StoreError>>()?;

@@ -10,6 +10,7 @@ mod members;
 mod messages;
 mod people;
 mod reactions;
+mod reading;
 mod roles;
 mod rooms;
 mod sessions;
@@ -27,6 +28,7 @@ pub(crate) use people::{
     TakeDeviceKey,
 };
 pub(crate) use reactions::{React, ReactRefusal};
+pub(crate) use reading::{Read, ReadAll};
 pub(crate) use roles::{SetRole, SetRoleRefusal};
 pub(crate) use rooms::{
     CreateRoom, CreateRoomRefusal, EditRoom, EditRoomRefusal, Join, Leave, LeaveRefusal, ManageRefusal, NotMember,

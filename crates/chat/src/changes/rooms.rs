@@ -3,8 +3,8 @@
 use crate::{
     limits::{INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_FOR_ADMINS, ROOMS_MAX, ROOMS_PER_PERSON_MAX},
     model::{
-        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Role, Room, RoomCard, RoomEdit,
-        RoomFacts, RoomId, RoomKind, RoomReference, RoomRole, Time, Who,
+        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Reading, Role, Room, RoomCard,
+        RoomEdit, RoomFacts, RoomId, RoomKind, RoomReference, RoomRole, Time, Who,
     },
     store::{
         Applied, Change,
@@ -355,9 +355,9 @@ pub(super) fn make_room(
     now: Time,
 ) -> Result<(Room, Invite, Event), StoreError> {
     tables.insert_room(new, creator.id, now)?;
-    tables.insert_member(new.id, creator.id, RoomRole::Owner, now)?;
     let kind = EventKind::RoomCreated { member: creator.into() };
     let created = record(tables, new.id, kind, creator.id, creator.id, now)?;
+    tables.insert_member(new.id, creator.id, RoomRole::Owner, created.number, now)?;
     let invite = make_invite(tables, creator.id, new.id, invite, now)?;
     let room = tables.room(new.id, creator.id)?.ok_or_else(|| StoreError::Failed("a room is gone".into()))?;
     Ok((room, invite, created))
@@ -385,10 +385,12 @@ pub(super) fn enter(
     room: Room,
     now: Time,
 ) -> Result<(Room, Event), StoreError> {
-    tables.insert_member(room.id, person.id, RoomRole::Member, now)?;
     let kind = EventKind::MemberJoined { member: person.into(), by: by.map(Who::from) };
     let joined = record(tables, room.id, kind, by.unwrap_or(person).id, person.id, now)?;
-    let room = Room { offset: joined.number, members: room.members + 1, role: Some(RoomRole::Member), ..room };
+    // What was said before is there to be read, and asks for nothing.
+    tables.insert_member(room.id, person.id, RoomRole::Member, joined.number, now)?;
+    let (role, reading) = (Some(RoomRole::Member), Some(Reading::nothing_behind(joined.number)));
+    let room = Room { offset: joined.number, members: room.members + 1, role, reading, ..room };
     Ok((room, joined))
 }
 

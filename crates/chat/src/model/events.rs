@@ -10,6 +10,7 @@ use super::{
     messages::Message,
     people::{Role, Who},
     reactions::Reaction,
+    reading::{Reading, RoomReading},
     rooms::{Room, RoomFacts, RoomKind, RoomRole},
     time::Time,
 };
@@ -313,6 +314,9 @@ pub struct RoomCard {
     pub epoch: String,
     /// When it was made.
     pub created: Time,
+    /// How far the person has read it, if they are a member.
+    #[serde(flatten)]
+    pub reading: Option<Reading>,
     /// Whether another room that the person sees has the same name, or one that looks alike.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub same_name: bool,
@@ -337,6 +341,7 @@ impl From<&Room> for RoomCard {
             offset: room.offset,
             epoch: room.epoch.clone(),
             created: room.created,
+            reading: room.reading,
             same_name: room.same_name,
         }
     }
@@ -350,6 +355,9 @@ pub(crate) enum PersonEvent {
     RoomAdded { room: RoomCard },
     #[serde(rename = "room.removed")]
     RoomRemoved { room: RoomReference },
+    /// On one of their devices.
+    #[serde(rename = "room.read")]
+    RoomRead { room: RoomReading },
     #[serde(rename = "role.changed")]
     RoleChanged { person: OwnRole },
 }

@@ -8,6 +8,7 @@ use super::{
     ids::{PersonId, RoomId},
     names::{Description, Name, Topic},
     people::{Role, Who},
+    reading::Reading,
     secrets::fresh_epoch,
     time::Time,
 };
@@ -94,6 +95,8 @@ pub struct Room {
     pub members: u32,
     /// What the person who asks is in it; `None` when they are no member.
     pub role: Option<RoomRole>,
+    /// How far the person has read it, if they are a member.
+    pub reading: Option<Reading>,
     /// Whether another room that the person sees has the same name, or one that looks alike.
     pub same_name: bool,
     /// Whether the person may see it and come in without being brought in: it is public, and they are no guest.

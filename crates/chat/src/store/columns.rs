@@ -1,7 +1,7 @@
 //! The columns of rows that several statements read, in the same words and the same order for every database that is
 //! asked in SQL. What reads a row stands in the `values` of each.
 
-use crate::limits::REACTION_PEOPLE_SHOWN;
+use crate::limits::{REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT};
 
 /// Of a person `p`.
 pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role, p.deactivated IS NULL,
@@ -61,6 +61,25 @@ pub(super) fn reacted(messages: &str, reader: &str) -> String {
         WHERE r.place <= {REACTION_PEOPLE_SHOWN} ORDER BY r.message, r.first, r.emoji, r.place"
     )
 }
+
+/// How many messages of others than `$person` stand in a room `$room` behind the number `$after`, as far as that is counted: what
+/// is newest is looked at first, so that whoever is far behind costs no more than who is a little.
+macro_rules! unread {
+    ($room:literal, $person:literal, $after:literal) => {
+        concat!(
+            "(SELECT count(*) FROM (SELECT 1 FROM (SELECT n.author, n.deleted FROM messages n WHERE n.room = ",
+            $room,
+            " AND n.number > ",
+            $after,
+            " ORDER BY n.number DESC LIMIT 1000) n WHERE n.author <> ",
+            $person,
+            " AND n.deleted IS NULL LIMIT 100) counted)"
+        )
+    };
+}
+pub(super) use unread;
+
+const _: () = assert!(UNREAD_LOOKED_AT == 1_000 && UNREAD_COUNTED_MAX == 100, "as in the statement");
 
 #[cfg(test)]
 mod tests {

@@ -10,27 +10,27 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{Applied, Change, ChangeError, ChangeResult, Store, Submission, Tables, submit};
+use super::{Announcements, Applied, Change, ChangeError, ChangeResult, Store, Submission, Tables, submit};
 use crate::{
     changes::{
         AcceptInvite, Allow, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal,
         DeleteMessage, DeleteRefusal, Deny, EditMessage, EditRefusal, EditRoom, EndSession, EnsureInvite, EraseDeleted,
         InviteInvalid, Join, KeyDigests, Leave, LeaveRefusal, ManageRefusal, NoSuchSession, NotMember, OpenSession,
-        PasswordChanged, Post, PostRefusal, React, ReactRefusal, Rehash, Remove, RenewInvite, RestoreMessage,
-        RestoreRefusal, RevokeInvite, SetActive, SetActiveRefusal, SetPassword, SetUpServer, SweepDenials,
-        SweepSessions, TakeDeviceKey, TouchSession,
+        PasswordChanged, Post, PostRefusal, React, ReactRefusal, Read, ReadAll, Rehash, Remove, RenewInvite,
+        RestoreMessage, RestoreRefusal, RevokeInvite, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
+        SweepDenials, SweepSessions, TakeDeviceKey, TouchSession,
     },
     device::DeviceKey,
     limits::{
         ANSWERED_CHARS_MAX, DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE, INVITE_LIFETIME, INVITE_USES_MAX,
         REACTION_PEOPLE_SHOWN, REACTIONS_PER_MESSAGE_MAX, ROOMS_PER_PERSON_MAX, SESSION_IDLE, SESSION_LIFETIME,
-        SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX,
+        SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT,
     },
     model::{
         Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Event, EventKind, Message, MessageId,
-        MessageKey, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PersonEvent, PersonId,
-        Posted, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, SecretDigest, SendDigest, SessionId,
-        SessionKey, Stand, StoredHash, Time, Token, Topic, Who,
+        MessageKey, Move, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PersonEvent, PersonId,
+        Posted, Reading, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomReading, RoomRole, SecretDigest,
+        SendDigest, SessionId, SessionKey, Stand, StoredHash, Time, Token, Topic, Who,
     },
 };
 
@@ -93,6 +93,10 @@ macro_rules! runs_the_contract {
             who_is_deactivated_has_no_session_and_gets_none,
             the_key_for_devices_stays_the_same,
             who_comes_into_a_room_is_answered_with_the_room_as_it_is_read,
+            who_has_read_up_to_where_goes_forward_by_what_is_further_and_back_on_request,
+            what_waits_for_somebody_is_what_others_said_and_what_stands,
+            whoever_comes_in_has_read_what_was_said_before,
+            somebody_who_has_read_everything_is_told_where_that_changed_something,
             what_is_denied_is_there_after_opening_again_until_it_has_ended,
             an_edited_message_has_its_last_text_and_keeps_what_it_said_before,
             a_message_is_edited_by_its_author_alone_and_not_when_it_was_deleted,
@@ -960,6 +964,123 @@ pub(super) async fn who_comes_into_a_room_is_answered_with_the_room_as_it_is_rea
     assert_eq!((joined_again.announcements.personal, made.announcements.personal), (vec![], vec![]));
 }
 
+pub(super) async fn who_has_read_up_to_where_goes_forward_by_what_is_further_and_back_on_request(
+    fixture: &impl Fixture,
+) {
+    let world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let ben = world.invited("Ben").await;
+    for text in ["one", "two", "three"] {
+        world.post(ana, room, text).await;
+    }
+    let read = |to| Read { person: ben, room, to };
+    let kept = async || fixture.open().await.room(room, ben).await.unwrap().unwrap().reading.unwrap();
+    assert_eq!(kept().await, Reading { read: 2, unread: 3, mentions: 0 }, "since they came in");
+
+    let moved = world.done(read(Move::Forward(4))).await;
+    let reading = Reading { read: 4, unread: 1, mentions: 0 };
+    let answer = RoomReading { id: room, offset: 5, reading };
+    assert_eq!(moved.answer, answer);
+    assert_eq!(moved.announcements.personal, [(ben, PersonEvent::RoomRead { room: answer })]);
+    assert_eq!(moved.announcements.events, [], "nobody else is told");
+    assert_eq!(kept().await, reading);
+
+    // Another device of theirs is not as far: nothing is lost by that.
+    let behind = world.done(read(Move::Forward(3))).await;
+    assert_eq!((behind.answer, behind.announcements), (answer, Announcements::default()));
+    let beyond = world.done(read(Move::Forward(1_000))).await;
+    assert_eq!(beyond.answer.reading, Reading::nothing_behind(5), "beyond the newest there is nothing to be read");
+    let back = world.done(read(Move::To(2))).await;
+    assert_eq!(back.answer.reading, Reading { read: 2, unread: 3, mentions: 0 });
+    assert_eq!(kept().await, back.answer.reading);
+    let to_beyond = world.done(read(Move::To(u64::MAX))).await;
+    assert_eq!(to_beyond.answer.reading, Reading::nothing_behind(5));
+
+    // Of several in one batch each sees what came before it.
+    let all = world.all([read(Move::To(0)), read(Move::Forward(3)), read(Move::Forward(4))]).await;
+    let numbers: Vec<_> = all.into_iter().map(|one| one.unwrap().answer.reading.read).collect();
+    assert_eq!((numbers, kept().await.read), (vec![0, 3, 4], 4));
+
+    let outsider = world.invited("Eva").await;
+    world.done(Leave { person: outsider, room }).await;
+    assert_eq!(world.refused(Read { person: outsider, room, to: Move::Forward(3) }).await, NotMember);
+    let nowhere = Read { person: ben, room: RoomId::fresh(), to: Move::Forward(3) };
+    assert_eq!(world.refused(nowhere).await, NotMember);
+    assert_eq!(world.store.room(room, outsider).await.unwrap().unwrap().reading, None);
+}
+
+pub(super) async fn what_waits_for_somebody_is_what_others_said_and_what_stands(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let ben = world.invited("Ben").await;
+    let unread = async |person| world.store.room(room, person).await.unwrap().unwrap().reading.unwrap().unread;
+    let first = world.post(ana, room, "first").await.id;
+    world.post(ben, room, "my own").await;
+    world.post(ana, room, "second").await;
+    world.invited("Eva").await;
+    assert_eq!((unread(ben).await, unread(ana).await), (2, 1), "who came is no message");
+    world.done(world.edit(ana, first, "first, edited")).await;
+    assert_eq!(unread(ben).await, 2, "nor is an edit one more");
+    world.done(world.delete(ana, first, None)).await;
+    assert_eq!(unread(ben).await, 1);
+    world.done(world.restore(ana, first)).await;
+    assert_eq!(unread(ben).await, 2);
+    let room_of = async |person| world.store.own_rooms(person).await.unwrap().remove(0).reading.unwrap().unread;
+    assert_eq!(room_of(ben).await, 2, "the list of rooms says the same");
+
+    world.now = START.plus(Duration::from_secs(1));
+    let many = |author, count| {
+        let one = move |number| message(author, room, ClientId::fresh(), &format!("number {number}"));
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    world.all(many(ana, UNREAD_COUNTED_MAX + 50)).await;
+    assert_eq!(unread(ben).await, UNREAD_COUNTED_MAX, "so many or more");
+    world.all(many(ben, UNREAD_LOOKED_AT - 7)).await;
+    assert_eq!(unread(ben).await, 7, "behind so many of their own it is not counted on");
+    let last = world.store.room(room, ben).await.unwrap().unwrap().offset;
+    assert_eq!(world.done(Read { person: ben, room, to: Move::Forward(last) }).await.answer.reading.unread, 0);
+}
+
+pub(super) async fn whoever_comes_in_has_read_what_was_said_before(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let reading = async |person| world.store.room(room, person).await.unwrap().unwrap().reading;
+    assert_eq!(reading(ana).await, Some(Reading::nothing_behind(1)), "who made the room");
+    world.post(ana, room, "before").await;
+    let ben = world.invited("Ben").await;
+    assert_eq!(reading(ben).await, Some(Reading::nothing_behind(3)));
+    world.post(ana, room, "after").await;
+    assert_eq!(reading(ben).await, Some(Reading { read: 3, unread: 1, mentions: 0 }));
+    world.done(Leave { person: ben, room }).await;
+    assert_eq!(reading(ben).await, None);
+    world.post(ana, room, "meanwhile").await;
+    let again = world.done(Join { person: ben, room }).await;
+    assert_eq!(again.answer.reading, Some(Reading::nothing_behind(7)), "anew");
+    assert_eq!(reading(ben).await, again.answer.reading);
+}
+
+pub(super) async fn somebody_who_has_read_everything_is_told_where_that_changed_something(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, general) = (world.ana, world.general);
+    let ben = world.invited("Ben").await;
+    let [other, quiet] = [world.room(ana, "Other").await, world.room(ana, "Quiet").await];
+    for room in [other, quiet] {
+        world.done(Join { person: ben, room }).await;
+    }
+    world.post(ana, general, "one").await;
+    world.post(ana, other, "two").await;
+    let mut done = world.done(ReadAll { person: ben }).await;
+    done.answer.sort_by_key(|room| room.id != general);
+    let read = |id, offset| RoomReading { id, offset, reading: Reading::nothing_behind(offset) };
+    assert_eq!(done.answer, [read(general, 3), read(other, 3)]);
+    assert_eq!(done.announcements.personal.len(), 2);
+    assert_eq!(world.done(ReadAll { person: ben }).await, Applied::quietly(vec![]));
+    let rooms = fixture.open().await.own_rooms(ben).await.unwrap();
+    assert!(rooms.iter().all(|room| room.reading == Some(Reading::nothing_behind(room.offset))));
+    let anas = world.store.room(general, ana).await.unwrap().unwrap().reading.unwrap();
+    assert_eq!(anas.read, 1, "everybody has their own");
+}
+
 pub(super) async fn what_is_denied_is_there_after_opening_again_until_it_has_ended(fixture: &impl Fixture) {
     let mut world = World::new(fixture).await;
     let after = |seconds| START.plus(Duration::from_secs(seconds));
@@ -1191,11 +1312,17 @@ pub(super) async fn g2_digests_of_a_version_before_get_a_key_some_at_a_time(fixt
         }
     };
     check().await;
+    let last_key = async || world.store.last_digest_key().await.unwrap();
+    assert_eq!(last_key().await, None, "they have none");
     assert_eq!(world.done(KeyDigests(key.clone())).await.answer, many - 1);
     check().await;
     assert_eq!(world.done(KeyDigests(key.clone())).await.answer, 1);
     assert_eq!(world.done(KeyDigests(MessageKey::fresh())).await.answer, 0, "what has a key keeps it");
     check().await;
+    assert_eq!(last_key().await, Some(key.id()));
+    let (lost, new) = (MessageKey::fresh(), message(ana, room, ClientId::fresh(), "hello").0);
+    world.done(Post(NewMessage { digest: SendDigest::of(room, "hello", &lost), ..new })).await;
+    assert_eq!(last_key().await, Some(lost.id()), "that of the last message, whatever those before have");
 }
 
 pub(super) async fn an_answer_shows_what_it_answers_as_that_is_now(fixture: &impl Fixture) {

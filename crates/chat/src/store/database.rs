@@ -18,10 +18,7 @@ use super::{
 };
 use crate::model::Time;
 
-const HOW_TO_BACK_UP: &str =
-    "a Postgres database is backed up with its own tools: pg_dump --schema=tidings --format=custom";
-const HOW_TO_RESTORE: &str = "a Postgres database is restored with its own tools: stop the server, pg_restore --clean --if-exists, and start \
-     it; it notices that the data was put back, and clients read their rooms anew";
+const OWN_TOOLS: &str = "a Postgres database is backed up and restored with its own tools, pg_dump and pg_restore";
 
 /// Which database the chat keeps its data in, and how that is opened.
 #[derive(Debug, Clone)]
@@ -59,18 +56,23 @@ impl Database {
     pub(crate) async fn open(&self, data_dir: &Path, opener: Opener) -> Result<Arc<dyn Store>, OpenError> {
         match self {
             Self::Sqlite(options) => {
-                // Whoever forgets to name it would begin a second chat, or find none.
-                if !sqlite::is_there(data_dir)
-                    && let Some(mark) = postgres::mark_in(data_dir)
-                {
-                    return Err(OpenError::Elsewhere(mark));
-                }
+                refuse_elsewhere(data_dir)?;
                 Ok(Arc::new(Sqlite::open(data_dir, options, opener).await?))
             }
             Self::Postgres(options) => Ok(Arc::new(Postgres::open(data_dir, options, opener).await?)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Ok(Arc::new(super::memory::Memory::default())),
         }
+    }
+
+    /// What a server would be refused for that opens it, as far as that shows without connecting to anything: of a database
+    /// behind a network, nothing. Nobody has the data directory.
+    pub(crate) fn look(&self, data_dir: &Path, may_be_new: bool) -> Result<(), OpenError> {
+        if self.is_a_file() {
+            refuse_elsewhere(data_dir)?;
+            sqlite::look(data_dir, may_be_new)?;
+        }
+        Ok(())
     }
 
     /// Whether it is a file in the data directory, which whoever holds that has.
@@ -82,7 +84,7 @@ impl Database {
     pub(crate) fn back_up(&self, data_dir: &Path, to: &Path) -> Result<Contents, ArchiveError> {
         match self {
             Self::Sqlite(_) => archive::back_up(data_dir, to),
-            Self::Postgres(_) => Err(ArchiveError::NotAFile(HOW_TO_BACK_UP)),
+            Self::Postgres(_) => Err(ArchiveError::NotAFile(OWN_TOOLS)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Err(ArchiveError::Stopping),
         }
@@ -98,7 +100,7 @@ impl Database {
     ) -> Result<Restored, ArchiveError> {
         match self {
             Self::Sqlite(_) => archive::restore(data_dir, from, replace, now),
-            Self::Postgres(_) => Err(ArchiveError::NotAFile(HOW_TO_RESTORE)),
+            Self::Postgres(_) => Err(ArchiveError::NotAFile(OWN_TOOLS)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Err(ArchiveError::Stopping),
         }
@@ -108,10 +110,18 @@ impl Database {
     pub(crate) fn restore_in_place(&self, data_dir: &Path, put_back: PutBack) -> Result<(), ArchiveError> {
         match self {
             Self::Sqlite(_) => archive::restore_in_place(data_dir, put_back),
-            Self::Postgres(_) => Err(ArchiveError::NotAFile(HOW_TO_RESTORE)),
+            Self::Postgres(_) => Err(ArchiveError::NotAFile(OWN_TOOLS)),
             #[cfg(any(test, feature = "test-kit"))]
             Self::Memory => Ok(()),
         }
+    }
+}
+
+/// Whoever forgets to name the database in Postgres would begin a second chat, or find none.
+fn refuse_elsewhere(data_dir: &Path) -> Result<(), OpenError> {
+    match postgres::mark_in(data_dir) {
+        Some(mark) if !sqlite::is_there(data_dir) => Err(OpenError::Elsewhere(mark)),
+        _ => Ok(()),
     }
 }
 
@@ -149,11 +159,16 @@ impl Place {
         })
     }
 
-    /// To look at; a server may have it.
-    pub(crate) async fn look(&self, may_be_missing: bool, now: Time) -> Result<Box<dyn Side>, OpenError> {
+    /// To look at, with the `folder` that the other one is, if it is one; a server may have it.
+    pub(crate) async fn look(
+        &self,
+        folder: Option<&Path>,
+        may_be_missing: bool,
+        now: Time,
+    ) -> Result<Box<dyn Side>, OpenError> {
         Ok(match self {
-            Self::Folder(folder) => Box::new(SqliteSide::look(folder.clone(), now, may_be_missing).await?),
-            Self::Postgres(options) => Box::new(PostgresSide::look(options, now, may_be_missing).await?),
+            Self::Folder(own) => Box::new(SqliteSide::look(own.clone(), now, may_be_missing).await?),
+            Self::Postgres(options) => Box::new(PostgresSide::look(options, folder, now, may_be_missing).await?),
         })
     }
 }

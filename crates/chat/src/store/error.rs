@@ -93,6 +93,12 @@ pub enum OpenError {
     /// Its server does not let us do what we must.
     #[error("the database does not let us in: {0}")]
     NotAllowed(String),
+    /// Its server asks for a password, and has not got it.
+    #[error(
+        "the database does not let us in: {0}; the password comes from TIDINGS_DATABASE_PASSWORD, or from the file that \
+         database_password_file names"
+    )]
+    Password(String),
     /// It is one that the chat's data must not be kept in, or not in this way.
     #[error("the database cannot be used: {0}")]
     Unfit(String),
@@ -101,8 +107,9 @@ pub enum OpenError {
     Held(String),
     /// What was in it is somewhere else now.
     #[error(
-        "the data was moved to {0}; start the server with that database, or, to go on with this one as it was then, say \
-         'tidings restore --in-place --forget-move' first"
+        "the data was moved to {0}; {how}, or, to go on with this one as it was then, say \
+         'tidings restore --in-place --forget-move' first",
+        how = how_to_follow(.0)
     )]
     Moved(String),
     /// What is to be in it has not all come yet.
@@ -155,4 +162,26 @@ pub enum OpenError {
     /// The program is going down.
     #[error("the program is stopping")]
     Stopping,
+}
+
+/// How a server is started where the data is now: the address of a database, or a data folder.
+fn how_to_follow(target: &str) -> String {
+    if target.contains("://") {
+        "start the server with that database, named with --database".to_owned()
+    } else {
+        format!("start the server with --data-dir {target} and without --database, since that folder has it in SQLite")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_moved_says_how_the_server_is_started_where_it_is_now() {
+        let database = OpenError::Moved("postgres://ana@host/chat".into()).to_string();
+        assert!(database.contains("start the server with that database, named with --database, or,"), "{database}");
+        let folder = OpenError::Moved("/srv/chat".into()).to_string();
+        assert!(folder.contains("with --data-dir /srv/chat and without --database,"), "{folder}");
+    }
 }

@@ -13,14 +13,14 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
 use crate::{
-    limits::{ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN},
+    limits::{ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT},
     model::{
         Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, Description, EarlierSend, Edit, EditPage,
         Email, Emoji, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId,
         MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PeopleKey, Person, PersonId,
-        Reacted, ReactedPage, Reaction, Reactions, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole,
-        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite,
-        StoredMessage, Time, Who,
+        Reacted, ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage,
+        RoomRole, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash,
+        StoredInvite, StoredMessage, Time, Who,
     },
 };
 
@@ -41,13 +41,21 @@ struct Maps {
     keys: BTreeMap<String, [u8; 32]>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
-    members: BTreeMap<(RoomId, PersonId), (Time, RoomRole)>,
+    members: BTreeMap<(RoomId, PersonId), MemberRow>,
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
     reactions: BTreeMap<(MessageId, Emoji, PersonId), u64>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
     denials: BTreeMap<DenialKey, Denied>,
+}
+
+#[derive(Debug, Clone)]
+struct MemberRow {
+    joined: Time,
+    role: RoomRole,
+    /// How far they have read.
+    read: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -246,9 +254,9 @@ impl Store for Memory {
         self.read(|maps| {
             maps.member_of(room, reader)?;
             let inside = maps.members.iter().filter(|((known, _), _)| *known == room);
-            let member = |((_, person), (_, role)): (&(RoomId, PersonId), &(Time, RoomRole))| {
+            let member = |((_, person), row): (&(RoomId, PersonId), &MemberRow)| {
                 let Person { id, name, same_name, role: server_role, .. } = maps.person_of(*person)?;
-                Some(Member { id, name, same_name, role: *role, server_role })
+                Some(Member { id, name, same_name, role: row.role, server_role })
             };
             let mut members: Vec<_> = inside.filter_map(member).collect();
             members.sort_by_key(|member| (folded(member.name.as_str()), member.id));
@@ -349,6 +357,10 @@ impl Store for Memory {
     fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {
         self.read(|maps| maps.messages.values().any(|row| row.is_to_be_erased(time)))
     }
+
+    fn last_digest_key(&self) -> Read<'_, Option<KeyId>> {
+        self.read(|maps| maps.messages.last_key_value().and_then(|(_, row)| row.new.digest.stored.key))
+    }
 }
 
 /// Names are sorted without regard to the case of Latin letters.
@@ -428,11 +440,22 @@ impl Maps {
             offset: last_number,
             created,
             members: u32::try_from(inside.len()).unwrap_or(u32::MAX),
-            role: self.members.get(&(room, person)).map(|(_, role)| *role),
+            role: self.members.get(&(room, person)).map(|row| row.role),
+            reading: self.members.get(&(room, person)).map(|row| self.reading_of(room, person, row.read)),
             same_name: !is_direct && self.rooms.values().any(alike),
             is_open: new.kind == RoomKind::Public && !self.is_guest(person),
             people,
         })
+    }
+
+    fn reading_of(&self, room: RoomId, person: PersonId, read: u64) -> Reading {
+        let mut behind: Vec<_> =
+            self.messages.values().filter(|row| row.new.room == room && row.number > read).collect();
+        behind.sort_by_key(|row| std::cmp::Reverse(row.number));
+        behind.truncate(UNREAD_LOOKED_AT as usize);
+        let unread = behind.iter().filter(|row| row.new.author != person && row.deleted.is_none()).count();
+        let unread = u32::try_from(unread).unwrap_or(u32::MAX).min(UNREAD_COUNTED_MAX);
+        Reading { read, unread, mentions: 0 }
     }
 
     fn is_seen_by(&self, room: &RoomRow, person: PersonId) -> bool {
@@ -774,11 +797,11 @@ impl Tables for Maps {
     }
 
     fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>> {
-        Ok(self.members.get(&(room, person)).map(|(_, role)| *role))
+        Ok(self.members.get(&(room, person)).map(|row| row.role))
     }
 
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
-        let owners = self.members.iter().filter(|((known, _), (_, role))| *known == room && *role == RoomRole::Owner);
+        let owners = self.members.iter().filter(|((known, _), row)| *known == room && row.role == RoomRole::Owner);
         Ok(owners.map(|((_, person), _)| *person).collect())
     }
 
@@ -788,20 +811,51 @@ impl Tables for Maps {
             self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
         };
         let oldest =
-            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), (since, _))| (*since, *person));
+            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), row)| (row.joined, *person));
         Ok(oldest.and_then(|((_, person), _)| self.who(*person)))
     }
 
     fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
-        self.members.entry((room, person)).and_modify(|(_, present)| *present = role);
+        self.members.entry((room, person)).and_modify(|row| row.role = role);
         Ok(())
     }
 
-    fn insert_member(&mut self, room: RoomId, person: PersonId, role: RoomRole, now: Time) -> StoreResult<()> {
+    fn insert_member(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        role: RoomRole,
+        read: u64,
+        now: Time,
+    ) -> StoreResult<()> {
         self.must_be_a_person(person)?;
         self.room_row(room)?;
-        self.members.insert((room, person), (now, role));
+        self.members.insert((room, person), MemberRow { joined: now, role, read });
         Ok(())
+    }
+
+    fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>> {
+        let last = self.rooms.get(&room).map_or(0, |row| row.last_number);
+        Ok(self.members.get(&(room, person)).map(|row| (row.read, last)))
+    }
+
+    fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
+        Ok(self.reading_of(room, person, read))
+    }
+
+    fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()> {
+        self.members.entry((room, person)).and_modify(|row| row.read = read);
+        Ok(())
+    }
+
+    fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>> {
+        let rooms = &self.rooms;
+        let own = self.members.iter_mut().filter(|((_, member), _)| *member == person);
+        let moved = own.filter_map(|((room, _), row)| {
+            let last = rooms.get(room)?.last_number;
+            (std::mem::replace(&mut row.read, last) < last).then_some((*room, last))
+        });
+        Ok(moved.collect())
     }
 
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {

@@ -34,9 +34,9 @@ use follow::Shared;
 pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
-    Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, Member, Message, MessageId,
-    MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session,
-    SessionId, SessionKey, SignedIn, Time, Who,
+    Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
+    MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage, SecretDigest,
+    Session, SessionId, SessionKey, SignedIn, Time, Who,
 };
 
 /// What is read, or why the database could not.
@@ -184,4 +184,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>>;
     /// Whether there are texts to be erased of messages that were deleted then or before.
     fn has_deleted_by(&self, time: Time) -> Read<'_, bool>;
+    /// The key that the last message was digested with; `None` where there is no message, or it has a digest of a version
+    /// before.
+    fn last_digest_key(&self) -> Read<'_, Option<KeyId>>;
 }

@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use crate::model::{
     ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
-    NewSession, PeopleKey, Person, PersonId, Reactions, Role, Room, RoomFacts, RoomId, RoomRole, SecretDigest,
+    NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole, SecretDigest,
     SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
 };
 
@@ -103,9 +103,26 @@ pub(crate) trait Tables {
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>>;
     /// Who has been a member for longest, of those who may sign in and are no guests.
     fn oldest_member(&self, room: RoomId) -> StoreResult<Option<Who>>;
-    fn insert_member(&mut self, room: RoomId, person: PersonId, role: RoomRole, now: Time) -> StoreResult<()>;
+    /// Who has read up to the event of this number.
+    fn insert_member(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        role: RoomRole,
+        read: u64,
+        now: Time,
+    ) -> StoreResult<()>;
     fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()>;
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()>;
+
+    /// The number of the last event that the person has read, and of the room's last; `None` when they are no member. Nobody else
+    /// moves the first until the end.
+    fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>>;
+    /// What waits for the person in the room if they have read up to that number.
+    fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading>;
+    fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()>;
+    /// The person has read all of their rooms. Answers where that changed something, and the number of the last event there.
+    fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>>;
 
     /// The invite of this code, good or dead.
     fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>>;

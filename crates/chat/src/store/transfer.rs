@@ -198,7 +198,7 @@ pub(crate) static TABLES: [Table; 12] = [
     },
     Table {
         name: "memberships",
-        columns: &[("room", Id), ("person", Id), ("joined", Number), ("role", Text)],
+        columns: &[("room", Id), ("person", Id), ("joined", Number), ("role", Text), ("read_number", Number)],
         key: 2,
         group: Group::Room,
     },
@@ -402,6 +402,17 @@ pub struct Moved {
     pub begun_anew: bool,
     /// Where that is now which had been moved away from the target before.
     pub kept: Option<String>,
+}
+
+/// What a move would be.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// As far as that can be told before.
+    pub moved: Moved,
+    /// About how long it would take.
+    pub took: Duration,
+    /// Who has one of the two now, in words: until they have let go of it, the move is refused.
+    pub held: Vec<String>,
 }
 
 /// Who hears how far it is.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidings_chat::{
     AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji, InviteError,
-    LeaveError, ManageError, Message, MessageId, Name, PageFrom, PageQuery, PersonId, ReactError, ReadError,
+    LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, ReactError, ReadError,
     RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole, SetRoomRoleError,
     limits::ROOMS_PER_PERSON_MAX,
 };
@@ -38,6 +38,7 @@ all! {
         RpcReact,
         RpcUnreact,
         RpcTyping,
+        RpcRead,
         Post,
         Edit,
         EditAnothers,
@@ -49,6 +50,8 @@ all! {
         React,
         Reacted,
         Typing,
+        MarkRead,
+        MarkUnread,
         Events,
         Messages,
         Message,
@@ -122,6 +125,7 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
             Operation::RpcReact,
             Operation::RpcUnreact,
             Operation::RpcTyping,
+            Operation::RpcRead,
         ],
         // They concern no room.
         Asked::Connect(_) | Asked::Send(_) | Asked::Refresh(_) | Asked::SubRefresh(..) => &[],
@@ -130,7 +134,7 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
 
 #[test]
 fn s34_every_method_of_rpc_has_its_row() {
-    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing"];
+    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing", "read"];
     assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
 }
 
@@ -163,6 +167,9 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::RpcReact
         | Operation::RpcUnreact
         | Operation::RpcTyping
+        | Operation::RpcRead
+        | Operation::MarkRead
+        | Operation::MarkUnread
         | Operation::Post
         | Operation::Edits
         | Operation::React
@@ -368,6 +375,11 @@ async fn attempt(
         }
         Operation::RpcPost => on_the_wire(&world.browser(who).await.rpc("post", post).await),
         Operation::RpcTyping => on_the_wire(&world.browser(who).await.rpc("typing", json!({"room": room})).await),
+        Operation::RpcRead => {
+            on_the_wire(&world.browser(who).await.rpc("read", json!({"room": room, "number": 1})).await)
+        }
+        Operation::MarkRead => found(chat.mark_read(who.id, room, Move::Forward(1)).await.is_ok()),
+        Operation::MarkUnread => found(chat.mark_read(who.id, room, Move::To(1)).await.is_ok()),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
         Operation::RpcEdit => on_the_wire(
             &world.browser(who).await.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await,

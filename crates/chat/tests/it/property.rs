@@ -2,12 +2,12 @@
 //!
 //! The same operations run on the database of the worlds and on the store in plain maps, whose answers say what is right.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, Database, DeleteReason, Draft, Emoji, Invite, Message, MessageId, Name, Options, PageFrom,
+    Body, ClientId, Database, DeleteReason, Draft, Emoji, Invite, Message, MessageId, Move, Name, Options, PageFrom,
     PageQuery, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, Topic, limits::DELETE_UNDO,
 };
 
@@ -62,6 +62,16 @@ enum Operation {
     Remove {
         person: usize,
         room: usize,
+    },
+    /// Up to the number of one of the room's events, or to what follows it.
+    Read {
+        person: usize,
+        room: usize,
+        number: u64,
+        back: bool,
+    },
+    ReadAll {
+        person: usize,
     },
     Create {
         person: usize,
@@ -150,6 +160,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => both.clone().prop_map(|(person, room)| Operation::RenewInvite { person, room }),
         1 => both.clone().prop_map(|(person, room)| Operation::RevokeInvite { person, room }),
         1 => both.clone().prop_map(|(person, room)| Operation::AcceptInvite { person, room }),
+        3 => (both.clone(), 0..12_u64, any::<bool>())
+            .prop_map(|((person, room), number, back)| Operation::Read { person, room, number, back }),
+        1 => person.clone().prop_map(|person| Operation::ReadAll { person }),
         1 => person.clone().prop_map(|person| Operation::Create { person }),
         1 => (both.clone(), 0..3_usize).prop_map(|((person, room), name)| Operation::Rename { person, room, name }),
         1 => (both.clone(), any::<bool>())
@@ -323,22 +336,25 @@ fn sort_reactions(message: &mut Value) {
 }
 
 /// What a person knows of their rooms, kept up by their own channel.
-fn apply_to_rooms(rooms: &mut BTreeSet<String>, event: &Value) {
+fn apply_to_rooms(rooms: &mut BTreeMap<String, Value>, event: &Value) {
     if event["type"] == "role.changed" {
         return;
     }
     let room = event["room"]["id"].as_str().unwrap().to_owned();
+    let read = event["room"]["read"].clone();
     match event["type"].as_str().unwrap() {
-        "room.added" => assert!(rooms.insert(room), "{event}"),
-        "room.removed" => assert!(rooms.remove(&room), "{event}"),
+        "room.added" => assert!(rooms.insert(room, read).is_none(), "{event}"),
+        "room.removed" => assert!(rooms.remove(&room).is_some(), "{event}"),
+        "room.read" => assert!(rooms.insert(room, read).is_some(), "{event}"),
         other => panic!("{other}"),
     }
 }
 
-async fn rooms_of(world: &World, person: &Somebody) -> BTreeSet<String> {
+/// The rooms, and how far each was read.
+async fn rooms_of(world: &World, person: &Somebody) -> BTreeMap<String, Value> {
     let rooms = world.chat.rooms(person.id, None, 200).await.unwrap().rooms;
     let cards = rooms.iter().map(RoomCard::from);
-    cards.filter(|room| room.member).map(|room| room.id.to_string()).collect()
+    cards.filter(|room| room.member).map(|room| (room.id.to_string(), json!(room.reading.unwrap().read))).collect()
 }
 
 async fn watch(world: &World, watcher: &Somebody, rooms: &[RoomId]) -> Browser {
@@ -442,6 +458,17 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
             Operation::Remove { person, room } => {
                 let removed = world.chat.remove_member(watcher.id, rooms[room], people[person].id).await;
                 transcript.answer(removed, |()| json!({}));
+            }
+            Operation::Read { person, room, number, back } => {
+                let to = if back { Move::To(number) } else { Move::Forward(number) };
+                let read = world.chat.mark_read(people[person].id, rooms[room], to).await;
+                transcript.answer(read, |read| json!(read));
+            }
+            Operation::ReadAll { person } => {
+                let mut read = world.chat.mark_all_read(people[person].id).await.unwrap();
+                // In no order.
+                read.sort_by_key(|room| rooms.iter().position(|known| *known == room.id));
+                transcript.tell(json!(read.iter().map(|room| room.reading).collect::<Vec<_>>()));
             }
             Operation::Create { person } => {
                 created += 1;

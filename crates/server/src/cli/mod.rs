@@ -102,7 +102,8 @@ pub(crate) struct ConfigArgs {
 pub(crate) enum ConfigCommand {
     /// Print the configuration in effect as TOML, without secrets (the default).
     Print(Box<Sources<Settings>>),
-    /// Say whether a server would start with it, and what is wrong otherwise.
+    /// Say what a server would refuse to start for, in it, in the files that it names and in the data folder. Neither listens
+    /// nor connects to a database in Postgres.
     Check(Box<Sources<Settings>>),
     /// Print a tidings.toml with every key, its meaning and its default.
     Example,

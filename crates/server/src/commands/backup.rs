@@ -1,15 +1,19 @@
 //! `tidings backup`: writes the chat into one file, while the server runs or not.
 
+use super::postgres::how_to_back_up;
 use crate::cli::BackupArgs;
 use crate::config::Config;
 use crate::secrets::{back_up_message_key, message_key_beside};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use tidings_chat::{Contents, Desk};
+use tidings_chat::{Contents, Database, Desk};
 
 pub(crate) async fn run(args: BackupArgs) -> anyhow::Result<()> {
     let storage = Config::load_storage(&args.common)?;
+    if let Database::Postgres(options) = &storage.database {
+        bail!(how_to_back_up(options, &storage.data_dir, &args.file));
+    }
     storage.ensure_there()?;
     let key = message_key_beside(&args.file);
     ensure!(!key.exists(), "{} exists already; choose another name", key.display());

@@ -3,7 +3,8 @@
 use crate::cli::{ConfigArgs, ConfigCommand};
 use crate::config::{Config, Settings, Sources, example, explain};
 use crate::plain::plain_lines;
-use crate::serve::read_named;
+use crate::serve::check;
+use tidings_chat::Database;
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.command {
@@ -11,9 +12,12 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         Some(ConfigCommand::Print(sources)) => print(sources),
         Some(ConfigCommand::Check(sources)) => {
             let config = Config::load(sources)?;
-            read_named(&config)?;
+            check(&config)?;
             let namespaces = config.settings.namespaces.len();
             println!("The configuration is good: {} namespaces, listening on {}.", namespaces, config.listen);
+            if let Database::Postgres(options) = &config.storage.database {
+                println!("Not connected to: {options}. Whether it lets the server in shows at the start.");
+            }
             Ok(())
         }
         Some(ConfigCommand::Example) => {

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tidings_chat::{Desk, MoveError, MoveProgress, OpenError, Place, PostgresOptions};
+use tidings_chat::{Desk, MoveError, MoveProgress, OpenError, Place, Planned, PostgresOptions};
 
 /// Between two lines where nobody looks at a bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<()> {
 }
 
 async fn estimate(from: &Place, to: &Place) -> anyhow::Result<()> {
-    let (found, took) = Desk::estimate_migration(from, to, &clock()).await?;
+    let Planned { moved: found, took, held } = explained(from, Desk::estimate_migration(from, to, &clock()).await)?;
     println!("{from}: {}; {} rows in all.", describe(found.people, found.rooms, found.messages), found.rows);
     if found.went_on {
         println!("A part of it has been moved already.");
@@ -36,6 +36,9 @@ async fn estimate(from: &Place, to: &Place) -> anyhow::Result<()> {
         println!("{BEGUN_ANEW}");
     }
     println!("Moving all of it to {to} would take {}, by a sample. Nothing was written.", in_words(took));
+    for holder in held {
+        println!("For the move itself, stop the server first, or it is refused: {holder}.");
+    }
     Ok(())
 }
 
@@ -58,7 +61,7 @@ async fn migrate(args: &MigrateArgs, from: &Place, to: &Place) -> anyhow::Result
     if let (Some(folder), Err(_)) = (is_new, &moved) {
         folder.remove_if_unused();
     }
-    let moved = explained(moved)?;
+    let moved = explained(from, moved)?;
     println!("Moved to {to}: {}.", describe(moved.people, moved.rooms, moved.messages));
     println!("All {} rows are the same on both sides, by counts and checksums of every room.", moved.rows);
     if let Some(kept) = moved.kept {
@@ -106,10 +109,17 @@ fn bring_secrets(folder: &Path) -> String {
     )
 }
 
-fn explained<T>(result: Result<T, MoveError>) -> anyhow::Result<T> {
+fn explained<T>(from: &Place, result: Result<T, MoveError>) -> anyhow::Result<T> {
     let is_held = |source: &OpenError| matches!(source, OpenError::InUse(_) | OpenError::Held(_));
     match result {
         Err(MoveError::Open { source, .. }) if is_held(&source) => Err(source).context("stop the server first"),
+        Err(MoveError::Open { place, source: OpenError::Password(why) }) => {
+            let own = if place == from.to_string() { "TIDINGS_FROM_PASSWORD" } else { "TIDINGS_TO_PASSWORD" };
+            bail!(
+                "cannot use {place}: {why}; its password comes from {own}, from TIDINGS_DATABASE_PASSWORD, or from the file that \
+                 database_password_file names"
+            )
+        }
         other => Ok(other?),
     }
 }
@@ -123,10 +133,12 @@ fn in_words(took: Duration) -> String {
     }
 }
 
-/// A bar on a terminal; else a line now and then, on standard error.
+/// A bar on a terminal; else a line now and then, on standard error, and one at the end of each step.
 struct Progress {
     bar: Option<ProgressBar>,
     said: Option<(Instant, bool)>,
+    /// What no line has said yet.
+    unsaid: Option<MoveProgress>,
 }
 
 impl Progress {
@@ -135,11 +147,10 @@ impl Progress {
             let style = ProgressStyle::with_template("{msg:>9} [{bar:40}] {human_pos} of {human_len} rows, {eta} left");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, said: None }
+        Self { bar, said: None, unsaid: None }
     }
 
     fn show(&mut self, now: MoveProgress) {
-        let what = if now.is_comparing { "comparing" } else { "copying" };
         let is_first = self.said.is_none_or(|(_, was_comparing)| was_comparing != now.is_comparing);
         if now.begun_anew && self.said.is_none() {
             eprintln!("{BEGUN_ANEW}");
@@ -148,23 +159,40 @@ impl Progress {
             Some(bar) => {
                 if is_first {
                     bar.reset();
-                    bar.set_message(what);
+                    bar.set_message(step(now));
                     self.said = Some((Instant::now(), now.is_comparing));
                 }
                 bar.set_length(now.of);
                 bar.set_position(now.rows);
             }
             None if is_first || self.said.is_some_and(|(at, _)| at.elapsed() > LINE_INTERVAL) => {
-                eprintln!("{what}: {} of {} rows", now.rows, now.of);
+                if is_first {
+                    self.say_the_last();
+                }
+                say(now);
                 self.said = Some((Instant::now(), now.is_comparing));
+                self.unsaid = None;
             }
-            None => {}
+            None => self.unsaid = Some(now),
         }
     }
 
-    fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+    fn say_the_last(&mut self) {
+        self.unsaid.take().into_iter().for_each(say);
+    }
+
+    fn end(&mut self) {
+        match &self.bar {
+            Some(bar) => bar.finish_and_clear(),
+            None => self.say_the_last(),
         }
     }
+}
+
+fn step(now: MoveProgress) -> &'static str {
+    if now.is_comparing { "comparing" } else { "copying" }
+}
+
+fn say(now: MoveProgress) {
+    eprintln!("{}: {} of {} rows", step(now), now.rows, now.of);
 }

@@ -10,6 +10,7 @@ pub(crate) mod denials;
 pub(crate) mod history;
 pub(crate) mod info;
 pub(crate) mod migrate;
+mod postgres;
 pub(crate) mod presence;
 pub(crate) mod publish;
 pub(crate) mod reload;

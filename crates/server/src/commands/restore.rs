@@ -4,12 +4,13 @@
 //! something else now (G4).
 
 use super::backup::describe;
+use super::postgres::how_to_restore;
 use crate::cli::RestoreArgs;
 use crate::config::{Config, Storage};
 use crate::secrets::{KeyRestored, message_key_beside, message_key_of, restore_message_key};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::path::PathBuf;
-use tidings_chat::{ArchiveError, Contents, Desk, OpenError};
+use tidings_chat::{ArchiveError, Contents, Database, Desk, OpenError};
 
 pub(crate) async fn run(args: RestoreArgs) -> anyhow::Result<()> {
     let storage = Config::load_storage(&args.common)?;
@@ -20,6 +21,9 @@ pub(crate) async fn run(args: RestoreArgs) -> anyhow::Result<()> {
 }
 
 async fn restore(storage: &Storage, file: PathBuf, replace: bool) -> anyhow::Result<()> {
+    if let Database::Postgres(options) = &storage.database {
+        bail!(how_to_restore(options, &storage.data_dir, &file));
+    }
     // Before anything is made for it.
     file.metadata().with_context(|| format!("cannot read the backup {}", file.display()))?;
     let key = message_key_of(&file)?;

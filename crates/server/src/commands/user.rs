@@ -37,7 +37,11 @@ pub(crate) async fn run(args: UserArgs) -> anyhow::Result<()> {
 /// Does this at the desk, and closes it whatever comes of it.
 async fn at_the_desk(storage: &Storage, work: impl AsyncFnOnce(&Desk) -> anyhow::Result<()>) -> anyhow::Result<()> {
     storage.ensure_there()?;
-    let desk = Desk::open(storage.options()).await.with_context(|| format!("cannot open {storage}"))?;
+    let opened = Desk::open(storage.options()).await;
+    let desk = opened.map_err(|error| {
+        let what = storage.cannot_open(&error);
+        anyhow::Error::new(error).context(what)
+    })?;
     let done = work(&desk).await;
     desk.close().await;
     done

@@ -1,7 +1,7 @@
 //! Everything over HTTP but the server API: the page, the REST API under `/v1/`, health and metrics.
 //!
-//! A file a noun (`people`, `directory`, `session`, `invites`, `rooms`, `members`, `messages`, `reactions`), which imports no
-//! other noun; what they share is in the files below them: who asks (`caller`, `cookie`, `signed_in`, `origin`), what comes and goes (`body`, `bodies`,
+//! A file a noun (`people`, `directory`, `session`, `invites`, `rooms`, `members`, `reading`, `messages`, `reactions`), which
+//! imports no other noun; what they share is in the files below them: who asks (`caller`, `cookie`, `signed_in`, `origin`), what comes and goes (`body`, `bodies`,
 //! `ids`, `schemas`, `problem`). `crate::router` puts the routes together.
 
 mod bodies;
@@ -20,6 +20,7 @@ pub(crate) mod origin;
 pub(crate) mod people;
 pub(crate) mod problem;
 pub(crate) mod reactions;
+pub(crate) mod reading;
 pub(crate) mod rooms;
 mod schemas;
 pub(crate) mod session;

@@ -34,6 +34,29 @@ pub(super) struct RoomSchema {
     created: i64,
     /// Another room that one sees has the same name, or one that looks alike. Left out when not.
     same_name: Option<bool>,
+    /// The number of the last event that one has read. Left out, as what follows, where one is no member.
+    read: Option<u64>,
+    /// How many messages of others stand behind that: up to 100, which is so many or more. One's own are not counted, nor
+    /// what lies behind the newest 1,000 messages.
+    unread: Option<u32>,
+    /// How many of them mention one.
+    mentions: Option<u32>,
+}
+
+/// How far one has read a room.
+#[derive(ToSchema)]
+#[schema(as = RoomReading)]
+pub(super) struct RoomReadingSchema {
+    /// Of the room.
+    id: String,
+    /// The number of its last event, when this was counted.
+    offset: u64,
+    /// The number of the last event that one has read.
+    read: u64,
+    /// How many messages of others stand behind that: up to 100, which is so many or more.
+    unread: u32,
+    /// How many of them mention one.
+    mentions: u32,
 }
 
 /// A person as others see them.

@@ -35,6 +35,7 @@ nouns! {
     invites_are_read_accepted_renewed_and_revoked "invites"
     messages_are_posted_once_and_read "messages"
     events_are_paged "events"
+    how_far_somebody_has_read_goes_forward_and_back_on_request "reading"
     requests_that_cannot_be_meant_are_refused "requests"
     the_server_api_publishes_and_looks_into_channels "server_api"
     the_server_api_acts_on_connections "server_api_connections"

@@ -30,6 +30,7 @@ pub(crate) fn tell() -> Transcripts {
         invites(&mut story, &cast).await;
         messages(&mut story, &cast).await;
         events(&mut story, &cast).await;
+        reading(&mut story, &cast).await;
         requests(&mut story, &cast).await;
         server_api(&mut story).await;
         operations(&mut story).await;
@@ -241,6 +242,34 @@ async fn rooms(story: &mut Story, Cast { ana, ben, general, .. }: &Cast) {
     story.ask(NOUN, "a room by what is no id", ana.get("/v1/rooms/garden")).await;
     story.ask(NOUN, "rooms, signed out", Person::stranger().get("/v1/rooms")).await;
     story.ask(NOUN, "making a room, signed out", Person::stranger().post("/v1/rooms", &json!({"name": "Shed"}))).await;
+}
+
+async fn reading(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
+    const NOUN: &str = "reading";
+    let pond = story.send(&ana.post("/v1/rooms", &json!({"name": "Pond"}))).await.text("/id");
+    story.names.name("pond", pond.as_str());
+    story.send(&ben.put(&format!("/v1/rooms/{pond}/members/me"))).await;
+    for number in 3..=7 {
+        let client_id = format!("01890000-0000-7000-8000-00000000aa0{number}");
+        let message = json!({"client_id": client_id, "body": format!("number {number}")});
+        story.send(&ana.post(&format!("/v1/rooms/{pond}/messages"), &message)).await;
+    }
+    let path = format!("/v1/rooms/{pond}/read");
+    let read = |number: u64| json!({"number": number});
+    let put = |person: &Person, body: Value| person.put(&path).json(&body);
+    story.ask(NOUN, "a room in which something is unread", ben.get(&format!("/v1/rooms/{pond}"))).await;
+    story.ask(NOUN, "having read some of it", put(ben, read(6))).await;
+    story.ask(NOUN, "having read less, on another device", put(ben, read(4))).await;
+    story.ask(NOUN, "wanting to read it again", put(ben, json!({"number": 4, "unread": true}))).await;
+    story.ask(NOUN, "having read more than there is", put(ben, read(1_000_000))).await;
+    story.ask(NOUN, "having read what is no number", put(ben, json!({"number": "all"}))).await;
+    let elsewhere = ana.put("/v1/rooms/01890000-0000-7000-8000-000000000000/read").json(&read(1));
+    story.ask(NOUN, "having read an unknown room", elsewhere).await;
+    story.ask(NOUN, "having read everything", ana.post("/v1/rooms/read-all", &json!({}))).await;
+    story.ask(NOUN, "having read everything, once more", ana.post("/v1/rooms/read-all", &json!({}))).await;
+    story
+        .ask(NOUN, "having read everything, signed out", Person::stranger().post("/v1/rooms/read-all", &json!({})))
+        .await;
 }
 
 async fn members(story: &mut Story, Cast { ana, ben, cho, .. }: &Cast) {

@@ -83,6 +83,8 @@ async fn fill(store: Arc<dyn Store>) -> Known {
         let (author, room) = [(ana, general), (ben, general), (ben, garden)][number % 3];
         world.post(author, room, &format!("number {number}")).await;
     }
+    world.done(Read { person: ben, room: garden, to: Move::Forward(5) }).await;
+    world.done(Read { person: ben, room: general, to: Move::To(0) }).await;
     world.done(Leave { person: zoe, room: general }).await;
     world.done(Remove { by: ana, room: general, person: left }).await;
     world.done(SetActive { person: gone, is_active: false }).await;
@@ -216,10 +218,10 @@ async fn a_chat_that_is_moved_to_postgres_and_back_is_the_same_to_everybody() {
     let fresh = Fresh::make().await;
     let postgres = fresh.place();
 
-    let (estimated, _) = Desk::estimate_migration(&folder(&dir), &postgres, &clock()).await.unwrap();
+    let planned = Desk::estimate_migration(&folder(&dir), &postgres, &clock()).await.unwrap();
     let moved = migrate(&folder(&dir), &postgres).await.unwrap();
     assert_eq!((moved.people, moved.rooms, moved.went_on, &moved.kept), (5, 4, false, &None));
-    assert_eq!(estimated, moved, "the dry run says the same, and changed nothing");
+    assert_eq!(planned.moved, moved, "the dry run says the same, and changed nothing");
     assert!(matches!(open(dir.path(), None).await, Err(OpenError::Moved(to)) if to == fresh.options.to_string()));
     assert!(matches!(Desk::open(options(dir.path(), None)).await, Err(OpenError::Moved(_))));
     assert_eq!(told_by(dir.path(), Some(&fresh.options), &known).await, before, "with the same data folder");
@@ -352,7 +354,7 @@ async fn migrate_cut(from: &Place, to: &Place, calls: usize, spoil: &'static str
 
 /// Whether a server would start on it and find a chat.
 async fn starts(place: &Place) -> bool {
-    let mut side = place.look(true, START).await.unwrap();
+    let mut side = place.look(None, true, START).await.unwrap();
     side.note().await.unwrap().refuse(None).is_ok() && side.last(&TABLES[0]).await.unwrap().is_some()
 }
 
@@ -399,14 +401,14 @@ fn empty(folder: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_move_that_is_cut_anywhere_goes_on_and_at_no_time_do_two_start() {
     let (dir, ..) = filled().await;
-    let before = rows(&mut *folder(&dir).look(false, START).await.unwrap()).await;
+    let before = rows(&mut *folder(&dir).look(None, false, START).await.unwrap()).await;
     let other = tempfile::tempdir().unwrap();
     let begin_anew = async || {
         unmove(dir.path());
         empty(other.path());
     };
     let is_the_same = async |cut: &str| {
-        assert!(rows(&mut *folder(&other).look(false, START).await.unwrap()).await == before, "{cut}");
+        assert!(rows(&mut *folder(&other).look(None, false, START).await.unwrap()).await == before, "{cut}");
     };
     is_the_same_wherever_it_is_cut((&folder(&dir), &folder(&other)), 5, begin_anew, is_the_same).await;
 }
@@ -417,7 +419,7 @@ async fn a_move_to_postgres_or_from_it_that_is_cut_goes_on_and_at_no_time_do_two
         return;
     }
     let (dir, ..) = filled().await;
-    let before = rows(&mut *folder(&dir).look(false, START).await.unwrap()).await;
+    let before = rows(&mut *folder(&dir).look(None, false, START).await.unwrap()).await;
     let fresh = Fresh::make().await;
     let postgres = fresh.place();
     let begin_anew = async || {
@@ -425,7 +427,7 @@ async fn a_move_to_postgres_or_from_it_that_is_cut_goes_on_and_at_no_time_do_two
         fresh.execute("DROP SCHEMA tidings CASCADE").await;
     };
     let is_the_same = async |cut: &str| {
-        assert!(rows(&mut *postgres.look(false, START).await.unwrap()).await == before, "{cut}");
+        assert!(rows(&mut *postgres.look(None, false, START).await.unwrap()).await == before, "{cut}");
     };
     is_the_same_wherever_it_is_cut((&folder(&dir), &postgres), 16, begin_anew, is_the_same).await;
 
@@ -435,7 +437,7 @@ async fn a_move_to_postgres_or_from_it_that_is_cut_goes_on_and_at_no_time_do_two
         empty(other.path());
     };
     let is_the_same = async |cut: &str| {
-        assert!(rows(&mut *folder(&other).look(false, START).await.unwrap()).await == before, "{cut}");
+        assert!(rows(&mut *folder(&other).look(None, false, START).await.unwrap()).await == before, "{cut}");
     };
     is_the_same_wherever_it_is_cut((&postgres, &folder(&other)), 16, begin_anew, is_the_same).await;
 }
@@ -489,8 +491,8 @@ async fn nothing_is_moved_over_another_chat_nor_while_a_server_runs() {
         return;
     }
     let ((one, ..), (other, ..)) = (filled().await, filled().await);
-    let (fresh, third) = (Fresh::make().await, Fresh::make().await);
-    let (postgres, third) = (fresh.place(), third.place());
+    let (fresh, fresh_third) = (Fresh::make().await, Fresh::make().await);
+    let (postgres, third) = (fresh.place(), fresh_third.place());
     assert!(matches!(migrate(&folder(&one), &folder(&other)).await, Err(MoveError::BothFolders)));
 
     // Another one's that was cut.
@@ -511,9 +513,46 @@ async fn nothing_is_moved_over_another_chat_nor_while_a_server_runs() {
     let server = crate::Chat::open(options(one.path(), None)).await.unwrap();
     let refused = migrate(&folder(&one), &third).await;
     assert!(matches!(refused, Err(MoveError::Open { source: OpenError::InUse(_), .. })), "{refused:?}");
-    Desk::estimate_migration(&folder(&one), &third, &clock()).await.unwrap();
+    let held = async || Desk::estimate_migration(&folder(&one), &third, &clock()).await.unwrap().held;
+    let [holder] = &held().await[..] else { panic!() };
+    assert!(holder.contains(&one.path().display().to_string()), "{holder}");
+    server.close().await;
+    assert_eq!(held().await, Vec::<String>::new());
+
+    // Nobody has set that one up, so that it is a target.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let server = open(elsewhere.path(), Some(&fresh_third.options)).await.unwrap();
+    let [holder] = &held().await[..] else { panic!() };
+    assert!(holder.contains(&fresh_third.options.to_string()) && holder.contains("holds it"), "{holder}");
+    let refused = migrate(&folder(&one), &third).await;
+    assert!(matches!(refused, Err(MoveError::Open { source: OpenError::Held(_), .. })), "{refused:?}");
     server.close().await;
     migrate(&folder(&one), &third).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g4_a_dry_run_is_refused_where_another_data_folder_had_the_source_as_the_move_is() {
+    if !Fresh::is_possible() {
+        return;
+    }
+    let fresh = Fresh::make().await;
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for dir in [&one, &other] {
+        let store = open(dir.path(), Some(&fresh.options)).await.unwrap();
+        if dir.path() == one.path() {
+            fill(store.clone()).await;
+        }
+        store.close().await;
+    }
+    let (postgres, to) = (fresh.place(), folder(&one));
+    let (planned, moved) = (Desk::estimate_migration(&postgres, &to, &clock()).await, migrate(&postgres, &to).await);
+    for refused in [planned.map(drop), moved.map(drop)] {
+        let Err(MoveError::Open { source: OpenError::Unfit(why), .. }) = refused else { panic!("{refused:?}") };
+        assert!(why.contains("another data folder") && why.contains("start the server on it once"), "{why}");
+    }
+    open(one.path(), Some(&fresh.options)).await.unwrap().close().await;
+    Desk::estimate_migration(&postgres, &to, &clock()).await.unwrap();
+    migrate(&postgres, &to).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

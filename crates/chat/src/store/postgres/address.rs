@@ -18,6 +18,8 @@ use crate::limits::DATABASE_CONNECT;
 #[derive(Clone)]
 pub struct PostgresOptions {
     pub(super) config: Config,
+    /// As it was given, without the password.
+    address: String,
     /// The authority that signed the server's certificate, in PEM; without it, those that the system trusts.
     root_cert: Option<PathBuf>,
     /// Whether another server may have the database at the same time: not supported yet, and only for tests of what will be.
@@ -120,9 +122,15 @@ impl PostgresOptions {
         config.keepalives_idle(DATABASE_CONNECT * 2);
         config.keepalives_interval(DATABASE_CONNECT);
         config.keepalives_retries(2);
-        let options = Self { config, root_cert, is_shared };
+        let options = Self { config, address: Self::without_password(address), root_cert, is_shared };
         options.tls()?;
         Ok(options)
+    }
+
+    /// The whole address as it was given, without the password: for other programs that speak to Postgres.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Whether there is a password to sign in with.
@@ -218,6 +226,7 @@ mod tests {
         let options = PostgresOptions::parse(address, None).unwrap();
         assert_eq!(options.config.get_password(), Some(&b"sec/ret"[..]));
         assert_eq!(options.to_string(), "postgres://ana@db.example.org:6432/chat");
+        assert_eq!(options.address(), "postgres://ana@db.example.org:6432/chat?sslmode=disable");
         assert!(!format!("{options:?}").contains("ret"));
         let options = PostgresOptions::parse(address, Some("another")).unwrap();
         assert_eq!(options.config.get_password(), Some(&b"another"[..]));

@@ -168,7 +168,9 @@ impl ConnectError {
     /// Whether waiting may help, for who is starting.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::Driver(error) => refused_here(error).is_none() && error.code().is_none_or(is_away),
+            Self::Driver(error) => {
+                !lacks_password(error) && refused_here(error).is_none() && error.code().is_none_or(is_away)
+            }
             Self::Refused(_) => false,
             Self::Late | Self::Another => true,
         }
@@ -190,6 +192,12 @@ impl From<ConnectError> for OpenError {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::Refused(why) => Self::Unfit(why),
+            ConnectError::Driver(error) if lacks_password(&error) => {
+                Self::Password("it asks for a password, and none was given".into())
+            }
+            ConnectError::Driver(error) if error.code() == Some(&SqlState::INVALID_PASSWORD) => {
+                Self::Password(in_words(&error))
+            }
             ConnectError::Driver(error) if error.code().is_some_and(|code| !is_away(code)) => {
                 Self::NotAllowed(advised(&error, hint(&error)))
             }
@@ -208,6 +216,11 @@ fn advised(error: &Error, advice: &str) -> String {
 const PASSWORD: &str =
     "the password comes from TIDINGS_DATABASE_PASSWORD, or from the file that database_password_file names";
 
+/// The driver has no other name for it.
+fn lacks_password(error: &Error) -> bool {
+    error.source().is_some_and(|source| source.to_string() == "password missing")
+}
+
 /// What to do where our side ends the connection, and would again: the address, or what comes with it, does not fit the
 /// server.
 fn refused_here(error: &Error) -> Option<&'static str> {
@@ -222,7 +235,6 @@ fn refused_here(error: &Error) -> Option<&'static str> {
     }
     // The driver has no other names for them.
     match source.to_string().as_str() {
-        "password missing" => Some(PASSWORD),
         "server does not support TLS" => Some(
             "turn TLS on there, or, where the way is safe by itself, as on loopback or in a private network, say \
              sslmode=disable in the address",
@@ -238,7 +250,7 @@ fn hint(error: &Error) -> &'static str {
             "the role must own the database's schema 'tidings', or be allowed to make it: \
              GRANT CREATE ON DATABASE … TO …"
         }
-        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => PASSWORD,
+        Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => PASSWORD,
         Some(&SqlState::INVALID_CATALOG_NAME) => "make it first: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
         _ => "",
     }

@@ -3,7 +3,7 @@
 //! It has the lock by which a second server is kept out. That is for the operator's sake alone: two that wrote at the same
 //! time would do no harm, because rows are locked by whoever writes them and everything is announced by what was committed.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
 
 use tokio::{
     sync::Notify,
@@ -165,14 +165,7 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
         if row.try_get(0).map_err(driver)? {
             return Ok(());
         }
-        let sql = "SELECT a.pid, coalesce(a.application_name, 'a session of another role'), coalesce(host(a.client_addr), 'its own machine'),
-                coalesce(', since ' || to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC', '')
-            FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-            WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
-                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1";
-        let holders = client.query(sql, &[&HOLD_LOCK]).await.map_err(driver)?;
-        let Some(holder) = holders.first() else {
+        let Some(holder) = holder(client).await.map_err(driver)? else {
             // It has just let go, or may not be seen.
             if Instant::now() > deadline {
                 return Err(OpenError::Held("another server holds it".into()));
@@ -180,27 +173,51 @@ async fn hold_or_say_who_does(parts: &Parts, client: &Client) -> Result<(), Open
             sleep(PAUSE).await;
             continue;
         };
-        let (process, name, address, since): (i32, String, String, String) = (
-            holder.try_get(0).map_err(driver)?,
-            holder.try_get(1).map_err(driver)?,
-            holder.try_get(2).map_err(driver)?,
-            holder.try_get(3).map_err(driver)?,
-        );
-        if name == parts.way.name {
+        if holder.name == parts.way.name {
             // Ours from before the line was cut, which its server has not noticed yet.
-            client.query("SELECT pg_terminate_backend($1)", &[&process]).await.map_err(driver)?;
+            client.query("SELECT pg_terminate_backend($1)", &[&holder.process]).await.map_err(driver)?;
         } else if Instant::now() > deadline {
-            // Without the name of the run, which is for us alone.
-            let name = match name.rsplit_once(' ') {
-                Some((shown, _)) if name.starts_with("tidings at ") => shown,
-                _ => &name,
-            };
-            return Err(OpenError::Held(format!(
-                "'{name}' holds it, connected from {address}{since}; stop that server first"
-            )));
+            return Err(OpenError::Held(format!("{holder}; stop that server first")));
         }
         sleep(PAUSE).await;
     }
+}
+
+/// The server that has the lock.
+pub(super) struct Holder {
+    process: i32,
+    name: String,
+    address: String,
+    since: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, address, since, .. } = self;
+        // Without the name of the run, which is for us alone.
+        let name = match name.rsplit_once(' ') {
+            Some((shown, _)) if name.starts_with("tidings at ") => shown,
+            _ => name,
+        };
+        write!(f, "'{name}' holds it, connected from {address}{since}")
+    }
+}
+
+/// Who has the lock; nobody of whom nothing may be known.
+pub(super) async fn holder(client: &Client) -> Result<Option<Holder>, tokio_postgres::Error> {
+    let sql = "SELECT a.pid, coalesce(a.application_name, 'a session of another role'), coalesce(host(a.client_addr), 'its own machine'),
+            coalesce(', since ' || to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC', '')
+        FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+        WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (l.classid::bigint << 32 | l.objid::bigint) = $1 AND l.objsubid = 1";
+    let Some(row) = client.query(sql, &[&HOLD_LOCK]).await?.into_iter().next() else { return Ok(None) };
+    Ok(Some(Holder {
+        process: row.try_get(0)?,
+        name: row.try_get(1)?,
+        address: row.try_get(2)?,
+        since: row.try_get(3)?,
+    }))
 }
 
 /// Begins a run, or the next one after the database was put back or another server took its place.
@@ -279,7 +296,9 @@ async fn reconnect(parts: &Parts) -> Result<Held, Reconnect> {
             error => Reconnect::Later(error.to_string()),
         })?;
         let of = |error: OpenError| match error {
-            OpenError::Unreachable(why) | OpenError::NotAllowed(why) => Reconnect::Later(why),
+            OpenError::Unreachable(why) | OpenError::NotAllowed(why) | OpenError::Password(why) => {
+                Reconnect::Later(why)
+            }
             other => Reconnect::Never(other.to_string()),
         };
         hold_or_say_who_does(parts, &held.client).await.map_err(of)?;

@@ -8,8 +8,10 @@
 //!
 //! 1. the identity is another one than the row says: the data was brought here by a dump, or a standby took over and may
 //!    not have had everything; or
-//! 2. the file is about this database and does not know its mark, or knows more commits: an older dump was put back in
-//!    its place.
+//! 2. the file is about this database and knows more commits: an older dump was put back in its place; or
+//! 3. the file is about this database and does not know its mark: it was opened since by a server with another data folder,
+//!    which is no reason by itself. But that may have been on an older dump, of which a folder without a file knew nothing,
+//!    and by now it has as many commits as before: nothing tells the two apart, so the rooms get new epochs.
 //!
 //! A file that is missing, or is about another database, renews nothing: a fresh container has none. So an older dump put
 //! back in the place of its own database is not noticed by a server without its data folder; `tidings restore --in-place`
@@ -57,6 +59,8 @@ type Reason = &'static str;
 const ELSEWHERE: Reason =
     "the data was brought here from another database, or another server took over from the one before";
 const OLDER: Reason = "the data is an older copy of what the last run left";
+const UNKNOWN: Reason =
+    "a server with another data folder had the database since, maybe on an older copy that was put back";
 const ASKED: Reason = "the operator says that the data was put back";
 
 /// What the file says.
@@ -138,7 +142,8 @@ fn judge(page: Option<&Page>, row: &Row, identity: &Identity) -> Result<Option<R
     let page = page.filter(|page| page.identity == identity.0);
     match page {
         _ if *before != identity.0 => Ok(Some(ELSEWHERE)),
-        Some(page) if !page.knows(row.mark.as_deref()) || row.commits < page.commits => Ok(Some(OLDER)),
+        Some(page) if row.commits < page.commits => Ok(Some(OLDER)),
+        Some(page) if !page.knows(row.mark.as_deref()) => Ok(Some(UNKNOWN)),
         _ => Ok(None),
     }
 }
@@ -177,7 +182,7 @@ impl Mark {
         let row = Row::read(client).await.map_err(driver)?;
         let reason = match asked {
             Some(_) => Some(ASKED),
-            None => self.judge(&row, found)?,
+            None => judge(self.page()?.as_ref(), &row, &found.identity)?,
         };
         let mark = Uuid::new_v4().simple().to_string();
         let before = row.mark.clone().filter(|_| reason.is_none());
@@ -212,7 +217,7 @@ impl Mark {
 
     /// Refuses a database in which nothing is, where there was a chat.
     pub(super) fn refuse_emptied(&self) -> Result<(), OpenError> {
-        refuse_emptied(self.read().map_err(|source| self.files(source))?.as_ref())
+        refuse_emptied(self.page()?.as_ref())
     }
 
     /// How many transactions the database has at least, if it is the one that this run began on.
@@ -223,8 +228,10 @@ impl Mark {
 
     /// Refuses a database whose rooms are to have new epochs, which they get when a server starts.
     pub(super) async fn refuse_put_back(&self, client: &Client, found: &Found) -> Result<(), OpenError> {
+        // The file first: a server that is at work writes it behind its commits.
+        let page = self.page()?;
         let row = Row::read(client).await.map_err(driver)?;
-        match self.judge(&row, found)? {
+        match judge(page.as_ref(), &row, &found.identity)? {
             Some(reason) => Err(OpenError::Unfit(format!(
                 "{reason}; start the server on it once, so that its rooms get new epochs, and move it then"
             ))),
@@ -243,11 +250,6 @@ impl Mark {
         client.execute(sql, &[&mark, &page.identity]).await.map_err(driver).map(drop)
     }
 
-    fn judge(&self, row: &Row, found: &Found) -> Result<Option<Reason>, OpenError> {
-        let page = self.read().map_err(|source| self.files(source))?;
-        judge(page.as_ref(), row, &found.identity)
-    }
-
     /// So many transactions more were committed.
     pub(super) fn committed(&self, commits: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,11 +259,11 @@ impl Mark {
         file.write_all_at(page.text().as_bytes(), 0).ok();
     }
 
-    fn read(&self) -> io::Result<Option<Page>> {
+    fn page(&self) -> Result<Option<Page>, OpenError> {
         match fs::read_to_string(&self.path) {
             Ok(text) => Ok(Page::parse(&text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(self.files(error)),
         }
     }
 
@@ -322,11 +324,18 @@ mod tests {
     #[test]
     fn g4_a_dump_put_back_and_a_standby_that_took_over_are_other_databases() {
         let same = "1/2/00000001";
-        assert_eq!(judged(Some(&page()), &row("earlier", 7), same), Some(OLDER));
         assert_eq!(judged(Some(&page()), &row("now", 6), same), Some(OLDER));
+        assert_eq!(judged(Some(&page()), &row("earlier", 6), same), Some(OLDER));
         for elsewhere in ["9/2/00000001", "1/3/00000001", "1/2/00000002"] {
             assert_eq!(judged(None, &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
             assert_eq!(judged(Some(&page()), &row("now", 7), elsewhere), Some(ELSEWHERE), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn g4_a_database_that_another_data_folder_served_since_is_not_called_older_and_renewed_all_the_same() {
+        for commits in [7, 9] {
+            assert_eq!(judged(Some(&page()), &row("another's", commits), "1/2/00000001"), Some(UNKNOWN));
         }
     }
 

@@ -238,6 +238,10 @@ const STEPS: [&str; 4] = ["
     );
     -- Of an event about a reaction.
     ALTER TABLE room_events ADD COLUMN emoji text;
+
+    -- The number of the last event of the room that the person has read. Whoever was there before has read everything.
+    ALTER TABLE memberships ADD COLUMN read_number bigint NOT NULL DEFAULT 0;
+    UPDATE memberships SET read_number = (SELECT r.last_number FROM rooms r WHERE r.id = memberships.room);
     "];
 
 /// The version that this program writes.

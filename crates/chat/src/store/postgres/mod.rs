@@ -45,7 +45,7 @@ pub use self::address::{AddressError, PostgresOptions};
 #[cfg(any(test, feature = "test-kit"))]
 pub use self::fresh::FreshDatabase;
 use self::{
-    connection::{Db, FOR_WRITING, Pools, Way},
+    connection::{ConnectError, Db, FOR_WRITING, Pools, Way},
     mark::Mark,
     tables::{COUNT, Run},
     values::store_error,
@@ -60,7 +60,7 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, Member, Message,
+        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
         MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
         SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time, Who,
     },
@@ -139,6 +139,17 @@ impl Postgres {
     ) -> Result<(), OpenError> {
         let parts = Parts::new(data_dir, options, true)?;
         Box::pin(keeper::hold(&parts, Some(put_back))).await.map(drop)
+    }
+
+    /// Who has the database now, in words; looks, and holds nothing.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) async fn holder(options: &PostgresOptions) -> Result<Option<String>, OpenError> {
+        let parts = Parts::new("".as_ref(), options, false)?;
+        let (mut held, _) = keeper::look_at(&parts).await?;
+        let holder = keeper::holder(held.client()).await.map_err(ConnectError::Driver)?;
+        Ok(holder.map(|holder| holder.to_string()))
     }
 
     /// Lets go of everything; answers what ends.
@@ -532,6 +543,10 @@ impl Store for Postgres {
 
     fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {
         self.read_for_itself(move |db| Box::pin(reads::has_deleted_by(db, time)))
+    }
+
+    fn last_digest_key(&self) -> Read<'_, Option<KeyId>> {
+        self.read_for_itself(|db| Box::pin(reads::last_digest_key(db)))
     }
 }
 

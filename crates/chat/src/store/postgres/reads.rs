@@ -16,9 +16,9 @@ use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId, Reacted,
-        ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId, SessionKey,
-        SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
+        Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
+        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         bounds::Bounds,
@@ -503,6 +503,14 @@ pub(super) async fn edits(
 pub(super) async fn has_deleted_by(db: &Db, time: Time) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE deleted <= $1 AND body <> '')";
     db.one(sql, &[&time]).await?.try_get(0)
+}
+
+pub(super) async fn last_digest_key(db: &Db) -> Result<Option<KeyId>, Error> {
+    // Ids begin with the time.
+    let sql = "SELECT digest_key FROM messages ORDER BY id DESC LIMIT 1";
+    let Some(row) = db.row(sql, &[]).await? else { return Ok(None) };
+    // What has another length is no key of ours.
+    Ok(row.try_get::<_, Option<Vec<u8>>>(0)?.and_then(|key| key.try_into().ok()))
 }
 
 /// How far all rooms are, and what was taken away behind that number, at one moment.

@@ -26,15 +26,20 @@ use super::{
     connection::{Db, Params, Statement, Values},
     posts::Posts,
     reads,
-    values::{Digest, number, stored_digest, who},
+    values::{Digest, number, small, stored_digest, who},
 };
 use crate::{
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Role, Room, RoomFacts, RoomId, RoomRole,
+        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole,
         SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
-    store::{NOT_READ, StoreError, StoreResult, Tables, bounds::signed, columns::WHO, follow::Revocation},
+    store::{
+        NOT_READ, StoreError, StoreResult, Tables,
+        bounds::signed,
+        columns::{WHO, unread},
+        follow::Revocation,
+    },
 };
 
 /// What makes all changes of who owns the server wait for each other.
@@ -712,12 +717,19 @@ impl Tables for PostgresTables<'_> {
         })
     }
 
-    fn insert_member(&mut self, room: RoomId, person: PersonId, role: RoomRole, now: Time) -> StoreResult<()> {
+    fn insert_member(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        role: RoomRole,
+        read: u64,
+        now: Time,
+    ) -> StoreResult<()> {
         let sql = "WITH new AS (
-                INSERT INTO memberships (room, person, joined, role) VALUES ($1, $2, $3, $4) RETURNING room
+                INSERT INTO memberships (room, person, joined, role, read_number) VALUES ($1, $2, $3, $4, $5) RETURNING room
             )
             UPDATE rooms SET members = members + 1 FROM new WHERE rooms.id = new.room";
-        self.write(sql, values![room, person, now, role])
+        self.write(sql, values![room, person, now, role, signed(read)])
     }
 
     fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
@@ -731,6 +743,52 @@ impl Tables for PostgresTables<'_> {
             work.push(sql, values![room, person]);
             work.revoked.push(Revocation::Membership { room, person, is_back: false });
         })
+    }
+
+    fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT m.read_number, r.last_number FROM memberships m JOIN rooms r ON r.id = m.room
+                    WHERE m.room = $1 AND m.person = $2 FOR NO KEY UPDATE OF m";
+                let found = db.row(sql, &[&room, &person]).await?;
+                found.map(|row| Ok((number(&row, 0)?, number(&row, 1)?))).transpose()
+            })
+        })
+    }
+
+    fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = concat!("SELECT ", unread!("$1", "$2", "$3"));
+                let row = db.one(sql, &[&room, &person, &signed(read)]).await?;
+                Ok(Reading { read, unread: small(&row, 0)?, mentions: 0 })
+            })
+        })
+    }
+
+    // Says nothing of who is a member.
+    fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()> {
+        let sql = "UPDATE memberships SET read_number = $3 WHERE room = $1 AND person = $2";
+        self.know(|work| {
+            work.written += 1;
+            work.push_quietly(sql, values![room, person, signed(read)]);
+        })
+    }
+
+    fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>> {
+        let read: Vec<(RoomId, u64)> = self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "UPDATE memberships SET read_number = r.last_number FROM rooms r
+                    WHERE memberships.person = $1 AND r.id = memberships.room AND r.last_number > memberships.read_number
+                    RETURNING memberships.room, memberships.read_number";
+                let rows = db.rows(sql, &[&person]).await?;
+                rows.iter().map(|row| Ok((row.try_get(0)?, number(row, 1)?))).collect()
+            })
+        })?;
+        if !read.is_empty() {
+            self.know(|work| work.written += 1)?;
+        }
+        Ok(read)
     }
 
     fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>> {

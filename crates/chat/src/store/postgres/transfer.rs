@@ -51,10 +51,7 @@ impl PostgresSide {
     /// be.
     pub(crate) async fn source(options: &PostgresOptions, folder: Option<&Path>, now: Time) -> Result<Self, OpenError> {
         let mut side = Self::take(options, folder, now, || Err(OpenError::NoChat)).await?;
-        let note = mark::note(side.held.client()).await.map_err(ConnectError::Driver)?;
-        if note == Note::default() {
-            side.parts.mark.refuse_put_back(side.held.client(), &side.found).await?;
-        }
+        refuse_put_back(&side.parts, &mut side.held, &side.found).await?;
         let sql = format!("BEGIN; LOCK TABLE {} IN SHARE MODE", all_tables());
         side.held.client().batch_execute(&sql).await.map_err(ConnectError::Driver)?;
         Ok(side)
@@ -65,9 +62,14 @@ impl PostgresSide {
         Self::take(options, folder, now, || Ok(())).await
     }
 
-    /// Either of them, to look at and to change nothing; a server may have it.
-    pub(crate) async fn look(options: &PostgresOptions, now: Time, may_be_missing: bool) -> Result<Self, OpenError> {
-        let parts = Parts::new(NOWHERE.as_ref(), options, false)?;
+    /// Either of them, to look at and to change nothing; a server may have it. `folder` is as for the other two.
+    pub(crate) async fn look(
+        options: &PostgresOptions,
+        folder: Option<&Path>,
+        now: Time,
+        may_be_missing: bool,
+    ) -> Result<Self, OpenError> {
+        let parts = Parts::new(folder.unwrap_or(NOWHERE.as_ref()), options, false)?;
         let (mut held, found) = keeper::look_at(&parts).await?;
         let schema = migrations::look(held.client()).await.map_err(ConnectError::Driver)?;
         let is_there = match schema {
@@ -79,6 +81,8 @@ impl PostgresSide {
             if was_moved || !is_there {
                 migrations::try_to_make(held.client(), was_moved).await.map_err(ConnectError::Driver)?;
             }
+        } else {
+            refuse_put_back(&parts, &mut held, &found).await?;
         }
         Self::over(parts, options, (held, found), now, is_there).await
     }
@@ -113,6 +117,12 @@ impl PostgresSide {
     fn client(&mut self) -> &mut Client {
         self.held.client()
     }
+}
+
+/// Refuses a source whose rooms are to have new epochs first; what was moved before is refused for that.
+async fn refuse_put_back(parts: &Parts, held: &mut Held, found: &Found) -> Result<(), OpenError> {
+    let note = mark::note(held.client()).await.map_err(ConnectError::Driver)?;
+    if note == Note::default() { parts.mark.refuse_put_back(held.client(), found).await } else { Ok(()) }
 }
 
 impl Side for PostgresSide {

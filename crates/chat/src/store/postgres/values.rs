@@ -14,10 +14,11 @@ use tokio_postgres::{
 use crate::{
     model::{
         Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId, Message,
-        MessageId, Name, Person, PersonId, Reacted, Reaction, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole,
-        SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
+        MessageId, Name, Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId, RoomKind,
+        RoomRole, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
-    store::{StoreError, columns::AFTER_MESSAGE},
+    store::StoreError,
+    store::columns::{AFTER_MESSAGE, unread},
 };
 
 /// What a failure of Postgres is for whoever asked. What passes by itself, and what may have been done all the same, is
@@ -198,13 +199,18 @@ pub(super) fn person(row: &Row) -> Result<Person, Error> {
 }
 
 /// The columns that [`room`] reads, for the person `$1`.
-pub(super) const ROOM: &str = "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created, r.members,
+pub(super) const ROOM: &str = concat!(
+    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created, r.members,
     (SELECT m.role FROM memberships m WHERE m.room = r.id AND m.person = $1) AS own_role,
     r.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest') AS is_open,
     r.kind <> 'direct' AND EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND
         (o.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
         OR o.kind = 'private' AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1))),
-    r.description, r.kind, r.archived";
+    r.description, r.kind, r.archived,
+    (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1), ",
+    // Nothing is behind no number: of those who are no members nothing is counted.
+    unread!("r.id", "$1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1)")
+);
 
 /// The people of a direct message are read apart.
 pub(super) fn room(row: &Row) -> Result<Room, Error> {
@@ -224,7 +230,13 @@ pub(super) fn room(row: &Row) -> Result<Room, Error> {
         same_name: row.try_get(10)?,
         is_open: row.try_get(9)?,
         people: Vec::new(),
+        reading: reading(row, 14)?,
     })
+}
+
+fn reading(row: &Row, first: usize) -> Result<Option<Reading>, Error> {
+    let Some(Count(read)) = row.try_get(first)? else { return Ok(None) };
+    Ok(Some(Reading { read, unread: small(row, first + 1)?, mentions: 0 }))
 }
 
 pub(super) fn who(row: &Row, first: usize) -> Result<Who, Error> {

@@ -213,6 +213,10 @@ const STEPS: [&str; 7] = ["
     ) STRICT, WITHOUT ROWID;
     -- Of an event about a reaction.
     ALTER TABLE room_events ADD COLUMN emoji TEXT;
+
+    -- The number of the last event of the room that the person has read. Whoever was there before has read everything.
+    ALTER TABLE memberships ADD COLUMN read_number INTEGER NOT NULL DEFAULT 0;
+    UPDATE memberships SET read_number = (SELECT r.last_number FROM rooms r WHERE r.id = memberships.room);
     "];
 
 /// What became of the schema.

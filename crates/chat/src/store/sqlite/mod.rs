@@ -44,7 +44,7 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, Member, Message,
+        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
         MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
         SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
     },
@@ -314,6 +314,10 @@ impl Store for Sqlite {
     fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {
         self.read(move |db| reads::has_deleted_by(db, time))
     }
+
+    fn last_digest_key(&self) -> Read<'_, Option<KeyId>> {
+        self.read(reads::last_digest_key)
+    }
 }
 
 /// A connection of one read. It goes back to the others even from a read that panics, unless they are closed.
@@ -480,6 +484,26 @@ fn broken(error: rusqlite::Error) -> OpenError {
 /// Whether there is a database in the data folder.
 pub(super) fn is_there(data_dir: &Path) -> bool {
     data_dir.join(FILE).metadata().is_ok_and(|metadata| metadata.len() > 0)
+}
+
+/// What a server would be refused for that opens it, as far as that shows without changing anything; for a data directory that
+/// nobody has.
+pub(super) fn look(data_dir: &Path, may_be_new: bool) -> Result<(), OpenError> {
+    let path = data_dir.join(FILE);
+    if !is_there(data_dir) {
+        let was_emptied = mark::is_in(data_dir) || !may_be_new && path.exists();
+        return if was_emptied { Err(OpenError::Emptied(path)) } else { Ok(()) };
+    }
+    if mark::has_the_log_of_another(data_dir) {
+        return Err(OpenError::AnothersLog(path));
+    }
+    let db = connect_reader(&path)?;
+    match migrations::look(&db).map_err(broken)? {
+        Schema::Newest => mark::note(&db).map_err(broken)?.refuse(None),
+        // An early one has no notes yet.
+        Schema::Older { .. } => mark::note(&db).unwrap_or_default().refuse(None),
+        other => Err(refusal(&other)),
+    }
 }
 
 /// Whether there is a database to open; a server makes one. Fails without a word of the system where there was one and is

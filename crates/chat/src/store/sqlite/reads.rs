@@ -13,9 +13,9 @@ use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId, ReactedPage,
-        Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn,
-        Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
+        ReactedPage, Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
+        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         bounds::Bounds,
@@ -455,4 +455,10 @@ pub(super) fn edits(
 pub(super) fn has_deleted_by(db: &Connection, time: Time) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE deleted <= ?1 AND body <> '')")?
         .query_row([time], |row| row.get(0))
+}
+
+pub(super) fn last_digest_key(db: &Connection) -> rusqlite::Result<Option<KeyId>> {
+    // Ids begin with the time.
+    let sql = "SELECT digest_key FROM messages ORDER BY id DESC LIMIT 1";
+    db.query_row(sql, [], |row| row.get(0)).optional().map(Option::flatten)
 }

@@ -13,10 +13,14 @@ use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Role, Room, RoomFacts, RoomId, RoomRole,
+        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole,
         SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
-    store::{StoreResult, Tables, bounds::signed, columns::WHO},
+    store::{
+        StoreResult, Tables,
+        bounds::signed,
+        columns::{WHO, unread},
+    },
 };
 
 /// The tables inside a transaction of the caller's. What [`finish`](Self::finish) has not written down is forgotten.
@@ -365,9 +369,16 @@ impl Tables for SqliteTables<'_> {
         })
     }
 
-    fn insert_member(&mut self, room: RoomId, person: PersonId, role: RoomRole, now: Time) -> StoreResult<()> {
-        let sql = "INSERT INTO memberships (room, person, joined, role) VALUES (?1, ?2, ?3, ?4)";
-        self.execute(sql, params![room, person, now, role]).map(drop)
+    fn insert_member(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        role: RoomRole,
+        read: u64,
+        now: Time,
+    ) -> StoreResult<()> {
+        let sql = "INSERT INTO memberships (room, person, joined, role, read_number) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.execute(sql, params![room, person, now, role, signed(read)]).map(drop)
     }
 
     fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
@@ -377,6 +388,44 @@ impl Tables for SqliteTables<'_> {
 
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {
         self.execute("DELETE FROM memberships WHERE room = ?1 AND person = ?2", params![room, person]).map(drop)
+    }
+
+    fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>> {
+        self.sql(|db| {
+            db.prepare_cached(
+                "SELECT m.read_number, r.last_number FROM memberships m JOIN rooms r ON r.id = m.room
+                WHERE m.room = ?1 AND m.person = ?2",
+            )?
+            .query_row(params![room, person], |row| Ok((number(row, 0)?, number(row, 1)?)))
+            .optional()
+        })
+    }
+
+    fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
+        self.aside(|db| {
+            db.prepare_cached(concat!("SELECT ", unread!("?1", "?2", "?3")))?
+                .query_row(params![room, person, signed(read)], |row| {
+                    Ok(Reading { read, unread: row.get(0)?, mentions: 0 })
+                })
+        })
+    }
+
+    // Says nothing of who is a member.
+    fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()> {
+        let sql = "UPDATE memberships SET read_number = ?3 WHERE room = ?1 AND person = ?2";
+        self.aside(|db| db.prepare_cached(sql)?.execute(params![room, person, signed(read)])).map(drop)
+    }
+
+    fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>> {
+        self.sql(|db| {
+            db.prepare_cached(
+                "UPDATE memberships SET read_number = r.last_number FROM rooms r
+                WHERE memberships.person = ?1 AND r.id = memberships.room AND r.last_number > memberships.read_number
+                RETURNING memberships.room, memberships.read_number",
+            )?
+            .query_map([person], |row| Ok((row.get(0)?, number(row, 1)?)))?
+            .collect()
+        })
     }
 
     fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>> {

@@ -11,10 +11,11 @@ use rusqlite::{
 use crate::{
     model::{
         Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message, MessageId,
-        Name, Person, PersonId, Reacted, Reaction, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest,
-        Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
+        Name, Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole,
+        SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
     },
-    store::{StoreError, columns::AFTER_MESSAGE},
+    store::StoreError,
+    store::columns::{AFTER_MESSAGE, unread},
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
@@ -125,13 +126,18 @@ pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
 }
 
 /// The columns that [`room`] reads, for the person `?1`.
-pub(super) const ROOM: &str = "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created, r.members,
+pub(super) const ROOM: &str = concat!(
+    "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created, r.members,
     (SELECT m.role FROM memberships m WHERE m.room = r.id AND m.person = ?1) AS own_role,
     r.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest') AS is_open,
     r.kind <> 'direct' AND EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND
         (o.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
         OR o.kind = 'private' AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = ?1))),
-    r.description, r.kind, r.archived";
+    r.description, r.kind, r.archived,
+    (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1), ",
+    // Nothing is behind no number: of those who are no members nothing is counted.
+    unread!("r.id", "?1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1)")
+);
 
 /// The people of a direct message are read apart.
 pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
@@ -151,6 +157,7 @@ pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
         same_name: row.get(10)?,
         is_open: row.get(9)?,
         people: Vec::new(),
+        reading: reading(row, 14)?,
     })
 }
 
@@ -165,6 +172,13 @@ pub(super) fn facts(row: &Row<'_>, first: usize) -> rusqlite::Result<RoomFacts> 
         kind: row.get(first + 3)?,
         archived: row.get(first + 4)?,
     })
+}
+
+fn reading(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Reading>> {
+    if row.get_ref(first)? == ValueRef::Null {
+        return Ok(None);
+    }
+    Ok(Some(Reading { read: number(row, first)?, unread: row.get(first + 1)?, mentions: 0 }))
 }
 
 pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {

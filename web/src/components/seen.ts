@@ -1,0 +1,68 @@
+/** Tells a room which of its messages were seen: in view for long enough, with somebody there who looks. */
+import { effect } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import type { RefObject } from "preact";
+import { InView } from "../models/attention.ts";
+import type { Chat } from "../models/chat.ts";
+import type { Room } from "../models/room.ts";
+
+/** Of a message that is as high as the view, half of the view is enough. */
+const HALF = 0.5;
+const STEPS = [0, 0.25, HALF, 0.75, 1];
+
+/** Returns what to call after each drawing: new messages are looked at from then on. */
+export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, room: Room): () => void {
+  const observed = useRef(new Set<Element>());
+  const observer = useRef<IntersectionObserver | null>(null);
+
+  const look = useMemo(
+    () => (): void => {
+      const watching = observer.current;
+      if (!watching) return;
+      for (const message of scroller.current?.querySelectorAll("article[data-number]") ?? []) {
+        if (observed.current.has(message)) continue;
+        observed.current.add(message);
+        watching.observe(message);
+      }
+    },
+    [scroller],
+  );
+
+  useEffect(() => {
+    const root = scroller.current;
+    if (!root) return;
+    const after = (delay: number, task: () => void): (() => void) => {
+      const timer = setTimeout(task, delay);
+      return () => clearTimeout(timer);
+    };
+    const inView = new InView(after, (number) => room.reading.saw(number));
+    const known = observed.current;
+    const watching = new IntersectionObserver(
+      (entries) => {
+        const [came, went]: [number[], number[]] = [[], []];
+        for (const { target, intersectionRatio, intersectionRect, rootBounds } of entries) {
+          const number = Number((target as HTMLElement).dataset.number);
+          const fills = intersectionRect.height >= (rootBounds?.height ?? Infinity) * HALF;
+          (intersectionRatio >= HALF || fills ? came : went).push(number);
+          if (target.isConnected) continue;
+          watching.unobserve(target);
+          known.delete(target);
+        }
+        inView.changed(came, went);
+      },
+      { root, threshold: STEPS },
+    );
+    observer.current = watching;
+    look();
+    const forget = effect(() => inView.attend(chat.attendance.present.value));
+    return () => {
+      forget();
+      inView.close();
+      watching.disconnect();
+      known.clear();
+      observer.current = null;
+    };
+  }, [scroller, chat, room, look]);
+
+  return look;
+}
