@@ -132,7 +132,7 @@ test('by the keyboard alone: from the composer up to a message, its actions, and
   await row(page, 'typed by hand and again').getByText('(edited)').waitFor();
   await until('the message has it again', () => isFocused(row(page, 'typed by hand and again')));
   const more = row(page, 'typed by hand and again').getByRole('button', { name: 'More' });
-  for (let tabs = 0; tabs < 4 && !(await isFocused(more)); tabs++) await page.keyboard.press('Tab');
+  for (let tabs = 0; tabs < 6 && !(await isFocused(more)); tabs++) await page.keyboard.press('Tab');
   assert.ok(await isFocused(more), 'its actions are the next stops');
   await page.keyboard.press('Enter');
   await page.keyboard.press('End');
