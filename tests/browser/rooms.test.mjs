@@ -107,7 +107,7 @@ test('a member who opens the invite of a room whose link was revoked is told who
   await page.goto(`${server.url}/rooms/${room.id}`);
   await ui.signIn(ben);
   await ui.choose('Room menu', 'Invite people');
-  await ui.inviteCard.getByText('The invite link of this room was revoked. The one who made the room or an administrator can make a new one.').waitFor();
+  await ui.inviteCard.getByText('The invite link of this room was revoked. An owner of the room or an administrator can make a new one.').waitFor();
   assert.equal(await ui.inviteCard.getByRole('button', { name: 'Try again' }).count(), 0);
   await screenshot(page, 'invite-revoked');
 

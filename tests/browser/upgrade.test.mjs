@@ -35,7 +35,9 @@ for (const version of VERSIONS) {
       await page.goto(url);
       return { page, ui: new Ui(page), said };
     };
-    const texts = (room) => left.messages(room).map((message) => message.body);
+    const words = (node) => (typeof node === 'string' ? node : Array.isArray(node) ? node.map(words).join('') : (node.text ?? words(node.content ?? [])));
+    const shown = ({ body, content, edited }) => (content ? words(content) : body) + (edited ? ' (edited)' : '');
+    const texts = (room) => left.messages(room).filter((message) => !message.deleted).map(shown);
     const seesAll = (ui, expected) =>
       until('the page shows every message once and in order', async () => {
         const shown = await ui.texts();
