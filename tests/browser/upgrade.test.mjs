@@ -35,7 +35,7 @@ for (const version of VERSIONS) {
       await page.goto(url);
       return { page, ui: new Ui(page), said };
     };
-    const words = (node) => (typeof node === 'string' ? node : Array.isArray(node) ? node.map(words).join('') : (node.text ?? words(node.content ?? [])));
+    const words = (node) => (typeof node === 'string' ? node : Array.isArray(node) ? node.map(words).join('') : (node.text ?? words(node.content ?? node.href ?? '')));
     const shown = ({ body, content, edited }) => (content ? words(content) : body) + (edited ? ' (edited)' : '');
     const texts = (room) => left.messages(room).filter((message) => !message.deleted).map(shown);
     const seesAll = (ui, expected) =>
