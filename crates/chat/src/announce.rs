@@ -73,6 +73,10 @@ impl Announcer {
         for session in what.ended {
             self.end_session(session).await;
         }
+        // What they learn of themselves they learn before they are sent away, or never.
+        let (told_first, told_last) =
+            if what.connecting_again.is_empty() { (Vec::new(), what.personal) } else { (what.personal, Vec::new()) };
+        self.tell_persons(told_first).await;
         for person in what.connecting_again {
             self.connect_person_again(person).await;
         }
@@ -82,7 +86,7 @@ impl Announcer {
             }
             self.announce_event(event).await;
         }
-        self.tell_persons(what.personal).await;
+        self.tell_persons(told_last).await;
     }
 
     /// What client tokens are refused for.

@@ -45,6 +45,10 @@ impl Change for SetRole {
         // Whoever looks at who the owners are does so before locking anybody's row, and one after the other.
         let owners = tables.count_active_owners()?;
         let by = self.by.map(|by| tables.person(by)?.ok_or_else(unknown_person)).transpose()?;
+        // Who may not change roles is told so whether or not there is such a person.
+        if by.as_ref().is_some_and(|by| !by.is_active || !(by.role.is_admin() || by.id == self.person)) {
+            return Err(Refused(SetRoleRefusal::NotAllowed));
+        }
         let person = tables.person_to_change(self.person)?.ok_or(Refused(SetRoleRefusal::NoSuchPerson))?;
         if let Some(by) = &by {
             let knows = |role: Role| matches!(role, Role::Member | Role::Guest);

@@ -136,6 +136,17 @@ impl Change for EditRoom {
         let before = RoomFacts::from(&room);
         let after = self.edited(&before, now);
         let is_opened = before.kind != after.kind && after.kind == RoomKind::Public;
+        // What was said among a few is opened by whom they chose, and not by who looks after the server (S39).
+        if is_opened && room.role != Some(RoomRole::Owner) {
+            return Err(Refused(ManageRefusal::NotAllowed.into()));
+        }
+        // Nobody outside looks after a private room, so somebody inside has to.
+        let is_closed = before.kind != after.kind && after.kind == RoomKind::Private;
+        let heir = if is_closed && tables.owners(self.room)?.is_empty() {
+            Some(tables.oldest_member(self.room)?.ok_or_else(|| Refused(ManageRefusal::NotAllowed.into()))?)
+        } else {
+            None
+        };
         // Whoever opens a room shows its name to everybody.
         if before.name != after.name || is_opened {
             tables.count_rooms()?;
@@ -147,7 +158,7 @@ impl Change for EditRoom {
             return Ok(Applied::quietly(room));
         }
         tables.set_room(self.room, &after)?;
-        if before.kind != after.kind && after.kind == RoomKind::Private {
+        if is_closed {
             // Its link got about while everybody was welcome.
             tables.revoke_invite(self.room, now)?;
         }
@@ -166,8 +177,20 @@ impl Change for EditRoom {
             applied.answer.offset = event.number;
             applied.announcements.events.push(event);
         }
+        if let Some(heir) = heir {
+            let event = promoted(tables, self.room, heir, now)?;
+            applied.answer.offset = event.number;
+            applied.announcements.events.push(event);
+        }
         Ok(applied)
     }
+}
+
+/// Somebody owns the room because nobody else does.
+fn promoted(tables: &mut dyn Tables, room: RoomId, heir: Who, now: Time) -> Result<Event, StoreError> {
+    tables.set_room_role(room, heir.id, RoomRole::Owner)?;
+    let id = heir.id;
+    record(tables, room, EventKind::MemberPromoted { member: heir, by: None }, id, id, now)
 }
 
 impl EditRoom {
@@ -306,10 +329,11 @@ impl Change for Remove {
 }
 
 /// Whether the person may do in the room what members may not. Its owners may, and administrators: in public rooms, whether or
-/// not they are in, and in private ones that they are in. In a direct message nobody may.
+/// not they are in, and in private ones that they are in. In a direct message nobody may, and guests nowhere.
 pub(crate) fn manages(room: &Room, person: &Person) -> bool {
     match room.kind {
         RoomKind::Direct => false,
+        _ if person.role == Role::Guest => false,
         _ if room.role == Some(RoomRole::Owner) => true,
         RoomKind::Public => person.role.is_admin(),
         RoomKind::Private => person.role.is_admin() && room.is_member(),
@@ -422,9 +446,11 @@ fn go_out(
         && tables.owners(id)?.is_empty()
         && let Some(heir) = tables.oldest_member(id)?
     {
-        tables.set_room_role(id, heir.id, RoomRole::Owner)?;
-        let kind = EventKind::MemberPromoted { member: heir.clone(), by: None };
-        applied.announcements.events.push(record(tables, id, kind, heir.id, heir.id, now)?);
+        applied.announcements.events.push(promoted(tables, id, heir, now)?);
+    }
+    // Whoever was removed has seen its link, and the last one out leaves nobody to let others in.
+    if room.kind == RoomKind::Private && (by.is_some() || room.members <= 1) {
+        tables.revoke_invite(id, now)?;
     }
     Ok(applied)
 }

@@ -222,7 +222,12 @@ impl Store for Memory {
             let by_name = maps.rooms_by_name(person);
             let from = match after {
                 None => 0,
-                Some(after) => by_name.iter().position(|room| room.id == after).map_or(by_name.len(), |at| at + 1),
+                Some(after) => {
+                    let is_known = |room: &Room| room.id == after && room.kind != RoomKind::Direct;
+                    let seen = |room: &Room| room.kind == RoomKind::Public || room.is_member();
+                    let at = by_name.iter().position(|room| is_known(room) && seen(room));
+                    at.map_or(by_name.len(), |at| at + 1)
+                }
             };
             let others = by_name.into_iter().skip(from).filter(|room| room.is_seen() && !room.is_member());
             let mut rooms: Vec<_> = others.take(limit as usize + 1).collect();
@@ -796,7 +801,10 @@ impl Tables for Maps {
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
         let owners =
             self.members.iter().filter(|((known, _), (_, role, _))| *known == room && *role == RoomRole::Owner);
-        Ok(owners.map(|((_, person), _)| *person).collect())
+        let may = |person: &PersonId| {
+            self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
+        };
+        Ok(owners.map(|((_, person), _)| *person).filter(may).collect())
     }
 
     fn oldest_member(&self, room: RoomId) -> StoreResult<Option<Who>> {

@@ -99,7 +99,7 @@ pub(crate) trait Tables {
     fn member(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Who>>;
     /// What the person is in the room; `None` when they are no member.
     fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>>;
-    /// The room's owners.
+    /// The room's owners who may sign in and are no guests.
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>>;
     /// Who has been a member for longest, of those who may sign in and are no guests.
     fn oldest_member(&self, room: RoomId) -> StoreResult<Option<Who>>;

@@ -212,8 +212,12 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::RemoveMember
         | Operation::Rename
         | Operation::Archive
-        | Operation::ChangeKind
         | Operation::PromoteMember => managing,
+        // What was said among a few is opened by whom they chose (S39).
+        Operation::ChangeKind => match (role, kind) {
+            (Role::AdminInside, Kind::Private) => Answer::NotAllowed,
+            _ => managing,
+        },
         Operation::PromoteThemselves => match role {
             // An administrator who is outside is no member to be promoted.
             Role::AdminOutside => Answer::NoSuchRoom,

@@ -419,3 +419,70 @@ pub(in crate::store) async fn a_guest_sees_the_rooms_they_were_brought_into_and_
     assert!(store.room(open, guest).await.unwrap().unwrap().is_seen());
     world.post(guest, open, "hello").await;
 }
+
+pub(in crate::store) async fn whoever_was_removed_from_a_private_room_does_not_come_back_by_its_link(
+    fixture: &impl Fixture,
+) {
+    let world = World::new(fixture).await;
+    let (ben, eva) = (world.invited("Ben").await, world.invited("Eva").await);
+    let room = world.private(ben, "Plans").await;
+    let code = Code::fresh();
+    world.done(RenewInvite { person: ben, room, code: code.clone() }).await;
+    world.done(AddMember { by: ben, person: eva, room }).await;
+    world.done(Remove { by: ben, person: eva, room }).await;
+    let accept = |person| AcceptInvite { invite: code.digest(), person };
+    assert_eq!(world.refused(accept(eva)).await, InviteInvalid);
+
+    // Nor does anybody once the last one has gone.
+    let code = Code::fresh();
+    world.done(RenewInvite { person: ben, room, code: code.clone() }).await;
+    world.done(Leave { person: ben, room }).await;
+    assert_eq!(world.refused(AcceptInvite { invite: code.digest(), person: ben }).await, InviteInvalid);
+}
+
+pub(in crate::store) async fn an_owner_of_a_room_who_becomes_a_guest_looks_after_nothing(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ben, eva) = (world.invited("Ben").await, world.invited("Eva").await);
+    let room = world.private(ben, "Plans").await;
+    world.done(AddMember { by: ben, person: eva, room }).await;
+    world.becomes(ben, Role::Guest).await;
+    assert_eq!(world.refused(RenewInvite { person: ben, room, code: Code::fresh() }).await, ManageRefusal::NotAllowed);
+    let edit = EditRoom { person: ben, room, edit: renamed("Mine") };
+    assert_eq!(world.refused(edit).await, EditRoomRefusal::Manage(ManageRefusal::NotAllowed));
+    world.done(Leave { person: ben, room }).await;
+    assert_eq!(world.roles(room, eva).await, [("Eva".to_owned(), RoomRole::Owner)]);
+}
+
+pub(in crate::store) async fn s37_a_page_of_rooms_begins_behind_no_room_that_one_does_not_see(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ben, eva) = (world.invited("Ben").await, world.invited("Eva").await);
+    let hidden = world.private(ben, "M").await;
+    let (direct, _) = world.direct(ben, &[world.ana]).await;
+    for name in ["A", "Z"] {
+        world.room(ben, name).await;
+    }
+    for after in [hidden, direct.id, RoomId::fresh()] {
+        let page = world.store.other_rooms(eva, Some(after), 10).await.unwrap();
+        assert_eq!((page.rooms.len(), page.more), (0, false), "as behind a room that does not exist");
+    }
+    assert_eq!(world.store.other_rooms(ben, Some(hidden), 10).await.unwrap().rooms.len(), 0, "he is in all of them");
+    assert_eq!(world.store.other_rooms(eva, None, 10).await.unwrap().rooms.len(), 2);
+}
+
+pub(in crate::store) async fn s39_a_private_room_is_opened_by_its_owner_alone(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    let room = world.private(ben, "Plans").await;
+    world.done(AddMember { by: ben, person: world.ana, room }).await;
+    let open = |person| EditRoom { person, room, edit: opened() };
+    assert_eq!(
+        world.refused(open(world.ana)).await,
+        EditRoomRefusal::Manage(ManageRefusal::NotAllowed),
+        "she is no owner of it"
+    );
+    world.done(open(ben)).await;
+    // Closed by somebody outside, when nobody owns it, it has an owner all the same.
+    world.done(Leave { person: ben, room }).await;
+    world.done(close(world.ana, room)).await;
+    assert_eq!(world.roles(room, world.ana).await, [("Ana".to_owned(), RoomRole::Owner)]);
+}

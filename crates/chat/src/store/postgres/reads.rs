@@ -219,10 +219,11 @@ pub(super) async fn other_rooms(
     limit: u32,
 ) -> Result<RoomPage, Error> {
     let from = match after {
-        // An unknown one has no name, and nothing comes after that.
+        // An unknown one has no name, and nothing comes after that; nor after one that the person does not see (S37).
         Some(_) => {
             "AND (lower(r.name COLLATE \"C\"), r.id)
-                > (SELECT lower(a.name COLLATE \"C\"), a.id FROM rooms a WHERE a.id = $3)"
+                > (SELECT lower(a.name COLLATE \"C\"), a.id FROM rooms a WHERE a.id = $3 AND (a.kind = 'public'
+                OR a.kind = 'private' AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = a.id AND s.person = $1)))"
         }
         None => "AND $3::uuid IS NULL",
     };

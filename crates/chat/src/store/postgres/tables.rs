@@ -699,7 +699,8 @@ impl Tables for PostgresTables<'_> {
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
         self.ask(move |db| {
             Box::pin(async move {
-                let sql = "SELECT person FROM memberships WHERE room = $1 AND role = 'owner'";
+                let sql = "SELECT m.person FROM memberships m JOIN people p ON p.id = m.person
+                    WHERE m.room = $1 AND m.role = 'owner' AND p.deactivated IS NULL AND p.role <> 'guest'";
                 db.rows(sql, &[&room]).await?.iter().map(|row| row.try_get(0)).collect()
             })
         })

@@ -199,8 +199,11 @@ pub(super) fn other_rooms(
     limit: u32,
 ) -> rusqlite::Result<RoomPage> {
     let from = match after {
-        // An unknown one has no name, and nothing comes after that.
-        Some(_) => "AND (r.name COLLATE NOCASE, r.id) > (SELECT a.name, a.id FROM rooms a WHERE a.id = ?3)",
+        // An unknown one has no name, and nothing comes after that; nor after one that the person does not see (S37).
+        Some(_) => {
+            "AND (r.name COLLATE NOCASE, r.id) > (SELECT a.name, a.id FROM rooms a WHERE a.id = ?3 AND (a.kind = 'public'
+                OR a.kind = 'private' AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = a.id AND s.person = ?1)))"
+        }
         None => "AND ?3 IS NULL",
     };
     let mut rooms: Vec<_> = db

@@ -352,9 +352,12 @@ impl Tables for SqliteTables<'_> {
 
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
         self.sql(|db| {
-            db.prepare_cached("SELECT person FROM memberships WHERE room = ?1 AND role = 'owner'")?
-                .query_map([room], |row| row.get(0))?
-                .collect()
+            db.prepare_cached(
+                "SELECT m.person FROM memberships m JOIN people p ON p.id = m.person
+                WHERE m.room = ?1 AND m.role = 'owner' AND p.deactivated IS NULL AND p.role <> 'guest'",
+            )?
+            .query_map([room], |row| row.get(0))?
+            .collect()
         })
     }
 
