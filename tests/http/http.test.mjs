@@ -246,7 +246,7 @@ test('no GET changes a row of the database, of all routes that there are (S45)',
   assert.ok(routes.length >= 9, `${routes.length} routes`);
   for (const room of [ana.room, revoked]) {
     for (const path of ['/', '/invite', ...routes]) {
-      const place = path.replace('{room}', room.id).replace('{message}', message.id);
+      const place = path.replace('{room}', room.id).replace('{message}', message.id).replace('{emoji}', encodeURIComponent('👍'));
       assert.doesNotMatch(place, /\{/, 'every part of a path has a value here');
       const expected = room === revoked && /invite$|\{message\}/.test(path) && path !== '/invite' ? 404 : 200;
       for (const method of ['GET', 'HEAD']) {
