@@ -389,9 +389,10 @@ test('tidings.mark and reserve, removed under a running server, are made anew', 
     await until(`${name} is back`, () => existsSync(file) && statSync(file).size === size);
     await until('a warning', () => new RegExp(`${name} was removed or replaced`).test(world.server.stderr));
   }
-  const { code, stderr } = await world.server.cli('user', 'deactivate', world.ana.email);
+  const ben = await Person.invited(world.ana);
+  const { code, stderr } = await world.server.cli('user', 'deactivate', ben.email);
   assert.equal(code, 0, stderr);
-  await world.server.cli('user', 'activate', world.ana.email);
+  await world.server.cli('user', 'activate', ben.email);
   await world.server.kill();
   await world.server.start();
   assert.equal((await world.ana.signIn()).status, 201);
