@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
 import type { Editing } from "../models/changes.ts";
 import type { Room } from "../models/room.ts";
@@ -18,7 +18,8 @@ export function MessageEditor({ room, editing }: { room: Room; editing: Editing 
   const problem = isTooLong ? strings.composer.tooLong(charactersOver(body, MESSAGE_BYTES_MAX)) : editing.problem;
   const canSave = body !== "" && !isTooLong && !editing.saving;
 
-  useEffect(() => {
+  // Before it is painted: whoever types at once types into it.
+  useLayoutEffect(() => {
     const element = text.current;
     if (!changes.takeFocus()) return;
     opener.current = document.activeElement;
