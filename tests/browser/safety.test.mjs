@@ -84,7 +84,8 @@ test('marks of direction turn nothing but their own text, and the host of a link
     { text: 'https://xn--ggle-55da.example/login', href: 'https://xn--ggle-55da.example/login', leftToRight: true },
     { text: 'https://b\u00fccher.example/', href: 'https://xn--bcher-kva.example/', leftToRight: true },
   ]);
-  assert.equal(await page.title(), '\u2068\u05d3\u05e0\u05d4\u2069 \u00b7 "><script>globalThis.harmed=1</script>');
+  // Behind how many are unread.
+  assert.equal((await page.title()).replace(/^\(\d+\) /, ''), '\u2068\u05d3\u05e0\u05d4\u2069 \u00b7 "><script>globalThis.harmed=1</script>');
   await screenshot(page, 'direction-and-hosts');
 });
 
