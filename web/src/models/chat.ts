@@ -329,6 +329,7 @@ export class Chat {
 
   /** Everything in all rooms is read. */
   async markAllRead(): Promise<void> {
+    for (const room of this.joined.peek()) room.reading.all();
     try {
       const { rooms } = await this.api.readAll();
       for (const where of rooms) this.find(where.id)?.reading.told(where);

@@ -104,10 +104,23 @@ export class Reading {
 
   /** The server says where this stands, to this device or to all. */
   told(where: Omit<RoomReading, "id">): void {
-    const goesBack = this.unsent?.unread ?? this.sending?.unread ?? false;
-    if (this.isPending && (goesBack || where.read <= this.number.peek())) return;
+    if (this.isPending && (this.goesBack || where.read <= this.number.peek())) return;
     this.take(where);
     this.changedAt = ++changes;
+  }
+
+  /**
+   * Everything is to be read: also what was to be read again and the server has not heard of, or not answered. That it
+   * hears of after it.
+   */
+  all(): void {
+    if (!this.goesBack) return;
+    const number = Math.max(this.context.last(), this.counted.peek().offset, this.number.peek());
+    this.kept = false;
+    this.counted.value = { unread: 0, mentions: 0, offset: number };
+    this.move(number);
+    this.unsent = { number, unread: false };
+    this.sendSoon();
   }
 
   /** Something was deleted, or restored, that the server has counted. */
@@ -161,12 +174,19 @@ export class Reading {
     return this.unsent !== null || this.sending !== null;
   }
 
+  /** Whether the last thing that the server is to be told, or is being told, is that something is to be read again. */
+  private get goesBack(): boolean {
+    return this.unsent?.unread ?? this.sending?.unread ?? false;
+  }
+
   private take({ read, unread, mentions, offset }: Omit<RoomReading, "id">): void {
     // Somebody wants to read it again: what is in view here does not count until this room is opened again here, too.
     if (read < this.number.peek()) {
       this.open();
       this.kept = true;
     }
+    // It was read after all: from here on what is seen counts.
+    if (read > this.number.peek()) this.kept = false;
     this.number.value = read;
     this.counted.value = { unread, mentions, offset };
     for (const number of this.seen) if (number <= read) this.seen.delete(number);
