@@ -21,7 +21,7 @@ import { Changes, type Undoable } from "./changes.ts";
 import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
-import { Reactions, standsIn } from "./reactions.ts";
+import { Reactions } from "./reactions.ts";
 import { Reading, type Counted, type Told } from "./reading.ts";
 import { Timeline } from "./timeline.ts";
 import { Typing } from "./typing.ts";
@@ -493,8 +493,7 @@ export class Room {
         if (event.type.startsWith("member.")) this.membership.value += 1;
         this.applyToInfo(event);
         if (event.type === "member.joined" && event.member?.id !== this.context.me.id) this.othersSeen.value = true;
-        const stands = standsIn(event);
-        if (event.reaction && stands !== null) this.reactions.told(event.reaction, stands);
+        this.reactions.told(event);
         if (event.type === "message.restored" && event.message) void this.askForReactions(event.message.id);
         const message = event.type === "message.posted" ? event.message : undefined;
         if (!message) continue;
@@ -509,7 +508,7 @@ export class Room {
 
   // What comes back was read while it was deleted, and so without what was reacted to it.
   private async askForReactions(message: string): Promise<void> {
-    const asOf = this.timeline.last;
+    const asOf = this.timeline.newest;
     if (this.timeline.reactions(message) !== null) return;
     const found = await this.context.api.message(this.id, message).catch(() => null);
     if (found) this.timeline.read(found, asOf);
