@@ -107,6 +107,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     if (typeof going === "number") {
       room.target.value = null;
       point(element, going);
+      placedAt.current = element.scrollTop;
     } else if (going === "new") {
       element.scrollTop = line ? element.scrollTop + topOf(line, element) - NEW_LINE_TOP_PX : 0;
       const message = [...element.querySelectorAll<HTMLElement>("article")].find((row) => topOf(row, element) >= NEW_LINE_TOP_PX);
