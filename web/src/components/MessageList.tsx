@@ -188,9 +188,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     following.current = true;
     farUp.current = false;
     range.current = atEnd(timeline.last);
-    room.hold(null);
-    room.opening.value = false;
-    room.reading.pass();
+    room.toEnd();
     redraw(0);
   }, [room, timeline]);
 
@@ -211,7 +209,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
   useLayoutEffect(() => {
     if (unsentCount > sentBefore.current) {
       room.newAfter.value = null;
-      if (following.current) room.reading.pass();
+      if (following.current) room.toEnd();
       else toEnd();
     }
     sentBefore.current = unsentCount;

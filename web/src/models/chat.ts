@@ -179,7 +179,7 @@ export class Chat {
 
   /** Opens a room, whether joined or not: what is not joined shows how to join. With a message, at that one. */
   go(id: string | null, message: string | null = null): void {
-    this.room.peek()?.trim();
+    this.room.peek()?.leave();
     const wasOpen = this.open.peek();
     this.open.value = id;
     this.wanted = message ?? (id === wasOpen ? this.wanted : null);
@@ -194,7 +194,7 @@ export class Chat {
   /** Shows what stands under a number, wherever in the room's history it is. */
   async showNumber(room: Room, number: number): Promise<void> {
     try {
-      if (!(await room.goTo(number))) this.tell(strings.room.noSuchMessage);
+      if ((await room.goTo(number)) === false) this.tell(strings.room.noSuchMessage);
     } catch (error) {
       this.fail(error);
     }
@@ -213,8 +213,7 @@ export class Chat {
   /** Shows a message in its place, wherever in the room's history that is. */
   async show(room: Room, message: string): Promise<void> {
     try {
-      const { number } = room.timeline.find(message) ?? (await this.api.message(room.id, message));
-      await this.showNumber(room, number);
+      if ((await room.goToMessage(message)) === false) this.tell(strings.room.noSuchMessage);
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) this.tell(strings.room.noSuchMessage);
       else this.fail(error);

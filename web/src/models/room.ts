@@ -111,6 +111,8 @@ export class Room {
   private cancelOlder: (() => void) | null = null;
   /** The reading of the history around what is new, for the list to open there; null when there is none. */
   private reachingNew: object | null = null;
+  /** The going to an event that is under way: the last one that was asked for, unless the reader went elsewhere since. */
+  private going: { reading: AbortController | null } | null = null;
   private olderFailures = 0;
   private cancelRetry: (() => void) | null = null;
   private failures = 0;
@@ -155,6 +157,7 @@ export class Room {
 
   close(): void {
     this.closed = true;
+    this.going = null;
     this.reading.close();
     clearTimeout(this.typingTimer);
     this.stopCatchingUp();
@@ -169,8 +172,32 @@ export class Room {
   hold(place: Place | null): void {
     if (place && this.opening.peek()) this.stopOpening();
     const wasHeld = this.place !== null;
+    if (wasHeld && !place) this.stopGoing();
     this.place = place;
     if (wasHeld !== (place !== null)) this.catchUp();
+  }
+
+  /** The reader wants what is newest, wherever they were about to go. */
+  toEnd(): void {
+    this.stopGoing();
+    this.stopOpening();
+    this.hold(null);
+    this.reading.pass();
+  }
+
+  /** The person goes to another room. */
+  leave(): void {
+    this.stopGoing();
+    this.stopOpening();
+    this.trim();
+  }
+
+  private stopGoing(): void {
+    const { going } = this;
+    this.going = null;
+    if (!going?.reading || going.reading !== this.readingOlder) return;
+    going.reading.abort();
+    this.history.value = "idle";
   }
 
   // They went elsewhere before what is new was here.
@@ -192,6 +219,8 @@ export class Room {
   /** The person opens this room: at what is new, which gets its line, or else at the end. */
   enter(): void {
     this.entered = true;
+    this.stopGoing();
+    this.target.value = null;
     const { reading, timeline } = this;
     reading.open();
     this.newAfter.value = this.hasUnread ? reading.number.peek() : null;
@@ -263,17 +292,48 @@ export class Room {
   /**
    * Has the list go to an event, wherever in the history it is, with what is around it. What is held stays where it joins
    * that; else the run begins anew there, and goes on in both directions as the reader does. Returns whether there is such
-   * an event.
+   * an event; null, and nothing changes, where the reader went elsewhere meanwhile.
    */
-  async goTo(number: number): Promise<boolean> {
-    this.reachingNew = null;
-    if (!this.timeline.at(number) && !(await this.reach(number))) return false;
-    this.target.value = number;
-    this.opening.value = false;
-    return true;
+  goTo(number: number): Promise<boolean | null> {
+    return this.goWhere(() => number);
   }
 
-  private async reach(number: number): Promise<boolean> {
+  /** The same to a message, by its id. */
+  goToMessage(message: string): Promise<boolean | null> {
+    return this.goWhere(async () => (this.timeline.find(message) ?? (await this.context.api.message(this.id, message))).number);
+  }
+
+  private async goWhere(find: () => number | Promise<number>): Promise<boolean | null> {
+    this.stopGoing();
+    const going: { reading: AbortController | null } = (this.going = { reading: null });
+    const isOver = (): boolean => this.going !== going;
+    try {
+      const number = await find();
+      if (isOver()) return null;
+      this.reachingNew = null;
+      // With what brings it: in between the list would go on as before.
+      const show = (): void => {
+        this.going = null;
+        this.target.value = number;
+        this.opening.value = false;
+      };
+      if (this.timeline.at(number)) {
+        show();
+        return true;
+      }
+      const reached = this.reach(number, show);
+      going.reading = this.readingOlder;
+      return await reached;
+    } catch (error) {
+      if (isOver()) return null;
+      throw error;
+    } finally {
+      if (!isOver()) this.going = null;
+    }
+  }
+
+  // Null where it was given up.
+  private async reach(number: number, reached: () => void = () => undefined): Promise<boolean | null> {
     const { timeline } = this;
     this.readingOlder?.abort();
     this.cancelOlder?.();
@@ -281,8 +341,9 @@ export class Room {
     const { signal } = (this.readingOlder = new AbortController());
     try {
       const page = await this.context.api.events(this.id, { before: number + AFTER_TARGET_EVENTS + 1 }, HISTORY_PAGE_EVENTS, signal);
+      if (signal.aborted) return null;
       const [start, end] = [page.events[0], page.events.at(-1)];
-      if (signal.aborted || !start || !end || number < start.number || number > end.number) return false;
+      if (!start || !end || number < start.number || number > end.number) return false;
       const joins = timeline.positioned && start.number <= timeline.last + 1 && end.number >= timeline.first - 1;
       if (!joins && !timeline.isForeign(page)) {
         this.stopCatchingUp();
@@ -295,7 +356,9 @@ export class Room {
         this.stale = this.behind.value && heard > page.offset ? this.place : null;
       }
       this.merge(page);
-      return timeline.at(number) !== undefined;
+      if (timeline.at(number) === undefined) return false;
+      reached();
+      return true;
     } finally {
       if (!signal.aborted) this.history.value = "idle";
     }
