@@ -32,7 +32,7 @@ export type RoomContext = {
   me: PersonRef;
   api: Pick<Api, "events" | "message" | "editMessage" | "deleteMessage" | "restoreMessage" | "react">;
   live: Pick<Live, "follow" | "presence">;
-  outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed">;
+  outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed" | "in">;
   /** Tells the server how far this person has read. */
   read: (room: string, number: number, unread: boolean) => Promise<Told>;
   /** What the server has counted is not what there is any more. */
@@ -81,6 +81,8 @@ export class Room {
   readonly drafted: ReadonlySignal<boolean>;
   /** Whether this person looks after the room. */
   readonly manages: ReadonlySignal<boolean>;
+  /** Whether something waits here for this person: what they have not sent, or not read. */
+  readonly waits: ReadonlySignal<boolean>;
   /** Whether it is a direct message in which nobody has written anything. */
   readonly blank: ReadonlySignal<boolean>;
   /** Whether so much was missed that a reader who is further up gets it as they come down to it. */
@@ -136,6 +138,10 @@ export class Room {
     });
     this.unread = computed(() => this.countUnread(this.version.value, this.reading.number.value, this.reading.counted.value));
     this.drafted = computed(() => this.draft.value.trim() !== "");
+    this.waits = computed(() => {
+      const { count, more } = this.unread.value;
+      return this.drafted.value || count > 0 || more || this.unsentAt(this.version.value) > 0;
+    });
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
     this.manages = computed(() => looksAfter(context.role.value, this.info.value));
     this.blank = computed(() => isBlank(this.info.value, this.newestAt(this.version.value)));
@@ -590,6 +596,11 @@ export class Room {
   // Of what is shown, at that version of it, and of what is known to be there.
   private newestAt(version: number): number {
     return version < 0 ? 0 : Math.max(this.info.value.offset, this.timeline.last);
+  }
+
+  // The outbox tells of its changes by that version.
+  private unsentAt(version: number): number {
+    return version < 0 ? 0 : this.context.outbox.in(this.id).length;
   }
 
   private heardTyping(person: PersonRef): void {
