@@ -17,6 +17,10 @@ class Time {
     return () => (this.timers = this.timers.filter((other) => other !== timer));
   };
 
+  get waiting(): number {
+    return this.timers.length;
+  }
+
   pass(ms: number): void {
     const end = this.now + ms;
     for (;;) {
@@ -191,6 +195,21 @@ test("what could not be told is told later, and what is refused is not", async (
   assert.equal(desk.told.length, 3);
   desk.see(2);
   assert.deepEqual(desk.reading.takeUnsent(), null, "that is on its way");
+});
+
+test("nothing is told, nor put off, once it is closed", async () => {
+  for (const answer of ["later", "never"] as const) {
+    const desk = new Desk(0);
+    desk.answer = () => Promise.resolve(answer);
+    desk.see(1);
+    desk.see(2);
+    desk.reading.close();
+    await settled();
+    desk.see(3);
+    assert.equal(desk.time.waiting, 0, answer);
+    desk.time.pass(10 * READ_RETRY_MS);
+    assert.deepEqual(desk.told, [[1, false]], answer);
+  }
 });
 
 test("what another device says is taken over, but not behind what was seen here and is not told yet", async () => {

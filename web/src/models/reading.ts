@@ -46,6 +46,7 @@ export class Reading {
   private sentAt = -Infinity;
   private cancelSend: (() => void) | null = null;
   private changedAt = 0;
+  private closed = false;
 
   constructor(
     first: { read?: number; unread?: number; mentions?: number; offset: number },
@@ -149,13 +150,14 @@ export class Reading {
     this.cancelSend?.();
     this.cancelSend = null;
     const { unsent } = this;
-    if (!unsent || this.sending) return;
+    if (!unsent || this.sending || this.closed) return;
     this.unsent = null;
     this.sending = unsent;
     this.sentAt = this.context.now();
     const { number, unread } = unsent;
     void this.context.send(number, unread).then((told) => {
       this.sending = null;
+      if (this.closed) return;
       if (told === "later") {
         this.unsent ??= unsent;
         this.cancelSend ??= this.context.after(READ_RETRY_MS, () => this.send());
@@ -167,6 +169,7 @@ export class Reading {
   }
 
   close(): void {
+    this.closed = true;
     this.cancelSend?.();
   }
 
@@ -223,7 +226,7 @@ export class Reading {
   }
 
   private sendSoon(): void {
-    if (!this.unsent || this.sending || this.cancelSend) return;
+    if (!this.unsent || this.sending || this.cancelSend || this.closed) return;
     const wait = this.sentAt + READ_SEND_EVERY_MS - this.context.now();
     if (wait <= 0) this.send();
     else this.cancelSend = this.context.after(wait, () => this.send());
