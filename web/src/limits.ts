@@ -163,7 +163,6 @@ export const RESEND_DELAY_MAX_MS = 10_000;
 /** Characters in a password, at least. The server holds the same limit. */
 export const PASSWORD_CHARACTERS_MIN = 10;
 
-/** Characters in a person's or a room's name, at most. The server holds the same limit. */
 /** How long typing rests before people are looked for by what was typed. */
 export const FIND_PEOPLE_DELAY_MS = 150;
 /** People who are added to a room at once: each is a request. */
@@ -172,6 +171,8 @@ export const ADD_PEOPLE_MAX = 10;
 export const DIRECT_OTHERS_MAX = 8;
 /** A room's description, as on the server. */
 export const DESCRIPTION_CHARACTERS_MAX = 1_000;
+
+/** Characters in a person's or a room's name, at most. The server holds the same limit. */
 export const NAME_CHARACTERS_MAX = 80;
 
 /** Characters in a room's topic, at most. The server holds the same limit. */

@@ -86,10 +86,35 @@ test("closing the chat gives up what is under way and leaves nothing to come", a
     desk.chat.say("something");
     void desk.chat.refreshRooms();
     desk.chat.close();
+    desk.chat.say("something more");
+    desk.chat.tell("too late");
     assert.equal(desk.signal?.aborted, true);
     end();
     await reading;
     await settled();
     assert.deepEqual([desk.known, desk.chat.ready.value, timers()], [[], false, before], outcome);
   }
+});
+
+test("a room that is archived or blank is in the list while something waits there, and what is counted is what is shown", () => {
+  // The page's frames: at once.
+  Object.assign(globalThis, { document: { visibilityState: "visible" }, requestAnimationFrame: (task: () => void) => { task(); } });
+  const { chat } = new Desk();
+  const member = (name: string, more: Partial<RoomInfo> = {}): RoomInfo => ({ ...info(name), member: true, ...more });
+  const archived = { archived: 1 };
+  const blank: Partial<RoomInfo> = { kind: "direct", people: [{ id: "ben", name: "Ben" }] };
+  for (const room of [member("Old", archived), member("News", { ...archived, read: 0, unread: 2, offset: 2 }), member("Plans"), member("Ben", blank)]) chat.adopt(room);
+  const listed = (): string[] => [...chat.shown.value.rooms, ...chat.shown.value.directs].map((room) => room.info.value.name);
+  assert.deepEqual([listed(), chat.unreadTotal.value, chat.unreadElsewhere.value], [["News", "Plans"], 2, true]);
+  chat.find("id-Ben")!.draft.value = "dear";
+  assert.deepEqual(listed(), ["News", "Plans", "Ben"]);
+  const { client_id: unsent } = chat.outbox.add("id-Old", "last words", 1);
+  assert.deepEqual(listed(), ["News", "Old", "Plans", "Ben"]);
+  chat.outbox.delete(unsent);
+  chat.find("id-Ben")!.draft.value = "";
+  chat.find("id-News")!.reading.told({ offset: 2, read: 2, unread: 0, mentions: 0 });
+  assert.deepEqual([listed(), chat.unreadTotal.value, chat.unreadElsewhere.value], [["Plans"], 0, false]);
+  chat.open.value = "id-Old";
+  assert.deepEqual(listed(), ["Old", "Plans"]);
+  chat.close();
 });

@@ -1,7 +1,7 @@
 /** Emoji are found by their short names first, and by what they are. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { allEmoji, byShortcode, findEmoji, shortcodeBefore, withRecent } from "../src/models/emoji.ts";
+import { allEmoji, byShortcode, findEmoji, shortcodeBefore, shortcodeClosed, withRecent } from "../src/models/emoji.ts";
 import { EMOJI_RECENT_MAX } from "../src/limits.ts";
 
 const groups = await allEmoji();
@@ -28,6 +28,17 @@ test("a short name is being written from its colon to the caret, where a word ma
   assert.deepEqual(shortcodeBefore("so :tad", 7), { from: 3, code: "tad" });
   assert.deepEqual(shortcodeBefore(":ta and more", 3), { from: 0, code: "ta" });
   for (const text of ["10:30", "http://x", ":", ":a", "a:tada", ": tada", "::", "`x`:"]) assert.equal(shortcodeBefore(text, text.length), null, text);
+});
+
+test("a short name is closed where a word may begin, and not in code", () => {
+  const closed = (text: string): string | undefined => shortcodeClosed(text, text.length)?.code;
+  for (const text of [":tada:", "so :Tada:", "(:tada:", "`a` :tada:", "```\na\n\nb\n```\n:tada:", "a ` b\n\n:tada:", "``a ` b`` :tada:", "\\` :tada:"]) {
+    assert.equal(closed(text), "tada", text);
+  }
+  assert.deepEqual(shortcodeClosed("so :tada: it", 9), { from: 3, code: "tada" });
+  for (const text of ["10:30:45:", "std::vec::", "a:tada:", "` :tada:", "a `b :tada:", "``a ` :tada:", "```\n:tada:", "```\na\n```\n\n~~~\n :tada:"]) {
+    assert.equal(closed(text), undefined, text);
+  }
 });
 
 test("those used lately come first, each once, and not without end", () => {

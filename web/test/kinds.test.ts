@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changed, isBlank, looksAfter, partner, rolesToGive, shownTo } from "../src/models/kinds.ts";
+import { changed, isArchived, isBlank, looksAfter, partner, rolesToGive, shownTo } from "../src/models/kinds.ts";
 import type { RoomInfo } from "../src/wire.ts";
 import { ANA, BEN, World } from "./world.ts";
 
@@ -32,6 +32,7 @@ test("S44 the page offers nobody a role that the server would refuse", () => {
 test("what an event says of a room is what it is from then on", () => {
   const archived = changed(ROOM, { name: "Ideas", topic: "new", kind: "private", archived: 7 });
   assert.deepEqual([archived.name, archived.kind, archived.archived, archived.members], ["Ideas", "private", 7, 2]);
+  assert.deepEqual([isArchived(archived), isArchived(changed(archived, { name: "Ideas", topic: "" }))], [true, false]);
   assert.equal("archived" in changed(archived, { name: "Ideas", topic: "" }), false);
 });
 

@@ -73,3 +73,24 @@ test("no more are chosen than fit", async () => {
   chosen.drop(ana.id);
   assert.equal(chosen.isFull.value, false);
 });
+
+test("Enter is for the form only with nothing typed and somebody chosen, and the keys are at somebody who is offered", async () => {
+  const { picker: chosen, settle, finds } = picker();
+  await settle();
+  assert.equal(chosen.takesEnter, true, "nobody is chosen");
+  chosen.choose(ana);
+  await settle();
+  chosen.type("nobody");
+  await settle();
+  assert.deepEqual([chosen.offered.value, chosen.takesEnter, chosen.choose()], [[], true, false]);
+  chosen.type("");
+  await settle();
+  assert.equal(chosen.takesEnter, false);
+  chosen.move(1);
+  assert.equal(chosen.active.value, 1);
+  finds([ben]);
+  chosen.type("b");
+  chosen.at.value = 1;
+  await settle();
+  assert.deepEqual([chosen.active.value, chosen.choose(), names(chosen.chosen.value)], [0, true, ["Ana", "Ben"]]);
+});

@@ -74,6 +74,72 @@ test("a room that is opened at a message does not wait for the subscription, and
   assert.deepEqual([world.room.timeline.first, world.room.timeline.last, world.room.behind.value], [976, 1_025, true]);
 });
 
+/** Holds back what is asked for until the returned function is called, and fails it then where that is wanted. */
+function held(world: World): (fails?: boolean) => void {
+  let release: (fails: boolean) => void = () => undefined;
+  world.hold = new Promise((resolve, reject) => (release = (fails) => (fails ? reject(new Error("offline")) : resolve())));
+  return (fails = false) => {
+    world.hold = null;
+    release(fails);
+  };
+}
+
+test("who goes elsewhere before the answer comes goes there, and the answer changes nothing and says nothing", async () => {
+  const elsewhere: Record<string, (world: World) => unknown> = {
+    "to another event": (world) => world.room.goTo(960),
+    "to the end": (world) => world.room.toEnd(),
+    "to another room": (world) => world.room.leave(),
+    "into the room anew": (world) => world.room.enter(),
+  };
+  for (const [where, go] of Object.entries(elsewhere)) {
+    for (const failing of [false, true]) {
+      const world = await inTheRoom(1_000);
+      const release = held(world);
+      const before = world.numbers();
+      const going = world.room.goTo(3);
+      await settled();
+      go(world);
+      await settled();
+      const target = world.room.target.value;
+      assert.equal(target, where === "to another event" ? 960 : null, where);
+      release(failing);
+      await settled();
+      assert.deepEqual([await going, world.room.target.value, world.room.history.value, world.numbers()], [null, target, "idle", before], where);
+    }
+  }
+});
+
+test("the reader who comes down to the end while they are being led up stays there", async () => {
+  const world = await inTheRoom(1_000);
+  await world.room.goTo(960);
+  await read(world, 955, 990);
+  const release = held(world);
+  const going = world.room.goTo(3);
+  await settled();
+  world.room.hold(null);
+  release();
+  assert.equal(await going, null);
+  assert.deepEqual([world.room.target.value, world.numbers().at(-1)], [null, 1_000]);
+});
+
+test("the later of two goings is the one that counts, whichever is answered first", async () => {
+  const world = await inTheRoom(2_000);
+  const release = held(world);
+  const first = world.room.goTo(3);
+  await settled();
+  const second = world.room.goTo(500);
+  await settled();
+  release();
+  assert.deepEqual([await first, await second, world.room.target.value], [null, true, 500]);
+});
+
+test("what was to be shown and never was is forgotten when the room is opened again", async () => {
+  const world = await inTheRoom(60);
+  await world.room.goTo(40);
+  world.room.enter();
+  assert.equal(world.room.target.value, null);
+});
+
 test("an event that does not exist is gone to by nobody, and what was held stays", async () => {
   const world = await inTheRoom(30);
   assert.equal(await world.room.goTo(31), false);

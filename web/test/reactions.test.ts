@@ -1,6 +1,7 @@
 /** What is shown under a message equals what was reacted to it, by whatever way that is learned and in whatever order. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { WAITING_EVENTS_MAX } from "../src/limits.ts";
 import { reacted, Reactions } from "../src/models/reactions.ts";
 import { Timeline } from "../src/models/timeline.ts";
 import type { Message, Reacted, RoomEvent } from "../src/wire.ts";
@@ -114,6 +115,44 @@ test("whatever order pages and events come in, what is shown is what stands", ()
   }
 });
 
+test("what comes while the run ends far before it is shown under what is held, and once when it joins", () => {
+  const timeline = new Timeline(ANA.id);
+  timeline.subscribed(500, "e");
+  timeline.restart();
+  const many = ["Dan", "Eve", "Fay", "Gil", "Hal", "Ivy"].map((name) => ({ id: name, name }));
+  timeline.page(page([posted(1), posted(2)], 500));
+  for (const [at, person] of many.entries()) timeline.live(event(501 + at, true, person));
+  timeline.live(event(508, false, many[0]));
+  timeline.live(event(507, true, ANA));
+  const now = [["👍", 6, true, ["Eve", "Fay", "Gil", "Hal"]]];
+  assert.deepEqual(shown(timeline.reactions("m1")), now);
+  timeline.page(page(Array.from({ length: 498 }, (_, at) => posted(at + 3)), 508));
+  assert.equal(timeline.last, 508);
+  assert.deepEqual(shown(timeline.reactions("m1")), now);
+});
+
+test("what waits while something before it is missing takes nothing from that", () => {
+  const timeline = new Timeline(ANA.id);
+  timeline.subscribed(0, "e");
+  timeline.live(posted(1));
+  timeline.live(event(4, false));
+  assert.deepEqual(shown(timeline.reactions("m1")), []);
+  timeline.live(event(5, true, CHO));
+  assert.deepEqual(shown(timeline.reactions("m1")), [["👍", 1, false, ["Cho"]]]);
+  timeline.page(page([event(2, true), event(3, true, ANA)], 5));
+  assert.deepEqual(shown(timeline.reactions("m1")), [["👍", 2, true, ["Ana", "Cho"]]]);
+});
+
+test("however much waits, a reaction to what is held is shown", () => {
+  const timeline = new Timeline(ANA.id);
+  timeline.subscribed(100, "e");
+  timeline.restart();
+  timeline.page(page([posted(1)], 100));
+  for (let number = 101; number <= 101 + WAITING_EVENTS_MAX; number++) timeline.live(posted(number));
+  timeline.live(event(102 + WAITING_EVENTS_MAX, true));
+  assert.deepEqual(shown(timeline.reactions("m1")), [["👍", 1, false, ["Ben"]]]);
+});
+
 function desk() {
   const timeline = new Timeline(ANA.id);
   timeline.subscribed(0, "e");
@@ -130,7 +169,7 @@ function desk() {
   const reactions = new Reactions(room, { me: ANA, api });
   const tell = (one: RoomEvent): void => {
     timeline.live(one);
-    reactions.told(one.reaction!, one.type === "reaction.added");
+    reactions.told(one);
   };
   const seen = (): unknown => shown(reactions.shown("m1", timeline.reactions("m1") ?? []));
   return { reactions, tell, seen, asked, timeline, answers: (how: () => Promise<null>) => (answer = how) };
@@ -146,6 +185,21 @@ test("one's own reaction stands at once, and once when its event comes", async (
   assert.deepEqual(seen(), [["👍", 1, true, ["Ana"]]]);
   tell(event(3, false, ANA));
   assert.deepEqual(seen(), [], "another device has taken it back");
+});
+
+test("a wish stands until the timeline shows it, and what was before it says nothing of it", async () => {
+  const { reactions, tell, seen, timeline } = desk();
+  tell(event(2, true, ANA));
+  tell(event(3, false, ANA));
+  await reactions.set("m1", "👍", true);
+  reactions.told(event(3, false, ANA));
+  assert.deepEqual(seen(), [["👍", 1, true, ["Ana"]]], "a page has that, too");
+  reactions.told(event(4, true, ANA));
+  assert.deepEqual(seen(), [["👍", 1, true, ["Ana"]]], "the timeline does not have it");
+  timeline.live(event(4, true, ANA));
+  timeline.live(event(5, false, ANA));
+  for (const one of [event(4, true, ANA), event(5, false, ANA)]) reactions.told(one);
+  assert.deepEqual(seen(), [], "another device took it back at once");
 });
 
 test("what the server refuses is as it was", async () => {

@@ -17,6 +17,10 @@ class Time {
     return () => (this.timers = this.timers.filter((other) => other !== timer));
   };
 
+  get waiting(): number {
+    return this.timers.length;
+  }
+
   pass(ms: number): void {
     const end = this.now + ms;
     for (;;) {
@@ -193,6 +197,21 @@ test("what could not be told is told later, and what is refused is not", async (
   assert.deepEqual(desk.reading.takeUnsent(), null, "that is on its way");
 });
 
+test("nothing is told, nor put off, once it is closed", async () => {
+  for (const answer of ["later", "never"] as const) {
+    const desk = new Desk(0);
+    desk.answer = () => Promise.resolve(answer);
+    desk.see(1);
+    desk.see(2);
+    desk.reading.close();
+    await settled();
+    desk.see(3);
+    assert.equal(desk.time.waiting, 0, answer);
+    desk.time.pass(10 * READ_RETRY_MS);
+    assert.deepEqual(desk.told, [[1, false]], answer);
+  }
+});
+
 test("what another device says is taken over, but not behind what was seen here and is not told yet", async () => {
   const desk = new Desk(5);
   const told = (read: number): void => desk.reading.told({ offset: 20, read, unread: 20 - read, mentions: 0 });
@@ -228,6 +247,38 @@ test("what is to be read again stays so, whatever is in view, until the room is 
   await settled();
   desk.reading.open();
   assert.equal(desk.see(13, 14).read, 14);
+});
+
+test("what was to be read again and is read after all is new no longer, and what comes then is read as ever", async () => {
+  const desk = new Desk(20);
+  desk.reading.back(12);
+  await settled();
+  desk.reading.told({ offset: 20, read: 20, unread: 0, mentions: 0 });
+  assert.equal(desk.read, 20, "another device read on, or all was marked as read");
+  desk.last = 22;
+  assert.equal(desk.see(21, 22).read, 22);
+});
+
+test("all is read also while the server hears that something is to be read again, and it hears of that last", async () => {
+  const desk = new Desk(20);
+  let answer = (): void => undefined;
+  desk.answer = (read) => new Promise((resolve) => (answer = () => resolve({ id: "r", offset: 20, read, unread: 20 - read, mentions: 0 })));
+  desk.reading.back(12);
+  desk.reading.all();
+  assert.deepEqual([desk.read, desk.reading.counted.value.unread, desk.told], [20, 0, [[12, true]]]);
+  desk.reading.told({ offset: 20, read: 12, unread: 8, mentions: 0 });
+  answer();
+  await settled();
+  desk.time.pass(READ_SEND_EVERY_MS);
+  answer();
+  await settled();
+  assert.deepEqual([desk.read, desk.told], [20, [[12, true], [20, false]]]);
+  desk.last = 21;
+  assert.equal(desk.see(21).read, 21);
+
+  const idle = new Desk(12);
+  idle.reading.all();
+  assert.deepEqual([idle.read, idle.told], [12, []], "the rest is for the server to say");
 });
 
 test("what is not here is counted by the server, and what comes by the page", async () => {

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
-import { isDirect } from "../models/kinds.ts";
+import { isArchived, isDirect } from "../models/kinds.ts";
 import { describe } from "../models/problems.ts";
 import { matching } from "../models/search.ts";
 import { mark, strings } from "../strings.ts";
@@ -15,8 +15,8 @@ export function BrowseRooms({ app, chat, onClose }: { app: App; chat: Chat; onCl
   const [problem, setProblem] = useState<string | null>(null);
   useEffect(() => void chat.browse(), [chat]);
   const found = matching(chat.known.value, query).filter((room) => !isDirect(room));
-  const inUse = found.filter((room) => room.archived === undefined);
-  const archived = found.filter((room) => room.archived !== undefined);
+  const inUse = found.filter((room) => !isArchived(room));
+  const archived = found.filter(isArchived);
   const hasMore = chat.moreAfter.value !== null;
   const nothing = !query ? strings.rooms.nothingToBrowse : hasMore ? strings.switcher.nothingYet : strings.switcher.nothing;
 

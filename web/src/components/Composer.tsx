@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { EMOJI_OFFERED_MAX, MESSAGE_BYTES_MAX, NEARLY_FULL_BYTES, SPLIT_MESSAGES_MAX, TYPING_SEND_EVERY_MS } from "../limits.ts";
 import type { EmojiEntry } from "../emoji.ts";
 import type { Chat } from "../models/chat.ts";
-import { allEmoji, byShortcode, findEmoji, shortcodeBefore } from "../models/emoji.ts";
+import { allEmoji, byShortcode, findEmoji, shortcodeBefore, shortcodeClosed } from "../models/emoji.ts";
 import { format, type Edit, type Format } from "../models/format.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
@@ -79,20 +79,22 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
   const offer = async (element: HTMLTextAreaElement): Promise<void> => {
     const { value, selectionStart: caret } = element;
     const written = shortcodeBefore(value, caret);
-    const closed = /:[a-z0-9_+-]{2,32}:$/i.exec(value.slice(Math.max(0, caret - 40), caret))?.[0];
+    const closed = shortcodeClosed(value, caret);
     if (!written && !closed) {
       setOffered(NOTHING);
       return;
     }
     const groups = await allEmoji().catch(() => []);
-    // Somebody who types goes on while they are loaded.
-    if (element.value !== value || element.selectionStart !== caret) return;
-    const meant = closed ? byShortcode(groups, closed.slice(1, -1).toLowerCase()) : null;
-    if (closed && meant) put(element, caret - closed.length, caret, meant);
+    // Somebody who types goes on while they are loaded, or elsewhere.
+    if (!isHere(element) || element.value !== value || element.selectionStart !== caret) return;
+    const meant = closed ? byShortcode(groups, closed.code) : null;
+    if (closed && meant) put(element, closed.from, caret, meant);
     const items = written ? findEmoji(groups, written.code).slice(0, EMOJI_OFFERED_MAX) : [];
     setOffered(written && items.length > 0 ? { from: written.from, items, active: 0 } : NOTHING);
   };
+  const isHere = (element: HTMLTextAreaElement): boolean => element.isConnected && chat.room.peek() === room;
   const put = (element: HTMLTextAreaElement, from: number, to: number, emoji: string): void => {
+    if (!isHere(element)) return;
     edit(element, { from, to, text: emoji, start: from + emoji.length, end: from + emoji.length });
     write(element.value);
     setOffered(NOTHING);

@@ -3,10 +3,10 @@ import { strings } from "../strings.ts";
 import { describe } from "../models/problems.ts";
 import { Dialog } from "./Dialog.tsx";
 
-type Props = { title: string; lead: string; action: string; onConfirm: () => Promise<void>; onClose: () => void };
+type Props = { title: string; lead: string; action: string; onConfirm: () => Promise<void>; onClose: () => void; onCancel?: () => void };
 
-/** Asks before something that cannot be taken back. */
-export function Confirm({ title, lead, action, onConfirm, onClose }: Props) {
+/** Asks before something that cannot be taken back. `onCancel` is for where it is not simply closed when it is not done. */
+export function Confirm({ title, lead, action, onConfirm, onClose, onCancel = onClose }: Props) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
 
@@ -23,7 +23,7 @@ export function Confirm({ title, lead, action, onConfirm, onClose }: Props) {
   };
 
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} onClose={onCancel}>
       <p class="lead">{lead}</p>
       {problem && (
         <p class="problem" role="alert">
@@ -31,7 +31,7 @@ export function Confirm({ title, lead, action, onConfirm, onClose }: Props) {
         </p>
       )}
       <div class="dialog-actions">
-        <button type="button" class="button" onClick={onClose}>
+        <button type="button" class="button" onClick={onCancel}>
           {strings.rooms.cancel}
         </button>
         <button type="button" class="button button-danger" disabled={busy} onClick={() => void confirm()}>

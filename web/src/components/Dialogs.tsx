@@ -101,7 +101,7 @@ function RoomDialog({ app, chat, layout, dialog, onClose }: RoomDialogProps) {
     case "add-people":
       return <AddPeople app={app} chat={chat} room={room} onClose={onClose} />;
     case "edit-room":
-      return <EditRoom chat={chat} room={room} layout={layout} onClose={onClose} />;
+      return <EditRoom chat={chat} room={room} layout={layout} written={dialog.edit} onClose={onClose} />;
     case "open-room":
       return (
         <Confirm
@@ -109,6 +109,7 @@ function RoomDialog({ app, chat, layout, dialog, onClose }: RoomDialogProps) {
           lead={strings.rooms.openLead}
           action={strings.rooms.openButton}
           onConfirm={() => chat.editRoom(room.id, dialog.edit)}
+          onCancel={() => (layout.dialog.value = { name: "edit-room", room: room.id, edit: dialog.edit })}
           onClose={onClose}
         />
       );

@@ -11,13 +11,13 @@ import { Field } from "./Field.tsx";
 import { FormDialog } from "./FormDialog.tsx";
 
 /** What whoever looks after a room changes about it. To open it to everybody is asked for once more. */
-export function EditRoom({ chat, room, layout, onClose }: { chat: Chat; room: Room; layout: Layout; onClose: () => void }) {
+export function EditRoom({ chat, room, layout, written = {}, onClose }: { chat: Chat; room: Room; layout: Layout; written?: RoomEdit | undefined; onClose: () => void }) {
   const before = room.info.peek();
   const wasHidden = kindOf(before) === "private";
-  const [name, setName] = useState(before.name);
-  const [topic, setTopic] = useState(before.topic ?? "");
-  const [description, setDescription] = useState(before.description ?? "");
-  const [hidden, setHidden] = useState(wasHidden);
+  const [name, setName] = useState(written.name ?? before.name);
+  const [topic, setTopic] = useState(written.topic ?? before.topic ?? "");
+  const [description, setDescription] = useState(written.description ?? before.description ?? "");
+  const [hidden, setHidden] = useState(written.private ?? wasHidden);
 
   const save = async (): Promise<void> => {
     const edit: RoomEdit = {

@@ -2,6 +2,7 @@ import { Copy, Ellipsis, EyeOff, Link, Pencil, Reply, SmilePlus, Trash2, type Ic
 import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Chat } from "../models/chat.ts";
+import { isArchived } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import type { MessageRow } from "../models/rows.ts";
@@ -32,8 +33,7 @@ function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Ac
   const { id } = row;
   if (id === null || row.deleted) return [];
   const own = row.author.id === chat.me.id;
-  // In an archived room one reads, and takes back what one said.
-  const open = room.info.value.archived === undefined;
+  const open = !isArchived(room.info.value);
   const answers: Action[] = [
     { label: strings.reactions.add, icon: SmilePlus, run: (opener) => startReacting(row, { chat, room, layout }, opener), first: true },
     { label: strings.room.reply, icon: Reply, run: () => startReplying(row, room), first: true },

@@ -3,7 +3,7 @@ import { effect } from "@preact/signals";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX, STILL_TRYING_AFTER_MS } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
-import { isDirect } from "../models/kinds.ts";
+import { isArchived, isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import type { Unsent } from "../models/outbox.ts";
@@ -107,6 +107,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     if (typeof going === "number") {
       room.target.value = null;
       point(element, going);
+      placedAt.current = element.scrollTop;
     } else if (going === "new") {
       element.scrollTop = line ? element.scrollTop + topOf(line, element) - NEW_LINE_TOP_PX : 0;
       const message = [...element.querySelectorAll<HTMLElement>("article")].find((row) => topOf(row, element) >= NEW_LINE_TOP_PX);
@@ -187,9 +188,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     following.current = true;
     farUp.current = false;
     range.current = atEnd(timeline.last);
-    room.hold(null);
-    room.opening.value = false;
-    room.reading.pass();
+    room.toEnd();
     redraw(0);
   }, [room, timeline]);
 
@@ -210,7 +209,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
   useLayoutEffect(() => {
     if (unsentCount > sentBefore.current) {
       room.newAfter.value = null;
-      if (following.current) room.reading.pass();
+      if (following.current) room.toEnd();
       else toEnd();
     }
     sentBefore.current = unsentCount;
@@ -368,7 +367,8 @@ function moveByMessage(event: KeyboardEvent, { chat, room, layout }: ActionsCont
   const isLetter = Array.from(event.key).length === 1 && event.key !== " " && event.key !== "?";
   const focusedMessage = (event.target as Element).matches("article") ? (event.target as HTMLElement).dataset.number : undefined;
   const plain = !event.altKey && !event.ctrlKey && !event.metaKey;
-  if (event.key === "e" && focusedMessage !== undefined && plain) {
+  const writable = plain && !isArchived(room.info.peek());
+  if (event.key === "e" && focusedMessage !== undefined && writable) {
     const known = room.timeline.at(Number(focusedMessage));
     const message = known && room.timeline.message(known);
     if (message?.author.id === chat.me.id && !message.deleted) {
@@ -377,7 +377,7 @@ function moveByMessage(event: KeyboardEvent, { chat, room, layout }: ActionsCont
       return;
     }
   }
-  const row = plain && focusedMessage !== undefined ? rowOf(Number(focusedMessage)) : undefined;
+  const row = writable && focusedMessage !== undefined ? rowOf(Number(focusedMessage)) : undefined;
   if (row && (event.key === "r" || event.key === "+") && !row.deleted && row.id !== null) {
     event.preventDefault();
     if (event.key === "r") startReplying(row, room);

@@ -22,7 +22,7 @@ export function PeoplePicker({ picker, most, me }: { picker: Picker; most: numbe
   const list = useRef<HTMLUListElement>(null);
   const id = useId();
   const offered = picker.offered.value;
-  const at = Math.min(picker.at.value, offered.length - 1);
+  const at = picker.active.value;
   const chosen = picker.chosen.value;
 
   useEffect(() => {
@@ -38,8 +38,7 @@ export function PeoplePicker({ picker, most, me }: { picker: Picker; most: numbe
     if (event.isComposing) return;
     if (event.key === "ArrowDown") picker.move(1);
     else if (event.key === "ArrowUp") picker.move(-1);
-    // With nothing typed and somebody chosen, Enter is for the form.
-    else if (event.key === "Enter" && offered.length > 0 && (picker.query.peek() !== "" || chosen.length === 0)) choose();
+    else if (event.key === "Enter" && picker.takesEnter) choose();
     else if (event.key === "Backspace" && picker.query.peek() === "" && chosen.length > 0) picker.drop();
     else return;
     event.preventDefault();

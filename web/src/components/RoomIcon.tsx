@@ -1,5 +1,5 @@
 import { Archive, Hash, Lock, Users } from "lucide";
-import { isDirect, partner } from "../models/kinds.ts";
+import { isArchived, isDirect, partner } from "../models/kinds.ts";
 import { strings } from "../strings.ts";
 import type { PersonRef, RoomInfo } from "../wire.ts";
 import { Avatar } from "./Avatar.tsx";
@@ -19,7 +19,7 @@ export function RoomIcon({ room, me, size = 20, here = false }: Props) {
       </span>
     );
   }
-  return <Icon of={room.archived !== undefined ? Archive : room.kind === "private" ? Lock : Hash} size={size} />;
+  return <Icon of={isArchived(room) ? Archive : room.kind === "private" ? Lock : Hash} size={size} />;
 }
 
 /** The same in words, where they add something. */

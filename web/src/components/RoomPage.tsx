@@ -1,7 +1,7 @@
 import { Archive, ArchiveRestore, EllipsisVertical, DoorOpen, Link, Menu as MenuIcon, PencilLine, UserPlus, Users } from "lucide";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
-import { isDirect } from "../models/kinds.ts";
+import { isArchived, isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import { strings } from "../strings.ts";
@@ -27,7 +27,7 @@ export function RoomPage({ app, chat, room, layout }: Props) {
       {welcome?.room === room.id && <InviteCard app={app} chat={chat} room={room} welcome={welcome} />}
       <TypingLine room={room} />
       <Toast chat={chat} />
-      {room.info.value.archived === undefined ? <Composer chat={chat} room={room} layout={layout} /> : <ArchivedNote chat={chat} room={room} />}
+      {isArchived(room.info.value) ? <ArchivedNote chat={chat} room={room} /> : <Composer chat={chat} room={room} layout={layout} />}
     </>
   );
 }
@@ -81,7 +81,6 @@ function roomMenu({ chat, room, layout }: Pick<Props, "chat" | "room" | "layout"
   if (isDirect(info)) return [people];
   const dialog = (name: "leave-room" | "edit-room" | "archive-room" | "add-people") => () => (layout.dialog.value = { name, room: room.id });
   const brings = chat.role.value !== "guest";
-  const isArchived = info.archived !== undefined;
   return [
     ...(brings
       ? [
@@ -93,7 +92,7 @@ function roomMenu({ chat, room, layout }: Pick<Props, "chat" | "room" | "layout"
     ...(room.manages.value
       ? [
           { label: strings.rooms.edit, icon: <Icon of={PencilLine} />, onSelect: dialog("edit-room") },
-          isArchived
+          isArchived(info)
             ? { label: strings.rooms.restore, icon: <Icon of={ArchiveRestore} />, onSelect: () => restore(chat, room) }
             : { label: strings.rooms.archive, icon: <Icon of={Archive} />, onSelect: dialog("archive-room") },
         ]

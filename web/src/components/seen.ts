@@ -15,11 +15,19 @@ const STEPS = [0, 0.25, HALF, 0.75, 1];
 export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, room: Room): () => void {
   const observed = useRef(new Set<Element>());
   const observer = useRef<IntersectionObserver | null>(null);
+  const view = useRef<InView | null>(null);
 
   const look = useMemo(
     () => (): void => {
       const watching = observer.current;
       if (!watching) return;
+      // What is gone is out of view, and nobody tells of it any more.
+      const gone = [...observed.current].filter((message) => !message.isConnected);
+      for (const message of gone) {
+        watching.unobserve(message);
+        observed.current.delete(message);
+      }
+      if (gone.length > 0) view.current?.changed([], gone.map(numberOf));
       for (const message of scroller.current?.querySelectorAll("article[data-number]") ?? []) {
         if (observed.current.has(message)) continue;
         observed.current.add(message);
@@ -38,16 +46,15 @@ export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, roo
     };
     const inView = new InView(after, (number) => room.reading.saw(number));
     const known = observed.current;
+    view.current = inView;
     const watching = new IntersectionObserver(
       (entries) => {
         const [came, went]: [number[], number[]] = [[], []];
         for (const { target, intersectionRatio, intersectionRect, rootBounds } of entries) {
-          const number = Number((target as HTMLElement).dataset.number);
+          if (!known.has(target)) continue; // gone meanwhile
+          const number = numberOf(target);
           const fills = intersectionRect.height >= (rootBounds?.height ?? Infinity) * HALF;
           (intersectionRatio >= HALF || fills ? came : went).push(number);
-          if (target.isConnected) continue;
-          watching.unobserve(target);
-          known.delete(target);
         }
         inView.changed(came, went);
       },
@@ -63,8 +70,13 @@ export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, roo
       watching.disconnect();
       known.clear();
       observer.current = null;
+      view.current = null;
     };
   }, [scroller, chat, room, look]);
 
   return look;
+}
+
+function numberOf(message: Element): number {
+  return Number((message as HTMLElement).dataset.number);
 }

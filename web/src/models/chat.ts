@@ -12,7 +12,7 @@ import { withRecent } from "./emoji.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { Attendance } from "./attention.ts";
 import { byName } from "./presence.ts";
-import { isDirect, shownTo } from "./kinds.ts";
+import { isArchived, isDirect, shownTo } from "./kinds.ts";
 import { describe } from "./problems.ts";
 import { changesOfReading } from "./reading.ts";
 import { Room } from "./room.ts";
@@ -46,7 +46,7 @@ export class Chat {
   readonly settings: Settings;
   /** Rooms this person is in, by name. */
   readonly joined = signal<readonly Room[]>([]);
-  /** Those of them that are listed as rooms, and as direct messages: what is archived is not, nor what is blank and not open. */
+  /** Those of them that are listed as rooms, and as direct messages: what is archived or blank is not, unless it is open or something waits there. */
   readonly shown: ReadonlySignal<{ rooms: readonly Room[]; directs: readonly Room[] }>;
   /** What this person may do on the server. */
   readonly role;
@@ -134,16 +134,17 @@ export class Chat {
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
     this.shown = computed(() => {
       const isOpen = (room: Room): boolean => room.id === this.open.value;
-      const shown = this.joined.value.filter((room) => isOpen(room) || (room.info.value.archived === undefined && !room.blank.value));
+      const shown = this.joined.value.filter((room) => isOpen(room) || room.waits.value || (!isArchived(room.info.value) && !room.blank.value));
       return {
         rooms: shown.filter((room) => !isDirect(room.info.value)),
         directs: shown.filter((room) => isDirect(room.info.value)),
       };
     });
+    const all = computed(() => [...this.shown.value.rooms, ...this.shown.value.directs]);
     this.unreadElsewhere = computed(() =>
-      this.joined.value.some((room) => room.id !== this.open.value && (room.unread.value.count > 0 || room.unread.value.more)),
+      all.value.some((room) => room.id !== this.open.value && (room.unread.value.count > 0 || room.unread.value.more)),
     );
-    this.unreadTotal = computed(() => this.joined.value.reduce((sum, room) => sum + room.unread.value.count, 0));
+    this.unreadTotal = computed(() => all.value.reduce((sum, room) => sum + room.unread.value.count, 0));
   }
 
   /** Connects; done when the first list of rooms has come. */
@@ -179,7 +180,7 @@ export class Chat {
 
   /** Opens a room, whether joined or not: what is not joined shows how to join. With a message, at that one. */
   go(id: string | null, message: string | null = null): void {
-    this.room.peek()?.trim();
+    this.room.peek()?.leave();
     const wasOpen = this.open.peek();
     this.open.value = id;
     this.wanted = message ?? (id === wasOpen ? this.wanted : null);
@@ -194,7 +195,7 @@ export class Chat {
   /** Shows what stands under a number, wherever in the room's history it is. */
   async showNumber(room: Room, number: number): Promise<void> {
     try {
-      if (!(await room.goTo(number))) this.tell(strings.room.noSuchMessage);
+      if ((await room.goTo(number)) === false) this.tell(strings.room.noSuchMessage);
     } catch (error) {
       this.fail(error);
     }
@@ -213,8 +214,7 @@ export class Chat {
   /** Shows a message in its place, wherever in the room's history that is. */
   async show(room: Room, message: string): Promise<void> {
     try {
-      const { number } = room.timeline.find(message) ?? (await this.api.message(room.id, message));
-      await this.showNumber(room, number);
+      if ((await room.goToMessage(message)) === false) this.tell(strings.room.noSuchMessage);
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) this.tell(strings.room.noSuchMessage);
       else this.fail(error);
@@ -329,6 +329,7 @@ export class Chat {
 
   /** Everything in all rooms is read. */
   async markAllRead(): Promise<void> {
+    for (const room of this.joined.peek()) room.reading.all();
     try {
       const { rooms } = await this.api.readAll();
       for (const where of rooms) this.find(where.id)?.reading.told(where);
@@ -423,6 +424,7 @@ export class Chat {
 
   /** Runs a task after a delay in milliseconds, unless the returned function is called or the chat is closed before. */
   private later(delay: number, task: () => void): () => void {
+    if (this.closed) return () => undefined;
     const timer = setTimeout(() => {
       this.timers.delete(timer);
       task();

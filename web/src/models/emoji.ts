@@ -53,6 +53,25 @@ export function withRecent(recent: readonly string[], emoji: string): string[] {
   return [emoji, ...recent.filter((other) => other !== emoji)].slice(0, EMOJI_RECENT_MAX);
 }
 
+/** The short name that has just got its second colon before the caret; null when there is none, or it is code. */
+export function shortcodeClosed(text: string, caret: number): { from: number; code: string } | null {
+  const found = /(?:^|[\s(>*_~"'])(:[a-z0-9_+-]{2,32}:)$/i.exec(text.slice(Math.max(0, caret - 40), caret));
+  const code = found?.[1];
+  if (code === undefined || isInCode(text.slice(0, caret - code.length))) return null;
+  return { from: caret - code.length, code: code.slice(1, -1).toLowerCase() };
+}
+
+// By its backticks: a fence that is not closed before it, or in its paragraph a run of them that is not.
+function isInCode(before: string): boolean {
+  const fences = [...before.matchAll(/^ {0,3}(?:`{3,}|~{3,}).*$/gm)];
+  if (fences.length % 2 === 1) return true;
+  const last = fences.at(-1);
+  const paragraph = before.slice(last ? last.index + last[0].length : 0).split(/\n[^\S\n]*\n/).at(-1) ?? "";
+  let open = 0;
+  for (const [run] of paragraph.matchAll(/(?<![\\`])`+/g)) open = open === 0 ? run.length : open === run.length ? 0 : open;
+  return open > 0;
+}
+
 /** The short name that is being written before the caret, from its colon on; null when there is none. */
 export function shortcodeBefore(text: string, caret: number): { from: number; code: string } | null {
   const found = /(?:^|[\s(>*_~"'])(:[a-z0-9_+-]{2,32})$/i.exec(text.slice(Math.max(0, caret - 40), caret));

@@ -27,6 +27,11 @@ export function isBlank(room: Pick<RoomInfo, "kind">, last: number): boolean {
   return isDirect(room) && last <= 1;
 }
 
+/** Whether nothing is written in the room any more: one reads it, and takes back what one said. */
+export function isArchived(room: Pick<RoomInfo, "archived">): boolean {
+  return room.archived !== undefined;
+}
+
 export function isAdmin(role: Role): boolean {
   return role === "owner" || role === "admin";
 }

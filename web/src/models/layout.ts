@@ -6,7 +6,8 @@ import type { PersonRef } from "../wire.ts";
 export type DialogName =
   | { name: "switcher" | "shortcuts" | "create-room" | "browse-rooms" | "devices" | "sign-out" | "new-direct" }
   | { name: "leave-room"; room: string }
-  | { name: "edit-room"; room: string }
+  /** With what was written in it before, if it is opened again. */
+  | { name: "edit-room"; room: string; edit?: RoomEdit }
   | { name: "archive-room"; room: string }
   | { name: "add-people"; room: string }
   | { name: "open-room"; room: string; edit: RoomEdit }

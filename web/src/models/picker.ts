@@ -32,6 +32,8 @@ export class Picker {
     const fits = (person: Found): boolean => this.settled.value || fold(person.name).includes(typed);
     return this.isFull.value ? [] : this.found.value.filter((person) => !taken.has(person.id) && fits(person));
   });
+  /** Which of them the keys are at, now that there may be fewer; -1 where nobody is offered. */
+  readonly active = computed(() => Math.min(this.at.value, this.offered.value.length - 1));
   readonly isFull = computed(() => this.chosen.value.length >= this.options.most);
   private asking: AbortController | null = null;
   private cancel: () => void = () => undefined;
@@ -56,15 +58,20 @@ export class Picker {
 
   move(step: 1 | -1): void {
     const count = this.offered.peek().length;
-    if (count > 0) this.at.value = (this.at.peek() + step + count) % count;
+    if (count > 0) this.at.value = (this.active.peek() + step + count) % count;
   }
 
   /** Chooses somebody; without a word whoever the keys are at. Returns whether anybody was. */
-  choose(person: PersonRef | undefined = this.offered.peek()[this.at.peek()]): boolean {
+  choose(person: PersonRef | undefined = this.offered.peek()[this.active.peek()]): boolean {
     if (!person || this.isFull.peek()) return false;
     this.chosen.value = [...this.chosen.peek(), person];
     this.type("");
     return true;
+  }
+
+  /** Whether Enter is for the choice: with nothing typed and somebody chosen it is for the form. */
+  get takesEnter(): boolean {
+    return this.query.peek() !== "" || (this.chosen.peek().length === 0 && this.offered.peek().length > 0);
   }
 
   drop(id: string | undefined = this.chosen.peek().at(-1)?.id): void {

@@ -27,7 +27,8 @@ export function standsIn(event: RoomEvent): boolean | null {
   return event.type === "reaction.added" ? true : event.type === "reaction.removed" ? false : null;
 }
 
-type Wish = { message: string; emoji: string; stands: boolean; underWay: number };
+/** `since`: the last event that there was when it was wished; what happened up to then says nothing of it. */
+type Wish = { message: string; emoji: string; stands: boolean; underWay: number; since: number };
 
 /** What this person wants and no event has told of yet: shown at once, and as it was where the server refuses. */
 export class Reactions {
@@ -51,10 +52,11 @@ export class Reactions {
   /** Reacts, or takes it back; one request after the other, so that the last wish is what stands. */
   async set(message: string, emoji: string, stands: boolean): Promise<void> {
     const before = this.wishes.find((wish) => wish.message === message && wish.emoji === emoji);
-    const wish = before ?? { message, emoji, stands, underWay: 0 };
+    const wish = before ?? { message, emoji, stands, underWay: 0, since: 0 };
     if (!before) this.wishes.push(wish);
     wish.stands = stands;
     wish.underWay += 1;
+    wish.since = this.room.timeline.newest;
     this.room.changed();
     try {
       await this.inTurn(() => this.context.api.react(this.room.id, message, emoji, stands));
@@ -65,15 +67,23 @@ export class Reactions {
       wish.underWay -= 1;
     }
     // It was so already, or the event came before the answer: nothing will tell of it any more.
-    const mine = this.room.timeline.reactions(message)?.find((one) => one.emoji === emoji)?.mine ?? false;
-    if (wish.underWay === 0 && mine === wish.stands) this.drop(wish);
+    if (wish.underWay === 0 && this.isMine(message, emoji) === wish.stands) this.drop(wish);
   }
 
-  /** An event told of what is now so: a wish that nobody works on any more is fulfilled, or overtaken. */
-  told(reaction: Reaction, stands: boolean): void {
-    if (reaction.person.id !== this.context.me.id) return;
+  /**
+   * An event told of what is now so, and the timeline shows it: a wish that nobody works on any more is fulfilled, or
+   * overtaken.
+   */
+  told(event: RoomEvent): void {
+    const [{ reaction, number }, stands] = [event, standsIn(event)];
+    if (reaction?.person.id !== this.context.me.id) return;
     const wish = this.wishes.find((one) => one.message === reaction.message && one.emoji === reaction.emoji);
-    if (wish && (wish.underWay === 0 || wish.stands === stands)) this.drop(wish);
+    if (!wish || number <= wish.since || this.isMine(wish.message, wish.emoji) !== stands) return;
+    if (wish.underWay === 0 || wish.stands === stands) this.drop(wish);
+  }
+
+  private isMine(message: string, emoji: string): boolean {
+    return this.room.timeline.reactions(message)?.find((one) => one.emoji === emoji)?.mine ?? false;
   }
 
   private drop(wish: Wish): void {

@@ -46,6 +46,7 @@ export class Reading {
   private sentAt = -Infinity;
   private cancelSend: (() => void) | null = null;
   private changedAt = 0;
+  private closed = false;
 
   constructor(
     first: { read?: number; unread?: number; mentions?: number; offset: number },
@@ -104,10 +105,23 @@ export class Reading {
 
   /** The server says where this stands, to this device or to all. */
   told(where: Omit<RoomReading, "id">): void {
-    const goesBack = this.unsent?.unread ?? this.sending?.unread ?? false;
-    if (this.isPending && (goesBack || where.read <= this.number.peek())) return;
+    if (this.isPending && (this.goesBack || where.read <= this.number.peek())) return;
     this.take(where);
     this.changedAt = ++changes;
+  }
+
+  /**
+   * Everything is to be read: also what was to be read again and the server has not heard of, or not answered. That it
+   * hears of after it.
+   */
+  all(): void {
+    if (!this.goesBack) return;
+    const number = Math.max(this.context.last(), this.counted.peek().offset, this.number.peek());
+    this.kept = false;
+    this.counted.value = { unread: 0, mentions: 0, offset: number };
+    this.move(number);
+    this.unsent = { number, unread: false };
+    this.sendSoon();
   }
 
   /** Something was deleted, or restored, that the server has counted. */
@@ -136,13 +150,14 @@ export class Reading {
     this.cancelSend?.();
     this.cancelSend = null;
     const { unsent } = this;
-    if (!unsent || this.sending) return;
+    if (!unsent || this.sending || this.closed) return;
     this.unsent = null;
     this.sending = unsent;
     this.sentAt = this.context.now();
     const { number, unread } = unsent;
     void this.context.send(number, unread).then((told) => {
       this.sending = null;
+      if (this.closed) return;
       if (told === "later") {
         this.unsent ??= unsent;
         this.cancelSend ??= this.context.after(READ_RETRY_MS, () => this.send());
@@ -154,11 +169,17 @@ export class Reading {
   }
 
   close(): void {
+    this.closed = true;
     this.cancelSend?.();
   }
 
   private get isPending(): boolean {
     return this.unsent !== null || this.sending !== null;
+  }
+
+  /** Whether the last thing that the server is to be told, or is being told, is that something is to be read again. */
+  private get goesBack(): boolean {
+    return this.unsent?.unread ?? this.sending?.unread ?? false;
   }
 
   private take({ read, unread, mentions, offset }: Omit<RoomReading, "id">): void {
@@ -167,6 +188,8 @@ export class Reading {
       this.open();
       this.kept = true;
     }
+    // It was read after all: from here on what is seen counts.
+    if (read > this.number.peek()) this.kept = false;
     this.number.value = read;
     this.counted.value = { unread, mentions, offset };
     for (const number of this.seen) if (number <= read) this.seen.delete(number);
@@ -203,7 +226,7 @@ export class Reading {
   }
 
   private sendSoon(): void {
-    if (!this.unsent || this.sending || this.cancelSend) return;
+    if (!this.unsent || this.sending || this.cancelSend || this.closed) return;
     const wait = this.sentAt + READ_SEND_EVERY_MS - this.context.now();
     if (wait <= 0) this.send();
     else this.cancelSend = this.context.after(wait, () => this.send());

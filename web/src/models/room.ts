@@ -21,7 +21,7 @@ import { Changes, type Undoable } from "./changes.ts";
 import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
-import { Reactions, standsIn } from "./reactions.ts";
+import { Reactions } from "./reactions.ts";
 import { Reading, type Counted, type Told } from "./reading.ts";
 import { Timeline } from "./timeline.ts";
 import { Typing } from "./typing.ts";
@@ -32,7 +32,7 @@ export type RoomContext = {
   me: PersonRef;
   api: Pick<Api, "events" | "message" | "editMessage" | "deleteMessage" | "restoreMessage" | "react">;
   live: Pick<Live, "follow" | "presence">;
-  outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed">;
+  outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed" | "in">;
   /** Tells the server how far this person has read. */
   read: (room: string, number: number, unread: boolean) => Promise<Told>;
   /** What the server has counted is not what there is any more. */
@@ -81,6 +81,8 @@ export class Room {
   readonly drafted: ReadonlySignal<boolean>;
   /** Whether this person looks after the room. */
   readonly manages: ReadonlySignal<boolean>;
+  /** Whether something waits here for this person: what they have not sent, or not read. */
+  readonly waits: ReadonlySignal<boolean>;
   /** Whether it is a direct message in which nobody has written anything. */
   readonly blank: ReadonlySignal<boolean>;
   /** Whether so much was missed that a reader who is further up gets it as they come down to it. */
@@ -111,6 +113,8 @@ export class Room {
   private cancelOlder: (() => void) | null = null;
   /** The reading of the history around what is new, for the list to open there; null when there is none. */
   private reachingNew: object | null = null;
+  /** The going to an event that is under way: the last one that was asked for, unless the reader went elsewhere since. */
+  private going: { reading: AbortController | null } | null = null;
   private olderFailures = 0;
   private cancelRetry: (() => void) | null = null;
   private failures = 0;
@@ -134,6 +138,10 @@ export class Room {
     });
     this.unread = computed(() => this.countUnread(this.version.value, this.reading.number.value, this.reading.counted.value));
     this.drafted = computed(() => this.draft.value.trim() !== "");
+    this.waits = computed(() => {
+      const { count, more } = this.unread.value;
+      return this.drafted.value || count > 0 || more || this.unsentAt(this.version.value) > 0;
+    });
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
     this.manages = computed(() => looksAfter(context.role.value, this.info.value));
     this.blank = computed(() => isBlank(this.info.value, this.newestAt(this.version.value)));
@@ -155,6 +163,7 @@ export class Room {
 
   close(): void {
     this.closed = true;
+    this.going = null;
     this.reading.close();
     clearTimeout(this.typingTimer);
     this.stopCatchingUp();
@@ -169,8 +178,32 @@ export class Room {
   hold(place: Place | null): void {
     if (place && this.opening.peek()) this.stopOpening();
     const wasHeld = this.place !== null;
+    if (wasHeld && !place) this.stopGoing();
     this.place = place;
     if (wasHeld !== (place !== null)) this.catchUp();
+  }
+
+  /** The reader wants what is newest, wherever they were about to go. */
+  toEnd(): void {
+    this.stopGoing();
+    this.stopOpening();
+    this.hold(null);
+    this.reading.pass();
+  }
+
+  /** The person goes to another room. */
+  leave(): void {
+    this.stopGoing();
+    this.stopOpening();
+    this.trim();
+  }
+
+  private stopGoing(): void {
+    const { going } = this;
+    this.going = null;
+    if (!going?.reading || going.reading !== this.readingOlder) return;
+    going.reading.abort();
+    this.history.value = "idle";
   }
 
   // They went elsewhere before what is new was here.
@@ -192,6 +225,8 @@ export class Room {
   /** The person opens this room: at what is new, which gets its line, or else at the end. */
   enter(): void {
     this.entered = true;
+    this.stopGoing();
+    this.target.value = null;
     const { reading, timeline } = this;
     reading.open();
     this.newAfter.value = this.hasUnread ? reading.number.peek() : null;
@@ -263,17 +298,48 @@ export class Room {
   /**
    * Has the list go to an event, wherever in the history it is, with what is around it. What is held stays where it joins
    * that; else the run begins anew there, and goes on in both directions as the reader does. Returns whether there is such
-   * an event.
+   * an event; null, and nothing changes, where the reader went elsewhere meanwhile.
    */
-  async goTo(number: number): Promise<boolean> {
-    this.reachingNew = null;
-    if (!this.timeline.at(number) && !(await this.reach(number))) return false;
-    this.target.value = number;
-    this.opening.value = false;
-    return true;
+  goTo(number: number): Promise<boolean | null> {
+    return this.goWhere(() => number);
   }
 
-  private async reach(number: number): Promise<boolean> {
+  /** The same to a message, by its id. */
+  goToMessage(message: string): Promise<boolean | null> {
+    return this.goWhere(async () => (this.timeline.find(message) ?? (await this.context.api.message(this.id, message))).number);
+  }
+
+  private async goWhere(find: () => number | Promise<number>): Promise<boolean | null> {
+    this.stopGoing();
+    const going: { reading: AbortController | null } = (this.going = { reading: null });
+    const isOver = (): boolean => this.going !== going;
+    try {
+      const number = await find();
+      if (isOver()) return null;
+      this.reachingNew = null;
+      // With what brings it: in between the list would go on as before.
+      const show = (): void => {
+        this.going = null;
+        this.target.value = number;
+        this.opening.value = false;
+      };
+      if (this.timeline.at(number)) {
+        show();
+        return true;
+      }
+      const reached = this.reach(number, show);
+      going.reading = this.readingOlder;
+      return await reached;
+    } catch (error) {
+      if (isOver()) return null;
+      throw error;
+    } finally {
+      if (!isOver()) this.going = null;
+    }
+  }
+
+  // Null where it was given up.
+  private async reach(number: number, reached: () => void = () => undefined): Promise<boolean | null> {
     const { timeline } = this;
     this.readingOlder?.abort();
     this.cancelOlder?.();
@@ -281,8 +347,9 @@ export class Room {
     const { signal } = (this.readingOlder = new AbortController());
     try {
       const page = await this.context.api.events(this.id, { before: number + AFTER_TARGET_EVENTS + 1 }, HISTORY_PAGE_EVENTS, signal);
+      if (signal.aborted) return null;
       const [start, end] = [page.events[0], page.events.at(-1)];
-      if (signal.aborted || !start || !end || number < start.number || number > end.number) return false;
+      if (!start || !end || number < start.number || number > end.number) return false;
       const joins = timeline.positioned && start.number <= timeline.last + 1 && end.number >= timeline.first - 1;
       if (!joins && !timeline.isForeign(page)) {
         this.stopCatchingUp();
@@ -295,7 +362,9 @@ export class Room {
         this.stale = this.behind.value && heard > page.offset ? this.place : null;
       }
       this.merge(page);
-      return timeline.at(number) !== undefined;
+      if (timeline.at(number) === undefined) return false;
+      reached();
+      return true;
     } finally {
       if (!signal.aborted) this.history.value = "idle";
     }
@@ -493,8 +562,7 @@ export class Room {
         if (event.type.startsWith("member.")) this.membership.value += 1;
         this.applyToInfo(event);
         if (event.type === "member.joined" && event.member?.id !== this.context.me.id) this.othersSeen.value = true;
-        const stands = standsIn(event);
-        if (event.reaction && stands !== null) this.reactions.told(event.reaction, stands);
+        this.reactions.told(event);
         if (event.type === "message.restored" && event.message) void this.askForReactions(event.message.id);
         const message = event.type === "message.posted" ? event.message : undefined;
         if (!message) continue;
@@ -509,7 +577,7 @@ export class Room {
 
   // What comes back was read while it was deleted, and so without what was reacted to it.
   private async askForReactions(message: string): Promise<void> {
-    const asOf = this.timeline.last;
+    const asOf = this.timeline.newest;
     if (this.timeline.reactions(message) !== null) return;
     const found = await this.context.api.message(this.id, message).catch(() => null);
     if (found) this.timeline.read(found, asOf);
@@ -528,6 +596,11 @@ export class Room {
   // Of what is shown, at that version of it, and of what is known to be there.
   private newestAt(version: number): number {
     return version < 0 ? 0 : Math.max(this.info.value.offset, this.timeline.last);
+  }
+
+  // The outbox tells of its changes by that version.
+  private unsentAt(version: number): number {
+    return version < 0 ? 0 : this.context.outbox.in(this.id).length;
   }
 
   private heardTyping(person: PersonRef): void {

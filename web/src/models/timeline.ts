@@ -28,6 +28,8 @@ export class Timeline {
   private base: number | null = null;
   private top = 0;
   private readonly waiting = new Map<number, RoomEvent>();
+  /** Of the events that wait, those about a reaction, by message and ascending; null when that is to be looked for anew. */
+  private reactionsWaiting: Map<string, RoomEvent[]> | null = null;
   private readonly messages = new Map<string, Seen>();
   /** Whether the epoch is the subscription's, which knows best. */
   private followed = false;
@@ -100,10 +102,17 @@ export class Timeline {
     if (seen?.asOf === asOf) this.messages.set(message.id, { ...seen, message, asOf });
   }
 
-  /** What was reacted to a message; null while that is not known. */
+  /** What was reacted to a message, as far as is known; null while nothing is. */
   reactions(message: string): readonly Reacted[] | null {
     const seen = this.messages.get(message);
-    return seen ? (seen.message.deleted ? NONE : seen.reactions) : NONE;
+    if (!seen || seen.message.deleted) return NONE;
+    // What waits is shown and not kept: it is kept in its turn, once it joins.
+    return (
+      seen.reactions &&
+      this.waitingFor(message).reduce((list, { number, reaction, type }) => {
+        return reaction && number > seen.reactedAsOf ? reacted(list, reaction, type === "reaction.added", this.me) : list;
+      }, seen.reactions)
+    );
   }
 
   /** A message was read by itself, when the events up to `asOf` were here. */
@@ -204,6 +213,7 @@ export class Timeline {
     const renewed = this.epoch !== null && this.epoch !== "" && epoch !== "" && this.epoch !== epoch;
     if (renewed) {
       this.waiting.clear();
+      this.reactionsWaiting = null;
       this.top = 0;
       this.restart();
     }
@@ -217,8 +227,9 @@ export class Timeline {
       this.enter(event);
     } else if (this.base === null || event.number > this.last) {
       const full = this.waiting.size >= WAITING_EVENTS_MAX && !this.waiting.has(event.number);
-      if (!full) this.waiting.set(event.number, event);
+      if (!full) this.wait(event);
       else if (!this.knows(event)) return;
+      else if (event.reaction) this.waitInstead(event);
     } else if (event.number < this.first && !this.knows(event)) {
       return;
     }
@@ -226,7 +237,37 @@ export class Timeline {
   }
 
   private knows(event: RoomEvent): boolean {
-    return event.message !== undefined && this.messages.has(event.message.id);
+    const id = event.message?.id ?? event.reaction?.message;
+    return id !== undefined && this.messages.has(id);
+  }
+
+  private wait(event: RoomEvent): void {
+    this.waiting.set(event.number, event);
+    if (event.reaction) this.reactionsWaiting = null;
+  }
+
+  // In the place of one that is read again in its turn and changes nothing that is here.
+  private waitInstead(event: RoomEvent): void {
+    for (const other of this.waiting.values()) {
+      if (other.type !== "message.posted" && this.knows(other)) continue;
+      this.waiting.delete(other.number);
+      this.wait(event);
+      return;
+    }
+  }
+
+  private waitingFor(message: string): readonly RoomEvent[] {
+    if (this.waiting.size === 0) return [];
+    if (!this.reactionsWaiting) {
+      this.reactionsWaiting = new Map();
+      for (const event of [...this.waiting.values()].sort((a, b) => a.number - b.number)) {
+        if (!event.reaction || standsIn(event) === null) continue;
+        const others = this.reactionsWaiting.get(event.reaction.message);
+        if (others) others.push(event);
+        else this.reactionsWaiting.set(event.reaction.message, [event]);
+      }
+    }
+    return this.reactionsWaiting.get(message) ?? [];
   }
 
   private enter(event: RoomEvent): void {
@@ -266,6 +307,10 @@ export class Timeline {
     for (let next = this.waiting.get(this.last + 1); next; next = this.waiting.get(this.last + 1)) {
       this.enter(next);
     }
-    for (const number of this.waiting.keys()) if (number <= this.last) this.waiting.delete(number);
+    for (const [number, event] of this.waiting) {
+      if (number > this.last) continue;
+      this.waiting.delete(number);
+      if (event.reaction) this.reactionsWaiting = null;
+    }
   }
 }
