@@ -156,4 +156,13 @@ test("settings are kept per person, and a browser without storage does without",
   assert.deepEqual([new Settings("ana", storage).theme, ana.draft("r")], ["dark", "half a sen"]);
   assert.deepEqual([new Settings("ben", storage).theme, new Settings("ben", storage).draft("r")], ["system", ""]);
   assert.equal(new Settings("ana", null).theme, "system");
+  const answered = { id: "m1", number: 1, author: { id: "ben", name: "Ben" }, text: "so" };
+  ana.saveAnswered("r", answered);
+  assert.deepEqual([new Settings("ana", storage).answered("r"), new Settings("ben", storage).answered("r")], [answered, null]);
+  for (const odd of ["{", "null", "7", '{"id":"m1"}']) {
+    kept.set("tidings.ana.answers.r", odd);
+    assert.equal(ana.answered("r"), null, odd);
+  }
+  ana.saveAnswered("r", null);
+  assert.equal(kept.has("tidings.ana.answers.r"), false);
 });

@@ -69,7 +69,7 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
     // Each of its own millisecond: by that they are sorted after a reload.
     const now = Date.now();
     texts.forEach((text, at) => chat.outbox.add(room.id, text, now + at, at === 0 ? replyTo : null));
-    room.replyTo.value = null;
+    chat.answer(room, null);
     write("");
     typingSent.current = 0;
   };
@@ -138,26 +138,31 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
         text.current?.focus();
       }}
     >
-      {replyTo && (
-        <p class="composer-reply">
-          <Icon of={CornerUpRight} size={14} />
-          <span class="composer-reply-text">
-            <strong>{composer.replyingTo(replyTo.author.name)}</strong> <bdi>{replyTo.text}</bdi>
-          </span>
+      {/* There before it says anything, so that it is read out. */}
+      <div class={replyTo ? "composer-reply" : undefined}>
+        {replyTo && <Icon of={CornerUpRight} size={14} />}
+        <p key="status" class="composer-reply-text" role="status">
+          {replyTo && (
+            <>
+              <strong>{composer.replyingTo(replyTo.author.name)}</strong> <bdi>{replyTo.text}</bdi>
+            </>
+          )}
+        </p>
+        {replyTo && (
           <button
             type="button"
             class="icon-button"
             aria-label={composer.cancelReply}
             title={composer.cancelReply}
             onClick={() => {
-              room.replyTo.value = null;
+              chat.answer(room, null);
               text.current?.focus();
             }}
           >
             <Icon of={X} size={16} />
           </button>
-        </p>
-      )}
+        )}
+      </div>
       {offered.items.length > 0 && (
         <Suggestions
           id="composer-offered"
@@ -196,7 +201,7 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
               if (event.key === "Escape" && replyTo && !event.isComposing) {
                 event.preventDefault();
                 event.stopPropagation();
-                room.replyTo.value = null;
+                chat.answer(room, null);
                 return;
               }
               const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;

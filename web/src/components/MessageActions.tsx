@@ -36,7 +36,7 @@ function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Ac
   const open = !isArchived(room.info.value);
   const answers: Action[] = [
     { label: strings.reactions.add, icon: SmilePlus, run: (opener) => startReacting(row, { chat, room, layout }, opener), first: true },
-    { label: strings.room.reply, icon: Reply, run: () => startReplying(row, room), first: true },
+    { label: strings.room.reply, icon: Reply, run: () => startReplying(row, { chat, room }), first: true },
   ];
   const actions = open ? answers : [];
   if (own && open) actions.push({ label: strings.room.edit, icon: Pencil, run: () => changes.edit(id, row.body), first: true });
@@ -100,9 +100,9 @@ export function startReacting({ id }: MessageRow, { chat, room, layout }: Action
 }
 
 /** What is written next answers the message. */
-export function startReplying({ id, number, author, body, content }: MessageRow, room: Room): void {
+export function startReplying({ id, number, author, body, content }: MessageRow, { chat, room }: Pick<ActionsContext, "chat" | "room">): void {
   if (id === null || number === null) return;
-  room.replyTo.value = { id, number, author, text: words({ body, ...(content && { content }) }) };
+  chat.answer(room, { id, number, author, text: words({ body, ...(content && { content }) }) });
   focusComposer();
 }
 

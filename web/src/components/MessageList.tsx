@@ -380,7 +380,7 @@ function moveByMessage(event: KeyboardEvent, { chat, room, layout }: ActionsCont
   const row = writable && focusedMessage !== undefined ? rowOf(Number(focusedMessage)) : undefined;
   if (row && (event.key === "r" || event.key === "+") && !row.deleted && row.id !== null) {
     event.preventDefault();
-    if (event.key === "r") startReplying(row, room);
+    if (event.key === "r") startReplying(row, { chat, room });
     else startReacting(row, { chat, room, layout }, event.target as HTMLElement);
     return;
   }

@@ -4,7 +4,7 @@ import { ApiError, type Api, type RoomEdit } from "../api.ts";
 import { ANNOUNCE_EVERY_MS, DELETE_UNDO_MS, ENDED_REFRESH_MS, NOTICE_SHOWN_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
-import type { Invite, Person, Role, RoomEvent, RoomInfo } from "../wire.ts";
+import type { Answered, Invite, Person, Role, RoomEvent, RoomInfo } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
 import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
@@ -156,7 +156,9 @@ export class Chat {
     this.live.connect();
     this.unwatchDrafts = this.settings.watchDrafts((room, draft) => {
       const held = this.find(room);
-      if (held) held.draft.value = draft;
+      if (!held) return;
+      held.draft.value = draft;
+      held.replyTo.value = this.settings.answered(room);
     });
     void this.outbox.restore();
     return listed;
@@ -199,6 +201,12 @@ export class Chat {
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /** What is written in the room next answers this; null when it answers nothing. Kept with the draft. */
+  answer(room: Room, answered: Answered | null): void {
+    room.replyTo.value = answered;
+    this.settings.saveAnswered(room.id, answered);
   }
 
   /** Puts a reaction under a message, or takes it away. */
@@ -490,6 +498,7 @@ export class Chat {
       after: (delay, task) => this.later(delay, task),
     });
     room.draft.value = this.settings.draft(info.id);
+    room.replyTo.value = this.settings.answered(info.id);
     return room;
   }
 

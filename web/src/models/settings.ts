@@ -1,4 +1,5 @@
 /** What this browser remembers for a person: the theme, the last room, drafts. */
+import type { Answered } from "../wire.ts";
 
 export type Theme = "system" | "light" | "dark";
 
@@ -44,10 +45,24 @@ export class Settings {
     this.write(`draft.${room}`, draft === "" ? null : draft);
   }
 
+  /** The message that a draft answers. */
+  answered(room: string): Answered | null {
+    try {
+      const kept = JSON.parse(this.read(`answers.${room}`) ?? "null") as Partial<Answered> | null;
+      return kept?.id !== undefined && kept.number !== undefined && kept.author?.name !== undefined ? (kept as Answered) : null;
+    } catch {
+      return null;
+    }
+  }
+
+  saveAnswered(room: string, answered: Answered | null): void {
+    this.write(`answers.${room}`, answered && JSON.stringify(answered));
+  }
+
   /** Drafts go with whoever signs out. */
   forgetDrafts(): void {
-    const start = `tidings.${this.person}.draft.`;
-    for (const key of keysOf(this.storage)) if (key.startsWith(start)) writeTo(this.storage, key, null);
+    const starts = ["draft", "answers"].map((name) => `tidings.${this.person}.${name}.`);
+    for (const key of keysOf(this.storage)) if (starts.some((start) => key.startsWith(start))) writeTo(this.storage, key, null);
   }
 
   /** Told of what is written in another tab, until the returned function is called. */
