@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::rooms::{record, unknown_person};
+use super::rooms::{gone, record, unknown_person};
 use crate::{
     limits::DIRECTS_PER_PERSON_MAX,
     model::{EventKind, NewRoom, PeopleKey, PersonEvent, PersonId, Role, Room, RoomCard, RoomId, RoomRole, Time, Who},
@@ -88,8 +88,4 @@ impl StartDirect {
         let room = tables.room(room, self.person)?.ok_or_else(gone)?;
         Ok(Applied::quietly(Started { room, existed: true }))
     }
-}
-
-fn gone() -> StoreError {
-    StoreError::Failed("a room is gone".into())
 }

@@ -1,9 +1,9 @@
 //! People react to messages, and take that back.
 
-use super::messages::find;
+use super::{messages::find, rooms::record};
 use crate::{
     limits::REACTIONS_PER_MESSAGE_MAX,
-    model::{Emoji, Event, EventKind, MessageId, PersonId, Reaction, RoomId, StoredMessage, Time},
+    model::{Emoji, EventKind, MessageId, PersonId, Reaction, RoomId, StoredMessage, Time},
     store::{Applied, Change, ChangeError::Refused, ChangeResult, Tables},
 };
 
@@ -61,17 +61,15 @@ impl Change for React {
         if stands && !there.is_used && there.kinds >= REACTIONS_PER_MESSAGE_MAX {
             return Err(Refused(ReactRefusal::TooManyKinds));
         }
-        let number = tables.next_number(room)?;
         let reaction = Reaction { message, emoji: emoji.as_str().to_owned(), person: who };
-        let kind = if stands {
-            tables.insert_reaction(message, person, emoji, number)?;
-            EventKind::ReactionAdded { reaction }
+        let event = if stands {
+            let event = record(tables, room, EventKind::ReactionAdded { reaction }, person, person, now)?;
+            tables.insert_reaction(message, person, emoji, event.number)?;
+            event
         } else {
             tables.delete_reaction(message, person, emoji)?;
-            EventKind::ReactionRemoved { reaction }
+            record(tables, room, EventKind::ReactionRemoved { reaction }, person, person, now)?
         };
-        let event = Event { room, number, time: now, kind };
-        tables.insert_event(&event, person, person)?;
         Ok(Applied::happened((), event))
     }
 }

@@ -383,7 +383,7 @@ pub(super) fn make_room(
     let created = record(tables, new.id, kind, creator.id, creator.id, now)?;
     tables.insert_member(new.id, creator.id, RoomRole::Owner, created.number, now)?;
     let invite = make_invite(tables, creator.id, new.id, invite, now)?;
-    let room = tables.room(new.id, creator.id)?.ok_or_else(|| StoreError::Failed("a room is gone".into()))?;
+    let room = tables.room(new.id, creator.id)?.ok_or_else(gone)?;
     Ok((room, invite, created))
 }
 
@@ -467,6 +467,11 @@ pub(super) fn record(
     let event = Event { room, number: tables.next_number(room)?, time: now, kind };
     tables.insert_event(&event, actor, subject)?;
     Ok(event)
+}
+
+/// Rooms are never removed either.
+pub(super) fn gone() -> StoreError {
+    StoreError::Failed("a room is gone".into())
 }
 
 /// Accounts are never removed, so whoever asks for something has one.

@@ -42,7 +42,7 @@ pub use passwords::{NewPassword, PasswordError};
 pub(crate) use people::{Credentials, NewPerson};
 pub use people::{Person, Role, Who};
 pub use reactions::{Emoji, Reacted, ReactedPage, Reaction};
-pub(crate) use reactions::{Reactions, gather};
+pub(crate) use reactions::{Reactions, gather, show_reactions};
 pub use reading::{Move, Reading, RoomReading};
 pub use rooms::{Member, Room, RoomEdit, RoomFacts, RoomKind, RoomPage, RoomRole};
 pub(crate) use rooms::{NewRoom, PeopleKey};

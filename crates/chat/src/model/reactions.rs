@@ -1,9 +1,11 @@
 //! Reactions: emoji under messages, and what is one.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use unicode_properties::{UnicodeEmoji, emoji::EmojiStatus};
 
-use super::{ids::MessageId, people::Who};
+use super::{ids::MessageId, messages::Message, people::Who};
 use crate::limits::EMOJI_BYTES_MAX;
 
 /// One emoji, as UTS 51 spells them: a pictograph with its variation selector, skin tone, keycap or tags, several of these
@@ -129,6 +131,16 @@ pub(crate) fn gather(reacted: &mut Vec<Reacted>, emoji: &str, count: u32, mine: 
     match reacted.last_mut() {
         Some(last) if last.emoji == emoji => last.people.push(person),
         _ => reacted.push(Reacted { emoji: emoji.to_owned(), count, mine, people: vec![person] }),
+    }
+}
+
+/// Gives each of the messages what was reacted to it; one that was deleted shows none.
+pub(crate) fn show_reactions<'a>(
+    reactions: &HashMap<MessageId, Vec<Reacted>>,
+    messages: impl Iterator<Item = &'a mut Message>,
+) {
+    for message in messages.filter(|message| message.deleted.is_none()) {
+        message.reactions = reactions.get(&message.id).cloned().unwrap_or_default();
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
         InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
         Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
-        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
     },
     store::{
         bounds::Bounds,
@@ -344,7 +344,7 @@ pub(super) async fn events(
     };
     let is_cut = there > events.len() as u64;
     let mut events: Vec<Event> = events;
-    add_reactions(&reactions, events.iter_mut().filter_map(|event| event.kind.message_mut()));
+    show_reactions(&reactions, events.iter_mut().filter_map(|event| event.kind.message_mut()));
     let (events, more) = bounds.finish(events);
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked }))
 }
@@ -384,7 +384,7 @@ pub(super) async fn messages(
     let Some(first) = rows.first() else { return Ok(None) };
     let is_empty = first.try_get::<_, Option<PersonId>>(0)?.is_none();
     let (mut messages, more) = bounds.finish(if is_empty { Vec::new() } else { every(&rows, message)? });
-    add_reactions(&reactions, messages.iter_mut());
+    show_reactions(&reactions, messages.iter_mut());
     Ok(Some(MessagePage { messages, more }))
 }
 
@@ -400,7 +400,7 @@ pub(super) async fn message_of(
     );
     let (rows, reactions) = with_reactions(db, (&sql, &[&id, &room, &reader]), "$2", &[&reader, &id]).await?;
     let mut found = rows.first().map(message).transpose()?;
-    add_reactions(&reactions, found.iter_mut());
+    show_reactions(&reactions, found.iter_mut());
     Ok(found)
 }
 
@@ -416,12 +416,6 @@ async fn with_reactions(
     let mut reactions = HashMap::new();
     answers.next().unwrap_or_default().iter().try_for_each(|row| reacted_row(&mut reactions, row))?;
     Ok((rows, reactions))
-}
-
-fn add_reactions<'a>(reactions: &HashMap<MessageId, Vec<Reacted>>, messages: impl Iterator<Item = &'a mut Message>) {
-    for message in messages.filter(|message| message.deleted.is_none()) {
-        message.reactions = reactions.get(&message.id).cloned().unwrap_or_default();
-    }
 }
 
 pub(super) async fn reacted_with(

@@ -15,7 +15,7 @@ use crate::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
         InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
         ReactedPage, Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
-        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
     },
     store::{
         bounds::Bounds,
@@ -380,9 +380,7 @@ fn add_reactions<'a>(
     while let Some(row) = rows.next()? {
         reacted_row(&mut reactions, row)?;
     }
-    for message in messages.filter(|message| message.deleted.is_none()) {
-        message.reactions = reactions.get(&message.id).cloned().unwrap_or_default();
-    }
+    show_reactions(&reactions, messages);
     Ok(())
 }
 
