@@ -106,7 +106,9 @@ for (const version of VERSIONS) {
       await page.getByText('my last word').waitFor({ state: 'detached' });
       await screenshot(page, 'old-page');
 
-      await ui.choose(`${ana.name}: your menu`, 'Sign out');
+      // Pages up to schema 6 have a colon in the name of the button.
+      await page.getByRole('button', { name: new RegExp(`^${ana.name}:? your menu$`) }).click();
+      await page.getByRole('menuitem', { name: 'Sign out' }).click();
       // The first page may hear of the socket's end before the answer, and says that then.
       await page.getByText(/^(You are signed out\.|Your session has ended)/).waitFor();
       assert.deepEqual(said, []);

@@ -14,7 +14,7 @@ use crate::store::OpenError;
 const LOCK: i64 = 0x5464_6e67_0000_0002;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 4] = ["
+const STEPS: [&str; 5] = ["
     CREATE TABLE people (
         id uuid PRIMARY KEY,
         name text NOT NULL,
@@ -243,6 +243,8 @@ const STEPS: [&str; 4] = ["
     ALTER TABLE people DROP CONSTRAINT people_role_check;
     ALTER TABLE people ADD CONSTRAINT people_role_check CHECK (role IN ('owner', 'admin', 'member', 'guest'));
     UPDATE people SET role = 'owner' WHERE id IN (SELECT person FROM set_up);
+    ", "
+    -- Mentions, threads, profiles, tokens of people.
     "];
 
 /// The version that this program writes.

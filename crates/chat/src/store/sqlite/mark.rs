@@ -965,7 +965,15 @@ mod tests {
             let mut rooms = db.prepare("SELECT epoch FROM rooms ORDER BY id").unwrap();
             rooms.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         };
-        for version in ["0.1.0-first", "0.1.0-second", "0.1.0-third", "0.1.0-fourth", "0.1.0-fifth", "0.1.0-sixth"] {
+        for version in [
+            "0.1.0-first",
+            "0.1.0-second",
+            "0.1.0-third",
+            "0.1.0-fourth",
+            "0.1.0-fifth",
+            "0.1.0-sixth",
+            "0.1.0-seventh",
+        ] {
             for transactions in 0..=6 {
                 let folder = Folder(tempfile::tempdir().unwrap());
                 let data = fixtures.join(version).join("data");

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x5464_6e67;
 
 /// Each step leads from the version of its index to the next one.
-const STEPS: [&str; 7] = ["
+const STEPS: [&str; 8] = ["
     CREATE TABLE people (
         id BLOB PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,
@@ -218,6 +218,8 @@ const STEPS: [&str; 7] = ["
     UPDATE people SET new_role = CASE WHEN id IN (SELECT person FROM set_up) THEN 'owner' ELSE role END;
     ALTER TABLE people DROP COLUMN role;
     ALTER TABLE people RENAME COLUMN new_role TO role;
+    ", "
+    -- Mentions, threads, profiles, tokens of people.
     "];
 
 /// What became of the schema.
