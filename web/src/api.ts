@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomReading, RoomsPage } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, Preferences, RoomInfo, RoomPreferences, RoomReading, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -54,6 +54,9 @@ export const api = {
   /** The direct message of these people and oneself, whether it was there or not. */
   startDirect: (people: readonly string[]) => request<RoomInfo>("POST", "/v1/direct", { people }),
   members: (room: string) => request<{ members: Member[] }>("GET", `/v1/rooms/${room}/members`),
+
+  /** How one keeps a room; what is left out stays as it is. */
+  prefer: (room: string, edit: Preferences) => request<RoomPreferences>("PATCH", `/v1/rooms/${room}/preferences`, edit),
 
   /** Says how far this person has read a room, also while the page goes away. */
   read: (room: string, number: number, unread: boolean) =>

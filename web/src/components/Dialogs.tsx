@@ -11,6 +11,7 @@ import { Devices } from "./Devices.tsx";
 import { EditRoom } from "./EditRoom.tsx";
 import { MessageEdits } from "./MessageEdits.tsx";
 import { NewDirect } from "./NewDirect.tsx";
+import { SectionDialog } from "./SectionDialog.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
 import { Switcher } from "./Switcher.tsx";
 
@@ -37,6 +38,7 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
     case "edit-room":
     case "open-room":
     case "archive-room":
+    case "section":
       return <RoomDialog app={app} chat={chat} layout={layout} dialog={dialog} onClose={close} />;
     case "devices":
       return <Devices app={app} onClose={close} />;
@@ -88,7 +90,7 @@ type RoomDialogProps = {
   app: App;
   chat: Chat;
   layout: Layout;
-  dialog: Extract<DialogName, { name: "add-people" } | { name: "edit-room" } | { name: "open-room" } | { name: "archive-room" }>;
+  dialog: Extract<DialogName, { name: "add-people" } | { name: "edit-room" } | { name: "open-room" } | { name: "archive-room" } | { name: "section" }>;
   onClose: () => void;
 };
 
@@ -113,6 +115,8 @@ function RoomDialog({ app, chat, layout, dialog, onClose }: RoomDialogProps) {
           onClose={onClose}
         />
       );
+    case "section":
+      return <SectionDialog chat={chat} room={room} onClose={onClose} />;
     case "archive-room":
       return (
         <Confirm

@@ -18,8 +18,8 @@ use crate::{
         Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, Description, EarlierSend, Edit, EditPage,
         Email, Emoji, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId,
         MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PeopleKey, Person, PersonId,
-        Reacted, ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage,
-        RoomRole, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash,
+        Preferences, Reacted, ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind,
+        RoomPage, RoomRole, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash,
         StoredInvite, StoredMessage, Time, Who,
     },
 };
@@ -41,14 +41,21 @@ struct Maps {
     keys: BTreeMap<String, [u8; 32]>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
-    /// Since when, as what, and how far they have read.
-    members: BTreeMap<(RoomId, PersonId), (Time, RoomRole, u64)>,
+    members: BTreeMap<(RoomId, PersonId), MemberRow>,
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
     reactions: BTreeMap<(MessageId, Emoji, PersonId), u64>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
     denials: BTreeMap<DenialKey, Denied>,
+}
+
+#[derive(Debug, Clone)]
+struct MemberRow {
+    joined: Time,
+    role: RoomRole,
+    read: u64,
+    preferences: Preferences,
 }
 
 #[derive(Debug, Clone)]
@@ -252,7 +259,7 @@ impl Store for Memory {
         self.read(|maps| {
             maps.member_of(room, reader)?;
             let inside = maps.members.iter().filter(|((known, _), _)| *known == room);
-            let member = |((_, person), (_, role, _)): (&(RoomId, PersonId), &(Time, RoomRole, u64))| {
+            let member = |((_, person), MemberRow { role, .. }): (&(RoomId, PersonId), &MemberRow)| {
                 let Person { id, name, same_name, role: server_role, .. } = maps.person_of(*person)?;
                 Some(Member { id, name, same_name, role: *role, server_role })
             };
@@ -422,6 +429,8 @@ impl Maps {
         };
         let inside: Vec<_> =
             self.members.keys().filter(|(known, _)| *known == room).map(|(_, person)| *person).collect();
+        let own = self.members.get(&(room, person));
+        let last_message = self.messages.values().filter(|row| row.new.room == room).max_by_key(|row| row.number);
         let is_direct = new.kind == RoomKind::Direct;
         let beside = inside.iter().filter(|other| is_direct && **other != person);
         let mut people: Vec<_> = beside.filter_map(|other| self.who(*other)).collect();
@@ -438,8 +447,10 @@ impl Maps {
             offset: last_number,
             created,
             members: u32::try_from(inside.len()).unwrap_or(u32::MAX),
-            role: self.members.get(&(room, person)).map(|(_, role, _)| *role),
-            reading: self.members.get(&(room, person)).map(|(.., read)| self.reading_of(room, person, *read)),
+            role: own.map(|own| own.role),
+            reading: own.map(|own| self.reading_of(room, person, own.read)),
+            preferences: own.map(|own| own.preferences.clone()),
+            last_message: last_message.map(|row| row.time),
             same_name: !is_direct && self.rooms.values().any(alike),
             is_open: new.kind == RoomKind::Public && !self.is_guest(person),
             people,
@@ -795,12 +806,11 @@ impl Tables for Maps {
     }
 
     fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>> {
-        Ok(self.members.get(&(room, person)).map(|(_, role, _)| *role))
+        Ok(self.members.get(&(room, person)).map(|own| own.role))
     }
 
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
-        let owners =
-            self.members.iter().filter(|((known, _), (_, role, _))| *known == room && *role == RoomRole::Owner);
+        let owners = self.members.iter().filter(|((known, _), own)| *known == room && own.role == RoomRole::Owner);
         let may = |person: &PersonId| {
             self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
         };
@@ -813,12 +823,12 @@ impl Tables for Maps {
             self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
         };
         let oldest =
-            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), (since, ..))| (*since, *person));
+            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), own)| (own.joined, *person));
         Ok(oldest.and_then(|((_, person), _)| self.who(*person)))
     }
 
     fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
-        self.members.entry((room, person)).and_modify(|(_, present, _)| *present = role);
+        self.members.entry((room, person)).and_modify(|own| own.role = role);
         Ok(())
     }
 
@@ -832,13 +842,14 @@ impl Tables for Maps {
     ) -> StoreResult<()> {
         self.must_be_a_person(person)?;
         self.room_row(room)?;
-        self.members.insert((room, person), (now, role, read));
+        let preferences = Preferences::default();
+        self.members.insert((room, person), MemberRow { joined: now, role, read, preferences });
         Ok(())
     }
 
     fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>> {
         let last = self.rooms.get(&room).map_or(0, |row| row.last_number);
-        Ok(self.members.get(&(room, person)).map(|(.., read)| (*read, last)))
+        Ok(self.members.get(&(room, person)).map(|own| (own.read, last)))
     }
 
     fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
@@ -846,18 +857,33 @@ impl Tables for Maps {
     }
 
     fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()> {
-        self.members.entry((room, person)).and_modify(|(.., known)| *known = read);
+        self.members.entry((room, person)).and_modify(|own| own.read = read);
         Ok(())
     }
 
     fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>> {
         let rooms = &self.rooms;
         let own = self.members.iter_mut().filter(|((_, member), _)| *member == person);
-        let moved = own.filter_map(|((room, _), (.., read))| {
+        let moved = own.filter_map(|((room, _), own)| {
             let last = rooms.get(room)?.last_number;
-            (std::mem::replace(read, last) < last).then_some((*room, last))
+            (std::mem::replace(&mut own.read, last) < last).then_some((*room, last))
         });
         Ok(moved.collect())
+    }
+
+    fn preferences(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Preferences>> {
+        Ok(self.members.get(&(room, person)).map(|own| own.preferences.clone()))
+    }
+
+    fn set_preferences(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        preferences: &Preferences,
+        _: Time,
+    ) -> StoreResult<()> {
+        self.members.entry((room, person)).and_modify(|own| own.preferences = preferences.clone());
+        Ok(())
     }
 
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {

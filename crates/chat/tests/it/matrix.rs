@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use tidings_chat::{
     AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji, InviteError,
-    LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, ReactError, ReadError,
-    RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole, SetRoomRoleError,
-    limits::ROOMS_PER_PERSON_MAX,
+    LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, PreferencesEdit,
+    ReactError, ReadError, RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole,
+    SetRoomRoleError, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -52,6 +52,7 @@ all! {
         Typing,
         MarkRead,
         MarkUnread,
+        Prefer,
         Events,
         Messages,
         Message,
@@ -170,6 +171,7 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::RpcRead
         | Operation::MarkRead
         | Operation::MarkUnread
+        | Operation::Prefer
         | Operation::Post
         | Operation::Edits
         | Operation::React
@@ -378,6 +380,7 @@ async fn attempt(
         Operation::RpcRead => on_the_wire(&browser().await.rpc("read", json!({"room": room, "number": 1})).await),
         Operation::MarkRead => found(chat.mark_read(who.id, room, Move::Forward(1)).await.is_ok()),
         Operation::MarkUnread => found(chat.mark_read(who.id, room, Move::To(1)).await.is_ok()),
+        Operation::Prefer => found(chat.prefer(who.id, room, PreferencesEdit::default()).await.is_ok()),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
         Operation::RpcEdit => {
             on_the_wire(&browser().await.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)

@@ -245,6 +245,10 @@ const STEPS: [&str; 5] = ["
     UPDATE people SET role = 'owner' WHERE id IN (SELECT person FROM set_up);
     ", "
     -- Mentions, threads, profiles, tokens of people.
+    -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
+    ALTER TABLE memberships ADD COLUMN favourite bigint;
+    ALTER TABLE memberships ADD COLUMN muted bigint;
+    ALTER TABLE memberships ADD COLUMN section text NOT NULL DEFAULT '';
     "];
 
 /// The version that this program writes.

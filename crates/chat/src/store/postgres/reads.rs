@@ -228,9 +228,10 @@ pub(super) async fn other_rooms(
         None => "AND $3::uuid IS NULL",
     };
     let sql = format!(
-        "SELECT {ROOM} FROM rooms r WHERE r.kind = 'public'
+        "SELECT {ROOM} FROM rooms r LEFT JOIN memberships own ON own.room = r.id AND own.person = $1
+        WHERE r.kind = 'public'
         AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
-        AND NOT EXISTS (SELECT 1 FROM memberships own WHERE own.room = r.id AND own.person = $1) {from}
+        AND own.room IS NULL {from}
         ORDER BY {BY_NAME} LIMIT $2"
     );
     let mut rooms = every(&db.rows(&sql, &[&person, &(i64::from(limit) + 1), &after]).await?, room)?;
@@ -245,7 +246,9 @@ pub(super) async fn direct_of(db: &Db, people: PeopleKey) -> Result<Option<RoomI
 }
 
 pub(super) async fn room_of(db: &Db, id: RoomId, person: PersonId) -> Result<Option<Room>, Error> {
-    let sql = format!("SELECT {ROOM} FROM rooms r WHERE r.id = $2");
+    let sql = format!(
+        "SELECT {ROOM} FROM rooms r LEFT JOIN memberships own ON own.room = r.id AND own.person = $1 WHERE r.id = $2"
+    );
     let found = db.row(&sql, &[&person, &id]).await?.as_ref().map(room).transpose()?;
     let Some(found) = found else { return Ok(None) };
     if found.kind != RoomKind::Direct {

@@ -220,6 +220,10 @@ const STEPS: [&str; 8] = ["
     ALTER TABLE people RENAME COLUMN new_role TO role;
     ", "
     -- Mentions, threads, profiles, tokens of people.
+    -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
+    ALTER TABLE memberships ADD COLUMN favourite INTEGER;
+    ALTER TABLE memberships ADD COLUMN muted INTEGER;
+    ALTER TABLE memberships ADD COLUMN section TEXT NOT NULL DEFAULT '';
     "];
 
 /// What became of the schema.

@@ -208,9 +208,10 @@ pub(super) fn other_rooms(
     };
     let mut rooms: Vec<_> = db
         .prepare_cached(&format!(
-            "SELECT {ROOM} FROM rooms r WHERE r.kind = 'public'
+            "SELECT {ROOM} FROM rooms r LEFT JOIN memberships own ON own.room = r.id AND own.person = ?1
+            WHERE r.kind = 'public'
             AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
-            AND NOT EXISTS (SELECT 1 FROM memberships own WHERE own.room = r.id AND own.person = ?1) {from}
+            AND own.room IS NULL {from}
             ORDER BY r.name COLLATE NOCASE, r.id LIMIT ?2"
         ))?
         .query_map(params![person, i64::from(limit) + 1, after], room)?
@@ -226,7 +227,9 @@ pub(super) fn direct_of(db: &Connection, people: PeopleKey) -> rusqlite::Result<
 
 pub(super) fn room_of(db: &Connection, id: RoomId, person: PersonId) -> rusqlite::Result<Option<Room>> {
     let found = db
-        .prepare_cached(&format!("SELECT {ROOM} FROM rooms r WHERE r.id = ?2"))?
+        .prepare_cached(&format!(
+            "SELECT {ROOM} FROM rooms r LEFT JOIN memberships own ON own.room = r.id AND own.person = ?1 WHERE r.id = ?2"
+        ))?
         .query_row(params![person, id], room)
         .optional()?;
     match found {
