@@ -70,6 +70,11 @@ export const api = {
     return request<EventsPage>("GET", `/v1/rooms/${room}/events?${query.toString()}`, undefined, signal);
   },
 
+  /** The first message that was posted at a time or later. */
+  firstMessageSince: async (room: string, since: number) => {
+    const { messages } = await request<{ messages: Message[] }>("GET", `/v1/rooms/${room}/messages?since=${since}&limit=1`);
+    return messages[0] ?? null;
+  },
   message: (room: string, message: string) => request<Message>("GET", `/v1/rooms/${room}/messages/${message}`),
   editMessage: (room: string, message: string, body: string) => request<Message>("PATCH", `/v1/rooms/${room}/messages/${message}`, { body }),
   /** With a reason where it is somebody else's. */

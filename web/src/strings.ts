@@ -143,6 +143,20 @@ export const strings = {
     forbidden: "You are not allowed to do that.",
     roomName: "Enter a name for the room.",
   },
+  goToDate: {
+    open: "Go to a date…",
+    fromDay: (day: string) => `${day}: go to another date`,
+    title: "Go to a date",
+    date: "Date",
+    go: "Go",
+    beginning: "The beginning",
+    monthAgo: "A month ago",
+    weekAgo: "A week ago",
+    noDate: "Choose a day.",
+    inFuture: "That day has not come yet. Choose an earlier one.",
+    nothing: "Nothing was said on that day or later.",
+  },
+
   rooms: {
     region: "Rooms",
     heading: "Rooms",

@@ -3,6 +3,7 @@ import {
   ArchiveRestore,
   Bell,
   BellOff,
+  CalendarSearch,
   DoorOpen,
   EllipsisVertical,
   Link,
@@ -94,8 +95,9 @@ function RoomHeader({ chat, room, layout }: Props) {
 function roomMenu({ chat, room, layout }: Pick<Props, "chat" | "room" | "layout">): MenuItem[] {
   const info = room.info.value;
   const people = { label: strings.room.people, icon: <Icon of={Users} />, onSelect: () => (layout.people.value = true) };
+  const date = { label: strings.goToDate.open, icon: <Icon of={CalendarSearch} />, onSelect: () => (layout.dialog.value = { name: "go-to-date", room: room.id }) };
   const mine = keeping(chat, room, layout);
-  if (isDirect(info)) return [people, ...mine];
+  if (isDirect(info)) return [people, date, ...mine];
   const dialog = (name: "leave-room" | "edit-room" | "archive-room" | "add-people") => () => (layout.dialog.value = { name, room: room.id });
   const brings = chat.role.value !== "guest";
   return [
@@ -106,6 +108,7 @@ function roomMenu({ chat, room, layout }: Pick<Props, "chat" | "room" | "layout"
         ]
       : []),
     people,
+    date,
     ...mine,
     ...(room.manages.value
       ? [

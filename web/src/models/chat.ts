@@ -207,6 +207,13 @@ export class Chat {
     }
   }
 
+  /** Shows the first message that was posted at a time or later. Answers false when there is none. */
+  async goToTime(room: Room, time: number): Promise<boolean> {
+    const first = await this.api.firstMessageSince(room.id, time);
+    if (first) await this.showNumber(room, first.number);
+    return first !== null;
+  }
+
   /** What is written in the room next answers this; null when it answers nothing. Kept with the draft. */
   answer(room: Room, answered: Answered | null): void {
     room.replyTo.value = answered;

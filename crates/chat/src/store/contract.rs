@@ -100,6 +100,7 @@ macro_rules! runs_the_contract {
             somebody_who_has_read_everything_is_told_where_that_changed_something,
             how_a_member_keeps_a_room_is_theirs_alone_and_ends_with_their_membership,
             a_room_says_when_the_last_message_was_posted,
+            the_last_event_before_a_time_is_found_in_a_history_of_any_length,
             what_is_denied_is_there_after_opening_again_until_it_has_ended,
             an_edited_message_has_its_last_text_and_keeps_what_it_said_before,
             a_message_is_edited_by_its_author_alone_and_not_when_it_was_deleted,
@@ -1101,6 +1102,27 @@ pub(super) async fn how_a_member_keeps_a_room_is_theirs_alone_and_ends_with_thei
     let again = world.done(Join { person: ben, room }).await;
     assert_eq!(again.answer.preferences, Some(Preferences::default()), "anew");
     assert_eq!(kept(ben).await, again.answer.preferences);
+}
+
+pub(super) async fn the_last_event_before_a_time_is_found_in_a_history_of_any_length(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let at = |seconds| START.plus(Duration::from_secs(seconds));
+    let found = async |world: &World, seconds| world.store.last_before(room, ana, at(seconds)).await.unwrap();
+    assert_eq!((found(&world, 0).await, found(&world, 1).await), (Some(0), Some(1)), "that it was made is an event");
+    for count in 2..=20 {
+        // Every second event comes with the one before it.
+        world.now = at(count / 2 * 10);
+        world.post(ana, room, "again").await;
+        for seconds in 1..=count / 2 * 10 + 1 {
+            let expected = if seconds <= 10 { 1 } else { ((seconds - 1) / 10 * 2 + 1).min(count) };
+            assert_eq!(found(&world, seconds).await, Some(expected), "of {count}, before {seconds} s");
+        }
+    }
+    let ben = world.invited("Ben").await;
+    world.done(Leave { person: ben, room }).await;
+    assert_eq!(world.store.last_before(room, ben, at(100)).await.unwrap(), None);
+    assert_eq!(world.store.last_before(RoomId::fresh(), ana, at(100)).await.unwrap(), None);
 }
 
 pub(super) async fn a_room_says_when_the_last_message_was_posted(fixture: &impl Fixture) {

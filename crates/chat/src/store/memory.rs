@@ -309,6 +309,14 @@ impl Store for Memory {
         })
     }
 
+    fn last_before(&self, room: RoomId, reader: PersonId, time: Time) -> Read<'_, Option<u64>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            let before = maps.events.range((room, 0)..=(room, u64::MAX)).filter(|(_, event)| event.time < time);
+            Some(before.map(|((_, number), _)| *number).max().unwrap_or(0))
+        })
+    }
+
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>> {
         self.read(|maps| {
             maps.member_of(room, reader)?;

@@ -5,7 +5,7 @@ use tidings_chat::{
     AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji, InviteError,
     LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, PreferencesEdit,
     ReactError, ReadError, RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole,
-    SetRoomRoleError, limits::ROOMS_PER_PERSON_MAX,
+    SetRoomRoleError, Time, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -54,6 +54,7 @@ all! {
         MarkUnread,
         Prefer,
         Events,
+        LastBefore,
         Messages,
         Message,
         Members,
@@ -178,6 +179,7 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::Reacted
         | Operation::Typing
         | Operation::Events
+        | Operation::LastBefore
         | Operation::Messages
         | Operation::Message
         | Operation::Members => done_if(inside, Answer::NoSuchRoom),
@@ -418,6 +420,7 @@ async fn attempt(
         Operation::Edits => found(chat.edits(who.id, room, said, page).await.unwrap().is_some()),
         Operation::Typing => found(chat.typing(who.id, room).await.is_ok()),
         Operation::Events => read(chat.events(who.id, room, page).await.map(drop)),
+        Operation::LastBefore => read(chat.last_before(who.id, room, Time::from_millis(0)).await.map(drop)),
         Operation::Messages => read(chat.messages(who.id, room, page).await.map(drop)),
         Operation::Message => found(chat.message(who.id, room, said).await.unwrap().is_some()),
         Operation::Members => found(chat.members(who.id, room).await.unwrap().is_some()),

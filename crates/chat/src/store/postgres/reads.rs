@@ -23,7 +23,7 @@ use crate::{
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
+            self, AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
             SESSION_COLUMNS, WHO, reacted,
         },
         follow::{Revocation, Revocations},
@@ -360,6 +360,11 @@ const HEAD: usize = THERE + 2;
 fn event(row: &Row, room: RoomId) -> Result<Event, Error> {
     let kind = EventKind::read(row.try_get(AFTER_MESSAGE + 1)?, &EventColumns(row))?;
     Ok(Event { room, number: number(row, AFTER_MESSAGE)?, time: row.try_get(AFTER_MESSAGE + 2)?, kind })
+}
+
+pub(super) async fn last_before(db: &Db, room: RoomId, reader: PersonId, time: Time) -> Result<Option<u64>, Error> {
+    let sql = columns::last_before("$1", "$2", "$3");
+    db.row(&sql, &[&room, &reader, &time]).await?.map(|row| number(&row, 0)).transpose()
 }
 
 pub(super) async fn messages(

@@ -20,7 +20,8 @@ use crate::{
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO, reacted,
+            self, AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO,
+            reacted,
         },
     },
 };
@@ -320,6 +321,16 @@ fn event(row: &Row<'_>, room: RoomId, facts: &RoomFacts) -> rusqlite::Result<Eve
     let columns = EventColumns { row, room: facts };
     let kind = EventKind::read(row.get_ref(AFTER_MESSAGE + 1)?.as_str()?, &columns)?;
     Ok(Event { room, number: number(row, AFTER_MESSAGE)?, time: row.get(AFTER_MESSAGE + 2)?, kind })
+}
+
+pub(super) fn last_before(
+    db: &Connection,
+    room: RoomId,
+    reader: PersonId,
+    time: Time,
+) -> rusqlite::Result<Option<u64>> {
+    let mut statement = db.prepare_cached(&columns::last_before("?1", "?2", "?3"))?;
+    statement.query_row(params![room, reader, time], |row| number(row, 0)).optional()
 }
 
 pub(super) fn messages(
