@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
 use crate::http::{
-    directory, headers, health, invites, members, messages, origin, people, reactions, reading, rooms, session, shell,
+    activity, directory, headers, health, invites, members, messages, origin, people, reactions, reading, rooms,
+    session, shell,
 };
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
@@ -34,6 +35,7 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(reactions::routes())
         .merge(rooms::routes())
         .merge(reading::routes())
+        .merge(activity::routes())
         .merge(members::routes())
         .merge(directory::routes())
         .merge(messages::routes())
@@ -63,6 +65,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/", get(shell::shell))
         .route("/setup", get(shell::shell))
         .route("/invite", get(shell::shell))
+        .route("/activity", get(shell::shell))
         .route("/rooms/{room}", get(shell::shell))
         .route("/rooms/{room}/{message}", get(shell::shell))
         .fallback(shell::not_found)
@@ -120,6 +123,7 @@ mod tests {
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
+        ("/activity", "GET"),
         ("/rooms/{room}", "GET"),
         ("/rooms/{room}/{message}", "GET"),
         ("/assets/{name}", "GET"),

@@ -10,12 +10,13 @@ use rusqlite::{
 
 use crate::{
     model::{
-        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message, MessageId,
-        Name, Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole,
-        SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
+        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message,
+        MessageId, Name, Notice, NoticeKind, Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomFacts,
+        RoomId, RoomKind, RoomRole, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who,
+        gather,
     },
     store::StoreError,
-    store::columns::{AFTER_MESSAGE, unread},
+    store::columns::{AFTER_MESSAGE, mentions, unread},
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
@@ -112,7 +113,7 @@ macro_rules! word_column {
     )*};
 }
 
-word_column!(Role, RoomKind, RoomRole);
+word_column!(NoticeKind, Role, RoomKind, RoomRole);
 
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
@@ -136,7 +137,9 @@ pub(super) const ROOM: &str = concat!(
     r.description, r.kind, r.archived,
     (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1), ",
     // Nothing is behind no number: of those who are no members nothing is counted.
-    unread!("r.id", "?1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1)")
+    unread!("r.id", "?1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1)"),
+    ", ",
+    mentions!("r.id", "?1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1)")
 );
 
 /// The people of a direct message are read apart.
@@ -178,7 +181,7 @@ fn reading(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Reading>> {
     if row.get_ref(first)? == ValueRef::Null {
         return Ok(None);
     }
-    Ok(Some(Reading { read: number(row, first)?, unread: row.get(first + 1)?, mentions: 0 }))
+    Ok(Some(Reading { read: number(row, first)?, unread: row.get(first + 1)?, mentions: row.get(first + 2)? }))
 }
 
 pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {
@@ -213,7 +216,7 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         room: row.get(4)?,
         number: number(row, 5)?,
         client_id: row.get(6)?,
-        body: row.get(7)?,
+        body: row.get::<_, String>(7)?.into(),
         time: row.get(8)?,
         edited: row.get(9)?,
         deleted: match row.get(10)? {
@@ -225,7 +228,7 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
                 id,
                 number: number(row, 16)?,
                 author: who(row, 19)?,
-                body: row.get(18)?,
+                body: row.get::<_, String>(18)?.into(),
                 deleted: row.get(17)?,
             }),
             None => None,
@@ -240,6 +243,35 @@ pub(super) fn reacted(reacted: &mut HashMap<MessageId, Vec<Reacted>>, row: &Row<
     let all = reacted.entry(row.get(0)?).or_default();
     gather(all, &emoji, row.get(2)?, row.get(3)?, who(row, 4)?);
     Ok(())
+}
+
+/// As [`NOTICE_ROW`](crate::store::columns::NOTICE_ROW).
+pub(super) fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
+    Ok(Notice {
+        room: row.get(0)?,
+        event: number(row, 1)?,
+        place: row.get(2)?,
+        person: row.get(3)?,
+        kind: row.get(4)?,
+        message: row.get(5)?,
+        number: number(row, 6)?,
+        actor: row.get(7)?,
+        emoji: row.get(8)?,
+        time: row.get(9)?,
+    })
+}
+
+/// Behind the message, as [`NOTICE`](crate::store::columns::NOTICE).
+pub(super) fn activity(row: &Row<'_>) -> rusqlite::Result<Activity> {
+    let first = AFTER_MESSAGE;
+    Ok(Activity {
+        kind: row.get::<_, NoticeKind>(first)?.as_str(),
+        time: row.get(first + 1)?,
+        emoji: row.get(first + 2)?,
+        event: number(row, first + 3)?,
+        actor: who(row, first + 4)?,
+        message: message(row)?,
+    })
 }
 
 pub(super) fn stored_digest(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredDigest> {
