@@ -92,6 +92,7 @@ export class World {
   readonly outbox: Outbox;
   readonly asked: { before?: number; after?: number }[] = [];
   heard: string[] = [];
+  concerned = 0;
   /** How far this person has read, as the server knows. */
   read: number;
   /** What it was told of that. */
@@ -133,6 +134,7 @@ export class World {
         return Promise.resolve(this.reading());
       },
       miscounted: () => (this.miscounted += 1),
+      concerned: () => (this.concerned += 1),
       heard: (_room, event) => this.heard.push(event.message?.body ?? ""),
       ended: () => undefined,
       nextFrame: (task) => task(),

@@ -1,4 +1,4 @@
-import { CheckCheck, Compass, Keyboard, Laptop, LogOut, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
+import { AtSign, CheckCheck, Compass, Keyboard, Laptop, LogOut, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
@@ -56,6 +56,7 @@ export function Sidebar({ app, chat, layout }: Props) {
         <kbd aria-hidden="true">{commandKey()}+K</kbd>
       </button>
       <div class="sidebar-lists">
+        <ActivityEntry app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
         <div class="sidebar-section">
           <h2 id="rooms-heading">{strings.rooms.heading}</h2>
           {chat.role.value !== "guest" && (
@@ -110,6 +111,7 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
   const here = other !== null && room.here.value.some((person) => person.id === other.id);
   const { count, more } = room.unread.value;
   const some = (count > 0 || more) && !(current && document.visibilityState === "visible" && count === 0);
+  const mentions = room.mentioned.value;
   const words = count > 0 && !more ? strings.rooms.unread(count) : strings.rooms.someUnread;
   return (
     <RoomLink app={app} room={room.id} class={some ? "room-link room-link-unread" : "room-link"} current={current} onOpened={onOpened}>
@@ -128,6 +130,14 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
       )}
       {some && (
         <>
+          {mentions > 0 && (
+            <>
+              <span class="badge badge-mention" aria-hidden="true">
+                @{Math.min(mentions, 99)}
+              </span>
+              <span class="visually-hidden">, {strings.mentions.count(mentions)}</span>
+            </>
+          )}
           {count > 0 ? (
             <span class="badge" aria-hidden="true">
               {count > 99 || more ? `${Math.min(count, 99)}+` : count}
@@ -139,6 +149,36 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
         </>
       )}
     </RoomLink>
+  );
+}
+
+function ActivityEntry({ app, chat, onOpened }: { app: App; chat: Chat; onOpened: () => void }) {
+  const mentions = chat.mentionsTotal.value;
+  return (
+    <div class="rooms sidebar-activity">
+      <a
+        class={mentions > 0 ? "room-link room-link-unread" : "room-link"}
+        href="/activity"
+        aria-current={chat.activity.open.value ? "page" : undefined}
+        onClick={(event) => {
+          if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
+          event.preventDefault();
+          app.navigate("/activity");
+          onOpened();
+        }}
+      >
+        <Icon of={AtSign} size={16} />
+        <span class="room-link-name">{strings.activity.entry}</span>
+        {mentions > 0 && (
+          <>
+            <span class="badge badge-mention" aria-hidden="true">
+              {mentions > 99 ? "99+" : mentions}
+            </span>
+            <span class="visually-hidden">, {strings.mentions.count(mentions)}</span>
+          </>
+        )}
+      </a>
+    </div>
   );
 }
 
