@@ -58,7 +58,7 @@ test("an edit is shown when the server has answered, and the editor keeps its te
   refusing.changes.edit("m1", plain("text 1"));
   refusing.changes.write(plain("lost?"));
   assert.equal(await refusing.changes.save(), false);
-  assert.deepEqual(refusing.changes.editing.value, { message: "m1", text: "lost?", problem: "Too late.", saving: false });
+  assert.deepEqual(refusing.changes.editing.value, { message: "m1", written: plain("lost?"), problem: "Too late.", saving: false });
   assert.equal(refusing.seen("m1")?.body, "text 1");
 });
 

@@ -1,5 +1,5 @@
 import type { RefObject } from "preact";
-import { useEffect, useLayoutEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Chat } from "../models/chat.ts";
 import type { Edit } from "../models/format.ts";
 import { moved, withName, type Name, type Written } from "../models/mentions.ts";
@@ -30,12 +30,16 @@ export function MessageField({ chat, room, field, id, class: name, label, status
   const offers = useOffers({ chat, room, put: (element, from, to, text, name) => put(element, from, to, text, name) });
   const { items, active } = offers.offered;
   const list = `${id}-offered`;
+  const putting = useRef(false);
 
   const put = (element: HTMLTextAreaElement, from: number, to: number, text: string, name: Name | null): void => {
     if (!element.isConnected) return;
+    // What is put there need not be looked at as what is being written.
+    putting.current = true;
     edit(element, { from, to, text, start: from + text.length, end: from + text.length });
     const next = moved(written, element.value);
     onWrite(name ? withName(next, from, name) : next);
+    putting.current = false;
     offers.drop();
   };
 
@@ -73,6 +77,7 @@ export function MessageField({ chat, room, field, id, class: name, label, status
         aria-controls={items.length > 0 ? list : undefined}
         aria-activedescendant={items.length > 0 ? `${list}-${active}` : undefined}
         onInput={(event) => {
+          if (putting.current) return;
           const next = moved(written, event.currentTarget.value);
           onWrite(next);
           offers.look(event.currentTarget, next);
