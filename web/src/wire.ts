@@ -116,8 +116,8 @@ export type Message = {
   reactions?: Reacted[];
 };
 
-/** The message that another one answers: how it begins, in one line without marks. */
-export type Answered = { id: string; number: number; author: PersonRef; text?: string; deleted?: boolean };
+/** The message that another one answers: how it begins, in one line without marks; each room in it as `#…`, in the order of `rooms`. */
+export type Answered = { id: string; number: number; author: PersonRef; text?: string; rooms?: string[]; deleted?: boolean };
 
 /** Those who reacted with the same emoji: how many, whether this person is among them, and the first of them. */
 export type Reacted = { emoji: string; count: number; mine?: boolean; people: PersonRef[] };

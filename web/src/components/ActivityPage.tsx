@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import { keyOf } from "../models/activity.ts";
 import type { Chat } from "../models/chat.ts";
+import { beginning } from "../models/content.ts";
 import { isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import { fullTime, machineTime, momentLabel } from "../models/times.ts";
@@ -31,7 +32,7 @@ export function ActivityPage({ app, chat, layout }: { app: App; chat: Chat; layo
           {strings.activity.title}
         </h1>
       </header>
-      <div class="activity">
+      <div class="activity" data-region="messages">
         <div class="activity-kinds" role="group" aria-label={strings.activity.show}>
           {KINDS.map((one) => (
             <button key={one ?? "all"} type="button" class="activity-kind" aria-pressed={kind.value === one} onClick={() => activity.filter(one)}>
@@ -96,7 +97,7 @@ function Entry({ app, chat, one }: { app: App; chat: Chat; one: Activity }) {
           </span>
         </span>
         <span class="activity-text" dir="auto">
-          {message.text}
+          {beginning(message, chat.roomLabel)}
         </span>
       </span>
       <time class="activity-time" dateTime={machineTime(time)} title={fullTime(time)}>

@@ -53,7 +53,8 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
     case "tell-everybody":
       return (
         <Confirm
-          title={strings.mentions.tellTitle(dialog.members)}
+          title={strings.mentions.tellTitle(dialog.members - 1)}
+          calm
           lead={strings.mentions.tellLead}
           action={strings.mentions.tellButton}
           onConfirm={() => {

@@ -122,7 +122,7 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
           </header>
         )}
         {row.replyTo && !row.deleted && (
-          <AnsweredLine answered={row.replyTo} onGo={() => void context.chat.showNumber(context.room, row.replyTo?.number ?? 0)} />
+          <AnsweredLine answered={row.replyTo} roomName={context.chat.roomLabel} onGo={() => void context.chat.showNumber(context.room, row.replyTo?.number ?? 0)} />
         )}
         {editing ? (
           <MessageEditor chat={context.chat} room={context.room} editing={editing} />

@@ -1,6 +1,6 @@
 /** What a message says, as text: without its marks, and whether it is nothing but emoji. */
 import { ANSWERED_CHARS_MAX, EMOJI_SHOWN_BIG_MAX } from "../limits.ts";
-import type { Block, Inline, Message } from "../wire.ts";
+import type { Answered, Block, Inline, Message } from "../wire.ts";
 
 /** The name of a room that is mentioned, with its `#`, for this person. */
 export type RoomName = (id: string) => string;
@@ -15,6 +15,15 @@ export function plainText(blocks: readonly Block[], roomName: RoomName = ANY_ROO
 export function words(message: Pick<Message, "body" | "content">, roomName: RoomName = ANY_ROOM): string {
   const text = message.content ? plainText(message.content, roomName) : (message.body ?? "");
   return Array.from(text.slice(0, 4 * ANSWERED_CHARS_MAX).replace(/\s+/g, " ").trim()).slice(0, ANSWERED_CHARS_MAX).join("");
+}
+
+/** How a message begins, with the names of rooms that this person knows. */
+export function beginning({ text = "", rooms = [] }: Pick<Answered, "text" | "rooms">, roomName: RoomName): string {
+  let at = 0;
+  return text.replace(/#…/g, (any) => {
+    const room = rooms[at++];
+    return room === undefined ? any : roomName(room);
+  });
 }
 
 function textOfBlock(block: Block, roomName: RoomName): string {

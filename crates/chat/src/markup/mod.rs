@@ -176,15 +176,22 @@ impl Content {
 
 pub(crate) use mentions::{Mentioned, may_mention, mentioned};
 
-/// The words of a text without its marks, in one line, with the names of those who are mentioned.
+/// The words of a text without its marks, in one line, with the names of those who are mentioned; and the rooms that are, each
+/// of which stands there as [`mentions::ROOM`].
 #[must_use]
-pub(crate) fn words(source: &str, name_of: impl Fn(&str) -> Option<String>) -> String {
-    let mut words = String::new();
+pub(crate) fn words(source: &str, name_of: impl Fn(&str) -> Option<String>) -> (String, Vec<String>) {
+    let (mut words, mut rooms) = (String::new(), Vec::new());
     match Content::of(source).map(|content| content.named(name_of)) {
-        Some(Content(blocks)) => blocks.iter().for_each(|block| add_block(&mut words, block)),
+        Some(Content(mut blocks)) => {
+            blocks.iter().for_each(|block| add_block(&mut words, block));
+            mentions::each_mark(&mut blocks, &mut |mark| match mark {
+                Mark::Room { id, .. } => rooms.push(id.clone()),
+                _ => {}
+            });
+        }
         None => words.push_str(source),
     }
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+    (words.split_whitespace().collect::<Vec<_>>().join(" "), rooms)
 }
 
 fn add_block(words: &mut String, block: &Block) {

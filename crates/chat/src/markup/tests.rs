@@ -233,7 +233,7 @@ fn a_tree_with_names_has_no_ids_of_people_but_beside_the_names() {
             r##"{"type":"room","id":"0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c","text":"#…"}]}]"##
         )
     );
-    assert_eq!(words(&source, name_of), "@Ana B @unknown @here #…");
+    assert_eq!(words(&source, name_of), ("@Ana B @unknown @here #…".to_owned(), vec![nobody.to_owned()]));
 }
 
 #[test]

@@ -184,14 +184,18 @@ impl From<&Message> for Answered {
 /// Its text comes without marks and in one line: enough to recognise it by.
 impl Serialize for Answered {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut answered = serializer.serialize_struct("Answered", 4)?;
+        let mut answered = serializer.serialize_struct("Answered", 5)?;
         answered.serialize_field("id", &self.id)?;
         answered.serialize_field("number", &self.number)?;
         answered.serialize_field("author", &self.author)?;
         if self.deleted {
             answered.serialize_field("deleted", &true)?;
         } else {
-            answered.serialize_field("text", &self.body.words())?;
+            let (text, rooms) = self.body.beginning();
+            answered.serialize_field("text", &text)?;
+            if !rooms.is_empty() {
+                answered.serialize_field("rooms", &rooms)?;
+            }
         }
         answered.end()
     }

@@ -40,9 +40,16 @@ impl Text {
         &self.names
     }
 
-    /// The beginning of a text, in one line without marks.
-    pub(crate) fn words(&self) -> String {
+    /// The beginning of a text, in one line without marks, and the rooms that are mentioned in it: who may see them differs by
+    /// reader, so each stands there as `#…`.
+    pub(crate) fn beginning(&self) -> (String, Vec<String>) {
         markup::words(self.whole_mentions(), |id| self.name_of(id))
+    }
+
+    /// The same without the rooms.
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> String {
+        self.beginning().0
     }
 
     /// Without a mention that the end has cut, whose id would be shown.

@@ -107,6 +107,8 @@ pub(super) struct AnsweredSchema {
     author: WhoSchema,
     /// How it begins, without marks and in one line. Left out when it was deleted.
     text: Option<String>,
+    /// The rooms that are mentioned in that, in their order: each stands there as `#…`. Left out where none is.
+    rooms: Option<Vec<String>>,
     /// Left out when it was not.
     deleted: Option<bool>,
 }
