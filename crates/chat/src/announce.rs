@@ -104,6 +104,7 @@ impl Announcer {
     /// Who listens to the room here, each once.
     pub(crate) async fn listening(&self, room: RoomId) -> Vec<PersonId> {
         let Some(hub) = self.hub.get() else { return Vec::new() };
+        // More than can be listed: then `@room` is what is meant.
         let present = hub.presence(&room_channel(room)).await.unwrap_or_default();
         let people: BTreeSet<_> = present.values().filter_map(|client| PersonId::parse(&client.user)).collect();
         people.into_iter().take(HERE_TOLD_MAX).collect()
