@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { ACTIVITY_PAGE, READ_TIMEOUT_MS } from "./limits.ts";
-import type { ActivityKind, ActivityPage, DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomReading, RoomsPage } from "./wire.ts";
+import type { ActivityKind, ActivityPage, DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, Preferences, RoomInfo, RoomPreferences, RoomReading, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -55,6 +55,9 @@ export const api = {
   startDirect: (people: readonly string[]) => request<RoomInfo>("POST", "/v1/direct", { people }),
   members: (room: string) => request<{ members: Member[] }>("GET", `/v1/rooms/${room}/members`),
 
+  /** How one keeps a room; what is left out stays as it is. */
+  prefer: (room: string, edit: Preferences) => request<RoomPreferences>("PATCH", `/v1/rooms/${room}/preferences`, edit),
+
   /** Says how far this person has read a room, also while the page goes away. */
   read: (room: string, number: number, unread: boolean) =>
     request<RoomReading>("PUT", `/v1/rooms/${room}/read`, { number, ...(unread && { unread }) }, undefined, true),
@@ -75,6 +78,11 @@ export const api = {
     return request<ActivityPage>("GET", `/v1/activity?${query.toString()}`, undefined, signal);
   },
 
+  /** The first message that was posted at a time or later. */
+  firstMessageSince: async (room: string, since: number) => {
+    const { messages } = await request<{ messages: Message[] }>("GET", `/v1/rooms/${room}/messages?since=${since}&limit=1`);
+    return messages[0] ?? null;
+  },
   message: (room: string, message: string) => request<Message>("GET", `/v1/rooms/${room}/messages/${message}`),
   editMessage: (room: string, message: string, body: string) => request<Message>("PATCH", `/v1/rooms/${room}/messages/${message}`, { body }),
   /** With a reason where it is somebody else's. */

@@ -11,7 +11,7 @@ import { RECONNECTING_SHOWN_AFTER_MS } from "./limits.ts";
 import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox.ts";
 import type { Connection } from "./models/presence.ts";
 import type { Told } from "./models/reading.ts";
-import type { PersonRef, Posted, RoomEvent, RoomReading } from "./wire.ts";
+import type { PersonRef, Posted, RoomEvent, RoomPreferences, RoomReading } from "./wire.ts";
 
 export type LiveState = "connecting" | "connected" | "stopped";
 
@@ -35,6 +35,8 @@ export type LiveHandlers = {
   rooms: (told: unknown) => void;
   /** This person has read a room, on whichever device. */
   read: (where: RoomReading) => void;
+  /** This person keeps a room otherwise, by another device. */
+  preferred: (how: RoomPreferences) => void;
 };
 
 /** What passes; null is this person's own haste. */
@@ -91,8 +93,9 @@ export class Live {
     });
     this.client.on("publication", ({ channel, data }) => {
       if (!channel.startsWith("user:")) return;
-      const event = data as { type?: string; room?: RoomReading };
+      const event = data as { type?: string; room?: RoomReading & RoomPreferences };
       if (event.type === "room.read" && event.room) handlers.read(event.room);
+      else if (event.type === "room.preferences" && event.room) handlers.preferred(event.room);
       else handlers.rooms(data);
     });
   }

@@ -10,6 +10,7 @@ mod members;
 mod mentions;
 mod messages;
 mod people;
+mod preferences;
 mod reactions;
 mod reading;
 mod roles;
@@ -29,6 +30,7 @@ pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
     TakeDeviceKey,
 };
+pub(crate) use preferences::Prefer;
 pub(crate) use reactions::{React, ReactRefusal};
 pub(crate) use reading::{Read, ReadAll};
 pub(crate) use roles::{SetRole, SetRoleRefusal};

@@ -65,6 +65,22 @@ pub(super) fn reacted(messages: &str, reader: &str) -> String {
     )
 }
 
+/// The number of the last event before a time: halved until it is found, since numbers have no gaps and events no other index.
+/// Of the room, the reader and the time, as the database names them.
+pub(super) fn last_before(room: &str, reader: &str, time: &str) -> String {
+    format!(
+        "WITH RECURSIVE part(low, high) AS (
+            SELECT CAST(0 AS bigint), r.last_number FROM rooms r JOIN memberships m ON m.room = r.id
+                WHERE r.id = {room} AND m.person = {reader}
+            UNION ALL
+            SELECT CASE WHEN e.time < {time} THEN e.number ELSE part.low END,
+                CASE WHEN e.time < {time} THEN part.high ELSE e.number - 1 END
+            FROM part JOIN room_events e ON e.room = {room} AND e.number = (part.low + part.high + 1) / 2
+            WHERE part.low < part.high
+        ) SELECT low FROM part WHERE low = high"
+    )
+}
+
 /// How many messages of others than `$person` stand in a room `$room` behind the number `$after`, as far as that is counted: what
 /// is newest is looked at first, so that whoever is far behind costs no more than who is a little.
 macro_rules! unread {

@@ -18,10 +18,10 @@ use crate::{
         Activity, ActivityFrom, ActivityPage, ActivityQuery, Answered, Arrival, ClientId, Credentials, Deleted,
         DenialKey, Denied, Description, EarlierSend, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage,
         EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom,
-        NewSession, Notice, NoticeKind, PageFrom, PageQuery, PeopleKey, Person, PersonId, Reacted, ReactedPage,
-        Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole, SecretDigest,
-        Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite, StoredMessage, Text,
-        Time, Who,
+        NewSession, Notice, NoticeKind, PageFrom, PageQuery, PeopleKey, Person, PersonId, Preferences, Reacted,
+        ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite,
+        StoredMessage, Text, Time, Who,
     },
 };
 
@@ -42,8 +42,7 @@ struct Maps {
     keys: BTreeMap<String, [u8; 32]>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
-    /// Since when, as what, and how far they have read.
-    members: BTreeMap<(RoomId, PersonId), (Time, RoomRole, u64)>,
+    members: BTreeMap<(RoomId, PersonId), MemberRow>,
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
@@ -51,6 +50,14 @@ struct Maps {
     notices: BTreeMap<(RoomId, u64, u32), Notice>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
     denials: BTreeMap<DenialKey, Denied>,
+}
+
+#[derive(Debug, Clone)]
+struct MemberRow {
+    joined: Time,
+    role: RoomRole,
+    read: u64,
+    preferences: Preferences,
 }
 
 #[derive(Debug, Clone)]
@@ -254,7 +261,7 @@ impl Store for Memory {
         self.read(|maps| {
             maps.member_of(room, reader)?;
             let inside = maps.members.iter().filter(|((known, _), _)| *known == room);
-            let member = |((_, person), (_, role, _)): (&(RoomId, PersonId), &(Time, RoomRole, u64))| {
+            let member = |((_, person), MemberRow { role, .. }): (&(RoomId, PersonId), &MemberRow)| {
                 let Person { id, name, same_name, role: server_role, .. } = maps.person_of(*person)?;
                 Some(Member { id, name, same_name, role: *role, server_role })
             };
@@ -301,6 +308,14 @@ impl Store for Memory {
             }
             let more = more || events.len() < all;
             Some(EventPage { events, epoch: new.epoch.clone(), offset: *last_number, more, revoked: 0 })
+        })
+    }
+
+    fn last_before(&self, room: RoomId, reader: PersonId, time: Time) -> Read<'_, Option<u64>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            let before = maps.events.range((room, 0)..=(room, u64::MAX)).filter(|(_, event)| event.time < time);
+            Some(before.map(|((_, number), _)| *number).max().unwrap_or(0))
         })
     }
 
@@ -452,6 +467,8 @@ impl Maps {
         };
         let inside: Vec<_> =
             self.members.keys().filter(|(known, _)| *known == room).map(|(_, person)| *person).collect();
+        let own = self.members.get(&(room, person));
+        let last_message = self.messages.values().filter(|row| row.new.room == room).max_by_key(|row| row.number);
         let is_direct = new.kind == RoomKind::Direct;
         let beside = inside.iter().filter(|other| is_direct && **other != person);
         let mut people: Vec<_> = beside.filter_map(|other| self.who(*other)).collect();
@@ -468,8 +485,10 @@ impl Maps {
             offset: last_number,
             created,
             members: u32::try_from(inside.len()).unwrap_or(u32::MAX),
-            role: self.members.get(&(room, person)).map(|(_, role, _)| *role),
-            reading: self.members.get(&(room, person)).map(|(.., read)| self.reading_of(room, person, *read)),
+            role: own.map(|own| own.role),
+            reading: own.map(|own| self.reading_of(room, person, own.read)),
+            preferences: own.map(|own| own.preferences.clone()),
+            last_message: last_message.map(|row| row.time),
             same_name: !is_direct && self.rooms.values().any(alike),
             is_open: new.kind == RoomKind::Public && !self.is_guest(person),
             people,
@@ -493,7 +512,7 @@ impl Maps {
 
     /// Whether it concerns the person now: of a room that they are in, and a message that stands.
     fn concerns(&self, notice: &Notice, person: PersonId) -> bool {
-        let Some((joined, ..)) = self.members.get(&(notice.room, person)) else { return false };
+        let Some(MemberRow { joined, .. }) = self.members.get(&(notice.room, person)) else { return false };
         let is_named = |other: &Notice| {
             other.message == notice.message
                 && other.person == Some(person)
@@ -859,12 +878,11 @@ impl Tables for Maps {
     }
 
     fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>> {
-        Ok(self.members.get(&(room, person)).map(|(_, role, _)| *role))
+        Ok(self.members.get(&(room, person)).map(|own| own.role))
     }
 
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
-        let owners =
-            self.members.iter().filter(|((known, _), (_, role, _))| *known == room && *role == RoomRole::Owner);
+        let owners = self.members.iter().filter(|((known, _), own)| *known == room && own.role == RoomRole::Owner);
         let may = |person: &PersonId| {
             self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
         };
@@ -877,12 +895,12 @@ impl Tables for Maps {
             self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
         };
         let oldest =
-            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), (since, ..))| (*since, *person));
+            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), own)| (own.joined, *person));
         Ok(oldest.and_then(|((_, person), _)| self.who(*person)))
     }
 
     fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
-        self.members.entry((room, person)).and_modify(|(_, present, _)| *present = role);
+        self.members.entry((room, person)).and_modify(|own| own.role = role);
         Ok(())
     }
 
@@ -896,13 +914,14 @@ impl Tables for Maps {
     ) -> StoreResult<()> {
         self.must_be_a_person(person)?;
         self.room_row(room)?;
-        self.members.insert((room, person), (now, role, read));
+        let preferences = Preferences::default();
+        self.members.insert((room, person), MemberRow { joined: now, role, read, preferences });
         Ok(())
     }
 
     fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>> {
         let last = self.rooms.get(&room).map_or(0, |row| row.last_number);
-        Ok(self.members.get(&(room, person)).map(|(.., read)| (*read, last)))
+        Ok(self.members.get(&(room, person)).map(|own| (own.read, last)))
     }
 
     fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
@@ -910,18 +929,33 @@ impl Tables for Maps {
     }
 
     fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()> {
-        self.members.entry((room, person)).and_modify(|(.., known)| *known = read);
+        self.members.entry((room, person)).and_modify(|own| own.read = read);
         Ok(())
     }
 
     fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>> {
         let rooms = &self.rooms;
         let own = self.members.iter_mut().filter(|((_, member), _)| *member == person);
-        let moved = own.filter_map(|((room, _), (.., read))| {
+        let moved = own.filter_map(|((room, _), own)| {
             let last = rooms.get(room)?.last_number;
-            (std::mem::replace(read, last) < last).then_some((*room, last))
+            (std::mem::replace(&mut own.read, last) < last).then_some((*room, last))
         });
         Ok(moved.collect())
+    }
+
+    fn preferences(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Preferences>> {
+        Ok(self.members.get(&(room, person)).map(|own| own.preferences.clone()))
+    }
+
+    fn set_preferences(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        preferences: &Preferences,
+        _: Time,
+    ) -> StoreResult<()> {
+        self.members.entry((room, person)).and_modify(|own| own.preferences = preferences.clone());
+        Ok(())
     }
 
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {

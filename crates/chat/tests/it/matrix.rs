@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tidings_chat::{
     ActivityQuery, AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji,
     InviteError, LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, PostError,
-    ReactError, ReadError, RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole,
-    SetRoomRoleError, limits::ROOMS_PER_PERSON_MAX,
+    PreferencesEdit, ReactError, ReadError, RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind,
+    RoomRole, SetRoomRoleError, Time, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -57,7 +57,9 @@ all! {
         /// What they were told of while they were in the room.
         Activity,
         MentionEverybody,
+        Prefer,
         Events,
+        LastBefore,
         Messages,
         Message,
         Members,
@@ -177,12 +179,14 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::MarkUnread
         | Operation::BeMentioned
         | Operation::Activity
+        | Operation::Prefer
         | Operation::Post
         | Operation::Edits
         | Operation::React
         | Operation::Reacted
         | Operation::Typing
         | Operation::Events
+        | Operation::LastBefore
         | Operation::Messages
         | Operation::Message
         | Operation::Members => done_if(inside, Answer::NoSuchRoom),
@@ -414,6 +418,7 @@ async fn attempt(
             Err(PostError::GuestMentionsEverybody) => Answer::NotAllowed,
             Err(error) => panic!("{error}"),
         },
+        Operation::Prefer => found(chat.prefer(who.id, room, PreferencesEdit::default()).await.is_ok()),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
         Operation::RpcEdit => {
             on_the_wire(&browser().await.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)
@@ -451,6 +456,7 @@ async fn attempt(
         Operation::Edits => found(chat.edits(who.id, room, said, page).await.unwrap().is_some()),
         Operation::Typing => found(chat.typing(who.id, room).await.is_ok()),
         Operation::Events => read(chat.events(who.id, room, page).await.map(drop)),
+        Operation::LastBefore => read(chat.last_before(who.id, room, Time::from_millis(0)).await.map(drop)),
         Operation::Messages => read(chat.messages(who.id, room, page).await.map(drop)),
         Operation::Message => found(chat.message(who.id, room, said).await.unwrap().is_some()),
         Operation::Members => found(chat.members(who.id, room).await.unwrap().is_some()),

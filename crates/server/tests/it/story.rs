@@ -32,7 +32,7 @@ pub(crate) fn tell() -> Transcripts {
         events(&mut story, &cast).await;
         reading(&mut story, &cast).await;
         activity(&mut story, &cast).await;
-    activity(&mut story, &cast).await;
+        activity(&mut story, &cast).await;
         requests(&mut story, &cast).await;
         server_api(&mut story).await;
         operations(&mut story).await;
@@ -280,9 +280,7 @@ async fn activity(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
     story.names.name("pier", pier.as_str());
     story.send(&ben.put(&format!("/v1/rooms/{pier}/members/me"))).await;
     let path = format!("/v1/rooms/{pier}/messages");
-    let post = |number: u8, body: &str| {
-        json!({"client_id": format!("01890000-0000-7000-8000-00000000bb0{number}"), "body": body})
-    };
+    let post = |number: u8, body: &str| json!({"client_id": format!("01890000-0000-7000-8000-00000000bb0{number}"), "body": body});
     let stranger = "01890000-0000-7000-8000-000000000000";
     let body = format!("<@{}> and <@{stranger}>: **look** at <#{pier}>", ben.id);
     let said = story.send(&ana.post(&path, &post(1, &body))).await.text("/id");

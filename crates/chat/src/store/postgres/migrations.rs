@@ -274,6 +274,10 @@ const STEPS: [&str; 5] = ["
         SELECT m.room, r.number, 0, m.author, 'reaction', m.id, m.number, r.person, r.emoji, e.time
         FROM reactions r JOIN messages m ON m.id = r.message JOIN room_events e ON e.room = m.room AND e.number = r.number
         WHERE r.person <> m.author;
+    -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
+    ALTER TABLE memberships ADD COLUMN favourite bigint;
+    ALTER TABLE memberships ADD COLUMN muted bigint;
+    ALTER TABLE memberships ADD COLUMN section text NOT NULL DEFAULT '';
     "];
 
 /// The version that this program writes.

@@ -249,6 +249,10 @@ const STEPS: [&str; 8] = ["
         SELECT m.room, r.number, 0, m.author, 'reaction', m.id, m.number, r.person, r.emoji, e.time
         FROM reactions r JOIN messages m ON m.id = r.message JOIN room_events e ON e.room = m.room AND e.number = r.number
         WHERE r.person <> m.author;
+    -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
+    ALTER TABLE memberships ADD COLUMN favourite INTEGER;
+    ALTER TABLE memberships ADD COLUMN muted INTEGER;
+    ALTER TABLE memberships ADD COLUMN section TEXT NOT NULL DEFAULT '';
     "];
 
 /// What became of the schema.
