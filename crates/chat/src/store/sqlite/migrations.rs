@@ -238,7 +238,7 @@ const STEPS: [&str; 8] = ["
         time INTEGER NOT NULL,
         PRIMARY KEY (room, event, place)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX notices_by_message ON notices (message);
+    CREATE INDEX notices_by_message ON notices (message, person);
     CREATE INDEX notices_by_number ON notices (room, person, number);
     CREATE INDEX notices_by_time ON notices (person, time, event, room);
     -- What was answered and reacted before.
