@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
-import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, Preferences, RoomInfo, RoomPreferences, RoomReading, RoomsPage } from "./wire.ts";
+import { ACTIVITY_PAGE, READ_TIMEOUT_MS } from "./limits.ts";
+import type { ActivityKind, ActivityPage, DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, Preferences, RoomInfo, RoomPreferences, RoomReading, RoomsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -68,6 +68,14 @@ export const api = {
     if (at.before !== undefined) query.set("before", String(at.before));
     if (at.after !== undefined) query.set("after", String(at.after));
     return request<EventsPage>("GET", `/v1/rooms/${room}/events?${query.toString()}`, undefined, signal);
+  },
+
+  /** What concerns this person; what is older than a page with its `next`. */
+  activity: (kind: ActivityKind | null, before?: string, signal?: AbortSignal) => {
+    const query = new URLSearchParams({ limit: String(ACTIVITY_PAGE) });
+    if (kind !== null) query.set("kind", kind);
+    if (before !== undefined) query.set("before", before);
+    return request<ActivityPage>("GET", `/v1/activity?${query.toString()}`, undefined, signal);
   },
 
   /** The first message that was posted at a time or later. */

@@ -33,6 +33,21 @@ export const EMOJI_FOUND_MAX = 63;
 /** Emoji that are offered while a short name is being written. */
 export const EMOJI_OFFERED_MAX = 6;
 
+/** People or rooms that are offered while a name is being written. */
+export const NAMES_OFFERED_MAX = 8;
+
+/** Messages of a room, from its newest back, whose authors are offered first. */
+export const RECENT_AUTHORS_LOOKED_AT = 200;
+
+/** Members of a room above which everybody is told only after a question: the server holds the same limit. */
+export const EVERYBODY_ASKED_ABOVE = 25;
+
+/** Entries of activity in a page. */
+export const ACTIVITY_PAGE = 30;
+
+/** Milliseconds for which what happened is collected before activity is read again. */
+export const ACTIVITY_REFRESH_MS = 400;
+
 /** Emoji that are shown big where a message has nothing else. */
 export const EMOJI_SHOWN_BIG_MAX = 3;
 

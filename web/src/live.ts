@@ -42,7 +42,7 @@ export type LiveHandlers = {
 /** What passes; null is this person's own haste. */
 const HINDRANCES: Record<number, Hindrance | null> = { 100: "failing", 111: null, 113: "failing", 503: "database", 507: "full" };
 const NOT_A_MEMBER = 103;
-const FAILURES: Record<number, SendFailure> = { [NOT_A_MEMBER]: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long", 423: "archived" };
+const FAILURES: Record<number, SendFailure> = { [NOT_A_MEMBER]: "not_a_member", 400: "empty", 409: "conflict", 413: "too_long", 423: "archived", 403: "guest_tells_all", 428: "tells_many" };
 
 export class Live {
   private readonly current = signal<LiveState>("connecting");
@@ -166,8 +166,8 @@ export class Live {
   readonly post = async (unsent: Unsent): Promise<SendResult> => {
     if (!this.isConnected()) return "later";
     try {
-      const { room, client_id, body, reply_to } = unsent;
-      const answer = await this.client.rpc("post", { room, client_id, body, ...(reply_to && { reply_to: reply_to.id }) });
+      const { room, client_id, body, reply_to, everybody } = unsent;
+      const answer = await this.client.rpc("post", { room, client_id, body, ...(reply_to && { reply_to: reply_to.id }), ...(everybody && { everybody }) });
       return { posted: answer.data as Posted };
     } catch (error) {
       return sendOutcome(error, this.isConnected());

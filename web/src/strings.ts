@@ -2,7 +2,7 @@
 import type { Format } from "./models/format.ts";
 import type { Hindrance, SendFailure } from "./models/outbox.ts";
 import type { Note } from "./models/rows.ts";
-import type { PersonRef, Role } from "./wire.ts";
+import type { Activity, ActivityKind, PersonRef, Role } from "./wire.ts";
 
 const LANGUAGE = "en";
 const plurals = new Intl.PluralRules(LANGUAGE);
@@ -46,6 +46,8 @@ export function names(people: readonly PersonRef[], shown = 3): string {
 
 const SEND_FAILURES: Record<SendFailure, string> = {
   archived: "This room is archived.",
+  tells_many: "It tells everybody in a large room. Retry if that is meant.",
+  guest_tells_all: "Guests mention people by name. Write it without @room and @here.",
   not_a_member: "You are no longer in this room.",
   too_long: "It is longer than the server allows.",
   empty: "It has no text.",
@@ -315,6 +317,40 @@ export const strings = {
     people: (named: readonly string[], others: number) =>
       lists.format([...named.map(isolated), ...(others > 0 ? [plural(others, { one: "# other", other: "# others" })] : [])]),
     count: (count: number) => (count > 0 ? plural(count, { one: "# reaction", other: "# reactions" }) : ""),
+  },
+  activity: {
+    title: "Activity",
+    entry: "Activity",
+    show: "What to show",
+    kinds: { all: "All", mentions: "Mentions", replies: "Replies", reactions: "Reactions" } satisfies Record<ActivityKind | "all", string>,
+    none: {
+      all: "Nothing yet. Mentions of you, replies and reactions to what you wrote show up here.",
+      mentions: "Nobody has mentioned you yet.",
+      replies: "Nobody has replied to you yet.",
+      reactions: "Nobody has reacted to what you wrote yet.",
+    } satisfies Record<ActivityKind | "all", string>,
+    did: {
+      mention: () => "mentioned you",
+      here: () => "mentioned everybody who was here",
+      room: () => "mentioned everybody",
+      reply: () => "replied to you",
+      reaction: (emoji: string) => `reacted with ${emoji}`,
+    } satisfies Record<Activity["kind"], (emoji: string) => string>,
+    inRoom: (room: string) => `in ${isolated(room)}`,
+    inDirect: "in a direct message",
+    more: "Show older ones",
+  },
+  mentions: {
+    people: "People in this room",
+    rooms: "Rooms by name",
+    here: "who is here now",
+    all: (count: number) => plural(count, { one: "the # member", other: "all # members" }),
+    unknownRoom: "#a room you do not see",
+    you: "mentions you",
+    count: (count: number) => plural(count, { one: "# mention", other: "# mentions" }),
+    tellTitle: (count: number) => `This tells ${plural(count, { one: "# person", other: "# people" })}. Post it?`,
+    tellLead: "Everybody in this room sees that they are mentioned. To reach a few, mention them by name.",
+    tellButton: "Post",
   },
   emoji: {
     title: "Choose an emoji",

@@ -99,7 +99,12 @@ export type Inline =
   | string
   | { type: "em" | "strong" | "strike"; content: Inline[] }
   | { type: "code"; text: string }
+  | MentionMark
+  | { type: "room"; id: string; text: string }
   | LinkMark;
+
+/** `text` is the name with its `@`; `person` is absent where it is everybody, and where one is not told who it is. */
+export type MentionMark = { type: "mention"; person?: string; everybody?: "here" | "room"; text: string };
 
 /** Without content, the address itself is shown. */
 export type LinkMark = { type: "link"; href: string; title?: string; content?: Inline[] };
@@ -126,8 +131,8 @@ export type Message = {
   reactions?: Reacted[];
 };
 
-/** The message that another one answers: how it begins, in one line without marks. */
-export type Answered = { id: string; number: number; author: PersonRef; text?: string; deleted?: boolean };
+/** The message that another one answers: how it begins, in one line without marks; each room in it as `#…`, in the order of `rooms`. */
+export type Answered = { id: string; number: number; author: PersonRef; text?: string; rooms?: string[]; deleted?: boolean };
 
 /** Those who reacted with the same emoji: how many, whether this person is among them, and the first of them. */
 export type Reacted = { emoji: string; count: number; mine?: boolean; people: PersonRef[] };
@@ -137,7 +142,24 @@ export type Reaction = { message: string; emoji: string; person: PersonRef };
 export type Deleted = { time: number; by: PersonRef; reason?: string };
 
 /** What a message said before it was edited; `time` is since when. */
-export type Edit = { number: number; time: number; body: string };
+export type Edit = { number: number; time: number; body: string; content?: Block[] };
+
+/** Something that concerns this person: who mentioned them, answered them, or reacted to what they wrote. */
+export type Activity = {
+  kind: "mention" | "here" | "room" | "reply" | "reaction";
+  time: number;
+  actor: PersonRef;
+  emoji?: string;
+  /** The number of the event that brought it. */
+  event: number;
+  room: string;
+  message: Answered;
+};
+
+export type ActivityKind = "mentions" | "replies" | "reactions";
+
+/** The newest first; `next` is from where the page after it goes on. */
+export type ActivityPage = { activity: Activity[]; next?: string };
 
 export type EditsPage = { edits: Edit[]; more: boolean };
 

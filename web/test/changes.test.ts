@@ -6,7 +6,10 @@ import { ApiError } from "../src/api.ts";
 import { Changes, type ChangesContext, type Undoable } from "../src/models/changes.ts";
 import { Timeline } from "../src/models/timeline.ts";
 import type { Message, RoomEvent } from "../src/wire.ts";
+import type { Written } from "../src/models/mentions.ts";
 import { ANA, BEN } from "./world.ts";
+
+const plain = (text: string): Written => ({ text, mentions: [] });
 
 const message = (number: number, author = ANA, body = `text ${number}`): Message => ({
   id: `m${number}`, room: "r", number, client_id: `c${number}`, author, body, time: number,
@@ -46,25 +49,25 @@ test("the last own message that stands is the one that is edited", () => {
 test("an edit is shown when the server has answered, and the editor keeps its text when it refuses", async () => {
   const edited = { ...message(1), body: "other", edited: 5 };
   const { changes, seen } = room({ editMessage: (_room, _id, body) => Promise.resolve({ ...edited, body }) });
-  changes.edit("m1", "text 1");
-  changes.write(" other ");
+  changes.edit("m1", plain("text 1"));
+  changes.write(plain(" other "));
   assert.equal(await changes.save(), true);
   assert.deepEqual([seen("m1")?.body, changes.editing.value], ["other", null]);
 
   const refusing = room({});
-  refusing.changes.edit("m1", "text 1");
-  refusing.changes.write("lost?");
+  refusing.changes.edit("m1", plain("text 1"));
+  refusing.changes.write(plain("lost?"));
   assert.equal(await refusing.changes.save(), false);
-  assert.deepEqual(refusing.changes.editing.value, { message: "m1", text: "lost?", problem: "Too late.", saving: false });
+  assert.deepEqual(refusing.changes.editing.value, { message: "m1", written: plain("lost?"), problem: "Too late.", saving: false });
   assert.equal(refusing.seen("m1")?.body, "text 1");
 });
 
 test("another device's edit changes the message and not what stands in the editor", () => {
   const { timeline, changes, seen } = room({});
-  changes.edit("m1", "text 1");
-  changes.write("mine");
+  changes.edit("m1", plain("text 1"));
+  changes.write(plain("mine"));
   timeline.live(event("message.edited", 3, { ...message(1), body: "theirs", edited: 3 }));
-  assert.deepEqual([seen("m1")?.body, changes.editing.value?.text], ["theirs", "mine"]);
+  assert.deepEqual([seen("m1")?.body, changes.editing.value?.written.text], ["theirs", "mine"]);
 });
 
 test("a deletion is shown at once, is shown as it was where the server refuses, and is taken back", async () => {
@@ -88,8 +91,8 @@ test("a deletion is shown at once, is shown as it was where the server refuses, 
 test("an answer does not hide what an event has told meanwhile", async () => {
   let answer: (edited: Message) => void = () => undefined;
   const { timeline, changes, seen } = room({ editMessage: () => new Promise((resolve) => (answer = resolve)) });
-  changes.edit("m1", "text 1");
-  changes.write("other");
+  changes.edit("m1", plain("text 1"));
+  changes.write(plain("other"));
   const saving = changes.save();
   timeline.live(event("message.edited", 3, { ...message(1), body: "other", edited: 3 }));
   timeline.live(event("message.deleted", 4, gone(message(1), BEN)));
@@ -134,11 +137,11 @@ test("a deletion is taken back after the server has it, and not before", async (
 
 test("an editor has the focus when it is opened, and not again when its row is drawn anew", () => {
   const { changes } = room({});
-  changes.edit("m1", "text 1");
+  changes.edit("m1", plain("text 1"));
   assert.deepEqual([changes.takeFocus(), changes.takeFocus()], [true, false]);
-  changes.edit("m1", "text 1");
+  changes.edit("m1", plain("text 1"));
   assert.equal(changes.takeFocus(), false, "it is open already");
   changes.cancel();
-  changes.edit("m1", "text 1");
+  changes.edit("m1", plain("text 1"));
   assert.equal(changes.takeFocus(), true);
 });

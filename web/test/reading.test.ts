@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { AT_REST_MS, READ_RETRY_MS, READ_SEND_EVERY_MS, SEEN_AFTER_MS } from "../src/limits.ts";
 import { Attendance, InView } from "../src/models/attention.ts";
 import { Reading, changesOfReading, type Told } from "../src/models/reading.ts";
+import type { Block, MentionMark } from "../src/wire.ts";
 import { ANA, BEN, World, settled } from "./world.ts";
 
 /** Time that passes when a test says so. */
@@ -334,4 +335,21 @@ test("the line stays until its first message was seen, and is then where one loo
   room.lookAway();
   room.lookBack();
   assert.equal(room.newAfter.value, null, "nothing is");
+});
+
+test("mentions that wait are counted as they come, and go with reading and deleting", async () => {
+  const world = new World({ events: 3 });
+  world.connect();
+  await settled();
+  const mention = (mark: object): { content: Block[] } => ({ content: [{ type: "p", content: [{ type: "mention", text: "@", ...mark }] }] });
+  const mine = world.server.post(BEN, "x", mention({ person: ANA.id }));
+  world.server.post(BEN, "x", mention({ person: "somebody else" }));
+  world.server.post(ANA, "x", mention({ everybody: "room" }));
+  const last = world.server.post(BEN, "x", mention({ everybody: "here" }));
+  assert.equal(world.room.mentioned.value, 2, "by name, and with those who listen; not by oneself");
+  assert.equal(world.concerned, 3);
+  world.server.delete(mine.message!.id);
+  assert.equal(world.room.mentioned.value, 1);
+  world.room.reading.told({ offset: last.number, read: last.number, unread: 0, mentions: 0 });
+  assert.equal(world.room.mentioned.value, 0);
 });

@@ -183,6 +183,7 @@ class Tab {
         me: ANA,
         read: () => Promise.resolve("later" as const),
         miscounted: () => undefined,
+        concerned: () => undefined,
         heard: () => undefined,
         ended: () => undefined,
         nextFrame: (task) => task(),

@@ -4,7 +4,7 @@ import { Outbox, type SendResult, type Unsent, type UnsentStore } from "../src/m
 import { Room } from "../src/models/room.ts";
 import { rows, type MessageRow } from "../src/models/rows.ts";
 import type { RoomHandlers } from "../src/live.ts";
-import type { EventsPage, Message, Role, RoomEvent, RoomInfo, RoomReading } from "../src/wire.ts";
+import type { Block, EventsPage, Message, Role, RoomEvent, RoomInfo, RoomReading } from "../src/wire.ts";
 
 export const ANA = { id: "person-ana", name: "Ana" };
 export const BEN = { id: "person-ben", name: "Ben" };
@@ -24,10 +24,10 @@ export class ServerRoom {
   readonly bodies = new Map<string, Partial<Message>>();
   announce: (event: RoomEvent) => void = () => undefined;
 
-  post(author: typeof ANA, body: string, at: { time?: number; clientId?: string } = {}): RoomEvent {
+  post(author: typeof ANA, body: string, at: { time?: number; clientId?: string; content?: Block[] } = {}): RoomEvent {
     const number = this.events.length + 1;
     const time = at.time ?? 1_700_000_000_000 + number * 1_000;
-    const message = { id: `m${number}`, room: this.id, number, client_id: at.clientId ?? `c${number}`, author, body, time };
+    const message = { id: `m${number}`, room: this.id, number, client_id: at.clientId ?? `c${number}`, author, body, time, ...(at.content && { content: at.content }) };
     this.bodies.set(message.id, message);
     return this.add({ type: "message.posted", number, time, message });
   }
@@ -92,6 +92,7 @@ export class World {
   readonly outbox: Outbox;
   readonly asked: { before?: number; after?: number }[] = [];
   heard: string[] = [];
+  concerned = 0;
   /** How far this person has read, as the server knows. */
   read: number;
   /** What it was told of that. */
@@ -133,6 +134,7 @@ export class World {
         return Promise.resolve(this.reading());
       },
       miscounted: () => (this.miscounted += 1),
+      concerned: () => (this.concerned += 1),
       heard: (_room, event) => this.heard.push(event.message?.body ?? ""),
       ended: () => undefined,
       nextFrame: (task) => task(),

@@ -3,7 +3,7 @@
 //! Called by the writer after each commit, with what each change said must be told.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -13,6 +13,7 @@ use tidings_protocol::{Disconnect, Payload, Publication, Unsubscribe};
 
 use crate::{
     denials::Denials,
+    limits::HERE_TOLD_MAX,
     model::{DenialKey, Denied, Event, EventKind, PersonEvent, PersonId, RoomId, SessionId, Typing},
     store::Announcements,
 };
@@ -98,6 +99,15 @@ impl Announcer {
         if let Some(hub) = self.hub.get() {
             tell(hub, &room_channel(room), payload(typing)).await;
         }
+    }
+
+    /// Who listens to the room here, each once.
+    pub(crate) async fn listening(&self, room: RoomId) -> Vec<PersonId> {
+        let Some(hub) = self.hub.get() else { return Vec::new() };
+        // More than can be listed: then `@room` is what is meant.
+        let present = hub.presence(&room_channel(room)).await.unwrap_or_default();
+        let people: BTreeSet<_> = present.values().filter_map(|client| PersonId::parse(&client.user)).collect();
+        people.into_iter().take(HERE_TOLD_MAX).collect()
     }
 
     /// Of the sessions that a look has found to have ended, those that the hub was not told of. What is found no more is

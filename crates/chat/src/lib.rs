@@ -35,7 +35,7 @@
 //! let ana = chat.sign_in("ana@example.com", "correct horse battery".into(), &browser).await?.person;
 //! let room = chat.rooms(ana.id, None, 100).await?.rooms.remove(0);
 //! let body = Body::parse("Hello!".into())?;
-//! let posted = chat.post(ana.id, Draft { room: room.id, client_id: ClientId::fresh(), body, reply_to: None }).await?;
+//! let posted = chat.post(ana.id, Draft { room: room.id, client_id: ClientId::fresh(), body, reply_to: None, everybody: false }).await?;
 //! println!("durable, and number {} in its room", posted.number);
 //! # Ok(())
 //! # }
@@ -43,6 +43,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
+mod activity;
 mod announce;
 mod blocking;
 mod changes;
@@ -89,16 +90,17 @@ pub use desk::{AccountError, Desk};
 pub use directs::StartDirectError;
 pub use finding::FindError;
 pub use invites::{CreateAccountError, InviteError, LookUpError, NewAccount};
-pub use markup::{Block, Content, Inline, Item, Mark};
+pub use markup::{Block, Content, Everybody, Inline, Item, Mark};
 pub use members::{AddMemberError, SetRoomRoleError};
 pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
-    Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description,
-    Draft, Edit, EditPage, Email, EmailError, Emoji, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member,
-    Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery,
-    PasswordError, Person, PersonId, Posted, Preferences, PreferencesEdit, Presented, Reacted, ReactedPage, Reaction,
-    Reading, ReasonError, Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomPreferences,
-    RoomReading, RoomRole, Section, Session, SessionId, SignedIn, Time, Token, Topic, Verdict, Who,
+    Activity, ActivityFrom, ActivityKind, ActivityPage, ActivityQuery, Answered, Body, BodyError, Browser, ClientId,
+    Clock, Code, DeleteReason, Deleted, Denial, Denied, Description, Draft, Edit, EditPage, Email, EmailError, Emoji,
+    Entered, Event, EventKind, EventPage, Invite, InviteCard, Member, Message, MessageId, MessageKey, MessagePage,
+    Move, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError, Person, PersonId, Posted, Preferences,
+    PreferencesEdit, Presented, Reacted, ReactedPage, Reaction, Reading, ReasonError, Role, Room, RoomCard, RoomEdit,
+    RoomFacts, RoomId, RoomKind, RoomPage, RoomPreferences, RoomReading, RoomRole, Section, Session, SessionId,
+    SignedIn, Text, Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;

@@ -146,6 +146,17 @@ pub const UNREAD_COUNTED_MAX: u32 = 100;
 /// count, and of a program that only writes there may be a million. So the list of rooms takes milliseconds, whatever is unread.
 pub const UNREAD_LOOKED_AT: u32 = 1_000;
 
+/// People whom one message mentions by name, in people: each is a row and a badge of somebody's, and whoever means more of a
+/// room can say so.
+pub const MENTIONS_MAX: usize = 50;
+/// Members of a room that `@room` and `@here` tell without a question, in people: of a team they are, and beyond it the author
+/// says that everybody is meant.
+pub const EVERYBODY_ASKED_ABOVE: u32 = 25;
+/// People whom `@here` tells, in people: each is a row, in the transaction of the post. Where more listen, `@room` is one.
+pub const HERE_TOLD_MAX: usize = 500;
+/// Activity in one page, in entries.
+pub const ACTIVITY_PAGE_MAX: u32 = 50;
+
 /// For how long whoever deleted a message can take that back: long enough to see what one has done, short enough for whoever
 /// posted a secret by mistake. Then its text is erased, within [`SESSION_SWEEP_INTERVAL`] and as long as the log takes.
 pub const DELETE_UNDO: Duration = Duration::from_secs(10);

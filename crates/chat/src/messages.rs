@@ -3,9 +3,11 @@
 
 use crate::{
     changes::{
-        DeleteMessage, DeleteRefusal, EditMessage, EditRefusal, Post, PostRefusal, RestoreMessage, RestoreRefusal,
+        DeleteMessage, DeleteRefusal, EditMessage, EditRefusal, MentionRefusal, Post, PostRefusal, RestoreMessage,
+        RestoreRefusal,
     },
     chat::Chat,
+    limits::MENTIONS_MAX,
     model::{
         Body, DeleteReason, Draft, EditPage, EventPage, Message, MessageId, MessagePage, NewMessage, PageQuery,
         PersonId, Posted, RoomId, Time,
@@ -29,6 +31,20 @@ pub enum PostError {
     /// The room is archived.
     #[error("this room is archived, and nothing is written there any more; ask one of its owners to restore it")]
     Archived,
+    /// More than [`MENTIONS_MAX`] people by name.
+    #[error("a message mentions at most {MENTIONS_MAX} people by name; @room mentions all in the room")]
+    TooManyMentioned,
+    /// A guest mentions everybody.
+    #[error("guests mention people by name; @room and @here are for members of the server")]
+    GuestMentionsEverybody,
+    /// The room is large, and nobody said that everybody is meant.
+    #[error(
+        "this room has {members} members, and @room or @here would tell everybody; send it again with everybody: true if that is meant"
+    )]
+    TellsMany {
+        /// How many the room has.
+        members: u32,
+    },
     /// Too many messages.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -52,6 +68,9 @@ pub enum EditError {
     /// The room is archived.
     #[error("this room is archived, and nothing is edited there any more; ask one of its owners to restore it")]
     Archived,
+    /// More than [`MENTIONS_MAX`] people by name.
+    #[error("a message mentions at most {MENTIONS_MAX} people by name; @room mentions all in the room")]
+    TooManyMentioned,
     /// Too many messages.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
@@ -113,13 +132,18 @@ pub enum ReadError {
 
 impl Chat {
     /// Posts a message. When this answers, the message is durable, has its number, and has been announced. The same send
-    /// again, at the same time or years later, answers the same and does nothing.
+    /// again, at the same time or years later, answers the same and does nothing. Whom it mentions, of the room, has that
+    /// waiting for them.
     ///
     /// # Errors
     /// See [`PostError`].
     pub async fn post(&self, author: PersonId, draft: Draft) -> Result<Posted, PostError> {
         self.0.limiters.posts.take(author, self.0.steady.now())?;
-        self.write(Post(NewMessage::fresh(author, draft, &self.0.message_key))).await
+        let mut message = NewMessage::fresh(author, draft, &self.0.message_key);
+        if message.mentions.here {
+            message.mentions.listening = self.0.announcer.listening(message.room).await;
+        }
+        self.write(Post(message)).await
     }
 
     /// Gives one's own message another text; what it said before stays to be read by the room. The same text again changes
@@ -228,6 +252,9 @@ impl From<PostRefusal> for PostError {
             PostRefusal::Conflict => Self::Conflict,
             PostRefusal::NothingToAnswer => Self::NothingToAnswer,
             PostRefusal::Archived => Self::Archived,
+            PostRefusal::Mention(MentionRefusal::TooMany) => Self::TooManyMentioned,
+            PostRefusal::Mention(MentionRefusal::IsGuest) => Self::GuestMentionsEverybody,
+            PostRefusal::Mention(MentionRefusal::IsLarge { members }) => Self::TellsMany { members },
         }
     }
 }
@@ -239,6 +266,7 @@ impl From<EditRefusal> for EditError {
             EditRefusal::NotAuthor => Self::NotAuthor,
             EditRefusal::Deleted => Self::Deleted,
             EditRefusal::Archived => Self::Archived,
+            EditRefusal::TooManyMentioned => Self::TooManyMentioned,
         }
     }
 }

@@ -62,6 +62,9 @@ struct PostRequest {
     body: String,
     /// The message of the room that it answers.
     reply_to: Option<String>,
+    /// Whether everybody in a large room is to be told.
+    #[serde(default)]
+    everybody: bool,
 }
 
 #[derive(Serialize)]
@@ -76,7 +79,7 @@ async fn post(chat: &Chat, author: PersonId, request: PostRequest) -> Result<Pos
     let client_id = ClientId::parse(&request.client_id).ok_or(Error::BAD_REQUEST)?;
     let body = Body::parse(request.body)?;
     let reply_to = request.reply_to.map(|id| MessageId::parse(&id).ok_or(Error::BAD_REQUEST)).transpose()?;
-    let posted = chat.post(author, Draft { room, client_id, body, reply_to }).await?;
+    let posted = chat.post(author, Draft { room, client_id, body, reply_to, everybody: request.everybody }).await?;
     Ok(PostAnswer { id: posted.id, number: posted.number, time: posted.time })
 }
 
@@ -203,6 +206,9 @@ impl From<PostError> for Error {
             PostError::Conflict => Self::application(409, error.to_string()),
             PostError::NothingToAnswer => Self::application(422, error.to_string()),
             PostError::Archived => Self::application(423, error.to_string()),
+            PostError::TooManyMentioned => Self::application(422, error.to_string()),
+            PostError::GuestMentionsEverybody => Self::application(403, error.to_string()),
+            PostError::TellsMany { .. } => Self::application(428, error.to_string()),
             PostError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             PostError::Unavailable(error) => error.into(),
         }
@@ -234,6 +240,7 @@ impl From<EditError> for Error {
             EditError::NotAuthor => Self::application(403, error.to_string()),
             EditError::Deleted => Self::application(409, error.to_string()),
             EditError::Archived => Self::application(423, error.to_string()),
+            EditError::TooManyMentioned => Self::application(422, error.to_string()),
             EditError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             EditError::Unavailable(error) => error.into(),
         }

@@ -178,6 +178,7 @@ const S404: &str = "`tidings_http_errors_total{status=\"404\"}`";
 const S409: &str = "`tidings_http_errors_total{status=\"409\"}`";
 const S413: &str = "`tidings_http_errors_total{status=\"413\"}`";
 const S422: &str = "`tidings_http_errors_total{status=\"422\"}`";
+const S428: &str = "`tidings_http_errors_total{status=\"428\"}`";
 const S429: &str = "`tidings_http_errors_total{status=\"429\"}`";
 const S503: &str = "`tidings_http_errors_total{status=\"503\"}`";
 const REQUESTS: &str = "`tidings_http_requests_total`";
@@ -499,6 +500,10 @@ fn chat() -> Section {
         ROOMS_PAGE_MAX FIXED, S400;
         UNREAD_COUNTED_MAX FIXED, REQUESTS;
         UNREAD_LOOKED_AT FIXED, REQUESTS;
+        MENTIONS_MAX FIXED, S422;
+        EVERYBODY_ASKED_ABOVE FIXED, S428;
+        HERE_TOLD_MAX FIXED, MESSAGES;
+        ACTIVITY_PAGE_MAX FIXED, REQUESTS;
         TYPING_MEMBERS_MAX FIXED, MESSAGES;
         PAGE_MAX FIXED, S400;
         DELETE_UNDO FIXED, S409;

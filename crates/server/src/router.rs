@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
 use crate::http::{
-    directory, headers, health, invites, members, messages, origin, people, preferences, reactions, reading, rooms,
-    session, shell,
+    activity, directory, headers, health, invites, members, messages, origin, people, preferences, reactions, reading,
+    rooms, session, shell,
 };
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
@@ -36,6 +36,7 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(rooms::routes())
         .merge(preferences::routes())
         .merge(reading::routes())
+        .merge(activity::routes())
         .merge(members::routes())
         .merge(directory::routes())
         .merge(messages::routes())
@@ -65,6 +66,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/", get(shell::shell))
         .route("/setup", get(shell::shell))
         .route("/invite", get(shell::shell))
+        .route("/activity", get(shell::shell))
         .route("/rooms/{room}", get(shell::shell))
         .route("/rooms/{room}/{message}", get(shell::shell))
         .fallback(shell::not_found)
@@ -118,10 +120,11 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 30] = [
+    const OTHERS: [(&str, &str); 31] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
+        ("/activity", "GET"),
         ("/rooms/{room}", "GET"),
         ("/rooms/{room}/{message}", "GET"),
         ("/assets/{name}", "GET"),

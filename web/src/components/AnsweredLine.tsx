@@ -1,11 +1,12 @@
 import { CornerUpRight } from "lucide";
+import { beginning, type RoomName } from "../models/content.ts";
 import { strings } from "../strings.ts";
 import type { Answered } from "../wire.ts";
 import { Icon } from "./Icon.tsx";
 
 /** What a message answers, above it; a press goes there. */
-export function AnsweredLine({ answered, onGo }: { answered: Answered; onGo: () => void }) {
-  const said = answered.deleted ? strings.room.deleted : (answered.text ?? "");
+export function AnsweredLine({ answered, roomName, onGo }: { answered: Answered; roomName: RoomName; onGo: () => void }) {
+  const said = answered.deleted ? strings.room.deleted : beginning(answered, roomName);
   return (
     <button type="button" class="answered" title={strings.room.goToAnswered} onClick={onGo}>
       <Icon of={CornerUpRight} size={14} />

@@ -3,6 +3,7 @@ import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import { Layout } from "../models/layout.ts";
 import { isolated, strings } from "../strings.ts";
+import { ActivityPage } from "./ActivityPage.tsx";
 import { Announcer } from "./Announcer.tsx";
 import { ConnectionBar } from "./ConnectionBar.tsx";
 import { Dialogs } from "./Dialogs.tsx";
@@ -20,12 +21,16 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
   useEffect(() => () => layout.close(), [layout]);
   const room = chat.room.value;
   const unread = chat.unreadTotal.value;
+  const mentions = chat.mentionsTotal.value;
+  const inActivity = chat.activity.open.value;
 
   useEffect(() => {
     const { server_name: server } = app.boot;
-    const name = room ? `${isolated(room.info.value.name)} · ${isolated(server)}` : server;
-    document.title = unread > 0 ? `(${unread}) ${name}` : name;
-  }, [app, room, room?.info.value.name, unread]);
+    const page = inActivity ? strings.activity.title : room ? isolated(room.info.value.name) : null;
+    const name = page === null ? server : `${page} · ${isolated(server)}`;
+    const waits = [...(mentions > 0 ? [`@${mentions}`] : []), ...(unread > 0 ? [String(unread)] : [])].join(", ");
+    document.title = waits ? `(${waits}) ${name}` : name;
+  }, [app, room, room?.info.value.name, unread, mentions, inActivity]);
 
   useEffect(() => {
     const keys = (event: KeyboardEvent): void => {
@@ -74,9 +79,11 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
       </a>
       <Sidebar app={app} chat={chat} layout={layout} />
       {covered && <div class="scrim" onClick={() => layout.closeInnermost()} />}
-      <main class="main" inert={covered} aria-label={room ? strings.room.region(room.info.value.name) : strings.rooms.region}>
+      <main class="main" inert={covered} aria-label={inActivity ? strings.activity.title : room ? strings.room.region(room.info.value.name) : strings.rooms.region}>
         <ConnectionBar chat={chat} />
-        {room ? (
+        {chat.activity.open.value ? (
+          <ActivityPage app={app} chat={chat} layout={layout} />
+        ) : room ? (
           <RoomPage key={room.id} app={app} chat={chat} room={room} layout={layout} />
         ) : (
           <NoRoom app={app} chat={chat} layout={layout} />

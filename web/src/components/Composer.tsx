@@ -1,33 +1,30 @@
 import { CaseSensitive, CornerUpRight, SendHorizontal, Smile, X } from "lucide";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { EMOJI_OFFERED_MAX, MESSAGE_BYTES_MAX, NEARLY_FULL_BYTES, SPLIT_MESSAGES_MAX, TYPING_SEND_EVERY_MS } from "../limits.ts";
-import type { EmojiEntry } from "../emoji.ts";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { EVERYBODY_ASKED_ABOVE, MESSAGE_BYTES_MAX, NEARLY_FULL_BYTES, SPLIT_MESSAGES_MAX, TYPING_SEND_EVERY_MS } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
-import { allEmoji, byShortcode, findEmoji, shortcodeBefore, shortcodeClosed } from "../models/emoji.ts";
-import { format, type Edit, type Format } from "../models/format.ts";
+import { format, type Format } from "../models/format.ts";
 import type { Layout } from "../models/layout.ts";
+import { labelsOf, linked, mentionsEverybody, moved, NOTHING_WRITTEN, shownSource, sourceOf, type Written } from "../models/mentions.ts";
 import type { Room } from "../models/room.ts";
 import { bytesOf, charactersIn, charactersOver, split, trimmed } from "../models/split.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
 import { scrollMessages } from "./keyboard.ts";
+import { edit, MessageField } from "./MessageField.tsx";
 import { isTouch } from "./platform.ts";
-import { Suggestions } from "./Suggestions.tsx";
 import { formatOf, Toolbar } from "./Toolbar.tsx";
 
 const { composer } = strings;
-
-/** Emoji whose short name may be meant by what is written from there on, and the one that Enter takes. */
-type Offered = { from: number; items: readonly EmojiEntry[]; active: number };
-const NOTHING: Offered = { from: 0, items: [], active: 0 };
 
 /** Where messages are written. Works without a connection: what is sent then waits in the outbox. */
 export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layout: Layout }) {
   const text = useRef<HTMLTextAreaElement>(null);
   const typingSent = useRef(0);
-  const draft = room.draft.value;
+  const written: Written = { text: room.draft.value, mentions: room.mentions.value };
   const replyTo = room.replyTo.value;
-  const body = trimmed(draft);
+  // Names that were written out count, as far as the members are known here.
+  const meant = linked(written, chat.namesIn(room));
+  const body = trimmed(sourceOf(meant));
   // Cheap first: a character is at most three bytes per UTF-16 unit.
   const bytes = body.length * 3 > MESSAGE_BYTES_MAX - NEARLY_FULL_BYTES ? bytesOf(body) : 0;
   const left = MESSAGE_BYTES_MAX - bytes;
@@ -40,93 +37,77 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
     if (!isTouch() || chat.welcome.peek()?.first) text.current?.focus();
   }, [chat, room]);
 
-  useLayoutEffect(() => fit(text.current), [draft]);
-
-  useEffect(() => {
-    const element = text.current;
-    if (!element) return;
-    let width = element.clientWidth;
-    const resized = new ResizeObserver(() => {
-      if (element.clientWidth === width) return;
-      width = element.clientWidth;
-      fit(element);
-    });
-    resized.observe(element);
-    return () => resized.disconnect();
-  }, []);
-
-  const write = (value: string): void => {
-    room.draft.value = value;
-    chat.settings.saveDraft(room.id, value);
+  const write = (next: Written): void => {
+    room.write(next);
+    chat.settings.saveDraft(room.id, next.text);
+    chat.settings.saveMentions(room.id, next.mentions);
     const now = Date.now();
-    if (value.trim() === "" || now - typingSent.current < TYPING_SEND_EVERY_MS) return;
+    if (next.text.trim() === "" || now - typingSent.current < TYPING_SEND_EVERY_MS) return;
     typingSent.current = now;
     chat.live.typing(room.id);
   };
 
-  const send = (texts: readonly string[]): void => {
-    if (body === "") return;
+  const post = (texts: readonly string[], labels: ReadonlyMap<string, string>, everybody: boolean): void => {
     // Each of its own millisecond: by that they are sorted after a reload.
     const now = Date.now();
-    texts.forEach((text, at) => chat.outbox.add(room.id, text, now + at, at === 0 ? replyTo : null));
+    texts.forEach((source, at) => {
+      const shown = shownSource(source, labels);
+      const reply = at === 0 ? replyTo : null;
+      chat.outbox.add(room.id, source, now + at, reply, { ...(shown !== source && { shown }), ...(everybody && { everybody }) });
+    });
     chat.answer(room, null);
-    write("");
+    write(NOTHING_WRITTEN);
     typingSent.current = 0;
   };
 
-  // What a short name that is being written may mean; none where it was waved away.
-  const [offered, setOffered] = useState<Offered>(NOTHING);
-  const offer = async (element: HTMLTextAreaElement): Promise<void> => {
-    const { value, selectionStart: caret } = element;
-    const written = shortcodeBefore(value, caret);
-    const closed = shortcodeClosed(value, caret);
-    if (!written && !closed) {
-      setOffered(NOTHING);
-      return;
-    }
-    const groups = await allEmoji().catch(() => []);
-    // Somebody who types goes on while they are loaded, or elsewhere.
-    if (!isHere(element) || element.value !== value || element.selectionStart !== caret) return;
-    const meant = closed ? byShortcode(groups, closed.code) : null;
-    if (closed && meant) put(element, closed.from, caret, meant);
-    const items = written ? findEmoji(groups, written.code).slice(0, EMOJI_OFFERED_MAX) : [];
-    setOffered(written && items.length > 0 ? { from: written.from, items, active: 0 } : NOTHING);
+  const send = (texts: readonly string[]): void => {
+    if (body === "") return;
+    const labels = labelsOf(meant);
+    const { members } = room.info.peek();
+    const tellsMany = members > EVERYBODY_ASKED_ABOVE && chat.mayMentionEverybody && texts.some(mentionsEverybody);
+    if (!tellsMany) post(texts, labels, false);
+    else layout.dialog.value = { name: "tell-everybody", members, send: () => post(texts, labels, true) };
   };
-  const isHere = (element: HTMLTextAreaElement): boolean => element.isConnected && chat.room.peek() === room;
-  const put = (element: HTMLTextAreaElement, from: number, to: number, emoji: string): void => {
-    if (!isHere(element)) return;
+
+  const put = (element: HTMLTextAreaElement, emoji: string): void => {
+    if (!element.isConnected) return;
+    const { selectionStart: from, selectionEnd: to } = element;
     edit(element, { from, to, text: emoji, start: from + emoji.length, end: from + emoji.length });
-    write(element.value);
-    setOffered(NOTHING);
-  };
-  const take = (index: number): void => {
-    const [element, item] = [text.current, offered.items[index]];
-    if (element && item) put(element, offered.from, element.selectionStart, `${item[0]} `);
-  };
-  /** Whether the key was for what is offered. */
-  const steer = (event: KeyboardEvent): boolean => {
-    const { items, active } = offered;
-    if (items.length === 0 || event.isComposing || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return false;
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step !== undefined) setOffered({ ...offered, active: (active + step + items.length) % items.length });
-    else if (event.key === "Enter" || event.key === "Tab") take(active);
-    else if (event.key === "Escape") setOffered(NOTHING);
-    else return false;
-    event.preventDefault();
-    event.stopPropagation();
-    return true;
+    write(moved(written, element.value));
   };
 
   const apply = (kind: Format): void => {
     const element = text.current;
     if (!element) return;
     edit(element, format(kind, element.value, element.selectionStart, element.selectionEnd));
-    write(element.value);
+    write(moved(written, element.value));
   };
 
   const showToolbar = (shown: boolean): void => {
     chat.settings.saveToolbar(shown);
     setToolbar(shown);
+  };
+
+  /** Whether the key was taken. */
+  const keys = (event: KeyboardEvent): boolean => {
+    const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
+    const kind = event.isComposing ? null : formatOf(event);
+    const last = plain && event.key === "ArrowUp" && written.text === "" ? room.changes.last() : null;
+    if (event.key === "Escape" && replyTo && !event.isComposing) {
+      event.stopPropagation();
+      chat.answer(room, null);
+    } else if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
+      scrollMessages(event.key === "PageUp" ? -1 : 1);
+    } else if (kind) {
+      apply(kind);
+    } else if (last && document.querySelector(`[data-testid="message"][data-number="${last.number}"]`)) {
+      // Further up than is drawn it is edited in its place.
+      chat.edit(room, last);
+    } else {
+      return false;
+    }
+    event.preventDefault();
+    return true;
   };
 
   return (
@@ -163,69 +144,23 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
           </button>
         )}
       </div>
-      {offered.items.length > 0 && (
-        <Suggestions
-          id="composer-offered"
-          label={strings.emoji.offered}
-          items={offered.items.map(([emoji, name, [code = ""]]) => ({ key: emoji, icon: emoji, label: name, ...(code && { hint: `:${code}:` }) }))}
-          active={offered.active}
-          onPick={take}
-        />
-      )}
       <div class="composer-box">
         {toolbar && <Toolbar onFormat={apply} />}
         <div class="composer-row">
-          <textarea
-            ref={text}
+          <MessageField
+            chat={chat}
+            room={room}
+            field={text}
             id="composer"
             class="composer-text"
-            rows={1}
-            aria-label={composer.label}
-            aria-describedby="composer-status"
-            aria-invalid={left < 0}
+            label={composer.label}
+            status="composer-status"
+            invalid={left < 0}
             placeholder={composer.placeholder(room.info.value.name)}
-            value={draft}
-            dir="auto"
-            autocomplete="off"
-            enterkeyhint={isTouch() ? "enter" : "send"}
-            aria-autocomplete="list"
-            aria-controls={offered.items.length > 0 ? "composer-offered" : undefined}
-            aria-activedescendant={offered.items.length > 0 ? `composer-offered-${offered.active}` : undefined}
-            onInput={(event) => {
-              write(event.currentTarget.value);
-              void offer(event.currentTarget);
-            }}
-            onBlur={() => setOffered(NOTHING)}
-            onKeyDown={(event) => {
-              if (steer(event)) return;
-              if (event.key === "Escape" && replyTo && !event.isComposing) {
-                event.preventDefault();
-                event.stopPropagation();
-                chat.answer(room, null);
-                return;
-              }
-              const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
-              if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
-                event.preventDefault();
-                scrollMessages(event.key === "PageUp" ? -1 : 1);
-                return;
-              }
-              const kind = event.isComposing ? null : formatOf(event);
-              if (kind) {
-                event.preventDefault();
-                apply(kind);
-                return;
-              }
-              const last = plain && event.key === "ArrowUp" && draft === "" ? room.changes.last() : null;
-              // Further up than is drawn it is edited in its place.
-              if (last && document.querySelector(`[data-testid="message"][data-number="${last.number}"]`)) {
-                event.preventDefault();
-                room.changes.edit(last.id, last.body ?? "");
-                return;
-              }
-              // While an input method composes, Enter picks a word. A keyboard on the screen has no other key for a new line.
-              if (event.key !== "Enter" || event.shiftKey || event.isComposing || (plain && isTouch())) return;
-              event.preventDefault();
+            written={written}
+            onWrite={write}
+            onKey={keys}
+            onSubmit={() => {
               if (left >= 0) send([body]);
             }}
           />
@@ -237,7 +172,7 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
             aria-haspopup="dialog"
             onClick={(event) => {
               const element = text.current;
-              if (element) layout.pickEmoji(event.currentTarget, (emoji) => put(element, element.selectionStart, element.selectionEnd, emoji));
+              if (element) layout.pickEmoji(event.currentTarget, (emoji) => put(element, emoji));
             }}
           >
             <Icon of={Smile} />
@@ -281,22 +216,4 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
       </div>
     </form>
   );
-}
-
-/** Changes a text so that Ctrl+Z takes it back. */
-function edit(element: HTMLTextAreaElement, { from, to, text, start, end }: Edit): void {
-  element.focus();
-  element.setSelectionRange(from, to);
-  // The only way that keeps what can be undone; a browser without it loses that and nothing else.
-  // eslint-disable-next-line @typescript-eslint/no-deprecated
-  const done = text === "" ? document.execCommand("delete") : document.execCommand("insertText", false, text);
-  if (!done) element.setRangeText(text, from, to);
-  element.setSelectionRange(start, end);
-}
-
-/** As high as its text; at most eight lines, by its max-height. */
-function fit(element: HTMLTextAreaElement | null): void {
-  if (!element) return;
-  element.style.height = "auto";
-  if (element.value !== "") element.style.height = `${element.scrollHeight}px`;
 }

@@ -3,10 +3,10 @@ import { strings } from "../strings.ts";
 import { describe } from "../models/problems.ts";
 import { Dialog } from "./Dialog.tsx";
 
-type Props = { title: string; lead: string; action: string; onConfirm: () => Promise<void>; onClose: () => void; onCancel?: () => void };
+type Props = { title: string; lead: string; action: string; onConfirm: () => Promise<void>; onClose: () => void; onCancel?: () => void; calm?: boolean };
 
-/** Asks before something that cannot be taken back. `onCancel` is for where it is not simply closed when it is not done. */
-export function Confirm({ title, lead, action, onConfirm, onClose, onCancel = onClose }: Props) {
+/** Asks before something that cannot be taken back. `onCancel` is for where it is not simply closed when it is not done, `calm` for where nothing is lost. */
+export function Confirm({ title, lead, action, onConfirm, onClose, onCancel = onClose, calm = false }: Props) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
 
@@ -34,7 +34,7 @@ export function Confirm({ title, lead, action, onConfirm, onClose, onCancel = on
         <button type="button" class="button" onClick={onCancel}>
           {strings.rooms.cancel}
         </button>
-        <button type="button" class="button button-danger" disabled={busy} onClick={() => void confirm()}>
+        <button type="button" class={calm ? "button button-primary" : "button button-danger"} disabled={busy} onClick={() => void confirm()}>
           {action}
         </button>
       </div>

@@ -54,6 +54,20 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
           onClose={close}
         />
       );
+    case "tell-everybody":
+      return (
+        <Confirm
+          title={strings.mentions.tellTitle(dialog.members - 1)}
+          calm
+          lead={strings.mentions.tellLead}
+          action={strings.mentions.tellButton}
+          onConfirm={() => {
+            dialog.send();
+            return Promise.resolve();
+          }}
+          onClose={close}
+        />
+      );
     case "leave-room":
       return (
         <Confirm
@@ -71,7 +85,7 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
       return <DeleteMessage chat={chat} room={dialog.room} message={dialog.message} author={dialog.author} onClose={close} />;
     case "edits": {
       const room = chat.find(dialog.room);
-      return room ? <MessageEdits app={app} room={room} message={dialog.message} onClose={close} /> : null;
+      return room ? <MessageEdits app={app} chat={chat} room={room} message={dialog.message} onClose={close} /> : null;
     }
     case "remove-member":
       return (

@@ -1,9 +1,11 @@
 import { Copy, Ellipsis, EyeOff, Link, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
 import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
+import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import { isArchived } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
+import { labelsIn, writtenOf } from "../models/mentions.ts";
 import type { Room } from "../models/room.ts";
 import type { MessageRow } from "../models/rows.ts";
 import { named, strings } from "../strings.ts";
@@ -14,7 +16,7 @@ import { focusComposer } from "./keyboard.ts";
 import { copyText } from "./platform.ts";
 
 /** What may be done with messages, and where it shows. */
-export type ActionsContext = { chat: Chat; room: Room; layout: Layout };
+export type ActionsContext = { app: App; chat: Chat; room: Room; layout: Layout };
 
 /** Something that can be done with a message. */
 type Action = {
@@ -28,19 +30,19 @@ type Action = {
 };
 
 /** All that this person may do with the message, in the order of the menu. */
-function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Action[] {
+function actionsFor(row: MessageRow, { app, chat, room, layout }: ActionsContext): Action[] {
   const { changes } = room;
   const { id } = row;
   if (id === null || row.deleted) return [];
   const own = row.author.id === chat.me.id;
   const open = !isArchived(room.info.value);
   const answers: Action[] = [
-    { label: strings.reactions.add, icon: SmilePlus, run: (opener) => startReacting(row, { chat, room, layout }, opener), first: true },
+    { label: strings.reactions.add, icon: SmilePlus, run: (opener) => startReacting(row, { app, chat, room, layout }, opener), first: true },
     { label: strings.room.reply, icon: Reply, run: () => startReplying(row, { chat, room }), first: true },
   ];
   const actions = open ? answers : [];
-  if (own && open) actions.push({ label: strings.room.edit, icon: Pencil, run: () => changes.edit(id, row.body), first: true });
-  actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, row.body, strings.room.copied) });
+  if (own && open) actions.push({ label: strings.room.edit, icon: Pencil, run: () => chat.edit(room, { id, body: row.body, content: row.content ?? undefined }), first: true });
+  actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, textOfRow(row, chat), strings.room.copied) });
   const address = `${location.origin}/rooms/${room.id}/${id}`;
   actions.push({ label: strings.room.copyLink, icon: Link, run: () => void copy(chat, address, strings.room.linkCopied) });
   const { number } = row;
@@ -102,8 +104,13 @@ export function startReacting({ id }: MessageRow, { chat, room, layout }: Action
 /** What is written next answers the message. */
 export function startReplying({ id, number, author, body, content }: MessageRow, { chat, room }: Pick<ActionsContext, "chat" | "room">): void {
   if (id === null || number === null) return;
-  chat.answer(room, { id, number, author, text: words({ body, ...(content && { content }) }) });
+  chat.answer(room, { id, number, author, text: words({ body, ...(content && { content }) }, chat.roomLabel) });
   focusComposer();
+}
+
+/** What it says as its author wrote it, with names and not ids. */
+function textOfRow({ body, content }: MessageRow, chat: Chat): string {
+  return writtenOf(body, labelsIn(content ?? [], (id) => chat.roomName(id))).text;
 }
 
 /** Whether there is more room above it than below, in the list that it is in. */

@@ -1,18 +1,21 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
+import type { Chat } from "../models/chat.ts";
 import type { Editing } from "../models/changes.ts";
+import { sourceOf } from "../models/mentions.ts";
 import type { Room } from "../models/room.ts";
 import { bytesOf, charactersOver, trimmed } from "../models/split.ts";
 import { strings } from "../strings.ts";
 import { focusComposer } from "./keyboard.ts";
+import { MessageField } from "./MessageField.tsx";
 import { isTouch } from "./platform.ts";
 
 /** In the place of a message's text: another one. Enter saves, Escape cancels; the focus goes back to where it was. */
-export function MessageEditor({ room, editing }: { room: Room; editing: Editing }) {
+export function MessageEditor({ chat, room, editing }: { chat: Chat; room: Room; editing: Editing }) {
   const text = useRef<HTMLTextAreaElement>(null);
   const opener = useRef<Element | null>(null);
   const { changes } = room;
-  const body = trimmed(editing.text);
+  const body = trimmed(sourceOf(editing.written));
   // Cheap first: a character is at most three bytes per UTF-16 unit.
   const isTooLong = body.length * 3 > MESSAGE_BYTES_MAX && bytesOf(body) > MESSAGE_BYTES_MAX;
   const problem = isTooLong ? strings.composer.tooLong(charactersOver(body, MESSAGE_BYTES_MAX)) : editing.problem;
@@ -27,13 +30,6 @@ export function MessageEditor({ room, editing }: { room: Room; editing: Editing 
     element?.setSelectionRange(element.value.length, element.value.length);
     element?.closest("article")?.scrollIntoView({ block: "nearest" });
   }, [changes]);
-
-  useLayoutEffect(() => {
-    const element = text.current;
-    if (!element) return;
-    element.style.height = "auto";
-    element.style.height = `${element.scrollHeight}px`;
-  }, [editing.text]);
 
   // Back to where the person came from: the composer, or the message, whose button is gone by now.
   const leaveTo = (article: HTMLElement | null | undefined): void => {
@@ -65,25 +61,25 @@ export function MessageEditor({ room, editing }: { room: Room; editing: Editing 
         void save();
       }}
     >
-      <textarea
-        ref={text}
+      <MessageField
+        chat={chat}
+        room={room}
+        field={text}
+        id="message-editor"
         class="message-editor-text"
-        rows={1}
-        aria-label={strings.room.editLabel}
-        aria-invalid={problem !== null}
-        aria-describedby="message-editor-status"
-        value={editing.text}
-        dir="auto"
-        autocomplete="off"
-        onInput={(event) => changes.write(event.currentTarget.value)}
-        onKeyDown={(event) => {
-          if (event.isComposing) return;
-          if (event.key === "Escape") cancel();
-          else if (event.key === "Enter" && !event.shiftKey && !isTouch()) void save();
-          else return;
+        label={strings.room.editLabel}
+        status="message-editor-status"
+        invalid={problem !== null}
+        written={editing.written}
+        onWrite={(written) => changes.write(written)}
+        onKey={(event) => {
+          if (event.isComposing || event.key !== "Escape") return false;
+          cancel();
           event.preventDefault();
           event.stopPropagation();
+          return true;
         }}
+        onSubmit={() => void save()}
       />
       <p id="message-editor-status" class={problem ? "message-editor-status problem" : "message-editor-status"} role="status">
         {problem ?? (isTouch() ? "" : strings.room.editHint)}

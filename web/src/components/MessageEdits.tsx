@@ -1,16 +1,18 @@
 import { useEffect, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
+import type { Chat } from "../models/chat.ts";
+import { labelsIn, writtenOf } from "../models/mentions.ts";
 import { describe } from "../models/problems.ts";
 import type { Room } from "../models/room.ts";
 import { fullTime, machineTime } from "../models/times.ts";
 import { strings } from "../strings.ts";
-import type { Edit } from "../wire.ts";
+import type { Block, Edit } from "../wire.ts";
 import { Dialog } from "./Dialog.tsx";
 
-type Props = { app: App; room: Room; message: string; onClose: () => void };
+type Props = { app: App; chat: Chat; room: Room; message: string; onClose: () => void };
 
 /** What a message said before it was edited, the newest first. */
-export function MessageEdits({ app, room, message, onClose }: Props) {
+export function MessageEdits({ app, chat, room, message, onClose }: Props) {
   const [edits, setEdits] = useState<Edit[] | null>(null);
   const [more, setMore] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
@@ -28,6 +30,8 @@ export function MessageEdits({ app, room, message, onClose }: Props) {
   // eslint-disable-next-line react-hooks/exhaustive-deps -- read once, when it is opened
   useEffect(() => void load(), []);
 
+  // As it was written, with names and not ids.
+  const textOf = (body: string, content: readonly Block[] = []): string => writtenOf(body, labelsIn(content, (id) => chat.roomName(id))).text;
   const { version } = room;
   const present = version.value >= 0 ? room.changes.find(message) : null;
   const last = edits?.at(-1);
@@ -46,7 +50,7 @@ export function MessageEdits({ app, room, message, onClose }: Props) {
             <li class="edit">
               <p class="edit-time">{strings.room.editsNow}</p>
               <p class="message-body" dir="auto">
-                {present.body}
+                {textOf(present.body ?? "", present.content)}
               </p>
             </li>
           )}
@@ -56,7 +60,7 @@ export function MessageEdits({ app, room, message, onClose }: Props) {
                 {fullTime(edit.time)}
               </time>
               <p class="message-body" dir="auto">
-                {edit.body}
+                {textOf(edit.body, edit.content)}
               </p>
             </li>
           ))}

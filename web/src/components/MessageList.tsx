@@ -2,6 +2,7 @@ import { ArrowDown } from "lucide";
 import { effect } from "@preact/signals";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } from "preact/hooks";
 import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX, STILL_TRYING_AFTER_MS } from "../limits.ts";
+import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import { isArchived, isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
@@ -24,7 +25,7 @@ type Anchor = { key: string; top: number };
  * The messages of a room, from old to new. Follows what comes only while the reader is at the end; keeps the visible
  * line in place otherwise, whatever is added or dropped above and below.
  */
-export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; layout: Layout }) {
+export function MessageList({ app, chat, room, layout }: { app: App; chat: Chat; room: Room; layout: Layout }) {
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<HTMLDivElement>(null);
   const range = useRef<Range>(atEnd(room.timeline.last));
@@ -251,7 +252,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     };
   }, [chat, room, settle, lookForNew]);
 
-  const context = useMemo(() => ({ chat, room, layout }), [chat, room, layout]);
+  const context = useMemo(() => ({ app, chat, room, layout }), [app, chat, room, layout]);
   const pointing = usePointing(room.changes);
   const fresh = newAbove.current ? room.countNew() : null;
   const name = room.info.value.name;
@@ -361,7 +362,7 @@ function visible(list: HTMLElement | null, scroller: HTMLElement): Anchor[] {
 }
 
 /** A letter goes to the composer. Arrows move by message, Home and End to the first and the last one shown. */
-function moveByMessage(event: KeyboardEvent, { chat, room, layout }: ActionsContext, rowOf: (number: number) => MessageRow | undefined): void {
+function moveByMessage(event: KeyboardEvent, { app, chat, room, layout }: ActionsContext, rowOf: (number: number) => MessageRow | undefined): void {
   if (event.defaultPrevented || isTyping(event.target) || (event.target as Element).closest("[role=menu]")) return;
   const scroller = event.currentTarget as HTMLElement;
   const isLetter = Array.from(event.key).length === 1 && event.key !== " " && event.key !== "?";
@@ -373,7 +374,7 @@ function moveByMessage(event: KeyboardEvent, { chat, room, layout }: ActionsCont
     const message = known && room.timeline.message(known);
     if (message?.author.id === chat.me.id && !message.deleted) {
       event.preventDefault();
-      room.changes.edit(message.id, message.body ?? "");
+      chat.edit(room, message);
       return;
     }
   }
@@ -381,7 +382,7 @@ function moveByMessage(event: KeyboardEvent, { chat, room, layout }: ActionsCont
   if (row && (event.key === "r" || event.key === "+") && !row.deleted && row.id !== null) {
     event.preventDefault();
     if (event.key === "r") startReplying(row, { chat, room });
-    else startReacting(row, { chat, room, layout }, event.target as HTMLElement);
+    else startReacting(row, { app, chat, room, layout }, event.target as HTMLElement);
     return;
   }
   if (isLetter && !event.altKey && !event.ctrlKey && !event.metaKey && (event.target as Element).matches("article, [role=log]")) {

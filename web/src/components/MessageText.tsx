@@ -4,16 +4,16 @@ import { FOLDED_CHARACTERS_MIN, FOLDED_LINES, FOLD_SPARES_LINES } from "../limit
 import { isEmojiOnly } from "../models/content.ts";
 import type { MessageRow } from "../models/rows.ts";
 import { strings } from "../strings.ts";
-import { Content } from "./Content.tsx";
+import { Content, type ContentContext } from "./Content.tsx";
 
 /**
  * What a message says. One that the server has not taken yet is shown as it was written, and replaced in place by what the
  * server makes of it.
  */
-export function MessageText({ row, children }: { row: MessageRow; children?: ComponentChildren }) {
+export function MessageText({ row, context, children }: { row: MessageRow; context: ContentContext; children?: ComponentChildren }) {
   const body = row.content ? (
     <div class="message-body message-content" data-testid="message-body">
-      <Content blocks={row.content} />
+      <Content blocks={row.content} context={context} />
       {children}
     </div>
   ) : (

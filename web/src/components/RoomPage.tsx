@@ -40,7 +40,7 @@ export function RoomPage({ app, chat, room, layout }: Props) {
   return (
     <>
       <RoomHeader app={app} chat={chat} room={room} layout={layout} />
-      <MessageList chat={chat} room={room} layout={layout} />
+      <MessageList app={app} chat={chat} room={room} layout={layout} />
       {welcome?.room === room.id && <InviteCard app={app} chat={chat} room={room} welcome={welcome} />}
       <TypingLine room={room} />
       <Toast chat={chat} />

@@ -2,6 +2,7 @@ import { CircleAlert } from "lucide";
 import { useComputed } from "@preact/signals";
 import { Component } from "preact";
 import { plainText } from "../models/content.ts";
+import { mentionsPerson } from "../models/mentions.ts";
 import { sameRow, type MessageRow, type Row } from "../models/rows.ts";
 import { clockTime, dayLabel, fullTime, machineTime, shortClockTime } from "../models/times.ts";
 import { named, strings } from "../strings.ts";
@@ -92,9 +93,10 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
   const time = clockTime(row.time);
   const stands = row.state === "failed" ? room.notSent : row.state === "pending" ? (delay ? DELAYS[delay] : room.sending) : "";
   const gone = row.deleter ? room.deletedBy(row.deleter) : room.deleted;
-  const said = row.content ? plainText(row.content) : row.body;
+  const said = row.content ? plainText(row.content, context.chat.roomLabel) : row.body;
   const body = row.deleted ? gone + (row.reason === null ? "" : room.deletedWhy(row.reason)) : said;
   const answers = row.replyTo && !row.deleted ? room.answers(row.replyTo.author.name) : "";
+  const isForMe = !row.deleted && row.author.id !== context.chat.me.id && mentionsPerson(row.content, context.chat.me.id) !== null;
   const reactions = strings.reactions.count(row.reactions.reduce((sum, { count }) => sum + count, 0));
   const clientId = row.unsent?.client_id;
   // The button goes away with its row or its reason, and the focus must not go with it.
@@ -117,12 +119,12 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
   );
   return (
     <article
-      class={row.head ? "message message-head" : "message"}
+      class={`message${row.head ? " message-head" : ""}${isForMe ? " message-for-me" : ""}`}
       data-key={row.key}
       data-testid="message"
       data-state={row.state}
       data-number={row.number ?? undefined}
-      aria-label={room.messageLabel(named(row.author), time, answers + body, [stands || (row.edited !== null && !row.deleted ? room.editedLine : ""), reactions])}
+      aria-label={room.messageLabel(named(row.author), time, answers + body, [isForMe ? strings.mentions.you : "", stands || (row.edited !== null && !row.deleted ? room.editedLine : ""), reactions])}
       tabIndex={-1}
     >
       <div class="message-gutter">{row.head ? <Avatar person={row.author} /> : stamp}</div>
@@ -137,14 +139,14 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
           </header>
         )}
         {row.replyTo && !row.deleted && (
-          <AnsweredLine answered={row.replyTo} onGo={() => void context.chat.showNumber(context.room, row.replyTo?.number ?? 0)} />
+          <AnsweredLine answered={row.replyTo} roomName={context.chat.roomLabel} onGo={() => void context.chat.showNumber(context.room, row.replyTo?.number ?? 0)} />
         )}
         {editing ? (
-          <MessageEditor room={context.room} editing={editing} />
+          <MessageEditor chat={context.chat} room={context.room} editing={editing} />
         ) : row.deleted ? (
           <p class="message-deleted">{body}</p>
         ) : (
-          <MessageText row={row}>
+          <MessageText row={row} context={context}>
             {row.edited !== null && (
               <>
                 {" "}

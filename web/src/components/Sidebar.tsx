@@ -1,5 +1,6 @@
 import {
   ArrowDownAZ,
+  AtSign,
   BellOff,
   CheckCheck,
   Compass,
@@ -73,6 +74,7 @@ export function Sidebar({ app, chat, layout }: Props) {
         <kbd aria-hidden="true">{commandKey()}+K</kbd>
       </button>
       <div class="sidebar-lists">
+        <ActivityEntry app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
         {chat.sections.value.map((section) => (
           <SectionOfRooms key={section.kind === "own" ? `own ${section.name}` : section.kind} app={app} chat={chat} layout={layout} section={section} onOpened={opened} />
         ))}
@@ -155,7 +157,8 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
   const other = partner(room.info.value);
   const here = other !== null && room.here.value.some((person) => person.id === other.id);
   const { count, more } = room.calling.value;
-  const some = (count > 0 || more) && !(current && document.visibilityState === "visible" && count === 0);
+  const mentions = room.mentioned.value;
+  const some = (count > 0 || more || mentions > 0) && !(current && document.visibilityState === "visible" && count === 0);
   const words = count > 0 && !more ? strings.rooms.unread(count) : strings.rooms.someUnread;
   return (
     <RoomLink app={app} room={room.id} class={`room-link${some ? " room-link-unread" : ""}${muted ? " room-link-muted" : ""}`} current={current} onOpened={onOpened}>
@@ -180,17 +183,55 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
       )}
       {some && (
         <>
-          {count > 0 ? (
+          {mentions > 0 && (
+            <>
+              <span class="badge badge-mention" aria-hidden="true">
+                @{Math.min(mentions, 99)}
+              </span>
+              <span class="visually-hidden">, {strings.mentions.count(mentions)}</span>
+            </>
+          )}
+          {count === 0 && !more ? null : count > 0 ? (
             <span class="badge" aria-hidden="true">
               {count > 99 || more ? `${Math.min(count, 99)}+` : count}
             </span>
           ) : (
             <span class="dot" aria-hidden="true" />
           )}
-          <span class="visually-hidden">, {words}</span>
+          {(count > 0 || more) && <span class="visually-hidden">, {words}</span>}
         </>
       )}
     </RoomLink>
+  );
+}
+
+function ActivityEntry({ app, chat, onOpened }: { app: App; chat: Chat; onOpened: () => void }) {
+  const mentions = chat.mentionsTotal.value;
+  return (
+    <div class="rooms sidebar-activity">
+      <a
+        class={mentions > 0 ? "room-link room-link-unread" : "room-link"}
+        href="/activity"
+        aria-current={chat.activity.open.value ? "page" : undefined}
+        onClick={(event) => {
+          if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
+          event.preventDefault();
+          app.navigate("/activity");
+          onOpened();
+        }}
+      >
+        <Icon of={AtSign} size={16} />
+        <span class="room-link-name">{strings.activity.entry}</span>
+        {mentions > 0 && (
+          <>
+            <span class="badge badge-mention" aria-hidden="true">
+              {mentions > 99 ? "99+" : mentions}
+            </span>
+            <span class="visually-hidden">, {strings.mentions.count(mentions)}</span>
+          </>
+        )}
+      </a>
+    </div>
   );
 }
 

@@ -79,6 +79,10 @@ export class App {
       this.leaveChat();
       this.view.value = { name: "invite", code, me: this.me };
     } else if (this.me) {
+      if (pathname === "/activity") {
+        this.showChat(this.me, null).showActivity();
+        return;
+      }
       const [, room = null, message = null] = /^\/rooms\/([^/]+)(?:\/([^/]+))?$/.exec(pathname) ?? [];
       this.showChat(this.me, room, message);
     } else if (pathname === "/setup") {
@@ -118,7 +122,7 @@ export class App {
   async signIn(email: string, password: string, invite: string | null): Promise<void> {
     this.me = (await this.api.signIn(email, password)).person;
     if (invite) await this.acceptInvite(invite).catch(() => this.navigate("/", true));
-    else if (location.pathname.startsWith("/rooms/")) this.follow();
+    else if (location.pathname.startsWith("/rooms/") || location.pathname === "/activity") this.follow();
     else this.navigate("/", true);
   }
 
@@ -168,12 +172,12 @@ export class App {
     }
     this.view.value = { name: "chat", chat: this.chat };
     if (room) this.chat.go(room, message);
-    else this.goHome(this.chat);
+    else if (location.pathname !== "/activity") this.goHome(this.chat);
     return this.chat;
   }
 
   private goHome(chat: Chat): void {
-    if (location.pathname.startsWith("/rooms/") || !chat.ready.peek()) return;
+    if (location.pathname.startsWith("/rooms/") || location.pathname === "/activity" || !chat.ready.peek()) return;
     const home = chat.home;
     if (home) history.replaceState(null, "", `/rooms/${home}`);
     else if (location.pathname !== "/") history.replaceState(null, "", "/");

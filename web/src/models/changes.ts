@@ -6,6 +6,7 @@
 import { signal, type ReadonlySignal } from "@preact/signals";
 import type { Api } from "../api.ts";
 import type { Message, PersonRef } from "../wire.ts";
+import { sourceOf, type Written } from "./mentions.ts";
 import { describe } from "./problems.ts";
 import { trimmed } from "./split.ts";
 import type { Timeline } from "./timeline.ts";
@@ -13,7 +14,7 @@ import type { Timeline } from "./timeline.ts";
 /** The message that is edited, with what stands in its editor. */
 export type Editing = {
   message: string;
-  text: string;
+  written: Written;
   /** Why the last try to save failed. */
   problem: string | null;
   /** Whether it is being saved. */
@@ -72,10 +73,10 @@ export class Changes {
   }
 
   /** Opens the editor. An unfinished one of another message is given up. */
-  edit(message: string, body: string): void {
+  edit(message: string, written: Written): void {
     if (this.editing.peek()?.message === message) return;
     this.opened = true;
-    this.editing.value = { message, text: body, problem: null, saving: false };
+    this.editing.value = { message, written, problem: null, saving: false };
   }
 
   /** Whether the editor has just been opened and is to have the focus: not when its row is drawn again. */
@@ -85,9 +86,9 @@ export class Changes {
     return opened;
   }
 
-  write(text: string): void {
+  write(written: Written): void {
     const editing = this.editing.peek();
-    if (editing) this.editing.value = { ...editing, text, problem: null };
+    if (editing) this.editing.value = { ...editing, written, problem: null };
   }
 
   cancel(): void {
@@ -98,11 +99,11 @@ export class Changes {
   async save(): Promise<boolean> {
     const editing = this.editing.peek();
     if (!editing || editing.saving) return false;
-    const { message, text } = editing;
+    const { message, written } = editing;
     const asOf = this.room.timeline.asOf(message);
     this.editing.value = { ...editing, problem: null, saving: true };
     try {
-      this.show(await this.context.api.editMessage(this.room.id, message, trimmed(text)), asOf);
+      this.show(await this.context.api.editMessage(this.room.id, message, trimmed(sourceOf(written))), asOf);
       if (this.editing.peek()?.message === message) this.editing.value = null;
       return true;
     } catch (error) {

@@ -4,15 +4,17 @@ import { ApiError, type Api, type RoomEdit } from "../api.ts";
 import { ANNOUNCE_EVERY_MS, DELETE_UNDO_MS, ENDED_REFRESH_MS, NOTICE_SHOWN_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
-import type { Answered, Invite, Person, Preferences, Role, RoomEvent, RoomInfo, RoomPreferences } from "../wire.ts";
+import type { Answered, Invite, Member, Message, Person, Preferences, Role, RoomEvent, RoomInfo, RoomPreferences } from "../wire.ts";
+import { Activities } from "./activity.ts";
 import { announcement, type Heard } from "./announcer.ts";
 import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
 import { withRecent } from "./emoji.ts";
+import { HERE, labelsIn, personToken, ROOM, writtenOf, type Name } from "./mentions.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { Attendance } from "./attention.ts";
 import { byName } from "./presence.ts";
-import { isArchived, kept, shownTo } from "./kinds.ts";
+import { isArchived, isDirect, kept, shownTo } from "./kinds.ts";
 import { sections, type Order, type Section } from "./listing.ts";
 import { describe } from "./problems.ts";
 import { changesOfReading } from "./reading.ts";
@@ -77,10 +79,15 @@ export class Chat {
   readonly undo = signal<Undoable | null>(null);
   readonly unreadElsewhere: ReadonlySignal<boolean>;
   readonly unreadTotal: ReadonlySignal<number>;
+  /** How many messages that wait mention this person, in all rooms. */
+  readonly mentionsTotal: ReadonlySignal<number>;
   /** Whether somebody is there and looks. */
   readonly attendance: Attendance;
+  /** What concerns this person. */
+  readonly activity: Activities;
 
   private readonly api: Api;
+  private readonly membersOf = new WeakMap<Room, { asOf: number; all: Promise<readonly Member[]>; here: readonly Member[] }>();
   /** The message to show in the open room once this person is in it. */
   private wanted: string | null = null;
   private heard: Heard[] = [];
@@ -137,6 +144,7 @@ export class Chat {
       () => Date.now(),
       (delay, task) => this.later(delay, task),
     );
+    this.activity = new Activities({ api: options.api, after: (delay, task) => this.later(delay, task) });
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
     this.order = signal(options.settings.order);
     this.sections = computed(() => {
@@ -146,8 +154,11 @@ export class Chat {
     });
     this.shown = computed(() => this.sections.value.flatMap(({ rooms }) => rooms));
     this.unreadElsewhere = computed(() =>
-      this.shown.value.some((room) => room.id !== this.open.value && (room.calling.value.count > 0 || room.calling.value.more)),
+      this.shown.value.some(
+        (room) => room.id !== this.open.value && (room.calling.value.count > 0 || room.calling.value.more || room.mentioned.value > 0),
+      ),
     );
+    this.mentionsTotal = computed(() => this.joined.value.reduce((sum, room) => sum + room.mentioned.value, 0));
     this.unreadTotal = computed(() => this.shown.value.reduce((sum, room) => sum + room.calling.value.count, 0));
   }
 
@@ -161,7 +172,7 @@ export class Chat {
     this.unwatchDrafts = this.settings.watchDrafts((room, draft) => {
       const held = this.find(room);
       if (!held) return;
-      held.draft.value = draft;
+      held.write({ text: draft, mentions: this.settings.mentions(room, draft) });
       held.replyTo.value = this.settings.answered(room);
     });
     void this.outbox.restore();
@@ -186,6 +197,7 @@ export class Chat {
 
   /** Opens a room, whether joined or not: what is not joined shows how to join. With a message, at that one. */
   go(id: string | null, message: string | null = null): void {
+    this.activity.leave();
     this.room.peek()?.leave();
     const wasOpen = this.open.peek();
     this.open.value = id;
@@ -196,6 +208,12 @@ export class Chat {
     room.enter();
     if (this.wanted !== null) void this.show(room, this.wanted);
     this.wanted = null;
+  }
+
+  /** Opens what concerns this person, in the place of a room. */
+  showActivity(): void {
+    if (this.open.peek() !== null || !this.activity.open.peek()) this.go(null);
+    this.activity.show();
   }
 
   /** Shows what stands under a number, wherever in the room's history it is. */
@@ -218,6 +236,48 @@ export class Chat {
   answer(room: Room, answered: Answered | null): void {
     room.replyTo.value = answered;
     this.settings.saveAnswered(room.id, answered);
+  }
+
+  /** The members of a room, as they were when somebody came or went last. */
+  members(room: Room): Promise<readonly Member[]> {
+    const known = this.membersOf.get(room);
+    const asOf = room.membership.peek();
+    if (known?.asOf === asOf) return known.all;
+    const all = this.api.members(room.id).then(({ members }) => members);
+    const asked = { asOf, all, here: known?.here ?? [] };
+    this.membersOf.set(room, asked);
+    all.then(
+      (members) => (asked.here = members),
+      () => this.membersOf.delete(room),
+    );
+    return all;
+  }
+
+  /** Whom a name can mean that is written in a room, as far as they were asked for. */
+  namesIn(room: Room): Name[] {
+    const members = this.membersOf.get(room)?.here ?? [];
+    const people = members.map(({ id, name }) => ({ label: `@${name}`, token: personToken(id) }));
+    return this.mayMentionEverybody && !isDirect(room.info.peek()) ? [...people, HERE, ROOM] : people;
+  }
+
+  get mayMentionEverybody(): boolean {
+    return this.role.peek() !== "guest";
+  }
+
+  /** The name of a room, for this person; null where they do not know it. */
+  roomName(id: string): string | null {
+    return this.find(id)?.info.value.name ?? this.known.value.find((room) => room.id === id)?.name ?? null;
+  }
+
+  /** The same as it is shown in a text. */
+  readonly roomLabel = (id: string): string => {
+    const name = this.roomName(id);
+    return name === null ? strings.mentions.unknownRoom : `#${name}`;
+  };
+
+  /** Opens the editor of a message, with the names in it. */
+  edit(room: Room, { id, body = "", content }: Pick<Message, "id" | "body" | "content">): void {
+    room.changes.edit(id, writtenOf(body, labelsIn(content ?? [], (other) => this.roomName(other))));
   }
 
   /** Puts a reaction under a message, or takes it away. */
@@ -415,6 +475,7 @@ export class Chat {
     if (this.wasLost) this.say(strings.announce.reconnected);
     this.wasLost = false;
     this.outbox.connected(true);
+    this.activity.happened();
     this.tellRead();
     // What was under way on the link before may never be answered.
     this.readingRooms?.abort();
@@ -530,10 +591,12 @@ export class Chat {
       },
       undoable: (what) => this.showUndo(what),
       role: this.role,
+      concerned: () => this.activity.happened(),
       nextFrame: (task) => frames.add(task),
       after: (delay, task) => this.later(delay, task),
     });
-    room.draft.value = this.settings.draft(info.id);
+    const draft = this.settings.draft(info.id);
+    room.write({ text: draft, mentions: this.settings.mentions(info.id, draft) });
     room.replyTo.value = this.settings.answered(info.id);
     return room;
   }
@@ -585,7 +648,7 @@ export class Chat {
 
   private hear(room: Room, event: RoomEvent): void {
     if (room.id !== this.open.peek() || !event.message || event.message.deleted) return;
-    this.heard.push({ author: event.message.author.name, body: event.message.content ? plainText(event.message.content) : (event.message.body ?? "") });
+    this.heard.push({ author: event.message.author.name, body: event.message.content ? plainText(event.message.content, this.roomLabel) : (event.message.body ?? "") });
     this.speakTimer ??= setTimeout(() => {
       this.speakTimer = undefined;
       this.say(announcement(this.heard));

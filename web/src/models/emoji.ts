@@ -62,7 +62,7 @@ export function shortcodeClosed(text: string, caret: number): { from: number; co
 }
 
 // By its backticks: a fence that is not closed before it, or in its paragraph a run of them that is not.
-function isInCode(before: string): boolean {
+export function isInCode(before: string): boolean {
   const fences = [...before.matchAll(/^ {0,3}(?:`{3,}|~{3,}).*$/gm)];
   if (fences.length % 2 === 1) return true;
   const last = fences.at(-1);

@@ -5,6 +5,7 @@ import type { PersonRef } from "../wire.ts";
 
 export type DialogName =
   | { name: "switcher" | "shortcuts" | "create-room" | "browse-rooms" | "devices" | "sign-out" | "new-direct" }
+  | { name: "tell-everybody"; members: number; send: () => void }
   | { name: "leave-room"; room: string }
   /** With what was written in it before, if it is opened again. */
   | { name: "edit-room"; room: string; edit?: RoomEdit }

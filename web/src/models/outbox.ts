@@ -15,6 +15,10 @@ export type Unsent = {
   person: string;
   room: string;
   body: string;
+  /** The same with names in the place of ids; absent where it mentions nobody. */
+  shown?: string;
+  /** Whether everybody in a large room is meant. */
+  everybody?: boolean;
   /** What it answers; absent in what pages of before have kept. */
   reply_to?: Answered;
   created: number;
@@ -27,7 +31,7 @@ export type Unsent = {
 };
 
 /** `no_answer` is of pages of before, which gave up after a while; it may still be stored. */
-export type SendFailure = "not_a_member" | "too_long" | "empty" | "conflict" | "archived" | "no_answer" | "refused";
+export type SendFailure = "not_a_member" | "too_long" | "empty" | "conflict" | "archived" | "tells_many" | "guest_tells_all" | "no_answer" | "refused";
 
 /**
  * What keeps a server that we are connected to from taking messages: it cannot use its database, has no room left, does
@@ -121,12 +125,13 @@ export class Outbox {
   }
 
   /** Takes a message: it is on the screen at once, and sent as soon as its turn comes. */
-  add(room: string, body: string, now: number, replyTo: Answered | null = null): Unsent {
+  add(room: string, body: string, now: number, replyTo: Answered | null = null, more: Pick<Unsent, "shown" | "everybody"> = {}): Unsent {
     const unsent: Unsent = {
       client_id: uuidv7(now),
       person: this.options.person,
       room,
       body,
+      ...more,
       ...(replyTo && { reply_to: replyTo }),
       created: now,
       attempted: false,
@@ -160,7 +165,8 @@ export class Outbox {
   retry(clientId: string): void {
     const unsent = this.find(clientId);
     if (!unsent?.failure) return;
-    this.change(unsent, { failure: null });
+    // Whoever tries again what tells many means it.
+    this.change(unsent, { failure: null, ...(unsent.failure === "tells_many" && { everybody: true }) });
     void this.flush(unsent.room);
   }
 

@@ -12,6 +12,7 @@ import {
   CATCH_UP_EVENTS_MAX,
   CATCH_UP_PAGE_EVENTS,
   HISTORY_PAGE_EVENTS,
+  RECENT_AUTHORS_LOOKED_AT,
   TIMELINE_EVENTS_MAX,
   UNREAD_COUNTED_MAX,
 } from "../limits.ts";
@@ -20,6 +21,7 @@ import type { Answered, EventsPage, PersonRef, Role, RoomEvent, RoomInfo } from 
 import { Changes, type Undoable } from "./changes.ts";
 import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import type { Listed } from "./listing.ts";
+import { mentionsPerson, type Mention, type Written } from "./mentions.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
 import { Reactions } from "./reactions.ts";
@@ -42,6 +44,8 @@ export type RoomContext = {
   miscounted: () => void;
   /** Someone else's message arrived live. */
   heard: (room: Room, event: RoomEvent) => void;
+  /** Something happened that concerns this person in particular, or no more. */
+  concerned: () => void;
   /** The server put this person out of the room. */
   ended: (room: Room) => void;
   /** A message was deleted here and can be restored for a moment; null when it cannot any more, or was. */
@@ -76,14 +80,17 @@ export class Room {
   /** Counts the changes of who is a member. */
   readonly membership = signal(0);
   readonly unread: ReadonlySignal<Unread>;
-  /** What of it is to be brought up: nothing of a room that is muted. */
+  /** How many messages that wait here mention this person. */
+  readonly mentioned: ReadonlySignal<number>;
+  /** What of it is to be brought up beside mentions: nothing of a room that is muted. */
   readonly calling: ReadonlySignal<Unread>;
   /** Where it belongs in the list of rooms. */
   readonly listed: Listed;
   /** Whether somebody else is, or was, in the room. */
   readonly company: ReadonlySignal<boolean>;
-  /** What stands in the composer. */
+  /** What stands in the composer, and the names in it. */
   readonly draft = signal("");
+  readonly mentions = signal<readonly Mention[]>([]);
   /** Whether something stands there. */
   readonly drafted: ReadonlySignal<boolean>;
   /** Whether this person looks after the room. */
@@ -100,6 +107,8 @@ export class Room {
   /** What this person changes about what was said. */
   readonly changes: Changes;
 
+  /** The numbers of messages that came while this page listened, of those that mention whoever does. */
+  private readonly heardLive = new Set<number>();
   private readonly othersSeen = signal(false);
   readonly reactions: Reactions;
   /** The message that what stands in the composer answers. */
@@ -144,12 +153,13 @@ export class Room {
       after: context.after,
     });
     this.unread = computed(() => this.countUnread(this.version.value, this.reading.number.value, this.reading.counted.value));
+    this.mentioned = computed(() => this.countMentions(this.version.value, this.reading.number.value, this.reading.counted.value));
     this.calling = computed(() => (this.info.value.muted ? QUIET : this.unread.value));
     this.listed = this.asListed();
     this.drafted = computed(() => this.draft.value.trim() !== "");
     this.waits = computed(() => {
       const { count, more } = this.calling.value;
-      return this.drafted.value || count > 0 || more || this.unsentAt(this.version.value) > 0;
+      return this.drafted.value || count > 0 || more || this.mentioned.value > 0 || this.unsentAt(this.version.value) > 0;
     });
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
     this.manages = computed(() => looksAfter(context.role.value, this.info.value));
@@ -164,6 +174,25 @@ export class Room {
       left: (client) => this.changePresence(() => this.presence.left(client)),
       ended: () => context.ended(this),
     });
+  }
+
+  /** Another text stands in the composer. */
+  write({ text, mentions }: Written): void {
+    batch(() => {
+      this.draft.value = text;
+      this.mentions.value = mentions;
+    });
+  }
+
+  /** Who has written here last, the last one first. */
+  recentAuthors(): string[] {
+    const { timeline } = this;
+    const authors = new Set<string>();
+    for (let number = timeline.last; number >= Math.max(timeline.first, timeline.last - RECENT_AUTHORS_LOOKED_AT); number--) {
+      const event = timeline.at(number);
+      if (event?.type === "message.posted" && event.message) authors.add(event.message.author.id);
+    }
+    return [...authors];
   }
 
   get id(): string {
@@ -438,11 +467,13 @@ export class Room {
   private event(event: RoomEvent): void {
     const before = event.message && this.timeline.find(event.message.id);
     const isNew = this.timeline.live(event);
+    if (isNew && this.concernsMe(event)) this.context.concerned();
     if (isNew && !before) this.recount(event);
     if (this.place === null && this.timeline.events.length > TIMELINE_EVENTS_MAX + CATCH_UP_PAGE_EVENTS) this.trim();
     this.afterEvents([event]);
     this.catchUp();
     if (isNew && event.type === "message.posted" && event.message?.author.id !== this.context.me.id) {
+      if (mentionsPerson(event.message?.content, this.context.me.id) === "here") this.heardLive.add(event.number);
       this.context.heard(this, event);
     }
   }
@@ -561,6 +592,7 @@ export class Room {
     this.reading.restart(offset);
     this.context.miscounted();
     this.context.outbox.renewed(this.id);
+    this.heardLive.clear();
     this.renewals.value += 1;
     this.lookBehind();
   }
@@ -687,6 +719,33 @@ export class Room {
     return { count: counted.unread + held, more };
   }
 
+  // As what is unread. Whether this person listened when those who do were mentioned shows in what was heard.
+  private countMentions(_version: number, read: number, counted: Counted): number {
+    const { timeline } = this;
+    const isHere = timeline.positioned && timeline.first <= read + 1;
+    const from = isHere ? read : Math.max(counted.offset, read);
+    let count = 0;
+    for (let number = Math.max(from + 1, timeline.first); number <= timeline.last; number++) {
+      if (this.isOfOthers(number) && this.mentionsMe(number)) count += 1;
+    }
+    return count + (isHere ? 0 : counted.mentions);
+  }
+
+  // A mention, an answer, or what became of one; a reaction to what this person wrote, as far as that is here.
+  private concernsMe({ type, message, reaction }: RoomEvent): boolean {
+    const me = this.context.me.id;
+    if (reaction) return (this.timeline.find(reaction.message)?.author.id ?? me) === me;
+    if (!message) return false;
+    const isNamed = mentionsPerson(message.content, me) !== null || message.reply_to?.author.id === me;
+    return isNamed || (type !== "message.posted" && type.startsWith("message."));
+  }
+
+  private mentionsMe(number: number): boolean {
+    const event = this.timeline.at(number);
+    const how = event && mentionsPerson(this.timeline.message(event)?.content, this.context.me.id);
+    return how === "name" || how === "room" || (how === "here" && this.heardLive.has(number));
+  }
+
   private countAfter(read: number): Unread {
     const { timeline } = this;
     const from = timeline.positioned ? timeline.first : this.info.peek().offset + 1;
@@ -726,6 +785,8 @@ export class Room {
     if (!message || message.author.id === this.context.me.id) return;
     const { counted, number } = this.reading;
     const isCounted = message.number > number.peek() && message.number <= counted.peek().offset;
+    // What it said is not known here.
+    if (isCounted && (counted.peek().mentions > 0 || type !== "message.deleted")) this.context.miscounted();
     if (isCounted && type === "message.deleted") this.reading.recount(-1);
     if (isCounted && type === "message.restored") this.reading.recount(1);
   }

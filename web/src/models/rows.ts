@@ -159,7 +159,7 @@ export function rows(input: RowsInput): Row[] {
         key: messageKey(input.me.id, unsent.client_id),
         id: null,
         author: input.me,
-        body: unsent.body,
+        body: unsent.shown ?? unsent.body,
         content: null,
         time: unsent.posted?.time ?? unsent.created,
         number: unsent.posted?.number ?? null,

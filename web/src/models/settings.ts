@@ -1,5 +1,6 @@
 /** What this browser remembers for a person: the theme, the last room, drafts. */
 import type { Answered } from "../wire.ts";
+import type { Mention } from "./mentions.ts";
 import type { Order } from "./listing.ts";
 
 export type Theme = "system" | "light" | "dark";
@@ -56,6 +57,22 @@ export class Settings {
     this.write(`draft.${room}`, draft === "" ? null : draft);
   }
 
+  /** The names in a draft. */
+  mentions(room: string, draft: string): Mention[] {
+    try {
+      const kept = JSON.parse(this.read(`mentions.${room}`) ?? "[]") as Partial<Mention>[];
+      const fits = ({ from = -1, to = -1, token }: Partial<Mention>): boolean =>
+        typeof token === "string" && from >= 0 && to > from && to <= draft.length && /[@#]/.test(draft.charAt(from));
+      return Array.isArray(kept) ? (kept.filter(fits) as Mention[]) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  saveMentions(room: string, mentions: readonly Mention[]): void {
+    this.write(`mentions.${room}`, mentions.length === 0 ? null : JSON.stringify(mentions));
+  }
+
   /** The message that a draft answers. */
   answered(room: string): Answered | null {
     try {
@@ -72,7 +89,7 @@ export class Settings {
 
   /** Drafts go with whoever signs out. */
   forgetDrafts(): void {
-    const starts = ["draft", "answers"].map((name) => `tidings.${this.person}.${name}.`);
+    const starts = ["draft", "answers", "mentions"].map((name) => `tidings.${this.person}.${name}.`);
     for (const key of keysOf(this.storage)) if (starts.some((start) => key.startsWith(start))) writeTo(this.storage, key, null);
   }
 

@@ -30,6 +30,11 @@ export function shortDate(time: number): string {
   return date.format(time);
 }
 
+/** "09:12" of today, and else the day: "20 November". */
+export function momentLabel(time: number, now: number): string {
+  return dayOf(time) === dayOf(now) ? clockTime(time) : shortDate(time);
+}
+
 /** For `<time datetime>`. */
 export function machineTime(time: number): string {
   return new Date(time).toISOString();

@@ -2,12 +2,16 @@
 
 use std::convert::Infallible;
 
-use super::rooms;
+use super::{
+    mentions::{self, MentionRefusal, Place},
+    rooms,
+};
 use crate::{
-    limits::{ANSWERED_CHARS_MAX, DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE},
+    limits::{DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE, MENTIONS_MAX},
+    markup::may_mention,
     model::{
-        Answered, Body, ClientId, DeleteReason, Deleted, Event, EventKind, Message, MessageId, MessageKey, NewMessage,
-        PersonId, Posted, RoomId, StoredMessage, Time, Who,
+        Answered, Body, ClientId, DeleteReason, Deleted, Event, EventKind, Mentions, Message, MessageId, MessageKey,
+        NewMessage, PersonId, Posted, RoomId, StoredMessage, Text, Time, Who,
     },
     store::{
         Applied, Change,
@@ -31,6 +35,9 @@ pub(crate) enum PostRefusal {
     /// The room is archived.
     #[error("the room is archived")]
     Archived,
+    /// It mentions whom it may not.
+    #[error(transparent)]
+    Mention(#[from] MentionRefusal),
 }
 
 /// A message, posted once however often it is sent.
@@ -47,6 +54,11 @@ impl Change for Post {
 
     fn send(&self) -> Option<(PersonId, ClientId)> {
         Some((self.0.author, self.0.client_id))
+    }
+
+    fn looks_for(&self) -> Vec<PersonId> {
+        let Mentions { people, listening, .. } = &self.0.mentions;
+        people.iter().take(MENTIONS_MAX).chain(listening).copied().collect()
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
@@ -74,16 +86,24 @@ impl Change for Post {
             Some(id) => Some(answered(tables, new.room, id)?.ok_or(Refused(PostRefusal::NothingToAnswer))?),
             None => None,
         };
+        let mentions = &new.mentions;
+        let mut names = mentions::named(tables, new.room, mentions)?.ok_or(Refused(MentionRefusal::TooMany.into()))?;
+        mentions::may_mention_everybody(tables, new.room, new.author, mentions)?
+            .map_err(|refusal| Refused(refusal.into()))?;
         let number = tables.next_number(new.room)?;
         tables.insert_message(new, number, now)?;
         let NewMessage { id, room, client_id, .. } = *new;
+        let place = Place { room, message: id, number, event: number, author: new.author, time: now };
+        let answered = reply_to.as_ref().map(|answered: &Answered| answered.author.id);
+        mentions::tell(tables, place, mentions, &names, answered)?;
+        names.push(author.clone());
         let message = Message {
             id,
             room,
             number,
             client_id,
             author,
-            body: new.body.clone(),
+            body: Text::new(new.body.clone(), names),
             time: now,
             edited: None,
             deleted: None,
@@ -99,13 +119,7 @@ impl Change for Post {
 /// The message as it stands above an answer to it. One that was deleted may be answered too: whoever wrote while that
 /// happened loses nothing.
 fn answered(tables: &dyn Tables, room: RoomId, message: MessageId) -> Result<Option<Answered>, StoreError> {
-    let Some(StoredMessage { message: Message { id, number, author, body, deleted, .. }, .. }) =
-        tables.message(room, message)?
-    else {
-        return Ok(None);
-    };
-    let body = body.chars().take(ANSWERED_CHARS_MAX).collect();
-    Ok(Some(Answered { id, number, author, body, deleted: deleted.is_some() }))
+    Ok(tables.message(room, message)?.map(|found| Answered::from(&found.message)))
 }
 
 /// Why a message was not edited.
@@ -123,6 +137,9 @@ pub(crate) enum EditRefusal {
     /// The room is archived.
     #[error("the room is archived")]
     Archived,
+    /// It mentions too many by name.
+    #[error("too many people are mentioned")]
+    TooManyMentioned,
 }
 
 /// The author gives a message another text. The last one wins; each that was replaced is kept.
@@ -160,7 +177,9 @@ impl Change for EditMessage {
         let number = tables.next_number(self.room)?;
         tables.insert_edit(message.id, number, message.edited.unwrap_or(message.time), &message.body)?;
         tables.set_body(message.id, self.body.as_str(), now)?;
-        let edited = Message { body: self.body.as_str().to_owned(), edited: Some(now), ..message };
+        let body = mentions::edited(tables, &message, self.body.as_str(), (number, now))?
+            .ok_or(Refused(EditRefusal::TooManyMentioned))?;
+        let edited = Message { body, edited: Some(now), ..message };
         let kind = EventKind::MessageEdited { message: edited.clone() };
         happened(tables, self.person, number, kind, edited, now)
     }
@@ -215,7 +234,7 @@ impl Change for DeleteMessage {
         let number = tables.next_number(self.room)?;
         tables.set_deleted(message.id, Some((self.person, reason)), now)?;
         let deleted = Some(Deleted { time: now, by, reason: reason.map(str::to_owned) });
-        let gone = Message { body: String::new(), deleted, ..message };
+        let gone = Message { body: Text::default(), deleted, ..message };
         let kind = EventKind::MessageDeleted { message: gone.clone() };
         happened(tables, self.person, number, kind, gone, now)
     }
@@ -270,7 +289,9 @@ impl Change for RestoreMessage {
         };
         let number = tables.next_number(self.room)?;
         tables.set_deleted(message.id, None, now)?;
-        let restored = Message { body, deleted: None, ..message };
+        let mut names = if may_mention(&body) { tables.names_of(message.id)? } else { Vec::new() };
+        names.push(message.author.clone());
+        let restored = Message { body: Text::new(body, names), deleted: None, ..message };
         let kind = EventKind::MessageRestored { message: restored.clone() };
         happened(tables, self.person, number, kind, restored, now)
     }

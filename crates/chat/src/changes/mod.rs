@@ -7,6 +7,7 @@ mod denials;
 mod directs;
 mod invites;
 mod members;
+mod mentions;
 mod messages;
 mod people;
 mod preferences;
@@ -20,6 +21,7 @@ pub(crate) use denials::{Allow, Deny, SweepDenials};
 pub(crate) use directs::{StartDirect, StartDirectRefusal};
 pub(crate) use invites::{AcceptInvite, EnsureInvite, InviteInvalid, RenewInvite, RevokeInvite};
 pub(crate) use members::{AddMember, AddMemberRefusal, SetRoomRole, SetRoomRoleRefusal};
+pub(crate) use mentions::MentionRefusal;
 pub(crate) use messages::{
     DeleteMessage, DeleteRefusal, EditMessage, EditRefusal, EraseDeleted, KeyDigests, Post, PostRefusal,
     RestoreMessage, RestoreRefusal,

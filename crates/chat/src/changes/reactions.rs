@@ -3,7 +3,7 @@
 use super::{messages::find, rooms::record};
 use crate::{
     limits::REACTIONS_PER_MESSAGE_MAX,
-    model::{Emoji, EventKind, MessageId, PersonId, Reaction, RoomId, StoredMessage, Time},
+    model::{Emoji, EventKind, MessageId, Notice, NoticeKind, PersonId, Reaction, RoomId, StoredMessage, Time},
     store::{Applied, Change, ChangeError::Refused, ChangeResult, Tables},
 };
 
@@ -65,9 +65,27 @@ impl Change for React {
         let event = if stands {
             let event = record(tables, room, EventKind::ReactionAdded { reaction }, person, person, now)?;
             tables.insert_reaction(message, person, emoji, event.number)?;
+            if found.author.id != person {
+                let (number, emoji) = (found.number, Some(emoji.as_str().to_owned()));
+                let (to, kind, event) = (Some(found.author.id), NoticeKind::Reaction, event.number);
+                let notice = Notice {
+                    room,
+                    event,
+                    place: 0,
+                    person: to,
+                    kind,
+                    message,
+                    number,
+                    actor: person,
+                    emoji,
+                    time: now,
+                };
+                tables.insert_notices(&[notice])?;
+            }
             event
         } else {
             tables.delete_reaction(message, person, emoji)?;
+            tables.delete_notice_of_reaction(message, person, emoji)?;
             record(tables, room, EventKind::ReactionRemoved { reaction }, person, person, now)?
         };
         Ok(Applied::happened((), event))

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::Mark;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// The schemes of links.
@@ -20,6 +21,8 @@ pub(super) struct Found {
     pub(super) whole: Range<usize>,
     /// Where it leads, if that is not what is written.
     pub(super) href: Option<String>,
+    /// The mark that stands there, where it is no address: a mention or a room.
+    pub(super) mark: Option<Mark>,
 }
 
 /// The addresses in a text, from its start to its end.
@@ -39,7 +42,7 @@ pub(super) fn find(text: &str) -> Vec<Found> {
         }
         at = range.end;
         let whole = if in_brackets { range.start - 1..range.end + 1 } else { range.clone() };
-        found.push(Found { range, whole, href });
+        found.push(Found { range, whole, href, mark: None });
     }
     found
 }

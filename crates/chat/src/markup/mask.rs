@@ -2,7 +2,7 @@
 //!
 //! Each character that must not count is replaced by a control character, which no message has, and put back afterwards:
 //! a byte for a byte, so that every place in what the parser sees is the same place in the source. Hidden are: what
-//! addresses are made of (`a_b_c` in one is no emphasis), HTML, entities, definitions of references, the mark of an
+//! addresses and mentions are made of (`a_b_c` in an address is no emphasis), HTML, entities, definitions of references, the mark of an
 //! image, and a `>` that is no quotation because no space follows it (`>:(`).
 
 use std::ops::Range;
@@ -34,7 +34,9 @@ pub(super) fn is_surely_plain(source: &str) -> bool {
     // Emphasis, code, links and escapes; and what may be in the beginning of an address.
     let is_mark = |byte: &u8| matches!(byte, b'*' | b'_' | b'`' | b'~' | b']' | b'\\');
     let is_in_address = |two: &[u8]| two[0] == b':' || two.eq_ignore_ascii_case(b"ww");
+    let begins_mention = |two: &[u8]| two[0] == b'<' && matches!(two[1], b'@' | b'#');
     !bytes.iter().any(is_mark)
+        && !bytes.windows(2).any(begins_mention)
         && (!bytes.windows(2).any(is_in_address) || addresses::find(source).is_empty())
         && source.split(['\n', '\r']).all(is_plain_line)
 }

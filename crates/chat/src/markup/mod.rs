@@ -5,11 +5,12 @@
 //! markup of ours is text, as it was written). The tree holds text and addresses only, never HTML (S48).
 //!
 //! `mask` hides from the parser what is none of our markup, `addresses` says what may be a link, `parse` turns the
-//! parser's events into the tree. Another kind of span (a mention, a room, an emoji) is a variant of [`Mark`], found where
-//! `parse` finds bare addresses. Knows nothing of messages, people and rooms.
+//! parser's events into the tree. Another kind of span (as a mention or a room, which `mentions` finds) is a variant of
+//! [`Mark`], found where `parse` finds bare addresses. Knows nothing of messages, and of people and rooms what their ids look like.
 
 mod addresses;
 mod mask;
+mod mentions;
 mod parse;
 #[cfg(test)]
 mod promises;
@@ -122,6 +123,34 @@ pub enum Mark {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         content: Vec<Inline>,
     },
+    /// Somebody is mentioned: one person, or everybody.
+    Mention {
+        /// Who. Left out where it is everybody, and where readers are not told who that is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        person: Option<String>,
+        /// All in the room, or those of them who listen.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        everybody: Option<Everybody>,
+        /// The name behind an `@`; as it was written until the tree is [`named`](Content::named).
+        text: String,
+    },
+    /// A room. Who may see it differs by reader, and each has its name in the list of their rooms.
+    Room {
+        /// Which.
+        id: String,
+        /// What stands for the name.
+        text: String,
+    },
+}
+
+/// Whom a mention of more than one means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Everybody {
+    /// Members of the room who listen to it when it is posted.
+    Here,
+    /// All members of the room.
+    Room,
 }
 
 impl Content {
@@ -135,17 +164,34 @@ impl Content {
         let blocks = parse::parse(source)?;
         if is_plain(&blocks, source) { None } else { Some(Self(blocks)) }
     }
+
+    /// The same with the names of those who are mentioned, as `name_of` knows them; who is not known to it is not told who
+    /// that is.
+    #[must_use]
+    pub fn named(mut self, name_of: impl Fn(&str) -> Option<String>) -> Self {
+        mentions::each_mark(&mut self.0, &mut |mark| mentions::name(mark, &name_of));
+        self
+    }
 }
 
-/// The words of a text without its marks, in one line.
+pub(crate) use mentions::{Mentioned, may_mention, mentioned};
+
+/// The words of a text without its marks, in one line, with the names of those who are mentioned; and the rooms that are, each
+/// of which stands there as [`mentions::ROOM`].
 #[must_use]
-pub(crate) fn words(source: &str) -> String {
-    let mut words = String::new();
-    match Content::of(source) {
-        Some(Content(blocks)) => blocks.iter().for_each(|block| add_block(&mut words, block)),
+pub(crate) fn words(source: &str, name_of: impl Fn(&str) -> Option<String>) -> (String, Vec<String>) {
+    let (mut words, mut rooms) = (String::new(), Vec::new());
+    match Content::of(source).map(|content| content.named(name_of)) {
+        Some(Content(mut blocks)) => {
+            blocks.iter().for_each(|block| add_block(&mut words, block));
+            mentions::each_mark(&mut blocks, &mut |mark| match mark {
+                Mark::Room { id, .. } => rooms.push(id.clone()),
+                _ => {}
+            });
+        }
         None => words.push_str(source),
     }
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+    (words.split_whitespace().collect::<Vec<_>>().join(" "), rooms)
 }
 
 fn add_block(words: &mut String, block: &Block) {
@@ -165,7 +211,10 @@ fn add_block(words: &mut String, block: &Block) {
 
 fn add_inline(words: &mut String, inline: &Inline) {
     match inline {
-        Inline::Text(text) | Inline::Marked(Mark::Code { text }) => words.push_str(text),
+        Inline::Text(text)
+        | Inline::Marked(Mark::Code { text } | Mark::Mention { text, .. } | Mark::Room { text, .. }) => {
+            words.push_str(text);
+        }
         Inline::Marked(Mark::Link { href, content, .. }) if content.is_empty() => words.push_str(href),
         Inline::Marked(
             Mark::Em { content } | Mark::Strong { content } | Mark::Strike { content } | Mark::Link { content, .. },

@@ -8,12 +8,13 @@ use super::{
     Block, Inline, Item, Mark,
     addresses::{self, Found},
     mask::{BRACKET, IMAGE, mask, unmask},
+    mentions,
 };
 use crate::limits::{CODE_LANGUAGE_CHARS_MAX, MARKUP_DEPTH_MAX, MARKUP_NODES_MAX};
 
 /// The blocks of a text; `None` where there are too many parts, or they are nested too deep.
 pub(super) fn parse(source: &str) -> Option<Vec<Block>> {
-    let addresses = addresses::find(source);
+    let addresses = mentions::among(addresses::find(source), source);
     // The parser must see where a link leads, or it sees no link. What it then takes for none is hidden from it in turn.
     let mut targets = addresses::targets(source, &addresses);
     for _ in 0..TRIES_MAX {
@@ -326,10 +327,17 @@ impl<'a> Builder<'a> {
     fn text(&mut self, text: &str, range: Range<usize>) {
         let is_verbatim = text.len() == range.len();
         let mut at = range.start.max(self.told);
-        while is_verbatim && self.links == 0 && at < range.end {
+        while is_verbatim && at < range.end {
             let next = self.addresses.partition_point(|found| found.range.start < at);
-            let Some(found) = self.addresses.get(next).filter(|found| found.range.start < range.end) else { break };
+            let mut ahead = self.addresses[next..].iter().take_while(|found| found.range.start < range.end);
+            // There is no link in a link; somebody may be mentioned in one.
+            let Some(found) = ahead.find(|found| self.links == 0 || found.mark.is_some()) else { break };
             self.text.push_str(&text[at - range.start..found.range.start - range.start]);
+            if let Some(mark) = &found.mark {
+                self.mark(mark.clone());
+                at = found.range.end;
+                continue;
+            }
             let is_marked = found.whole != found.range && self.text.ends_with(char::from(BRACKET));
             if is_marked {
                 self.text.pop();

@@ -54,6 +54,11 @@ fn inlines(list: &[Inline], told: &mut String) {
     for inline in list {
         match inline {
             Inline::Text(text) | Inline::Marked(Mark::Code { text }) => told.push_str(text),
+            Inline::Marked(Mark::Mention { person, everybody, text }) => {
+                assert!(person.is_some() != everybody.is_some(), "a mention of {text:?}");
+                told.push_str(text);
+            }
+            Inline::Marked(Mark::Room { text, .. }) => told.push_str(text),
             Inline::Marked(Mark::Em { content } | Mark::Strong { content } | Mark::Strike { content }) => {
                 inlines(content, told);
             }

@@ -42,6 +42,8 @@ fn inlines(list: &[Inline]) -> String {
             let title = title.as_ref().map_or(String::new(), |title| format!(" {title:?}"));
             format!("link({href}{title})[{}]", inlines(content))
         }
+        Inline::Marked(Mark::Mention { text, .. }) => format!("mention[{text}]"),
+        Inline::Marked(Mark::Room { text, .. }) => format!("room[{text}]"),
     };
     list.iter().map(inline).collect()
 }
@@ -192,6 +194,49 @@ fn s48_whatever_is_no_address_of_ours_stays_text() {
 }
 
 #[test]
+fn people_and_rooms_are_mentioned_by_their_ids_and_in_code_they_are_code() {
+    let id = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+    for (source, expected) in [
+        ("<@ID>", "p[mention[<@ID>]]"),
+        (
+            "hello *<@ID>*, <@here> and\n<@room>!",
+            "p[hello em[mention[<@ID>]], mention[<@here>] and\nmention[<@room>]!]",
+        ),
+        ("see <#ID>.", "p[see room[<#ID>].]"),
+        ("`<@ID>`", "p[code[<@ID>]]"),
+        ("```\n<@ID>\n```", "code ?[<@ID>]"),
+        ("\\<@here> \\\\<@here>", "p[<@here> \\mention[<@here>]]"),
+        ("[<@ID>](https://a.example)", "p[link(https://a.example)[mention[<@ID>]]]"),
+        ("[a](<@here>)", "p[[a](mention[<@here>])]"),
+        ("> <@ID>\n- <@ID>", "quote[p[mention[<@ID>]]] list[p[mention[<@ID>]]]"),
+        ("www.a.example/<@ID>", "p[link(https://www.a.example/)[www.a.example/]mention[<@ID>]]"),
+        ("# <@room>", "h1[mention[<@room>]]"),
+        ("<@ ID> <@everybody> <@> <#here> <@0190A1B2-C3D4-7E5F-8A9B-0C1D2E3F4A5B>", "-"),
+        ("<@IDa> <@0190a1b2>", "-"),
+    ] {
+        assert_eq!(shape(&source.replace("ID", id)), expected.replace("ID", id), "{source:?}");
+    }
+}
+
+#[test]
+fn a_tree_with_names_has_no_ids_of_people_but_beside_the_names() {
+    let (ana, nobody) = ("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c");
+    let source = format!("**<@{ana}>** <@{nobody}> <@here> <#{nobody}>");
+    let name_of = |id: &str| (id == ana).then(|| "Ana B".to_owned());
+    let tree = Content::of(&source).unwrap().named(name_of);
+    assert_eq!(
+        serde_json::to_string(&tree).unwrap(),
+        concat!(
+            r#"[{"type":"p","content":[{"type":"strong","content":[{"type":"mention","#,
+            r#""person":"0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b","text":"@Ana B"}]}," ",{"type":"mention","text":"@unknown"},"#,
+            r#"" ",{"type":"mention","everybody":"here","text":"@here"}," ","#,
+            r##"{"type":"room","id":"0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c","text":"#…"}]}]"##
+        )
+    );
+    assert_eq!(words(&source, name_of), ("@Ana B @unknown @here #…".to_owned(), vec![nobody.to_owned()]));
+}
+
+#[test]
 fn beyond_the_bounds_it_is_plain_text() {
     let quotes = |levels: usize| format!("{}a", "> ".repeat(levels));
     // The root and the paragraph are levels too.
@@ -299,6 +344,10 @@ fn texts() -> impl Strategy<Value = String> {
         "www.a.example",
         "mailto:a@b",
         "javascript:x",
+        "<@here>",
+        "<@0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b>",
+        "<#0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b>",
+        "<@",
         "---\n",
         "===\n",
         "\r\n",

@@ -395,7 +395,7 @@ pub(crate) struct RoomReference {
 mod tests {
     use super::*;
     use crate::model::{
-        Answered, Deleted, Reacted,
+        Answered, Deleted, Reacted, Text,
         ids::{ClientId, MessageId, PersonId},
     };
 
@@ -448,7 +448,7 @@ mod tests {
         assert!(edited.starts_with(r#"{"type":"message.edited","number":13,"time":1763630000123,"message":{"#));
         assert!(edited.ends_with(r#""body":"two\nlines","time":1763630000123,"edited":1763630000456}}"#), "{edited}");
         let deleted = |reason| Message {
-            body: String::new(),
+            body: Text::default(),
             deleted: Some(Deleted { time, by: ana(), reason }),
             ..message.clone()
         };
@@ -475,8 +475,10 @@ mod tests {
             "{}",
             json(&reply)
         );
-        let gone =
-            Message { reply_to: Some(Answered { deleted: true, body: String::new(), ..answered }), ..message.clone() };
+        let gone = Message {
+            reply_to: Some(Answered { deleted: true, body: Text::default(), ..answered }),
+            ..message.clone()
+        };
         assert!(json(&gone).ends_with(r#""name":"Ana"},"deleted":true}}"#), "{}", json(&gone));
         let reaction = Reaction { message: message.id, emoji: "👍".into(), person: ana() };
         assert_eq!(

@@ -31,7 +31,7 @@ macro_rules! id {
                 self.0.as_bytes()
             }
 
-            pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+            pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
         }

@@ -8,11 +8,12 @@ use super::{
     looks::is_blank,
     people::Who,
     reactions::Reacted,
+    text::Text,
     time::Time,
 };
 use crate::{
-    limits::{BODY_BYTES_MAX, DELETE_REASON_CHARS_MAX},
-    markup::{self, Content},
+    limits::{ANSWERED_CHARS_MAX, BODY_BYTES_MAX, DELETE_REASON_CHARS_MAX},
+    markup::{Mentioned, mentioned},
 };
 
 /// The text of a message: not empty, at most 16 KiB of UTF-8, kept as it was sent.
@@ -119,6 +120,8 @@ pub struct Draft {
     pub body: Body,
     /// The message of the same room that it answers.
     pub reply_to: Option<MessageId>,
+    /// Whether the author means to tell everybody, where it mentions all of a large room.
+    pub everybody: bool,
 }
 
 /// A message as its readers see it.
@@ -134,10 +137,9 @@ pub struct Message {
     pub client_id: ClientId,
     /// Who wrote it.
     pub author: Who,
-    /// What it says, byte for byte as it was sent; empty when it was deleted. Written with `content` beside it, the tree of
-    /// its marks, where it has any: read from the source each time, so that old messages look as this version reads them.
-    #[serde(flatten, serialize_with = "with_content")]
-    pub body: String,
+    /// What it says; empty when it was deleted.
+    #[serde(flatten)]
+    pub body: Text,
     /// When it was committed, by the server's clock.
     pub time: Time,
     /// When it got its present text, if that is not the first; left out when it is.
@@ -165,22 +167,35 @@ pub struct Answered {
     /// Who wrote it.
     pub author: Who,
     /// The first [`ANSWERED_CHARS_MAX`](crate::limits::ANSWERED_CHARS_MAX) characters of its source; empty when it was deleted.
-    pub body: String,
+    pub body: Text,
     /// Whether it was deleted.
     pub deleted: bool,
+}
+
+impl From<&Message> for Answered {
+    fn from(message: &Message) -> Self {
+        let Message { id, number, author, body, deleted, .. } = message;
+        let beginning: String = body.chars().take(ANSWERED_CHARS_MAX).collect();
+        let body = Text::new(beginning, body.names().to_vec());
+        Self { id: *id, number: *number, author: author.clone(), body, deleted: deleted.is_some() }
+    }
 }
 
 /// Its text comes without marks and in one line: enough to recognise it by.
 impl Serialize for Answered {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut answered = serializer.serialize_struct("Answered", 4)?;
+        let mut answered = serializer.serialize_struct("Answered", 5)?;
         answered.serialize_field("id", &self.id)?;
         answered.serialize_field("number", &self.number)?;
         answered.serialize_field("author", &self.author)?;
         if self.deleted {
             answered.serialize_field("deleted", &true)?;
         } else {
-            answered.serialize_field("text", &markup::words(&self.body))?;
+            let (text, rooms) = self.body.beginning();
+            answered.serialize_field("text", &text)?;
+            if !rooms.is_empty() {
+                answered.serialize_field("rooms", &rooms)?;
+            }
         }
         answered.end()
     }
@@ -206,16 +221,8 @@ pub struct Edit {
     /// Since when the message had said it.
     pub time: Time,
     /// What it said.
-    pub body: String,
-}
-
-fn with_content<S: Serializer>(body: &str, message: S) -> Result<S::Ok, S::Error> {
-    let mut message = message.serialize_struct("Body", 2)?;
-    message.serialize_field("body", body)?;
-    if let Some(content) = Content::of(body) {
-        message.serialize_field("content", &content)?;
-    }
-    message.end()
+    #[serde(flatten)]
+    pub body: Text,
 }
 
 /// A message was posted, now or by an earlier send of the same.
@@ -240,15 +247,40 @@ pub(crate) struct NewMessage {
     pub(crate) client_id: ClientId,
     pub(crate) body: String,
     pub(crate) reply_to: Option<MessageId>,
+    /// Whom it mentions, and whether its author means to tell everybody.
+    pub(crate) mentions: Mentions,
     /// By which a repeated send is recognised whatever becomes of the text.
     pub(crate) digest: SendDigest,
 }
 
 impl NewMessage {
     pub(crate) fn fresh(author: PersonId, draft: Draft, key: &MessageKey) -> Self {
-        let Draft { room, client_id, body: Body(body), reply_to } = draft;
+        let Draft { room, client_id, body: Body(body), reply_to, everybody } = draft;
         let digest = SendDigest::of(room, &body, key);
-        Self { id: MessageId::fresh(), room, author, client_id, body, reply_to, digest }
+        let mentions = Mentions { everybody, ..Mentions::of(&body) };
+        Self { id: MessageId::fresh(), room, author, client_id, body, reply_to, mentions, digest }
+    }
+}
+
+/// Whom a message that is written mentions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mentions {
+    /// By name, each once; who is none of the room's is among them.
+    pub(crate) people: Vec<PersonId>,
+    /// Those who listen to the room: whether it mentions them, and who they are.
+    pub(crate) here: bool,
+    pub(crate) listening: Vec<PersonId>,
+    /// All in the room.
+    pub(crate) room: bool,
+    /// Whether the author has said that everybody in a large room is to be told.
+    pub(crate) everybody: bool,
+}
+
+impl Mentions {
+    pub(crate) fn of(body: &str) -> Self {
+        let Mentioned { people, here, room } = mentioned(body);
+        let people = people.iter().filter_map(|person| PersonId::parse(person)).collect();
+        Self { people, here, room, ..Self::default() }
     }
 }
 
@@ -274,7 +306,7 @@ impl StoredMessage {
     /// As it stands in a row: the text is empty when it was erased, which no text is that was posted.
     pub(crate) fn of(message: Message, body: String) -> Self {
         let shown = if message.deleted.is_some() { String::new() } else { body.clone() };
-        Self { message: Message { body: shown, ..message }, body: Some(body).filter(|body| !body.is_empty()) }
+        Self { message: Message { body: shown.into(), ..message }, body: Some(body).filter(|body| !body.is_empty()) }
     }
 }
 

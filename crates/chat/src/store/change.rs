@@ -33,6 +33,11 @@ pub(crate) trait Change: Sized + Send + 'static {
         None
     }
 
+    /// For a post: who will be looked for among the members of its room, beside its author.
+    fn looks_for(&self) -> Vec<PersonId> {
+        Vec::new()
+    }
+
     /// Whether somebody may receive less after it than before; what it then announces says whether they do. A batch ends
     /// with such a change.
     fn revokes(&self) -> bool {
@@ -158,6 +163,7 @@ pub(crate) trait Submission: Send {
     fn room(&self) -> Option<RoomId>;
     fn invite(&self) -> Option<SecretDigest>;
     fn send(&self) -> Option<(PersonId, ClientId)>;
+    fn looks_for(&self) -> Vec<PersonId>;
     fn revokes(&self) -> bool;
     fn is_urgent(&self) -> bool;
     /// Applies the change and remembers what became of it, in the place of what became of it before.
@@ -206,6 +212,10 @@ impl<C: Change> Submission for Submitted<C> {
 
     fn send(&self) -> Option<(PersonId, ClientId)> {
         self.change.send()
+    }
+
+    fn looks_for(&self) -> Vec<PersonId> {
+        self.change.looks_for()
     }
 
     fn revokes(&self) -> bool {

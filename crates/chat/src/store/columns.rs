@@ -1,7 +1,10 @@
 //! The columns of rows that several statements read, in the same words and the same order for every database that is
 //! asked in SQL. What reads a row stands in the `values` of each.
 
-use crate::limits::{REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT};
+use crate::{
+    limits::{REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT},
+    model::{ActivityKind, NoticeKind},
+};
 
 /// Of a person `p`.
 pub(super) const PERSON: &str = "p.id, p.name, p.email, p.role, p.deactivated IS NULL,
@@ -94,6 +97,81 @@ macro_rules! unread {
     };
 }
 pub(super) use unread;
+
+/// How many messages that stand there in a room `$room` behind the number `$after` mention `$person`, as far as that is counted:
+/// by name, as one of those who listened, or as one of all in the room.
+macro_rules! mentions {
+    ($room:literal, $person:literal, $after:literal) => {
+        concat!(
+            "(SELECT count(*) FROM (SELECT 1 FROM (
+                SELECT message FROM (SELECT n.message FROM notices n WHERE n.room = ",
+            $room,
+            " AND n.person = ",
+            $person,
+            " AND n.number > ",
+            $after,
+            " AND n.kind IN ('mention', 'here') ORDER BY n.number DESC LIMIT 1000) named
+                UNION
+                SELECT message FROM (SELECT n.message FROM notices n WHERE n.room = ",
+            $room,
+            " AND n.person IS NULL AND n.number > ",
+            $after,
+            " AND n.kind = 'room' AND n.actor <> ",
+            $person,
+            " ORDER BY n.number DESC LIMIT 1000) everybody
+            ) told JOIN messages t ON t.id = told.message WHERE t.deleted IS NULL LIMIT 100) counted)"
+        )
+    };
+}
+pub(super) use mentions;
+
+/// What concerns a person, behind the columns of [`WHO`] and [`MESSAGE`] of the message.
+pub(super) const NOTICE: &str = "n.kind AS notice_kind, n.time AS notice_time, n.emoji AS notice_emoji, n.event,
+    actor.id AS actor, actor.name AS actor_name, EXISTS (SELECT 1 FROM people q
+        WHERE q.look = actor.look AND q.id <> actor.id) AS actor_same_name";
+
+/// What concerns `person`, the newest first: of these kinds, older than the place, at most `limit`; of rooms that they are in, and
+/// of messages that stand. All in a room are told with one row, which concerns those who were there, and who are not named beside.
+pub(super) fn activity(kinds: &str, [person, time, event, room, limit]: [&str; 5]) -> String {
+    let of = |whose: &str| {
+        format!(
+            "SELECT n.room, n.event, n.place, n.time FROM notices n
+            JOIN memberships own ON own.room = n.room AND own.person = {person}
+            JOIN messages m ON m.id = n.message AND m.deleted IS NULL
+            WHERE {whose} AND n.kind IN ({kinds}) AND n.time <= {time}
+            AND (n.time < {time} OR n.event < {event} OR n.event = {event} AND n.room < {room})
+            ORDER BY n.time DESC, n.event DESC, n.room DESC LIMIT {limit}"
+        )
+    };
+    let named = of(&format!("n.person = {person}"));
+    let everybody = of(&format!(
+        "n.person IS NULL AND n.actor <> {person} AND n.time >= own.joined AND NOT EXISTS (SELECT 1 FROM notices b
+            WHERE b.message = n.message AND b.person = {person} AND b.kind IN ('mention', 'here'))"
+    ));
+    format!(
+        "SELECT {WHO}, {MESSAGE}, {NOTICE} FROM (
+            SELECT * FROM ({named}) named UNION ALL SELECT * FROM ({everybody}) everybody
+        ) found JOIN notices n ON n.room = found.room AND n.event = found.event AND n.place = found.place
+        JOIN people actor ON actor.id = n.actor
+        JOIN messages m ON m.id = n.message JOIN people p ON p.id = m.author {ASIDE}
+        ORDER BY n.time DESC, n.event DESC, n.room DESC LIMIT {limit}"
+    )
+}
+
+/// The kinds of rows that a kind of activity is made of, as SQL.
+pub(super) fn kinds(kind: Option<ActivityKind>) -> String {
+    let all = [NoticeKind::Mention, NoticeKind::Here, NoticeKind::Room, NoticeKind::Reply, NoticeKind::Reaction];
+    let asked = all.into_iter().filter(|notice| kind.is_none_or(|kind| kind.has(*notice)));
+    asked.map(|notice| format!("'{}'", notice.as_str())).collect::<Vec<_>>().join(", ")
+}
+
+/// The names of those whom a message `n.message` mentions, or has mentioned, by name.
+pub(super) const NAMED: &str =
+    "FROM notices n JOIN people p ON p.id = n.person WHERE n.kind IN ('mention', 'past') AND n.message";
+
+/// Of a row of what concerns somebody.
+pub(super) const NOTICE_ROW: &str =
+    "n.room, n.event, n.place, n.person, n.kind, n.message, n.number, n.actor, n.emoji, n.time";
 
 const _: () = assert!(UNREAD_LOOKED_AT == 1_000 && UNREAD_COUNTED_MAX == 100, "as in the statement");
 

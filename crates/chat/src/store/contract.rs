@@ -3,6 +3,7 @@
 //! Each test gets a fixture that opens the same database as often as it is asked to, which is how a restart looks to it.
 
 pub(crate) mod batches;
+pub(super) mod mentions;
 mod moves;
 pub(super) mod organise;
 
@@ -27,11 +28,11 @@ use crate::{
         SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT,
     },
     model::{
-        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Event, EventKind, Message, MessageId,
-        MessageKey, Move, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PersonEvent, PersonId,
-        Posted, Preferences, PreferencesEdit, Reading, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind,
-        RoomPreferences, RoomReading, RoomRole, SecretDigest, Section, SendDigest, SessionId, SessionKey, Stand,
-        StoredHash, Time, Token, Topic, Who,
+        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Event, EventKind, Mentions, Message,
+        MessageId, MessageKey, Move, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery,
+        PersonEvent, PersonId, Posted, Preferences, PreferencesEdit, Reading, Role, Room, RoomCard, RoomEdit, RoomId,
+        RoomKind, RoomPreferences, RoomReading, RoomRole, SecretDigest, Section, SendDigest, SessionId, SessionKey,
+        Stand, StoredHash, Time, Token, Topic, Who,
     },
 };
 
@@ -129,10 +130,16 @@ macro_rules! runs_the_contract {
             an_owner_of_a_room_who_becomes_a_guest_looks_after_nothing,
             s37_a_page_of_rooms_begins_behind_no_room_that_one_does_not_see,
             s39_a_private_room_is_opened_by_its_owner_alone,
+            whoever_is_mentioned_has_that_counted_until_they_have_read_it,
+            the_names_of_the_mentioned_are_those_of_members_at_that_time,
+            an_edit_tells_who_is_new_and_no_longer_who_is_gone,
+            a_large_room_is_told_by_who_says_so_and_by_no_guest,
+            what_concerns_somebody_is_found_the_newest_first,
         }
     };
 }
 
+pub(super) use mentions::*;
 pub(super) use organise::*;
 pub(super) use {contract_tests, runs_the_contract};
 
@@ -266,7 +273,7 @@ impl World {
     pub(super) async fn bodies(&self) -> Vec<String> {
         let page = PageQuery { from: PageFrom::End, limit: 100 };
         let page = self.store.messages(self.general, self.ana, page).await.unwrap().unwrap();
-        page.messages.into_iter().map(|message| message.body).collect()
+        page.messages.into_iter().map(|message| message.body.as_str().to_owned()).collect()
     }
 
     pub(super) async fn general_events(&self) -> Vec<Event> {
@@ -313,7 +320,17 @@ fn close(person: PersonId, room: RoomId) -> EditRoom {
 
 fn message(author: PersonId, room: RoomId, client_id: ClientId, body: &str) -> Post {
     let digest = SendDigest::of(room, body, &MessageKey::new(b"the key of the tests"));
-    Post(NewMessage { id: MessageId::fresh(), room, author, client_id, body: body.into(), reply_to: None, digest })
+    let mentions = Mentions::of(body);
+    Post(NewMessage {
+        id: MessageId::fresh(),
+        room,
+        author,
+        client_id,
+        body: body.into(),
+        reply_to: None,
+        mentions,
+        digest,
+    })
 }
 
 #[track_caller]

@@ -15,12 +15,13 @@ use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
 use crate::{
     limits::{ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT},
     model::{
-        Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, Description, EarlierSend, Edit, EditPage,
-        Email, Emoji, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId,
-        MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PeopleKey, Person, PersonId,
-        Preferences, Reacted, ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind,
-        RoomPage, RoomRole, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash,
-        StoredInvite, StoredMessage, Time, Who,
+        Activity, ActivityFrom, ActivityPage, ActivityQuery, Answered, Arrival, ClientId, Credentials, Deleted,
+        DenialKey, Denied, Description, EarlierSend, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage,
+        EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom,
+        NewSession, Notice, NoticeKind, PageFrom, PageQuery, PeopleKey, Person, PersonId, Preferences, Reacted,
+        ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite,
+        StoredMessage, Text, Time, Who,
     },
 };
 
@@ -46,6 +47,7 @@ struct Maps {
     messages: BTreeMap<MessageId, MessageRow>,
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
     reactions: BTreeMap<(MessageId, Emoji, PersonId), u64>,
+    notices: BTreeMap<(RoomId, u64, u32), Notice>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
     denials: BTreeMap<DenialKey, Denied>,
 }
@@ -361,9 +363,37 @@ impl Store for Memory {
             let row = maps.messages.get(&message).filter(|row| row.new.room == room)?;
             let all = maps.edits.range((message, 0)..=(message, u64::MAX)).filter(|_| row.deleted.is_none());
             let (edits, more) = part(all.map(|((_, number), edit)| (*number, edit)).collect(), page);
-            let edit =
-                |(number, (time, body)): (u64, &(Time, String))| Edit { number, time: *time, body: body.clone() };
+            let names = maps.names_around(message);
+            let edit = |(number, (time, body)): (u64, &(Time, String))| {
+                let body = Text::new(body.clone(), names.clone());
+                Edit { number, time: *time, body }
+            };
             Some(EditPage { edits: edits.into_iter().map(edit).collect(), more })
+        })
+    }
+
+    fn activity(&self, person: PersonId, query: ActivityQuery) -> Read<'_, ActivityPage> {
+        self.read(|maps| {
+            let from = query.before.unwrap_or(ActivityFrom::NEWEST);
+            let place = |notice: &Notice| (notice.time, notice.event, notice.room);
+            let mut found: Vec<_> = maps
+                .notices
+                .values()
+                .filter(|notice| query.kind.is_none_or(|kind| kind.has(notice.kind)) && notice.kind != NoticeKind::Past)
+                .filter(|notice| maps.concerns(notice, person))
+                .filter(|notice| place(notice) < (from.time, from.event, from.room))
+                .collect();
+            found.sort_by_key(|notice| std::cmp::Reverse(place(notice)));
+            found.truncate(query.limit as usize + 1);
+            let activity = |notice: &Notice| Activity {
+                kind: notice.kind.as_str(),
+                time: notice.time,
+                actor: maps.who(notice.actor).expect("actors are people"),
+                emoji: notice.emoji.clone(),
+                event: notice.event,
+                message: maps.message_of(&maps.messages[&notice.message]),
+            };
+            ActivityPage::of(found.into_iter().map(activity).collect(), query.limit)
         })
     }
 
@@ -472,7 +502,36 @@ impl Maps {
         behind.truncate(UNREAD_LOOKED_AT as usize);
         let unread = behind.iter().filter(|row| row.new.author != person && row.deleted.is_none()).count();
         let unread = u32::try_from(unread).unwrap_or(u32::MAX).min(UNREAD_COUNTED_MAX);
-        Reading { read, unread, mentions: 0 }
+        let told = self.notices.values().filter(|notice| {
+            notice.room == room && notice.number > read && notice.kind.is_mention() && self.concerns(notice, person)
+        });
+        let told: BTreeSet<_> = told.map(|notice| notice.message).collect();
+        let mentions = u32::try_from(told.len()).unwrap_or(u32::MAX).min(UNREAD_COUNTED_MAX);
+        Reading { read, unread, mentions }
+    }
+
+    /// Whether it concerns the person now: of a room that they are in, and a message that stands.
+    fn concerns(&self, notice: &Notice, person: PersonId) -> bool {
+        let Some(MemberRow { joined, .. }) = self.members.get(&(notice.room, person)) else { return false };
+        let is_named = |other: &Notice| {
+            other.message == notice.message
+                && other.person == Some(person)
+                && matches!(other.kind, NoticeKind::Mention | NoticeKind::Here)
+        };
+        let concerns = match notice.person {
+            Some(concerned) => concerned == person,
+            None => notice.actor != person && notice.time >= *joined && !self.notices.values().any(is_named),
+        };
+        concerns && self.messages.get(&notice.message).is_some_and(|row| row.deleted.is_none())
+    }
+
+    /// The names of those whom a message mentions, or has mentioned, and of its author.
+    fn names_around(&self, message: MessageId) -> Vec<Who> {
+        let by_name = |notice: &&Notice| matches!(notice.kind, NoticeKind::Mention | NoticeKind::Past);
+        let named = self.notices.values().filter(|notice| notice.message == message).filter(by_name);
+        let people =
+            named.filter_map(|notice| notice.person).chain(self.messages.get(&message).map(|row| row.new.author));
+        people.filter_map(|person| self.who(person)).collect()
     }
 
     fn is_seen_by(&self, room: &RoomRow, person: PersonId) -> bool {
@@ -546,7 +605,7 @@ impl Maps {
             number: *number,
             client_id: new.client_id,
             author: self.who(new.author).expect("authors are people"),
-            body: String::new(),
+            body: Text::default(),
             time: *time,
             edited: *edited,
             deleted,
@@ -555,14 +614,19 @@ impl Maps {
                 number: row.number,
                 author: self.who(row.new.author).expect("authors are people"),
                 body: match row.deleted {
-                    None => row.new.body.chars().take(ANSWERED_CHARS_MAX).collect(),
-                    Some(_) => String::new(),
+                    None => {
+                        let beginning: String = row.new.body.chars().take(ANSWERED_CHARS_MAX).collect();
+                        Text::new(beginning, self.names_around(row.new.id))
+                    }
+                    Some(_) => Text::default(),
                 },
                 deleted: row.deleted.is_some(),
             }),
             reactions: Vec::new(),
         };
-        StoredMessage::of(message, new.body.clone())
+        let mut stored = StoredMessage::of(message, new.body.clone());
+        stored.message.body = Text::new(&*stored.message.body, self.names_around(new.id));
+        stored
     }
 
     fn event(&self, room: RoomId, number: u64, row: &StoredEvent) -> Event {
@@ -990,6 +1054,7 @@ impl Tables for Maps {
             row.new.body.clear();
             self.edits.retain(|(message, _), _| *message != row.new.id);
             self.reactions.retain(|(message, ..), _| *message != row.new.id);
+            self.notices.retain(|_, notice| notice.message != row.new.id);
         }
         Ok(old.len())
     }
@@ -1011,6 +1076,33 @@ impl Tables for Maps {
 
     fn delete_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<()> {
         self.reactions.remove(&(message, emoji.clone(), person));
+        Ok(())
+    }
+
+    fn insert_notices(&mut self, notices: &[Notice]) -> StoreResult<()> {
+        self.notices.extend(notices.iter().map(|notice| ((notice.room, notice.event, notice.place), notice.clone())));
+        Ok(())
+    }
+
+    fn mentions_of(&self, message: MessageId) -> StoreResult<Vec<Notice>> {
+        let of_it = self.notices.values().filter(|notice| notice.message == message);
+        Ok(of_it.filter(|notice| notice.kind.is_mention() || notice.kind == NoticeKind::Past).cloned().collect())
+    }
+
+    fn set_notice_kind(&mut self, notice: &Notice, kind: NoticeKind) -> StoreResult<()> {
+        self.notices.entry((notice.room, notice.event, notice.place)).and_modify(|row| row.kind = kind);
+        Ok(())
+    }
+
+    fn names_of(&self, message: MessageId) -> StoreResult<Vec<Who>> {
+        Ok(self.names_around(message))
+    }
+
+    fn delete_notice_of_reaction(&mut self, message: MessageId, actor: PersonId, emoji: &Emoji) -> StoreResult<()> {
+        let is_it = |notice: &Notice| {
+            (notice.message, notice.actor) == (message, actor) && notice.emoji.as_deref() == Some(emoji.as_str())
+        };
+        self.notices.retain(|_, notice| !is_it(notice));
         Ok(())
     }
 

@@ -34,9 +34,9 @@ use follow::Shared;
 pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
-    Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
-    MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage, SecretDigest,
-    Session, SessionId, SessionKey, SignedIn, Time, Who,
+    ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard,
+    KeyId, Member, Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId,
+    RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
 };
 
 /// What is read, or why the database could not.
@@ -185,6 +185,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What a message said before it was edited, in the order of the numbers of the events that took it away; nothing of one
     /// that was deleted. `None` as for [`message`](Self::message).
     fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>>;
+    /// What concerns `person`, the newest first; of rooms that they are in, and of messages that stand.
+    fn activity(&self, person: PersonId, query: ActivityQuery) -> Read<'_, ActivityPage>;
     /// Whether there are texts to be erased of messages that were deleted then or before.
     fn has_deleted_by(&self, time: Time) -> Read<'_, bool>;
     /// The key that the last message was digested with; `None` where there is no message, or it has a digest of a version

@@ -3,8 +3,8 @@
 use super::error::StoreError;
 use crate::model::{
     ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
-    NewSession, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole,
-    SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
+    NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room,
+    RoomFacts, RoomId, RoomRole, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -168,6 +168,15 @@ pub(crate) trait Tables {
     /// Where there is none of the same.
     fn insert_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji, number: u64) -> StoreResult<()>;
     fn delete_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<()>;
+    /// What concerns people in particular.
+    fn insert_notices(&mut self, notices: &[Notice]) -> StoreResult<()>;
+    /// Whom the message mentions, and whom it did until it was edited.
+    fn mentions_of(&self, message: MessageId) -> StoreResult<Vec<Notice>>;
+    fn set_notice_kind(&mut self, notice: &Notice, kind: NoticeKind) -> StoreResult<()>;
+    /// The present names of those whom the message mentions, or has mentioned, by name.
+    fn names_of(&self, message: MessageId) -> StoreResult<Vec<Who>>;
+    /// Of the reaction that somebody has taken back.
+    fn delete_notice_of_reaction(&mut self, message: MessageId, actor: PersonId, emoji: &Emoji) -> StoreResult<()>;
     /// At most so many of the digests that have no key yet.
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>>;
     /// Puts keyed digests in the place of those that have no key.

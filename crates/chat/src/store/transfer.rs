@@ -130,7 +130,7 @@ impl Table {
 use Kind::{Bytes, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
-pub(crate) static TABLES: [Table; 12] = [
+pub(crate) static TABLES: [Table; 13] = [
     Table {
         name: "people",
         columns: &[
@@ -259,6 +259,23 @@ pub(crate) static TABLES: [Table; 12] = [
         columns: &[("message", Id), ("emoji", Text), ("person", Id), ("number", Number)],
         key: 3,
         group: Group::All,
+    },
+    Table {
+        name: "notices",
+        columns: &[
+            ("room", Id),
+            ("event", Number),
+            ("place", Number),
+            ("person", Id),
+            ("kind", Text),
+            ("message", Id),
+            ("number", Number),
+            ("actor", Id),
+            ("emoji", Text),
+            ("time", Number),
+        ],
+        key: 3,
+        group: Group::Room,
     },
     Table {
         name: "room_events",

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use tidings_chat::{
-    AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji, InviteError,
-    LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, PreferencesEdit,
-    ReactError, ReadError, RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole,
-    SetRoomRoleError, Time, limits::ROOMS_PER_PERSON_MAX,
+    ActivityQuery, AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji,
+    InviteError, LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, PostError,
+    PreferencesEdit, ReactError, ReadError, RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind,
+    RoomRole, SetRoomRoleError, Time, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -52,6 +52,11 @@ all! {
         Typing,
         MarkRead,
         MarkUnread,
+        /// Another member mentions them there, and they find it.
+        BeMentioned,
+        /// What they were told of while they were in the room.
+        Activity,
+        MentionEverybody,
         Prefer,
         Events,
         LastBefore,
@@ -172,6 +177,8 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::RpcRead
         | Operation::MarkRead
         | Operation::MarkUnread
+        | Operation::BeMentioned
+        | Operation::Activity
         | Operation::Prefer
         | Operation::Post
         | Operation::Edits
@@ -183,6 +190,10 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::Messages
         | Operation::Message
         | Operation::Members => done_if(inside, Answer::NoSuchRoom),
+        Operation::MentionEverybody => match inside {
+            true => done_if(!is_guest, Answer::NotAllowed),
+            false => Answer::NoSuchRoom,
+        },
         Operation::Leave => match (inside, kind) {
             (true, Kind::Direct) => Answer::IsDirect,
             (inside, _) => done_if(inside, Answer::NoSuchRoom),
@@ -382,6 +393,31 @@ async fn attempt(
         Operation::RpcRead => on_the_wire(&browser().await.rpc("read", json!({"room": room, "number": 1})).await),
         Operation::MarkRead => found(chat.mark_read(who.id, room, Move::Forward(1)).await.is_ok()),
         Operation::MarkUnread => found(chat.mark_read(who.id, room, Move::To(1)).await.is_ok()),
+        Operation::BeMentioned => {
+            let said = world.say(victim, room, &format!("<@{}>", who.id)).await.id;
+            let waits = chat.rooms(who.id, None, 1).await.unwrap();
+            let counted = waits
+                .rooms
+                .iter()
+                .find(|own| own.id == room)
+                .is_some_and(|own| own.reading.is_some_and(|reading| reading.mentions == 1));
+            let content = serde_json::to_value(chat.message(victim.id, room, said).await.unwrap()).unwrap();
+            let is_named = content["content"][0]["content"][0]["person"] == json!(who.id);
+            assert_eq!(counted, is_named, "S40: {content}");
+            found(counted)
+        }
+        Operation::Activity => {
+            chat.react(victim.id, room, own, emoji(), true).await.unwrap();
+            let query = ActivityQuery { kind: None, before: None, limit: 50 };
+            let all = chat.activity(who.id, query).await.unwrap().activity;
+            found(all.iter().any(|one| one.message.id == own))
+        }
+        Operation::MentionEverybody => match world.send(who, room, ClientId::fresh(), "<@room>").await {
+            Ok(_) => Answer::Done,
+            Err(PostError::NotMember) => Answer::NoSuchRoom,
+            Err(PostError::GuestMentionsEverybody) => Answer::NotAllowed,
+            Err(error) => panic!("{error}"),
+        },
         Operation::Prefer => found(chat.prefer(who.id, room, PreferencesEdit::default()).await.is_ok()),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
         Operation::RpcEdit => {

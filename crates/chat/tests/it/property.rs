@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, Database, DeleteReason, Draft, Emoji, Invite, Message, MessageId, Move, Name, Options, PageFrom,
-    PageQuery, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, Topic, limits::DELETE_UNDO,
+    ActivityKind, ActivityQuery, Body, ClientId, Database, DeleteReason, Draft, Emoji, Invite, Message, MessageId,
+    Move, Name, Options, PageFrom, PageQuery, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, Topic,
+    limits::DELETE_UNDO,
 };
 
 use crate::database::worlds_are_on_postgres;
@@ -19,6 +20,8 @@ enum Operation {
     Post {
         person: usize,
         room: usize,
+        /// The next person by name, who may not be there, and everybody.
+        mentions: bool,
     },
     RepeatTheLastPost {
         person: usize,
@@ -142,9 +145,10 @@ fn operation() -> impl Strategy<Value = Operation> {
     let (person, room) = (0..PEOPLE, 0..ROOMS);
     let both = (person.clone(), room);
     prop_oneof![
-        4 => both.clone().prop_map(|(person, room)| Operation::Post { person, room }),
+        4 => (both.clone(), any::<bool>())
+            .prop_map(|((person, room), mentions)| Operation::Post { person, room, mentions }),
         1 => person.clone().prop_map(|person| Operation::RepeatTheLastPost { person }),
-        2 => (person.clone(), 0..9_usize, 0..3_usize)
+        2 => (person.clone(), 0..9_usize, 0..4_usize)
             .prop_map(|(person, message, text)| Operation::Edit { person, message, text }),
         2 => (person.clone(), 0..9_usize).prop_map(|(person, message)| Operation::Delete { person, message }),
         2 => (person.clone(), 0..9_usize).prop_map(|(person, message)| Operation::Restore { person, message }),
@@ -375,7 +379,7 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
     let rooms = [general.id, world.room(&watcher, "Other").await];
     let mut created = 0;
     let mut said: Vec<(RoomId, MessageId)> = Vec::new();
-    let mut last_posts: Vec<Option<(RoomId, ClientId)>> = vec![None; PEOPLE];
+    let mut last_posts: Vec<Option<(RoomId, ClientId, String)>> = vec![None; PEOPLE];
     let mut codes = [invite, "no code yet".to_owned()];
     let mut transcript = Transcript::default();
 
@@ -388,28 +392,32 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
         states.push(RoomState::fetch(&world, &watcher, room).await);
     }
 
+    let mention = |by: usize| format!("hello <@{}> <@room>", people[(by + 1) % PEOPLE].id);
     for operation in operations {
         match *operation {
-            Operation::Post { person, room } => {
+            Operation::Post { person, room, mentions } => {
                 let client_id = ClientId::fresh();
+                let text = if mentions { mention(person) } else { "hello".to_owned() };
                 // Refused to those who are no members, and then nothing may be announced.
-                let posted = world.send(&people[person], rooms[room], client_id, "hello").await;
+                let posted = world.send(&people[person], rooms[room], client_id, &text).await;
                 if let Ok(posted) = &posted {
-                    last_posts[person] = Some((rooms[room], client_id));
+                    last_posts[person] = Some((rooms[room], client_id, text));
                     said.push((rooms[room], posted.id));
                 }
                 transcript.answer(posted, |posted| json!([posted.id, posted.number, posted.time, posted.repeated]));
             }
             Operation::RepeatTheLastPost { person } => {
-                if let Some((room, client_id)) = last_posts[person] {
-                    let posted = world.send(&people[person], room, client_id, "hello").await.unwrap();
+                if let Some((room, client_id, text)) = &last_posts[person] {
+                    let posted = world.send(&people[person], *room, *client_id, text).await.unwrap();
                     assert!(posted.repeated);
                     transcript.tell(json!([posted.id, posted.number, posted.time]));
                 }
             }
             Operation::Edit { person, message, text } => {
                 let Some((room, message)) = said.get(message).copied() else { continue };
-                let body = Body::parse(["hello", "hello again", "no"][text].to_owned()).unwrap();
+                let body =
+                    ["hello".to_owned(), "hello again".to_owned(), "no".to_owned(), mention(person)][text].clone();
+                let body = Body::parse(body).unwrap();
                 let edited = world.chat.edit_message(people[person].id, room, message, body).await;
                 transcript.answer(edited, |message| json!(message));
             }
@@ -432,7 +440,8 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
             Operation::Reply { person, room, message } => {
                 let Some((_, reply_to)) = said.get(message).copied() else { continue };
                 let (room, body) = (rooms[room], Body::parse("indeed".to_owned()).unwrap());
-                let draft = Draft { room, client_id: ClientId::fresh(), body, reply_to: Some(reply_to) };
+                let draft =
+                    Draft { room, client_id: ClientId::fresh(), body, reply_to: Some(reply_to), everybody: false };
                 let posted = world.chat.post(people[person].id, draft).await;
                 if let Ok(posted) = &posted {
                     said.push((room, posted.id));
@@ -607,6 +616,18 @@ impl Transcript {
                 let number = *self.1.entry(text.clone()).or_insert(next);
                 *value = json!({"identity": number});
             }
+            // A person is mentioned.
+            Value::String(text) if text.contains("<@") => {
+                let parts: Vec<_> = text
+                    .split("<@")
+                    .map(|part| {
+                        let mut id = json!(part.get(..36).unwrap_or_default());
+                        self.number_identities(&mut id);
+                        if id.is_object() { format!("{id}{}", &part[36..]) } else { part.to_owned() }
+                    })
+                    .collect();
+                *text = parts.join("<@");
+            }
             Value::Array(values) => values.iter_mut().for_each(|value| self.number_identities(value)),
             Value::Object(fields) => fields.values_mut().for_each(|value| self.number_identities(value)),
             _ => {}
@@ -633,6 +654,17 @@ fn seen(invite: &Invite, last: &mut String) -> Value {
 async fn pages(world: &World, reader: &Somebody, rooms: &[RoomId], transcript: &mut Transcript) {
     let all = world.chat.rooms(reader.id, None, 200).await.unwrap().rooms;
     transcript.tell(all.iter().map(card).collect());
+    for kind in [None, Some(ActivityKind::Mentions), Some(ActivityKind::Replies), Some(ActivityKind::Reactions)] {
+        let mut before = None;
+        loop {
+            let page = world.chat.activity(reader.id, ActivityQuery { kind, before, limit: 4 }).await.unwrap();
+            transcript.tell(json!(page.activity));
+            before = page.next;
+            if before.is_none() {
+                break;
+            }
+        }
+    }
     let positions = [PageFrom::End, PageFrom::Before(4), PageFrom::After(0), PageFrom::After(2)];
     for room in rooms {
         let members = world.chat.members(reader.id, *room).await.unwrap().unwrap_or_default();

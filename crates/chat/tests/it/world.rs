@@ -161,7 +161,7 @@ impl World {
         body: &str,
     ) -> Result<Posted, PostError> {
         let body = Body::parse(body.to_owned()).unwrap();
-        self.chat.post(author.id, Draft { room, client_id, body, reply_to: None }).await
+        self.chat.post(author.id, Draft { room, client_id, body, reply_to: None, everybody: false }).await
     }
 
     pub(crate) async fn signed_in(&self, who: &Somebody) -> Option<SignedIn> {

@@ -170,6 +170,9 @@ struct NewMessageBody {
     body: String,
     /// The message of the same room that it answers.
     reply_to: Option<String>,
+    /// Tell everybody, where it says `<@room>` or `<@here>` in a room of more than 25 members.
+    #[serde(default)]
+    everybody: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -185,8 +188,9 @@ struct PostedBody {
 #[utoipa::path(post, path = "/v1/rooms/{room}/messages", request_body = NewMessageBody,
     params(("room" = String, Path)), responses(
     (status = 201, body = PostedBody, headers(("location" = String))), (status = 200, body = PostedBody),
-    (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
-    (status = 413, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 409, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
+    (status = 428, body = Problem), (status = 429, body = Problem)))]
 async fn post(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
@@ -203,7 +207,7 @@ async fn post(
         )
     })?;
     let reply_to = body.reply_to.map(|id| MessageId::parse(&id).ok_or_else(nothing_to_answer)).transpose()?;
-    let draft = Draft { room, client_id, body: Body::parse(body.body)?, reply_to };
+    let draft = Draft { room, client_id, body: Body::parse(body.body)?, reply_to, everybody: body.everybody };
     let posted = app.chat.post(signed_in.person.id, draft).await?;
     app.metrics.post_latency.observe(start.elapsed().as_secs_f64());
     let status = if posted.repeated { StatusCode::OK } else { StatusCode::CREATED };
@@ -343,6 +347,13 @@ impl From<PostError> for Problem {
             ),
             PostError::NothingToAnswer => nothing_to_answer(),
             PostError::Archived => Self::room_archived(&error),
+            PostError::TooManyMentioned => Self::field("body", "too_many_mentioned", sentence(&error)),
+            PostError::GuestMentionsEverybody => {
+                Self::new(StatusCode::FORBIDDEN, "guest_mentions_everybody", sentence(&error))
+            }
+            PostError::TellsMany { .. } => {
+                Self::new(StatusCode::PRECONDITION_REQUIRED, "everybody_not_confirmed", sentence(&error))
+            }
             PostError::TooMany(after) => Self::too_many(after.0),
             PostError::Unavailable(error) => error.into(),
         }
@@ -362,6 +373,7 @@ impl From<EditError> for Problem {
             EditError::NotAuthor => Self::new(StatusCode::FORBIDDEN, "not_author", sentence(&error)),
             EditError::Deleted => Self::new(StatusCode::CONFLICT, "message_deleted", sentence(&error)),
             EditError::Archived => Self::room_archived(&error),
+            EditError::TooManyMentioned => Self::field("body", "too_many_mentioned", sentence(&error)),
             EditError::TooMany(after) => Self::too_many(after.0),
             EditError::Unavailable(error) => error.into(),
         }

@@ -1,9 +1,10 @@
 //! Everything over HTTP but the server API: the page, the REST API under `/v1/`, health and metrics.
 //!
-//! A file a noun (`people`, `session`, `invites`, `rooms`, `reading`, `messages`, `reactions`), which imports no other noun; what they share is in
+//! A file a noun (`people`, `session`, `invites`, `rooms`, `reading`, `activity`, `messages`, `reactions`), which imports no other noun; what they share is in
 //! the files below them: who asks (`caller`, `cookie`, `signed_in`, `origin`), what comes and goes (`body`, `bodies`,
 //! `ids`, `schemas`, `problem`). `crate::router` puts the routes together.
 
+pub(crate) mod activity;
 mod bodies;
 pub(crate) mod body;
 pub(crate) mod caller;

@@ -119,7 +119,7 @@ pub(super) struct MessageSchema {
     reactions: Option<Vec<ReactedSchema>>,
 }
 
-/// The message that another one answers, as it is when that one is read.
+/// How a message begins that another one answers, or that concerns one, as it is when that is read.
 #[derive(ToSchema)]
 #[schema(as = Answered)]
 pub(super) struct AnsweredSchema {
@@ -129,6 +129,8 @@ pub(super) struct AnsweredSchema {
     author: WhoSchema,
     /// How it begins, without marks and in one line. Left out when it was deleted.
     text: Option<String>,
+    /// The rooms that are mentioned in that, in their order: each stands there as `#…`. Left out where none is.
+    rooms: Option<Vec<String>>,
     /// Left out when it was not.
     deleted: Option<bool>,
 }
@@ -175,6 +177,28 @@ pub(super) struct EditSchema {
     /// Since when the message had said it.
     time: i64,
     body: String,
+    /// The tree of its marks, as of a message. Left out where it has none.
+    content: Option<Vec<BlockSchema>>,
+}
+
+/// Something that concerns one in particular.
+#[derive(ToSchema)]
+#[schema(as = Activity)]
+pub(super) struct ActivitySchema {
+    /// `mention` (by name), `here` (one listened), `room` (all were mentioned), `reply` or `reaction`.
+    kind: String,
+    /// Milliseconds since the Unix epoch, by the server's clock.
+    time: i64,
+    /// Who did it.
+    actor: WhoSchema,
+    /// Of a reaction.
+    emoji: Option<String>,
+    /// The number of the event that brought it.
+    event: u64,
+    /// Where.
+    room: String,
+    /// How the message begins that mentions or answers one, or one's own that was reacted to.
+    message: AnsweredSchema,
 }
 
 /// A part of a message that stands by itself; clients show the `content`, `items` or `text` of a type they do not know.
@@ -256,6 +280,21 @@ pub(super) enum MarkSchema {
         /// What is shown; the address itself where this is left out.
         #[schema(no_recursion)]
         content: Option<Vec<InlineSchema>>,
+    },
+    /// Written `<@ID>`, `<@here>` or `<@room>`.
+    Mention {
+        /// Who. Left out where it is everybody, and of somebody who was no member of the room when it was written.
+        person: Option<String>,
+        /// `here` or `room`.
+        everybody: Option<String>,
+        /// The present name behind an `@`.
+        text: String,
+    },
+    /// Written `<#ID>`. Its name is in the list of rooms of those who see it.
+    Room {
+        id: String,
+        /// In the place of a name.
+        text: String,
     },
 }
 

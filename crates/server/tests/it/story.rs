@@ -31,6 +31,8 @@ pub(crate) fn tell() -> Transcripts {
         messages(&mut story, &cast).await;
         events(&mut story, &cast).await;
         reading(&mut story, &cast).await;
+        activity(&mut story, &cast).await;
+        activity(&mut story, &cast).await;
         requests(&mut story, &cast).await;
         server_api(&mut story).await;
         operations(&mut story).await;
@@ -270,6 +272,37 @@ async fn reading(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
     story
         .ask(NOUN, "having read everything, signed out", Person::stranger().post("/v1/rooms/read-all", &json!({})))
         .await;
+}
+
+async fn activity(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
+    const NOUN: &str = "activity";
+    let pier = story.send(&ana.post("/v1/rooms", &json!({"name": "Pier"}))).await.text("/id");
+    story.names.name("pier", pier.as_str());
+    story.send(&ben.put(&format!("/v1/rooms/{pier}/members/me"))).await;
+    let path = format!("/v1/rooms/{pier}/messages");
+    let post = |number: u8, body: &str| json!({"client_id": format!("01890000-0000-7000-8000-00000000bb0{number}"), "body": body});
+    let stranger = "01890000-0000-7000-8000-000000000000";
+    let body = format!("<@{}> and <@{stranger}>: **look** at <#{pier}>", ben.id);
+    let said = story.send(&ana.post(&path, &post(1, &body))).await.text("/id");
+    story.names.name("message-with-a-mention", said.as_str());
+    story.ask(NOUN, "a message with a mention", ben.get(&format!("{path}/{said}"))).await;
+    let mut answer = post(2, "<@room> yes");
+    answer["reply_to"] = json!(said);
+    let answered = story.send(&ben.post(&path, &answer)).await.text("/id");
+    story.names.name("answer", answered.as_str());
+    story.send(&ben.put(&format!("{path}/{said}/reactions/%F0%9F%91%8D"))).await;
+    story.ask(NOUN, "what concerns one", ben.get("/v1/activity")).await;
+    let all = story.ask(NOUN, "what concerns one, two at a time", ana.get("/v1/activity?limit=2")).await;
+    story.names.name("next", all.text("/next").as_str());
+    let rest = ana.get(&format!("/v1/activity?limit=2&before={}", all.text("/next")));
+    story.ask(NOUN, "what comes after that", rest).await;
+    story.ask(NOUN, "reactions alone", ana.get("/v1/activity?kind=reactions")).await;
+    story.ask(NOUN, "an unknown kind", ana.get("/v1/activity?kind=gossip")).await;
+    story.ask(NOUN, "from a place that is none", ana.get("/v1/activity?before=yesterday")).await;
+    story.ask(NOUN, "activity, signed out", Person::stranger().get("/v1/activity")).await;
+    story.ask(NOUN, "a room in which one is mentioned", ben.get(&format!("/v1/rooms/{pier}"))).await;
+    let many: String = (0..51).map(|n| format!("<@01890000-0000-7000-8000-0000000000{n:02}>")).collect();
+    story.ask(NOUN, "mentioning too many", ana.post(&path, &post(3, &many))).await;
 }
 
 async fn members(story: &mut Story, Cast { ana, ben, cho, .. }: &Cast) {

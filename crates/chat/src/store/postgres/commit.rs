@@ -180,10 +180,14 @@ async fn attempt(db: &Db, run: &Run, batch: &mut [Box<dyn Submission>], now: Tim
 fn foresee(batch: &[Box<dyn Submission>]) -> (Foreseen, Vec<SecretDigest>) {
     let mut foreseen = Foreseen::default();
     foreseen.rooms.extend(batch.iter().filter_map(|change| change.room()));
-    for (room, (author, client_id)) in batch.iter().filter_map(|change| change.room().zip(change.send())) {
-        foreseen.posted_in.push(room);
+    for change in batch {
+        let Some((room, (author, client_id))) = change.room().zip(change.send()) else { continue };
         foreseen.authors.push(author);
         foreseen.client_ids.push(client_id);
+        for person in [author].into_iter().chain(change.looks_for()) {
+            foreseen.looked_in.push(room);
+            foreseen.looked_for.push(person);
+        }
     }
     (foreseen, batch.iter().filter_map(|change| change.invite()).collect())
 }

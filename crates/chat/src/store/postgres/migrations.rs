@@ -245,6 +245,35 @@ const STEPS: [&str; 5] = ["
     UPDATE people SET role = 'owner' WHERE id IN (SELECT person FROM set_up);
     ", "
     -- Mentions, threads, profiles, tokens of people.
+    -- What concerns people in particular: who mentioned them, answered them, reacted to what they wrote.
+    CREATE TABLE notices (
+        room uuid NOT NULL,
+        -- The number of the event that brought it, and which of those it is that the event brought.
+        event bigint NOT NULL,
+        place bigint NOT NULL,
+        -- Whom it concerns; NULL where it is all in the room.
+        person uuid,
+        kind text NOT NULL CHECK (kind IN ('mention', 'here', 'room', 'reply', 'reaction', 'past')),
+        -- The message that it is about, with its number.
+        message uuid NOT NULL,
+        number bigint NOT NULL,
+        actor uuid NOT NULL,
+        -- Of a reaction.
+        emoji text,
+        time bigint NOT NULL,
+        PRIMARY KEY (room, event, place)
+    );
+    CREATE INDEX notices_by_message ON notices (message, person);
+    CREATE INDEX notices_by_number ON notices (room, person, number);
+    CREATE INDEX notices_by_time ON notices (person, time, event, room);
+    -- What was answered and reacted before.
+    INSERT INTO notices (room, event, place, person, kind, message, number, actor, time)
+        SELECT m.room, m.number, 0, a.author, 'reply', m.id, m.number, m.author, m.time
+        FROM messages m JOIN messages a ON a.id = m.reply_to WHERE a.author <> m.author AND m.body <> '';
+    INSERT INTO notices (room, event, place, person, kind, message, number, actor, emoji, time)
+        SELECT m.room, r.number, 0, m.author, 'reaction', m.id, m.number, r.person, r.emoji, e.time
+        FROM reactions r JOIN messages m ON m.id = r.message JOIN room_events e ON e.room = m.room AND e.number = r.number
+        WHERE r.person <> m.author;
     -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
     ALTER TABLE memberships ADD COLUMN favourite bigint;
     ALTER TABLE memberships ADD COLUMN muted bigint;

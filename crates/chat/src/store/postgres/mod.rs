@@ -60,9 +60,9 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
-        MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
-        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time, Who,
+        ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite,
+        InviteCard, KeyId, Member, Message, MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId,
+        ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time, Who,
     },
 };
 
@@ -543,6 +543,10 @@ impl Store for Postgres {
 
     fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>> {
         self.read(move |db| Box::pin(reads::edits(db, room, reader, message, page)))
+    }
+
+    fn activity(&self, person: PersonId, query: ActivityQuery) -> Read<'_, ActivityPage> {
+        self.read(move |db| Box::pin(reads::activity(db, person, query)))
     }
 
     fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {

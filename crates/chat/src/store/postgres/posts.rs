@@ -3,7 +3,7 @@
 
 use super::tables::{Write, values};
 use crate::{
-    model::{ClientId, Event, MessageId, NewMessage, PersonId, RoomId, StoredDigest, Time},
+    model::{ClientId, Event, MessageId, NewMessage, Notice, PersonId, RoomId, StoredDigest, Time},
     store::bounds::signed,
 };
 
@@ -13,6 +13,9 @@ const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, c
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::bytea[], $8::text[],
         $9::bigint[], $10::uuid[]) AS new(id, room, number, author, client_id, digest, digest_key, body, time, reply_to)
     ORDER BY author, client_id";
+const INSERT_NOTICES: &str = "INSERT INTO notices (room, event, place, person, kind, message, number, actor, emoji, time)
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::uuid[], $7::bigint[], $8::uuid[],
+        $9::text[], $10::bigint[])";
 const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, message, actor, subject, time, emoji)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::text[])";
 
@@ -20,6 +23,22 @@ const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, messag
 pub(super) struct Posts {
     pub(super) messages: Messages,
     pub(super) events: Events,
+    pub(super) notices: Notices,
+}
+
+/// Of each kind of value one array.
+#[derive(Default)]
+pub(super) struct Notices {
+    room: Vec<RoomId>,
+    event: Vec<i64>,
+    place: Vec<i64>,
+    person: Vec<Option<PersonId>>,
+    kind: Vec<&'static str>,
+    message: Vec<MessageId>,
+    number: Vec<i64>,
+    actor: Vec<PersonId>,
+    emoji: Vec<Option<String>>,
+    time: Vec<Time>,
 }
 
 #[derive(Default)]
@@ -51,13 +70,37 @@ pub(super) struct Events {
 impl Posts {
     /// The statements that insert them; none for a table that gets nothing.
     pub(super) fn into_writes(self) -> impl Iterator<Item = Write> {
-        [self.messages.into_write(), self.events.into_write()].into_iter().flatten()
+        [self.messages.into_write(), self.events.into_write(), self.notices.into_write()].into_iter().flatten()
+    }
+}
+
+impl Notices {
+    pub(super) fn add(&mut self, notice: &Notice) {
+        let Notice { room, event, place, person, kind, message, number, actor, emoji, time } = notice.clone();
+        self.room.push(room);
+        self.event.push(signed(event));
+        self.place.push(i64::from(place));
+        self.person.push(person);
+        self.kind.push(kind.as_str());
+        self.message.push(message);
+        self.number.push(signed(number));
+        self.actor.push(actor);
+        self.emoji.push(emoji);
+        self.time.push(time);
+    }
+
+    fn into_write(self) -> Option<Write> {
+        let Self { room, event, place, person, kind, message, number, actor, emoji, time } = self;
+        (!room.is_empty()).then(|| Write {
+            sql: INSERT_NOTICES,
+            params: values![room, event, place, person, kind, message, number, actor, emoji, time],
+        })
     }
 }
 
 impl Messages {
     pub(super) fn add(&mut self, message: &NewMessage, number: u64, now: Time) {
-        let NewMessage { id, room, author, client_id, body, reply_to, digest } = message;
+        let NewMessage { id, room, author, client_id, body, reply_to, digest, .. } = message;
         self.id.push(*id);
         self.room.push(*room);
         self.number.push(signed(number));

@@ -8,23 +8,25 @@ use tokio_postgres::{Error, Row};
 use super::{
     connection::{Db, Params, Statement, Values},
     values::{
-        Count, Digest, EventColumns, ROOM, denied, invite as invite_row, message, number, person,
-        reacted as reacted_row, room, session as session_row, small, who,
+        Count, Digest, EventColumns, ROOM, activity as activity_row, denied, invite as invite_row, message, notice,
+        number, person, reacted as reacted_row, room, session as session_row, small, who,
     },
 };
 use crate::{
     limits::REACTED_PAGE_MAX,
+    markup::may_mention,
     model::{
-        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
-        Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
-        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
+        ActivityFrom, ActivityPage, ActivityQuery, Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email,
+        Emoji, Event, EventKind, EventPage, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name,
+        Notice, PageQuery, PeopleKey, Person, PersonId, Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind,
+        RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite,
+        StoredMessage, Text, Time, Who, mentioning, show_names, show_reactions,
     },
     store::{
         bounds::Bounds,
         columns::{
-            self, AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
-            SESSION_COLUMNS, WHO, reacted,
+            self, AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, NAMED, NOTICE_ROW, PERSON,
+            PERSON_COLUMNS, SESSION, SESSION_COLUMNS, WHO, activity as select_activity, kinds, reacted,
         },
         follow::{Revocation, Revocations},
     },
@@ -348,6 +350,7 @@ pub(super) async fn events(
     let is_cut = there > events.len() as u64;
     let mut events: Vec<Event> = events;
     show_reactions(&reactions, events.iter_mut().filter_map(|event| event.kind.message_mut()));
+    add_names(db, events.iter_mut().filter_map(|event| event.kind.message_mut()).collect()).await?;
     let (events, more) = bounds.finish(events);
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked }))
 }
@@ -393,6 +396,7 @@ pub(super) async fn messages(
     let is_empty = first.try_get::<_, Option<PersonId>>(0)?.is_none();
     let (mut messages, more) = bounds.finish(if is_empty { Vec::new() } else { every(&rows, message)? });
     show_reactions(&reactions, messages.iter_mut());
+    add_names(db, messages.iter_mut().collect()).await?;
     Ok(Some(MessagePage { messages, more }))
 }
 
@@ -409,7 +413,45 @@ pub(super) async fn message_of(
     let (rows, reactions) = with_reactions(db, (&sql, &[&id, &room, &reader]), "$2", &[&reader, &id]).await?;
     let mut found = rows.first().map(message).transpose()?;
     show_reactions(&reactions, found.iter_mut());
+    add_names(db, found.iter_mut().collect()).await?;
     Ok(found)
+}
+
+/// Gives each of the messages, and what it answers, the names of those whom it mentions: asked for where there are any.
+async fn add_names(db: &Db, messages: Vec<&mut Message>) -> Result<(), Error> {
+    let those = mentioning(messages.iter().map(|message| &**message));
+    if those.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("SELECT {WHO}, n.message {NAMED} = ANY($1)");
+    let mut names: HashMap<MessageId, Vec<Who>> = HashMap::new();
+    for row in db.rows(&sql, &[&those]).await? {
+        names.entry(row.try_get(3)?).or_default().push(who(&row, 0)?);
+    }
+    show_names(|id| names.get(&id).cloned(), messages.into_iter());
+    Ok(())
+}
+
+pub(super) async fn names_of(db: &Db, message: MessageId) -> Result<Vec<Who>, Error> {
+    every(&db.rows(&format!("SELECT {WHO} {NAMED} = $1"), &[&message]).await?, |row| who(row, 0))
+}
+
+pub(super) async fn mentions_of(db: &Db, message: MessageId) -> Result<Vec<Notice>, Error> {
+    let sql = format!(
+        "SELECT {NOTICE_ROW} FROM notices n WHERE n.message = $1 AND n.kind IN ('mention', 'here', 'room', 'past')
+        ORDER BY n.event, n.place"
+    );
+    every(&db.rows(&sql, &[&message]).await?, notice)
+}
+
+pub(super) async fn activity(db: &Db, person: PersonId, query: ActivityQuery) -> Result<ActivityPage, Error> {
+    let ActivityQuery { kind, before, limit } = query;
+    let ActivityFrom { time, event, room } = before.unwrap_or(ActivityFrom::NEWEST);
+    let sql = select_activity(&kinds(kind), ["$1", "$2", "$3", "$4", "$5"]);
+    let rows = db.rows(&sql, &[&person, &time, &signed(event), &room, &(i64::from(limit) + 1)]).await?;
+    let mut activity = every(&rows, activity_row)?;
+    add_names(db, activity.iter_mut().map(|one| &mut one.message).collect()).await?;
+    Ok(ActivityPage::of(activity, limit))
 }
 
 /// A page, and of the same moment the reactions to the messages that `those` selects.
@@ -472,8 +514,10 @@ pub(super) async fn stored_message(db: &Db, room: RoomId, id: MessageId) -> Resu
         WHERE m.id = $1 AND m.room = $2 FOR UPDATE OF m"
     );
     let found = db.row(&sql, &[&id, &room]).await?;
-    let read = |row: &Row| Ok(StoredMessage::of(message(row)?, row.try_get(AFTER_MESSAGE)?));
-    found.as_ref().map(read).transpose()
+    let Some(row) = found else { return Ok(None) };
+    let mut stored = StoredMessage::of(message(&row)?, row.try_get(AFTER_MESSAGE)?);
+    add_names(db, vec![&mut stored.message]).await?;
+    Ok(Some(stored))
 }
 
 pub(super) async fn edits(
@@ -497,10 +541,24 @@ pub(super) async fn edits(
     let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
     let rows = db.rows(&sql, &[&room, &id, &reader, &above, &below, &limit]).await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let edit = |row: &Row| Ok(Edit { number: number(row, 0)?, time: row.try_get(1)?, body: row.try_get(2)? });
     let is_empty = first.try_get::<_, Option<Count>>(0)?.is_none();
+    let texts = every(&rows, |row| row.try_get::<_, Option<String>>(2))?;
+    let mentions = texts.iter().flatten().any(|text| may_mention(text));
+    let names = if mentions { names_around(db, id).await? } else { Vec::new() };
+    let edit = |row: &Row| {
+        let body = Text::new(row.try_get::<_, String>(2)?, names.clone());
+        Ok(Edit { number: number(row, 0)?, time: row.try_get(1)?, body })
+    };
     let (edits, more) = bounds.finish(if is_empty { Vec::new() } else { every(&rows, edit)? });
     Ok(Some(EditPage { edits, more }))
+}
+
+/// The names of those whom a message mentions, or has mentioned, and of its author.
+async fn names_around(db: &Db, message: MessageId) -> Result<Vec<Who>, Error> {
+    let sql = format!("SELECT {WHO} FROM messages m JOIN people p ON p.id = m.author WHERE m.id = $1");
+    let mut names = every(&db.rows(&sql, &[&message]).await?, |row| who(row, 0))?;
+    names.extend(names_of(db, message).await?);
+    Ok(names)
 }
 
 pub(super) async fn has_deleted_by(db: &Db, time: Time) -> Result<bool, Error> {

@@ -31,13 +31,13 @@ use super::{
 use crate::{
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room, RoomFacts,
-        RoomId, RoomRole, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role,
+        Room, RoomFacts, RoomId, RoomRole, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         NOT_READ, StoreError, StoreResult, Tables,
         bounds::signed,
-        columns::{WHO, unread},
+        columns::{WHO, mentions, unread},
         follow::Revocation,
     },
 };
@@ -75,8 +75,9 @@ pub(super) struct Foreseen {
     pub(super) rooms: Vec<RoomId>,
     pub(super) authors: Vec<PersonId>,
     pub(super) client_ids: Vec<ClientId>,
-    /// The rooms of the posts, beside the authors.
-    pub(super) posted_in: Vec<RoomId>,
+    /// Who is looked for among the members of rooms: the authors and those whom they mention. The rooms, beside the people.
+    pub(super) looked_in: Vec<RoomId>,
+    pub(super) looked_for: Vec<PersonId>,
 }
 
 type Answer = Box<dyn Any + Send>;
@@ -118,11 +119,11 @@ impl Work {
     /// Begins the transaction: locks the rooms in one order, and then reads what the posts will ask; what is read after a
     /// lock is taken is what whoever had it before has left.
     pub(super) async fn begin(db: &Db, foreseen: &Foreseen) -> Result<Self, Error> {
-        let Foreseen { rooms, authors, client_ids, posted_in } = foreseen;
+        let Foreseen { rooms, authors, client_ids, looked_in, looked_for } = foreseen;
         let mut statements: Vec<Statement<'_>> = vec![("BEGIN", &[])];
         let locks: Params<'_> = &[rooms];
         let sends: Params<'_> = &[authors, client_ids];
-        let members: Params<'_> = &[posted_in, authors];
+        let members: Params<'_> = &[looked_in, looked_for];
         if !rooms.is_empty() {
             statements.push((LOCK_ROOMS, locks));
         }
@@ -143,7 +144,7 @@ impl Work {
             for row in answers.next().unwrap_or_default() {
                 work.sends.insert((row.try_get(0)?, row.try_get(1)?), Some(earlier_send(&row, 2)?));
             }
-            work.members = posted_in.iter().copied().zip(authors.iter().copied()).map(|key| (key, None)).collect();
+            work.members = looked_in.iter().copied().zip(looked_for.iter().copied()).map(|key| (key, None)).collect();
             for row in answers.next().unwrap_or_default() {
                 let who = Who { id: row.try_get(1)?, name: row.try_get(2)?, same_name: row.try_get(3)? };
                 work.members.insert((row.try_get(0)?, who.id), Some(who));
@@ -760,9 +761,9 @@ impl Tables for PostgresTables<'_> {
     fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
         self.ask(move |db| {
             Box::pin(async move {
-                let sql = concat!("SELECT ", unread!("$1", "$2", "$3"));
+                let sql = concat!("SELECT ", unread!("$1", "$2", "$3"), ", ", mentions!("$1", "$2", "$3"));
                 let row = db.one(sql, &[&room, &person, &signed(read)]).await?;
-                Ok(Reading { read, unread: small(&row, 0)?, mentions: 0 })
+                Ok(Reading { read, unread: small(&row, 0)?, mentions: small(&row, 1)? })
             })
         })
     }
@@ -930,6 +931,8 @@ impl Tables for PostgresTables<'_> {
                 DELETE FROM edits USING erased WHERE edits.message = erased.id
             ), unreacted AS (
                 DELETE FROM reactions USING erased WHERE reactions.message = erased.id
+            ), unnoticed AS (
+                DELETE FROM notices USING erased WHERE notices.message = erased.id
             )
             SELECT count(*) FROM erased";
         self.write_what_counts(sql.into(), values![time, i64::from(limit)])
@@ -948,6 +951,31 @@ impl Tables for PostgresTables<'_> {
     fn delete_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<()> {
         let sql = "DELETE FROM reactions WHERE message = $1 AND emoji = $2 AND person = $3";
         self.write(sql, values![message, emoji.as_str().to_owned(), person])
+    }
+
+    fn insert_notices(&mut self, notices: &[Notice]) -> StoreResult<()> {
+        self.know(|work| {
+            notices.iter().for_each(|notice| work.posts.notices.add(notice));
+            work.written += 1;
+        })
+    }
+
+    fn mentions_of(&self, message: MessageId) -> StoreResult<Vec<Notice>> {
+        self.ask(move |db| Box::pin(reads::mentions_of(db, message)))
+    }
+
+    fn set_notice_kind(&mut self, notice: &Notice, kind: NoticeKind) -> StoreResult<()> {
+        let sql = "UPDATE notices SET kind = $4 WHERE room = $1 AND event = $2 AND place = $3";
+        self.write(sql, values![notice.room, signed(notice.event), i64::from(notice.place), kind])
+    }
+
+    fn names_of(&self, message: MessageId) -> StoreResult<Vec<Who>> {
+        self.ask(move |db| Box::pin(reads::names_of(db, message)))
+    }
+
+    fn delete_notice_of_reaction(&mut self, message: MessageId, actor: PersonId, emoji: &Emoji) -> StoreResult<()> {
+        let sql = "DELETE FROM notices WHERE message = $1 AND actor = $2 AND emoji = $3 AND kind = 'reaction'";
+        self.write(sql, values![message, actor, emoji.as_str().to_owned()])
     }
 
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {

@@ -13,13 +13,13 @@ use tokio_postgres::{
 
 use crate::{
     model::{
-        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId, Message,
-        MessageId, Name, Person, PersonId, Preferences, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId,
-        RoomKind, RoomRole, SecretDigest, Section, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who,
-        gather,
+        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId,
+        Message, MessageId, Name, Notice, NoticeKind, Person, PersonId, Preferences, Reacted, Reaction, Reading, Role,
+        Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId, StoredDigest,
+        StoredInvite, Time, Topic, Who, gather,
     },
     store::StoreError,
-    store::columns::{AFTER_MESSAGE, unread},
+    store::columns::{AFTER_MESSAGE, mentions, unread},
 };
 
 /// What a failure of Postgres is for whoever asked. What passes by itself, and what may have been done all the same, is
@@ -145,7 +145,7 @@ macro_rules! word_column {
     )*};
 }
 
-word_column!(Role, RoomKind, RoomRole);
+word_column!(NoticeKind, Role, RoomKind, RoomRole);
 
 /// A number of events or of rows, which is never negative.
 pub(super) struct Count(pub(super) u64);
@@ -210,7 +210,9 @@ pub(super) const ROOM: &str = concat!(
     r.description, r.kind, r.archived, own.read_number, own.favourite IS NOT NULL, own.muted IS NOT NULL, own.section,
     (SELECT m.time FROM messages m WHERE m.room = r.id ORDER BY m.number DESC LIMIT 1), ",
     // Nothing is behind no number: of those who are no members nothing is counted.
-    unread!("r.id", "$1", "own.read_number")
+    unread!("r.id", "$1", "own.read_number"),
+    ", ",
+    mentions!("r.id", "$1", "own.read_number")
 );
 
 /// The people of a direct message are read apart.
@@ -239,7 +241,7 @@ pub(super) fn room(row: &Row) -> Result<Room, Error> {
 
 fn reading(row: &Row, read: usize, unread: usize) -> Result<Option<Reading>, Error> {
     let Some(Count(read)) = row.try_get(read)? else { return Ok(None) };
-    Ok(Some(Reading { read, unread: small(row, unread)?, mentions: 0 }))
+    Ok(Some(Reading { read, unread: small(row, unread)?, mentions: small(row, unread + 1)? }))
 }
 
 /// `None` where a left join found none.
@@ -289,7 +291,7 @@ pub(super) fn message(row: &Row) -> Result<Message, Error> {
         room: row.try_get(4)?,
         number: number(row, 5)?,
         client_id: row.try_get(6)?,
-        body: row.try_get(7)?,
+        body: row.try_get::<_, String>(7)?.into(),
         time: row.try_get(8)?,
         edited: row.try_get(9)?,
         deleted: match row.try_get(10)? {
@@ -301,7 +303,7 @@ pub(super) fn message(row: &Row) -> Result<Message, Error> {
                 id,
                 number: number(row, 16)?,
                 author: who(row, 19)?,
-                body: row.try_get(18)?,
+                body: row.try_get::<_, String>(18)?.into(),
                 deleted: row.try_get(17)?,
             }),
             None => None,
@@ -316,6 +318,35 @@ pub(super) fn reacted(reacted: &mut HashMap<MessageId, Vec<Reacted>>, row: &Row)
     let all = reacted.entry(row.try_get(0)?).or_default();
     gather(all, &emoji, small(row, 2)?, row.try_get(3)?, who(row, 4)?);
     Ok(())
+}
+
+/// As [`NOTICE_ROW`](crate::store::columns::NOTICE_ROW).
+pub(super) fn notice(row: &Row) -> Result<Notice, Error> {
+    Ok(Notice {
+        room: row.try_get(0)?,
+        event: number(row, 1)?,
+        place: small(row, 2)?,
+        person: row.try_get(3)?,
+        kind: row.try_get(4)?,
+        message: row.try_get(5)?,
+        number: number(row, 6)?,
+        actor: row.try_get(7)?,
+        emoji: row.try_get(8)?,
+        time: row.try_get(9)?,
+    })
+}
+
+/// Behind the message, as [`NOTICE`](crate::store::columns::NOTICE).
+pub(super) fn activity(row: &Row) -> Result<Activity, Error> {
+    let first = AFTER_MESSAGE;
+    Ok(Activity {
+        kind: row.try_get::<_, NoticeKind>(first)?.as_str(),
+        time: row.try_get(first + 1)?,
+        emoji: row.try_get(first + 2)?,
+        event: number(row, first + 3)?,
+        actor: who(row, first + 4)?,
+        message: message(row)?,
+    })
 }
 
 pub(super) fn stored_digest(row: &Row, first: usize) -> Result<StoredDigest, Error> {

@@ -44,9 +44,9 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
-        MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
-        SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+        ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite,
+        InviteCard, KeyId, Member, Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId,
+        ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
     },
 };
 
@@ -313,6 +313,10 @@ impl Store for Sqlite {
 
     fn edits(&self, room: RoomId, reader: PersonId, message: MessageId, page: PageQuery) -> Read<'_, Option<EditPage>> {
         self.read(move |db| reads::edits(db, room, reader, message, page))
+    }
+
+    fn activity(&self, person: PersonId, query: ActivityQuery) -> Read<'_, ActivityPage> {
+        self.read(move |db| reads::activity(db, person, query))
     }
 
     fn has_deleted_by(&self, time: Time) -> Read<'_, bool> {

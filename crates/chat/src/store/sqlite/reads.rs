@@ -6,22 +6,23 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::values::{
-    EventColumns, FACTS, ROOM, denied, facts, invite as invite_row, message, number, person, reacted as reacted_row,
-    room, session as session_row, who,
+    EventColumns, FACTS, ROOM, activity as activity_row, denied, facts, invite as invite_row, message, notice, number,
+    person, reacted as reacted_row, room, session as session_row, who,
 };
 use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
-        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
-        ReactedPage, Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
-        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
+        Activity, ActivityFrom, ActivityPage, ActivityQuery, Arrival, Credentials, DenialKey, Denied, Edit, EditPage,
+        Email, Emoji, Event, EventKind, EventPage, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage,
+        Name, Notice, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Reactions, Room, RoomFacts, RoomId,
+        RoomKind, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite,
+        StoredMessage, Text, Time, Who, mentioning, show_names, show_reactions,
     },
     store::{
-        bounds::Bounds,
+        bounds::{Bounds, signed},
         columns::{
-            self, AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO,
-            reacted,
+            self, AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, NAMED, NOTICE_ROW, PERSON,
+            PERSON_COLUMNS, SESSION, WHO, activity as select_activity, kinds, reacted,
         },
     },
 };
@@ -313,6 +314,8 @@ pub(super) fn events(
         let all = events.iter_mut().filter_map(|event| event.kind.message_mut());
         add_reactions(db, &those, params, all)?;
     }
+    let mut all: Vec<_> = events.iter_mut().filter_map(|event| event.kind.message_mut()).collect();
+    add_names(db, &mut all)?;
     let (events, more) = bounds.finish(events);
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked: 0 }))
 }
@@ -357,6 +360,7 @@ pub(super) fn messages(
     );
     let params = params![reader, room, bounds.above, bounds.below, bounds.rows()];
     add_reactions(db, &those, params, rows.iter_mut())?;
+    add_names(db, &mut rows.iter_mut().collect::<Vec<_>>())?;
     let (messages, more) = bounds.finish(rows);
     Ok(Some(MessagePage { messages, more }))
 }
@@ -378,7 +382,47 @@ pub(super) fn message_of(
         .query_row(params![id, room], message)
         .optional()?;
     add_reactions(db, "?2", params![reader, id], found.iter_mut())?;
+    add_names(db, &mut found.iter_mut().collect::<Vec<_>>())?;
     Ok(found)
+}
+
+/// Gives each of the messages, and what it answers, the names of those whom it mentions.
+fn add_names(db: &Connection, messages: &mut [&mut Message]) -> rusqlite::Result<()> {
+    let those = mentioning(messages.iter().map(|message| &**message));
+    if those.is_empty() {
+        return Ok(());
+    }
+    let mut names = HashMap::new();
+    for id in those {
+        names.insert(id, names_of(db, id)?);
+    }
+    show_names(|id| names.get(&id).cloned(), messages.iter_mut().map(|message| &mut **message));
+    Ok(())
+}
+
+pub(super) fn names_of(db: &Connection, message: MessageId) -> rusqlite::Result<Vec<Who>> {
+    db.prepare_cached(&format!("SELECT {WHO} {NAMED} = ?1"))?.query_map([message], |row| who(row, 0))?.collect()
+}
+
+pub(super) fn mentions_of(db: &Connection, message: MessageId) -> rusqlite::Result<Vec<Notice>> {
+    db.prepare_cached(&format!(
+        "SELECT {NOTICE_ROW} FROM notices n WHERE n.message = ?1 AND n.kind IN ('mention', 'here', 'room', 'past')
+        ORDER BY n.event, n.place"
+    ))?
+    .query_map([message], notice)?
+    .collect()
+}
+
+pub(super) fn activity(db: &Connection, person: PersonId, query: ActivityQuery) -> rusqlite::Result<ActivityPage> {
+    let ActivityQuery { kind, before, limit } = query;
+    let from = before.unwrap_or(ActivityFrom::NEWEST);
+    let sql = select_activity(&kinds(kind), ["?1", "?2", "?3", "?4", "?5"]);
+    let mut activity: Vec<Activity> = db
+        .prepare_cached(&sql)?
+        .query_map(params![person, from.time, signed(from.event), from.room, i64::from(limit) + 1], activity_row)?
+        .collect::<Result<_, _>>()?;
+    add_names(db, &mut activity.iter_mut().map(|one| &mut one.message).collect::<Vec<_>>())?;
+    Ok(ActivityPage::of(activity, limit))
 }
 
 /// Gives each of the messages what was reacted to it; `those` selects at least these.
@@ -438,7 +482,12 @@ pub(super) fn stored_message(db: &Connection, room: RoomId, id: MessageId) -> ru
         WHERE m.id = ?1 AND m.room = ?2"
     ))?
     .query_row(params![id, room], |row| Ok(StoredMessage::of(message(row)?, row.get(AFTER_MESSAGE)?)))
-    .optional()
+    .optional()?
+    .map(|mut found| {
+        add_names(db, &mut [&mut found.message])?;
+        Ok(found)
+    })
+    .transpose()
 }
 
 pub(super) fn edits(
@@ -452,6 +501,8 @@ pub(super) fn edits(
     if message.deleted.is_some() {
         return Ok(Some(EditPage { edits: Vec::new(), more: false }));
     }
+    let mut names = names_of(db, id)?;
+    names.push(message.author);
     let bounds = Bounds::of(page);
     let rows = db
         .prepare_cached(&format!(
@@ -460,7 +511,8 @@ pub(super) fn edits(
             bounds.order()
         ))?
         .query_map(params![id, bounds.above, bounds.below, bounds.rows()], |row| {
-            Ok(Edit { number: number(row, 0)?, time: row.get(1)?, body: row.get(2)? })
+            let body = Text::new(row.get::<_, String>(2)?, names.clone());
+            Ok(Edit { number: number(row, 0)?, time: row.get(1)?, body })
         })?
         .collect::<Result<Vec<_>, _>>()?;
     let (edits, more) = bounds.finish(rows);

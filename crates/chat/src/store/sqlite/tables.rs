@@ -13,13 +13,14 @@ use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room, RoomFacts,
-        RoomId, RoomRole, SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role,
+        Room, RoomFacts, RoomId, RoomRole, SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite,
+        StoredMessage, Time, Who,
     },
     store::{
         StoreResult, Tables,
         bounds::signed,
-        columns::{WHO, unread},
+        columns::{WHO, mentions, unread},
     },
 };
 
@@ -406,9 +407,9 @@ impl Tables for SqliteTables<'_> {
 
     fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
         self.aside(|db| {
-            db.prepare_cached(concat!("SELECT ", unread!("?1", "?2", "?3")))?
+            db.prepare_cached(concat!("SELECT ", unread!("?1", "?2", "?3"), ", ", mentions!("?1", "?2", "?3")))?
                 .query_row(params![room, person, signed(read)], |row| {
-                    Ok(Reading { read, unread: row.get(0)?, mentions: 0 })
+                    Ok(Reading { read, unread: row.get(0)?, mentions: row.get(1)? })
                 })
         })
     }
@@ -518,7 +519,7 @@ impl Tables for SqliteTables<'_> {
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
         let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time, reply_to)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-        let NewMessage { id, room, author, client_id, body, reply_to, digest } = message;
+        let NewMessage { id, room, author, client_id, body, reply_to, digest, .. } = message;
         let StoredDigest { bytes, key } = digest.stored;
         let params = params![id, room, signed(number), author, client_id, bytes, key, body, now, reply_to];
         self.aside(|db| db.prepare_cached(sql)?.execute(params)).map(drop)
@@ -547,6 +548,7 @@ impl Tables for SqliteTables<'_> {
         let old = "SELECT id FROM messages WHERE deleted <= ?1 AND body <> '' ORDER BY deleted LIMIT ?2";
         self.execute(&format!("DELETE FROM edits WHERE message IN ({old})"), params![time, limit])?;
         self.execute(&format!("DELETE FROM reactions WHERE message IN ({old})"), params![time, limit])?;
+        self.execute(&format!("DELETE FROM notices WHERE message IN ({old})"), params![time, limit])?;
         self.execute(&format!("UPDATE messages SET body = '' WHERE id IN ({old})"), params![time, limit])
     }
 
@@ -562,6 +564,35 @@ impl Tables for SqliteTables<'_> {
     fn delete_reaction(&mut self, message: MessageId, person: PersonId, emoji: &Emoji) -> StoreResult<()> {
         let sql = "DELETE FROM reactions WHERE message = ?1 AND emoji = ?2 AND person = ?3";
         self.execute(sql, params![message, emoji.as_str(), person]).map(drop)
+    }
+
+    fn insert_notices(&mut self, notices: &[Notice]) -> StoreResult<()> {
+        let sql = "INSERT INTO notices (room, event, place, person, kind, message, number, actor, emoji, time)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        notices.iter().try_for_each(|notice| {
+            let Notice { room, event, place, person, kind, message, number, actor, emoji, time } = notice;
+            let (event, number) = (signed(*event), signed(*number));
+            let params = params![room, event, place, person, kind, message, number, actor, emoji, time];
+            self.aside(|db| db.prepare_cached(sql)?.execute(params)).map(drop)
+        })
+    }
+
+    fn mentions_of(&self, message: MessageId) -> StoreResult<Vec<Notice>> {
+        self.sql(|db| reads::mentions_of(db, message))
+    }
+
+    fn set_notice_kind(&mut self, notice: &Notice, kind: NoticeKind) -> StoreResult<()> {
+        let sql = "UPDATE notices SET kind = ?4 WHERE room = ?1 AND event = ?2 AND place = ?3";
+        self.execute(sql, params![notice.room, signed(notice.event), notice.place, kind]).map(drop)
+    }
+
+    fn names_of(&self, message: MessageId) -> StoreResult<Vec<Who>> {
+        self.sql(|db| reads::names_of(db, message))
+    }
+
+    fn delete_notice_of_reaction(&mut self, message: MessageId, actor: PersonId, emoji: &Emoji) -> StoreResult<()> {
+        let sql = "DELETE FROM notices WHERE message = ?1 AND actor = ?2 AND emoji = ?3 AND kind = 'reaction'";
+        self.execute(sql, params![message, actor, emoji.as_str()]).map(drop)
     }
 
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {

@@ -10,12 +10,13 @@ use rusqlite::{
 
 use crate::{
     model::{
-        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message, MessageId,
-        Name, Person, PersonId, Preferences, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId, RoomKind,
-        RoomRole, SecretDigest, Section, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
+        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message,
+        MessageId, Name, Notice, NoticeKind, Person, PersonId, Preferences, Reacted, Reaction, Reading, Role, Room,
+        RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId, StoredDigest, StoredInvite,
+        Time, Topic, Who, gather,
     },
     store::StoreError,
-    store::columns::{AFTER_MESSAGE, unread},
+    store::columns::{AFTER_MESSAGE, mentions, unread},
 };
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` passes")]
@@ -112,7 +113,7 @@ macro_rules! word_column {
     )*};
 }
 
-word_column!(Role, RoomKind, RoomRole);
+word_column!(NoticeKind, Role, RoomKind, RoomRole);
 
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
@@ -136,7 +137,9 @@ pub(super) const ROOM: &str = concat!(
     r.description, r.kind, r.archived, own.read_number, own.favourite IS NOT NULL, own.muted IS NOT NULL, own.section,
     (SELECT m.time FROM messages m WHERE m.room = r.id ORDER BY m.number DESC LIMIT 1), ",
     // Nothing is behind no number: of those who are no members nothing is counted.
-    unread!("r.id", "?1", "own.read_number")
+    unread!("r.id", "?1", "own.read_number"),
+    ", ",
+    mentions!("r.id", "?1", "own.read_number")
 );
 
 /// The people of a direct message are read apart.
@@ -180,7 +183,7 @@ fn reading(row: &Row<'_>, read: usize, unread: usize) -> rusqlite::Result<Option
     if row.get_ref(read)? == ValueRef::Null {
         return Ok(None);
     }
-    Ok(Some(Reading { read: number(row, read)?, unread: row.get(unread)?, mentions: 0 }))
+    Ok(Some(Reading { read: number(row, read)?, unread: row.get(unread)?, mentions: row.get(unread + 1)? }))
 }
 
 /// `None` where a left join found none.
@@ -222,7 +225,7 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         room: row.get(4)?,
         number: number(row, 5)?,
         client_id: row.get(6)?,
-        body: row.get(7)?,
+        body: row.get::<_, String>(7)?.into(),
         time: row.get(8)?,
         edited: row.get(9)?,
         deleted: match row.get(10)? {
@@ -234,7 +237,7 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
                 id,
                 number: number(row, 16)?,
                 author: who(row, 19)?,
-                body: row.get(18)?,
+                body: row.get::<_, String>(18)?.into(),
                 deleted: row.get(17)?,
             }),
             None => None,
@@ -249,6 +252,35 @@ pub(super) fn reacted(reacted: &mut HashMap<MessageId, Vec<Reacted>>, row: &Row<
     let all = reacted.entry(row.get(0)?).or_default();
     gather(all, &emoji, row.get(2)?, row.get(3)?, who(row, 4)?);
     Ok(())
+}
+
+/// As [`NOTICE_ROW`](crate::store::columns::NOTICE_ROW).
+pub(super) fn notice(row: &Row<'_>) -> rusqlite::Result<Notice> {
+    Ok(Notice {
+        room: row.get(0)?,
+        event: number(row, 1)?,
+        place: row.get(2)?,
+        person: row.get(3)?,
+        kind: row.get(4)?,
+        message: row.get(5)?,
+        number: number(row, 6)?,
+        actor: row.get(7)?,
+        emoji: row.get(8)?,
+        time: row.get(9)?,
+    })
+}
+
+/// Behind the message, as [`NOTICE`](crate::store::columns::NOTICE).
+pub(super) fn activity(row: &Row<'_>) -> rusqlite::Result<Activity> {
+    let first = AFTER_MESSAGE;
+    Ok(Activity {
+        kind: row.get::<_, NoticeKind>(first)?.as_str(),
+        time: row.get(first + 1)?,
+        emoji: row.get(first + 2)?,
+        event: number(row, first + 3)?,
+        actor: who(row, first + 4)?,
+        message: message(row)?,
+    })
 }
 
 pub(super) fn stored_digest(row: &Row<'_>, first: usize) -> rusqlite::Result<StoredDigest> {
