@@ -5,6 +5,7 @@ use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
 use crate::http::{
     directory, headers, health, invites, members, messages, origin, people, reactions, reading, rooms, session, shell,
+    threads,
 };
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
@@ -37,6 +38,7 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(members::routes())
         .merge(directory::routes())
         .merge(messages::routes())
+        .merge(threads::routes())
         .split_for_parts()
 }
 
@@ -65,6 +67,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/invite", get(shell::shell))
         .route("/rooms/{room}", get(shell::shell))
         .route("/rooms/{room}/{message}", get(shell::shell))
+        .route("/rooms/{room}/thread/{root}", get(shell::shell))
+        .route("/threads", get(shell::shell))
         .fallback(shell::not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
@@ -116,12 +120,14 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 30] = [
+    const OTHERS: [(&str, &str); 32] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
         ("/rooms/{room}", "GET"),
         ("/rooms/{room}/{message}", "GET"),
+        ("/rooms/{room}/thread/{root}", "GET"),
+        ("/threads", "GET"),
         ("/assets/{name}", "GET"),
         ("/openapi.json", "GET"),
         ("/healthz", "GET"),

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::rooms;
+use super::{rooms, threads};
 use crate::{
     limits::{ANSWERED_CHARS_MAX, DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE},
     model::{
@@ -28,6 +28,15 @@ pub(crate) enum PostRefusal {
     /// What it answers is not in the room.
     #[error("no such message to answer in the room")]
     NothingToAnswer,
+    /// What its thread is to be under is not in the room.
+    #[error("no such message in the room to be in the thread of")]
+    NoSuchThread,
+    /// What its thread is to be under is in a thread itself.
+    #[error("the message is in a thread itself")]
+    InThread,
+    /// What it answers is not in the same thread.
+    #[error("what it answers is in another place than its thread")]
+    OutsideThread,
     /// The room is archived.
     #[error("the room is archived")]
     Archived,
@@ -47,6 +56,10 @@ impl Change for Post {
 
     fn send(&self) -> Option<(PersonId, ClientId)> {
         Some((self.0.author, self.0.client_id))
+    }
+
+    fn thread(&self) -> Option<MessageId> {
+        self.0.thread.map(|thread| thread.root)
     }
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
@@ -70,9 +83,16 @@ impl Change for Post {
         if tables.is_archived(new.room)? {
             return Err(Refused(PostRefusal::Archived));
         }
-        let reply_to = match new.reply_to {
-            Some(id) => Some(answered(tables, new.room, id)?.ok_or(Refused(PostRefusal::NothingToAnswer))?),
-            None => None,
+        let (root, reply_to) = match (new.thread, new.reply_to) {
+            (Some(thread), _) => {
+                let (root, answered) = threads::enter(tables, new, thread)?;
+                (Some(root), Some(answered))
+            }
+            (None, Some(id)) => {
+                let found = tables.message(new.room, id)?.ok_or(Refused(PostRefusal::NothingToAnswer))?;
+                (None, Some(found.message.into()))
+            }
+            (None, None) => (None, None),
         };
         let number = tables.next_number(new.room)?;
         tables.insert_message(new, number, now)?;
@@ -89,23 +109,27 @@ impl Change for Post {
             deleted: None,
             reply_to,
             reactions: Vec::new(),
+            thread: new.thread.map(|thread| thread.root),
+            also_in_room: new.thread.is_some_and(|thread| thread.also_in_room),
+            replies: None,
         };
         let event = Event { room, number, time: now, kind: EventKind::MessagePosted { message } };
         tables.insert_event(&event, new.author, new.author)?;
-        Ok(Applied::happened(Posted { id, number, time: now, repeated: false }, event))
+        let mut applied = Applied::happened(Posted { id, number, time: now, repeated: false }, event);
+        if let Some(root) = root {
+            applied.announcements.personal = threads::answered(tables, room, &root, new.author, number)?;
+        }
+        Ok(applied)
     }
 }
 
-/// The message as it stands above an answer to it. One that was deleted may be answered too: whoever wrote while that
-/// happened loses nothing.
-fn answered(tables: &dyn Tables, room: RoomId, message: MessageId) -> Result<Option<Answered>, StoreError> {
-    let Some(StoredMessage { message: Message { id, number, author, body, deleted, .. }, .. }) =
-        tables.message(room, message)?
-    else {
-        return Ok(None);
-    };
-    let body = body.chars().take(ANSWERED_CHARS_MAX).collect();
-    Ok(Some(Answered { id, number, author, body, deleted: deleted.is_some() }))
+/// As it stands above an answer to it. One that was deleted may be answered too, and a thread may go on under it: whoever wrote
+/// while that happened loses nothing.
+impl From<Message> for Answered {
+    fn from(Message { id, number, author, body, deleted, .. }: Message) -> Self {
+        let body = body.chars().take(ANSWERED_CHARS_MAX).collect();
+        Self { id, number, author, body, deleted: deleted.is_some() }
+    }
 }
 
 /// Why a message was not edited.

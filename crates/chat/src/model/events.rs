@@ -12,6 +12,7 @@ use super::{
     reactions::Reaction,
     reading::{Reading, RoomReading},
     rooms::{Room, RoomFacts, RoomKind, RoomRole},
+    threads::ThreadReading,
     time::Time,
 };
 
@@ -358,6 +359,15 @@ pub(crate) enum PersonEvent {
     /// On one of their devices.
     #[serde(rename = "room.read")]
     Read { room: RoomReading },
+    /// They follow a thread from now on, or no more.
+    #[serde(rename = "thread.followed")]
+    ThreadFollowed { thread: ThreadReading },
+    /// On one of their devices.
+    #[serde(rename = "thread.read")]
+    ThreadRead { thread: ThreadReading },
+    /// All of theirs, likewise.
+    #[serde(rename = "threads.read")]
+    ThreadsRead,
     #[serde(rename = "role.changed")]
     RoleChanged { person: OwnRole },
 }
@@ -414,6 +424,9 @@ mod tests {
             deleted: None,
             reply_to: None,
             reactions: Vec::new(),
+            thread: None,
+            also_in_room: false,
+            replies: None,
         };
         let kind = EventKind::MessagePosted { message: message.clone() };
         let posted = Event { room: room(), number: 12, time, kind };

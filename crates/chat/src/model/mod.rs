@@ -20,6 +20,7 @@ mod reading;
 mod rooms;
 mod secrets;
 mod sessions;
+mod threads;
 mod time;
 
 pub(crate) use denials::DenialKey;
@@ -50,4 +51,6 @@ pub use secrets::{Code, Token};
 pub(crate) use secrets::{SecretDigest, digest};
 pub(crate) use sessions::{Arrival, NewSession, SessionKey, Stand};
 pub use sessions::{Browser, Entered, Session, SignedIn};
+pub use threads::{InThread, LastReply, Replies, ThreadCard, ThreadPage, ThreadReading, ThreadsPage};
+pub(crate) use threads::{Root, ThreadStanding, gather_replies, show_replies};
 pub use time::{Clock, Time};

@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{error::StoreError, tables::Tables};
 use crate::model::{
-    ClientId, DenialKey, Denied, Event, EventKind, PersonEvent, PersonId, RoomId, SecretDigest, SessionId, Time,
+    ClientId, DenialKey, Denied, Event, EventKind, MessageId, PersonEvent, PersonId, RoomId, SecretDigest, SessionId,
+    Time,
 };
 
 /// Something to be changed, with its rules: it decides, inside the transaction, whether it may happen and what follows,
@@ -30,6 +31,11 @@ pub(crate) trait Change: Sized + Send + 'static {
 
     /// For a post: by whom and under which client id. A store behind a network reads beforehand what posts will ask of it.
     fn send(&self) -> Option<(PersonId, ClientId)> {
+        None
+    }
+
+    /// Of a post that is an answer in a thread, the message that it is under; likewise.
+    fn thread(&self) -> Option<MessageId> {
         None
     }
 
@@ -158,6 +164,7 @@ pub(crate) trait Submission: Send {
     fn room(&self) -> Option<RoomId>;
     fn invite(&self) -> Option<SecretDigest>;
     fn send(&self) -> Option<(PersonId, ClientId)>;
+    fn thread(&self) -> Option<MessageId>;
     fn revokes(&self) -> bool;
     fn is_urgent(&self) -> bool;
     /// Applies the change and remembers what became of it, in the place of what became of it before.
@@ -206,6 +213,10 @@ impl<C: Change> Submission for Submitted<C> {
 
     fn send(&self) -> Option<(PersonId, ClientId)> {
         self.change.send()
+    }
+
+    fn thread(&self) -> Option<MessageId> {
+        self.change.thread()
     }
 
     fn revokes(&self) -> bool {

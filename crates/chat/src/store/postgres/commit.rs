@@ -180,7 +180,13 @@ async fn attempt(db: &Db, run: &Run, batch: &mut [Box<dyn Submission>], now: Tim
 fn foresee(batch: &[Box<dyn Submission>]) -> (Foreseen, Vec<SecretDigest>) {
     let mut foreseen = Foreseen::default();
     foreseen.rooms.extend(batch.iter().filter_map(|change| change.room()));
-    for (room, (author, client_id)) in batch.iter().filter_map(|change| change.room().zip(change.send())) {
+    for change in batch {
+        let Some((room, (author, client_id))) = change.room().zip(change.send()) else { continue };
+        if let Some(root) = change.thread() {
+            foreseen.threads.rooms.push(room);
+            foreseen.threads.roots.push(root);
+            foreseen.threads.authors.push(author);
+        }
         foreseen.posted_in.push(room);
         foreseen.authors.push(author);
         foreseen.client_ids.push(client_id);

@@ -245,6 +245,20 @@ const STEPS: [&str; 5] = ["
     UPDATE people SET role = 'owner' WHERE id IN (SELECT person FROM set_up);
     ", "
     -- Mentions, threads, profiles, tokens of people.
+    -- The message whose thread it belongs to, of the same room.
+    ALTER TABLE messages ADD COLUMN thread uuid;
+    -- Whether it stands among the room's messages.
+    ALTER TABLE messages ADD COLUMN in_room boolean NOT NULL DEFAULT true;
+    CREATE INDEX messages_of_threads ON messages (thread, number) WHERE thread IS NOT NULL;
+    -- Of whom it is settled whether they follow a thread, and how far they have read it.
+    CREATE TABLE thread_followers (
+        root uuid NOT NULL,
+        person uuid NOT NULL,
+        read_number bigint NOT NULL,
+        following boolean NOT NULL,
+        PRIMARY KEY (root, person)
+    );
+    CREATE INDEX threads_of_followers ON thread_followers (person, root) WHERE following;
     "];
 
 /// The version that this program writes.

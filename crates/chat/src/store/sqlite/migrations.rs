@@ -220,6 +220,20 @@ const STEPS: [&str; 8] = ["
     ALTER TABLE people RENAME COLUMN new_role TO role;
     ", "
     -- Mentions, threads, profiles, tokens of people.
+    -- The message whose thread it belongs to, of the same room.
+    ALTER TABLE messages ADD COLUMN thread BLOB REFERENCES messages;
+    -- Whether it stands among the room's messages.
+    ALTER TABLE messages ADD COLUMN in_room INTEGER NOT NULL DEFAULT 1 CHECK (in_room IN (0, 1));
+    CREATE INDEX messages_of_threads ON messages (thread, number) WHERE thread IS NOT NULL;
+    -- Of whom it is settled whether they follow a thread, and how far they have read it.
+    CREATE TABLE thread_followers (
+        root BLOB NOT NULL REFERENCES messages,
+        person BLOB NOT NULL REFERENCES people,
+        read_number INTEGER NOT NULL,
+        following INTEGER NOT NULL CHECK (following IN (0, 1)),
+        PRIMARY KEY (root, person)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX threads_of_followers ON thread_followers (person, root) WHERE following;
     "];
 
 /// What became of the schema.
