@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomReading, RoomsPage } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomReading, RoomsPage, ThreadPage, ThreadReading, ThreadsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -66,6 +66,19 @@ export const api = {
     if (at.after !== undefined) query.set("after", String(at.after));
     return request<EventsPage>("GET", `/v1/rooms/${room}/events?${query.toString()}`, undefined, signal);
   },
+
+  thread: (room: string, root: string, before: number | undefined, limit: number, signal?: AbortSignal) => {
+    const query = `limit=${limit}${before === undefined ? "" : `&before=${before}`}`;
+    return request<ThreadPage>("GET", `/v1/rooms/${room}/messages/${root}/thread?${query}`, undefined, signal);
+  },
+  followThread: (room: string, root: string, follows: boolean) =>
+    request<ThreadReading>(follows ? "PUT" : "DELETE", `/v1/rooms/${room}/messages/${root}/thread/following`),
+  /** Says how far this person has read a thread, also while the page goes away. */
+  readThread: (room: string, root: string, number: number, unread: boolean) =>
+    request<ThreadReading>("PUT", `/v1/rooms/${room}/messages/${root}/thread/read`, { number, ...(unread && { unread }) }, undefined, true),
+  /** The threads that this person follows, or those behind the one whose last answer that is. */
+  threads: (before?: string, signal?: AbortSignal) =>
+    request<ThreadsPage>("GET", before === undefined ? "/v1/threads" : `/v1/threads?before=${before}`, undefined, signal),
 
   message: (room: string, message: string) => request<Message>("GET", `/v1/rooms/${room}/messages/${message}`),
   editMessage: (room: string, message: string, body: string) => request<Message>("PATCH", `/v1/rooms/${room}/messages/${message}`, { body }),

@@ -184,6 +184,8 @@ class Tab {
         read: () => Promise.resolve("later" as const),
         miscounted: () => undefined,
         heard: () => undefined,
+        happened: () => undefined,
+        threadTold: () => undefined,
         ended: () => undefined,
         nextFrame: (task) => task(),
         after: (_delay, task) => wait(task),
@@ -201,6 +203,7 @@ class Tab {
             return () => (this.handlers = undefined);
           },
           presence: () => Promise.resolve([]),
+          readThread: () => Promise.resolve("later" as const),
         },
       },
     );

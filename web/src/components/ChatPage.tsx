@@ -13,6 +13,8 @@ import { focusComposer, focusNextRegion, stepRoom, isTyping } from "./keyboard.t
 import { RoomPage } from "./RoomPage.tsx";
 import { NoRoom } from "./NoRoom.tsx";
 import { Sidebar } from "./Sidebar.tsx";
+import { ThreadPanel } from "./ThreadPanel.tsx";
+import { ThreadsPage } from "./ThreadsPage.tsx";
 
 /** Rooms, the open room, its people, and the keys that work everywhere. */
 export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
@@ -20,12 +22,18 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
   useEffect(() => () => layout.close(), [layout]);
   const room = chat.room.value;
   const unread = chat.unreadTotal.value;
+  const overview = chat.overview.value;
+  const opened = chat.thread.value;
+  useEffect(() => {
+    if (opened) layout.people.value = false;
+  }, [opened, layout]);
 
   useEffect(() => {
     const { server_name: server } = app.boot;
-    const name = room ? `${isolated(room.info.value.name)} · ${isolated(server)}` : server;
+    const shown = overview ? strings.threads.heading : room && isolated(room.info.value.name);
+    const name = shown ? `${shown} · ${isolated(server)}` : server;
     document.title = unread > 0 ? `(${unread}) ${name}` : name;
-  }, [app, room, room?.info.value.name, unread]);
+  }, [app, room, room?.info.value.name, overview, unread]);
 
   useEffect(() => {
     const keys = (event: KeyboardEvent): void => {
@@ -43,7 +51,10 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
       } else if (event.key === "Escape" && event.shiftKey && !event.altKey && !command) {
         void chat.markAllRead();
       } else if (event.key === "Escape") {
-        if (!layout.closeInnermost()) focusComposer();
+        if (!layout.closeInnermost()) {
+          if (chat.thread.peek()) chat.closeThread();
+          else focusComposer();
+        }
       } else if (event.key === "?" && !command && !isTyping(event.target)) {
         layout.dialog.value = { name: "shortcuts" };
       } else {
@@ -59,9 +70,11 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
 
   const isAway = chat.live.away.value || chat.live.state.value === "stopped";
   const overlaid = !layout.wide.value && layout.people.value && room !== null;
-  const covered = overlaid || (!layout.wide.value && layout.rooms.value);
+  // Beside the room there is place for one of them.
+  const thread = room && !layout.people.value ? chat.thread.value : null;
+  const covered = overlaid || (!layout.wide.value && thread !== null) || (!layout.wide.value && layout.rooms.value);
   return (
-    <div class={`chat${layout.people.value && room ? " chat-people" : ""}${isAway ? " chat-away" : ""}`}>
+    <div class={`chat${layout.people.value && room ? " chat-people" : thread ? " chat-thread" : ""}${isAway ? " chat-away" : ""}`}>
       <a
         class="skip"
         href="#composer"
@@ -73,15 +86,18 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
         {strings.skip}
       </a>
       <Sidebar app={app} chat={chat} layout={layout} />
-      {covered && <div class="scrim" onClick={() => layout.closeInnermost()} />}
-      <main class="main" inert={covered} aria-label={room ? strings.room.region(room.info.value.name) : strings.rooms.region}>
+      {covered && <div class="scrim" onClick={() => layout.closeInnermost() || chat.closeThread()} />}
+      <main class="main" inert={covered} aria-label={overview ? strings.threads.heading : room ? strings.room.region(room.info.value.name) : strings.rooms.region}>
         <ConnectionBar chat={chat} />
-        {room ? (
+        {overview ? (
+          <ThreadsPage app={app} chat={chat} layout={layout} />
+        ) : room ? (
           <RoomPage key={room.id} app={app} chat={chat} room={room} layout={layout} />
         ) : (
           <NoRoom app={app} chat={chat} layout={layout} />
         )}
       </main>
+      {room && thread && <ThreadPanel key={thread.key} chat={chat} room={room} thread={thread} layout={layout} />}
       {room && layout.people.value && <PeoplePanel key={room.id} app={app} chat={chat} room={room} layout={layout} />}
       <Dialogs app={app} chat={chat} layout={layout} />
       {layout.picker.value && <EmojiPicker chat={chat} layout={layout} />}

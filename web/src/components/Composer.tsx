@@ -6,7 +6,9 @@ import type { Chat } from "../models/chat.ts";
 import { allEmoji, byShortcode, findEmoji, shortcodeBefore, shortcodeClosed } from "../models/emoji.ts";
 import { format, type Edit, type Format } from "../models/format.ts";
 import type { Layout } from "../models/layout.ts";
+import { isDirect } from "../models/kinds.ts";
 import type { Room } from "../models/room.ts";
+import type { Thread } from "../models/thread.ts";
 import { bytesOf, charactersIn, charactersOver, split, trimmed } from "../models/split.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
@@ -22,11 +24,13 @@ type Offered = { from: number; items: readonly EmojiEntry[]; active: number };
 const NOTHING: Offered = { from: 0, items: [], active: 0 };
 
 /** Where messages are written. Works without a connection: what is sent then waits in the outbox. */
-export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layout: Layout }) {
+export function Composer({ chat, room, layout, thread }: { chat: Chat; room: Room; layout: Layout; thread?: Thread }) {
+  const place = thread ?? room;
+  const id = thread ? "thread-composer" : "composer";
   const text = useRef<HTMLTextAreaElement>(null);
   const typingSent = useRef(0);
-  const draft = room.draft.value;
-  const replyTo = room.replyTo.value;
+  const draft = place.draft.value;
+  const replyTo = place.replyTo.value;
   const body = trimmed(draft);
   // Cheap first: a character is at most three bytes per UTF-16 unit.
   const bytes = body.length * 3 > MESSAGE_BYTES_MAX - NEARLY_FULL_BYTES ? bytesOf(body) : 0;
@@ -38,7 +42,7 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
 
   useEffect(() => {
     if (!isTouch() || chat.welcome.peek()?.first) text.current?.focus();
-  }, [chat, room]);
+  }, [chat, place]);
 
   useLayoutEffect(() => fit(text.current), [draft]);
 
@@ -56,8 +60,10 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
   }, []);
 
   const write = (value: string): void => {
-    room.draft.value = value;
-    chat.settings.saveDraft(room.id, value);
+    place.draft.value = value;
+    chat.settings.saveDraft(place.key, value);
+    // Who is in the room, and not in the thread, need not wait for anything.
+    if (thread) return;
     const now = Date.now();
     if (value.trim() === "" || now - typingSent.current < TYPING_SEND_EVERY_MS) return;
     typingSent.current = now;
@@ -68,8 +74,10 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
     if (body === "") return;
     // Each of its own millisecond: by that they are sorted after a reload.
     const now = Date.now();
-    texts.forEach((text, at) => chat.outbox.add(room.id, text, now + at, at === 0 ? replyTo : null));
-    chat.answer(room, null);
+    const where = thread && { thread: thread.root, ...(thread.alsoInRoom.peek() && { also_in_room: true }) };
+    texts.forEach((text, at) => chat.outbox.add(room.id, text, now + at, at === 0 ? replyTo : null, where));
+    if (thread) thread.alsoInRoom.value = false;
+    chat.answer(place, null);
     write("");
     typingSent.current = 0;
   };
@@ -155,7 +163,7 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
             aria-label={composer.cancelReply}
             title={composer.cancelReply}
             onClick={() => {
-              chat.answer(room, null);
+              chat.answer(place, null);
               text.current?.focus();
             }}
           >
@@ -165,7 +173,7 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
       </div>
       {offered.items.length > 0 && (
         <Suggestions
-          id="composer-offered"
+          id={`${id}-offered`}
           label={strings.emoji.offered}
           items={offered.items.map(([emoji, name, [code = ""]]) => ({ key: emoji, icon: emoji, label: name, ...(code && { hint: `:${code}:` }) }))}
           active={offered.active}
@@ -177,20 +185,20 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
         <div class="composer-row">
           <textarea
             ref={text}
-            id="composer"
+            id={id}
             class="composer-text"
             rows={1}
-            aria-label={composer.label}
-            aria-describedby="composer-status"
+            aria-label={thread ? strings.threads.label : composer.label}
+            aria-describedby={`${id}-status`}
             aria-invalid={left < 0}
-            placeholder={composer.placeholder(room.info.value.name)}
+            placeholder={thread ? strings.threads.placeholder : composer.placeholder(room.info.value.name)}
             value={draft}
             dir="auto"
             autocomplete="off"
             enterkeyhint={isTouch() ? "enter" : "send"}
             aria-autocomplete="list"
-            aria-controls={offered.items.length > 0 ? "composer-offered" : undefined}
-            aria-activedescendant={offered.items.length > 0 ? `composer-offered-${offered.active}` : undefined}
+            aria-controls={offered.items.length > 0 ? `${id}-offered` : undefined}
+            aria-activedescendant={offered.items.length > 0 ? `${id}-offered-${offered.active}` : undefined}
             onInput={(event) => {
               write(event.currentTarget.value);
               void offer(event.currentTarget);
@@ -201,13 +209,13 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
               if (event.key === "Escape" && replyTo && !event.isComposing) {
                 event.preventDefault();
                 event.stopPropagation();
-                chat.answer(room, null);
+                chat.answer(place, null);
                 return;
               }
               const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
               if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
                 event.preventDefault();
-                scrollMessages(event.key === "PageUp" ? -1 : 1);
+                scrollMessages(event.key === "PageUp" ? -1 : 1, thread ? "thread" : "messages");
                 return;
               }
               const kind = event.isComposing ? null : formatOf(event);
@@ -216,11 +224,11 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
                 apply(kind);
                 return;
               }
-              const last = plain && event.key === "ArrowUp" && draft === "" ? room.changes.last() : null;
+              const last = plain && event.key === "ArrowUp" && draft === "" ? place.changes.last() : null;
               // Further up than is drawn it is edited in its place.
-              if (last && document.querySelector(`[data-testid="message"][data-number="${last.number}"]`)) {
+              if (last && document.querySelector(`[data-region=${thread ? "thread" : "messages"}] [data-number="${last.number}"]`)) {
                 event.preventDefault();
-                room.changes.edit(last.id, last.body ?? "");
+                place.changes.edit(last.id, last.body ?? "");
                 return;
               }
               // While an input method composes, Enter picks a word. A keyboard on the screen has no other key for a new line.
@@ -258,8 +266,14 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
           </button>
         </div>
       </div>
+      {thread && (
+        <label class="also-in-room">
+          <input type="checkbox" checked={thread.alsoInRoom.value} onChange={(event) => (thread.alsoInRoom.value = event.currentTarget.checked)} />
+          <span>{isDirect(room.info.value) ? strings.threads.alsoDirect : strings.threads.also(room.info.value.name)}</span>
+        </label>
+      )}
       <div class="composer-foot">
-        <p id="composer-status" class="composer-status" role="status">
+        <p id={`${id}-status`} class="composer-status" role="status">
           {left < 0
             ? composer.tooLong(charactersOver(body, MESSAGE_BYTES_MAX))
             : bytes > 0 && left < NEARLY_FULL_BYTES

@@ -1,17 +1,15 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
-import type { Editing } from "../models/changes.ts";
-import type { Room } from "../models/room.ts";
+import type { Changes, Editing } from "../models/changes.ts";
 import { bytesOf, charactersOver, trimmed } from "../models/split.ts";
 import { strings } from "../strings.ts";
 import { focusComposer } from "./keyboard.ts";
 import { isTouch } from "./platform.ts";
 
 /** In the place of a message's text: another one. Enter saves, Escape cancels; the focus goes back to where it was. */
-export function MessageEditor({ room, editing }: { room: Room; editing: Editing }) {
+export function MessageEditor({ changes, editing }: { changes: Changes; editing: Editing }) {
   const text = useRef<HTMLTextAreaElement>(null);
   const opener = useRef<Element | null>(null);
-  const { changes } = room;
   const body = trimmed(editing.text);
   // Cheap first: a character is at most three bytes per UTF-16 unit.
   const isTooLong = body.length * 3 > MESSAGE_BYTES_MAX && bytesOf(body) > MESSAGE_BYTES_MAX;
@@ -37,8 +35,9 @@ export function MessageEditor({ room, editing }: { room: Room; editing: Editing 
 
   // Back to where the person came from: the composer, or the message, whose button is gone by now.
   const leaveTo = (article: HTMLElement | null | undefined): void => {
-    if (opener.current?.id === "composer" || !article?.isConnected) {
-      focusComposer();
+    const from = opener.current?.id;
+    if (from === "composer" || from === "thread-composer" || !article?.isConnected) {
+      focusComposer(from === "thread-composer" ? { thread: true } : {});
       return;
     }
     article.focus();

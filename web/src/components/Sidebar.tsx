@@ -1,4 +1,4 @@
-import { CheckCheck, Compass, Keyboard, Laptop, LogOut, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
+import { CheckCheck, Compass, Keyboard, Laptop, LogOut, MessagesSquare, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
@@ -39,7 +39,7 @@ export function Sidebar({ app, chat, layout }: Props) {
   const { rooms, directs } = chat.shown.value;
   const opened = (): void => {
     layout.rooms.value = false;
-    requestAnimationFrame(focusComposer);
+    requestAnimationFrame(() => focusComposer());
   };
 
   return (
@@ -55,6 +55,7 @@ export function Sidebar({ app, chat, layout }: Props) {
         <span>{strings.rooms.jump}</span>
         <kbd aria-hidden="true">{commandKey()}+K</kbd>
       </button>
+      <ThreadsLink app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
       <div class="sidebar-lists">
         <div class="sidebar-section">
           <h2 id="rooms-heading">{strings.rooms.heading}</h2>
@@ -139,6 +140,36 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
         </>
       )}
     </RoomLink>
+  );
+}
+
+/** The way to the threads that this person follows. */
+function ThreadsLink({ app, chat, onOpened }: { app: App; chat: Chat; onOpened: () => void }) {
+  const unread = chat.threads.unread.value;
+  const current = chat.overview.value;
+  return (
+    <a
+      class={unread > 0 ? "room-link threads-link room-link-unread" : "room-link threads-link"}
+      href="/threads"
+      aria-current={current ? "page" : undefined}
+      onClick={(event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
+        event.preventDefault();
+        app.navigate("/threads");
+        onOpened();
+      }}
+    >
+      <Icon of={MessagesSquare} size={16} />
+      <span class="room-link-name">{strings.threads.heading}</span>
+      {unread > 0 && (
+        <>
+          <span class="badge" aria-hidden="true">
+            {unread > 99 ? "99+" : unread}
+          </span>
+          <span class="visually-hidden">, {strings.threads.waiting(unread)}</span>
+        </>
+      )}
+    </a>
   );
 }
 

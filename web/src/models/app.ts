@@ -79,8 +79,8 @@ export class App {
       this.leaveChat();
       this.view.value = { name: "invite", code, me: this.me };
     } else if (this.me) {
-      const [, room = null, message = null] = /^\/rooms\/([^/]+)(?:\/([^/]+))?$/.exec(pathname) ?? [];
-      this.showChat(this.me, room, message);
+      const [, room = null, thread = null, message = null] = /^\/rooms\/([^/]+)(?:\/thread\/([^/]+)|\/([^/]+))?$/.exec(pathname) ?? [];
+      this.showChat(this.me, room, message, thread);
     } else if (pathname === "/setup") {
       this.view.value = this.boot.setup_needed
         ? { name: "set-up", code }
@@ -118,7 +118,7 @@ export class App {
   async signIn(email: string, password: string, invite: string | null): Promise<void> {
     this.me = (await this.api.signIn(email, password)).person;
     if (invite) await this.acceptInvite(invite).catch(() => this.navigate("/", true));
-    else if (location.pathname.startsWith("/rooms/")) this.follow();
+    else if (location.pathname.startsWith("/rooms/") || location.pathname === "/threads") this.follow();
     else this.navigate("/", true);
   }
 
@@ -150,7 +150,7 @@ export class App {
     if (invite) chat.greet(room.id, invite);
   }
 
-  private showChat(me: Person, room: string | null, message: string | null = null): Chat {
+  private showChat(me: Person, room: string | null, message: string | null = null, thread: string | null = null): Chat {
     if (!this.chat) {
       const settings = new Settings(me.id);
       showTheme(settings.theme);
@@ -162,18 +162,20 @@ export class App {
         store: this.store,
         settings,
         doubt: () => void this.check(),
+        navigate: (path, replace) => this.navigate(path, replace),
       });
       const chat = this.chat;
       void chat.start().then(() => this.chat === chat && this.goHome(chat));
     }
     this.view.value = { name: "chat", chat: this.chat };
-    if (room) this.chat.go(room, message);
+    if (room) this.chat.go(room, message, thread);
+    else if (location.pathname === "/threads") this.chat.goToThreads();
     else this.goHome(this.chat);
     return this.chat;
   }
 
   private goHome(chat: Chat): void {
-    if (location.pathname.startsWith("/rooms/") || !chat.ready.peek()) return;
+    if (location.pathname.startsWith("/rooms/") || location.pathname === "/threads" || !chat.ready.peek()) return;
     const home = chat.home;
     if (home) history.replaceState(null, "", `/rooms/${home}`);
     else if (location.pathname !== "/") history.replaceState(null, "", "/");

@@ -7,6 +7,7 @@ import { signal, type ReadonlySignal } from "@preact/signals";
 import type { Api } from "../api.ts";
 import type { Message, PersonRef } from "../wire.ts";
 import { describe } from "./problems.ts";
+import { isInRoom } from "./replies.ts";
 import { trimmed } from "./split.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -51,17 +52,19 @@ export class Changes {
   constructor(
     private readonly room: ChangedRoom,
     private readonly context: ChangesContext,
+    private readonly lastOwn?: () => Message | null,
   ) {
     this.manages = context.manages;
   }
 
   /** The last message of this person that is here and stands; null when there is none. */
   last(): Message | null {
+    if (this.lastOwn) return this.lastOwn();
     const { timeline } = this.room;
     for (let number = timeline.last; number >= timeline.first; number--) {
       const event = timeline.at(number);
       const message = event?.type === "message.posted" ? timeline.message(event) : undefined;
-      if (message?.author.id === this.context.me.id && !message.deleted) return message;
+      if (message?.author.id === this.context.me.id && !message.deleted && isInRoom(message)) return message;
     }
     return null;
   }

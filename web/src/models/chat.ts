@@ -15,8 +15,11 @@ import { byName } from "./presence.ts";
 import { isArchived, isDirect, shownTo } from "./kinds.ts";
 import { describe } from "./problems.ts";
 import { changesOfReading } from "./reading.ts";
-import { Room } from "./room.ts";
+import { isInRoom } from "./replies.ts";
+import { InThread, Room } from "./room.ts";
 import type { Settings } from "./settings.ts";
+import type { Thread } from "./thread.ts";
+import { Threads } from "./threads.ts";
 
 export type ChatOptions = {
   me: Person;
@@ -27,6 +30,8 @@ export type ChatOptions = {
   settings: Settings;
   /** The session may have ended. */
   doubt: () => void;
+  /** Changes the address, and shows what it stands for; with `replace` in the place of the one before. */
+  navigate?: (path: string, replace?: boolean) => void;
 };
 
 /** What the invite card shows, and for which room. */
@@ -61,6 +66,11 @@ export class Chat {
   /** The id of the open room; null when there is none. */
   readonly open = signal<string | null>(null);
   readonly room: ReadonlySignal<Room | null>;
+  /** The thread that is open beside it. */
+  readonly thread = signal<Thread | null>(null);
+  /** Whether the threads that this person follows are shown in the place of a room. */
+  readonly overview = signal(false);
+  readonly threads: Threads;
   readonly welcome = signal<Welcome | null>(null);
   /** What has kept the server from taking messages, for long enough to say so. */
   readonly hindrance = signal<Hindrance | null>(null);
@@ -78,6 +88,10 @@ export class Chat {
   private readonly api: Api;
   /** The message to show in the open room once this person is in it. */
   private wanted: string | null = null;
+  /** The thread to open beside it then, and the answer to show there. */
+  private wantedThread: string | null = null;
+  private wantedAnswer: number | null = null;
+  private readonly navigate: (path: string, replace?: boolean) => void;
   private heard: Heard[] = [];
   private speakTimer: ReturnType<typeof setTimeout> | undefined;
   private wasLost = false;
@@ -117,7 +131,14 @@ export class Chat {
       },
       rooms: (told) => this.heardOfThemselves(told),
       read: (where) => this.find(where.id)?.reading.told(where),
+      threads: (news) => {
+        this.threads.told(news);
+        if (news.thread?.id === this.thread.peek()?.root && news.thread) this.thread.peek()?.told(news.thread);
+        else if (!news.thread) void this.thread.peek()?.load();
+      },
     });
+    this.navigate = options.navigate ?? (() => undefined);
+    this.threads = new Threads({ me: options.me, api: options.api, after: (delay, task) => this.later(delay, task) });
     this.outbox = new Outbox({
       person: options.me.id,
       store: options.store,
@@ -155,7 +176,8 @@ export class Chat {
     this.refreshRoomsIn(ROOMS_WITHOUT_CONNECTION_MS);
     this.live.connect();
     this.unwatchDrafts = this.settings.watchDrafts((room, draft) => {
-      const held = this.find(room);
+      const thread = this.thread.peek();
+      const held = thread?.key === room ? thread : this.find(room);
       if (!held) return;
       held.draft.value = draft;
       held.replyTo.value = this.settings.answered(room);
@@ -172,6 +194,7 @@ export class Chat {
     for (const timer of this.timers) clearTimeout(timer);
     this.readingRooms?.abort();
     this.leaveRead();
+    this.threads.close();
     for (const room of this.joined.peek()) room.close();
     this.live.close();
   }
@@ -181,17 +204,64 @@ export class Chat {
   }
 
   /** Opens a room, whether joined or not: what is not joined shows how to join. With a message, at that one. */
-  go(id: string | null, message: string | null = null): void {
-    this.room.peek()?.leave();
+  go(id: string | null, message: string | null = null, thread: string | null = null): void {
+    this.overview.value = false;
+    this.wantedThread = thread;
+    const open = this.room.peek();
+    // The room stays as it is where a thread comes up beside it, or goes.
+    if (open?.id === id && message === null && thread !== (this.thread.peek()?.root ?? null)) {
+      this.showThread();
+      return;
+    }
+    open?.leave();
     const wasOpen = this.open.peek();
     this.open.value = id;
     this.wanted = message ?? (id === wasOpen ? this.wanted : null);
     const room = this.room.peek();
+    this.showThread();
     if (!room) return;
     this.settings.lastRoom = room.id;
     room.enter();
     if (this.wanted !== null) void this.show(room, this.wanted);
     this.wanted = null;
+  }
+
+  /** Shows the threads that this person follows. */
+  goToThreads(): void {
+    this.go(null);
+    this.overview.value = true;
+    void this.threads.refresh();
+  }
+
+  /** Opens the thread under a message of a room, at an answer or where something is new. */
+  openThread(room: Room, root: string, answer: number | null = null, replace = false): void {
+    const open = this.thread.peek();
+    if (open?.key === `${room.id}/${root}`) {
+      if (answer !== null) void open.goTo(answer);
+      return;
+    }
+    this.wantedAnswer = answer;
+    this.navigate(`/rooms/${room.id}/thread/${root}`, replace);
+  }
+
+  /** Closes the thread beside the room. */
+  closeThread(): void {
+    const thread = this.thread.peek();
+    if (thread) this.navigate(`/rooms/${thread.room.id}`);
+  }
+
+  private showThread(): void {
+    const [room, root, was] = [this.room.peek(), this.wantedThread, this.thread.peek()];
+    if (was?.room === room && was.root === root) return;
+    if (was) this.find(was.room.id)?.closeThread();
+    const thread = room && root !== null ? room.openThread(root) : null;
+    if (thread) {
+      thread.draft.value = this.settings.draft(thread.key);
+      thread.replyTo.value = this.settings.answered(thread.key);
+      if (this.wantedAnswer !== null) thread.target.value = this.wantedAnswer;
+      this.wantedAnswer = null;
+    }
+    this.thread.value = thread;
   }
 
   /** Shows what stands under a number, wherever in the room's history it is. */
@@ -203,10 +273,10 @@ export class Chat {
     }
   }
 
-  /** What is written in the room next answers this; null when it answers nothing. Kept with the draft. */
-  answer(room: Room, answered: Answered | null): void {
-    room.replyTo.value = answered;
-    this.settings.saveAnswered(room.id, answered);
+  /** What is written there next answers this; null when it answers nothing. Kept with the draft. */
+  answer(place: Room | Thread, answered: Answered | null): void {
+    place.replyTo.value = answered;
+    this.settings.saveAnswered(place.key, answered);
   }
 
   /** Puts a reaction under a message, or takes it away. */
@@ -224,7 +294,8 @@ export class Chat {
     try {
       if ((await room.goToMessage(message)) === false) this.tell(strings.room.noSuchMessage);
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) this.tell(strings.room.noSuchMessage);
+      if (error instanceof InThread) this.openThread(room, error.root, error.number, true);
+      else if (error instanceof ApiError && error.status === 404) this.tell(strings.room.noSuchMessage);
       else this.fail(error);
     }
   }
@@ -341,6 +412,7 @@ export class Chat {
     try {
       const { rooms } = await this.api.readAll();
       for (const where of rooms) this.find(where.id)?.reading.told(where);
+      this.threads.allRead();
       const open = this.room.peek();
       if (open) open.newAfter.value = null;
       this.say(strings.announce.allRead);
@@ -352,6 +424,7 @@ export class Chat {
   /** Tells the server what was read, without waiting for more. */
   tellRead(): void {
     for (const room of this.joined.peek()) room.reading.send();
+    this.thread.peek()?.reading.send();
   }
 
   /** The page goes away: what the server does not know yet goes along by a way that outlives it. */
@@ -360,6 +433,9 @@ export class Chat {
       const unsent = room.reading.takeUnsent();
       if (unsent) this.api.read(room.id, unsent.number, unsent.unread).catch(() => undefined);
     }
+    const thread = this.thread.peek();
+    const unsent = thread?.following.peek() ? thread.reading.takeUnsent() : null;
+    if (thread && unsent) this.api.readThread(thread.room.id, thread.root, unsent.number, unsent.unread).catch(() => undefined);
   }
 
   /** Tells a screen reader, after what was said before. */
@@ -383,6 +459,7 @@ export class Chat {
     // What was under way on the link before may never be answered.
     this.readingRooms?.abort();
     void this.refreshRooms();
+    void this.threads.refresh();
   }
 
   private async readRooms(): Promise<void> {
@@ -469,7 +546,8 @@ export class Chat {
     const wasOpen = this.room.peek();
     this.joined.value = rooms.sort((a, b) => byName(a.info.peek(), b.info.peek()));
     const nowOpen = this.room.peek();
-    if (open && nowOpen && nowOpen !== wasOpen) this.go(open);
+    if (open && nowOpen && nowOpen !== wasOpen) this.go(open, null, this.wantedThread);
+    else if (!nowOpen) this.thread.value = null;
   }
 
   private forget(id: string): void {
@@ -488,6 +566,8 @@ export class Chat {
       read: this.live.read,
       miscounted: () => void this.refreshRooms(),
       heard: (room, event) => this.hear(room, event),
+      happened: (event) => this.threads.heard(event),
+      threadTold: (thread) => this.threads.told({ type: "thread.read", thread }),
       ended: (room) => {
         this.forget(room.id);
         this.refreshRoomsIn(ENDED_REFRESH_MS);
@@ -549,6 +629,7 @@ export class Chat {
 
   private hear(room: Room, event: RoomEvent): void {
     if (room.id !== this.open.peek() || !event.message || event.message.deleted) return;
+    if (!isInRoom(event.message) && event.message.thread !== this.thread.peek()?.root) return;
     this.heard.push({ author: event.message.author.name, body: event.message.content ? plainText(event.message.content) : (event.message.body ?? "") });
     this.speakTimer ??= setTimeout(() => {
       this.speakTimer = undefined;
