@@ -41,8 +41,10 @@ export function Composer({ chat, room, layout, thread }: { chat: Chat; room: Roo
   const [toolbar, setToolbar] = useState(() => chat.settings.toolbar() ?? !matchMedia("(max-width: 559.98px), (pointer: coarse)").matches);
 
   useEffect(() => {
+    // Whoever follows a link to an answer has the focus there.
+    if (thread && document.activeElement?.closest("[data-region=thread]")) return;
     if (!isTouch() || chat.welcome.peek()?.first) text.current?.focus();
-  }, [chat, place]);
+  }, [chat, place, thread]);
 
   useLayoutEffect(() => fit(text.current), [draft]);
 

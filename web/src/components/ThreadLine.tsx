@@ -9,7 +9,8 @@ import type { ActionsContext } from "./MessageActions.tsx";
 export function ThreadLine({ row, context }: { row: MessageRow; context: ActionsContext }) {
   const { chat, room } = context;
   const { id, replies } = row;
-  const unread = useComputed(() => (id === null ? 0 : (chat.threads.find(id)?.unread ?? 0))).value;
+  // Looked at whether or not the message has its id yet, or it would not be looked at again.
+  const unread = useComputed(() => chat.threads.list.value.find((thread) => thread.id === id)?.unread ?? 0).value;
   const open = useComputed(() => chat.thread.value?.root === id).value;
   if (id === null || !replies) return null;
   const { count, last, people } = replies;

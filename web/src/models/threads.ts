@@ -40,10 +40,6 @@ export class Threads {
     this.reading?.abort();
   }
 
-  find(root: string): ThreadCard | null {
-    return this.list.value.find((thread) => thread.id === root) ?? null;
-  }
-
   /** Asks for the first of them. */
   async refresh(): Promise<void> {
     this.cancelRefresh?.();
