@@ -36,6 +36,7 @@ nouns! {
     messages_are_posted_once_and_read "messages"
     events_are_paged "events"
     how_far_somebody_has_read_goes_forward_and_back_on_request "reading"
+    threads_are_answered_in_followed_and_read "threads"
     requests_that_cannot_be_meant_are_refused "requests"
     the_server_api_publishes_and_looks_into_channels "server_api"
     the_server_api_acts_on_connections "server_api_connections"
