@@ -163,8 +163,8 @@ test('messages of one author are grouped under one header, under the day on whic
     await Promise.all(['one', 'two', 'three'].map((text) => ben.message(text).locator('.message-author').count())),
     [1, 0, 0],
   );
-  await bensPage.getByRole('separator', { name: 'Today' }).waitFor();
-  assert.equal(await bensPage.getByRole('separator', { name: 'Today' }).count(), 1);
+  await bensPage.getByRole('button', { name: 'Today: go to another date' }).waitFor();
+  assert.equal(await bensPage.getByRole('button', { name: 'Today: go to another date' }).count(), 1);
 });
 
 test('links are clickable and nothing else becomes one', async () => {

@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomReading, RoomsPage, ThreadPage, ThreadReading, ThreadsPage } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Preferences, Role, RoomInfo, RoomPreferences, RoomReading, RoomsPage, ThreadPage, ThreadReading, ThreadsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -55,6 +55,9 @@ export const api = {
   startDirect: (people: readonly string[]) => request<RoomInfo>("POST", "/v1/direct", { people }),
   members: (room: string) => request<{ members: Member[] }>("GET", `/v1/rooms/${room}/members`),
 
+  /** How one keeps a room; what is left out stays as it is. */
+  prefer: (room: string, edit: Preferences) => request<RoomPreferences>("PATCH", `/v1/rooms/${room}/preferences`, edit),
+
   /** Says how far this person has read a room, also while the page goes away. */
   read: (room: string, number: number, unread: boolean) =>
     request<RoomReading>("PUT", `/v1/rooms/${room}/read`, { number, ...(unread && { unread }) }, undefined, true),
@@ -80,6 +83,11 @@ export const api = {
   threads: (before?: string, signal?: AbortSignal) =>
     request<ThreadsPage>("GET", before === undefined ? "/v1/threads" : `/v1/threads?before=${before}`, undefined, signal),
 
+  /** The first message that was posted at a time or later. */
+  firstMessageSince: async (room: string, since: number) => {
+    const { messages } = await request<{ messages: Message[] }>("GET", `/v1/rooms/${room}/messages?since=${since}&limit=1`);
+    return messages[0] ?? null;
+  },
   message: (room: string, message: string) => request<Message>("GET", `/v1/rooms/${room}/messages/${message}`),
   editMessage: (room: string, message: string, body: string) => request<Message>("PATCH", `/v1/rooms/${room}/messages/${message}`, { body }),
   /** With a reason where it is somebody else's. */

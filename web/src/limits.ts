@@ -183,6 +183,8 @@ export const ADD_PEOPLE_MAX = 10;
 export const DIRECT_OTHERS_MAX = 8;
 /** A room's description, as on the server. */
 export const DESCRIPTION_CHARACTERS_MAX = 1_000;
+/** The heading that one gives to some of one's rooms, as on the server. */
+export const SECTION_CHARACTERS_MAX = 50;
 
 /** Characters in a person's or a room's name, at most. The server holds the same limit. */
 export const NAME_CHARACTERS_MAX = 80;

@@ -12,7 +12,7 @@ import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox
 import type { Connection } from "./models/presence.ts";
 import type { Told } from "./models/reading.ts";
 import type { ThreadNews } from "./models/threads.ts";
-import type { PersonRef, Posted, RoomEvent, RoomReading, ThreadReading } from "./wire.ts";
+import type { PersonRef, Posted, RoomEvent, RoomPreferences, RoomReading, ThreadReading } from "./wire.ts";
 
 export type LiveState = "connecting" | "connected" | "stopped";
 
@@ -38,6 +38,8 @@ export type LiveHandlers = {
   read: (where: RoomReading) => void;
   /** Something about the threads of this person. */
   threads: (news: ThreadNews) => void;
+  /** This person keeps a room otherwise, by another device. */
+  preferred: (how: RoomPreferences) => void;
 };
 
 /** What passes; null is this person's own haste. */
@@ -94,9 +96,10 @@ export class Live {
     });
     this.client.on("publication", ({ channel, data }) => {
       if (!channel.startsWith("user:")) return;
-      const event = data as { type?: string; room?: RoomReading; thread?: ThreadReading };
+      const event = data as { type?: string; room?: RoomReading & RoomPreferences; thread?: ThreadReading };
       if (event.type === "room.read" && event.room) handlers.read(event.room);
       else if (event.type?.startsWith("thread")) handlers.threads({ ...event, type: event.type });
+      else if (event.type === "room.preferences" && event.room) handlers.preferred(event.room);
       else handlers.rooms(data);
     });
   }

@@ -54,7 +54,22 @@ export type RoomInfo = {
   unread?: number;
   /** How many of them mention this person. */
   mentions?: number;
+  /** When the last message was posted there. */
+  last_message?: number;
+} & Preferences;
+
+/** How this person keeps a room; what is absent is as it is with everybody. */
+export type Preferences = {
+  /** It stands before all others. */
+  favourite?: boolean;
+  /** What is said there is not brought up. */
+  muted?: boolean;
+  /** The heading of their own under which it stands. */
+  section?: string;
 };
+
+/** The same with its room. */
+export type RoomPreferences = Preferences & { id: string };
 
 /** How far this person has read a room, and what waited there when `offset` was its last number. */
 export type RoomReading = { id: string; offset: number; read: number; unread: number; mentions: number };

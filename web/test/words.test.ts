@@ -8,7 +8,7 @@ import { Presence } from "../src/models/presence.ts";
 import { describe, formProblems } from "../src/models/problems.ts";
 import { matching } from "../src/models/search.ts";
 import { Settings } from "../src/models/settings.ts";
-import { dayLabel } from "../src/models/times.ts";
+import { dateField, dayLabel, daysBefore, fromDateField } from "../src/models/times.ts";
 import { Typing } from "../src/models/typing.ts";
 import { isolated, names, plural, strings } from "../src/strings.ts";
 import { ANA, BEN } from "./world.ts";
@@ -127,6 +127,15 @@ test("days are called by what they are to the reader", () => {
   assert.equal(dayLabel(now - 86_400_000, now), "Yesterday");
   assert.match(dayLabel(now - 3 * 86_400_000, now), /Tuesday/);
   assert.match(dayLabel(new Date(2024, 1, 1).getTime(), now), /2024/);
+});
+
+test("a day is written as a field for dates has it, and read back as its beginning", () => {
+  const evening = new Date(2026, 2, 1, 23, 59).getTime();
+  assert.equal(dateField(evening), "2026-03-01");
+  assert.equal(fromDateField("2026-03-01"), new Date(2026, 2, 1).getTime());
+  assert.deepEqual(["", "2026-02-30", "2026-13-01", "tomorrow"].map(fromDateField), [null, null, null, null]);
+  assert.equal(dateField(daysBefore(evening, 1)), "2026-02-28");
+  assert.equal(dateField(daysBefore(evening, 365)), "2025-03-01");
 });
 
 test("rooms are found by the letters of their name, accents aside", () => {

@@ -68,6 +68,7 @@ mod open;
 mod ownership;
 mod people;
 mod policy;
+mod preferences;
 mod rates;
 mod reactions;
 mod reading;
@@ -96,13 +97,15 @@ pub use model::{
     Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description,
     Draft, Edit, EditPage, Email, EmailError, Emoji, Entered, Event, EventKind, EventPage, InThread, Invite,
     InviteCard, LastReply, Member, Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword,
-    PageFrom, PageQuery, PasswordError, Person, PersonId, Posted, Presented, Reacted, ReactedPage, Reaction, Reading,
-    ReasonError, Replies, Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomReading, RoomRole,
-    Session, SessionId, SignedIn, ThreadCard, ThreadPage, ThreadReading, ThreadsPage, Time, Token, Topic, Verdict, Who,
+    PageFrom, PageQuery, PasswordError, Person, PersonId, Posted, Preferences, PreferencesEdit, Presented, Reacted,
+    ReactedPage, Reaction, Reading, ReasonError, Replies, Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind,
+    RoomPage, RoomPreferences, RoomReading, RoomRole, Section, Session, SessionId, SignedIn, ThreadCard, ThreadPage,
+    ThreadReading, ThreadsPage, Time, Token, Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
 pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
+pub use preferences::PreferError;
 pub use rates::RetryAfter;
 pub use reactions::ReactError;
 pub use reading::MarkReadError;

@@ -39,6 +39,8 @@ pub const NAME_MARKS_MAX: usize = 4;
 pub const TOPIC_CHARS_MAX: usize = 250;
 /// A room's description, in characters: some paragraphs, which everybody in the room has in memory.
 pub const DESCRIPTION_CHARS_MAX: usize = 1_000;
+/// Longest heading that somebody gives to some of their rooms, in characters: it stands on one line of a narrow list.
+pub const SECTION_CHARS_MAX: usize = 50;
 /// An e-mail address, in bytes (RFC 5321 §4.5.3.1.3).
 pub const EMAIL_BYTES_MAX: usize = 254;
 /// What a browser says about itself, in characters kept; it is shown in the list of sessions only.

@@ -8,7 +8,7 @@ use crate::{
     chat::Chat,
     model::{
         Body, DeleteReason, Draft, EditPage, EventPage, Message, MessageId, MessagePage, NewMessage, PageQuery,
-        PersonId, Posted, RoomId,
+        PersonId, Posted, RoomId, Time,
     },
     rates::RetryAfter,
     store::StoreError,
@@ -183,6 +183,14 @@ impl Chat {
     /// See [`ReadError`].
     pub async fn events(&self, reader: PersonId, room: RoomId, page: PageQuery) -> Result<EventPage, ReadError> {
         self.0.store.events(room, Some(reader), page.bounded(), usize::MAX).await?.ok_or(ReadError::NotMember)
+    }
+
+    /// The number of a room's last event before a time, for its members; 0 where there is none.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn last_before(&self, reader: PersonId, room: RoomId, time: Time) -> Result<u64, ReadError> {
+        self.0.store.last_before(room, reader, time).await?.ok_or(ReadError::NotMember)
     }
 
     /// A room's messages, for its members: at most [`PAGE_MAX`](crate::limits::PAGE_MAX), in the order of their numbers.

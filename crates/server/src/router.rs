@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
 use crate::http::{
-    directory, headers, health, invites, members, messages, origin, people, reactions, reading, rooms, session, shell,
-    threads,
+    directory, headers, health, invites, members, messages, origin, people, preferences, reactions, reading, rooms,
+    session, shell, threads,
 };
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
@@ -34,6 +34,7 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(invites::routes())
         .merge(reactions::routes())
         .merge(rooms::routes())
+        .merge(preferences::routes())
         .merge(reading::routes())
         .merge(members::routes())
         .merge(directory::routes())

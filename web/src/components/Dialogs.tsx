@@ -9,8 +9,10 @@ import { CreateRoom } from "./CreateRoom.tsx";
 import { DeleteMessage } from "./DeleteMessage.tsx";
 import { Devices } from "./Devices.tsx";
 import { EditRoom } from "./EditRoom.tsx";
+import { GoToDate } from "./GoToDate.tsx";
 import { MessageEdits } from "./MessageEdits.tsx";
 import { NewDirect } from "./NewDirect.tsx";
+import { SectionDialog } from "./SectionDialog.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
 import { Switcher } from "./Switcher.tsx";
 
@@ -37,6 +39,8 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
     case "edit-room":
     case "open-room":
     case "archive-room":
+    case "section":
+    case "go-to-date":
       return <RoomDialog app={app} chat={chat} layout={layout} dialog={dialog} onClose={close} />;
     case "devices":
       return <Devices app={app} onClose={close} />;
@@ -88,7 +92,7 @@ type RoomDialogProps = {
   app: App;
   chat: Chat;
   layout: Layout;
-  dialog: Extract<DialogName, { name: "add-people" } | { name: "edit-room" } | { name: "open-room" } | { name: "archive-room" }>;
+  dialog: Extract<DialogName, { name: "add-people" } | { name: "edit-room" } | { name: "open-room" } | { name: "archive-room" } | { name: "section" } | { name: "go-to-date" }>;
   onClose: () => void;
 };
 
@@ -113,6 +117,10 @@ function RoomDialog({ app, chat, layout, dialog, onClose }: RoomDialogProps) {
           onClose={onClose}
         />
       );
+    case "go-to-date":
+      return <GoToDate chat={chat} room={room} onClose={onClose} />;
+    case "section":
+      return <SectionDialog chat={chat} room={room} onClose={onClose} />;
     case "archive-room":
       return (
         <Confirm

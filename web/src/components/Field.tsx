@@ -8,9 +8,12 @@ export type FieldProps = {
   onInput: (value: string) => void;
   hint?: string | undefined;
   error?: string | undefined;
-  type?: "text" | "email" | "password";
+  type?: "text" | "email" | "password" | "date";
   autocomplete?: string;
   maxLength?: number;
+  /** Of a date, the first and the last that may be chosen. */
+  min?: string;
+  max?: string;
   required?: boolean;
   /** How many lines it has room for, where line breaks may stand in it. */
   lines?: number;
@@ -18,7 +21,7 @@ export type FieldProps = {
 
 /** A labelled text field. The hint is read with it, and so is what is wrong. */
 export function Field(props: FieldProps) {
-  const { label, name, value, onInput, hint, error, type = "text", autocomplete = "off", maxLength, required = false, lines } = props;
+  const { label, name, value, onInput, hint, error, type = "text", autocomplete = "off", maxLength, min, max, required = false, lines } = props;
   const [shown, setShown] = useState(false);
   const id = useId();
   // Preact's types keep the kinds of input apart; this one changes its kind.
@@ -42,6 +45,8 @@ export function Field(props: FieldProps) {
           autocapitalize={type === "text" && name === "name" ? "words" : "none"}
           spellcheck={false}
           maxLength={maxLength}
+          min={min}
+          max={max}
           aria-required={required}
           aria-invalid={error !== undefined}
           aria-describedby={describedBy || undefined}

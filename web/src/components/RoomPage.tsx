@@ -1,10 +1,27 @@
-import { Archive, ArchiveRestore, EllipsisVertical, DoorOpen, Link, Menu as MenuIcon, PencilLine, UserPlus, Users } from "lucide";
+import {
+  Archive,
+  ArchiveRestore,
+  Bell,
+  BellOff,
+  CalendarSearch,
+  DoorOpen,
+  EllipsisVertical,
+  Link,
+  ListTree,
+  Menu as MenuIcon,
+  PencilLine,
+  Star,
+  StarOff,
+  UserPlus,
+  Users,
+} from "lucide";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import { isArchived, isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import { strings } from "../strings.ts";
+import type { Preferences } from "../wire.ts";
 import { Composer } from "./Composer.tsx";
 import { Icon } from "./Icon.tsx";
 import { InviteCard } from "./InviteCard.tsx";
@@ -78,7 +95,9 @@ function RoomHeader({ chat, room, layout }: Props) {
 function roomMenu({ chat, room, layout }: Pick<Props, "chat" | "room" | "layout">): MenuItem[] {
   const info = room.info.value;
   const people = { label: strings.room.people, icon: <Icon of={Users} />, onSelect: () => (layout.people.value = true) };
-  if (isDirect(info)) return [people];
+  const date = { label: strings.goToDate.open, icon: <Icon of={CalendarSearch} />, onSelect: () => (layout.dialog.value = { name: "go-to-date", room: room.id }) };
+  const mine = keeping(chat, room, layout);
+  if (isDirect(info)) return [people, date, ...mine];
   const dialog = (name: "leave-room" | "edit-room" | "archive-room" | "add-people") => () => (layout.dialog.value = { name, room: room.id });
   const brings = chat.role.value !== "guest";
   return [
@@ -89,6 +108,8 @@ function roomMenu({ chat, room, layout }: Pick<Props, "chat" | "room" | "layout"
         ]
       : []),
     people,
+    date,
+    ...mine,
     ...(room.manages.value
       ? [
           { label: strings.rooms.edit, icon: <Icon of={PencilLine} />, onSelect: dialog("edit-room") },
@@ -98,6 +119,19 @@ function roomMenu({ chat, room, layout }: Pick<Props, "chat" | "room" | "layout"
         ]
       : []),
     { label: strings.room.leave, icon: <Icon of={DoorOpen} />, danger: true, onSelect: dialog("leave-room") },
+  ];
+}
+
+/** How this person keeps the room. */
+function keeping(chat: Chat, room: Room, layout: Layout): MenuItem[] {
+  const { favourite = false, muted = false } = room.info.value;
+  const prefer = (edit: Preferences) => (): void => {
+    chat.prefer(room, edit).catch((error: unknown) => chat.fail(error));
+  };
+  return [
+    { label: favourite ? strings.rooms.unfavour : strings.rooms.favour, icon: <Icon of={favourite ? StarOff : Star} />, onSelect: prefer({ favourite: !favourite }) },
+    { label: muted ? strings.rooms.unmute : strings.rooms.mute, icon: <Icon of={muted ? Bell : BellOff} />, onSelect: prefer({ muted: !muted }) },
+    { label: strings.rooms.setSection, icon: <Icon of={ListTree} />, onSelect: () => (layout.dialog.value = { name: "section", room: room.id }) },
   ];
 }
 

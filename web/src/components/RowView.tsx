@@ -38,6 +38,23 @@ type Props = { row: Row; context: ActionsContext; delay: Delay; failures: number
 
 const DELAYS = { waiting: strings.room.waiting, hindered: strings.room.waitingForServer, trying: strings.room.stillTrying };
 
+/** The name of a day, and the way to another one; by keyboard that is in the room's menu. */
+function DayButton({ time, context: { room, layout } }: { time: number; context: ActionsContext }) {
+  const day = dayLabel(time, Date.now());
+  return (
+    <button
+      type="button"
+      class="day-button"
+      tabIndex={-1}
+      aria-label={strings.goToDate.fromDay(day)}
+      title={strings.goToDate.open}
+      onClick={() => (layout.dialog.value = { name: "go-to-date", room: room.id })}
+    >
+      <time dateTime={machineTime(time)}>{day}</time>
+    </button>
+  );
+}
+
 /** One row of the message list, drawn again only when it looks different. */
 export class RowView extends Component<Props> {
   override shouldComponentUpdate(next: Props): boolean {
@@ -50,8 +67,8 @@ export class RowView extends Component<Props> {
     switch (row.kind) {
       case "day":
         return (
-          <div class="day" data-key={row.key} role="separator" aria-label={dayLabel(row.time, Date.now())}>
-            <time dateTime={machineTime(row.time)}>{dayLabel(row.time, Date.now())}</time>
+          <div class="day" data-key={row.key}>
+            <DayButton time={row.time} context={context} />
           </div>
         );
       case "new":

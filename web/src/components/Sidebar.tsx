@@ -1,9 +1,28 @@
-import { CheckCheck, Compass, Keyboard, Laptop, LogOut, MessagesSquare, Monitor, Moon, Pencil, Plus, Search, Sun } from "lucide";
-import { useEffect, useRef, useState } from "preact/hooks";
+import {
+  ArrowDownAZ,
+  BellOff,
+  CheckCheck,
+  Compass,
+  History,
+  Keyboard,
+  Laptop,
+  ListFilter,
+  LogOut,
+  MessagesSquare,
+  Monitor,
+  Moon,
+  Pencil,
+  Plus,
+  Search,
+  Sun,
+  type IconNode,
+} from "lucide";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import { partner } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
+import type { Order, Section } from "../models/listing.ts";
 import type { Room } from "../models/room.ts";
 import { showTheme, type Theme } from "../models/settings.ts";
 import { strings } from "../strings.ts";
@@ -36,7 +55,6 @@ export function Sidebar({ app, chat, layout }: Props) {
     };
   }, [open]);
 
-  const { rooms, directs } = chat.shown.value;
   const opened = (): void => {
     layout.rooms.value = false;
     requestAnimationFrame(() => focusComposer());
@@ -57,30 +75,53 @@ export function Sidebar({ app, chat, layout }: Props) {
       </button>
       <ThreadsLink app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
       <div class="sidebar-lists">
-        <div class="sidebar-section">
-          <h2 id="rooms-heading">{strings.rooms.heading}</h2>
-          {chat.role.value !== "guest" && (
+        {chat.sections.value.map((section) => (
+          <SectionOfRooms key={section.kind === "own" ? `own ${section.name}` : section.kind} app={app} chat={chat} layout={layout} section={section} onOpened={opened} />
+        ))}
+      </div>
+      <MyMenu app={app} chat={chat} layout={layout} />
+    </nav>
+  );
+}
+
+const ORDERS: Record<Order, IconNode> = { name: ArrowDownAZ, recent: History, unread: ListFilter };
+
+/** Some rooms under their heading, with what there is to do for all of their kind. */
+function SectionOfRooms({ app, chat, layout, section, onOpened }: Props & { section: Section<Room>; onOpened: () => void }) {
+  const id = useId();
+  const { rooms } = section;
+  const none = section.kind === "rooms" ? strings.rooms.none : strings.direct.none;
+  return (
+    <>
+      <div class="sidebar-section">
+        <h2 id={id}>{section.kind === "own" ? <bdi>{section.name}</bdi> : HEADINGS[section.kind]}</h2>
+        {section.kind === "rooms" && (
+          <span class="sidebar-section-actions">
             <Menu
-              label={strings.rooms.add}
+              label={strings.rooms.order}
               class="icon-button icon-button-small"
-              button={<Icon of={Plus} size={16} />}
-              items={[
-                { label: strings.rooms.create, icon: <Icon of={Plus} />, onSelect: () => (layout.dialog.value = { name: "create-room" }) },
-                { label: strings.rooms.browse, icon: <Icon of={Compass} />, onSelect: () => (layout.dialog.value = { name: "browse-rooms" }) },
-              ]}
+              button={<Icon of={ORDERS[chat.order.value]} size={16} />}
+              items={(["name", "recent", "unread"] as const).map((order) => ({
+                label: strings.rooms.orders[order],
+                icon: <Icon of={ORDERS[order]} />,
+                checked: chat.order.value === order,
+                onSelect: () => chat.listBy(order),
+              }))}
             />
-          )}
-        </div>
-        <ul class="rooms" aria-labelledby="rooms-heading">
-          {rooms.map((room) => (
-            <li key={room.id}>
-              <RoomEntry app={app} chat={chat} room={room} current={room.id === chat.open.value} onOpened={opened} />
-            </li>
-          ))}
-          {chat.ready.value && rooms.length === 0 && <li class="rooms-none">{strings.rooms.none}</li>}
-        </ul>
-        <div class="sidebar-section">
-          <h2 id="directs-heading">{strings.direct.heading}</h2>
+            {chat.role.value !== "guest" && (
+              <Menu
+                label={strings.rooms.add}
+                class="icon-button icon-button-small"
+                button={<Icon of={Plus} size={16} />}
+                items={[
+                  { label: strings.rooms.create, icon: <Icon of={Plus} />, onSelect: () => (layout.dialog.value = { name: "create-room" }) },
+                  { label: strings.rooms.browse, icon: <Icon of={Compass} />, onSelect: () => (layout.dialog.value = { name: "browse-rooms" }) },
+                ]}
+              />
+            )}
+          </span>
+        )}
+        {section.kind === "directs" && (
           <button
             type="button"
             class="icon-button icon-button-small"
@@ -90,30 +131,36 @@ export function Sidebar({ app, chat, layout }: Props) {
           >
             <Icon of={Plus} size={16} />
           </button>
-        </div>
-        <ul class="rooms" aria-labelledby="directs-heading">
-          {directs.map((room) => (
-            <li key={room.id}>
-              <RoomEntry app={app} chat={chat} room={room} current={room.id === chat.open.value} onOpened={opened} />
-            </li>
-          ))}
-          {chat.ready.value && directs.length === 0 && <li class="rooms-none">{strings.direct.none}</li>}
-        </ul>
+        )}
       </div>
-      <MyMenu app={app} chat={chat} layout={layout} />
-    </nav>
+      <ul class="rooms" aria-labelledby={id}>
+        {rooms.map((room) => (
+          <li key={room.id}>
+            <RoomEntry app={app} chat={chat} room={room} current={room.id === chat.open.value} onOpened={onOpened} />
+          </li>
+        ))}
+        {chat.ready.value && rooms.length === 0 && !isElsewhere(chat, section) && <li class="rooms-none">{none}</li>}
+      </ul>
+    </>
   );
 }
 
+const HEADINGS = { favourites: strings.rooms.favourites, rooms: strings.rooms.heading, directs: strings.direct.heading };
+
+/** Whether there are rooms of its kind under other headings. */
+function isElsewhere(chat: Chat, section: Section<Room>): boolean {
+  return chat.shown.value.some((room) => room.listed.direct === (section.kind === "directs"));
+}
+
 function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Chat; room: Room; current: boolean; onOpened: () => void }) {
-  const { name } = room.info.value;
+  const { name, muted } = room.info.value;
   const other = partner(room.info.value);
   const here = other !== null && room.here.value.some((person) => person.id === other.id);
-  const { count, more } = room.unread.value;
+  const { count, more } = room.calling.value;
   const some = (count > 0 || more) && !(current && document.visibilityState === "visible" && count === 0);
   const words = count > 0 && !more ? strings.rooms.unread(count) : strings.rooms.someUnread;
   return (
-    <RoomLink app={app} room={room.id} class={some ? "room-link room-link-unread" : "room-link"} current={current} onOpened={onOpened}>
+    <RoomLink app={app} room={room.id} class={`room-link${some ? " room-link-unread" : ""}${muted ? " room-link-muted" : ""}`} current={current} onOpened={onOpened}>
       <RoomIcon room={room.info.value} me={chat.me} size={16} here={here} />
       <span class="room-link-name">
         <bdi>{name}</bdi>
@@ -121,8 +168,14 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
       <KindNote room={room.info.value} />
       {here && <span class="visually-hidden">, {strings.direct.here}</span>}
       <RoomNote room={room.info.value} />
+      {muted && (
+        <span class="room-link-note" title={strings.rooms.muted}>
+          <Icon of={BellOff} size={14} />
+          <span class="visually-hidden">, {strings.rooms.muted}</span>
+        </span>
+      )}
       {!current && room.drafted.value && (
-        <span class="room-link-draft" title={strings.rooms.draft}>
+        <span class="room-link-note" title={strings.rooms.draft}>
           <Icon of={Pencil} size={14} />
           <span class="visually-hidden">, {strings.rooms.draft}</span>
         </span>

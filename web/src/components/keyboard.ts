@@ -32,13 +32,12 @@ export function focusNextRegion(step: 1 | -1): void {
 
 /** The room above or below the open one, or the next unread one in that direction. */
 export function stepRoom(chat: Chat, step: 1 | -1, unreadOnly: boolean): string | null {
-  const { rooms: inRooms, directs } = chat.shown.peek();
-  const rooms = [...inRooms, ...directs];
+  const rooms = chat.shown.peek();
   const at = rooms.findIndex((room) => room.id === chat.open.peek());
   for (let i = 1; i <= rooms.length; i++) {
     const room = rooms[(at + step * i + rooms.length * 2) % rooms.length];
     if (!room || room.id === chat.open.peek()) continue;
-    const { count, more } = room.unread.peek();
+    const { count, more } = room.calling.peek();
     if (!unreadOnly || count > 0 || more) return room.id;
   }
   return null;

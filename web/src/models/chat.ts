@@ -4,7 +4,7 @@ import { ApiError, type Api, type RoomEdit } from "../api.ts";
 import { ANNOUNCE_EVERY_MS, DELETE_UNDO_MS, ENDED_REFRESH_MS, NOTICE_SHOWN_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
-import type { Answered, Invite, Person, Role, RoomEvent, RoomInfo } from "../wire.ts";
+import type { Answered, Invite, Person, Preferences, Role, RoomEvent, RoomInfo, RoomPreferences } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
 import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
@@ -12,7 +12,8 @@ import { withRecent } from "./emoji.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { Attendance } from "./attention.ts";
 import { byName } from "./presence.ts";
-import { isArchived, isDirect, shownTo } from "./kinds.ts";
+import { isArchived, kept, shownTo } from "./kinds.ts";
+import { sections, type Order, type Section } from "./listing.ts";
 import { describe } from "./problems.ts";
 import { changesOfReading } from "./reading.ts";
 import { isInRoom } from "./replies.ts";
@@ -51,8 +52,12 @@ export class Chat {
   readonly settings: Settings;
   /** Rooms this person is in, by name. */
   readonly joined = signal<readonly Room[]>([]);
-  /** Those of them that are listed as rooms, and as direct messages: what is archived or blank is not, unless it is open or something waits there. */
-  readonly shown: ReadonlySignal<{ rooms: readonly Room[]; directs: readonly Room[] }>;
+  /** Those of them that are listed, in the order of the list: what is archived or blank is not, unless it is open or something waits there. */
+  readonly shown: ReadonlySignal<readonly Room[]>;
+  /** The same under their headings. */
+  readonly sections: ReadonlySignal<readonly Section<Room>[]>;
+  /** In which order they stand there. */
+  readonly order;
   /** What this person may do on the server. */
   readonly role;
   /** Rooms that can be joined, by name, the joined ones among them: all that were ever asked for. */
@@ -136,6 +141,7 @@ export class Chat {
         if (news.thread?.id === this.thread.peek()?.root && news.thread) this.thread.peek()?.told(news.thread);
         else if (!news.thread) void this.thread.peek()?.load();
       },
+      preferred: (how) => this.showPreferred(how),
     });
     this.navigate = options.navigate ?? (() => undefined);
     this.threads = new Threads({ me: options.me, api: options.api, after: (delay, task) => this.later(delay, task) });
@@ -153,19 +159,17 @@ export class Chat {
       (delay, task) => this.later(delay, task),
     );
     this.room = computed(() => this.joined.value.find((room) => room.id === this.open.value) ?? null);
-    this.shown = computed(() => {
+    this.order = signal(options.settings.order);
+    this.sections = computed(() => {
       const isOpen = (room: Room): boolean => room.id === this.open.value;
       const shown = this.joined.value.filter((room) => isOpen(room) || room.waits.value || (!isArchived(room.info.value) && !room.blank.value));
-      return {
-        rooms: shown.filter((room) => !isDirect(room.info.value)),
-        directs: shown.filter((room) => isDirect(room.info.value)),
-      };
+      return sections(shown, (room) => room.listed, this.order.value);
     });
-    const all = computed(() => [...this.shown.value.rooms, ...this.shown.value.directs]);
+    this.shown = computed(() => this.sections.value.flatMap(({ rooms }) => rooms));
     this.unreadElsewhere = computed(() =>
-      all.value.some((room) => room.id !== this.open.value && (room.unread.value.count > 0 || room.unread.value.more)),
+      this.shown.value.some((room) => room.id !== this.open.value && (room.calling.value.count > 0 || room.calling.value.more)),
     );
-    this.unreadTotal = computed(() => all.value.reduce((sum, room) => sum + room.unread.value.count, 0));
+    this.unreadTotal = computed(() => this.shown.value.reduce((sum, room) => sum + room.calling.value.count, 0));
   }
 
   /** Connects; done when the first list of rooms has come. */
@@ -273,6 +277,13 @@ export class Chat {
     }
   }
 
+  /** Shows the first message that was posted at a time or later. Answers false when there is none. */
+  async goToTime(room: Room, time: number): Promise<boolean> {
+    const first = await this.api.firstMessageSince(room.id, time);
+    if (first) await this.showNumber(room, first.number);
+    return first !== null;
+  }
+
   /** What is written there next answers this; null when it answers nothing. Kept with the draft. */
   answer(place: Room | Thread, answered: Answered | null): void {
     place.replyTo.value = answered;
@@ -320,6 +331,24 @@ export class Chat {
     const room = this.find(id);
     if (room) room.info.value = info;
     this.known.value = this.known.peek().map((known) => (known.id === id ? info : known));
+  }
+
+  /** Keeps a room otherwise: shown at once, and as before if that is refused. */
+  async prefer(room: Room, edit: Preferences): Promise<void> {
+    const before = room.info.peek();
+    room.info.value = kept(before, { ...before, ...edit });
+    try {
+      this.showPreferred(await this.api.prefer(room.id, edit));
+    } catch (error) {
+      room.info.value = kept(room.info.peek(), before);
+      throw error;
+    }
+  }
+
+  /** Lists the rooms in another order, on this device. */
+  listBy(order: Order): void {
+    this.settings.order = order;
+    this.order.value = order;
   }
 
   /** The direct message with these people, which is there from now on. */
@@ -449,6 +478,13 @@ export class Chat {
     const { type, person } = (told ?? {}) as { type?: string; person?: { role?: Role } };
     if (type === "role.changed" && person?.role) this.role.value = person.role;
     void this.refreshRooms();
+  }
+
+  private showPreferred(how: RoomPreferences): void {
+    const room = this.find(how.id);
+    if (!room) return;
+    this.ownChanges += 1;
+    room.info.value = kept(room.info.peek(), how);
   }
 
   private connected(): void {

@@ -1,6 +1,6 @@
 /** What the kind of a room, and what somebody is in it and on the server, mean to the page. */
 import { strings } from "../strings.ts";
-import type { PersonRef, Role, RoomFacts, RoomInfo, RoomKind } from "../wire.ts";
+import type { PersonRef, Preferences, Role, RoomFacts, RoomInfo, RoomKind } from "../wire.ts";
 
 export function kindOf(room: Pick<RoomInfo, "kind">): RoomKind {
   return room.kind ?? "public";
@@ -46,6 +46,11 @@ export function looksAfter(role: Role, room: Pick<RoomInfo, "kind" | "role" | "m
 export function rolesToGive(mine: Role, theirs: Role): Role[] {
   const all: Role[] = mine === "owner" ? ["owner", "admin", "member", "guest"] : mine === "admin" && !isAdmin(theirs) ? ["member", "guest"] : [];
   return all.filter((role) => role !== theirs);
+}
+
+/** The room as this person keeps it from now on. */
+export function kept(room: RoomInfo, { favourite = false, muted = false, section = "" }: Preferences): RoomInfo {
+  return { ...room, favourite, muted, section };
 }
 
 /** The room with what an event says of it. */

@@ -9,6 +9,8 @@ export type DialogName =
   /** With what was written in it before, if it is opened again. */
   | { name: "edit-room"; room: string; edit?: RoomEdit }
   | { name: "archive-room"; room: string }
+  | { name: "section"; room: string }
+  | { name: "go-to-date"; room: string }
   | { name: "add-people"; room: string }
   | { name: "open-room"; room: string; edit: RoomEdit }
   | { name: "delete-message"; room: string; message: string; author: PersonRef }

@@ -19,6 +19,7 @@ import type { Live } from "../live.ts";
 import type { Answered, EventsPage, PersonRef, Role, RoomEvent, RoomInfo, ThreadReading } from "../wire.ts";
 import { Changes, type Undoable } from "./changes.ts";
 import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
+import type { Listed } from "./listing.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
 import { Reactions } from "./reactions.ts";
@@ -29,6 +30,8 @@ import { Timeline } from "./timeline.ts";
 import { Typing } from "./typing.ts";
 
 export type Unread = { count: number; more: boolean };
+
+const QUIET: Unread = { count: 0, more: false };
 
 export type RoomContext = {
   me: PersonRef;
@@ -89,6 +92,10 @@ export class Room {
   /** Counts the changes of who is a member. */
   readonly membership = signal(0);
   readonly unread: ReadonlySignal<Unread>;
+  /** What of it is to be brought up: nothing of a room that is muted. */
+  readonly calling: ReadonlySignal<Unread>;
+  /** Where it belongs in the list of rooms. */
+  readonly listed: Listed;
   /** Whether somebody else is, or was, in the room. */
   readonly company: ReadonlySignal<boolean>;
   /** What stands in the composer. */
@@ -155,9 +162,11 @@ export class Room {
       after: context.after,
     });
     this.unread = computed(() => this.countUnread(this.version.value, this.reading.number.value, this.reading.counted.value));
+    this.calling = computed(() => (this.info.value.muted ? QUIET : this.unread.value));
+    this.listed = this.asListed();
     this.drafted = computed(() => this.draft.value.trim() !== "");
     this.waits = computed(() => {
-      const { count, more } = this.unread.value;
+      const { count, more } = this.calling.value;
       return this.drafted.value || count > 0 || more || this.unsentAt(this.version.value) > 0;
     });
     this.company = computed(() => this.info.value.members > 1 || this.othersSeen.value);
@@ -661,6 +670,38 @@ export class Room {
   // Of what is shown, at that version of it, and of what is known to be there.
   private newestAt(version: number): number {
     return version < 0 ? 0 : Math.max(this.info.value.offset, this.timeline.last);
+  }
+
+  private asListed(): Listed {
+    const { info } = this;
+    const calls = computed(() => this.calling.value.count > 0 || this.calling.value.more);
+    const last = computed(() => Math.max(info.value.last_message ?? 0, this.lastPosted(this.version.value)));
+    return {
+      get favourite() {
+        return info.value.favourite ?? false;
+      },
+      get section() {
+        return info.value.section ?? "";
+      },
+      get direct() {
+        return isDirect(info.value);
+      },
+      get unread() {
+        return calls.value;
+      },
+      get last() {
+        return last.value;
+      },
+    };
+  }
+
+  private lastPosted(version: number): number {
+    const { timeline } = this;
+    for (let number = timeline.last; version >= 0 && number >= timeline.first; number--) {
+      const event = timeline.at(number);
+      if (event?.type === "message.posted") return event.time;
+    }
+    return 0;
   }
 
   // The outbox tells of its changes by that version.

@@ -1,5 +1,6 @@
 /** What this browser remembers for a person: the theme, the last room, drafts. */
 import type { Answered } from "../wire.ts";
+import type { Order } from "./listing.ts";
 
 export type Theme = "system" | "light" | "dark";
 
@@ -35,6 +36,16 @@ export class Settings {
 
   set welcome(room: string | null) {
     this.write("welcome", room);
+  }
+
+  /** In which order the rooms are listed. */
+  get order(): Order {
+    const stored = this.read("order");
+    return stored === "recent" || stored === "unread" ? stored : "name";
+  }
+
+  set order(order: Order) {
+    this.write("order", order === "name" ? null : order);
   }
 
   draft(room: string): string {

@@ -49,6 +49,28 @@ export function dayLabel(time: number, now: number): string {
   return capitalise((sameYear ? weekday : withYear).format(time));
 }
 
+/** As fields of the type `date` have it: "2026-11-20". */
+export function dateField(time: number): string {
+  const at = new Date(time);
+  const two = (number: number): string => String(number).padStart(2, "0");
+  return `${String(at.getFullYear()).padStart(4, "0")}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
+/** When that day begins here; null when it is no day. */
+export function fromDateField(value: string): number | null {
+  const [year, month, day] = value.split("-").map(Number);
+  if (!year || !month || !day) return null;
+  const at = new Date(year, month - 1, day);
+  return dateField(at.getTime()) === value ? at.getTime() : null;
+}
+
+/** The same time of day, so many days before. */
+export function daysBefore(time: number, days: number): number {
+  const at = new Date(time);
+  at.setDate(at.getDate() - days);
+  return at.getTime();
+}
+
 function startOfDay(time: number): number {
   const at = new Date(time);
   return new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();

@@ -9,6 +9,7 @@ mod invites;
 mod members;
 mod messages;
 mod people;
+mod preferences;
 mod reactions;
 mod reading;
 mod roles;
@@ -28,6 +29,7 @@ pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
     TakeDeviceKey,
 };
+pub(crate) use preferences::Prefer;
 pub(crate) use reactions::{React, ReactRefusal};
 pub(crate) use reading::{Read, ReadAll};
 pub(crate) use roles::{SetRole, SetRoleRefusal};

@@ -3,8 +3,8 @@
 use crate::{
     limits::{INVITE_LIFETIME, INVITE_USES_MAX, ROOMS_FOR_ADMINS, ROOMS_MAX, ROOMS_PER_PERSON_MAX},
     model::{
-        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Reading, Role, Room, RoomCard,
-        RoomEdit, RoomFacts, RoomId, RoomKind, RoomReference, RoomRole, Time, Who,
+        Code, Event, EventKind, Invite, NewRoom, Person, PersonEvent, PersonId, Preferences, Reading, Role, Room,
+        RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomReference, RoomRole, Time, Who,
     },
     store::{
         Applied, Change,
@@ -414,7 +414,8 @@ pub(super) fn enter(
     // What was said before is there to be read, and asks for nothing.
     tables.insert_member(room.id, person.id, RoomRole::Member, joined.number, now)?;
     let (role, reading) = (Some(RoomRole::Member), Some(Reading::nothing_behind(joined.number)));
-    let room = Room { offset: joined.number, members: room.members + 1, role, reading, ..room };
+    let preferences = Some(Preferences::default());
+    let room = Room { offset: joined.number, members: room.members + 1, role, reading, preferences, ..room };
     Ok((room, joined))
 }
 

@@ -9,6 +9,7 @@ use super::{
     ids::{MessageId, RoomId},
     messages::Message,
     people::{Role, Who},
+    preferences::{Preferences, RoomPreferences},
     reactions::Reaction,
     reading::{Reading, RoomReading},
     rooms::{Room, RoomFacts, RoomKind, RoomRole},
@@ -318,6 +319,12 @@ pub struct RoomCard {
     /// How far the person has read it, if they are a member.
     #[serde(flatten)]
     pub reading: Option<Reading>,
+    /// How the person keeps it, if they are a member.
+    #[serde(flatten)]
+    pub preferences: Option<Preferences>,
+    /// When the last message was posted there that stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<Time>,
     /// Whether another room that the person sees has the same name, or one that looks alike.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub same_name: bool,
@@ -343,6 +350,8 @@ impl From<&Room> for RoomCard {
             epoch: room.epoch.clone(),
             created: room.created,
             reading: room.reading,
+            preferences: room.preferences.clone(),
+            last_message: room.last_message,
             same_name: room.same_name,
         }
     }
@@ -368,6 +377,9 @@ pub(crate) enum PersonEvent {
     /// All of theirs, likewise.
     #[serde(rename = "threads.read")]
     ThreadsRead,
+    /// Likewise.
+    #[serde(rename = "room.preferences")]
+    Preferences { room: RoomPreferences },
     #[serde(rename = "role.changed")]
     RoleChanged { person: OwnRole },
 }

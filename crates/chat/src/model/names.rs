@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
 
 use super::looks::{self, is_blank};
-use crate::limits::{DESCRIPTION_CHARS_MAX, EMAIL_BYTES_MAX, NAME_CHARS_MAX, NAME_MARKS_MAX, TOPIC_CHARS_MAX};
+use crate::limits::{
+    DESCRIPTION_CHARS_MAX, EMAIL_BYTES_MAX, NAME_CHARS_MAX, NAME_MARKS_MAX, SECTION_CHARS_MAX, TOPIC_CHARS_MAX,
+};
 
 /// A person's or a room's name: 1 to 80 characters that can be seen, trimmed, with white space of any kind as one space.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,11 @@ pub struct Topic(String);
 /// What a room is about, at length: up to 1000 characters in lines, without other controls, trimmed; may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Description(String);
+
+/// A heading that somebody gives to some of their rooms: up to 50 characters without controls, trimmed; may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Section(String);
 
 /// An e-mail address in the one form in which it identifies an account: trimmed and in lower case; that of a new account
 /// also with its letters and their marks composed (NFC), which keyboards differ in.
@@ -132,6 +140,32 @@ impl Description {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Section {
+    /// Reads a heading.
+    ///
+    /// # Errors
+    /// When it is longer than [`SECTION_CHARS_MAX`] characters or has control characters.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        line(text, SECTION_CHARS_MAX).map(Self)
+    }
+
+    /// As it is shown: trimmed, on one line.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn stored(text: String) -> Self {

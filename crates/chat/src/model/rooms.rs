@@ -8,6 +8,7 @@ use super::{
     ids::{PersonId, RoomId},
     names::{Description, Name, Topic},
     people::{Role, Who},
+    preferences::Preferences,
     reading::Reading,
     secrets::fresh_epoch,
     time::Time,
@@ -97,6 +98,10 @@ pub struct Room {
     pub role: Option<RoomRole>,
     /// How far the person has read it, if they are one of them.
     pub reading: Option<Reading>,
+    /// How the person keeps it, if they are one of them.
+    pub preferences: Option<Preferences>,
+    /// When the last message was posted there that stands; `None` while there is none.
+    pub last_message: Option<Time>,
     /// Whether another room that the person sees has the same name, or one that looks alike.
     pub same_name: bool,
     /// Whether the person may see it and come in without being brought in: it is public, and they are no guest.

@@ -77,9 +77,11 @@ pub(super) fn replies(messages: &str) -> String {
             SELECT b.*, row_number() OVER (PARTITION BY b.thread ORDER BY b.number DESC) AS place FROM (
                 SELECT n.thread, n.id, n.number, n.time, n.author,
                     row_number() OVER (PARTITION BY n.thread, n.author ORDER BY n.number DESC) AS nth
-                FROM messages n WHERE n.thread IN ({messages}) AND n.deleted IS NULL AND n.number >= coalesce(
-                    (SELECT o.number FROM messages o WHERE o.thread = n.thread AND o.deleted IS NULL
-                        ORDER BY o.number DESC LIMIT 1 OFFSET {}), 0)
+                FROM (
+                    SELECT r.id, coalesce((SELECT o.number FROM messages o WHERE o.thread = r.id AND o.deleted IS NULL
+                        ORDER BY o.number DESC LIMIT 1 OFFSET {}), 0) AS lowest
+                    FROM messages r WHERE r.id IN ({messages})
+                ) root JOIN messages n ON n.thread = root.id AND n.number >= root.lowest AND n.deleted IS NULL
             ) b WHERE b.nth = 1
         ) a JOIN people p ON p.id = a.author
         WHERE a.place <= {THREAD_PEOPLE_SHOWN} ORDER BY a.thread, a.number DESC",
@@ -160,6 +162,22 @@ pub(super) fn threads_unread(person: &str) -> String {
 /// Those who follow threads, in rooms that they are in.
 const FOLLOWED: &str = "FROM thread_followers f JOIN messages r ON r.id = f.root
     JOIN memberships own ON own.room = r.room AND own.person = f.person";
+
+/// The number of the last event before a time: halved until it is found, since numbers have no gaps and events no other index.
+/// Of the room, the reader and the time, as the database names them.
+pub(super) fn last_before(room: &str, reader: &str, time: &str) -> String {
+    format!(
+        "WITH RECURSIVE part(low, high) AS (
+            SELECT CAST(0 AS bigint), r.last_number FROM rooms r JOIN memberships m ON m.room = r.id
+                WHERE r.id = {room} AND m.person = {reader}
+            UNION ALL
+            SELECT CASE WHEN e.time < {time} THEN e.number ELSE part.low END,
+                CASE WHEN e.time < {time} THEN part.high ELSE e.number - 1 END
+            FROM part JOIN room_events e ON e.room = {room} AND e.number = (part.low + part.high + 1) / 2
+            WHERE part.low < part.high
+        ) SELECT low FROM part WHERE low = high"
+    )
+}
 
 /// How many messages of others than `$person` stand in a room `$room` behind the number `$after`, as far as that is counted: what
 /// is newest is looked at first, so that whoever is far behind costs no more than who is a little.

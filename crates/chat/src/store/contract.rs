@@ -17,7 +17,7 @@ use crate::{
         AcceptInvite, Allow, AlreadySetUp, CreateAccount, CreateAccountRefusal, CreateRoom, CreateRoomRefusal,
         DeleteMessage, DeleteRefusal, Deny, EditMessage, EditRefusal, EditRoom, EndSession, EnsureInvite, EraseDeleted,
         InviteInvalid, Join, KeyDigests, Leave, LeaveRefusal, ManageRefusal, NoSuchSession, NotMember, OpenSession,
-        PasswordChanged, Post, PostRefusal, React, ReactRefusal, Read, ReadAll, Rehash, Remove, RenewInvite,
+        PasswordChanged, Post, PostRefusal, Prefer, React, ReactRefusal, Read, ReadAll, Rehash, Remove, RenewInvite,
         RestoreMessage, RestoreRefusal, RevokeInvite, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
         SweepDenials, SweepSessions, TakeDeviceKey, TouchSession,
     },
@@ -30,8 +30,9 @@ use crate::{
     model::{
         Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Event, EventKind, Message, MessageId,
         MessageKey, Move, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PersonEvent, PersonId,
-        Posted, Reading, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomReading, RoomRole, SecretDigest,
-        SendDigest, SessionId, SessionKey, Stand, StoredHash, Time, Token, Topic, Who,
+        Posted, Preferences, PreferencesEdit, Reading, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind,
+        RoomPreferences, RoomReading, RoomRole, SecretDigest, Section, SendDigest, SessionId, SessionKey, Stand,
+        StoredHash, Time, Token, Topic, Who,
     },
 };
 
@@ -101,6 +102,9 @@ macro_rules! runs_the_contract {
             what_waits_for_somebody_is_what_others_said_and_what_stands,
             whoever_comes_in_has_read_what_was_said_before,
             somebody_who_has_read_everything_is_told_where_that_changed_something,
+            how_a_member_keeps_a_room_is_theirs_alone_and_ends_with_their_membership,
+            a_room_says_when_the_last_message_was_posted,
+            the_last_event_before_a_time_is_found_in_a_history_of_any_length,
             what_is_denied_is_there_after_opening_again_until_it_has_ended,
             an_edited_message_has_its_last_text_and_keeps_what_it_said_before,
             a_message_is_edited_by_its_author_alone_and_not_when_it_was_deleted,
@@ -1072,6 +1076,81 @@ pub(super) async fn what_waits_for_somebody_is_what_others_said_and_what_stands(
     assert_eq!(unread(ben).await, 7, "behind so many of their own it is not counted on");
     let last = world.store.room(room, ben).await.unwrap().unwrap().offset;
     assert_eq!(world.done(Read { person: ben, room, to: Move::Forward(last) }).await.answer.reading.unread, 0);
+}
+
+pub(super) async fn how_a_member_keeps_a_room_is_theirs_alone_and_ends_with_their_membership(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let ben = world.invited("Ben").await;
+    let kept = async |person| fixture.open().await.room(room, person).await.unwrap().unwrap().preferences;
+    assert_eq!(kept(ben).await, Some(Preferences::default()));
+
+    let edit = PreferencesEdit { favourite: Some(true), section: Some(Section::parse("Work").unwrap()), muted: None };
+    let prefer = |edit: &PreferencesEdit| Prefer { person: ben, room, edit: edit.clone() };
+    let preferred = world.done(prefer(&edit)).await;
+    let preferences = Preferences { favourite: true, muted: false, section: Section::parse("Work").unwrap() };
+    let answer = RoomPreferences { id: room, preferences: preferences.clone() };
+    assert_eq!(preferred.answer, answer);
+    assert_eq!(preferred.announcements.personal, [(ben, PersonEvent::Preferences { room: answer.clone() })]);
+    assert_eq!(preferred.announcements.events, [], "nobody else is told");
+    assert_eq!((kept(ben).await, kept(ana).await), (Some(preferences.clone()), Some(Preferences::default())));
+    let own = world.store.own_rooms(ben).await.unwrap().remove(0).preferences;
+    assert_eq!(own, Some(preferences.clone()), "the list of rooms says the same");
+    let again = world.done(prefer(&edit)).await;
+    assert_eq!((again.answer, again.announcements), (answer, Announcements::default()));
+
+    // What an edit does not speak of stays, and each can be taken back.
+    let muted = PreferencesEdit { muted: Some(true), ..PreferencesEdit::default() };
+    let not = PreferencesEdit { favourite: Some(false), section: Some(Section::default()), muted: None };
+    let all = world.all([prefer(&muted), prefer(&not)]).await;
+    let all: Vec<_> = all.into_iter().map(|one| one.unwrap().answer.preferences).collect();
+    let (with, without) =
+        (Preferences { muted: true, ..preferences }, Preferences { muted: true, ..Default::default() });
+    assert_eq!(all, [with, without.clone()]);
+    assert_eq!(kept(ben).await, Some(without));
+
+    world.done(Leave { person: ben, room }).await;
+    assert_eq!(world.refused(prefer(&edit)).await, NotMember);
+    assert_eq!(world.refused(Prefer { room: RoomId::fresh(), ..prefer(&edit) }).await, NotMember);
+    assert_eq!(world.store.room(room, ben).await.unwrap().unwrap().preferences, None);
+    let again = world.done(Join { person: ben, room }).await;
+    assert_eq!(again.answer.preferences, Some(Preferences::default()), "anew");
+    assert_eq!(kept(ben).await, again.answer.preferences);
+}
+
+pub(super) async fn the_last_event_before_a_time_is_found_in_a_history_of_any_length(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let at = |seconds| START.plus(Duration::from_secs(seconds));
+    let found = async |world: &World, seconds| world.store.last_before(room, ana, at(seconds)).await.unwrap();
+    assert_eq!((found(&world, 0).await, found(&world, 1).await), (Some(0), Some(1)), "that it was made is an event");
+    for count in 2..=20 {
+        // Every second event comes with the one before it.
+        world.now = at(count / 2 * 10);
+        world.post(ana, room, "again").await;
+        for seconds in 1..=count / 2 * 10 + 1 {
+            let expected = if seconds <= 10 { 1 } else { ((seconds - 1) / 10 * 2 + 1).min(count) };
+            assert_eq!(found(&world, seconds).await, Some(expected), "of {count}, before {seconds} s");
+        }
+    }
+    let ben = world.invited("Ben").await;
+    world.done(Leave { person: ben, room }).await;
+    assert_eq!(world.store.last_before(room, ben, at(100)).await.unwrap(), None);
+    assert_eq!(world.store.last_before(RoomId::fresh(), ana, at(100)).await.unwrap(), None);
+}
+
+pub(super) async fn a_room_says_when_the_last_message_was_posted(fixture: &impl Fixture) {
+    let mut world = World::new(fixture).await;
+    let (ana, room) = (world.ana, world.general);
+    let last = async |world: &World| world.store.room(room, ana).await.unwrap().unwrap().last_message;
+    assert_eq!(last(&world).await, None, "that somebody made it is no message");
+    let first = world.post(ana, room, "first").await.id;
+    assert_eq!(last(&world).await, Some(START));
+    world.now = START.plus(Duration::from_secs(1));
+    world.done(world.edit(ana, first, "an edit is none")).await;
+    assert_eq!(last(&world).await, Some(START));
+    world.post(ana, room, "second").await;
+    assert_eq!(last(&world).await, Some(world.now));
 }
 
 pub(super) async fn whoever_comes_in_has_read_what_was_said_before(fixture: &impl Fixture) {

@@ -21,10 +21,10 @@ use crate::{
         Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, Description, EarlierSend, Edit, EditPage,
         Email, Emoji, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, LastReply, Member, Message,
         MessageId, MessagePage, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PeopleKey, Person,
-        PersonId, Reacted, ReactedPage, Reaction, Reactions, Reading, Replies, Role, Room, RoomFacts, RoomId, RoomKind,
-        RoomPage, RoomRole, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest,
-        StoredHash, StoredInvite, StoredMessage, ThreadCard, ThreadPage, ThreadReading, ThreadStanding, ThreadsPage,
-        Time, Who,
+        PersonId, Preferences, Reacted, ReactedPage, Reaction, Reactions, Reading, Replies, Role, Room, RoomFacts,
+        RoomId, RoomKind, RoomPage, RoomRole, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand,
+        StoredDigest, StoredHash, StoredInvite, StoredMessage, ThreadCard, ThreadPage, ThreadReading, ThreadStanding,
+        ThreadsPage, Time, Who,
     },
 };
 
@@ -45,8 +45,7 @@ struct Maps {
     keys: BTreeMap<String, [u8; 32]>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
-    /// Since when, as what, and how far they have read.
-    members: BTreeMap<(RoomId, PersonId), (Time, RoomRole, u64)>,
+    members: BTreeMap<(RoomId, PersonId), MemberRow>,
     invites: BTreeMap<RoomId, (PersonId, StoredInvite)>,
     messages: BTreeMap<MessageId, MessageRow>,
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
@@ -55,6 +54,14 @@ struct Maps {
     followers: BTreeMap<(MessageId, PersonId), (u64, bool)>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
     denials: BTreeMap<DenialKey, Denied>,
+}
+
+#[derive(Debug, Clone)]
+struct MemberRow {
+    joined: Time,
+    role: RoomRole,
+    read: u64,
+    preferences: Preferences,
 }
 
 #[derive(Debug, Clone)]
@@ -258,7 +265,7 @@ impl Store for Memory {
         self.read(|maps| {
             maps.member_of(room, reader)?;
             let inside = maps.members.iter().filter(|((known, _), _)| *known == room);
-            let member = |((_, person), (_, role, _)): (&(RoomId, PersonId), &(Time, RoomRole, u64))| {
+            let member = |((_, person), MemberRow { role, .. }): (&(RoomId, PersonId), &MemberRow)| {
                 let Person { id, name, same_name, role: server_role, .. } = maps.person_of(*person)?;
                 Some(Member { id, name, same_name, role: *role, server_role })
             };
@@ -306,6 +313,14 @@ impl Store for Memory {
             }
             let more = more || events.len() < all;
             Some(EventPage { events, epoch: new.epoch.clone(), offset: *last_number, more, revoked: 0 })
+        })
+    }
+
+    fn last_before(&self, room: RoomId, reader: PersonId, time: Time) -> Read<'_, Option<u64>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            let before = maps.events.range((room, 0)..=(room, u64::MAX)).filter(|(_, event)| event.time < time);
+            Some(before.map(|((_, number), _)| *number).max().unwrap_or(0))
         })
     }
 
@@ -472,6 +487,8 @@ impl Maps {
         };
         let inside: Vec<_> =
             self.members.keys().filter(|(known, _)| *known == room).map(|(_, person)| *person).collect();
+        let own = self.members.get(&(room, person));
+        let last_message = self.messages.values().filter(|row| row.new.room == room).max_by_key(|row| row.number);
         let is_direct = new.kind == RoomKind::Direct;
         let beside = inside.iter().filter(|other| is_direct && **other != person);
         let mut people: Vec<_> = beside.filter_map(|other| self.who(*other)).collect();
@@ -488,8 +505,10 @@ impl Maps {
             offset: last_number,
             created,
             members: u32::try_from(inside.len()).unwrap_or(u32::MAX),
-            role: self.members.get(&(room, person)).map(|(_, role, _)| *role),
-            reading: self.members.get(&(room, person)).map(|(.., read)| self.reading_of(room, person, *read)),
+            role: own.map(|own| own.role),
+            reading: own.map(|own| self.reading_of(room, person, own.read)),
+            preferences: own.map(|own| own.preferences.clone()),
+            last_message: last_message.map(|row| row.time),
             same_name: !is_direct && self.rooms.values().any(alike),
             is_open: new.kind == RoomKind::Public && !self.is_guest(person),
             people,
@@ -884,12 +903,11 @@ impl Tables for Maps {
     }
 
     fn room_role(&self, room: RoomId, person: PersonId) -> StoreResult<Option<RoomRole>> {
-        Ok(self.members.get(&(room, person)).map(|(_, role, _)| *role))
+        Ok(self.members.get(&(room, person)).map(|own| own.role))
     }
 
     fn owners(&self, room: RoomId) -> StoreResult<Vec<PersonId>> {
-        let owners =
-            self.members.iter().filter(|((known, _), (_, role, _))| *known == room && *role == RoomRole::Owner);
+        let owners = self.members.iter().filter(|((known, _), own)| *known == room && own.role == RoomRole::Owner);
         let may = |person: &PersonId| {
             self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
         };
@@ -902,12 +920,12 @@ impl Tables for Maps {
             self.people.get(person).is_some_and(|(person, _)| person.is_active && person.role != Role::Guest)
         };
         let oldest =
-            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), (since, ..))| (*since, *person));
+            inside.filter(|((_, person), _)| may(person)).min_by_key(|((_, person), own)| (own.joined, *person));
         Ok(oldest.and_then(|((_, person), _)| self.who(*person)))
     }
 
     fn set_room_role(&mut self, room: RoomId, person: PersonId, role: RoomRole) -> StoreResult<()> {
-        self.members.entry((room, person)).and_modify(|(_, present, _)| *present = role);
+        self.members.entry((room, person)).and_modify(|own| own.role = role);
         Ok(())
     }
 
@@ -921,13 +939,14 @@ impl Tables for Maps {
     ) -> StoreResult<()> {
         self.must_be_a_person(person)?;
         self.room_row(room)?;
-        self.members.insert((room, person), (now, role, read));
+        let preferences = Preferences::default();
+        self.members.insert((room, person), MemberRow { joined: now, role, read, preferences });
         Ok(())
     }
 
     fn read_position(&self, room: RoomId, person: PersonId) -> StoreResult<Option<(u64, u64)>> {
         let last = self.rooms.get(&room).map_or(0, |row| row.last_number);
-        Ok(self.members.get(&(room, person)).map(|(.., read)| (*read, last)))
+        Ok(self.members.get(&(room, person)).map(|own| (own.read, last)))
     }
 
     fn reading(&self, room: RoomId, person: PersonId, read: u64) -> StoreResult<Reading> {
@@ -935,18 +954,33 @@ impl Tables for Maps {
     }
 
     fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()> {
-        self.members.entry((room, person)).and_modify(|(.., known)| *known = read);
+        self.members.entry((room, person)).and_modify(|own| own.read = read);
         Ok(())
     }
 
     fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>> {
         let rooms = &self.rooms;
         let own = self.members.iter_mut().filter(|((_, member), _)| *member == person);
-        let moved = own.filter_map(|((room, _), (.., read))| {
+        let moved = own.filter_map(|((room, _), own)| {
             let last = rooms.get(room)?.last_number;
-            (std::mem::replace(read, last) < last).then_some((*room, last))
+            (std::mem::replace(&mut own.read, last) < last).then_some((*room, last))
         });
         Ok(moved.collect())
+    }
+
+    fn preferences(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Preferences>> {
+        Ok(self.members.get(&(room, person)).map(|own| own.preferences.clone()))
+    }
+
+    fn set_preferences(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        preferences: &Preferences,
+        _: Time,
+    ) -> StoreResult<()> {
+        self.members.entry((room, person)).and_modify(|own| own.preferences = preferences.clone());
+        Ok(())
     }
 
     fn delete_member(&mut self, room: RoomId, person: PersonId) -> StoreResult<()> {

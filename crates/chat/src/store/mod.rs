@@ -166,6 +166,9 @@ pub(crate) trait Store: Send + Sync + 'static {
         page: PageQuery,
         bytes_max: usize,
     ) -> Read<'_, Option<EventPage>>;
+    /// The number of the last event of a room before a time, 0 where there is none; `None` when `reader` is not a member. Where
+    /// the clock was put back meanwhile, one of those around it.
+    fn last_before(&self, room: RoomId, reader: PersonId, time: Time) -> Read<'_, Option<u64>>;
     /// Messages of a room, in the order of their numbers; `None` as for [`events`](Self::events).
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>>;
     /// One message; `None` when there is none, or `reader` is not a member of its room.

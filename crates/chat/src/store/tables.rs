@@ -3,8 +3,8 @@
 use super::error::StoreError;
 use crate::model::{
     ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
-    NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole, Root,
-    SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, ThreadStanding, Time, Who,
+    NewSession, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole,
+    Root, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, ThreadStanding, Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -123,6 +123,16 @@ pub(crate) trait Tables {
     fn set_read_position(&mut self, room: RoomId, person: PersonId, read: u64) -> StoreResult<()>;
     /// The person has read all of their rooms. Answers where that changed something, and the number of the last event there.
     fn read_everything(&mut self, person: PersonId) -> StoreResult<Vec<(RoomId, u64)>>;
+
+    /// How the person keeps the room; `None` when they are no member. Nobody else changes it until the end.
+    fn preferences(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Preferences>>;
+    fn set_preferences(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        preferences: &Preferences,
+        now: Time,
+    ) -> StoreResult<()>;
 
     /// The invite of this code, good or dead.
     fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>>;

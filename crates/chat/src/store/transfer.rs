@@ -200,7 +200,16 @@ pub(crate) static TABLES: [Table; 13] = [
     },
     Table {
         name: "memberships",
-        columns: &[("room", Id), ("person", Id), ("joined", Number), ("role", Text), ("read_number", Number)],
+        columns: &[
+            ("room", Id),
+            ("person", Id),
+            ("joined", Number),
+            ("role", Text),
+            ("read_number", Number),
+            ("favourite", Number),
+            ("muted", Number),
+            ("section", Text),
+        ],
         key: 2,
         group: Group::Room,
     },

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use tidings_chat::{
     AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji, InviteError,
-    LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, ReactError, ReadError,
-    RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole, SetRoomRoleError, ThreadError,
-    ThreadReading, limits::ROOMS_PER_PERSON_MAX,
+    LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, PreferencesEdit,
+    ReactError, ReadError, RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind, RoomRole,
+    SetRoomRoleError, ThreadError, ThreadReading, Time, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -59,7 +59,9 @@ all! {
         Typing,
         MarkRead,
         MarkUnread,
+        Prefer,
         Events,
+        LastBefore,
         Messages,
         Message,
         Members,
@@ -199,12 +201,14 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::ReadThread
         | Operation::MarkRead
         | Operation::MarkUnread
+        | Operation::Prefer
         | Operation::Post
         | Operation::Edits
         | Operation::React
         | Operation::Reacted
         | Operation::Typing
         | Operation::Events
+        | Operation::LastBefore
         | Operation::Messages
         | Operation::Message
         | Operation::Members => done_if(inside, Answer::NoSuchRoom),
@@ -421,6 +425,7 @@ async fn attempt(
         Operation::ReadThread => in_thread(chat.mark_thread_read(who.id, room, said, Move::Forward(1)).await),
         Operation::MarkRead => found(chat.mark_read(who.id, room, Move::Forward(1)).await.is_ok()),
         Operation::MarkUnread => found(chat.mark_read(who.id, room, Move::To(1)).await.is_ok()),
+        Operation::Prefer => found(chat.prefer(who.id, room, PreferencesEdit::default()).await.is_ok()),
         Operation::Post => found(world.send(who, room, ClientId::fresh(), "hello").await.is_ok()),
         Operation::RpcEdit => {
             on_the_wire(&browser().await.rpc("edit", json!({"room": room, "message": said, "body": "mine"})).await)
@@ -458,6 +463,7 @@ async fn attempt(
         Operation::Edits => found(chat.edits(who.id, room, said, page).await.unwrap().is_some()),
         Operation::Typing => found(chat.typing(who.id, room).await.is_ok()),
         Operation::Events => read(chat.events(who.id, room, page).await.map(drop)),
+        Operation::LastBefore => read(chat.last_before(who.id, room, Time::from_millis(0)).await.map(drop)),
         Operation::Messages => read(chat.messages(who.id, room, page).await.map(drop)),
         Operation::Message => found(chat.message(who.id, room, said).await.unwrap().is_some()),
         Operation::Members => found(chat.members(who.id, room).await.unwrap().is_some()),

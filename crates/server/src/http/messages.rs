@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::time::Instant;
 use tidings_chat::{
-    Body, BodyError, ClientId, DeleteError, DeleteReason, Draft, EditError, InThread, Message, MessageId, PostError,
-    ReadError, ReasonError, RestoreError, Time,
+    Body, BodyError, ClientId, DeleteError, DeleteReason, Draft, EditError, InThread, Message, MessageId, PageFrom,
+    PersonId, PostError, ReadError, ReasonError, RestoreError, RoomId, Time,
 };
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -29,6 +29,29 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get, edit, delete))
         .routes(routes!(restore))
         .routes(routes!(edits))
+}
+
+/// From when.
+#[derive(Deserialize, IntoParams)]
+struct SinceQuery {
+    /// Only entries of that time or later, in milliseconds since the Unix epoch, from there on; instead of before and after.
+    since: Option<i64>,
+}
+
+/// The page that is asked for. Where it begins with a time, it begins behind the last event before that.
+async fn page_from(
+    app: &App,
+    (reader, room): (PersonId, RoomId),
+    page: Result<Query<PageQuery>, QueryRejection>,
+    since: Result<Query<SinceQuery>, QueryRejection>,
+) -> Result<tidings_chat::PageQuery, Problem> {
+    let page = page?.page()?;
+    let Some(since) = since?.since else { return Ok(page) };
+    if page.from != PageFrom::End {
+        return Err(Problem::field("since", "page_ambiguous", "Give one of before, after and since."));
+    }
+    let from = PageFrom::After(app.chat.last_before(reader, room, Time::from_millis(since)).await?);
+    Ok(tidings_chat::PageQuery { from, ..page })
 }
 
 #[derive(Serialize, ToSchema)]
@@ -44,16 +67,19 @@ struct EventsBody {
 }
 
 /// What happened in a room.
-#[utoipa::path(get, path = "/v1/rooms/{room}/events", params(("room" = String, Path), PageQuery), responses(
-    (status = 200, body = EventsBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/v1/rooms/{room}/events", params(("room" = String, Path), PageQuery, SinceQuery), responses(
+    (status = 200, body = EventsBody), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 422, body = Problem)))]
 async fn events(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
     Path(room): Path<String>,
     query: Result<Query<PageQuery>, QueryRejection>,
+    since: Result<Query<SinceQuery>, QueryRejection>,
 ) -> Result<Json<EventsBody>, Problem> {
-    let query = query?.page()?;
-    let page = app.chat.events(signed_in.person.id, room_id(&room)?, query).await?;
+    let room = room_id(&room)?;
+    let query = page_from(&app, (signed_in.person.id, room), query, since).await?;
+    let page = app.chat.events(signed_in.person.id, room, query).await?;
     let (events, all_fit) = fitting(&page.events, query.from)?;
     Ok(Json(EventsBody { events, epoch: page.epoch, offset: page.offset, more: page.more || !all_fit }))
 }
@@ -68,16 +94,19 @@ struct MessagesBody {
 }
 
 /// The messages of a room, without those that stand in threads alone.
-#[utoipa::path(get, path = "/v1/rooms/{room}/messages", params(("room" = String, Path), PageQuery), responses(
-    (status = 200, body = MessagesBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/v1/rooms/{room}/messages", params(("room" = String, Path), PageQuery, SinceQuery), responses(
+    (status = 200, body = MessagesBody), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 422, body = Problem)))]
 async fn list(
     State(app): State<App>,
     SignedIn(signed_in): SignedIn,
     Path(room): Path<String>,
     query: Result<Query<PageQuery>, QueryRejection>,
+    since: Result<Query<SinceQuery>, QueryRejection>,
 ) -> Result<Json<MessagesBody>, Problem> {
-    let query = query?.page()?;
-    let page = app.chat.messages(signed_in.person.id, room_id(&room)?, query).await?;
+    let room = room_id(&room)?;
+    let query = page_from(&app, (signed_in.person.id, room), query, since).await?;
+    let page = app.chat.messages(signed_in.person.id, room, query).await?;
     let (messages, all_fit) = fitting(&page.messages, query.from)?;
     Ok(Json(MessagesBody { messages, more: page.more || !all_fit }))
 }

@@ -19,6 +19,7 @@ pub(crate) mod messages;
 pub(crate) mod origin;
 mod page;
 pub(crate) mod people;
+pub(crate) mod preferences;
 pub(crate) mod problem;
 pub(crate) mod reactions;
 pub(crate) mod reading;

@@ -41,6 +41,28 @@ pub(super) struct RoomSchema {
     unread: Option<u32>,
     /// How many of them mention one.
     mentions: Option<u32>,
+    /// It stands before all others in one's list. Left out, as what follows, when not.
+    favourite: Option<bool>,
+    /// What is said there is not to be brought up, unless it mentions one.
+    muted: Option<bool>,
+    /// The heading of one's own under which it stands.
+    section: Option<String>,
+    /// When the last message was posted there. Left out while there is none.
+    last_message: Option<i64>,
+}
+
+/// How one keeps a room; what is left out is as it is with everybody.
+#[derive(ToSchema)]
+#[schema(as = RoomPreferences)]
+pub(super) struct RoomPreferencesSchema {
+    /// Of the room.
+    id: String,
+    /// It stands before all others in one's list.
+    favourite: Option<bool>,
+    /// What is said there is not to be brought up, unless it mentions one.
+    muted: Option<bool>,
+    /// The heading of one's own under which it stands.
+    section: Option<String>,
 }
 
 /// How far one has read a room.

@@ -259,6 +259,10 @@ const STEPS: [&str; 5] = ["
         PRIMARY KEY (root, person)
     );
     CREATE INDEX threads_of_followers ON thread_followers (person, root) WHERE following;
+    -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
+    ALTER TABLE memberships ADD COLUMN favourite bigint;
+    ALTER TABLE memberships ADD COLUMN muted bigint;
+    ALTER TABLE memberships ADD COLUMN section text NOT NULL DEFAULT '';
     "];
 
 /// The version that this program writes.

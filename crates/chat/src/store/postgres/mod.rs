@@ -516,6 +516,10 @@ impl Store for Postgres {
         self.read(move |db| Box::pin(reads::events(db, room, reader, page, bytes_max)))
     }
 
+    fn last_before(&self, room: RoomId, reader: PersonId, time: Time) -> Read<'_, Option<u64>> {
+        self.read(move |db| Box::pin(reads::last_before(db, room, reader, time)))
+    }
+
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>> {
         self.read(move |db| Box::pin(reads::messages(db, room, reader, page)))
     }

@@ -24,9 +24,9 @@ use crate::{
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, AFTER_ROOT, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
-            SESSION_COLUMNS, THREAD_LAST, THREAD_ROOT, WHO, page_of_threads, reacted, replies, thread_root as root_of,
-            threads as threads_of, threads_unread, unread_in_thread,
+            self, AFTER_MESSAGE, AFTER_ROOT, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS,
+            SESSION, SESSION_COLUMNS, THREAD_LAST, THREAD_ROOT, WHO, page_of_threads, reacted, replies,
+            thread_root as root_of, threads as threads_of, threads_unread, unread_in_thread,
         },
         follow::{Revocation, Revocations},
     },
@@ -230,9 +230,10 @@ pub(super) async fn other_rooms(
         None => "AND $3::uuid IS NULL",
     };
     let sql = format!(
-        "SELECT {ROOM} FROM rooms r WHERE r.kind = 'public'
+        "SELECT {ROOM} FROM rooms r LEFT JOIN memberships own ON own.room = r.id AND own.person = $1
+        WHERE r.kind = 'public'
         AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
-        AND NOT EXISTS (SELECT 1 FROM memberships own WHERE own.room = r.id AND own.person = $1) {from}
+        AND own.room IS NULL {from}
         ORDER BY {BY_NAME} LIMIT $2"
     );
     let mut rooms = every(&db.rows(&sql, &[&person, &(i64::from(limit) + 1), &after]).await?, room)?;
@@ -247,7 +248,9 @@ pub(super) async fn direct_of(db: &Db, people: PeopleKey) -> Result<Option<RoomI
 }
 
 pub(super) async fn room_of(db: &Db, id: RoomId, person: PersonId) -> Result<Option<Room>, Error> {
-    let sql = format!("SELECT {ROOM} FROM rooms r WHERE r.id = $2");
+    let sql = format!(
+        "SELECT {ROOM} FROM rooms r LEFT JOIN memberships own ON own.room = r.id AND own.person = $1 WHERE r.id = $2"
+    );
     let found = db.row(&sql, &[&person, &id]).await?.as_ref().map(room).transpose()?;
     let Some(found) = found else { return Ok(None) };
     if found.kind != RoomKind::Direct {
@@ -359,6 +362,11 @@ const HEAD: usize = THERE + 2;
 fn event(row: &Row, room: RoomId) -> Result<Event, Error> {
     let kind = EventKind::read(row.try_get(AFTER_MESSAGE + 1)?, &EventColumns(row))?;
     Ok(Event { room, number: number(row, AFTER_MESSAGE)?, time: row.try_get(AFTER_MESSAGE + 2)?, kind })
+}
+
+pub(super) async fn last_before(db: &Db, room: RoomId, reader: PersonId, time: Time) -> Result<Option<u64>, Error> {
+    let sql = columns::last_before("$1", "$2", "$3");
+    db.row(&sql, &[&room, &reader, &time]).await?.map(|row| number(&row, 0)).transpose()
 }
 
 pub(super) async fn messages(

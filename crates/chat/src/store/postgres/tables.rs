@@ -26,13 +26,14 @@ use super::{
     connection::{Db, Params, Statement, Values},
     posts::Posts,
     reads,
-    values::{Digest, number, small, stored_digest, who},
+    values::{Digest, number, preferences, small, stored_digest, who},
 };
 use crate::{
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole,
-        Root, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, ThreadStanding, Time, Who,
+        NewRoom, NewSession, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room, RoomFacts,
+        RoomId, RoomRole, Root, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, ThreadStanding, Time,
+        Who,
     },
     store::{
         NOT_READ, StoreError, StoreResult, Tables,
@@ -820,6 +821,34 @@ impl Tables for PostgresTables<'_> {
             self.know(|work| work.written += 1)?;
         }
         Ok(read)
+    }
+
+    fn preferences(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Preferences>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT favourite IS NOT NULL, muted IS NOT NULL, section FROM memberships
+                    WHERE room = $1 AND person = $2 FOR NO KEY UPDATE";
+                let found = db.row(sql, &[&room, &person]).await?;
+                Ok(found.map(|row| preferences(&row, 0)).transpose()?.flatten())
+            })
+        })
+    }
+
+    // Says nothing of who is a member.
+    fn set_preferences(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        Preferences { favourite, muted, section }: &Preferences,
+        now: Time,
+    ) -> StoreResult<()> {
+        let sql = "UPDATE memberships SET favourite = CASE WHEN $3 THEN coalesce(favourite, $6) END,
+            muted = CASE WHEN $4 THEN coalesce(muted, $6) END, section = $5 WHERE room = $1 AND person = $2";
+        let (favourite, muted, section) = (*favourite, *muted, section.as_str().to_owned());
+        self.know(|work| {
+            work.written += 1;
+            work.push_quietly(sql, values![room, person, favourite, muted, section, now]);
+        })
     }
 
     fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>> {

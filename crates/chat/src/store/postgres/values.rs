@@ -14,9 +14,9 @@ use tokio_postgres::{
 use crate::{
     model::{
         Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId, LastReply,
-        Message, MessageId, Name, Person, PersonId, Reacted, Reaction, Reading, Replies, Role, Room, RoomFacts, RoomId,
-        RoomKind, RoomRole, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
-        gather_replies,
+        Message, MessageId, Name, Person, PersonId, Preferences, Reacted, Reaction, Reading, Replies, Role, Room,
+        RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId, StoredDigest, StoredInvite,
+        Time, Topic, Who, gather, gather_replies,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, unread},
@@ -199,18 +199,18 @@ pub(super) fn person(row: &Row) -> Result<Person, Error> {
     })
 }
 
-/// The columns that [`room`] reads, for the person `$1`.
+/// The columns that [`room`] reads, for the person `$1` and `own`, who they are in the room, if anything.
 pub(super) const ROOM: &str = concat!(
     "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created, r.members,
-    (SELECT m.role FROM memberships m WHERE m.room = r.id AND m.person = $1) AS own_role,
+    own.role AS own_role,
     r.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest') AS is_open,
     r.kind <> 'direct' AND EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND
         (o.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
         OR o.kind = 'private' AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = $1))),
-    r.description, r.kind, r.archived,
-    (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1), ",
+    r.description, r.kind, r.archived, own.read_number, own.favourite IS NOT NULL, own.muted IS NOT NULL, own.section,
+    (SELECT m.time FROM messages m WHERE m.room = r.id ORDER BY m.number DESC LIMIT 1), ",
     // Nothing is behind no number: of those who are no members nothing is counted.
-    unread!("r.id", "$1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = $1)")
+    unread!("r.id", "$1", "own.read_number")
 );
 
 /// The people of a direct message are read apart.
@@ -229,15 +229,24 @@ pub(super) fn room(row: &Row) -> Result<Room, Error> {
         members: small(row, 7)?,
         role: row.try_get(8)?,
         same_name: row.try_get(10)?,
-        reading: reading(row, 14)?,
+        reading: reading(row, 14, 19)?,
+        preferences: preferences(row, 15)?,
+        last_message: row.try_get(18)?,
         is_open: row.try_get(9)?,
         people: Vec::new(),
     })
 }
 
-fn reading(row: &Row, first: usize) -> Result<Option<Reading>, Error> {
-    let Some(Count(read)) = row.try_get(first)? else { return Ok(None) };
-    Ok(Some(Reading { read, unread: small(row, first + 1)?, mentions: 0 }))
+fn reading(row: &Row, read: usize, unread: usize) -> Result<Option<Reading>, Error> {
+    let Some(Count(read)) = row.try_get(read)? else { return Ok(None) };
+    Ok(Some(Reading { read, unread: small(row, unread)?, mentions: 0 }))
+}
+
+/// `None` where a left join found none.
+pub(super) fn preferences(row: &Row, first: usize) -> Result<Option<Preferences>, Error> {
+    let Some(section) = row.try_get(first + 2)? else { return Ok(None) };
+    let (favourite, muted) = (row.try_get(first)?, row.try_get(first + 1)?);
+    Ok(Some(Preferences { favourite, muted, section: Section::stored(section) }))
 }
 
 pub(super) fn who(row: &Row, first: usize) -> Result<Who, Error> {

@@ -234,6 +234,10 @@ const STEPS: [&str; 8] = ["
         PRIMARY KEY (root, person)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX threads_of_followers ON thread_followers (person, root) WHERE following;
+    -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
+    ALTER TABLE memberships ADD COLUMN favourite INTEGER;
+    ALTER TABLE memberships ADD COLUMN muted INTEGER;
+    ALTER TABLE memberships ADD COLUMN section TEXT NOT NULL DEFAULT '';
     "];
 
 /// What became of the schema.

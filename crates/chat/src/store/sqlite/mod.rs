@@ -289,6 +289,10 @@ impl Store for Sqlite {
         self.read(move |db| reads::events(db, room, reader, page, bytes_max))
     }
 
+    fn last_before(&self, room: RoomId, reader: PersonId, time: Time) -> Read<'_, Option<u64>> {
+        self.read(move |db| reads::last_before(db, room, reader, time))
+    }
+
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>> {
         self.read(move |db| reads::messages(db, room, reader, page))
     }

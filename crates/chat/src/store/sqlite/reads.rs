@@ -21,8 +21,8 @@ use crate::{
     store::{
         bounds::{Bounds, signed},
         columns::{
-            AFTER_MESSAGE, AFTER_ROOT, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
-            THREAD_LAST, THREAD_ROOT, WHO, reacted, replies, thread_root as root_of, threads as threads_of,
+            self, AFTER_MESSAGE, AFTER_ROOT, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS,
+            SESSION, THREAD_LAST, THREAD_ROOT, WHO, reacted, replies, thread_root as root_of, threads as threads_of,
             threads_unread, unread_in_thread,
         },
     },
@@ -211,9 +211,10 @@ pub(super) fn other_rooms(
     };
     let mut rooms: Vec<_> = db
         .prepare_cached(&format!(
-            "SELECT {ROOM} FROM rooms r WHERE r.kind = 'public'
+            "SELECT {ROOM} FROM rooms r LEFT JOIN memberships own ON own.room = r.id AND own.person = ?1
+            WHERE r.kind = 'public'
             AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
-            AND NOT EXISTS (SELECT 1 FROM memberships own WHERE own.room = r.id AND own.person = ?1) {from}
+            AND own.room IS NULL {from}
             ORDER BY r.name COLLATE NOCASE, r.id LIMIT ?2"
         ))?
         .query_map(params![person, i64::from(limit) + 1, after], room)?
@@ -229,7 +230,9 @@ pub(super) fn direct_of(db: &Connection, people: PeopleKey) -> rusqlite::Result<
 
 pub(super) fn room_of(db: &Connection, id: RoomId, person: PersonId) -> rusqlite::Result<Option<Room>> {
     let found = db
-        .prepare_cached(&format!("SELECT {ROOM} FROM rooms r WHERE r.id = ?2"))?
+        .prepare_cached(&format!(
+            "SELECT {ROOM} FROM rooms r LEFT JOIN memberships own ON own.room = r.id AND own.person = ?1 WHERE r.id = ?2"
+        ))?
         .query_row(params![person, id], room)
         .optional()?;
     match found {
@@ -320,6 +323,16 @@ fn event(row: &Row<'_>, room: RoomId, facts: &RoomFacts) -> rusqlite::Result<Eve
     let columns = EventColumns { row, room: facts };
     let kind = EventKind::read(row.get_ref(AFTER_MESSAGE + 1)?.as_str()?, &columns)?;
     Ok(Event { room, number: number(row, AFTER_MESSAGE)?, time: row.get(AFTER_MESSAGE + 2)?, kind })
+}
+
+pub(super) fn last_before(
+    db: &Connection,
+    room: RoomId,
+    reader: PersonId,
+    time: Time,
+) -> rusqlite::Result<Option<u64>> {
+    let mut statement = db.prepare_cached(&columns::last_before("?1", "?2", "?3"))?;
+    statement.query_row(params![room, reader, time], |row| number(row, 0)).optional()
 }
 
 pub(super) fn messages(

@@ -7,15 +7,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     reads,
-    values::{number, store_error, stored_digest, who},
+    values::{number, preferences, store_error, stored_digest, who},
 };
 use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, PeopleKey, Person, PersonId, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole,
-        Root, SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite, StoredMessage, ThreadStanding, Time,
-        Who,
+        NewRoom, NewSession, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room, RoomFacts,
+        RoomId, RoomRole, Root, SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite, StoredMessage,
+        ThreadStanding, Time, Who,
     },
     store::{
         StoreResult, Tables,
@@ -430,6 +430,31 @@ impl Tables for SqliteTables<'_> {
             .query_map([person], |row| Ok((row.get(0)?, number(row, 1)?)))?
             .collect()
         })
+    }
+
+    fn preferences(&self, room: RoomId, person: PersonId) -> StoreResult<Option<Preferences>> {
+        self.sql(|db| {
+            db.prepare_cached(
+                "SELECT favourite IS NOT NULL, muted IS NOT NULL, section FROM memberships WHERE room = ?1 AND person = ?2",
+            )?
+            .query_row(params![room, person], |row| preferences(row, 0))
+            .optional()
+            .map(Option::flatten)
+        })
+    }
+
+    // Says nothing of who is a member.
+    fn set_preferences(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        Preferences { favourite, muted, section }: &Preferences,
+        now: Time,
+    ) -> StoreResult<()> {
+        let sql = "UPDATE memberships SET favourite = iif(?3, coalesce(favourite, ?6), NULL),
+            muted = iif(?4, coalesce(muted, ?6), NULL), section = ?5 WHERE room = ?1 AND person = ?2";
+        let values = params![room, person, favourite, muted, section.as_str(), now];
+        self.aside(|db| db.prepare_cached(sql)?.execute(values)).map(drop)
     }
 
     fn invite(&self, code: SecretDigest) -> StoreResult<Option<StoredInvite>> {

@@ -11,9 +11,9 @@ use rusqlite::{
 use crate::{
     model::{
         Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, LastReply, Message,
-        MessageId, Name, Person, PersonId, Reacted, Reaction, Reading, Replies, Role, Room, RoomFacts, RoomId,
-        RoomKind, RoomRole, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
-        gather_replies,
+        MessageId, Name, Person, PersonId, Preferences, Reacted, Reaction, Reading, Replies, Role, Room, RoomFacts,
+        RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId, StoredDigest, StoredInvite, Time, Topic,
+        Who, gather, gather_replies,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, unread},
@@ -126,18 +126,18 @@ pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     Ok(Person { id: row.get(0)?, name, email, role: row.get(3)?, same_name, is_active })
 }
 
-/// The columns that [`room`] reads, for the person `?1`.
+/// The columns that [`room`] reads, for the person `?1` and `own`, who they are in the room, if anything.
 pub(super) const ROOM: &str = concat!(
     "r.id, r.name, r.topic, r.creator, r.epoch, r.last_number, r.created, r.members,
-    (SELECT m.role FROM memberships m WHERE m.room = r.id AND m.person = ?1) AS own_role,
+    own.role AS own_role,
     r.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest') AS is_open,
     r.kind <> 'direct' AND EXISTS (SELECT 1 FROM rooms o WHERE o.look = r.look AND o.id <> r.id AND
         (o.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
         OR o.kind = 'private' AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = ?1))),
-    r.description, r.kind, r.archived,
-    (SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1), ",
+    r.description, r.kind, r.archived, own.read_number, own.favourite IS NOT NULL, own.muted IS NOT NULL, own.section,
+    (SELECT m.time FROM messages m WHERE m.room = r.id ORDER BY m.number DESC LIMIT 1), ",
     // Nothing is behind no number: of those who are no members nothing is counted.
-    unread!("r.id", "?1", "(SELECT m.read_number FROM memberships m WHERE m.room = r.id AND m.person = ?1)")
+    unread!("r.id", "?1", "own.read_number")
 );
 
 /// The people of a direct message are read apart.
@@ -156,7 +156,9 @@ pub(super) fn room(row: &Row<'_>) -> rusqlite::Result<Room> {
         members: row.get(7)?,
         role: row.get(8)?,
         same_name: row.get(10)?,
-        reading: reading(row, 14)?,
+        reading: reading(row, 14, 19)?,
+        preferences: preferences(row, 15)?,
+        last_message: row.get(18)?,
         is_open: row.get(9)?,
         people: Vec::new(),
     })
@@ -175,11 +177,18 @@ pub(super) fn facts(row: &Row<'_>, first: usize) -> rusqlite::Result<RoomFacts> 
     })
 }
 
-fn reading(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Reading>> {
-    if row.get_ref(first)? == ValueRef::Null {
+fn reading(row: &Row<'_>, read: usize, unread: usize) -> rusqlite::Result<Option<Reading>> {
+    if row.get_ref(read)? == ValueRef::Null {
         return Ok(None);
     }
-    Ok(Some(Reading { read: number(row, first)?, unread: row.get(first + 1)?, mentions: 0 }))
+    Ok(Some(Reading { read: number(row, read)?, unread: row.get(unread)?, mentions: 0 }))
+}
+
+/// `None` where a left join found none.
+pub(super) fn preferences(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Preferences>> {
+    let Some(section) = row.get(first + 2)? else { return Ok(None) };
+    let (favourite, muted) = (row.get(first)?, row.get(first + 1)?);
+    Ok(Some(Preferences { favourite, muted, section: Section::stored(section) }))
 }
 
 pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {
