@@ -32,7 +32,7 @@ const button = (page, text, name) => row(page, text).getByRole('button', { name 
 const isFocused = (locator) => locator.evaluate((element) => element === document.activeElement);
 async function press(page, text, name) {
   await row(page, text).hover();
-  await row(page, text).getByRole('toolbar').getByRole('button', { name }).click();
+  await row(page, text).getByRole('toolbar').getByRole('button', { name, exact: true }).click();
 }
 
 test('a reply shows what it answers to everybody, leads there, and follows what becomes of it', async (t) => {

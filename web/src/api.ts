@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { ACTIVITY_PAGE, READ_TIMEOUT_MS } from "./limits.ts";
-import type { ActivityKind, ActivityPage, DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, Preferences, RoomInfo, RoomPreferences, RoomReading, RoomsPage } from "./wire.ts";
+import type { ActivityKind, ActivityPage, DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Preferences, Role, RoomInfo, RoomPreferences, RoomReading, RoomsPage, ThreadPage, ThreadReading, ThreadsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -77,6 +77,18 @@ export const api = {
     if (before !== undefined) query.set("before", before);
     return request<ActivityPage>("GET", `/v1/activity?${query.toString()}`, undefined, signal);
   },
+  thread: (room: string, root: string, before: number | undefined, limit: number, signal?: AbortSignal) => {
+    const query = `limit=${limit}${before === undefined ? "" : `&before=${before}`}`;
+    return request<ThreadPage>("GET", `/v1/rooms/${room}/messages/${root}/thread?${query}`, undefined, signal);
+  },
+  followThread: (room: string, root: string, follows: boolean) =>
+    request<ThreadReading>(follows ? "PUT" : "DELETE", `/v1/rooms/${room}/messages/${root}/thread/following`),
+  /** Says how far this person has read a thread, also while the page goes away. */
+  readThread: (room: string, root: string, number: number, unread: boolean) =>
+    request<ThreadReading>("PUT", `/v1/rooms/${room}/messages/${root}/thread/read`, { number, ...(unread && { unread }) }, undefined, true),
+  /** The threads that this person follows, or those behind the one whose last answer that is. */
+  threads: (before?: string, signal?: AbortSignal) =>
+    request<ThreadsPage>("GET", before === undefined ? "/v1/threads" : `/v1/threads?before=${before}`, undefined, signal),
 
   /** The first message that was posted at a time or later. */
   firstMessageSince: async (room: string, since: number) => {

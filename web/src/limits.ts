@@ -24,6 +24,18 @@ export const ANSWERED_CHARS_MAX = 200;
 /** People who are named with a reaction, as the server names them; all others are asked for. */
 export const REACTION_PEOPLE_SHOWN = 5;
 
+/** Answers in a thread that are counted under its message: so many are so many or more. The server holds the same limit. */
+export const REPLIES_COUNTED_MAX = 1_000;
+
+/** People who are named under a message as those who answered last, as the server names them. */
+export const THREAD_PEOPLE_SHOWN = 3;
+
+/** Answers of a thread that are read at once: some screens of the panel. */
+export const THREAD_PAGE_MESSAGES = 50;
+
+/** Milliseconds before the threads that this person follows are asked for again after something changed among them. */
+export const THREADS_REFRESH_MS = 1_000;
+
 /** Emoji that somebody used lately and finds first: two rows of the picker. */
 export const EMOJI_RECENT_MAX = 18;
 

@@ -11,7 +11,8 @@ import { RECONNECTING_SHOWN_AFTER_MS } from "./limits.ts";
 import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox.ts";
 import type { Connection } from "./models/presence.ts";
 import type { Told } from "./models/reading.ts";
-import type { PersonRef, Posted, RoomEvent, RoomPreferences, RoomReading } from "./wire.ts";
+import type { ThreadNews } from "./models/threads.ts";
+import type { PersonRef, Posted, RoomEvent, RoomPreferences, RoomReading, ThreadReading } from "./wire.ts";
 
 export type LiveState = "connecting" | "connected" | "stopped";
 
@@ -35,6 +36,8 @@ export type LiveHandlers = {
   rooms: (told: unknown) => void;
   /** This person has read a room, on whichever device. */
   read: (where: RoomReading) => void;
+  /** Something about the threads of this person. */
+  threads: (news: ThreadNews) => void;
   /** This person keeps a room otherwise, by another device. */
   preferred: (how: RoomPreferences) => void;
 };
@@ -93,8 +96,9 @@ export class Live {
     });
     this.client.on("publication", ({ channel, data }) => {
       if (!channel.startsWith("user:")) return;
-      const event = data as { type?: string; room?: RoomReading & RoomPreferences };
+      const event = data as { type?: string; room?: RoomReading & RoomPreferences; thread?: ThreadReading };
       if (event.type === "room.read" && event.room) handlers.read(event.room);
+      else if (event.type?.startsWith("thread")) handlers.threads({ ...event, type: event.type });
       else if (event.type === "room.preferences" && event.room) handlers.preferred(event.room);
       else handlers.rooms(data);
     });
@@ -166,8 +170,15 @@ export class Live {
   readonly post = async (unsent: Unsent): Promise<SendResult> => {
     if (!this.isConnected()) return "later";
     try {
-      const { room, client_id, body, reply_to, everybody } = unsent;
-      const answer = await this.client.rpc("post", { room, client_id, body, ...(reply_to && { reply_to: reply_to.id }), ...(everybody && { everybody }) });
+      const { room, client_id, body, reply_to, thread, also_in_room, everybody } = unsent;
+      const answer = await this.client.rpc("post", {
+        room,
+        client_id,
+        body,
+        ...(reply_to && { reply_to: reply_to.id }),
+        ...(thread !== undefined && { thread, ...(also_in_room && { also_in_room }) }),
+        ...(everybody && { everybody }),
+      });
       return { posted: answer.data as Posted };
     } catch (error) {
       return sendOutcome(error, this.isConnected());
@@ -186,6 +197,17 @@ export class Live {
     try {
       const answer = await this.client.rpc("read", { room, number, ...(unread && { unread }) });
       return answer.data as RoomReading;
+    } catch (error) {
+      return (error as { code?: number }).code === NOT_A_MEMBER ? "never" : "later";
+    }
+  };
+
+  /** Says how far this person has read a thread. */
+  readonly readThread = async (room: string, message: string, number: number, unread: boolean): Promise<ThreadReading | "later" | "never"> => {
+    if (!this.isConnected()) return "later";
+    try {
+      const answer = await this.client.rpc("read_thread", { room, message, number, ...(unread && { unread }) });
+      return answer.data as ThreadReading;
     } catch (error) {
       return (error as { code?: number }).code === NOT_A_MEMBER ? "never" : "later";
     }

@@ -1,4 +1,5 @@
 /** Every word that the UI says. Sentence case, short, friendly; errors say what happened and what to do. */
+import { REPLIES_COUNTED_MAX, UNREAD_COUNTED_MAX } from "./limits.ts";
 import type { Format } from "./models/format.ts";
 import type { Hindrance, SendFailure } from "./models/outbox.ts";
 import type { Note } from "./models/rows.ts";
@@ -307,6 +308,37 @@ export const strings = {
     inReplyTo: "In reply to",
     goToAnswered: "Go to what this answers",
   },
+  threads: {
+    heading: "Threads",
+    title: "Thread",
+    region: (room: string) => `Thread in ${isolated(room)}`,
+    answers: "Replies in the thread",
+    close: "Close the thread",
+    reply: "Reply in thread",
+    open: "Open the thread",
+    inThread: "In the thread of",
+    /** How many there are; `more` where others are further up, and with a plus where that is all that was counted. */
+    replies: (count: number, more = false) =>
+      more ? plural(count, { one: "last # reply", other: "last # replies" }) : `${plural(count, { one: "# reply", other: "# replies" })}${count >= REPLIES_COUNTED_MAX ? " or more" : ""}`,
+    unread: (count: number) => (count >= UNREAD_COUNTED_MAX ? "99+ new" : `${numbers.format(count)} new`),
+    last: (when: string) => `last ${when}`,
+    none: "No replies yet",
+    older: "Show earlier replies",
+    missing: "There is no such message here, or it is not for you to see.",
+    follow: "Follow",
+    following: "Following",
+    followed: "New replies here wait for you among your threads. Press to stop that.",
+    notFollowed: "Press to have new replies here wait for you among your threads.",
+    label: "Reply in the thread",
+    placeholder: "Reply in the thread",
+    also: (room: string) => `Also send to ${isolated(room)}`,
+    alsoDirect: "Also send outside the thread",
+    noneTitle: "No threads yet",
+    noneLead: "Threads that you begin, answer or follow stand here, the one answered last on top. Reply in thread is among the buttons of each message.",
+    failed: "Your threads could not be loaded.",
+    more: "Show more threads",
+    waiting: (count: number) => plural(count, { one: "something new in # thread", other: "something new in # threads" }),
+  },
   reactions: {
     label: "Reactions",
     add: "React",
@@ -512,7 +544,7 @@ export const strings = {
       [["↑"], "Edit your last message, in an empty composer"],
       [["↑", "↓"], "Move by message, in the list"],
       [["E"], "Edit the message, in the list"],
-      [["R", "+"], "Reply to it, react to it"],
+      [["R", "T", "+"], "Reply to it, reply in its thread, react to it"],
       [["Page Up", "Page Down"], "Scroll the messages, from the composer too"],
       [["Home", "End"], "First and last message shown"],
       [["Shift+Esc"], "Mark all rooms as read"],

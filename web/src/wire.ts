@@ -129,7 +129,34 @@ export type Message = {
   reply_to?: Answered;
   /** In pages and where one message is read; what comes live has none, because each reaction is an event. */
   reactions?: Reacted[];
+  /** Of an answer in a thread, the id of the message that the thread is under. */
+  thread?: string;
+  /** Of such an answer, that it stands among the room's messages too. */
+  also_in_room?: boolean;
+  /** What stands in the thread under it, where reactions come along too. */
+  replies?: Replies;
 };
+
+/** What stands in a thread: how many answers (1,000 are so many or more), the newest, and who answered last. */
+export type Replies = { count: number; last: { id: string; number: number; time: number }; people: PersonRef[] };
+
+/** How far this person has read a thread; `id` is that of the message that it is under. */
+export type ThreadReading = { id: string; room: string; offset: number; following: boolean; read: number; unread: number };
+
+export type ThreadPage = {
+  root: Message;
+  /** Ascending by number. */
+  messages: Message[];
+  more: boolean;
+  epoch: string;
+  /** With the offset up to which the page is as it says. */
+  reading: ThreadReading;
+};
+
+/** A thread that this person follows. */
+export type ThreadCard = ThreadReading & { root: Answered; replies: Replies; last: Answered };
+
+export type ThreadsPage = { threads: ThreadCard[]; more: boolean; unread: number };
 
 /** The message that another one answers: how it begins, in one line without marks; each room in it as `#…`, in the order of `rooms`. */
 export type Answered = { id: string; number: number; author: PersonRef; text?: string; rooms?: string[]; deleted?: boolean };

@@ -185,6 +185,8 @@ class Tab {
         miscounted: () => undefined,
         concerned: () => undefined,
         heard: () => undefined,
+        happened: () => undefined,
+        threadTold: () => undefined,
         ended: () => undefined,
         nextFrame: (task) => task(),
         after: (_delay, task) => wait(task),
@@ -202,6 +204,7 @@ class Tab {
             return () => (this.handlers = undefined);
           },
           presence: () => Promise.resolve([]),
+          readThread: () => Promise.resolve("later" as const),
         },
       },
     );

@@ -15,7 +15,7 @@ export const RECOVERY_MAX = 300;
 /** The server's side: events in order, bodies as they are now. */
 /** What a world in which nobody changes messages is never asked for. */
 const never = () => Promise.reject(new Error("not asked for"));
-export const NO_CHANGES = { message: never, react: never, members: never, editMessage: never, deleteMessage: never, restoreMessage: never };
+export const NO_CHANGES = { message: never, react: never, members: never, editMessage: never, deleteMessage: never, restoreMessage: never, thread: never, followThread: never };
 
 export class ServerRoom {
   readonly id = "room-1";
@@ -136,6 +136,8 @@ export class World {
       miscounted: () => (this.miscounted += 1),
       concerned: () => (this.concerned += 1),
       heard: (_room, event) => this.heard.push(event.message?.body ?? ""),
+      happened: () => undefined,
+      threadTold: () => undefined,
       ended: () => undefined,
       nextFrame: (task) => task(),
       after: (_delay, task) => {
@@ -162,6 +164,7 @@ export class World {
           return () => (this.handlers = undefined);
         },
         presence: () => Promise.resolve([]),
+        readThread: () => Promise.resolve("later" as const),
       },
     });
   }

@@ -35,7 +35,7 @@
 //! let ana = chat.sign_in("ana@example.com", "correct horse battery".into(), &browser).await?.person;
 //! let room = chat.rooms(ana.id, None, 100).await?.rooms.remove(0);
 //! let body = Body::parse("Hello!".into())?;
-//! let posted = chat.post(ana.id, Draft { room: room.id, client_id: ClientId::fresh(), body, reply_to: None, everybody: false }).await?;
+//! let posted = chat.post(ana.id, Draft { room: room.id, client_id: ClientId::fresh(), body, reply_to: None, thread: None, everybody: false }).await?;
 //! println!("durable, and number {} in its room", posted.number);
 //! # Ok(())
 //! # }
@@ -81,6 +81,7 @@ mod sessions;
 mod standing;
 mod store;
 mod supervision;
+mod threads;
 mod typing;
 mod writer;
 
@@ -96,11 +97,12 @@ pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
     Activity, ActivityFrom, ActivityKind, ActivityPage, ActivityQuery, Answered, Body, BodyError, Browser, ClientId,
     Clock, Code, DeleteReason, Deleted, Denial, Denied, Description, Draft, Edit, EditPage, Email, EmailError, Emoji,
-    Entered, Event, EventKind, EventPage, Invite, InviteCard, Member, Message, MessageId, MessageKey, MessagePage,
-    Move, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError, Person, PersonId, Posted, Preferences,
-    PreferencesEdit, Presented, Reacted, ReactedPage, Reaction, Reading, ReasonError, Role, Room, RoomCard, RoomEdit,
-    RoomFacts, RoomId, RoomKind, RoomPage, RoomPreferences, RoomReading, RoomRole, Section, Session, SessionId,
-    SignedIn, Text, Time, Token, Topic, Verdict, Who,
+    Entered, Event, EventKind, EventPage, InThread, Invite, InviteCard, LastReply, Member, Message, MessageId,
+    MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError, Person, PersonId,
+    Posted, Preferences, PreferencesEdit, Presented, Reacted, ReactedPage, Reaction, Reading, ReasonError, Replies,
+    Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomPreferences, RoomReading, RoomRole,
+    Section, Session, SessionId, SignedIn, Text, ThreadCard, ThreadPage, ThreadReading, ThreadsPage, Time, Token,
+    Topic, Verdict, Who,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
@@ -126,4 +128,5 @@ pub use store::{
     },
     transfer::{MoveError, MoveProgress, Moved, Planned},
 };
+pub use threads::ThreadError;
 pub use typing::TypingError;

@@ -156,6 +156,15 @@ pub const EVERYBODY_ASKED_ABOVE: u32 = 25;
 pub const HERE_TOLD_MAX: usize = 500;
 /// Activity in one page, in entries.
 pub const ACTIVITY_PAGE_MAX: u32 = 50;
+/// Answers in a thread that are counted under its message, in answers: beyond that it is "1,000 or more", so that a page of
+/// history takes milliseconds, whatever was answered.
+pub const REPLIES_COUNTED_MAX: u32 = 1_000;
+/// The newest answers of a thread among which it is looked for who answered last, in answers.
+pub const REPLIES_LOOKED_AT: u32 = 100;
+/// People who are named under a message as those who answered last, in people.
+pub const THREAD_PEOPLE_SHOWN: u32 = 3;
+/// Threads in one page of those that somebody follows, in threads: each has the beginnings of two messages, so some 100 KiB.
+pub const THREADS_PAGE_MAX: u32 = 50;
 
 /// For how long whoever deleted a message can take that back: long enough to see what one has done, short enough for whoever
 /// posted a secret by mistake. Then its text is erased, within [`SESSION_SWEEP_INTERVAL`] and as long as the log takes.

@@ -28,6 +28,15 @@ pub enum PostError {
     /// What it answers is not in the room.
     #[error("the message that this one answers is not in this room; send it without reply_to")]
     NothingToAnswer,
+    /// What its thread is to be under is not in the room.
+    #[error("the message whose thread this belongs to is not in this room; send it without thread")]
+    NoSuchThread,
+    /// What its thread is to be under is in a thread itself.
+    #[error("that message is in a thread itself; answer in the same thread, by the id in its own thread")]
+    InThread,
+    /// What it answers is not in the same thread.
+    #[error("the message that this one answers is not in the same thread; send it without reply_to")]
+    OutsideThread,
     /// The room is archived.
     #[error("this room is archived, and nothing is written there any more; ask one of its owners to restore it")]
     Archived,
@@ -251,6 +260,9 @@ impl From<PostRefusal> for PostError {
             PostRefusal::NotMember => Self::NotMember,
             PostRefusal::Conflict => Self::Conflict,
             PostRefusal::NothingToAnswer => Self::NothingToAnswer,
+            PostRefusal::NoSuchThread => Self::NoSuchThread,
+            PostRefusal::InThread => Self::InThread,
+            PostRefusal::OutsideThread => Self::OutsideThread,
             PostRefusal::Archived => Self::Archived,
             PostRefusal::Mention(MentionRefusal::TooMany) => Self::TooManyMentioned,
             PostRefusal::Mention(MentionRefusal::IsGuest) => Self::GuestMentionsEverybody,

@@ -7,12 +7,13 @@ use crate::{
     chat::Chat,
     messages::{DeleteError, EditError, PostError, RestoreError},
     model::{
-        Body, BodyError, ClientId, DeleteReason, Draft, Emoji, Message, MessageId, Move, PersonId, ReasonError, RoomId,
-        RoomReading, Time,
+        Body, BodyError, ClientId, DeleteReason, Draft, Emoji, InThread, Message, MessageId, Move, PersonId,
+        ReasonError, RoomId, RoomReading, ThreadReading, Time,
     },
     reactions::ReactError,
     reading::MarkReadError,
     store::StoreError,
+    threads::ThreadError,
     typing::TypingError,
 };
 
@@ -49,6 +50,9 @@ methods! {
     "unreact": unreact(ReactRequest) -> Done;
     "typing": typing(TypingRequest) -> Done;
     "read": mark_read(ReadRequest) -> RoomReading;
+    "read_thread": read_thread(ReadThreadRequest) -> ThreadReading;
+    "follow_thread": follow_thread(ThreadRequest) -> ThreadReading;
+    "unfollow_thread": unfollow_thread(ThreadRequest) -> ThreadReading;
 }
 
 /// Methods of which a connection may call several at once, because what they ask is with the writer before they first wait:
@@ -65,6 +69,11 @@ struct PostRequest {
     /// Whether everybody in a large room is to be told.
     #[serde(default)]
     everybody: bool,
+    /// The message in whose thread it is to stand.
+    thread: Option<String>,
+    /// Whether it is to stand among the room's messages too.
+    #[serde(default)]
+    also_in_room: bool,
 }
 
 #[derive(Serialize)]
@@ -79,7 +88,10 @@ async fn post(chat: &Chat, author: PersonId, request: PostRequest) -> Result<Pos
     let client_id = ClientId::parse(&request.client_id).ok_or(Error::BAD_REQUEST)?;
     let body = Body::parse(request.body)?;
     let reply_to = request.reply_to.map(|id| MessageId::parse(&id).ok_or(Error::BAD_REQUEST)).transpose()?;
-    let posted = chat.post(author, Draft { room, client_id, body, reply_to, everybody: request.everybody }).await?;
+    let root = request.thread.map(|id| MessageId::parse(&id).ok_or(Error::BAD_REQUEST)).transpose()?;
+    let thread = root.map(|root| InThread { root, also_in_room: request.also_in_room });
+    let posted =
+        chat.post(author, Draft { room, client_id, body, reply_to, thread, everybody: request.everybody }).await?;
     Ok(PostAnswer { id: posted.id, number: posted.number, time: posted.time })
 }
 
@@ -174,6 +186,39 @@ async fn mark_read(chat: &Chat, person: PersonId, request: ReadRequest) -> Resul
     Ok(chat.mark_read(person, room, to).await?)
 }
 
+#[derive(Deserialize)]
+struct ThreadRequest {
+    room: String,
+    /// The message that the thread is under.
+    message: String,
+}
+
+async fn follow_thread(chat: &Chat, person: PersonId, request: ThreadRequest) -> Result<ThreadReading, Error> {
+    let (room, root) = place(&request.room, &request.message)?;
+    Ok(chat.follow_thread(person, room, root, true).await?)
+}
+
+async fn unfollow_thread(chat: &Chat, person: PersonId, request: ThreadRequest) -> Result<ThreadReading, Error> {
+    let (room, root) = place(&request.room, &request.message)?;
+    Ok(chat.follow_thread(person, room, root, false).await?)
+}
+
+#[derive(Deserialize)]
+struct ReadThreadRequest {
+    room: String,
+    message: String,
+    number: u64,
+    /// What comes after the number is unread again.
+    #[serde(default)]
+    unread: bool,
+}
+
+async fn read_thread(chat: &Chat, person: PersonId, request: ReadThreadRequest) -> Result<ThreadReading, Error> {
+    let (room, root) = place(&request.room, &request.message)?;
+    let to = if request.unread { Move::To(request.number) } else { Move::Forward(request.number) };
+    Ok(chat.mark_thread_read(person, room, root, to).await?)
+}
+
 fn read<'a, T: Deserialize<'a>>(data: Option<&'a Payload>) -> Result<T, Error> {
     data.and_then(|data| data.to_value().ok()).ok_or(Error::BAD_REQUEST)
 }
@@ -204,7 +249,9 @@ impl From<PostError> for Error {
         match error {
             PostError::NotMember => Self::PERMISSION_DENIED,
             PostError::Conflict => Self::application(409, error.to_string()),
-            PostError::NothingToAnswer => Self::application(422, error.to_string()),
+            PostError::NothingToAnswer | PostError::NoSuchThread | PostError::InThread | PostError::OutsideThread => {
+                Self::application(422, error.to_string())
+            }
             PostError::Archived => Self::application(423, error.to_string()),
             PostError::TooManyMentioned => Self::application(422, error.to_string()),
             PostError::GuestMentionsEverybody => Self::application(403, error.to_string()),
@@ -277,6 +324,17 @@ impl From<MarkReadError> for Error {
             MarkReadError::NotMember => Self::PERMISSION_DENIED,
             MarkReadError::TooMany(_) => Self::TOO_MANY_REQUESTS,
             MarkReadError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<ThreadError> for Error {
+    fn from(error: ThreadError) -> Self {
+        match error {
+            ThreadError::NoSuchMessage => Self::PERMISSION_DENIED,
+            ThreadError::InThread => Self::application(422, error.to_string()),
+            ThreadError::TooMany(_) => Self::TOO_MANY_REQUESTS,
+            ThreadError::Unavailable(error) => error.into(),
         }
     }
 }

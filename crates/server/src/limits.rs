@@ -135,6 +135,10 @@ pub(crate) const HISTORY_TTL: Duration = Duration::from_secs(300);
 /// Entries of a REST page when the request does not say, and at most: a screen, and a catch-up that is not chatty.
 pub(crate) const PAGE_DEFAULT: u32 = 50;
 pub(crate) const PAGE_MAX: u32 = 200;
+/// Threads that one follows in one page, in threads, when the request does not say, and at most: each has the beginnings of two
+/// messages.
+pub(crate) const THREADS_PAGE_DEFAULT: u32 = 20;
+pub(crate) const THREADS_PAGE_MAX: u32 = 50;
 
 /// Bytes of the entries of a page of the REST API and of the server API's history and connections, but always one entry; the reader asks
 /// on from the last. 200 of the longest messages are 3.3 MB, which slow readers would have us hold.

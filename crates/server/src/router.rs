@@ -5,7 +5,7 @@ use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
 use crate::http::{
     activity, directory, headers, health, invites, members, messages, origin, people, preferences, reactions, reading,
-    rooms, session, shell,
+    rooms, session, shell, threads,
 };
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
@@ -40,6 +40,7 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(members::routes())
         .merge(directory::routes())
         .merge(messages::routes())
+        .merge(threads::routes())
         .split_for_parts()
 }
 
@@ -69,6 +70,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/activity", get(shell::shell))
         .route("/rooms/{room}", get(shell::shell))
         .route("/rooms/{room}/{message}", get(shell::shell))
+        .route("/rooms/{room}/thread/{root}", get(shell::shell))
+        .route("/threads", get(shell::shell))
         .fallback(shell::not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), headers::add_security_headers))
@@ -120,13 +123,15 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 31] = [
+    const OTHERS: [(&str, &str); 33] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
         ("/activity", "GET"),
         ("/rooms/{room}", "GET"),
         ("/rooms/{room}/{message}", "GET"),
+        ("/rooms/{room}/thread/{root}", "GET"),
+        ("/threads", "GET"),
         ("/assets/{name}", "GET"),
         ("/openapi.json", "GET"),
         ("/healthz", "GET"),

@@ -14,6 +14,8 @@ import { focusComposer, focusNextRegion, stepRoom, isTyping } from "./keyboard.t
 import { RoomPage } from "./RoomPage.tsx";
 import { NoRoom } from "./NoRoom.tsx";
 import { Sidebar } from "./Sidebar.tsx";
+import { ThreadPanel } from "./ThreadPanel.tsx";
+import { ThreadsPage } from "./ThreadsPage.tsx";
 
 /** Rooms, the open room, its people, and the keys that work everywhere. */
 export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
@@ -22,15 +24,21 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
   const room = chat.room.value;
   const unread = chat.unreadTotal.value;
   const mentions = chat.mentionsTotal.value;
-  const inActivity = chat.activity.open.value;
+  const overview = chat.overview.value;
+  const opened = chat.thread.value;
+  const page = chat.activity.open.value ? strings.activity.title : overview ? strings.threads.heading : null;
+
+  useEffect(() => {
+    if (opened) layout.people.value = false;
+  }, [opened, layout]);
 
   useEffect(() => {
     const { server_name: server } = app.boot;
-    const page = inActivity ? strings.activity.title : room ? isolated(room.info.value.name) : null;
-    const name = page === null ? server : `${page} · ${isolated(server)}`;
+    const shown = page ?? (room && isolated(room.info.value.name));
+    const name = shown ? `${shown} · ${isolated(server)}` : server;
     const waits = [...(mentions > 0 ? [`@${mentions}`] : []), ...(unread > 0 ? [String(unread)] : [])].join(", ");
     document.title = waits ? `(${waits}) ${name}` : name;
-  }, [app, room, room?.info.value.name, unread, mentions, inActivity]);
+  }, [app, room, room?.info.value.name, page, unread, mentions]);
 
   useEffect(() => {
     const keys = (event: KeyboardEvent): void => {
@@ -48,7 +56,10 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
       } else if (event.key === "Escape" && event.shiftKey && !event.altKey && !command) {
         void chat.markAllRead();
       } else if (event.key === "Escape") {
-        if (!layout.closeInnermost()) focusComposer();
+        if (!layout.closeInnermost()) {
+          if (chat.thread.peek()) chat.closeThread();
+          else focusComposer();
+        }
       } else if (event.key === "?" && !command && !isTyping(event.target)) {
         layout.dialog.value = { name: "shortcuts" };
       } else {
@@ -64,9 +75,11 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
 
   const isAway = chat.live.away.value || chat.live.state.value === "stopped";
   const overlaid = !layout.wide.value && layout.people.value && room !== null;
-  const covered = overlaid || (!layout.wide.value && layout.rooms.value);
+  // Beside the room there is place for one of them.
+  const thread = room && !layout.people.value ? chat.thread.value : null;
+  const covered = overlaid || (!layout.wide.value && thread !== null) || (!layout.wide.value && layout.rooms.value);
   return (
-    <div class={`chat${layout.people.value && room ? " chat-people" : ""}${isAway ? " chat-away" : ""}`}>
+    <div class={`chat${layout.people.value && room ? " chat-people" : thread ? " chat-thread" : ""}${isAway ? " chat-away" : ""}`}>
       <a
         class="skip"
         href="#composer"
@@ -78,17 +91,20 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
         {strings.skip}
       </a>
       <Sidebar app={app} chat={chat} layout={layout} />
-      {covered && <div class="scrim" onClick={() => layout.closeInnermost()} />}
-      <main class="main" inert={covered} aria-label={inActivity ? strings.activity.title : room ? strings.room.region(room.info.value.name) : strings.rooms.region}>
+      {covered && <div class="scrim" onClick={() => layout.closeInnermost() || chat.closeThread()} />}
+      <main class="main" inert={covered} aria-label={page ?? (room ? strings.room.region(room.info.value.name) : strings.rooms.region)}>
         <ConnectionBar chat={chat} />
         {chat.activity.open.value ? (
           <ActivityPage app={app} chat={chat} layout={layout} />
+        ) : overview ? (
+          <ThreadsPage app={app} chat={chat} layout={layout} />
         ) : room ? (
           <RoomPage key={room.id} app={app} chat={chat} room={room} layout={layout} />
         ) : (
           <NoRoom app={app} chat={chat} layout={layout} />
         )}
       </main>
+      {room && thread && <ThreadPanel key={thread.key} app={app} chat={chat} room={room} thread={thread} layout={layout} />}
       {room && layout.people.value && <PeoplePanel key={room.id} app={app} chat={chat} room={room} layout={layout} />}
       <Dialogs app={app} chat={chat} layout={layout} />
       {layout.picker.value && <EmojiPicker chat={chat} layout={layout} />}

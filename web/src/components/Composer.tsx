@@ -4,8 +4,10 @@ import { EVERYBODY_ASKED_ABOVE, MESSAGE_BYTES_MAX, NEARLY_FULL_BYTES, SPLIT_MESS
 import type { Chat } from "../models/chat.ts";
 import { format, type Format } from "../models/format.ts";
 import type { Layout } from "../models/layout.ts";
+import { isDirect } from "../models/kinds.ts";
 import { labelsOf, linked, mentionsEverybody, moved, NOTHING_WRITTEN, shownSource, sourceOf, type Written } from "../models/mentions.ts";
 import type { Room } from "../models/room.ts";
+import type { Thread } from "../models/thread.ts";
 import { bytesOf, charactersIn, charactersOver, split, trimmed } from "../models/split.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
@@ -17,11 +19,13 @@ import { formatOf, Toolbar } from "./Toolbar.tsx";
 const { composer } = strings;
 
 /** Where messages are written. Works without a connection: what is sent then waits in the outbox. */
-export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layout: Layout }) {
+export function Composer({ chat, room, layout, thread }: { chat: Chat; room: Room; layout: Layout; thread?: Thread }) {
+  const place = thread ?? room;
+  const id = thread ? "thread-composer" : "composer";
   const text = useRef<HTMLTextAreaElement>(null);
   const typingSent = useRef(0);
-  const written: Written = { text: room.draft.value, mentions: room.mentions.value };
-  const replyTo = room.replyTo.value;
+  const written: Written = { text: place.draft.value, mentions: place.mentions.value };
+  const replyTo = place.replyTo.value;
   // Names that were written out count, as far as the members are known here.
   const meant = linked(written, chat.namesIn(room));
   const body = trimmed(sourceOf(meant));
@@ -34,13 +38,17 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
   const [toolbar, setToolbar] = useState(() => chat.settings.toolbar() ?? !matchMedia("(max-width: 559.98px), (pointer: coarse)").matches);
 
   useEffect(() => {
+    // Whoever follows a link to an answer has the focus there.
+    if (thread && document.activeElement?.closest("[data-region=thread]")) return;
     if (!isTouch() || chat.welcome.peek()?.first) text.current?.focus();
-  }, [chat, room]);
+  }, [chat, place, thread]);
 
   const write = (next: Written): void => {
-    room.write(next);
-    chat.settings.saveDraft(room.id, next.text);
-    chat.settings.saveMentions(room.id, next.mentions);
+    place.write(next);
+    chat.settings.saveDraft(place.key, next.text);
+    chat.settings.saveMentions(place.key, next.mentions);
+    // Who is in the room, and not in the thread, need not wait for anything.
+    if (thread) return;
     const now = Date.now();
     if (next.text.trim() === "" || now - typingSent.current < TYPING_SEND_EVERY_MS) return;
     typingSent.current = now;
@@ -50,12 +58,14 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
   const post = (texts: readonly string[], labels: ReadonlyMap<string, string>, everybody: boolean): void => {
     // Each of its own millisecond: by that they are sorted after a reload.
     const now = Date.now();
+    const where = thread && { thread: thread.root, ...(thread.alsoInRoom.peek() && { also_in_room: true }) };
     texts.forEach((source, at) => {
       const shown = shownSource(source, labels);
       const reply = at === 0 ? replyTo : null;
-      chat.outbox.add(room.id, source, now + at, reply, { ...(shown !== source && { shown }), ...(everybody && { everybody }) });
+      chat.outbox.add(room.id, source, now + at, reply, { ...where, ...(shown !== source && { shown }), ...(everybody && { everybody }) });
     });
-    chat.answer(room, null);
+    if (thread) thread.alsoInRoom.value = false;
+    chat.answer(place, null);
     write(NOTHING_WRITTEN);
     typingSent.current = 0;
   };
@@ -92,17 +102,17 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
   const keys = (event: KeyboardEvent): boolean => {
     const plain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey && !event.isComposing;
     const kind = event.isComposing ? null : formatOf(event);
-    const last = plain && event.key === "ArrowUp" && written.text === "" ? room.changes.last() : null;
+    const last = plain && event.key === "ArrowUp" && written.text === "" ? place.changes.last() : null;
     if (event.key === "Escape" && replyTo && !event.isComposing) {
       event.stopPropagation();
-      chat.answer(room, null);
+      chat.answer(place, null);
     } else if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
-      scrollMessages(event.key === "PageUp" ? -1 : 1);
+      scrollMessages(event.key === "PageUp" ? -1 : 1, thread ? "thread" : "messages");
     } else if (kind) {
       apply(kind);
-    } else if (last && document.querySelector(`[data-testid="message"][data-number="${last.number}"]`)) {
+    } else if (last && document.querySelector(`[data-region=${thread ? "thread" : "messages"}] [data-number="${last.number}"]`)) {
       // Further up than is drawn it is edited in its place.
-      chat.edit(room, last);
+      chat.edit(place.changes, last);
     } else {
       return false;
     }
@@ -136,7 +146,7 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
             aria-label={composer.cancelReply}
             title={composer.cancelReply}
             onClick={() => {
-              chat.answer(room, null);
+              chat.answer(place, null);
               text.current?.focus();
             }}
           >
@@ -151,12 +161,12 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
             chat={chat}
             room={room}
             field={text}
-            id="composer"
+            id={id}
             class="composer-text"
-            label={composer.label}
-            status="composer-status"
+            label={thread ? strings.threads.label : composer.label}
+            status={`${id}-status`}
             invalid={left < 0}
-            placeholder={composer.placeholder(room.info.value.name)}
+            placeholder={thread ? strings.threads.placeholder : composer.placeholder(room.info.value.name)}
             written={written}
             onWrite={write}
             onKey={keys}
@@ -193,8 +203,14 @@ export function Composer({ chat, room, layout }: { chat: Chat; room: Room; layou
           </button>
         </div>
       </div>
+      {thread && (
+        <label class="also-in-room">
+          <input type="checkbox" checked={thread.alsoInRoom.value} onChange={(event) => (thread.alsoInRoom.value = event.currentTarget.checked)} />
+          <span>{isDirect(room.info.value) ? strings.threads.alsoDirect : strings.threads.also(room.info.value.name)}</span>
+        </label>
+      )}
       <div class="composer-foot">
-        <p id="composer-status" class="composer-status" role="status">
+        <p id={`${id}-status`} class="composer-status" role="status">
           {left < 0
             ? composer.tooLong(charactersOver(body, MESSAGE_BYTES_MAX))
             : bytes > 0 && left < NEARLY_FULL_BYTES

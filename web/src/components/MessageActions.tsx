@@ -1,4 +1,4 @@
-import { Copy, Ellipsis, EyeOff, Link, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
+import { Copy, Ellipsis, EyeOff, Link, MessagesSquare, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
 import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { App } from "../models/app.ts";
@@ -7,7 +7,9 @@ import { isArchived } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import { labelsIn, writtenOf } from "../models/mentions.ts";
 import type { Room } from "../models/room.ts";
+import type { Changes } from "../models/changes.ts";
 import type { MessageRow } from "../models/rows.ts";
+import type { Thread } from "../models/thread.ts";
 import { named, strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
 import { Menu } from "./Menu.tsx";
@@ -16,7 +18,19 @@ import { focusComposer } from "./keyboard.ts";
 import { copyText } from "./platform.ts";
 
 /** What may be done with messages, and where it shows. */
-export type ActionsContext = { app: App; chat: Chat; room: Room; layout: Layout };
+export type ActionsContext = {
+  app: App;
+  chat: Chat;
+  room: Room;
+  layout: Layout;
+  /** The thread that they are shown in; absent in the room. */
+  thread?: Thread;
+};
+
+/** What this person changes there. */
+export function changesIn({ room, thread }: ActionsContext): Changes {
+  return (thread ?? room).changes;
+}
 
 /** Something that can be done with a message. */
 type Action = {
@@ -30,24 +44,27 @@ type Action = {
 };
 
 /** All that this person may do with the message, in the order of the menu. */
-function actionsFor(row: MessageRow, { app, chat, room, layout }: ActionsContext): Action[] {
-  const { changes } = room;
+function actionsFor(row: MessageRow, context: ActionsContext): Action[] {
+  const { chat, room, layout, thread } = context;
+  const changes = changesIn(context);
   const { id } = row;
   if (id === null || row.deleted) return [];
   const own = row.author.id === chat.me.id;
   const open = !isArchived(room.info.value);
   const answers: Action[] = [
-    { label: strings.reactions.add, icon: SmilePlus, run: (opener) => startReacting(row, { app, chat, room, layout }, opener), first: true },
-    { label: strings.room.reply, icon: Reply, run: () => startReplying(row, { chat, room }), first: true },
+    { label: strings.reactions.add, icon: SmilePlus, run: (opener) => startReacting(row, context, opener), first: true },
+    { label: strings.room.reply, icon: Reply, run: () => startReplying(row, context), first: true },
+    ...(thread ? [] : [{ label: strings.threads.reply, icon: MessagesSquare, run: () => startThread(row, context), first: true }]),
   ];
   const actions = open ? answers : [];
-  if (own && open) actions.push({ label: strings.room.edit, icon: Pencil, run: () => chat.edit(room, { id, body: row.body, content: row.content ?? undefined }), first: true });
+  if (own && open) actions.push({ label: strings.room.edit, icon: Pencil, run: () => chat.edit(changes, { id, body: row.body, content: row.content ?? undefined }), first: true });
   actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, textOfRow(row, chat), strings.room.copied) });
   const address = `${location.origin}/rooms/${room.id}/${id}`;
   actions.push({ label: strings.room.copyLink, icon: Link, run: () => void copy(chat, address, strings.room.linkCopied) });
   const { number } = row;
-  if (number !== null) actions.push({ label: strings.room.markUnread, icon: EyeOff, run: () => room.markUnread(number - 1) });
-  if (own) actions.push({ label: strings.room.delete, icon: Trash2, run: () => deleteOwn(chat, room, row), danger: true });
+  const isRoot = thread?.root === id;
+  if (number !== null && !isRoot) actions.push({ label: strings.room.markUnread, icon: EyeOff, run: () => (thread ?? room).markUnread(number - 1) });
+  if (own) actions.push({ label: strings.room.delete, icon: Trash2, run: () => deleteOwn(context, row), danger: true });
   else if (changes.manages.value) {
     const ask = { name: "delete-message", room: room.id, message: id, author: row.author } as const;
     actions.push({ label: strings.room.delete, icon: Trash2, run: () => (layout.dialog.value = ask), danger: true });
@@ -57,7 +74,7 @@ function actionsFor(row: MessageRow, { app, chat, room, layout }: ActionsContext
 
 /** The buttons of the message that is pointed at, or has the focus. */
 export function MessageActions({ row, context }: { row: MessageRow; context: ActionsContext }) {
-  const { changes } = context.room;
+  const changes = changesIn(context);
   const key = row.key;
   const isActive = useComputed(() => changes.active.value === key);
   return isActive.value && row.id !== null && !row.deleted && changes.editing.value?.message !== row.id ? (
@@ -66,9 +83,9 @@ export function MessageActions({ row, context }: { row: MessageRow; context: Act
 }
 
 function Buttons({ row, context }: { row: MessageRow; context: ActionsContext }) {
-  const { room } = context;
+  const changes = changesIn(context);
   const root = useRef<HTMLDivElement>(null);
-  const pressed = room.changes.pressed.value === row.key;
+  const pressed = changes.pressed.value === row.key;
   const actions = actionsFor(row, context);
   return (
     <div ref={root} class="message-actions" role="toolbar" aria-label={strings.room.actions(named(row.author))}>
@@ -102,10 +119,18 @@ export function startReacting({ id }: MessageRow, { chat, room, layout }: Action
 }
 
 /** What is written next answers the message. */
-export function startReplying({ id, number, author, body, content }: MessageRow, { chat, room }: Pick<ActionsContext, "chat" | "room">): void {
+export function startReplying({ id, number, author, body, content }: MessageRow, context: ActionsContext): void {
   if (id === null || number === null) return;
-  chat.answer(room, { id, number, author, text: words({ body, ...(content && { content }) }, chat.roomLabel) });
-  focusComposer();
+  const { chat, room, thread } = context;
+  // What the thread is under is answered by whatever is written there.
+  const answered = thread?.root === id ? null : { id, number, author, text: words({ body, ...(content && { content }) }, chat.roomLabel) };
+  chat.answer(thread ?? room, answered);
+  focusComposer(context);
+}
+
+/** What is written next goes into the thread under the message, or into the one that it is in. */
+export function startThread({ id, thread }: MessageRow, { chat, room }: ActionsContext): void {
+  if (id !== null) chat.openThread(room, thread ?? id);
 }
 
 /** What it says as its author wrote it, with names and not ids. */
@@ -121,10 +146,10 @@ function isLow(element: HTMLElement | null): boolean {
   return box.top - around.top > around.bottom - box.bottom;
 }
 
-function deleteOwn(chat: Chat, room: Room, row: MessageRow): void {
-  const event = row.number === null ? undefined : room.timeline.at(row.number);
-  const message = event && room.timeline.message(event);
-  if (message) room.changes.delete(message).catch((error: unknown) => chat.fail(error));
+function deleteOwn(context: ActionsContext, row: MessageRow): void {
+  const { chat, room } = context;
+  const message = row.id === null ? null : room.timeline.find(row.id);
+  if (message) changesIn(context).delete(message).catch((error: unknown) => chat.fail(error));
 }
 
 async function copy(chat: Chat, text: string, done: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { MESSAGE_BYTES_MAX } from "../limits.ts";
 import type { Chat } from "../models/chat.ts";
-import type { Editing } from "../models/changes.ts";
+import type { Changes, Editing } from "../models/changes.ts";
 import { sourceOf } from "../models/mentions.ts";
 import type { Room } from "../models/room.ts";
 import { bytesOf, charactersOver, trimmed } from "../models/split.ts";
@@ -11,10 +11,11 @@ import { MessageField } from "./MessageField.tsx";
 import { isTouch } from "./platform.ts";
 
 /** In the place of a message's text: another one. Enter saves, Escape cancels; the focus goes back to where it was. */
-export function MessageEditor({ chat, room, editing }: { chat: Chat; room: Room; editing: Editing }) {
+type Props = { chat: Chat; room: Room; changes: Changes; editing: Editing };
+
+export function MessageEditor({ chat, room, changes, editing }: Props) {
   const text = useRef<HTMLTextAreaElement>(null);
   const opener = useRef<Element | null>(null);
-  const { changes } = room;
   const body = trimmed(sourceOf(editing.written));
   // Cheap first: a character is at most three bytes per UTF-16 unit.
   const isTooLong = body.length * 3 > MESSAGE_BYTES_MAX && bytesOf(body) > MESSAGE_BYTES_MAX;
@@ -33,8 +34,9 @@ export function MessageEditor({ chat, room, editing }: { chat: Chat; room: Room;
 
   // Back to where the person came from: the composer, or the message, whose button is gone by now.
   const leaveTo = (article: HTMLElement | null | undefined): void => {
-    if (opener.current?.id === "composer" || !article?.isConnected) {
-      focusComposer();
+    const from = opener.current?.id;
+    if (from === "composer" || from === "thread-composer" || !article?.isConnected) {
+      focusComposer(from === "thread-composer" ? { thread: true } : {});
       return;
     }
     article.focus();

@@ -4,22 +4,18 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef } 
 import { FOLLOW_MARGIN_PX, NEW_LINE_TOP_PX, PAGING_MARGIN_PX, STILL_TRYING_AFTER_MS } from "../limits.ts";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
-import { isArchived, isDirect } from "../models/kinds.ts";
+import { isDirect } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
-import type { Unsent } from "../models/outbox.ts";
 import { rows, type MessageRow } from "../models/rows.ts";
 import { around, atEnd, grown, newer, older, type Range } from "../models/window.ts";
 import { strings } from "../strings.ts";
 import { Icon } from "./Icon.tsx";
-import { startReacting, startReplying, type ActionsContext } from "./MessageActions.tsx";
-import { RowView, type Delay } from "./RowView.tsx";
-import { focusComposer, isTyping } from "./keyboard.ts";
+import { delayOf, RowView } from "./RowView.tsx";
+import { focusComposer } from "./keyboard.ts";
+import { moveByMessage, point, rowByKey, topOf, visible, type Anchor } from "./moving.ts";
 import { usePointing } from "./pointing.ts";
 import { useSeen } from "./seen.ts";
-
-/** A line that must not move while the list changes around it: its element's key, and its distance from the top. */
-type Anchor = { key: string; top: number };
 
 /**
  * The messages of a room, from old to new. Follows what comes only while the reader is at the end; keeps the visible
@@ -74,7 +70,7 @@ export function MessageList({ app, chat, room, layout }: { app: App; chat: Chat;
     timeline,
     from,
     to,
-    unsent: behind ? [] : chat.outbox.in(room.id),
+    unsent: behind ? [] : chat.outbox.inRoom(room.id),
     me: chat.me,
     reactions: (message, known) => room.reactions.shown(message, known),
     newAfter,
@@ -205,7 +201,7 @@ export function MessageList({ app, chat, room, layout }: { app: App; chat: Chat;
   }, [room, timeline]);
 
   // What this person sends brings the end into view.
-  const unsentCount = chat.outbox.in(room.id).length;
+  const unsentCount = chat.outbox.inRoom(room.id).length;
   const sentBefore = useRef(unsentCount);
   useLayoutEffect(() => {
     if (unsentCount > sentBefore.current) {
@@ -319,85 +315,6 @@ export function MessageList({ app, chat, room, layout }: { app: App; chat: Chat;
       )}
     </div>
   );
-}
-
-function delayOf(chat: Chat, unsent: Unsent): Delay {
-  if (chat.live.away.value) return "waiting";
-  if (chat.hindrance.value) return "hindered";
-  const underWay = Math.min(chat.live.standing, Date.now() - unsent.created);
-  return underWay > STILL_TRYING_AFTER_MS ? "trying" : null;
-}
-
-/** Brings an event into the middle of the view, the focus to it, and the eye. */
-function point(scroller: HTMLElement, number: number): void {
-  const row = scroller.querySelector<HTMLElement>(`[data-number="${number}"]`);
-  if (!row) return;
-  scroller.scrollTop += topOf(row, scroller) - Math.max(0, (scroller.clientHeight - row.offsetHeight) / 2);
-  row.focus({ preventScroll: true });
-  row.classList.add("message-target");
-  row.addEventListener("animationend", () => row.classList.remove("message-target"), { once: true });
-}
-
-function rowByKey(list: HTMLElement | null, key: string): HTMLElement | null {
-  return list?.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`) ?? null;
-}
-
-function topOf(row: HTMLElement, scroller: HTMLElement): number {
-  return row.getBoundingClientRect().top - scroller.getBoundingClientRect().top;
-}
-
-/**
- * The lines in view that can hold the list in place: messages, or notes where there is no message. A day's separator
- * cannot, because it moves up to whatever is older on that day.
- */
-function visible(list: HTMLElement | null, scroller: HTMLElement): Anchor[] {
-  const bottom = scroller.scrollTop + scroller.clientHeight;
-  const found: Anchor[] = [];
-  for (const row of list?.querySelectorAll<HTMLElement>("article, .note") ?? []) {
-    if (row.offsetTop + row.offsetHeight <= scroller.scrollTop) continue;
-    if (row.offsetTop >= bottom && found.length > 0) break;
-    found.push({ key: row.dataset.key ?? "", top: topOf(row, scroller) });
-  }
-  return found.sort((a, b) => Number(a.key.startsWith("n-")) - Number(b.key.startsWith("n-")));
-}
-
-/** A letter goes to the composer. Arrows move by message, Home and End to the first and the last one shown. */
-function moveByMessage(event: KeyboardEvent, { app, chat, room, layout }: ActionsContext, rowOf: (number: number) => MessageRow | undefined): void {
-  if (event.defaultPrevented || isTyping(event.target) || (event.target as Element).closest("[role=menu]")) return;
-  const scroller = event.currentTarget as HTMLElement;
-  const isLetter = Array.from(event.key).length === 1 && event.key !== " " && event.key !== "?";
-  const focusedMessage = (event.target as Element).matches("article") ? (event.target as HTMLElement).dataset.number : undefined;
-  const plain = !event.altKey && !event.ctrlKey && !event.metaKey;
-  const writable = plain && !isArchived(room.info.peek());
-  if (event.key === "e" && focusedMessage !== undefined && writable) {
-    const known = room.timeline.at(Number(focusedMessage));
-    const message = known && room.timeline.message(known);
-    if (message?.author.id === chat.me.id && !message.deleted) {
-      event.preventDefault();
-      chat.edit(room, message);
-      return;
-    }
-  }
-  const row = writable && focusedMessage !== undefined ? rowOf(Number(focusedMessage)) : undefined;
-  if (row && (event.key === "r" || event.key === "+") && !row.deleted && row.id !== null) {
-    event.preventDefault();
-    if (event.key === "r") startReplying(row, { chat, room });
-    else startReacting(row, { app, chat, room, layout }, event.target as HTMLElement);
-    return;
-  }
-  if (isLetter && !event.altKey && !event.ctrlKey && !event.metaKey && (event.target as Element).matches("article, [role=log]")) {
-    focusComposer(); // before the letter lands, so that it lands there
-    return;
-  }
-  if (event.altKey || event.ctrlKey || event.metaKey || !["ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) return;
-  const messages = [...scroller.querySelectorAll<HTMLElement>("article")];
-  const focused = document.activeElement?.closest("article");
-  const at = focused ? messages.indexOf(focused) : messages.length;
-  const next = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: messages.length - 1 }[event.key] ?? 0;
-  event.preventDefault();
-  const message = messages[Math.max(0, Math.min(next, messages.length - 1))];
-  if (next >= messages.length && focused) focusComposer();
-  else message?.focus();
 }
 
 function beginning(room: Room): string {

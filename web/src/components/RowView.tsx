@@ -3,24 +3,36 @@ import { useComputed } from "@preact/signals";
 import { Component } from "preact";
 import { plainText } from "../models/content.ts";
 import { mentionsPerson } from "../models/mentions.ts";
+import { STILL_TRYING_AFTER_MS } from "../limits.ts";
+import type { Chat } from "../models/chat.ts";
+import type { Unsent } from "../models/outbox.ts";
 import { sameRow, type MessageRow, type Row } from "../models/rows.ts";
 import { clockTime, dayLabel, fullTime, machineTime, shortClockTime } from "../models/times.ts";
 import { named, strings } from "../strings.ts";
 import { AnsweredLine } from "./AnsweredLine.tsx";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
-import { MessageActions, type ActionsContext } from "./MessageActions.tsx";
+import { changesIn, MessageActions, type ActionsContext } from "./MessageActions.tsx";
 import { MessageEditor } from "./MessageEditor.tsx";
 import { focusComposer } from "./keyboard.ts";
 import { MessageText } from "./MessageText.tsx";
 import { NameNote } from "./NameNote.tsx";
 import { Reactions } from "./Reactions.tsx";
+import { ThreadLine } from "./ThreadLine.tsx";
 
 /**
  * What keeps unsent messages: the connection is away, or it stands and the server takes none, or the message is long
  * under way.
  */
 export type Delay = "waiting" | "hindered" | "trying" | null;
+
+/** What delays an unsent message. */
+export function delayOf(chat: Chat, unsent: Unsent): Delay {
+  if (chat.live.away.value) return "waiting";
+  if (chat.hindrance.value) return "hindered";
+  const underWay = Math.min(chat.live.standing, Date.now() - unsent.created);
+  return underWay > STILL_TRYING_AFTER_MS ? "trying" : null;
+}
 
 /** `failures`: of the last message that failed where others have too, how many those are; else 0. */
 type Props = { row: Row; context: ActionsContext; delay: Delay; failures: number };
@@ -81,10 +93,18 @@ export class RowView extends Component<Props> {
   }
 }
 
+/** Where a press on what a message answers leads: in the thread where it stands in one, else in the room. */
+function goToAnswered({ replyTo, thread }: MessageRow, { chat, room, thread: open }: ActionsContext): void {
+  if (!replyTo) return;
+  if (open) void open.goTo(replyTo.number);
+  else if (thread !== null) chat.openThread(room, thread, replyTo.id === thread ? null : replyTo.number);
+  else void chat.show(room, replyTo.id);
+}
+
 function MessageView({ row, context, delay, failures }: Props & { row: MessageRow }) {
   const { room } = strings;
   const { outbox } = context.chat;
-  const { changes } = context.room;
+  const changes = changesIn(context);
   // Looked at whether or not the message has its id yet, or it would not be looked at again.
   const editing = useComputed(() => {
     const open = changes.editing.value;
@@ -95,22 +115,24 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
   const gone = row.deleter ? room.deletedBy(row.deleter) : room.deleted;
   const said = row.content ? plainText(row.content, context.chat.roomLabel) : row.body;
   const body = row.deleted ? gone + (row.reason === null ? "" : room.deletedWhy(row.reason)) : said;
-  const answers = row.replyTo && !row.deleted ? room.answers(row.replyTo.author.name) : "";
+  const above = row.deleted || (context.thread && row.replyTo?.id === row.thread) ? null : row.replyTo;
+  const answers = above ? room.answers(above.author.name) : "";
   const isForMe = !row.deleted && row.author.id !== context.chat.me.id && mentionsPerson(row.content, context.chat.me.id) !== null;
   const reactions = strings.reactions.count(row.reactions.reduce((sum, { count }) => sum + count, 0));
+  const replies = row.replies ? strings.threads.replies(row.replies.count) : "";
   const clientId = row.unsent?.client_id;
   // The button goes away with its row or its reason, and the focus must not go with it.
   const remove = (id: string): void => {
     outbox.delete(id);
-    focusComposer();
+    focusComposer(context);
   };
   const retry = (id: string): void => {
     outbox.retry(id);
-    focusComposer();
+    focusComposer(context);
   };
   const retryAll = (room: string): void => {
     outbox.retryAll(room);
-    focusComposer();
+    focusComposer(context);
   };
   const stamp = (
     <time class="message-time" dateTime={machineTime(row.time)} title={fullTime(row.time)}>
@@ -124,7 +146,7 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
       data-testid="message"
       data-state={row.state}
       data-number={row.number ?? undefined}
-      aria-label={room.messageLabel(named(row.author), time, answers + body, [isForMe ? strings.mentions.you : "", stands || (row.edited !== null && !row.deleted ? room.editedLine : ""), reactions])}
+      aria-label={room.messageLabel(named(row.author), time, answers + body, [isForMe ? strings.mentions.you : "", stands || (row.edited !== null && !row.deleted ? room.editedLine : ""), reactions, replies])}
       tabIndex={-1}
     >
       <div class="message-gutter">{row.head ? <Avatar person={row.author} /> : stamp}</div>
@@ -138,11 +160,16 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
             {stamp}
           </header>
         )}
-        {row.replyTo && !row.deleted && (
-          <AnsweredLine answered={row.replyTo} roomName={context.chat.roomLabel} onGo={() => void context.chat.showNumber(context.room, row.replyTo?.number ?? 0)} />
+        {above && (
+          <AnsweredLine
+            answered={above}
+            roomName={context.chat.roomLabel}
+            inThread={row.thread !== null && !context.thread}
+            onGo={() => goToAnswered(row, context)}
+          />
         )}
         {editing ? (
-          <MessageEditor chat={context.chat} room={context.room} editing={editing} />
+          <MessageEditor chat={context.chat} room={context.room} changes={changes} editing={editing} />
         ) : row.deleted ? (
           <p class="message-deleted">{body}</p>
         ) : (
@@ -194,6 +221,7 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
           </p>
         )}
         <Reactions row={row} context={context} />
+        {!context.thread && <ThreadLine row={row} context={context} />}
       </div>
       <MessageActions row={row} context={context} />
     </article>

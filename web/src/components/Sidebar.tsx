@@ -9,6 +9,7 @@ import {
   Laptop,
   ListFilter,
   LogOut,
+  MessagesSquare,
   Monitor,
   Moon,
   Pencil,
@@ -57,7 +58,7 @@ export function Sidebar({ app, chat, layout }: Props) {
 
   const opened = (): void => {
     layout.rooms.value = false;
-    requestAnimationFrame(focusComposer);
+    requestAnimationFrame(() => focusComposer());
   };
 
   return (
@@ -73,6 +74,7 @@ export function Sidebar({ app, chat, layout }: Props) {
         <span>{strings.rooms.jump}</span>
         <kbd aria-hidden="true">{commandKey()}+K</kbd>
       </button>
+      <ThreadsLink app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
       <div class="sidebar-lists">
         <ActivityEntry app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
         {chat.sections.value.map((section) => (
@@ -232,6 +234,36 @@ function ActivityEntry({ app, chat, onOpened }: { app: App; chat: Chat; onOpened
         )}
       </a>
     </div>
+  );
+}
+
+/** The way to the threads that this person follows. */
+function ThreadsLink({ app, chat, onOpened }: { app: App; chat: Chat; onOpened: () => void }) {
+  const unread = chat.threads.unread.value;
+  const current = chat.overview.value;
+  return (
+    <a
+      class={unread > 0 ? "room-link threads-link room-link-unread" : "room-link threads-link"}
+      href="/threads"
+      aria-current={current ? "page" : undefined}
+      onClick={(event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
+        event.preventDefault();
+        app.navigate("/threads");
+        onOpened();
+      }}
+    >
+      <Icon of={MessagesSquare} size={16} />
+      <span class="room-link-name">{strings.threads.heading}</span>
+      {unread > 0 && (
+        <>
+          <span class="badge" aria-hidden="true">
+            {unread > 99 ? "99+" : unread}
+          </span>
+          <span class="visually-hidden">, {strings.threads.waiting(unread)}</span>
+        </>
+      )}
+    </a>
   );
 }
 

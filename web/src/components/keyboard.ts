@@ -2,15 +2,16 @@
 import type { Chat } from "../models/chat.ts";
 
 /** Where F6 stops, in visual order. */
-const REGIONS = ["[data-region=rooms]", "[data-region=messages]", "#composer", "[data-region=people]"];
+const REGIONS = ["[data-region=rooms]", "[data-region=messages]", "#composer", "[data-region=thread]", "#thread-composer", "[data-region=people]"];
 
-export function focusComposer(): void {
-  document.getElementById("composer")?.focus();
+/** Of the room, or of the thread beside it. */
+export function focusComposer({ thread }: { thread?: unknown } = {}): void {
+  document.getElementById(thread === undefined ? "composer" : "thread-composer")?.focus();
 }
 
 /** Moves the messages by a page without leaving the composer; a little of the last page stays in view. */
-export function scrollMessages(step: 1 | -1): void {
-  const scroller = document.querySelector("[data-region=messages]");
+export function scrollMessages(step: 1 | -1, region: "messages" | "thread" = "messages"): void {
+  const scroller = document.querySelector(`[data-region=${region}]`);
   scroller?.scrollBy({ top: step * scroller.clientHeight * 0.9 });
 }
 

@@ -1,18 +1,18 @@
-/** Tells a room which of its messages were seen: in view for long enough, with somebody there who looks. */
+/** Tells a room, or a thread, which of its messages were seen: in view for long enough, with somebody there who looks. */
 import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { RefObject } from "preact";
 import { DAY_LABEL_PX } from "../limits.ts";
 import { InView } from "../models/attention.ts";
 import type { Chat } from "../models/chat.ts";
-import type { Room } from "../models/room.ts";
+import type { Reading } from "../models/reading.ts";
 
 /** Of a message that is as high as the view, half of the view is enough. */
 const HALF = 0.5;
 const STEPS = [0, 0.25, HALF, 0.75, 1];
 
 /** Returns what to call after each drawing: new messages are looked at from then on. */
-export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, room: Room): () => void {
+export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, place: { readonly reading: Reading }): () => void {
   const observed = useRef(new Set<Element>());
   const observer = useRef<IntersectionObserver | null>(null);
   const view = useRef<InView | null>(null);
@@ -44,7 +44,7 @@ export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, roo
       const timer = setTimeout(task, delay);
       return () => clearTimeout(timer);
     };
-    const inView = new InView(after, (number) => room.reading.saw(number));
+    const inView = new InView(after, (number) => place.reading.saw(number));
     const known = observed.current;
     view.current = inView;
     const watching = new IntersectionObserver(
@@ -72,7 +72,7 @@ export function useSeen(scroller: RefObject<HTMLElement | null>, chat: Chat, roo
       observer.current = null;
       view.current = null;
     };
-  }, [scroller, chat, room, look]);
+  }, [scroller, chat, place, look]);
 
   return look;
 }

@@ -15,6 +15,9 @@ export type View =
   | { name: "sign-in"; notice: "ended" | "signed-out" | "set-up-done" | null; invite: string | null; email?: string }
   | { name: "chat"; chat: Chat };
 
+/** What there is beside rooms. */
+const PAGES: ReadonlySet<string> = new Set(["/activity", "/threads"]);
+
 export class App {
   readonly view = signal<View>({ name: "loading" });
   private me: Person | null = null;
@@ -83,8 +86,8 @@ export class App {
         this.showChat(this.me, null).showActivity();
         return;
       }
-      const [, room = null, message = null] = /^\/rooms\/([^/]+)(?:\/([^/]+))?$/.exec(pathname) ?? [];
-      this.showChat(this.me, room, message);
+      const [, room = null, thread = null, message = null] = /^\/rooms\/([^/]+)(?:\/thread\/([^/]+)|\/([^/]+))?$/.exec(pathname) ?? [];
+      this.showChat(this.me, room, message, thread);
     } else if (pathname === "/setup") {
       this.view.value = this.boot.setup_needed
         ? { name: "set-up", code }
@@ -122,7 +125,7 @@ export class App {
   async signIn(email: string, password: string, invite: string | null): Promise<void> {
     this.me = (await this.api.signIn(email, password)).person;
     if (invite) await this.acceptInvite(invite).catch(() => this.navigate("/", true));
-    else if (location.pathname.startsWith("/rooms/") || location.pathname === "/activity") this.follow();
+    else if (location.pathname.startsWith("/rooms/") || PAGES.has(location.pathname)) this.follow();
     else this.navigate("/", true);
   }
 
@@ -154,7 +157,7 @@ export class App {
     if (invite) chat.greet(room.id, invite);
   }
 
-  private showChat(me: Person, room: string | null, message: string | null = null): Chat {
+  private showChat(me: Person, room: string | null, message: string | null = null, thread: string | null = null): Chat {
     if (!this.chat) {
       const settings = new Settings(me.id);
       showTheme(settings.theme);
@@ -166,18 +169,20 @@ export class App {
         store: this.store,
         settings,
         doubt: () => void this.check(),
+        navigate: (path, replace) => this.navigate(path, replace),
       });
       const chat = this.chat;
       void chat.start().then(() => this.chat === chat && this.goHome(chat));
     }
     this.view.value = { name: "chat", chat: this.chat };
-    if (room) this.chat.go(room, message);
+    if (room) this.chat.go(room, message, thread);
+    else if (location.pathname === "/threads") this.chat.goToThreads();
     else if (location.pathname !== "/activity") this.goHome(this.chat);
     return this.chat;
   }
 
   private goHome(chat: Chat): void {
-    if (location.pathname.startsWith("/rooms/") || location.pathname === "/activity" || !chat.ready.peek()) return;
+    if (location.pathname.startsWith("/rooms/") || PAGES.has(location.pathname) || !chat.ready.peek()) return;
     const home = chat.home;
     if (home) history.replaceState(null, "", `/rooms/${home}`);
     else if (location.pathname !== "/") history.replaceState(null, "", "/");

@@ -8,6 +8,7 @@ import type { Api } from "../api.ts";
 import type { Message, PersonRef } from "../wire.ts";
 import { sourceOf, type Written } from "./mentions.ts";
 import { describe } from "./problems.ts";
+import { isInRoom } from "./replies.ts";
 import { trimmed } from "./split.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -52,17 +53,19 @@ export class Changes {
   constructor(
     private readonly room: ChangedRoom,
     private readonly context: ChangesContext,
+    private readonly lastOwn?: () => Message | null,
   ) {
     this.manages = context.manages;
   }
 
   /** The last message of this person that is here and stands; null when there is none. */
   last(): Message | null {
+    if (this.lastOwn) return this.lastOwn();
     const { timeline } = this.room;
     for (let number = timeline.last; number >= timeline.first; number--) {
       const event = timeline.at(number);
       const message = event?.type === "message.posted" ? timeline.message(event) : undefined;
-      if (message?.author.id === this.context.me.id && !message.deleted) return message;
+      if (message?.author.id === this.context.me.id && !message.deleted && isInRoom(message)) return message;
     }
     return null;
   }

@@ -7,7 +7,7 @@ import { strings } from "../strings.ts";
 import type { Answered, Invite, Member, Message, Person, Preferences, Role, RoomEvent, RoomInfo, RoomPreferences } from "../wire.ts";
 import { Activities } from "./activity.ts";
 import { announcement, type Heard } from "./announcer.ts";
-import type { Undoable } from "./changes.ts";
+import type { Changes, Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
 import { withRecent } from "./emoji.ts";
 import { HERE, labelsIn, personToken, ROOM, writtenOf, type Name } from "./mentions.ts";
@@ -18,8 +18,11 @@ import { isArchived, isDirect, kept, shownTo } from "./kinds.ts";
 import { sections, type Order, type Section } from "./listing.ts";
 import { describe } from "./problems.ts";
 import { changesOfReading } from "./reading.ts";
-import { Room } from "./room.ts";
+import { isInRoom } from "./replies.ts";
+import { InThread, Room } from "./room.ts";
 import type { Settings } from "./settings.ts";
+import type { Thread } from "./thread.ts";
+import { Threads } from "./threads.ts";
 
 export type ChatOptions = {
   me: Person;
@@ -30,6 +33,8 @@ export type ChatOptions = {
   settings: Settings;
   /** The session may have ended. */
   doubt: () => void;
+  /** Changes the address, and shows what it stands for; with `replace` in the place of the one before. */
+  navigate?: (path: string, replace?: boolean) => void;
 };
 
 /** What the invite card shows, and for which room. */
@@ -68,6 +73,11 @@ export class Chat {
   /** The id of the open room; null when there is none. */
   readonly open = signal<string | null>(null);
   readonly room: ReadonlySignal<Room | null>;
+  /** The thread that is open beside it. */
+  readonly thread = signal<Thread | null>(null);
+  /** Whether the threads that this person follows are shown in the place of a room. */
+  readonly overview = signal(false);
+  readonly threads: Threads;
   readonly welcome = signal<Welcome | null>(null);
   /** What has kept the server from taking messages, for long enough to say so. */
   readonly hindrance = signal<Hindrance | null>(null);
@@ -90,6 +100,10 @@ export class Chat {
   private readonly membersOf = new WeakMap<Room, { asOf: number; all: Promise<readonly Member[]>; here: readonly Member[] }>();
   /** The message to show in the open room once this person is in it. */
   private wanted: string | null = null;
+  /** The thread to open beside it then, and the answer to show there. */
+  private wantedThread: string | null = null;
+  private wantedAnswer: number | null = null;
+  private readonly navigate: (path: string, replace?: boolean) => void;
   private heard: Heard[] = [];
   private speakTimer: ReturnType<typeof setTimeout> | undefined;
   private wasLost = false;
@@ -129,8 +143,15 @@ export class Chat {
       },
       rooms: (told) => this.heardOfThemselves(told),
       read: (where) => this.find(where.id)?.reading.told(where),
+      threads: (news) => {
+        this.threads.told(news);
+        if (news.thread?.id === this.thread.peek()?.root && news.thread) this.thread.peek()?.told(news.thread);
+        else if (!news.thread) void this.thread.peek()?.load();
+      },
       preferred: (how) => this.showPreferred(how),
     });
+    this.navigate = options.navigate ?? (() => undefined);
+    this.threads = new Threads({ me: options.me, api: options.api, after: (delay, task) => this.later(delay, task) });
     this.outbox = new Outbox({
       person: options.me.id,
       store: options.store,
@@ -170,7 +191,8 @@ export class Chat {
     this.refreshRoomsIn(ROOMS_WITHOUT_CONNECTION_MS);
     this.live.connect();
     this.unwatchDrafts = this.settings.watchDrafts((room, draft) => {
-      const held = this.find(room);
+      const thread = this.thread.peek();
+      const held = thread?.key === room ? thread : this.find(room);
       if (!held) return;
       held.write({ text: draft, mentions: this.settings.mentions(room, draft) });
       held.replyTo.value = this.settings.answered(room);
@@ -187,6 +209,7 @@ export class Chat {
     for (const timer of this.timers) clearTimeout(timer);
     this.readingRooms?.abort();
     this.leaveRead();
+    this.threads.close();
     for (const room of this.joined.peek()) room.close();
     this.live.close();
   }
@@ -196,13 +219,22 @@ export class Chat {
   }
 
   /** Opens a room, whether joined or not: what is not joined shows how to join. With a message, at that one. */
-  go(id: string | null, message: string | null = null): void {
+  go(id: string | null, message: string | null = null, thread: string | null = null): void {
     this.activity.leave();
-    this.room.peek()?.leave();
+    this.overview.value = false;
+    this.wantedThread = thread;
+    const open = this.room.peek();
+    // The room stays as it is where a thread comes up beside it, or goes.
+    if (open?.id === id && message === null && thread !== (this.thread.peek()?.root ?? null)) {
+      this.showThread();
+      return;
+    }
+    open?.leave();
     const wasOpen = this.open.peek();
     this.open.value = id;
     this.wanted = message ?? (id === wasOpen ? this.wanted : null);
     const room = this.room.peek();
+    this.showThread();
     if (!room) return;
     this.settings.lastRoom = room.id;
     room.enter();
@@ -214,6 +246,45 @@ export class Chat {
   showActivity(): void {
     if (this.open.peek() !== null || !this.activity.open.peek()) this.go(null);
     this.activity.show();
+  }
+
+  /** Shows the threads that this person follows. */
+  goToThreads(): void {
+    this.go(null);
+    this.overview.value = true;
+    void this.threads.refresh();
+  }
+
+  /** Opens the thread under a message of a room, at an answer or where something is new. */
+  openThread(room: Room, root: string, answer: number | null = null, replace = false): void {
+    const open = this.thread.peek();
+    if (open?.key === `${room.id}/${root}`) {
+      if (answer !== null) void open.goTo(answer);
+      return;
+    }
+    this.wantedAnswer = answer;
+    this.navigate(`/rooms/${room.id}/thread/${root}`, replace);
+  }
+
+  /** Closes the thread beside the room. */
+  closeThread(): void {
+    const thread = this.thread.peek();
+    if (thread) this.navigate(`/rooms/${thread.room.id}`);
+  }
+
+  private showThread(): void {
+    const [room, root, was] = [this.room.peek(), this.wantedThread, this.thread.peek()];
+    if (was?.room === room && was.root === root) return;
+    if (was) this.find(was.room.id)?.closeThread();
+    const thread = room && root !== null ? room.openThread(root) : null;
+    if (thread) {
+      const draft = this.settings.draft(thread.key);
+      thread.write({ text: draft, mentions: this.settings.mentions(thread.key, draft) });
+      thread.replyTo.value = this.settings.answered(thread.key);
+      if (this.wantedAnswer !== null) thread.target.value = this.wantedAnswer;
+      this.wantedAnswer = null;
+    }
+    this.thread.value = thread;
   }
 
   /** Shows what stands under a number, wherever in the room's history it is. */
@@ -232,10 +303,10 @@ export class Chat {
     return first !== null;
   }
 
-  /** What is written in the room next answers this; null when it answers nothing. Kept with the draft. */
-  answer(room: Room, answered: Answered | null): void {
-    room.replyTo.value = answered;
-    this.settings.saveAnswered(room.id, answered);
+  /** What is written there next answers this; null when it answers nothing. Kept with the draft. */
+  answer(place: Room | Thread, answered: Answered | null): void {
+    place.replyTo.value = answered;
+    this.settings.saveAnswered(place.key, answered);
   }
 
   /** The members of a room, as they were when somebody came or went last. */
@@ -276,8 +347,8 @@ export class Chat {
   };
 
   /** Opens the editor of a message, with the names in it. */
-  edit(room: Room, { id, body = "", content }: Pick<Message, "id" | "body" | "content">): void {
-    room.changes.edit(id, writtenOf(body, labelsIn(content ?? [], (other) => this.roomName(other))));
+  edit(changes: Changes, { id, body = "", content }: Pick<Message, "id" | "body" | "content">): void {
+    changes.edit(id, writtenOf(body, labelsIn(content ?? [], (other) => this.roomName(other))));
   }
 
   /** Puts a reaction under a message, or takes it away. */
@@ -295,7 +366,8 @@ export class Chat {
     try {
       if ((await room.goToMessage(message)) === false) this.tell(strings.room.noSuchMessage);
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) this.tell(strings.room.noSuchMessage);
+      if (error instanceof InThread) this.openThread(room, error.root, error.number, true);
+      else if (error instanceof ApiError && error.status === 404) this.tell(strings.room.noSuchMessage);
       else this.fail(error);
     }
   }
@@ -430,6 +502,7 @@ export class Chat {
     try {
       const { rooms } = await this.api.readAll();
       for (const where of rooms) this.find(where.id)?.reading.told(where);
+      this.threads.allRead();
       const open = this.room.peek();
       if (open) open.newAfter.value = null;
       this.say(strings.announce.allRead);
@@ -441,6 +514,7 @@ export class Chat {
   /** Tells the server what was read, without waiting for more. */
   tellRead(): void {
     for (const room of this.joined.peek()) room.reading.send();
+    this.thread.peek()?.reading.send();
   }
 
   /** The page goes away: what the server does not know yet goes along by a way that outlives it. */
@@ -449,6 +523,9 @@ export class Chat {
       const unsent = room.reading.takeUnsent();
       if (unsent) this.api.read(room.id, unsent.number, unsent.unread).catch(() => undefined);
     }
+    const thread = this.thread.peek();
+    const unsent = thread?.following.peek() ? thread.reading.takeUnsent() : null;
+    if (thread && unsent) this.api.readThread(thread.room.id, thread.root, unsent.number, unsent.unread).catch(() => undefined);
   }
 
   /** Tells a screen reader, after what was said before. */
@@ -480,6 +557,7 @@ export class Chat {
     // What was under way on the link before may never be answered.
     this.readingRooms?.abort();
     void this.refreshRooms();
+    void this.threads.refresh();
   }
 
   private async readRooms(): Promise<void> {
@@ -566,7 +644,8 @@ export class Chat {
     const wasOpen = this.room.peek();
     this.joined.value = rooms.sort((a, b) => byName(a.info.peek(), b.info.peek()));
     const nowOpen = this.room.peek();
-    if (open && nowOpen && nowOpen !== wasOpen) this.go(open);
+    if (open && nowOpen && nowOpen !== wasOpen) this.go(open, null, this.wantedThread);
+    else if (!nowOpen) this.thread.value = null;
   }
 
   private forget(id: string): void {
@@ -585,6 +664,8 @@ export class Chat {
       read: this.live.read,
       miscounted: () => void this.refreshRooms(),
       heard: (room, event) => this.hear(room, event),
+      happened: (event) => this.threads.heard(event),
+      threadTold: (thread) => this.threads.told({ type: "thread.read", thread }),
       ended: (room) => {
         this.forget(room.id);
         this.refreshRoomsIn(ENDED_REFRESH_MS);
@@ -648,6 +729,7 @@ export class Chat {
 
   private hear(room: Room, event: RoomEvent): void {
     if (room.id !== this.open.peek() || !event.message || event.message.deleted) return;
+    if (!isInRoom(event.message) && event.message.thread !== this.thread.peek()?.root) return;
     this.heard.push({ author: event.message.author.name, body: event.message.content ? plainText(event.message.content, this.roomLabel) : (event.message.body ?? "") });
     this.speakTimer ??= setTimeout(() => {
       this.speakTimer = undefined;

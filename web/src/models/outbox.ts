@@ -8,6 +8,7 @@
  */
 import { RESEND_DELAY_MAX_MS, RESEND_DELAY_MIN_MS, SENT_REMEMBERED_MAX } from "../limits.ts";
 import type { Answered, Posted } from "../wire.ts";
+import { isInRoom } from "./replies.ts";
 import { uuidv7 } from "./uuid.ts";
 
 export type Unsent = {
@@ -21,6 +22,9 @@ export type Unsent = {
   everybody?: boolean;
   /** What it answers; absent in what pages of before have kept. */
   reply_to?: Answered;
+  /** The message in whose thread it is to stand, and whether in the room too. */
+  thread?: string;
+  also_in_room?: boolean;
   created: number;
   /** Whether it left this computer at least once, so that the server may have it. */
   attempted: boolean;
@@ -94,6 +98,16 @@ export class Outbox {
     return this.list.filter((unsent) => unsent.room === room);
   }
 
+  /** The same of those that are to stand among the room's messages. */
+  inRoom(room: string): Unsent[] {
+    return this.in(room).filter(isInRoom);
+  }
+
+  /** The same of those that are to stand in a thread. */
+  inThread(room: string, root: string): Unsent[] {
+    return this.in(room).filter((unsent) => unsent.thread === root);
+  }
+
   /** How many messages the server has not taken yet. */
   get size(): number {
     return this.list.filter((unsent) => !unsent.posted).length;
@@ -125,7 +139,7 @@ export class Outbox {
   }
 
   /** Takes a message: it is on the screen at once, and sent as soon as its turn comes. */
-  add(room: string, body: string, now: number, replyTo: Answered | null = null, more: Pick<Unsent, "shown" | "everybody"> = {}): Unsent {
+  add(room: string, body: string, now: number, replyTo: Answered | null = null, more: Pick<Unsent, "shown" | "everybody" | "thread" | "also_in_room"> = {}): Unsent {
     const unsent: Unsent = {
       client_id: uuidv7(now),
       person: this.options.person,

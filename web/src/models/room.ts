@@ -17,7 +17,7 @@ import {
   UNREAD_COUNTED_MAX,
 } from "../limits.ts";
 import type { Live } from "../live.ts";
-import type { Answered, EventsPage, PersonRef, Role, RoomEvent, RoomInfo } from "../wire.ts";
+import type { Answered, EventsPage, PersonRef, Role, RoomEvent, RoomInfo, ThreadReading } from "../wire.ts";
 import { Changes, type Undoable } from "./changes.ts";
 import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import type { Listed } from "./listing.ts";
@@ -26,6 +26,8 @@ import { resendDelay, type Outbox } from "./outbox.ts";
 import { Presence } from "./presence.ts";
 import { Reactions } from "./reactions.ts";
 import { Reading, type Counted, type Told } from "./reading.ts";
+import { isInRoom } from "./replies.ts";
+import { Thread } from "./thread.ts";
 import { Timeline } from "./timeline.ts";
 import { Typing } from "./typing.ts";
 
@@ -35,8 +37,8 @@ const QUIET: Unread = { count: 0, more: false };
 
 export type RoomContext = {
   me: PersonRef;
-  api: Pick<Api, "events" | "message" | "editMessage" | "deleteMessage" | "restoreMessage" | "react">;
-  live: Pick<Live, "follow" | "presence">;
+  api: Pick<Api, "events" | "message" | "editMessage" | "deleteMessage" | "restoreMessage" | "react" | "thread" | "followThread">;
+  live: Pick<Live, "follow" | "presence" | "readThread">;
   outbox: Pick<Outbox, "arrived" | "caughtUp" | "renewed" | "in">;
   /** Tells the server how far this person has read. */
   read: (room: string, number: number, unread: boolean) => Promise<Told>;
@@ -46,6 +48,10 @@ export type RoomContext = {
   heard: (room: Room, event: RoomEvent) => void;
   /** Something happened that concerns this person in particular, or no more. */
   concerned: () => void;
+  /** Whatever happened, live. */
+  happened: (event: RoomEvent) => void;
+  /** The server has said how far this person has read a thread. */
+  threadTold: (thread: ThreadReading) => void;
   /** The server put this person out of the room. */
   ended: (room: Room) => void;
   /** A message was deleted here and can be restored for a moment; null when it cannot any more, or was. */
@@ -57,6 +63,16 @@ export type RoomContext = {
   /** Runs a task after a delay in milliseconds, unless the returned function is called before. */
   after: (delay: number, task: () => void) => () => void;
 };
+
+/** What somebody asked to see stands in a thread, and not in the room. */
+export class InThread extends Error {
+  constructor(
+    readonly root: string,
+    readonly number: number,
+  ) {
+    super("it stands in a thread");
+  }
+}
 
 /** The numbers of the events that a reader has before them. */
 export type Place = { from: number; to: number };
@@ -113,6 +129,8 @@ export class Room {
   readonly reactions: Reactions;
   /** The message that what stands in the composer answers. */
   readonly replyTo = signal<Answered | null>(null);
+  /** The thread that is open beside it. */
+  private thread: Thread | null = null;
   private readonly typists = new Typing();
   private readonly presence = new Presence();
   private readonly unfollow: () => void;
@@ -199,8 +217,35 @@ export class Room {
     return this.info.peek().id;
   }
 
+  /** What its draft is kept under. */
+  get key(): string {
+    return this.id;
+  }
+
+  /** Opens the thread under a message, in the place of any other. */
+  openThread(root: string): Thread {
+    this.closeThread();
+    const { me, api, live, after, threadTold } = this.context;
+    this.thread = new Thread(this, root, {
+      me,
+      api,
+      live,
+      after,
+      changes: (last) => new Changes(this, { ...this.context, manages: this.manages }, last),
+      changed: () => this.changed(),
+      told: threadTold,
+    });
+    return this.thread;
+  }
+
+  closeThread(): void {
+    this.thread?.close();
+    this.thread = null;
+  }
+
   close(): void {
     this.closed = true;
+    this.closeThread();
     this.going = null;
     this.reading.close();
     clearTimeout(this.typingTimer);
@@ -342,9 +387,13 @@ export class Room {
     return this.goWhere(() => number);
   }
 
-  /** The same to a message, by its id. */
+  /** The same to a message, by its id. Throws `InThread` where it stands in a thread alone. */
   goToMessage(message: string): Promise<boolean | null> {
-    return this.goWhere(async () => (this.timeline.find(message) ?? (await this.context.api.message(this.id, message))).number);
+    return this.goWhere(async () => {
+      const found = this.timeline.find(message) ?? (await this.context.api.message(this.id, message));
+      if (found.thread !== undefined && !isInRoom(found)) throw new InThread(found.thread, found.number);
+      return found.number;
+    });
   }
 
   private async goWhere(find: () => number | Promise<number>): Promise<boolean | null> {
@@ -392,7 +441,7 @@ export class Room {
       if (!joins && !timeline.isForeign(page)) {
         this.stopCatchingUp();
         const heard = timeline.newest;
-        timeline.restart();
+        this.restart();
         this.wanted = null;
         this.place = { from: start.number, to: end.number };
         this.behind.value = Math.max(heard, page.offset) - end.number > CATCH_UP_EVENTS_MAX;
@@ -469,6 +518,7 @@ export class Room {
     const isNew = this.timeline.live(event);
     if (isNew && this.concernsMe(event)) this.context.concerned();
     if (isNew && !before) this.recount(event);
+    if (isNew) this.context.happened(event);
     if (this.place === null && this.timeline.events.length > TIMELINE_EVENTS_MAX + CATCH_UP_PAGE_EVENTS) this.trim();
     this.afterEvents([event]);
     this.catchUp();
@@ -522,12 +572,17 @@ export class Room {
       if (at.what === "newest") {
         if (this.nextMissing()?.what !== "newest") continue; // the reader went up meanwhile, or the gap is gone
         // What is held goes only for a page that takes its place.
-        if (!this.timeline.isForeign(page)) this.timeline.restart();
+        if (!this.timeline.isForeign(page)) this.restart();
       }
       this.merge(page);
       if (at.what === "stale") this.refreshed(page);
       else if (this.timeline.last === last) throw new Error("the server does not give what it announced");
     }
+  }
+
+  private restart(): void {
+    this.timeline.restart();
+    void this.thread?.load();
   }
 
   /**
@@ -551,7 +606,10 @@ export class Room {
     if (this.behind.peek() === behind) return;
     this.stale = null;
     this.wanted = null;
-    if (behind) this.readPlaceAgain();
+    if (behind) {
+      this.readPlaceAgain();
+      void this.thread?.load();
+    }
     this.behind.value = behind;
     this.changed();
   }
@@ -591,6 +649,7 @@ export class Room {
     // How far this person has read it then comes with the list of rooms.
     this.reading.restart(offset);
     this.context.miscounted();
+    void this.thread?.load();
     this.context.outbox.renewed(this.id);
     this.heardLive.clear();
     this.renewals.value += 1;
@@ -604,12 +663,14 @@ export class Room {
         this.applyToInfo(event);
         if (event.type === "member.joined" && event.member?.id !== this.context.me.id) this.othersSeen.value = true;
         this.reactions.told(event);
+        this.thread?.heard(event);
         if (event.type === "message.restored" && event.message) void this.askForReactions(event.message.id);
         const message = event.type === "message.posted" ? event.message : undefined;
         if (!message) continue;
         if (message.author.id === this.context.me.id) this.context.outbox.arrived(message.client_id);
         this.typists.stopped(message.author.id);
       }
+      for (const root of this.timeline.takeDoubted()) void this.askAgain(root);
       this.context.outbox.caughtUp(this.id, this.timeline.last);
       this.showTyping();
       this.changed();
@@ -618,12 +679,16 @@ export class Room {
 
   // What comes back was read while it was deleted, and so without what was reacted to it.
   private async askForReactions(message: string): Promise<void> {
+    if (this.timeline.reactions(message) === null) await this.askAgain(message);
+  }
+
+  // What belongs to a message, and events do not tell all of.
+  private async askAgain(message: string): Promise<void> {
     const asOf = this.timeline.newest;
-    if (this.timeline.reactions(message) !== null) return;
     const found = await this.context.api.message(this.id, message).catch(() => null);
     if (found) this.timeline.read(found, asOf);
     this.changed();
-    }
+  }
 
   // What is known of the room was read at one moment; what happened later changes it.
   private applyToInfo(event: RoomEvent): void {
@@ -777,12 +842,13 @@ export class Room {
   private isOfOthers(number: number): boolean {
     const event = this.timeline.at(number);
     if (event?.type !== "message.posted" || event.message?.author.id === this.context.me.id) return false;
-    return this.timeline.message(event)?.deleted === undefined;
+    const message = this.timeline.message(event);
+    return message !== undefined && message.deleted === undefined && isInRoom(message);
   }
 
   // Of a message that is not here, but is among those that the server has counted.
   private recount({ type, message }: RoomEvent): void {
-    if (!message || message.author.id === this.context.me.id) return;
+    if (!message || message.author.id === this.context.me.id || !isInRoom(message)) return;
     const { counted, number } = this.reading;
     const isCounted = message.number > number.peek() && message.number <= counted.peek().offset;
     // What it said is not known here.

@@ -3,8 +3,9 @@
  * messages grouped under one header, quiet lines for who joined and left.
  */
 import { GROUPING_MS } from "../limits.ts";
-import type { Answered, Block, Message, PersonRef, Reacted, RoomEvent } from "../wire.ts";
+import type { Answered, Block, Message, PersonRef, Reacted, Replies, RoomEvent } from "../wire.ts";
 import type { Unsent } from "./outbox.ts";
+import { isInRoom } from "./replies.ts";
 import type { Timeline } from "./timeline.ts";
 import { dayOf } from "./times.ts";
 
@@ -32,6 +33,10 @@ export type MessageRow = {
   /** What it answers, as that is now. */
   replyTo: Answered | null;
   reactions: readonly Reacted[];
+  /** The message in whose thread it stands. */
+  thread: string | null;
+  /** What stands in the thread under it. */
+  replies: Replies | null;
   /** The message as the outbox knows it, while it is there. */
   unsent: Unsent | null;
 };
@@ -47,6 +52,10 @@ export type Row = MessageRow | NoteRow | DayRow | NewRow;
 
 export type RowsInput = {
   timeline: Timeline;
+  /** The answers of a thread, in the place of what stands in the room. */
+  thread?: readonly RoomEvent[];
+  /** What their keys begin with, where they stand beside other rows of the same messages. */
+  within?: string;
   /** First and last number to show. */
   from: number;
   to: number;
@@ -80,12 +89,13 @@ const TOGETHER: readonly Note[] = ["joined", "left", "added", "removed"];
 
 export function rows(input: RowsInput): Row[] {
   const list: Row[] = [];
+  const { within = "" } = input;
   let day = "";
   let latest = -Infinity;
   let headTime = -Infinity;
   const start = Math.max(input.from, input.timeline.first);
   // Where the first new message is further up, the line is there too.
-  let newShown = input.newAfter === null || input.newAfter < start - 1;
+  let newShown = input.newAfter === null || (!input.thread && input.newAfter < start - 1);
 
   const openDay = (time: number): void => {
     const next = dayOf(time);
@@ -93,7 +103,7 @@ export function rows(input: RowsInput): Row[] {
     if (next === day || time <= latest) return;
     day = next;
     latest = time;
-    list.push({ kind: "day", key: `day-${next}`, time });
+    list.push({ kind: "day", key: `${within}day-${next}`, time });
   };
 
   const pushMessage = (row: Omit<MessageRow, "kind" | "head">): void => {
@@ -120,18 +130,18 @@ export function rows(input: RowsInput): Row[] {
     list.push({ kind: "note", key: `n-${event.number}`, note, people: [person], by, time: event.time, number: event.number });
   };
 
-  for (let number = start; number <= input.to; number++) {
-    const event = input.timeline.at(number);
-    if (!event) break;
+  for (const event of input.thread ?? held(input.timeline, start, input.to)) {
+    const { number } = event;
     const message = event.type === "message.posted" ? input.timeline.message(event) : undefined;
+    if (message && !input.thread && !isInRoom(message)) continue;
     if (message) {
       if (!newShown && input.newAfter !== null && number > input.newAfter && message.author.id !== input.me.id && !message.deleted) {
         newShown = true;
         openDay(event.time);
-        list.push({ kind: "new", key: "new" });
+        list.push({ kind: "new", key: `${within}new` });
       }
       pushMessage({
-        key: messageKey(message.author.id, message.client_id),
+        key: within + messageKey(message.author.id, message.client_id),
         id: message.id,
         author: message.author,
         body: message.body ?? "",
@@ -145,6 +155,8 @@ export function rows(input: RowsInput): Row[] {
         reason: message.deleted?.reason ?? null,
         replyTo: message.reply_to ? input.timeline.answered(message.reply_to) : null,
         reactions: shownReactions(input, message),
+        thread: message.thread ?? null,
+        replies: input.thread ? null : input.timeline.replies(message.id),
         unsent: null,
       });
       continue;
@@ -156,7 +168,7 @@ export function rows(input: RowsInput): Row[] {
   if (input.to >= input.timeline.last) {
     for (const unsent of input.unsent) {
       pushMessage({
-        key: messageKey(input.me.id, unsent.client_id),
+        key: within + messageKey(input.me.id, unsent.client_id),
         id: null,
         author: input.me,
         body: unsent.shown ?? unsent.body,
@@ -170,11 +182,21 @@ export function rows(input: RowsInput): Row[] {
         reason: null,
         replyTo: unsent.reply_to ? input.timeline.answered(unsent.reply_to) : null,
         reactions: [],
+        thread: unsent.thread ?? null,
+        replies: null,
         unsent,
       });
     }
   }
   return list;
+}
+
+function* held(timeline: Timeline, from: number, to: number): Generator<RoomEvent> {
+  for (let number = from; number <= to; number++) {
+    const event = timeline.at(number);
+    if (!event) return;
+    yield event;
+  }
 }
 
 function shownReactions({ timeline, reactions }: RowsInput, { id, deleted }: Message): readonly Reacted[] {
@@ -195,7 +217,7 @@ export function sameRow(a: Row, b: Row): boolean {
     const [was, is] = [left[name], right[name]];
     if (was === is) return true;
     if (name === "deleter" || name === "by") return (was as PersonRef | null)?.name === (is as PersonRef | null)?.name;
-    if (name === "replyTo" || name === "reactions") return JSON.stringify(was) === JSON.stringify(is);
+    if (name === "replyTo" || name === "reactions" || name === "replies") return JSON.stringify(was) === JSON.stringify(is);
     if (name === "author") return (was as PersonRef).name === (is as PersonRef).name && whoIs(was as PersonRef) === whoIs(is as PersonRef);
     if (name === "people") return (was as PersonRef[]).map(whoIs).join() === (is as PersonRef[]).map(whoIs).join();
     return false;

@@ -5,9 +5,10 @@
  * that does not join the run waits aside until what is missing was read (`gap`). Knows no network and no screen.
  */
 import { WAITING_EVENTS_MAX } from "../limits.ts";
-import type { Answered, EventsPage, Message, Reacted, RoomEvent } from "../wire.ts";
+import type { Answered, EventsPage, Message, Reacted, Replies, RoomEvent } from "../wire.ts";
 import { words } from "./content.ts";
 import { reacted, standsIn } from "./reactions.ts";
+import { replied, stepOf } from "./replies.ts";
 
 export type Gap = { after: number; upTo: number };
 
@@ -17,6 +18,9 @@ type Seen = {
   /** What was reacted to it as of `reactedAsOf`; null while that is not known. */
   reactions: readonly Reacted[] | null;
   reactedAsOf: number;
+  /** What stands in the thread under it as of `repliedAsOf`: null where nothing does, undefined while that is not known. */
+  replies: Replies | null | undefined;
+  repliedAsOf: number;
 };
 
 const NONE: readonly Reacted[] = [];
@@ -31,6 +35,10 @@ export class Timeline {
   /** Of the events that wait, those about a reaction, by message and ascending; null when that is to be looked for anew. */
   private reactionsWaiting: Map<string, RoomEvent[]> | null = null;
   private readonly messages = new Map<string, Seen>();
+  /** Messages that somebody has before them whether or not the run has them. */
+  private readonly pinned = new Set<string>();
+  /** Messages whose threads lost or got back an answer: who answered last is to be asked for. */
+  private readonly doubted = new Set<string>();
   /** Whether the epoch is the subscription's, which knows best. */
   private followed = false;
 
@@ -115,12 +123,39 @@ export class Timeline {
     );
   }
 
+  /** What stands in the thread under a message, as far as is known; null where nothing does. */
+  replies(message: string): Replies | null {
+    return this.messages.get(message)?.replies ?? null;
+  }
+
+  /** The messages of which is to be asked what stands under them; each is named once. */
+  takeDoubted(): string[] {
+    const doubted = [...this.doubted];
+    this.doubted.clear();
+    return doubted;
+  }
+
+  /** Keeps messages, whatever becomes of the run: as they were read when the room was at `asOf`, or as they came. */
+  pin(messages: readonly Message[], asOf?: number): void {
+    for (const message of messages) {
+      this.pinned.add(message.id);
+      const { number, time } = message;
+      if (asOf !== undefined) this.learn({ type: "message.posted", number, time, message }, asOf, true);
+    }
+  }
+
+  /** Those that nobody has before them any more go with the run. */
+  unpin(): void {
+    this.pinned.clear();
+  }
+
   /** A message was read by itself, when the events up to `asOf` were here. */
   read(message: Message, asOf: number): void {
     const seen = this.messages.get(message.id);
     if (!seen) return;
-    this.messages.set(message.id, { ...seen, reactions: message.reactions ?? NONE, reactedAsOf: asOf });
-    for (let number = Math.max(asOf + 1, this.first); number <= this.last; number++) this.react(this.at(number));
+    const replies = message.replies ?? null;
+    this.messages.set(message.id, { ...seen, reactions: message.reactions ?? NONE, reactedAsOf: asOf, replies, repliedAsOf: asOf });
+    this.comeAfter(asOf);
   }
 
   /** What a message answers, as that is now. */
@@ -206,7 +241,7 @@ export class Timeline {
     this.base = start - 1;
     this.run = kept;
     const ids = new Set([...kept, ...this.waiting.values()].map((event) => event.message?.id));
-    for (const id of this.messages.keys()) if (!ids.has(id)) this.messages.delete(id);
+    for (const id of this.messages.keys()) if (!ids.has(id) && !this.pinned.has(id)) this.messages.delete(id);
   }
 
   private adopt(epoch: string): boolean {
@@ -273,6 +308,14 @@ export class Timeline {
   private enter(event: RoomEvent): void {
     this.run.push(event);
     this.react(event);
+    this.reply(event);
+  }
+
+  private comeAfter(asOf: number): void {
+    for (let number = Math.max(asOf + 1, this.first); number <= this.last; number++) {
+      this.react(this.at(number));
+      this.reply(this.at(number));
+    }
   }
 
   // The later view of a message wins, in whatever order they arrive. What was read has its reactions, but for one that was
@@ -282,14 +325,30 @@ export class Timeline {
     if (!message) return;
     const seen = this.messages.get(message.id);
     const reactions = read ? (message.deleted ? null : (message.reactions ?? NONE)) : event.type === "message.posted" ? NONE : null;
+    const replies = read ? (message.replies ?? null) : event.type === "message.posted" ? null : undefined;
     if (!seen) {
-      this.messages.set(message.id, { message, asOf, reactions, reactedAsOf: asOf });
-      for (let number = Math.max(asOf + 1, this.first); number <= this.last; number++) this.react(this.at(number));
+      this.messages.set(message.id, { message, asOf, reactions, reactedAsOf: asOf, replies, repliedAsOf: asOf });
+      this.comeAfter(asOf);
       return;
     }
     const now = seen.asOf <= asOf ? { ...seen, message, asOf } : seen;
     const better = reactions !== null && read && (seen.reactions === null || seen.reactedAsOf <= asOf);
-    this.messages.set(message.id, better ? { ...now, reactions, reactedAsOf: asOf } : now);
+    const fuller = replies !== undefined && read && (seen.replies === undefined || seen.repliedAsOf <= asOf);
+    this.messages.set(message.id, {
+      ...now,
+      ...(better && { reactions, reactedAsOf: asOf }),
+      ...(fuller && { replies, repliedAsOf: asOf }),
+    });
+  }
+
+  // Likewise of the answers in threads.
+  private reply(event: RoomEvent | undefined): void {
+    const { message, number, type } = event ?? {};
+    if (message?.thread === undefined || number === undefined || type === undefined || stepOf(type) === 0) return;
+    const seen = this.messages.get(message.thread);
+    if (seen?.replies === undefined || number <= seen.repliedAsOf) return;
+    this.messages.set(message.thread, { ...seen, replies: replied(seen.replies, type, message), repliedAsOf: number });
+    if (type !== "message.posted") this.doubted.add(message.thread);
   }
 
   // In the order of the run: what came up to the moment in which the message was read is in what was read.

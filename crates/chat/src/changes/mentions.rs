@@ -5,7 +5,7 @@
 use crate::{
     limits::{EVERYBODY_ASKED_ABOVE, HERE_TOLD_MAX, MENTIONS_MAX},
     markup::may_mention,
-    model::{Mentions, Message, MessageId, Notice, NoticeKind, PersonId, Role, RoomId, Text, Time, Who},
+    model::{Answered, Mentions, Message, MessageId, Notice, NoticeKind, PersonId, Role, RoomId, Text, Time, Who},
     store::{StoreError, Tables},
 };
 
@@ -43,6 +43,16 @@ impl Place {
         let place = u32::try_from(place).unwrap_or(u32::MAX);
         Notice { room, event, place, person, kind, message, number, actor, emoji: None, time }
     }
+}
+
+/// The beginning of a message with the names of those whom it mentions, which are asked for where there are any.
+pub(super) fn with_names(tables: &dyn Tables, answered: Answered) -> Result<Answered, StoreError> {
+    if !may_mention(&answered.body) {
+        return Ok(answered);
+    }
+    let mut names = tables.names_of(answered.id)?;
+    names.push(answered.author.clone());
+    Ok(Answered { body: Text::new(answered.body.as_str(), names), ..answered })
 }
 
 /// Whom it mentions by name, of the members of the room; `None` where those are too many.

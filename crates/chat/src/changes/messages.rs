@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::{
     mentions::{self, MentionRefusal, Place},
-    rooms,
+    rooms, threads,
 };
 use crate::{
     limits::{DELETE_UNDO, DIGESTS_KEYED_AT_ONCE, ERASED_AT_ONCE, MENTIONS_MAX},
@@ -32,6 +32,15 @@ pub(crate) enum PostRefusal {
     /// What it answers is not in the room.
     #[error("no such message to answer in the room")]
     NothingToAnswer,
+    /// What its thread is to be under is not in the room.
+    #[error("no such message in the room to be in the thread of")]
+    NoSuchThread,
+    /// What its thread is to be under is in a thread itself.
+    #[error("the message is in a thread itself")]
+    InThread,
+    /// What it answers is not in the same thread.
+    #[error("what it answers is in another place than its thread")]
+    OutsideThread,
     /// The room is archived.
     #[error("the room is archived")]
     Archived,
@@ -61,6 +70,10 @@ impl Change for Post {
         people.iter().take(MENTIONS_MAX).chain(listening).copied().collect()
     }
 
+    fn thread(&self) -> Option<MessageId> {
+        self.0.thread.map(|thread| thread.root)
+    }
+
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
         let Post(new) = self;
         // Looked for before membership: what was acknowledged stays acknowledged (G2). An author who has left since, and
@@ -82,9 +95,16 @@ impl Change for Post {
         if tables.is_archived(new.room)? {
             return Err(Refused(PostRefusal::Archived));
         }
-        let reply_to = match new.reply_to {
-            Some(id) => Some(answered(tables, new.room, id)?.ok_or(Refused(PostRefusal::NothingToAnswer))?),
-            None => None,
+        let (root, reply_to) = match (new.thread, new.reply_to) {
+            (Some(thread), _) => {
+                let (root, answered) = threads::enter(tables, new, thread)?;
+                (Some(root), Some(answered))
+            }
+            (None, Some(id)) => {
+                let found = tables.message(new.room, id)?.ok_or(Refused(PostRefusal::NothingToAnswer))?;
+                (None, Some(Answered::from(&found.message)))
+            }
+            (None, None) => (None, None),
         };
         let mentions = &new.mentions;
         let mut names = mentions::named(tables, new.room, mentions)?.ok_or(Refused(MentionRefusal::TooMany.into()))?;
@@ -96,6 +116,7 @@ impl Change for Post {
         let place = Place { room, message: id, number, event: number, author: new.author, time: now };
         let answered = reply_to.as_ref().map(|answered: &Answered| answered.author.id);
         mentions::tell(tables, place, mentions, &names, answered)?;
+        let mentioned: Vec<_> = names.iter().map(|who| who.id).collect();
         names.push(author.clone());
         let message = Message {
             id,
@@ -109,17 +130,18 @@ impl Change for Post {
             deleted: None,
             reply_to,
             reactions: Vec::new(),
+            thread: new.thread.map(|thread| thread.root),
+            also_in_room: new.thread.is_some_and(|thread| thread.also_in_room),
+            replies: None,
         };
         let event = Event { room, number, time: now, kind: EventKind::MessagePosted { message } };
         tables.insert_event(&event, new.author, new.author)?;
-        Ok(Applied::happened(Posted { id, number, time: now, repeated: false }, event))
+        let mut applied = Applied::happened(Posted { id, number, time: now, repeated: false }, event);
+        if let Some(root) = root {
+            applied.announcements.personal = threads::answered(tables, room, &root, (new.author, &mentioned), number)?;
+        }
+        Ok(applied)
     }
-}
-
-/// The message as it stands above an answer to it. One that was deleted may be answered too: whoever wrote while that
-/// happened loses nothing.
-fn answered(tables: &dyn Tables, room: RoomId, message: MessageId) -> Result<Option<Answered>, StoreError> {
-    Ok(tables.message(room, message)?.map(|found| Answered::from(&found.message)))
 }
 
 /// Why a message was not edited.

@@ -16,6 +16,7 @@ mod reading;
 mod roles;
 mod rooms;
 mod sessions;
+mod threads;
 
 pub(crate) use denials::{Allow, Deny, SweepDenials};
 pub(crate) use directs::{StartDirect, StartDirectRefusal};
@@ -39,3 +40,4 @@ pub(crate) use rooms::{
     Remove, manages,
 };
 pub(crate) use sessions::{EndSession, NoSuchSession, OpenSession, PasswordChanged, SweepSessions, TouchSession};
+pub(crate) use threads::{FollowThread, ReadThread, ThreadRefusal};

@@ -34,7 +34,7 @@ impl Change for Read {
     }
 }
 
-/// A member has read all of their rooms. Answers those that they had not read before.
+/// A member has read all of their rooms, and the threads that they follow there. Answers those that they had not read before.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadAll {
     pub(crate) person: PersonId,
@@ -50,6 +50,8 @@ impl Change for ReadAll {
             read.map(|(id, offset)| RoomReading { id, offset, reading: Reading::nothing_behind(offset) }).collect();
         let told =
             |applied: Applied<_>, room: &RoomReading| applied.telling(self.person, PersonEvent::Read { room: *room });
-        Ok(rooms.iter().fold(Applied::quietly(rooms.clone()), told))
+        let applied = rooms.iter().fold(Applied::quietly(rooms.clone()), told);
+        let threads = tables.read_every_thread(self.person)?;
+        Ok(if threads > 0 { applied.telling(self.person, PersonEvent::ThreadsRead) } else { applied })
     }
 }

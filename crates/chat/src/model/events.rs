@@ -13,6 +13,7 @@ use super::{
     reactions::Reaction,
     reading::{Reading, RoomReading},
     rooms::{Room, RoomFacts, RoomKind, RoomRole},
+    threads::ThreadReading,
     time::Time,
 };
 
@@ -367,6 +368,15 @@ pub(crate) enum PersonEvent {
     /// On one of their devices.
     #[serde(rename = "room.read")]
     Read { room: RoomReading },
+    /// They follow a thread from now on, or no more.
+    #[serde(rename = "thread.followed")]
+    ThreadFollowed { thread: ThreadReading },
+    /// On one of their devices.
+    #[serde(rename = "thread.read")]
+    ThreadRead { thread: ThreadReading },
+    /// All of theirs, likewise.
+    #[serde(rename = "threads.read")]
+    ThreadsRead,
     /// Likewise.
     #[serde(rename = "room.preferences")]
     Preferences { room: RoomPreferences },
@@ -426,6 +436,9 @@ mod tests {
             deleted: None,
             reply_to: None,
             reactions: Vec::new(),
+            thread: None,
+            also_in_room: false,
+            replies: None,
         };
         let kind = EventKind::MessagePosted { message: message.clone() };
         let posted = Event { room: room(), number: 12, time, kind };

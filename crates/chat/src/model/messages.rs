@@ -9,6 +9,7 @@ use super::{
     people::Who,
     reactions::Reacted,
     text::Text,
+    threads::{InThread, Replies},
     time::Time,
 };
 use crate::{
@@ -118,10 +119,13 @@ pub struct Draft {
     pub client_id: ClientId,
     /// What it says.
     pub body: Body,
-    /// The message of the same room that it answers.
+    /// The message of the same room that it answers; in a thread one of that thread, or the one that it is under, which is
+    /// meant where none is named.
     pub reply_to: Option<MessageId>,
     /// Whether the author means to tell everybody, where it mentions all of a large room.
     pub everybody: bool,
+    /// The thread that it belongs to.
+    pub thread: Option<InThread>,
 }
 
 /// A message as its readers see it.
@@ -155,6 +159,16 @@ pub struct Message {
     /// answer to a change brings the message: what comes live is the same for all, and reactions are events of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Reacted>,
+    /// Of an answer in a thread, the message that the thread is under; left out for all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread: Option<MessageId>,
+    /// Of such an answer, that it stands among the room's messages too; left out when not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub also_in_room: bool,
+    /// What stands in the thread under it. Left out where nothing does, and like reactions where an event or the answer to a
+    /// change brings the message: each answer is an event of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replies: Option<Replies>,
 }
 
 /// The message that another one answers, as it is when that one is read.
@@ -249,16 +263,19 @@ pub(crate) struct NewMessage {
     pub(crate) reply_to: Option<MessageId>,
     /// Whom it mentions, and whether its author means to tell everybody.
     pub(crate) mentions: Mentions,
+    pub(crate) thread: Option<InThread>,
     /// By which a repeated send is recognised whatever becomes of the text.
     pub(crate) digest: SendDigest,
 }
 
 impl NewMessage {
     pub(crate) fn fresh(author: PersonId, draft: Draft, key: &MessageKey) -> Self {
-        let Draft { room, client_id, body: Body(body), reply_to, everybody } = draft;
+        let Draft { room, client_id, body: Body(body), reply_to, thread, everybody } = draft;
         let digest = SendDigest::of(room, &body, key);
         let mentions = Mentions { everybody, ..Mentions::of(&body) };
-        Self { id: MessageId::fresh(), room, author, client_id, body, reply_to, mentions, digest }
+        // Whoever does not know threads sees at least what it answers.
+        let reply_to = reply_to.or(thread.map(|thread| thread.root));
+        Self { id: MessageId::fresh(), room, author, client_id, body, reply_to, thread, mentions, digest }
     }
 }
 

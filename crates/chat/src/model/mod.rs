@@ -23,6 +23,7 @@ mod rooms;
 mod secrets;
 mod sessions;
 mod text;
+mod threads;
 mod time;
 
 pub(crate) use denials::DenialKey;
@@ -57,5 +58,7 @@ pub(crate) use secrets::{SecretDigest, digest};
 pub(crate) use sessions::{Arrival, NewSession, SessionKey, Stand};
 pub use sessions::{Browser, Entered, Session, SignedIn};
 pub use text::Text;
-pub(crate) use text::{mentioning, show_names};
+pub(crate) use text::{mentioning, mentioning_beginnings, show_names, show_names_in};
+pub use threads::{InThread, LastReply, Replies, ThreadCard, ThreadPage, ThreadReading, ThreadsPage};
+pub(crate) use threads::{Root, ThreadStanding, gather_replies, show_replies};
 pub use time::{Clock, Time};

@@ -4,7 +4,11 @@ use std::{fmt, ops::Deref};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{ids::MessageId, messages::Message, people::Who};
+use super::{
+    ids::MessageId,
+    messages::{Answered, Message},
+    people::Who,
+};
 use crate::{
     limits::ANSWERED_CHARS_MAX,
     markup::{self, Content, may_mention},
@@ -129,9 +133,22 @@ pub(crate) fn mentioning<'a>(messages: impl Iterator<Item = &'a Message>) -> Vec
         if may_mention(body) {
             those.push(*id);
         }
-        those.extend(reply_to.iter().filter(|answered| may_mention(&answered.body)).map(|answered| answered.id));
+        those.extend(mentioning_beginnings(reply_to.iter()));
     }
     those
+}
+
+/// The same of the beginnings of messages.
+pub(crate) fn mentioning_beginnings<'a>(beginnings: impl Iterator<Item = &'a Answered>) -> Vec<MessageId> {
+    beginnings.filter(|answered| may_mention(&answered.body)).map(|answered| answered.id).collect()
+}
+
+/// Gives beginnings of messages the names that were read for them.
+pub(crate) fn show_names_in<'a>(
+    names: impl Fn(MessageId) -> Option<Vec<Who>>,
+    beginnings: impl Iterator<Item = &'a mut Answered>,
+) {
+    beginnings.for_each(|answered| show(&names, answered.id, &answered.author, &mut answered.body));
 }
 
 /// Gives messages, and what they answer, the names that were read for them.
@@ -141,9 +158,7 @@ pub(crate) fn show_names<'a>(
 ) {
     for message in messages {
         show(&names, message.id, &message.author, &mut message.body);
-        if let Some(answered) = &mut message.reply_to {
-            show(&names, answered.id, &answered.author, &mut answered.body);
-        }
+        show_names_in(&names, message.reply_to.iter_mut());
     }
 }
 

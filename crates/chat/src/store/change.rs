@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{error::StoreError, tables::Tables};
 use crate::model::{
-    ClientId, DenialKey, Denied, Event, EventKind, PersonEvent, PersonId, RoomId, SecretDigest, SessionId, Time,
+    ClientId, DenialKey, Denied, Event, EventKind, MessageId, PersonEvent, PersonId, RoomId, SecretDigest, SessionId,
+    Time,
 };
 
 /// Something to be changed, with its rules: it decides, inside the transaction, whether it may happen and what follows,
@@ -36,6 +37,11 @@ pub(crate) trait Change: Sized + Send + 'static {
     /// For a post: who will be looked for among the members of its room, beside its author.
     fn looks_for(&self) -> Vec<PersonId> {
         Vec::new()
+    }
+
+    /// Of a post that is an answer in a thread, the message that it is under; likewise.
+    fn thread(&self) -> Option<MessageId> {
+        None
     }
 
     /// Whether somebody may receive less after it than before; what it then announces says whether they do. A batch ends
@@ -164,6 +170,7 @@ pub(crate) trait Submission: Send {
     fn invite(&self) -> Option<SecretDigest>;
     fn send(&self) -> Option<(PersonId, ClientId)>;
     fn looks_for(&self) -> Vec<PersonId>;
+    fn thread(&self) -> Option<MessageId>;
     fn revokes(&self) -> bool;
     fn is_urgent(&self) -> bool;
     /// Applies the change and remembers what became of it, in the place of what became of it before.
@@ -216,6 +223,10 @@ impl<C: Change> Submission for Submitted<C> {
 
     fn looks_for(&self) -> Vec<PersonId> {
         self.change.looks_for()
+    }
+
+    fn thread(&self) -> Option<MessageId> {
+        self.change.thread()
     }
 
     fn revokes(&self) -> bool {

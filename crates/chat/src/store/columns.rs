@@ -2,7 +2,10 @@
 //! asked in SQL. What reads a row stands in the `values` of each.
 
 use crate::{
-    limits::{REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT},
+    limits::{
+        ANSWERED_CHARS_MAX, REACTION_PEOPLE_SHOWN, REPLIES_COUNTED_MAX, REPLIES_LOOKED_AT, THREAD_PEOPLE_SHOWN,
+        UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT,
+    },
     model::{ActivityKind, NoticeKind},
 };
 
@@ -35,13 +38,14 @@ pub(super) const MESSAGE: &str = "m.id, m.room, m.number, m.client_id,
     answered.id AS answered, answered.number AS answered_number, answered.deleted IS NOT NULL AS answered_deleted,
     CASE WHEN answered.deleted IS NULL THEN substr(answered.body, 1, 200) ELSE '' END AS answered_body,
     answered_author.id AS answered_author, answered_author.name AS answered_author_name, EXISTS (SELECT 1 FROM people q
-        WHERE q.look = answered_author.look AND q.id <> answered_author.id) AS answered_author_same_name";
+        WHERE q.look = answered_author.look AND q.id <> answered_author.id) AS answered_author_same_name,
+    m.thread AS thread, m.in_room AS in_room";
 /// Who deleted a message `m`, what it answers, and who wrote that.
 pub(super) const ASIDE: &str = "LEFT JOIN people deleter ON deleter.id = m.deleted_by
     LEFT JOIN messages answered ON answered.id = m.reply_to
     LEFT JOIN people answered_author ON answered_author.id = answered.author";
 /// The first column behind those.
-pub(super) const AFTER_MESSAGE: usize = 22;
+pub(super) const AFTER_MESSAGE: usize = 24;
 
 /// Who did what an event `e` says, where that is somebody else than whom it concerns and the message does not say it; joined by
 /// [`BY_JOIN`].
@@ -65,6 +69,103 @@ pub(super) fn reacted(messages: &str, reader: &str) -> String {
     )
 }
 
+/// What stands in the threads under messages, which `messages` selects: under which one, how many in all, and of each of those who
+/// answered last their last answer; sorted by thread, the newest first. Of a thread with more answers than are counted no more
+/// are looked at.
+pub(super) fn replies(messages: &str) -> String {
+    format!(
+        "SELECT a.thread, (SELECT count(*) FROM (SELECT 1 FROM messages c WHERE c.thread = a.thread AND c.deleted IS NULL
+                LIMIT {REPLIES_COUNTED_MAX}) counted),
+            a.id, a.number, a.time, {WHO} FROM (
+            SELECT b.*, row_number() OVER (PARTITION BY b.thread ORDER BY b.number DESC) AS place FROM (
+                SELECT n.thread, n.id, n.number, n.time, n.author,
+                    row_number() OVER (PARTITION BY n.thread, n.author ORDER BY n.number DESC) AS nth
+                FROM (
+                    SELECT r.id, coalesce((SELECT o.number FROM messages o WHERE o.thread = r.id AND o.deleted IS NULL
+                        ORDER BY o.number DESC LIMIT 1 OFFSET {}), 0) AS lowest
+                    FROM messages r WHERE r.id IN ({messages})
+                ) root JOIN messages n ON n.thread = root.id AND n.number >= root.lowest AND n.deleted IS NULL
+            ) b WHERE b.nth = 1
+        ) a JOIN people p ON p.id = a.author
+        WHERE a.place <= {THREAD_PEOPLE_SHOWN} ORDER BY a.thread, a.number DESC",
+        REPLIES_LOOKED_AT - 1
+    )
+}
+
+/// How many answers of others than `person` stand in a thread `root` behind the number `after`, as far as that is counted.
+pub(super) fn unread_in_thread(root: &str, person: &str, after: &str) -> String {
+    format!(
+        "(SELECT count(*) FROM (SELECT 1 FROM (SELECT n.author, n.deleted FROM messages n WHERE n.thread = {root}
+            AND n.number > {after} ORDER BY n.number DESC LIMIT {UNREAD_LOOKED_AT}) n
+            WHERE n.author <> {person} AND n.deleted IS NULL LIMIT {UNREAD_COUNTED_MAX}) counted)"
+    )
+}
+
+/// The beginning of a message, as it stands above what answers it, with its author.
+fn answered(message: &str, author: &str) -> String {
+    format!(
+        "{message}.id, {message}.number, {message}.deleted IS NOT NULL,
+        CASE WHEN {message}.deleted IS NULL THEN substr({message}.body, 1, {ANSWERED_CHARS_MAX}) ELSE '' END,
+        {author}.id, {author}.name, EXISTS (SELECT 1 FROM people q WHERE q.look = {author}.look AND q.id <> {author}.id)"
+    )
+}
+/// How many columns that are.
+const ANSWERED_COLUMNS: usize = 7;
+
+/// The message that a thread is to be under, of the room `room`, as `person` meets it who is to answer there: the thread that it
+/// is in itself, whether it is settled of that person, and of its author, that they follow it, and its beginning.
+pub(super) fn thread_root(room: &str, root: &str, person: &str) -> String {
+    format!(
+        "SELECT {}, m.thread,
+            EXISTS (SELECT 1 FROM thread_followers f WHERE f.root = m.id AND f.person = {person}),
+            EXISTS (SELECT 1 FROM thread_followers f WHERE f.root = m.id AND f.person = m.author)
+        FROM messages m JOIN people p ON p.id = m.author WHERE m.id = {root} AND m.room = {room}",
+        answered("m", "p")
+    )
+}
+/// Where what follows the beginning is.
+pub(super) const AFTER_ROOT: usize = ANSWERED_COLUMNS;
+
+/// A page of the threads that `person` follows: id, room, the room's last number, up to where it was read and what is unread, and
+/// the beginnings of the message that it is under and of the newest answer.
+pub(super) fn threads(person: &str, before: &str, limit: &str) -> String {
+    format!(
+        "WITH page AS ({page}) SELECT r.id, r.room, o.last_number, page.read_number, {unread}, {root}, {last}
+        FROM page JOIN messages r ON r.id = page.root JOIN people rp ON rp.id = r.author JOIN rooms o ON o.id = r.room
+        JOIN messages l ON l.id = page.last JOIN people lp ON lp.id = l.author ORDER BY page.at DESC, page.last DESC",
+        page = page_of_threads(person, before, limit),
+        unread = unread_in_thread("r.id", person, "page.read_number"),
+        root = answered("r", "rp"),
+        last = answered("l", "lp"),
+    )
+}
+/// Which these are: `root`, with where they were read up to, and the newest answer.
+pub(super) fn page_of_threads(person: &str, before: &str, limit: &str) -> String {
+    format!(
+        "SELECT f.root, f.read_number, l.id AS last, l.time AS at {FOLLOWED}
+        JOIN messages l ON l.thread = f.root
+            AND l.number = (SELECT max(n.number) FROM messages n WHERE n.thread = f.root AND n.deleted IS NULL)
+        WHERE f.person = {person} AND f.following AND ({before} IS NULL
+            OR (l.time, l.id) < (SELECT c.time, c.id FROM messages c WHERE c.id = {before}))
+        ORDER BY l.time DESC, l.id DESC LIMIT {limit}"
+    )
+}
+/// Where the two beginnings are.
+pub(super) const THREAD_ROOT: usize = 5;
+pub(super) const THREAD_LAST: usize = THREAD_ROOT + ANSWERED_COLUMNS;
+
+/// In how many of the threads that `person` follows something is unread.
+pub(super) fn threads_unread(person: &str) -> String {
+    format!(
+        "SELECT count(*) {FOLLOWED} WHERE f.person = {person} AND f.following AND EXISTS (SELECT 1 FROM messages n
+            WHERE n.thread = f.root AND n.number > f.read_number AND n.deleted IS NULL AND n.author <> {person})"
+    )
+}
+
+/// Those who follow threads, in rooms that they are in.
+const FOLLOWED: &str = "FROM thread_followers f JOIN messages r ON r.id = f.root
+    JOIN memberships own ON own.room = r.room AND own.person = f.person";
+
 /// The number of the last event before a time: halved until it is found, since numbers have no gaps and events no other index.
 /// Of the room, the reader and the time, as the database names them.
 pub(super) fn last_before(room: &str, reader: &str, time: &str) -> String {
@@ -86,13 +187,13 @@ pub(super) fn last_before(room: &str, reader: &str, time: &str) -> String {
 macro_rules! unread {
     ($room:literal, $person:literal, $after:literal) => {
         concat!(
-            "(SELECT count(*) FROM (SELECT 1 FROM (SELECT n.author, n.deleted FROM messages n WHERE n.room = ",
+            "(SELECT count(*) FROM (SELECT 1 FROM (SELECT n.author, n.deleted, n.in_room FROM messages n WHERE n.room = ",
             $room,
             " AND n.number > ",
             $after,
             " ORDER BY n.number DESC LIMIT 1000) n WHERE n.author <> ",
             $person,
-            " AND n.deleted IS NULL LIMIT 100) counted)"
+            " AND n.deleted IS NULL AND n.in_room LIMIT 100) counted)"
         )
     };
 }
@@ -178,7 +279,6 @@ const _: () = assert!(UNREAD_LOOKED_AT == 1_000 && UNREAD_COUNTED_MAX == 100, "a
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::ANSWERED_CHARS_MAX;
 
     #[test]
     fn the_beginning_of_what_is_answered_is_as_long_as_its_limit_says() {

@@ -6,6 +6,7 @@ pub(crate) mod batches;
 pub(super) mod mentions;
 mod moves;
 pub(super) mod organise;
+pub(super) mod threads;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -62,6 +63,9 @@ macro_rules! runs_the_contract {
     ($fixture:expr) => {
         $crate::store::contract::contract_tests! { $fixture;
             the_first_account_is_made_once,
+            an_answer_in_a_thread_stands_there_and_in_the_room_only_on_request,
+            a_thread_is_under_a_message_of_the_room_that_is_in_none_itself,
+            who_takes_part_in_a_thread_follows_it_and_has_what_others_say_to_read,
             an_address_has_one_account,
             s29_an_invite_works_until_it_is_used_up_expired_or_replaced,
             an_invite_is_not_used_up_by_members,
@@ -141,6 +145,7 @@ macro_rules! runs_the_contract {
 
 pub(super) use mentions::*;
 pub(super) use organise::*;
+pub(super) use threads::*;
 pub(super) use {contract_tests, runs_the_contract};
 
 const START: Time = Time::from_millis(1_763_630_000_000);
@@ -329,6 +334,7 @@ fn message(author: PersonId, room: RoomId, client_id: ClientId, body: &str) -> P
         body: body.into(),
         reply_to: None,
         mentions,
+        thread: None,
         digest,
     })
 }

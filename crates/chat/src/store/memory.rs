@@ -13,15 +13,19 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::{Batch, Done, Read, Store, StoreError, StoreResult, Tables};
 use crate::{
-    limits::{ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT},
+    limits::{
+        ANSWERED_CHARS_MAX, REACTED_PAGE_MAX, REACTION_PEOPLE_SHOWN, REPLIES_COUNTED_MAX, REPLIES_LOOKED_AT,
+        THREAD_PEOPLE_SHOWN, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT,
+    },
     model::{
         Activity, ActivityFrom, ActivityPage, ActivityQuery, Answered, Arrival, ClientId, Credentials, Deleted,
         DenialKey, Denied, Description, EarlierSend, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage,
-        EventRow, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, NewMessage, NewPerson, NewRoom,
-        NewSession, Notice, NoticeKind, PageFrom, PageQuery, PeopleKey, Person, PersonId, Preferences, Reacted,
-        ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole,
-        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite,
-        StoredMessage, Text, Time, Who,
+        EventRow, Invite, InviteCard, KeyId, LastReply, Member, Message, MessageId, MessagePage, NewMessage, NewPerson,
+        NewRoom, NewSession, Notice, NoticeKind, PageFrom, PageQuery, PeopleKey, Person, PersonId, Preferences,
+        Reacted, ReactedPage, Reaction, Reactions, Reading, Replies, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage,
+        RoomRole, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash,
+        StoredInvite, StoredMessage, Text, ThreadCard, ThreadPage, ThreadReading, ThreadStanding, ThreadsPage, Time,
+        Who,
     },
 };
 
@@ -48,6 +52,8 @@ struct Maps {
     edits: BTreeMap<(MessageId, u64), (Time, String)>,
     reactions: BTreeMap<(MessageId, Emoji, PersonId), u64>,
     notices: BTreeMap<(RoomId, u64, u32), Notice>,
+    /// Up to where they have read a thread, and whether they follow it.
+    followers: BTreeMap<(MessageId, PersonId), (u64, bool)>,
     events: BTreeMap<(RoomId, u64), StoredEvent>,
     denials: BTreeMap<DenialKey, Denied>,
 }
@@ -292,6 +298,7 @@ impl Store for Memory {
             let mut events: Vec<_> = rows.into_iter().map(|(number, row)| maps.event(room, number, row)).collect();
             for message in events.iter_mut().filter_map(|event| event.kind.message_mut()) {
                 message.reactions = reader.map_or_else(Vec::new, |reader| maps.reacted_as_seen(message, reader));
+                message.replies = reader.and_then(|_| maps.replies_to(message.id));
             }
             let (all, mut bytes) = (events.len(), 0);
             let mut fits = |event: &Event| {
@@ -322,7 +329,7 @@ impl Store for Memory {
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>> {
         self.read(|maps| {
             maps.member_of(room, reader)?;
-            let inside = maps.messages.values().filter(|row| row.new.room == room);
+            let inside = maps.messages.values().filter(|row| row.new.room == room && row.is_in_room());
             let mut all: Vec<_> = inside.map(|row| (row.number, row)).collect();
             all.sort_by_key(|(number, _)| *number);
             let (rows, more) = part(all, page);
@@ -335,6 +342,45 @@ impl Store for Memory {
         self.read(|maps| {
             maps.member_of(room, reader)?;
             maps.messages.get(&message).filter(|row| row.new.room == room).map(|row| maps.message_for(row, reader))
+        })
+    }
+
+    fn thread(&self, room: RoomId, reader: PersonId, root: MessageId, page: PageQuery) -> Read<'_, Option<ThreadPage>> {
+        self.read(|maps| {
+            maps.member_of(room, reader)?;
+            let row = maps.messages.get(&root).filter(|row| row.new.room == room)?;
+            let mut all: Vec<_> = maps.in_thread(root).map(|row| (row.number, row)).collect();
+            all.sort_by_key(|(number, _)| *number);
+            let (rows, more) = part(all, page);
+            let messages = rows.into_iter().map(|(_, row)| maps.message_for(row, reader)).collect();
+            let RoomRow { new, last_number, .. } = maps.rooms.get(&room)?;
+            let reading = maps.thread_reading(root, room, *last_number, reader);
+            Some(ThreadPage { root: maps.message_for(row, reader), messages, more, epoch: new.epoch.clone(), reading })
+        })
+    }
+
+    fn threads(&self, person: PersonId, before: Option<MessageId>, limit: u32) -> Read<'_, ThreadsPage> {
+        self.read(|maps| {
+            let followed = maps.followers.iter().filter(|((_, who), (_, follows))| *who == person && *follows);
+            let card = |((root, _), _): (&(MessageId, PersonId), &(u64, bool))| {
+                let row = maps.messages.get(root)?;
+                maps.member_of(row.new.room, person)?;
+                let reading =
+                    maps.thread_reading(*root, row.new.room, maps.rooms.get(&row.new.room)?.last_number, person);
+                let replies = maps.replies_to(*root)?;
+                let last = Answered::from(&maps.message_of(maps.messages.get(&replies.last.id)?));
+                Some(ThreadCard { reading, root: Answered::from(&maps.message_of(row)), replies, last })
+            };
+            let all: Vec<_> = followed.filter_map(card).collect();
+            let unread = all.iter().filter(|card| card.reading.unread > 0).count();
+            let at = |card: &ThreadCard| (card.replies.last.time, card.replies.last.id);
+            let before = before.map(|id| maps.messages.get(&id).map(|row| (row.time, id)));
+            let mut threads: Vec<_> =
+                all.into_iter().filter(|card| before.is_none_or(|it| Some(at(card)) < it)).collect();
+            threads.sort_by_key(|card| std::cmp::Reverse(at(card)));
+            let more = threads.len() > limit as usize;
+            threads.truncate(limit as usize);
+            ThreadsPage { threads, more, unread: u32::try_from(unread).unwrap_or(u32::MAX) }
         })
     }
 
@@ -428,6 +474,10 @@ fn part<T>(all: Vec<(u64, T)>, page: PageQuery) -> (Vec<(u64, T)>, bool) {
 }
 
 impl MessageRow {
+    fn is_in_room(&self) -> bool {
+        self.new.thread.is_none_or(|thread| thread.also_in_room)
+    }
+
     fn is_to_be_erased(&self, time: Time) -> bool {
         !self.new.body.is_empty() && self.deleted.as_ref().is_some_and(|(deleted, ..)| *deleted <= time)
     }
@@ -500,7 +550,8 @@ impl Maps {
             self.messages.values().filter(|row| row.new.room == room && row.number > read).collect();
         behind.sort_by_key(|row| std::cmp::Reverse(row.number));
         behind.truncate(UNREAD_LOOKED_AT as usize);
-        let unread = behind.iter().filter(|row| row.new.author != person && row.deleted.is_none()).count();
+        let counts = |row: &&&MessageRow| row.new.author != person && row.deleted.is_none() && row.is_in_room();
+        let unread = behind.iter().filter(counts).count();
         let unread = u32::try_from(unread).unwrap_or(u32::MAX).min(UNREAD_COUNTED_MAX);
         let told = self.notices.values().filter(|notice| {
             notice.room == room && notice.number > read && notice.kind.is_mention() && self.concerns(notice, person)
@@ -563,7 +614,42 @@ impl Maps {
 
     fn message_for(&self, row: &MessageRow, reader: PersonId) -> Message {
         let message = self.message_of(row);
-        Message { reactions: self.reacted_as_seen(&message, reader), ..message }
+        let (reactions, replies) = (self.reacted_as_seen(&message, reader), self.replies_to(message.id));
+        Message { reactions, replies, ..message }
+    }
+
+    fn in_thread(&self, root: MessageId) -> impl Iterator<Item = &MessageRow> {
+        self.messages.values().filter(move |row| row.new.thread.is_some_and(|thread| thread.root == root))
+    }
+
+    fn thread_reading(&self, id: MessageId, room: RoomId, offset: u64, person: PersonId) -> ThreadReading {
+        let (read, following) = self.followers.get(&(id, person)).copied().unwrap_or((offset, false));
+        ThreadReading { id, room, offset, following, read, unread: self.unread_in_thread(id, person, read) }
+    }
+
+    fn unread_in_thread(&self, root: MessageId, person: PersonId, read: u64) -> u32 {
+        let mut behind: Vec<_> = self.in_thread(root).filter(|row| row.number > read).collect();
+        behind.sort_by_key(|row| std::cmp::Reverse(row.number));
+        behind.truncate(UNREAD_LOOKED_AT as usize);
+        let unread = behind.iter().filter(|row| row.new.author != person && row.deleted.is_none()).count();
+        u32::try_from(unread).unwrap_or(u32::MAX).min(UNREAD_COUNTED_MAX)
+    }
+
+    fn replies_to(&self, root: MessageId) -> Option<Replies> {
+        let mut all: Vec<_> = self.in_thread(root).filter(|row| row.deleted.is_none()).collect();
+        all.sort_by_key(|row| std::cmp::Reverse(row.number));
+        let newest = all.first()?;
+        let mut people: Vec<PersonId> = Vec::new();
+        for row in all.iter().take(REPLIES_LOOKED_AT as usize) {
+            if !people.contains(&row.new.author) {
+                people.push(row.new.author);
+            }
+        }
+        Some(Replies {
+            count: u32::try_from(all.len()).unwrap_or(u32::MAX).min(REPLIES_COUNTED_MAX),
+            last: LastReply { id: newest.new.id, number: newest.number, time: newest.time },
+            people: people.into_iter().take(THREAD_PEOPLE_SHOWN as usize).filter_map(|who| self.who(who)).collect(),
+        })
     }
 
     fn reacted_as_seen(&self, message: &Message, reader: PersonId) -> Vec<Reacted> {
@@ -623,6 +709,9 @@ impl Maps {
                 deleted: row.deleted.is_some(),
             }),
             reactions: Vec::new(),
+            thread: new.thread.map(|thread| thread.root),
+            also_in_room: new.thread.is_some_and(|thread| thread.also_in_room),
+            replies: None,
         };
         let mut stored = StoredMessage::of(message, new.body.clone());
         stored.message.body = Text::new(&*stored.message.body, self.names_around(new.id));
@@ -1104,6 +1193,52 @@ impl Tables for Maps {
         };
         self.notices.retain(|_, notice| !is_it(notice));
         Ok(())
+    }
+
+    fn thread_root(&self, room: RoomId, root: MessageId, person: PersonId) -> StoreResult<Option<Root>> {
+        let row = self.messages.get(&root).filter(|row| row.new.room == room);
+        Ok(row.map(|row| Root {
+            answered: Answered::from(&self.message_of(row)),
+            thread: row.new.thread.map(|thread| thread.root),
+            is_settled: self.followers.contains_key(&(root, person)),
+            is_settled_for_author: self.followers.contains_key(&(root, row.new.author)),
+        }))
+    }
+
+    fn follow_thread(&mut self, root: MessageId, person: PersonId, read: u64) -> StoreResult<()> {
+        self.followers.entry((root, person)).or_insert((read, true));
+        Ok(())
+    }
+
+    fn thread_standing(&self, room: RoomId, root: MessageId, person: PersonId) -> StoreResult<Option<ThreadStanding>> {
+        let row = self.messages.get(&root).filter(|row| row.new.room == room);
+        let Some(row) = row.filter(|_| self.members.contains_key(&(room, person))) else { return Ok(None) };
+        let offset = self.rooms.get(&room).map_or(0, |room| room.last_number);
+        let position = self.followers.get(&(root, person)).copied();
+        Ok(Some(ThreadStanding { offset, thread: row.new.thread.map(|thread| thread.root), position }))
+    }
+
+    fn thread_unread(&self, root: MessageId, person: PersonId, read: u64) -> StoreResult<u32> {
+        Ok(self.unread_in_thread(root, person, read))
+    }
+
+    fn set_thread_position(&mut self, root: MessageId, person: PersonId, read: u64, follows: bool) -> StoreResult<()> {
+        self.followers.insert((root, person), (read, follows));
+        Ok(())
+    }
+
+    fn read_every_thread(&mut self, person: PersonId) -> StoreResult<usize> {
+        let followed = self.followers.iter().filter(|((_, who), (_, follows))| *who == person && *follows);
+        let unread = |(key, (read, _)): (&(MessageId, PersonId), &(u64, bool))| {
+            let room = self.messages.get(&key.0)?.new.room;
+            let waits = self.members.contains_key(&(room, person)) && self.unread_in_thread(key.0, person, *read) > 0;
+            waits.then_some((*key, self.rooms.get(&room)?.last_number))
+        };
+        let moved: Vec<_> = followed.filter_map(unread).collect();
+        for (key, number) in &moved {
+            self.followers.insert(*key, (*number, true));
+        }
+        Ok(moved.len())
     }
 
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {

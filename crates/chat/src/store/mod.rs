@@ -36,7 +36,7 @@ pub(crate) use tables::{StoreResult, Tables};
 use crate::model::{
     ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard,
     KeyId, Member, Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId,
-    RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+    RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, ThreadPage, ThreadsPage, Time, Who,
 };
 
 /// What is read, or why the database could not.
@@ -173,6 +173,11 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn messages(&self, room: RoomId, reader: PersonId, page: PageQuery) -> Read<'_, Option<MessagePage>>;
     /// One message; `None` when there is none, or `reader` is not a member of its room.
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>>;
+    /// The thread under a message, which need not have any answers; `None` as for [`message`](Self::message).
+    fn thread(&self, room: RoomId, reader: PersonId, root: MessageId, page: PageQuery) -> Read<'_, Option<ThreadPage>>;
+    /// The threads that the person follows in the rooms that they are in, the one that was answered last first: those behind
+    /// the one whose last answer is that message.
+    fn threads(&self, person: PersonId, before: Option<MessageId>, limit: u32) -> Read<'_, ThreadsPage>;
     /// Who reacted to a message with this emoji, in the order in which they did; nobody to one that was deleted. `None` as for
     /// [`message`](Self::message).
     fn reacted(

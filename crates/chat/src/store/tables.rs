@@ -4,7 +4,8 @@ use super::error::StoreError;
 use crate::model::{
     ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
     NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room,
-    RoomFacts, RoomId, RoomRole, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
+    RoomFacts, RoomId, RoomRole, Root, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage,
+    ThreadStanding, Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -177,6 +178,19 @@ pub(crate) trait Tables {
     fn names_of(&self, message: MessageId) -> StoreResult<Vec<Who>>;
     /// Of the reaction that somebody has taken back.
     fn delete_notice_of_reaction(&mut self, message: MessageId, actor: PersonId, emoji: &Emoji) -> StoreResult<()>;
+    /// The message of this room that an answer of `person` in its thread is to stand under.
+    fn thread_root(&self, room: RoomId, root: MessageId, person: PersonId) -> StoreResult<Option<Root>>;
+    /// The person follows the thread and has read it up to that number, unless it was settled before whether they do.
+    fn follow_thread(&mut self, root: MessageId, person: PersonId, read: u64) -> StoreResult<()>;
+    /// What somebody meets in the thread under a message; `None` when they are no member of its room, or there is none. Nobody
+    /// else changes how far they have read it until the end.
+    fn thread_standing(&self, room: RoomId, root: MessageId, person: PersonId) -> StoreResult<Option<ThreadStanding>>;
+    /// How many answers of others wait for the person behind that number.
+    fn thread_unread(&self, root: MessageId, person: PersonId, read: u64) -> StoreResult<u32>;
+    /// How far the person has read the thread, and whether they follow it.
+    fn set_thread_position(&mut self, root: MessageId, person: PersonId, read: u64, follows: bool) -> StoreResult<()>;
+    /// The person has read all threads that they follow, in the rooms that they are in. Answers how many they had not read.
+    fn read_every_thread(&mut self, person: PersonId) -> StoreResult<usize>;
     /// At most so many of the digests that have no key yet.
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>>;
     /// Puts keyed digests in the place of those that have no key.

@@ -83,6 +83,8 @@ pub(crate) enum Kind {
     Bytes,
     Text,
     Number,
+    /// True or not.
+    Flag,
 }
 
 /// A value of a row.
@@ -127,10 +129,10 @@ impl Table {
     }
 }
 
-use Kind::{Bytes, Id, Number, Text};
+use Kind::{Bytes, Flag, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
-pub(crate) static TABLES: [Table; 13] = [
+pub(crate) static TABLES: [Table; 14] = [
     Table {
         name: "people",
         columns: &[
@@ -244,6 +246,8 @@ pub(crate) static TABLES: [Table; 13] = [
             ("delete_reason", Text),
             ("digest_key", Bytes),
             ("reply_to", Id),
+            ("thread", Id),
+            ("in_room", Flag),
         ],
         key: 2,
         group: Group::Room,
@@ -276,6 +280,12 @@ pub(crate) static TABLES: [Table; 13] = [
         ],
         key: 3,
         group: Group::Room,
+    },
+    Table {
+        name: "thread_followers",
+        columns: &[("root", Id), ("person", Id), ("read_number", Number), ("following", Flag)],
+        key: 2,
+        group: Group::All,
     },
     Table {
         name: "room_events",

@@ -5,7 +5,7 @@ use tidings_chat::{
     ActivityQuery, AddMemberError, Body, ClientId, DeleteError, DeleteReason, EditError, EditRoomError, Emoji,
     InviteError, LeaveError, ManageError, Message, MessageId, Move, Name, PageFrom, PageQuery, PersonId, PostError,
     PreferencesEdit, ReactError, ReadError, RestoreError, Role as ServerRole, Room, RoomEdit, RoomId, RoomKind,
-    RoomRole, SetRoomRoleError, Time, limits::ROOMS_PER_PERSON_MAX,
+    RoomRole, SetRoomRoleError, ThreadError, ThreadReading, Time, limits::ROOMS_PER_PERSON_MAX,
 };
 
 use crate::world::{Browser, Somebody, World, channel};
@@ -39,7 +39,14 @@ all! {
         RpcUnreact,
         RpcTyping,
         RpcRead,
+        RpcReadThread,
+        RpcFollowThread,
+        RpcUnfollowThread,
         Post,
+        PostInThread,
+        Thread,
+        FollowThread,
+        ReadThread,
         Edit,
         EditAnothers,
         Delete,
@@ -133,6 +140,9 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
             Operation::RpcUnreact,
             Operation::RpcTyping,
             Operation::RpcRead,
+            Operation::RpcReadThread,
+            Operation::RpcFollowThread,
+            Operation::RpcUnfollowThread,
         ],
         // They concern no room.
         Asked::Connect(_) | Asked::Send(_) | Asked::Refresh(_) | Asked::SubRefresh(..) => &[],
@@ -141,7 +151,19 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
 
 #[test]
 fn s34_every_method_of_rpc_has_its_row() {
-    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing", "read"];
+    let methods = [
+        "post",
+        "edit",
+        "delete",
+        "restore",
+        "react",
+        "unreact",
+        "typing",
+        "read",
+        "read_thread",
+        "follow_thread",
+        "unfollow_thread",
+    ];
     assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
 }
 
@@ -175,6 +197,13 @@ fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {
         | Operation::RpcUnreact
         | Operation::RpcTyping
         | Operation::RpcRead
+        | Operation::RpcReadThread
+        | Operation::RpcFollowThread
+        | Operation::RpcUnfollowThread
+        | Operation::PostInThread
+        | Operation::Thread
+        | Operation::FollowThread
+        | Operation::ReadThread
         | Operation::MarkRead
         | Operation::MarkUnread
         | Operation::BeMentioned
@@ -391,6 +420,20 @@ async fn attempt(
         Operation::RpcPost => on_the_wire(&browser().await.rpc("post", post).await),
         Operation::RpcTyping => on_the_wire(&browser().await.rpc("typing", json!({"room": room})).await),
         Operation::RpcRead => on_the_wire(&browser().await.rpc("read", json!({"room": room, "number": 1})).await),
+        Operation::RpcReadThread => {
+            let asked = json!({"room": room, "message": said, "number": 1});
+            on_the_wire(&browser().await.rpc("read_thread", asked).await)
+        }
+        Operation::RpcFollowThread => {
+            on_the_wire(&browser().await.rpc("follow_thread", json!({"room": room, "message": said})).await)
+        }
+        Operation::RpcUnfollowThread => {
+            on_the_wire(&browser().await.rpc("unfollow_thread", json!({"room": room, "message": said})).await)
+        }
+        Operation::PostInThread => found(world.answer_in_thread(who, room, said).await.is_ok()),
+        Operation::Thread => found(chat.thread(who.id, room, said, page).await.unwrap().is_some()),
+        Operation::FollowThread => in_thread(chat.follow_thread(who.id, room, said, true).await),
+        Operation::ReadThread => in_thread(chat.mark_thread_read(who.id, room, said, Move::Forward(1)).await),
         Operation::MarkRead => found(chat.mark_read(who.id, room, Move::Forward(1)).await.is_ok()),
         Operation::MarkUnread => found(chat.mark_read(who.id, room, Move::To(1)).await.is_ok()),
         Operation::BeMentioned => {
@@ -524,6 +567,14 @@ fn read(answer: Result<(), ReadError>) -> Answer {
     match answer {
         Ok(()) => Answer::Done,
         Err(ReadError::NotMember) => Answer::NoSuchRoom,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn in_thread(answer: Result<ThreadReading, ThreadError>) -> Answer {
+    match answer {
+        Ok(_) => Answer::Done,
+        Err(ThreadError::NoSuchMessage) => Answer::NoSuchRoom,
         Err(error) => panic!("{error}"),
     }
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidings_chat::{
-    ActivityKind, ActivityQuery, Body, ClientId, Database, DeleteReason, Draft, Emoji, Invite, Message, MessageId,
-    Move, Name, Options, PageFrom, PageQuery, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole, Topic,
-    limits::DELETE_UNDO,
+    ActivityKind, ActivityQuery, Body, ClientId, Database, DeleteReason, Draft, Emoji, InThread, Invite, Message,
+    MessageId, Move, Name, Options, PageFrom, PageQuery, Role, Room, RoomCard, RoomEdit, RoomId, RoomKind, RoomRole,
+    Topic,
+    limits::{DELETE_UNDO, THREAD_PEOPLE_SHOWN},
 };
 
 use crate::database::worlds_are_on_postgres;
@@ -45,6 +46,24 @@ enum Operation {
         person: usize,
         room: usize,
         message: usize,
+    },
+    /// In the thread under one of those messages, which may be in another room, or in a thread itself.
+    AnswerInThread {
+        person: usize,
+        room: usize,
+        message: usize,
+        also_in_room: bool,
+    },
+    FollowThread {
+        person: usize,
+        message: usize,
+        follows: bool,
+    },
+    ReadThread {
+        person: usize,
+        message: usize,
+        number: u64,
+        back: bool,
     },
     React {
         person: usize,
@@ -154,6 +173,13 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (person.clone(), 0..9_usize).prop_map(|(person, message)| Operation::Restore { person, message }),
         1 => (both.clone(), 0..9_usize)
             .prop_map(|((person, room), message)| Operation::Reply { person, room, message }),
+        4 => (both.clone(), 0..9_usize, any::<bool>()).prop_map(|((person, room), message, also_in_room)| {
+            Operation::AnswerInThread { person, room, message, also_in_room }
+        }),
+        1 => (person.clone(), 0..9_usize, any::<bool>())
+            .prop_map(|(person, message, follows)| Operation::FollowThread { person, message, follows }),
+        2 => (person.clone(), 0..9_usize, 0..12_u64, any::<bool>())
+            .prop_map(|(person, message, number, back)| Operation::ReadThread { person, message, number, back }),
         3 => (person.clone(), 0..9_usize, 0..2_usize, any::<bool>())
             .prop_map(|(person, message, emoji, stands)| Operation::React { person, message, emoji, stands }),
         1 => Just(Operation::Later),
@@ -219,7 +245,14 @@ impl RoomState {
     async fn fetch(world: &World, watcher: &Somebody, room: RoomId) -> Self {
         let members = world.chat.members(watcher.id, room).await.unwrap().unwrap();
         let page = PageQuery { from: PageFrom::After(0), limit: 200 };
-        let messages = world.chat.messages(watcher.id, room, page).await.unwrap().messages;
+        let mut messages = world.chat.messages(watcher.id, room, page).await.unwrap().messages;
+        assert!(messages.iter().all(|message| message.thread.is_none() || message.also_in_room));
+        for root in messages.clone() {
+            let thread = world.chat.thread(watcher.id, room, root.id, page).await.unwrap().unwrap();
+            assert_eq!(thread.root, root);
+            messages.retain(|message| message.thread != Some(root.id));
+            messages.extend(thread.messages);
+        }
         let card = world.chat.room(watcher.id, room).await.unwrap().unwrap();
         let offset = card.offset;
         let gone = messages.iter().filter(|message| message.deleted.is_some());
@@ -270,6 +303,28 @@ impl RoomState {
 }
 
 impl RoomState {
+    /// What is said of threads follows from what stands in them.
+    fn show_replies(&mut self) {
+        let mut replies: BTreeMap<String, Value> = BTreeMap::new();
+        for message in self.messages.values().rev().filter(|message| message.get("deleted").is_none()) {
+            let Some(root) = message["thread"].as_str() else { continue };
+            let last = json!({"id": message["id"], "number": message["number"], "time": message["time"]});
+            let first = json!({"count": 0, "last": last, "people": []});
+            let all = replies.entry(root.to_owned()).or_insert(first);
+            all["count"] = json!(all["count"].as_u64().unwrap() + 1);
+            let people = all["people"].as_array_mut().unwrap();
+            if !people.contains(&message["author"]) && people.len() < THREAD_PEOPLE_SHOWN as usize {
+                people.push(message["author"].clone());
+            }
+        }
+        for message in self.messages.values_mut() {
+            let id = message["id"].as_str().unwrap().to_owned();
+            let message = message.as_object_mut().unwrap();
+            message.remove("replies");
+            message.extend(replies.remove(&id).map(|all| ("replies".to_owned(), all)));
+        }
+    }
+
     /// Answers show the message as it is now.
     fn show_above_answers(&mut self, answered: &Value) {
         for message in self.messages.values_mut().filter(|message| message["reply_to"]["id"] == answered["id"]) {
@@ -340,7 +395,21 @@ fn facts(of: &Value) -> Value {
 }
 
 /// What a person knows of their rooms, kept up by their own channel.
-fn apply_to_rooms(rooms: &mut BTreeMap<String, Value>, event: &Value) {
+fn apply_to_rooms(rooms: &mut BTreeMap<String, Value>, threads: &mut BTreeMap<String, Value>, event: &Value) {
+    match event["type"].as_str().unwrap() {
+        "thread.followed" | "thread.read" => {
+            let thread = &event["thread"];
+            let known = json!([thread["following"], thread["read"]]);
+            threads.insert(thread["id"].as_str().unwrap().to_owned(), known);
+            return;
+        }
+        // Up to where that was is not said.
+        "threads.read" => {
+            threads.values_mut().for_each(|thread| thread[1] = Value::Null);
+            return;
+        }
+        _ => {}
+    }
     if event["type"] == "role.changed" {
         return;
     }
@@ -440,13 +509,37 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
             Operation::Reply { person, room, message } => {
                 let Some((_, reply_to)) = said.get(message).copied() else { continue };
                 let (room, body) = (rooms[room], Body::parse("indeed".to_owned()).unwrap());
+                let reply_to = Some(reply_to);
                 let draft =
-                    Draft { room, client_id: ClientId::fresh(), body, reply_to: Some(reply_to), everybody: false };
+                    Draft { room, client_id: ClientId::fresh(), body, reply_to, thread: None, everybody: false };
                 let posted = world.chat.post(people[person].id, draft).await;
                 if let Ok(posted) = &posted {
                     said.push((room, posted.id));
                 }
                 transcript.answer(posted, |posted| json!([posted.id, posted.number]));
+            }
+            Operation::AnswerInThread { person, room, message, also_in_room } => {
+                let Some((_, root)) = said.get(message).copied() else { continue };
+                let (room, body) = (rooms[room], Body::parse("besides".to_owned()).unwrap());
+                let thread = Some(InThread { root, also_in_room });
+                let draft = Draft { room, client_id: ClientId::fresh(), body, reply_to: None, thread, everybody: false };
+                let who = if person == 0 { watcher.id } else { people[person - 1].id };
+                let posted = world.chat.post(who, draft).await;
+                if let Ok(posted) = &posted {
+                    said.push((room, posted.id));
+                }
+                transcript.answer(posted, |posted| json!([posted.id, posted.number]));
+            }
+            Operation::FollowThread { person, message, follows } => {
+                let Some((room, root)) = said.get(message).copied() else { continue };
+                let followed = world.chat.follow_thread(people[person].id, room, root, follows).await;
+                transcript.answer(followed, |thread| json!(thread));
+            }
+            Operation::ReadThread { person, message, number, back } => {
+                let Some((room, root)) = said.get(message).copied() else { continue };
+                let to = if back { Move::To(number) } else { Move::Forward(number) };
+                let read = world.chat.mark_thread_read(people[person].id, room, root, to).await;
+                transcript.answer(read, |thread| json!(thread));
             }
             Operation::React { person, message, emoji, stands } => {
                 let Some((room, message)) = said.get(message).copied() else { continue };
@@ -576,6 +669,7 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
         let fetched = RoomState::fetch(&world, &watcher, *room).await;
         // Reactions to what was deleted when it was fetched, and restored since, are asked for with the message.
         state.messages.values_mut().for_each(sort_reactions);
+        state.show_replies();
         for (number, message) in &mut state.messages {
             if message["reactions"] == "to be asked for" {
                 *message = fetched.messages[number].clone();
@@ -585,8 +679,15 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
         assert_eq!(state, fetched);
     }
     let own = format!("user:{}", ben.id);
-    bens_browser.all_in(&own).await.iter().for_each(|event| apply_to_rooms(&mut bens_rooms, event));
+    let mut bens_threads = BTreeMap::new();
+    let told = bens_browser.all_in(&own).await;
+    told.iter().for_each(|event| apply_to_rooms(&mut bens_rooms, &mut bens_threads, event));
     assert_eq!(bens_rooms, rooms_of(&world, ben).await);
+    for thread in world.chat.threads(ben.id, None, 50).await.unwrap().threads {
+        let known = &bens_threads[&thread.reading.id.to_string()];
+        assert_eq!(known[0], json!(true), "{thread:?}");
+        assert!(known[1].is_null() || known[1] == json!(thread.reading.read), "{thread:?}");
+    }
 
     for reader in people.iter().chain([&watcher]) {
         pages(&world, reader, &rooms, &mut transcript).await;
@@ -665,6 +766,14 @@ async fn pages(world: &World, reader: &Somebody, rooms: &[RoomId], transcript: &
             }
         }
     }
+    let threads = world.chat.threads(reader.id, None, 50).await.unwrap();
+    let mut before = None;
+    for thread in &threads.threads {
+        let page = world.chat.threads(reader.id, before, 1).await.unwrap();
+        assert_eq!(page.threads, [thread.clone()], "in pages of one");
+        before = Some(thread.replies.last.id);
+    }
+    transcript.tell(json!(threads));
     let positions = [PageFrom::End, PageFrom::Before(4), PageFrom::After(0), PageFrom::After(2)];
     for room in rooms {
         let members = world.chat.members(reader.id, *room).await.unwrap().unwrap_or_default();
@@ -676,6 +785,10 @@ async fn pages(world: &World, reader: &Somebody, rooms: &[RoomId], transcript: &
             transcript.answer(events, |page| json!([page.events, page.offset, page.more]));
             let messages = world.chat.messages(reader.id, *room, query).await;
             transcript.answer(messages, |page| json!([page.messages, page.more]));
+            for message in world.chat.messages(reader.id, *room, query).await.iter().flat_map(|page| &page.messages) {
+                let thread = world.chat.thread(reader.id, *room, message.id, query).await.unwrap();
+                transcript.tell(json!(thread.map(|it| json!([it.root, it.messages, it.more, it.reading]))));
+            }
             for message in world.chat.messages(reader.id, *room, query).await.iter().flat_map(|page| &page.messages) {
                 let edits = world.chat.edits(reader.id, *room, message.id, query).await.unwrap();
                 transcript.tell(json!(edits.map(|page| json!([page.edits, page.more]))));

@@ -16,9 +16,9 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_chat::{
-    Body, Chat, ClientId, Clock, Database, Draft, Email, Entered, FreshDatabase, MessageKey, Name, NewAccount,
-    NewPassword, Options, PageFrom, PageQuery, PersonId, PostError, Posted, Room, RoomId, RoomKind, SetUp, SignedIn,
-    Time, Topic, limits::Rates,
+    Body, Chat, ClientId, Clock, Database, Draft, Email, Entered, FreshDatabase, InThread, MessageId, MessageKey, Name,
+    NewAccount, NewPassword, Options, PageFrom, PageQuery, PersonId, PostError, Posted, Room, RoomId, RoomKind, SetUp,
+    SignedIn, Time, Topic, limits::Rates,
 };
 use tidings_hub::{Connection, ConnectionOptions, Hub, Step};
 use tokio::time::timeout;
@@ -161,7 +161,18 @@ impl World {
         body: &str,
     ) -> Result<Posted, PostError> {
         let body = Body::parse(body.to_owned()).unwrap();
-        self.chat.post(author.id, Draft { room, client_id, body, reply_to: None, everybody: false }).await
+        self.chat.post(author.id, Draft { room, client_id, body, reply_to: None, thread: None, everybody: false }).await
+    }
+
+    pub(crate) async fn answer_in_thread(
+        &self,
+        author: &Somebody,
+        room: RoomId,
+        root: MessageId,
+    ) -> Result<Posted, PostError> {
+        let (client_id, body) = (ClientId::fresh(), Body::parse("in a thread".to_owned()).unwrap());
+        let thread = Some(InThread { root, also_in_room: false });
+        self.chat.post(author.id, Draft { room, client_id, body, reply_to: None, thread, everybody: false }).await
     }
 
     pub(crate) async fn signed_in(&self, who: &Somebody) -> Option<SignedIn> {

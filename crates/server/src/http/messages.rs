@@ -2,21 +2,21 @@
 
 use super::body::JsonBody;
 use super::ids::{place, room_id};
+use super::page::{PageQuery, fitting};
 use super::problem::{Problem, sentence};
 use super::schemas::{EditSchema, EventSchema, MessageSchema};
 use super::signed_in::SignedIn;
 use crate::app::App;
-use crate::limits::{PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use std::time::Instant;
 use tidings_chat::{
-    Body, BodyError, ClientId, DeleteError, DeleteReason, Draft, EditError, Message, MessageId, PageFrom, PersonId,
-    PostError, ReadError, ReasonError, RestoreError, RoomId, Time,
+    Body, BodyError, ClientId, DeleteError, DeleteReason, Draft, EditError, InThread, Message, MessageId, PageFrom,
+    PersonId, PostError, ReadError, ReasonError, RestoreError, RoomId, Time,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -29,35 +29,6 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get, edit, delete))
         .routes(routes!(restore))
         .routes(routes!(edits))
-}
-
-/// Which page: the newest entries, or those before or after a number.
-#[derive(Deserialize, IntoParams)]
-struct PageQuery {
-    /// Only entries with a lower number.
-    before: Option<u64>,
-    /// Only entries with a higher number.
-    after: Option<u64>,
-    /// At most so many, 1 to 200; and fewer where they would take more than 512 KiB.
-    limit: Option<u32>,
-}
-
-impl PageQuery {
-    fn page(&self) -> Result<tidings_chat::PageQuery, Problem> {
-        let from = match (self.before, self.after) {
-            (None, None) => PageFrom::End,
-            (Some(before), None) => PageFrom::Before(before),
-            (None, Some(after)) => PageFrom::After(after),
-            (Some(_), Some(_)) => {
-                return Err(Problem::field("before", "page_ambiguous", "Give either before or after, not both."));
-            }
-        };
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(Problem::field("limit", "limit_out_of_range", format!("The limit is 1 to {PAGE_MAX}.")));
-        }
-        Ok(tidings_chat::PageQuery { from, limit })
-    }
 }
 
 /// From when.
@@ -81,28 +52,6 @@ async fn page_from(
     }
     let from = PageFrom::After(app.chat.last_before(reader, room, Time::from_millis(since)).await?);
     Ok(tidings_chat::PageQuery { from, ..page })
-}
-
-/// The entries of a page as they are written, as far as they fit into [`PAGE_BYTES_MAX`] from where the page begins, but
-/// always one; and whether all did.
-fn fitting<T: Serialize>(entries: &[T], from: PageFrom) -> Result<(Vec<Box<RawValue>>, bool), Problem> {
-    let forwards = matches!(from, PageFrom::After(_));
-    let mut in_order: Box<dyn Iterator<Item = &T>> =
-        if forwards { Box::new(entries.iter()) } else { Box::new(entries.iter().rev()) };
-    let (mut written, mut bytes): (Vec<Box<RawValue>>, usize) = (Vec::with_capacity(entries.len()), 0);
-    let all_fit = loop {
-        let Some(entry) = in_order.next() else { break true };
-        let entry = to_raw_value(entry).map_err(|error| Problem::internal(&error))?;
-        bytes += entry.get().len() + 1;
-        if bytes > PAGE_BYTES_MAX && !written.is_empty() {
-            break false;
-        }
-        written.push(entry);
-    };
-    if !forwards {
-        written.reverse();
-    }
-    Ok((written, all_fit))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -144,7 +93,7 @@ struct MessagesBody {
     more: bool,
 }
 
-/// The messages of a room.
+/// The messages of a room, without those that stand in threads alone.
 #[utoipa::path(get, path = "/v1/rooms/{room}/messages", params(("room" = String, Path), PageQuery, SinceQuery), responses(
     (status = 200, body = MessagesBody), (status = 401, body = Problem), (status = 404, body = Problem),
     (status = 422, body = Problem)))]
@@ -173,6 +122,11 @@ struct NewMessageBody {
     /// Tell everybody, where it says `<@room>` or `<@here>` in a room of more than 25 members.
     #[serde(default)]
     everybody: bool,
+    /// The message of the same room in whose thread it is to stand; without `reply_to` it answers that one.
+    thread: Option<String>,
+    /// Of an answer in a thread: whether it is to stand among the room's messages too.
+    #[serde(default)]
+    also_in_room: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -207,7 +161,10 @@ async fn post(
         )
     })?;
     let reply_to = body.reply_to.map(|id| MessageId::parse(&id).ok_or_else(nothing_to_answer)).transpose()?;
-    let draft = Draft { room, client_id, body: Body::parse(body.body)?, reply_to, everybody: body.everybody };
+    let no_thread = || Problem::from(PostError::NoSuchThread);
+    let root = body.thread.map(|id| MessageId::parse(&id).ok_or_else(no_thread)).transpose()?;
+    let thread = root.map(|root| InThread { root, also_in_room: body.also_in_room });
+    let draft = Draft { room, client_id, body: Body::parse(body.body)?, reply_to, thread, everybody: body.everybody };
     let posted = app.chat.post(signed_in.person.id, draft).await?;
     app.metrics.post_latency.observe(start.elapsed().as_secs_f64());
     let status = if posted.repeated { StatusCode::OK } else { StatusCode::CREATED };
@@ -316,12 +273,6 @@ async fn edits(
     Ok(Json(EditsBody { edits, more: page.more || !all_fit }))
 }
 
-impl From<QueryRejection> for Problem {
-    fn from(error: QueryRejection) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", format!("The query is not what is expected here: {error}."))
-    }
-}
-
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         match error {
@@ -346,6 +297,9 @@ impl From<PostError> for Problem {
                 "This client_id was used for another message. Make a new one for each message.",
             ),
             PostError::NothingToAnswer => nothing_to_answer(),
+            PostError::NoSuchThread => Self::field("thread", "no_such_thread", sentence(&error)),
+            PostError::InThread => Self::field("thread", "in_thread", sentence(&error)),
+            PostError::OutsideThread => Self::field("reply_to", "outside_thread", sentence(&error)),
             PostError::Archived => Self::room_archived(&error),
             PostError::TooManyMentioned => Self::field("body", "too_many_mentioned", sentence(&error)),
             PostError::GuestMentionsEverybody => {

@@ -1,8 +1,8 @@
 //! Everything over HTTP but the server API: the page, the REST API under `/v1/`, health and metrics.
 //!
-//! A file a noun (`people`, `session`, `invites`, `rooms`, `reading`, `activity`, `messages`, `reactions`), which imports no other noun; what they share is in
+//! A file a noun (`people`, `session`, `invites`, `rooms`, `reading`, `activity`, `messages`, `threads`, `reactions`), which imports no other noun; what they share is in
 //! the files below them: who asks (`caller`, `cookie`, `signed_in`, `origin`), what comes and goes (`body`, `bodies`,
-//! `ids`, `schemas`, `problem`). `crate::router` puts the routes together.
+//! `ids`, `page`, `schemas`, `problem`). `crate::router` puts the routes together.
 
 pub(crate) mod activity;
 mod bodies;
@@ -18,6 +18,7 @@ pub(crate) mod invites;
 pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod origin;
+mod page;
 pub(crate) mod people;
 pub(crate) mod preferences;
 pub(crate) mod problem;
@@ -28,3 +29,4 @@ mod schemas;
 pub(crate) mod session;
 pub(crate) mod shell;
 mod signed_in;
+pub(crate) mod threads;

@@ -117,6 +117,53 @@ pub(super) struct MessageSchema {
     /// Who reacted to it. Left out where nobody has, and in events that come live or by the SDK's history and in answers to
     /// changes: what comes so is the same for all, and each reaction is an event of its own.
     reactions: Option<Vec<ReactedSchema>>,
+    /// Of an answer in a thread, the id of the message that the thread is under. Left out for all others.
+    thread: Option<String>,
+    /// Of an answer in a thread, that it stands among the room's messages too. Left out when not.
+    also_in_room: Option<bool>,
+    /// What stands in the thread under it. Left out where nothing does, and where reactions are left out: each answer is an
+    /// event of its own.
+    replies: Option<RepliesSchema>,
+}
+
+/// What stands in the thread under a message; answers that were deleted do not count.
+#[derive(ToSchema)]
+#[schema(as = Replies)]
+pub(super) struct RepliesSchema {
+    /// Up to 1,000, which is so many or more.
+    count: u32,
+    /// The newest.
+    last: LastReplySchema,
+    /// Who answered last, the last one first: up to three.
+    people: Vec<WhoSchema>,
+}
+
+/// The newest answer of a thread.
+#[derive(ToSchema)]
+#[schema(as = LastReply)]
+pub(super) struct LastReplySchema {
+    id: String,
+    /// Its place in the room.
+    number: u64,
+    /// Milliseconds since the Unix epoch.
+    time: i64,
+}
+
+/// How far one has read a thread.
+#[derive(ToSchema)]
+#[schema(as = ThreadReading)]
+pub(super) struct ThreadReadingSchema {
+    /// Of the message that it is under.
+    id: String,
+    room: String,
+    /// The number of the room's last event, when this was counted.
+    offset: u64,
+    /// Whether one follows it.
+    following: bool,
+    /// The number up to which one has read it; of a thread that one never followed, `offset`.
+    read: u64,
+    /// How many answers of others stand behind that: up to 100, which is so many or more.
+    unread: u32,
 }
 
 /// How a message begins that another one answers, or that concerns one, as it is when that is read.

@@ -37,6 +37,7 @@ nouns! {
     events_are_paged "events"
     how_far_somebody_has_read_goes_forward_and_back_on_request "reading"
     people_are_mentioned_and_find_what_concerns_them "activity"
+    threads_are_answered_in_followed_and_read "threads"
     requests_that_cannot_be_meant_are_refused "requests"
     the_server_api_publishes_and_looks_into_channels "server_api"
     the_server_api_acts_on_connections "server_api_connections"

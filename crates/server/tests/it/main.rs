@@ -16,4 +16,5 @@ mod repeats;
 mod server;
 mod server_api;
 mod story;
+mod threads;
 mod tokens;

@@ -3,6 +3,7 @@
 use crate::exchange::{Exchange, Names, Question};
 use crate::server::{Answer, Server};
 use crate::server_api::server_api;
+use crate::threads::threads;
 use http::{Method, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ pub(crate) fn tell() -> Transcripts {
         events(&mut story, &cast).await;
         reading(&mut story, &cast).await;
         activity(&mut story, &cast).await;
-        activity(&mut story, &cast).await;
+        threads(&mut story, &cast).await;
         requests(&mut story, &cast).await;
         server_api(&mut story).await;
         operations(&mut story).await;
@@ -112,24 +113,24 @@ impl Person {
         self.ask(method, path).header("origin", ORIGIN)
     }
 
-    fn post(&self, path: &str, body: &Value) -> Question {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Question {
         self.change(Method::POST, path).json(body)
     }
 
-    fn put(&self, path: &str) -> Question {
+    pub(crate) fn put(&self, path: &str) -> Question {
         self.change(Method::PUT, path)
     }
 
-    fn delete(&self, path: &str) -> Question {
+    pub(crate) fn delete(&self, path: &str) -> Question {
         self.change(Method::DELETE, path)
     }
 }
 
 /// Who there is, and the room in which they are.
-struct Cast {
-    ana: Person,
-    ben: Person,
-    cho: Person,
+pub(crate) struct Cast {
+    pub(crate) ana: Person,
+    pub(crate) ben: Person,
+    pub(crate) cho: Person,
     general: String,
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    changes::{SetRoomRole, StartDirect},
+    changes::{FollowThread, SetRoomRole, StartDirect},
     desk::Desk,
     model::{Clock, EventPage},
     open::Options,
@@ -73,6 +73,9 @@ async fn fill(store: Arc<dyn Store>) -> Known {
     }
     let Post(answer) = message(ben, general, ClientId::fresh(), "an answer");
     world.done(Post(NewMessage { reply_to: Some(kept), ..answer })).await;
+    world.done(super::threads::in_thread(ben, general, kept, "an answer in a thread")).await;
+    world.done(FollowThread { person: zoe, room: general, root: kept, follows: true }).await;
+    world.done(FollowThread { person: ben, room: general, root: kept, follows: false }).await;
     let erased = world.post(ana, general, "erased").await.id;
     world.done(world.delete(ana, erased, None)).await;
     world.now = world.now.plus(DELETE_UNDO);
@@ -124,6 +127,7 @@ async fn told(store: &dyn Store, known: &Known) -> Vec<String> {
         told.push(format!("{:?}", store.sessions(person.id, START).await.unwrap()));
         told.push(format!("{:?}", store.own_rooms(person.id).await.unwrap()));
         told.push(format!("{:?}", store.other_rooms(person.id, None, 10).await.unwrap()));
+        told.push(format!("{:?}", store.threads(person.id, None, 9).await.unwrap()));
         for room in &known.rooms {
             told.push(format!("{:?}", store.room(*room, person.id).await.unwrap()));
             told.push(format!("{:?}", store.members(*room, person.id).await.unwrap()));
@@ -136,6 +140,7 @@ async fn told(store: &dyn Store, known: &Known) -> Vec<String> {
                 told.push(format!("{:?}", store.message(*room, person.id, message.id).await.unwrap()));
                 let thumb = Emoji::parse("👍🏽").unwrap();
                 told.push(format!("{:?}", store.reacted(*room, person.id, message.id, thumb).await.unwrap()));
+                told.push(format!("{:?}", store.thread(*room, person.id, message.id, page).await.unwrap()));
                 told.push(format!("{:?}", store.edits(*room, person.id, message.id, page).await.unwrap()));
             }
             told.push(format!("{messages:?}"));

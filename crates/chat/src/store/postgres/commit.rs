@@ -182,6 +182,11 @@ fn foresee(batch: &[Box<dyn Submission>]) -> (Foreseen, Vec<SecretDigest>) {
     foreseen.rooms.extend(batch.iter().filter_map(|change| change.room()));
     for change in batch {
         let Some((room, (author, client_id))) = change.room().zip(change.send()) else { continue };
+        if let Some(root) = change.thread() {
+            foreseen.threads.rooms.push(room);
+            foreseen.threads.roots.push(root);
+            foreseen.threads.authors.push(author);
+        }
         foreseen.authors.push(author);
         foreseen.client_ids.push(client_id);
         for person in [author].into_iter().chain(change.looks_for()) {

@@ -274,6 +274,20 @@ const STEPS: [&str; 5] = ["
         SELECT m.room, r.number, 0, m.author, 'reaction', m.id, m.number, r.person, r.emoji, e.time
         FROM reactions r JOIN messages m ON m.id = r.message JOIN room_events e ON e.room = m.room AND e.number = r.number
         WHERE r.person <> m.author;
+    -- The message whose thread it belongs to, of the same room.
+    ALTER TABLE messages ADD COLUMN thread uuid;
+    -- Whether it stands among the room's messages.
+    ALTER TABLE messages ADD COLUMN in_room boolean NOT NULL DEFAULT true;
+    CREATE INDEX messages_of_threads ON messages (thread, number) WHERE thread IS NOT NULL;
+    -- Of whom it is settled whether they follow a thread, and how far they have read it.
+    CREATE TABLE thread_followers (
+        root uuid NOT NULL,
+        person uuid NOT NULL,
+        read_number bigint NOT NULL,
+        following boolean NOT NULL,
+        PRIMARY KEY (root, person)
+    );
+    CREATE INDEX threads_of_followers ON thread_followers (person, root) WHERE following;
     -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
     ALTER TABLE memberships ADD COLUMN favourite bigint;
     ALTER TABLE memberships ADD COLUMN muted bigint;

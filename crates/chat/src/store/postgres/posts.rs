@@ -9,9 +9,10 @@ use crate::{
 
 /// In one order, because who waits for a row of an index that another transaction has written can wait in a circle.
 const INSERT_MESSAGES: &str = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time,
-        reply_to)
+        reply_to, thread, in_room)
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::bytea[], $7::bytea[], $8::text[],
-        $9::bigint[], $10::uuid[]) AS new(id, room, number, author, client_id, digest, digest_key, body, time, reply_to)
+        $9::bigint[], $10::uuid[], $11::uuid[], $12::boolean[])
+        AS new(id, room, number, author, client_id, digest, digest_key, body, time, reply_to, thread, in_room)
     ORDER BY author, client_id";
 const INSERT_NOTICES: &str = "INSERT INTO notices (room, event, place, person, kind, message, number, actor, emoji, time)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::text[], $6::uuid[], $7::bigint[], $8::uuid[],
@@ -19,11 +20,16 @@ const INSERT_NOTICES: &str = "INSERT INTO notices (room, event, place, person, k
 const INSERT_EVENTS: &str = "INSERT INTO room_events (room, number, kind, message, actor, subject, time, emoji)
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bigint[], $8::text[])";
 
+const INSERT_FOLLOWERS: &str = "INSERT INTO thread_followers (root, person, read_number, following)
+    SELECT new.*, true FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS new(root, person, read_number)
+    ORDER BY root, person ON CONFLICT DO NOTHING";
+
 #[derive(Default)]
 pub(super) struct Posts {
     pub(super) messages: Messages,
     pub(super) events: Events,
     pub(super) notices: Notices,
+    pub(super) followers: Followers,
 }
 
 /// Of each kind of value one array.
@@ -53,6 +59,8 @@ pub(super) struct Messages {
     body: Vec<String>,
     time: Vec<Time>,
     reply_to: Vec<Option<MessageId>>,
+    thread: Vec<Option<MessageId>>,
+    in_room: Vec<bool>,
 }
 
 #[derive(Default)]
@@ -67,10 +75,19 @@ pub(super) struct Events {
     emoji: Vec<Option<String>>,
 }
 
+/// Who follows a thread from now on, unless it was settled before whether they do.
+#[derive(Default)]
+pub(super) struct Followers {
+    root: Vec<MessageId>,
+    person: Vec<PersonId>,
+    read: Vec<i64>,
+}
+
 impl Posts {
     /// The statements that insert them; none for a table that gets nothing.
     pub(super) fn into_writes(self) -> impl Iterator<Item = Write> {
-        [self.messages.into_write(), self.events.into_write(), self.notices.into_write()].into_iter().flatten()
+        let Self { messages, events, notices, followers } = self;
+        [messages.into_write(), events.into_write(), notices.into_write(), followers.into_write()].into_iter().flatten()
     }
 }
 
@@ -100,7 +117,7 @@ impl Notices {
 
 impl Messages {
     pub(super) fn add(&mut self, message: &NewMessage, number: u64, now: Time) {
-        let NewMessage { id, room, author, client_id, body, reply_to, digest, .. } = message;
+        let NewMessage { id, room, author, client_id, body, reply_to, thread, digest, .. } = message;
         self.id.push(*id);
         self.room.push(*room);
         self.number.push(signed(number));
@@ -112,14 +129,32 @@ impl Messages {
         self.body.push(body.clone());
         self.time.push(now);
         self.reply_to.push(*reply_to);
+        self.thread.push(thread.map(|it| it.root));
+        self.in_room.push(thread.is_none_or(|it| it.also_in_room));
     }
 
     fn into_write(self) -> Option<Write> {
-        let Self { id, room, number, author, client_id, digest, digest_key, body, time, reply_to } = self;
+        let Self { id, room, number, author, client_id, digest, digest_key, body, time, reply_to, thread, in_room } =
+            self;
         (!id.is_empty()).then(|| Write {
             sql: INSERT_MESSAGES,
-            params: values![id, room, number, author, client_id, digest, digest_key, body, time, reply_to],
+            params: values![
+                id, room, number, author, client_id, digest, digest_key, body, time, reply_to, thread, in_room
+            ],
         })
+    }
+}
+
+impl Followers {
+    pub(super) fn add(&mut self, root: MessageId, person: PersonId, read: u64) {
+        self.root.push(root);
+        self.person.push(person);
+        self.read.push(signed(read));
+    }
+
+    fn into_write(self) -> Option<Write> {
+        let Self { root, person, read } = self;
+        (!root.is_empty()).then(|| Write { sql: INSERT_FOLLOWERS, params: values![root, person, read] })
     }
 }
 

@@ -8,8 +8,9 @@ use tokio_postgres::{Error, Row};
 use super::{
     connection::{Db, Params, Statement, Values},
     values::{
-        Count, Digest, EventColumns, ROOM, activity as activity_row, denied, invite as invite_row, message, notice,
-        number, person, reacted as reacted_row, room, session as session_row, small, who,
+        Count, Digest, EventColumns, ROOM, activity as activity_row, answered, denied, invite as invite_row, message,
+        notice, number, person, reacted as reacted_row, replies as replies_row, room, session as session_row, small,
+        who,
     },
 };
 use crate::{
@@ -18,15 +19,18 @@ use crate::{
     model::{
         ActivityFrom, ActivityPage, ActivityQuery, Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email,
         Emoji, Event, EventKind, EventPage, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name,
-        Notice, PageQuery, PeopleKey, Person, PersonId, Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind,
-        RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite,
-        StoredMessage, Text, Time, Who, mentioning, show_names, show_reactions,
+        Notice, PageQuery, PeopleKey, Person, PersonId, Reacted, ReactedPage, Reactions, Replies, Room, RoomId,
+        RoomKind, RoomPage, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash,
+        StoredInvite, StoredMessage, Text, ThreadCard, ThreadPage, ThreadReading, ThreadStanding, ThreadsPage, Time,
+        Who, mentioning, mentioning_beginnings, show_names, show_names_in, show_reactions, show_replies,
     },
     store::{
         bounds::Bounds,
         columns::{
-            self, AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, NAMED, NOTICE_ROW, PERSON,
-            PERSON_COLUMNS, SESSION, SESSION_COLUMNS, WHO, activity as select_activity, kinds, reacted,
+            self, AFTER_MESSAGE, AFTER_ROOT, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, NAMED, NOTICE_ROW, PERSON,
+            PERSON_COLUMNS, SESSION, SESSION_COLUMNS, THREAD_LAST, THREAD_ROOT, WHO, activity as select_activity,
+            kinds, page_of_threads, reacted, replies, thread_root as root_of, threads as threads_of, threads_unread,
+            unread_in_thread,
         },
         follow::{Revocation, Revocations},
     },
@@ -332,13 +336,13 @@ pub(super) async fn events(
     let page: Statement<'_> = (&sql, &[&room, &reader, &nobody, &above, &below, &limit, &bytes_max]);
     // Whoever reads for all needs none: they are events of their own.
     let those = format!(
-        "SELECT message FROM room_events WHERE room = $2 AND number > $3 AND number < $4 AND emoji IS NULL
-        ORDER BY number {} LIMIT $5",
+        "SELECT message FROM room_events WHERE room = $1 AND number > $2 AND number < $3 AND emoji IS NULL
+        ORDER BY number {} LIMIT $4",
         bounds.order()
     );
-    let (rows, reactions) = match reader {
-        None => (db.rows(page.0, page.1).await?, HashMap::new()),
-        Some(reader) => with_reactions(db, page, &those, &[&reader, &room, &above, &below, &limit]).await?,
+    let (rows, aside) = match reader {
+        None => (db.rows(page.0, page.1).await?, Aside::default()),
+        Some(reader) => with_aside(db, page, &those, &[&room, &above, &below, &limit, &reader]).await?,
     };
     let Some(first) = rows.first() else { return Ok(None) };
     let Stand { offset, epoch, .. } = stand(first, HEAD)?;
@@ -349,7 +353,7 @@ pub(super) async fn events(
     };
     let is_cut = there > events.len() as u64;
     let mut events: Vec<Event> = events;
-    show_reactions(&reactions, events.iter_mut().filter_map(|event| event.kind.message_mut()));
+    aside.show(events.iter_mut().filter_map(|event| event.kind.message_mut()));
     add_names(db, events.iter_mut().filter_map(|event| event.kind.message_mut()).collect()).await?;
     let (events, more) = bounds.finish(events);
     Ok(Some(EventPage { events, epoch, offset, more: more || is_cut, revoked }))
@@ -381,21 +385,21 @@ pub(super) async fn messages(
     let sql = format!(
         "SELECT page.* FROM memberships reader LEFT JOIN LATERAL (
             SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
-            WHERE m.room = $1 AND m.number > $3 AND m.number < $4 ORDER BY m.number {order} LIMIT $5
+            WHERE m.room = $1 AND m.number > $3 AND m.number < $4 AND m.in_room ORDER BY m.number {order} LIMIT $5
         ) page ON true WHERE reader.room = $1 AND reader.person = $2 ORDER BY page.number {order}",
         order = bounds.order()
     );
     let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
     let page: Statement<'_> = (&sql, &[&room, &reader, &above, &below, &limit]);
     let those = format!(
-        "SELECT id FROM messages WHERE room = $2 AND number > $3 AND number < $4 ORDER BY number {} LIMIT $5",
+        "SELECT id FROM messages WHERE room = $1 AND number > $2 AND number < $3 AND in_room ORDER BY number {} LIMIT $4",
         bounds.order()
     );
-    let (rows, reactions) = with_reactions(db, page, &those, &[&reader, &room, &above, &below, &limit]).await?;
+    let (rows, aside) = with_aside(db, page, &those, &[&room, &above, &below, &limit, &reader]).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let is_empty = first.try_get::<_, Option<PersonId>>(0)?.is_none();
     let (mut messages, more) = bounds.finish(if is_empty { Vec::new() } else { every(&rows, message)? });
-    show_reactions(&reactions, messages.iter_mut());
+    aside.show(messages.iter_mut());
     add_names(db, messages.iter_mut().collect()).await?;
     Ok(Some(MessagePage { messages, more }))
 }
@@ -410,9 +414,9 @@ pub(super) async fn message_of(
         "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
         WHERE m.id = $1 AND m.room = $2 AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = $2 AND s.person = $3)"
     );
-    let (rows, reactions) = with_reactions(db, (&sql, &[&id, &room, &reader]), "$2", &[&reader, &id]).await?;
+    let (rows, aside) = with_aside(db, (&sql, &[&id, &room, &reader]), "$1", &[&id, &reader]).await?;
     let mut found = rows.first().map(message).transpose()?;
-    show_reactions(&reactions, found.iter_mut());
+    aside.show(found.iter_mut());
     add_names(db, found.iter_mut().collect()).await?;
     Ok(found)
 }
@@ -423,13 +427,18 @@ async fn add_names(db: &Db, messages: Vec<&mut Message>) -> Result<(), Error> {
     if those.is_empty() {
         return Ok(());
     }
-    let sql = format!("SELECT {WHO}, n.message {NAMED} = ANY($1)");
-    let mut names: HashMap<MessageId, Vec<Who>> = HashMap::new();
-    for row in db.rows(&sql, &[&those]).await? {
-        names.entry(row.try_get(3)?).or_default().push(who(&row, 0)?);
-    }
+    let names = names_of_all(db, those).await?;
     show_names(|id| names.get(&id).cloned(), messages.into_iter());
     Ok(())
+}
+
+async fn names_of_all(db: &Db, messages: Vec<MessageId>) -> Result<HashMap<MessageId, Vec<Who>>, Error> {
+    let sql = format!("SELECT {WHO}, n.message {NAMED} = ANY($1)");
+    let mut names: HashMap<MessageId, Vec<Who>> = HashMap::new();
+    for row in db.rows(&sql, &[&messages]).await? {
+        names.entry(row.try_get(3)?).or_default().push(who(&row, 0)?);
+    }
+    Ok(names)
 }
 
 pub(super) async fn names_of(db: &Db, message: MessageId) -> Result<Vec<Who>, Error> {
@@ -454,18 +463,154 @@ pub(super) async fn activity(db: &Db, person: PersonId, query: ActivityQuery) ->
     Ok(ActivityPage::of(activity, limit))
 }
 
-/// A page, and of the same moment the reactions to the messages that `those` selects.
-async fn with_reactions(
-    db: &Db,
-    page: Statement<'_>,
-    those: &str,
-    params: Params<'_>,
-) -> Result<(Vec<Row>, HashMap<MessageId, Vec<Reacted>>), Error> {
-    let mut answers = at_once(db, &[page, (&reacted(those, "$1"), params)]).await?.into_iter();
+/// What was reacted to messages, and what stands in the threads under them.
+#[derive(Default)]
+struct Aside {
+    reactions: HashMap<MessageId, Vec<Reacted>>,
+    replies: HashMap<MessageId, Replies>,
+}
+
+impl Aside {
+    fn show<'a>(&self, messages: impl Iterator<Item = &'a mut Message>) {
+        let mut messages: Vec<_> = messages.collect();
+        show_reactions(&self.reactions, messages.iter_mut().map(|message| &mut **message));
+        show_replies(&self.replies, messages.into_iter());
+    }
+}
+
+/// A page, and of the same moment what belongs to the messages that `those` selects, by all of the parameters but the last: the
+/// reader.
+async fn with_aside(db: &Db, page: Statement<'_>, those: &str, params: Params<'_>) -> Result<(Vec<Row>, Aside), Error> {
+    let reactions = reacted(those, &format!("${}", params.len()));
+    let replies = replies(those);
+    let statements = [page, (&reactions, params), (&replies, &params[..params.len() - 1])];
+    let mut answers = at_once(db, &statements).await?.into_iter();
     let rows = answers.next().unwrap_or_default();
-    let mut reactions = HashMap::new();
-    answers.next().unwrap_or_default().iter().try_for_each(|row| reacted_row(&mut reactions, row))?;
-    Ok((rows, reactions))
+    let mut aside = Aside::default();
+    answers.next().unwrap_or_default().iter().try_for_each(|row| reacted_row(&mut aside.reactions, row))?;
+    answers.next().unwrap_or_default().iter().try_for_each(|row| replies_row(&mut aside.replies, row))?;
+    Ok((rows, aside))
+}
+
+/// The message that a thread is to be under, as a person meets it who is to answer there.
+pub(super) fn root(row: &Row, first: usize) -> Result<Root, Error> {
+    Ok(Root {
+        answered: answered(row, first)?,
+        thread: row.try_get(first + AFTER_ROOT)?,
+        is_settled: row.try_get(first + AFTER_ROOT + 1)?,
+        is_settled_for_author: row.try_get(first + AFTER_ROOT + 2)?,
+    })
+}
+
+pub(super) async fn thread_root(db: &Db, room: RoomId, id: MessageId, person: PersonId) -> Result<Option<Root>, Error> {
+    db.row(&root_of("$1", "$2", "$3"), &[&room, &id, &person]).await?.as_ref().map(|row| root(row, 0)).transpose()
+}
+
+/// The row of how far the person has read it stays as it is until the end of the transaction.
+pub(super) async fn thread_standing(
+    db: &Db,
+    room: RoomId,
+    root: MessageId,
+    person: PersonId,
+) -> Result<Option<ThreadStanding>, Error> {
+    let sql = "SELECT read_number, following FROM thread_followers WHERE root = $1 AND person = $2 FOR NO KEY UPDATE";
+    let position = db.row(sql, &[&root, &person]).await?;
+    let position = position.map(|row| Ok((number(&row, 0)?, row.try_get(1)?))).transpose()?;
+    let sql = "SELECT r.last_number, m.thread FROM messages m JOIN rooms r ON r.id = m.room
+        JOIN memberships s ON s.room = m.room AND s.person = $3 WHERE m.id = $2 AND m.room = $1";
+    let found = db.row(sql, &[&room, &root, &person]).await?;
+    found.map(|row| Ok(ThreadStanding { offset: number(&row, 0)?, thread: row.try_get(1)?, position })).transpose()
+}
+
+pub(super) async fn thread_unread(db: &Db, root: MessageId, person: PersonId, read: u64) -> Result<u32, Error> {
+    let sql = format!("SELECT {}", unread_in_thread("$1", "$2", "$3"));
+    small(&db.one(&sql, &[&root, &person, &signed(read)]).await?, 0)
+}
+
+pub(super) async fn thread(
+    db: &Db,
+    room: RoomId,
+    reader: PersonId,
+    id: MessageId,
+    page: PageQuery,
+) -> Result<Option<ThreadPage>, Error> {
+    let bounds = Bounds::of(page);
+    let (above, below, limit) = (bounds.above, bounds.below, bounds.rows());
+    let root = format!(
+        "SELECT {WHO}, {MESSAGE}, o.epoch, o.last_number, coalesce(f.read_number, o.last_number),
+            coalesce(f.following, false), {unread}
+        FROM messages m JOIN people p ON p.id = m.author {ASIDE} JOIN rooms o ON o.id = m.room
+        LEFT JOIN thread_followers f ON f.root = m.id AND f.person = $3
+        WHERE m.id = $1 AND m.room = $2 AND EXISTS (SELECT 1 FROM memberships s WHERE s.room = $2 AND s.person = $3)",
+        unread = unread_in_thread("m.id", "$3", "coalesce(f.read_number, o.last_number)")
+    );
+    let answers = format!(
+        "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
+        WHERE m.thread = $1 AND m.number > $2 AND m.number < $3 ORDER BY m.number {} LIMIT $4",
+        bounds.order()
+    );
+    let those = format!(
+        "SELECT $1::uuid UNION ALL (SELECT id FROM messages WHERE thread = $1 AND number > $2 AND number < $3
+            ORDER BY number {} LIMIT $4)",
+        bounds.order()
+    );
+    let (reactions, replies) = (reacted(&those, "$5"), replies(&those));
+    let page: Params<'_> = &[&id, &above, &below, &limit];
+    let statements: [Statement<'_>; 4] = [
+        (&root, &[&id, &room, &reader]),
+        (&answers, page),
+        (&reactions, &[&id, &above, &below, &limit, &reader]),
+        (&replies, page),
+    ];
+    let found = at_once(db, &statements).await?;
+    let Some(first) = found[0].first() else { return Ok(None) };
+    let mut aside = Aside::default();
+    found[2].iter().try_for_each(|row| reacted_row(&mut aside.reactions, row))?;
+    found[3].iter().try_for_each(|row| replies_row(&mut aside.replies, row))?;
+    let mut root = message(first)?;
+    let (mut messages, more) = bounds.finish(every(&found[1], message)?);
+    aside.show(messages.iter_mut().chain([&mut root]));
+    add_names(db, messages.iter_mut().chain([&mut root]).collect()).await?;
+    let reading = ThreadReading {
+        id,
+        room,
+        offset: number(first, AFTER_MESSAGE + 1)?,
+        following: first.try_get(AFTER_MESSAGE + 3)?,
+        read: number(first, AFTER_MESSAGE + 2)?,
+        unread: small(first, AFTER_MESSAGE + 4)?,
+    };
+    Ok(Some(ThreadPage { root, messages, more, epoch: first.try_get(AFTER_MESSAGE)?, reading }))
+}
+
+pub(super) async fn threads(
+    db: &Db,
+    person: PersonId,
+    before: Option<MessageId>,
+    limit: u32,
+) -> Result<ThreadsPage, Error> {
+    let (page, unread) = (threads_of("$1", "$2::uuid", "$3"), threads_unread("$1"));
+    let replies = replies(&format!("SELECT page.root FROM ({}) page", page_of_threads("$1", "$2::uuid", "$3")));
+    let rows = i64::from(limit) + 1;
+    let params: Params<'_> = &[&person, &before, &rows];
+    let found = at_once(db, &[(&page, params), (&replies, params), (&unread, &[&person])]).await?;
+    let mut all = HashMap::new();
+    found[1].iter().try_for_each(|row| replies_row(&mut all, row))?;
+    let mut threads = Vec::with_capacity(found[0].len());
+    for row in &found[0] {
+        let (root, last) = (answered(row, THREAD_ROOT)?, answered(row, THREAD_LAST)?);
+        let (id, room, offset) = (row.try_get(0)?, row.try_get(1)?, number(row, 2)?);
+        let (read, unread) = (number(row, 3)?, small(row, 4)?);
+        let reading = ThreadReading { id, room, offset, following: true, read, unread };
+        threads.extend(all.remove(&id).map(|replies| ThreadCard { reading, root, replies, last }));
+    }
+    let more = threads.len() > limit as usize;
+    threads.truncate(limit as usize);
+    let those = mentioning_beginnings(threads.iter_mut().flat_map(ThreadCard::beginnings).map(|answered| &*answered));
+    if !those.is_empty() {
+        let names = names_of_all(db, those).await?;
+        show_names_in(|id| names.get(&id).cloned(), threads.iter_mut().flat_map(ThreadCard::beginnings));
+    }
+    Ok(ThreadsPage { threads, more, unread: found[2].first().map_or(Ok(0), |row| small(row, 0))? })
 }
 
 pub(super) async fn reacted_with(

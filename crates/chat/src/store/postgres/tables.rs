@@ -32,12 +32,13 @@ use crate::{
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
         NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role,
-        Room, RoomFacts, RoomId, RoomRole, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        Room, RoomFacts, RoomId, RoomRole, Root, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage,
+        ThreadStanding, Time, Who,
     },
     store::{
         NOT_READ, StoreError, StoreResult, Tables,
         bounds::signed,
-        columns::{WHO, mentions, unread},
+        columns::{WHO, mentions, thread_root as root_of, unread},
         follow::Revocation,
     },
 };
@@ -59,6 +60,8 @@ pub(super) struct Work {
     members: HashMap<(RoomId, PersonId), Option<Who>>,
     /// Whether nothing is to be written there any more; likewise.
     archived: HashMap<RoomId, bool>,
+    /// As the one who answers meets the messages under which the answers are to stand; likewise.
+    roots: HashMap<(MessageId, PersonId), Option<Root>>,
     posts: Posts,
     /// What is to be sent before anything else is asked.
     writes: Vec<Write>,
@@ -78,6 +81,16 @@ pub(super) struct Foreseen {
     /// Who is looked for among the members of rooms: the authors and those whom they mention. The rooms, beside the people.
     pub(super) looked_in: Vec<RoomId>,
     pub(super) looked_for: Vec<PersonId>,
+    /// The rooms, messages and authors of those that are answers in a thread.
+    pub(super) threads: Threads,
+}
+
+/// See [`Foreseen`].
+#[derive(Default)]
+pub(super) struct Threads {
+    pub(super) rooms: Vec<RoomId>,
+    pub(super) roots: Vec<MessageId>,
+    pub(super) authors: Vec<PersonId>,
 }
 
 type Answer = Box<dyn Any + Send>;
@@ -119,7 +132,7 @@ impl Work {
     /// Begins the transaction: locks the rooms in one order, and then reads what the posts will ask; what is read after a
     /// lock is taken is what whoever had it before has left.
     pub(super) async fn begin(db: &Db, foreseen: &Foreseen) -> Result<Self, Error> {
-        let Foreseen { rooms, authors, client_ids, looked_in, looked_for } = foreseen;
+        let Foreseen { rooms, authors, client_ids, looked_in, looked_for, threads } = foreseen;
         let mut statements: Vec<Statement<'_>> = vec![("BEGIN", &[])];
         let locks: Params<'_> = &[rooms];
         let sends: Params<'_> = &[authors, client_ids];
@@ -130,6 +143,15 @@ impl Work {
         if !authors.is_empty() {
             statements.push((EARLIER_SENDS, sends));
             statements.push((MEMBERS, members));
+        }
+        let roots = format!(
+            "SELECT asked.root, asked.author, it.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
+                AS asked(room, root, author) JOIN LATERAL ({}) it ON true",
+            root_of("asked.room", "asked.root", "asked.author")
+        );
+        let threads_of: Params<'_> = &[&threads.rooms, &threads.roots, &threads.authors];
+        if !threads.roots.is_empty() {
+            statements.push((&roots, threads_of));
         }
         let mut answers = db.together(&statements).await?.into_iter().skip(1);
         let mut work = Self::default();
@@ -148,6 +170,13 @@ impl Work {
             for row in answers.next().unwrap_or_default() {
                 let who = Who { id: row.try_get(1)?, name: row.try_get(2)?, same_name: row.try_get(3)? };
                 work.members.insert((row.try_get(0)?, who.id), Some(who));
+            }
+        }
+        if !threads.roots.is_empty() {
+            let asked = threads.roots.iter().copied().zip(threads.authors.iter().copied());
+            work.roots = asked.map(|key| (key, None)).collect();
+            for row in answers.next().unwrap_or_default() {
+                work.roots.insert((row.try_get(0)?, row.try_get(1)?), Some(reads::root(&row, 2)?));
             }
         }
         Ok(work)
@@ -247,6 +276,7 @@ impl Work {
         // What it changes may be what is remembered.
         self.members.clear();
         self.archived.clear();
+        self.roots.clear();
         self.written += 1;
         self.push_quietly(sql, params);
     }
@@ -357,6 +387,7 @@ impl<'a> PostgresTables<'a> {
             if count > 0 {
                 work.members.clear();
                 work.archived.clear();
+                work.roots.clear();
                 work.written += 1;
             }
         })?;
@@ -976,6 +1007,51 @@ impl Tables for PostgresTables<'_> {
     fn delete_notice_of_reaction(&mut self, message: MessageId, actor: PersonId, emoji: &Emoji) -> StoreResult<()> {
         let sql = "DELETE FROM notices WHERE message = $1 AND actor = $2 AND emoji = $3 AND kind = 'reaction'";
         self.write(sql, values![message, actor, emoji.as_str().to_owned()])
+    }
+
+    fn thread_root(&self, room: RoomId, root: MessageId, person: PersonId) -> StoreResult<Option<Root>> {
+        let key = (root, person);
+        let is_known = self.state.borrow().work.roots.contains_key(&key);
+        if is_known {
+            return self.know(|work| work.roots.get(&key).cloned().flatten());
+        }
+        self.ask(move |db| Box::pin(reads::thread_root(db, room, root, person)))
+    }
+
+    // Says nothing of who is a member.
+    fn follow_thread(&mut self, root: MessageId, person: PersonId, read: u64) -> StoreResult<()> {
+        self.know(|work| {
+            work.posts.followers.add(root, person, read);
+            work.written += 1;
+            for ((of, asking), known) in &mut work.roots {
+                let Some(known) = known.as_mut().filter(|_| *of == root) else { continue };
+                known.is_settled |= *asking == person;
+                known.is_settled_for_author |= known.answered.author.id == person;
+            }
+        })
+    }
+
+    fn thread_standing(&self, room: RoomId, root: MessageId, person: PersonId) -> StoreResult<Option<ThreadStanding>> {
+        self.ask(move |db| Box::pin(reads::thread_standing(db, room, root, person)))
+    }
+
+    fn thread_unread(&self, root: MessageId, person: PersonId, read: u64) -> StoreResult<u32> {
+        self.ask(move |db| Box::pin(reads::thread_unread(db, root, person, read)))
+    }
+
+    fn set_thread_position(&mut self, root: MessageId, person: PersonId, read: u64, follows: bool) -> StoreResult<()> {
+        let sql = "INSERT INTO thread_followers (root, person, read_number, following) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (root, person) DO UPDATE SET read_number = excluded.read_number, following = excluded.following";
+        self.write(sql, values![root, person, signed(read), follows])
+    }
+
+    fn read_every_thread(&mut self, person: PersonId) -> StoreResult<usize> {
+        let sql = "UPDATE thread_followers f SET read_number = o.last_number
+            FROM messages r JOIN rooms o ON o.id = r.room JOIN memberships own ON own.room = r.room
+            WHERE f.person = $1 AND f.following AND r.id = f.root AND own.person = $1
+                AND EXISTS (SELECT 1 FROM messages n WHERE n.thread = r.id
+                    AND n.number > f.read_number AND n.deleted IS NULL AND n.author <> $1)";
+        self.write_and_count(sql, values![person])
     }
 
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {

@@ -273,6 +273,7 @@ fn type_of(kind: Kind) -> Type {
         Kind::Bytes => Type::BYTEA,
         Kind::Text => Type::TEXT,
         Kind::Number => Type::INT8,
+        Kind::Flag => Type::BOOL,
     }
 }
 

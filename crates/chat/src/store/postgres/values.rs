@@ -14,9 +14,9 @@ use tokio_postgres::{
 use crate::{
     model::{
         Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId,
-        Message, MessageId, Name, Notice, NoticeKind, Person, PersonId, Preferences, Reacted, Reaction, Reading, Role,
-        Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId, StoredDigest,
-        StoredInvite, Time, Topic, Who, gather,
+        LastReply, Message, MessageId, Name, Notice, NoticeKind, Person, PersonId, Preferences, Reacted, Reaction,
+        Reading, Replies, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId,
+        StoredDigest, StoredInvite, Time, Topic, Who, gather, gather_replies,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, mentions, unread},
@@ -309,7 +309,29 @@ pub(super) fn message(row: &Row) -> Result<Message, Error> {
             None => None,
         },
         reactions: Vec::new(),
+        thread: row.try_get(AFTER_MESSAGE - 2)?,
+        also_in_room: row.try_get::<_, Option<MessageId>>(AFTER_MESSAGE - 2)?.is_some()
+            && row.try_get(AFTER_MESSAGE - 1)?,
+        replies: None,
     })
+}
+
+/// The beginning of a message.
+pub(super) fn answered(row: &Row, first: usize) -> Result<Answered, Error> {
+    Ok(Answered {
+        id: row.try_get(first)?,
+        number: number(row, first + 1)?,
+        deleted: row.try_get(first + 2)?,
+        body: row.try_get::<_, String>(first + 3)?.into(),
+        author: who(row, first + 4)?,
+    })
+}
+
+/// What stands in each of these threads, from rows as [`replies`](crate::store::columns::replies) selects them.
+pub(super) fn replies(all: &mut HashMap<MessageId, Replies>, row: &Row) -> Result<(), Error> {
+    let last = LastReply { id: row.try_get(2)?, number: number(row, 3)?, time: row.try_get(4)? };
+    gather_replies(all, row.try_get(0)?, small(row, 1)?, last, who(row, 5)?);
+    Ok(())
 }
 
 /// The reactions of each of these messages, from rows as [`reacted`](crate::store::columns::reacted) selects them.

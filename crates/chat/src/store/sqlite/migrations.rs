@@ -249,6 +249,20 @@ const STEPS: [&str; 8] = ["
         SELECT m.room, r.number, 0, m.author, 'reaction', m.id, m.number, r.person, r.emoji, e.time
         FROM reactions r JOIN messages m ON m.id = r.message JOIN room_events e ON e.room = m.room AND e.number = r.number
         WHERE r.person <> m.author;
+    -- The message whose thread it belongs to, of the same room.
+    ALTER TABLE messages ADD COLUMN thread BLOB REFERENCES messages;
+    -- Whether it stands among the room's messages.
+    ALTER TABLE messages ADD COLUMN in_room INTEGER NOT NULL DEFAULT 1 CHECK (in_room IN (0, 1));
+    CREATE INDEX messages_of_threads ON messages (thread, number) WHERE thread IS NOT NULL;
+    -- Of whom it is settled whether they follow a thread, and how far they have read it.
+    CREATE TABLE thread_followers (
+        root BLOB NOT NULL REFERENCES messages,
+        person BLOB NOT NULL REFERENCES people,
+        read_number INTEGER NOT NULL,
+        following INTEGER NOT NULL CHECK (following IN (0, 1)),
+        PRIMARY KEY (root, person)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX threads_of_followers ON thread_followers (person, root) WHERE following;
     -- How somebody keeps a room: since when it comes first, since when nothing of it is brought up, and under which heading of theirs.
     ALTER TABLE memberships ADD COLUMN favourite INTEGER;
     ALTER TABLE memberships ADD COLUMN muted INTEGER;

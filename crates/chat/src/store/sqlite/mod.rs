@@ -46,7 +46,8 @@ use crate::{
     model::{
         ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite,
         InviteCard, KeyId, Member, Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId,
-        ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+        ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, ThreadPage,
+        ThreadsPage, Time, Who,
     },
 };
 
@@ -299,6 +300,14 @@ impl Store for Sqlite {
 
     fn message(&self, room: RoomId, reader: PersonId, message: MessageId) -> Read<'_, Option<Message>> {
         self.read(move |db| reads::message_of(db, room, reader, message))
+    }
+
+    fn thread(&self, room: RoomId, reader: PersonId, root: MessageId, page: PageQuery) -> Read<'_, Option<ThreadPage>> {
+        self.read(move |db| reads::thread(db, room, reader, root, page))
+    }
+
+    fn threads(&self, person: PersonId, before: Option<MessageId>, limit: u32) -> Read<'_, ThreadsPage> {
+        self.read(move |db| reads::threads(db, person, before, limit))
     }
 
     fn reacted(

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::values::{
-    EventColumns, FACTS, ROOM, activity as activity_row, denied, facts, invite as invite_row, message, notice, number,
-    person, reacted as reacted_row, room, session as session_row, who,
+    EventColumns, FACTS, ROOM, activity as activity_row, answered, denied, facts, invite as invite_row, message,
+    notice, number, person, reacted as reacted_row, replies as replies_row, room, session as session_row, who,
 };
 use crate::{
     limits::REACTED_PAGE_MAX,
@@ -15,14 +15,16 @@ use crate::{
         Activity, ActivityFrom, ActivityPage, ActivityQuery, Arrival, Credentials, DenialKey, Denied, Edit, EditPage,
         Email, Emoji, Event, EventKind, EventPage, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage,
         Name, Notice, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Reactions, Room, RoomFacts, RoomId,
-        RoomKind, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite,
-        StoredMessage, Text, Time, Who, mentioning, show_names, show_reactions,
+        RoomKind, RoomPage, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash,
+        StoredInvite, StoredMessage, Text, ThreadCard, ThreadPage, ThreadReading, ThreadStanding, ThreadsPage, Time,
+        Who, mentioning, mentioning_beginnings, show_names, show_names_in, show_reactions, show_replies,
     },
     store::{
         bounds::{Bounds, signed},
         columns::{
-            self, AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, NAMED, NOTICE_ROW, PERSON,
-            PERSON_COLUMNS, SESSION, WHO, activity as select_activity, kinds, reacted,
+            self, AFTER_MESSAGE, AFTER_ROOT, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, NAMED, NOTICE_ROW, PERSON,
+            PERSON_COLUMNS, SESSION, THREAD_LAST, THREAD_ROOT, WHO, activity as select_activity, kinds, reacted,
+            replies, thread_root as root_of, threads as threads_of, threads_unread, unread_in_thread,
         },
     },
 };
@@ -349,13 +351,13 @@ pub(super) fn messages(
     let mut rows = db
         .prepare_cached(&format!(
             "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
-            WHERE m.room = ?1 AND m.number > ?2 AND m.number < ?3 ORDER BY m.number {} LIMIT ?4",
+            WHERE m.room = ?1 AND m.number > ?2 AND m.number < ?3 AND m.in_room ORDER BY m.number {} LIMIT ?4",
             bounds.order()
         ))?
         .query_map(params![room, bounds.above, bounds.below, bounds.rows()], message)?
         .collect::<Result<Vec<_>, _>>()?;
     let those = format!(
-        "SELECT id FROM messages WHERE room = ?2 AND number > ?3 AND number < ?4 ORDER BY number {} LIMIT ?5",
+        "SELECT id FROM messages WHERE room = ?2 AND number > ?3 AND number < ?4 AND in_room ORDER BY number {} LIMIT ?5",
         bounds.order()
     );
     let params = params![reader, room, bounds.above, bounds.below, bounds.rows()];
@@ -392,12 +394,13 @@ fn add_names(db: &Connection, messages: &mut [&mut Message]) -> rusqlite::Result
     if those.is_empty() {
         return Ok(());
     }
-    let mut names = HashMap::new();
-    for id in those {
-        names.insert(id, names_of(db, id)?);
-    }
+    let names = names_of_all(db, those)?;
     show_names(|id| names.get(&id).cloned(), messages.iter_mut().map(|message| &mut **message));
     Ok(())
+}
+
+fn names_of_all(db: &Connection, messages: Vec<MessageId>) -> rusqlite::Result<HashMap<MessageId, Vec<Who>>> {
+    messages.into_iter().map(|id| Ok((id, names_of(db, id)?))).collect()
 }
 
 pub(super) fn names_of(db: &Connection, message: MessageId) -> rusqlite::Result<Vec<Who>> {
@@ -425,20 +428,27 @@ pub(super) fn activity(db: &Connection, person: PersonId, query: ActivityQuery) 
     Ok(ActivityPage::of(activity, limit))
 }
 
-/// Gives each of the messages what was reacted to it; `those` selects at least these.
+/// Gives each of the messages what was reacted to it, and what stands in the thread under it; `those` selects at least these.
 fn add_reactions<'a>(
     db: &Connection,
     those: &str,
-    params: impl Params,
+    params: impl Params + Copy,
     messages: impl Iterator<Item = &'a mut Message>,
 ) -> rusqlite::Result<()> {
-    let mut reactions = HashMap::new();
+    let (mut reactions, mut answers) = (HashMap::new(), HashMap::new());
     let mut statement = db.prepare_cached(&reacted(those, "?1"))?;
     let mut rows = statement.query(params)?;
     while let Some(row) = rows.next()? {
         reacted_row(&mut reactions, row)?;
     }
-    show_reactions(&reactions, messages);
+    let mut statement = db.prepare_cached(&replies(those))?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        replies_row(&mut answers, row)?;
+    }
+    let mut messages: Vec<_> = messages.collect();
+    show_reactions(&reactions, messages.iter_mut().map(|message| &mut **message));
+    show_replies(&answers, messages.into_iter());
     Ok(())
 }
 
@@ -488,6 +498,126 @@ pub(super) fn stored_message(db: &Connection, room: RoomId, id: MessageId) -> ru
         Ok(found)
     })
     .transpose()
+}
+
+/// How far the reader has read a thread, and whether they follow it; of one that is not settled everything is read.
+fn thread_position(db: &Connection, root: MessageId, person: PersonId) -> rusqlite::Result<Option<(u64, bool)>> {
+    db.prepare_cached("SELECT read_number, following FROM thread_followers WHERE root = ?1 AND person = ?2")?
+        .query_row(params![root, person], |row| Ok((number(row, 0)?, row.get(1)?)))
+        .optional()
+}
+
+pub(super) fn thread_unread(db: &Connection, root: MessageId, person: PersonId, read: u64) -> rusqlite::Result<u32> {
+    let sql = format!("SELECT {}", unread_in_thread("?1", "?2", "?3"));
+    db.prepare_cached(&sql)?.query_row(params![root, person, signed(read)], |row| row.get(0))
+}
+
+pub(super) fn thread_root(
+    db: &Connection,
+    room: RoomId,
+    root: MessageId,
+    person: PersonId,
+) -> rusqlite::Result<Option<Root>> {
+    db.prepare_cached(&root_of("?1", "?2", "?3"))?
+        .query_row(params![room, root, person], |row| {
+            Ok(Root {
+                answered: answered(row, 0)?,
+                thread: row.get(AFTER_ROOT)?,
+                is_settled: row.get(AFTER_ROOT + 1)?,
+                is_settled_for_author: row.get(AFTER_ROOT + 2)?,
+            })
+        })
+        .optional()
+}
+
+pub(super) fn thread_standing(
+    db: &Connection,
+    room: RoomId,
+    root: MessageId,
+    person: PersonId,
+) -> rusqlite::Result<Option<ThreadStanding>> {
+    let found = db
+        .prepare_cached(
+            "SELECT r.last_number, m.thread FROM messages m JOIN rooms r ON r.id = m.room
+            JOIN memberships s ON s.room = m.room AND s.person = ?3 WHERE m.id = ?2 AND m.room = ?1",
+        )?
+        .query_row(params![room, root, person], |row| Ok((number(row, 0)?, row.get(1)?)))
+        .optional()?;
+    let Some((offset, thread)) = found else { return Ok(None) };
+    Ok(Some(ThreadStanding { offset, thread, position: thread_position(db, root, person)? }))
+}
+
+pub(super) fn thread(
+    db: &Connection,
+    room: RoomId,
+    reader: PersonId,
+    id: MessageId,
+    page: PageQuery,
+) -> rusqlite::Result<Option<ThreadPage>> {
+    let Some(root) = message_of(db, room, reader, id)? else { return Ok(None) };
+    let (epoch, offset) = db
+        .prepare_cached("SELECT epoch, last_number FROM rooms WHERE id = ?1")?
+        .query_row([room], |row| Ok((row.get(0)?, number(row, 1)?)))?;
+    let bounds = Bounds::of(page);
+    let mut rows = db
+        .prepare_cached(&format!(
+            "SELECT {WHO}, {MESSAGE} FROM messages m JOIN people p ON p.id = m.author {ASIDE}
+            WHERE m.thread = ?1 AND m.number > ?2 AND m.number < ?3 ORDER BY m.number {} LIMIT ?4",
+            bounds.order()
+        ))?
+        .query_map(params![id, bounds.above, bounds.below, bounds.rows()], message)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let those = format!(
+        "SELECT id FROM messages WHERE thread = ?2 AND number > ?3 AND number < ?4 ORDER BY number {} LIMIT ?5",
+        bounds.order()
+    );
+    let params = params![reader, id, bounds.above, bounds.below, bounds.rows()];
+    add_reactions(db, &those, params, rows.iter_mut())?;
+    add_names(db, &mut rows.iter_mut().collect::<Vec<_>>())?;
+    let (messages, more) = bounds.finish(rows);
+    let (read, following) = thread_position(db, id, reader)?.unwrap_or((offset, false));
+    let unread = thread_unread(db, id, reader, read)?;
+    Ok(Some(ThreadPage {
+        root,
+        messages,
+        more,
+        epoch,
+        reading: ThreadReading { id, room, offset, following, read, unread },
+    }))
+}
+
+pub(super) fn threads(
+    db: &Connection,
+    person: PersonId,
+    before: Option<MessageId>,
+    limit: u32,
+) -> rusqlite::Result<ThreadsPage> {
+    let mut found = db
+        .prepare_cached(&threads_of("?1", "?2", "?3"))?
+        .query_map(params![person, before, i64::from(limit) + 1], |row| {
+            let (root, last) = (answered(row, THREAD_ROOT)?, answered(row, THREAD_LAST)?);
+            let (id, room, offset) = (row.get(0)?, row.get(1)?, number(row, 2)?);
+            let (read, unread) = (number(row, 3)?, row.get(4)?);
+            Ok((ThreadReading { id, room, offset, following: true, read, unread }, root, last))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let mut statement = db.prepare_cached(&replies("?1"))?;
+    let mut threads = Vec::with_capacity(found.len());
+    for (reading, root, last) in found {
+        let mut all = HashMap::new();
+        let mut rows = statement.query([reading.id])?;
+        while let Some(row) = rows.next()? {
+            replies_row(&mut all, row)?;
+        }
+        threads.extend(all.remove(&reading.id).map(|replies| ThreadCard { reading, root, replies, last }));
+    }
+    let those = mentioning_beginnings(threads.iter_mut().flat_map(ThreadCard::beginnings).map(|answered| &*answered));
+    let names = names_of_all(db, those)?;
+    show_names_in(|id| names.get(&id).cloned(), threads.iter_mut().flat_map(ThreadCard::beginnings));
+    let unread = db.prepare_cached(&threads_unread("?1"))?.query_row([person], |row| row.get(0))?;
+    Ok(ThreadsPage { threads, more, unread })
 }
 
 pub(super) fn edits(

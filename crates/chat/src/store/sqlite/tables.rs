@@ -14,8 +14,8 @@ use crate::{
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
         NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role,
-        Room, RoomFacts, RoomId, RoomRole, SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite,
-        StoredMessage, Time, Who,
+        Room, RoomFacts, RoomId, RoomRole, Root, SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite,
+        StoredMessage, ThreadStanding, Time, Who,
     },
     store::{
         StoreResult, Tables,
@@ -517,11 +517,13 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn insert_message(&mut self, message: &NewMessage, number: u64, now: Time) -> StoreResult<()> {
-        let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time, reply_to)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-        let NewMessage { id, room, author, client_id, body, reply_to, digest, .. } = message;
+        let sql = "INSERT INTO messages (id, room, number, author, client_id, digest, digest_key, body, time, reply_to,
+            thread, in_room) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        let NewMessage { id, room, author, client_id, body, reply_to, thread, digest, .. } = message;
+        let (thread, in_room) = (thread.map(|it| it.root), thread.is_none_or(|it| it.also_in_room));
         let StoredDigest { bytes, key } = digest.stored;
-        let params = params![id, room, signed(number), author, client_id, bytes, key, body, now, reply_to];
+        let params =
+            params![id, room, signed(number), author, client_id, bytes, key, body, now, reply_to, thread, in_room];
         self.aside(|db| db.prepare_cached(sql)?.execute(params)).map(drop)
     }
 
@@ -593,6 +595,40 @@ impl Tables for SqliteTables<'_> {
     fn delete_notice_of_reaction(&mut self, message: MessageId, actor: PersonId, emoji: &Emoji) -> StoreResult<()> {
         let sql = "DELETE FROM notices WHERE message = ?1 AND actor = ?2 AND emoji = ?3 AND kind = 'reaction'";
         self.execute(sql, params![message, actor, emoji.as_str()]).map(drop)
+    }
+
+    fn thread_root(&self, room: RoomId, root: MessageId, person: PersonId) -> StoreResult<Option<Root>> {
+        self.aside(|db| reads::thread_root(db, room, root, person))
+    }
+
+    // Says nothing of who is a member.
+    fn follow_thread(&mut self, root: MessageId, person: PersonId, read: u64) -> StoreResult<()> {
+        let sql = "INSERT INTO thread_followers (root, person, read_number, following) VALUES (?1, ?2, ?3, 1)
+            ON CONFLICT DO NOTHING";
+        self.aside(|db| db.prepare_cached(sql)?.execute(params![root, person, signed(read)])).map(drop)
+    }
+
+    fn thread_standing(&self, room: RoomId, root: MessageId, person: PersonId) -> StoreResult<Option<ThreadStanding>> {
+        self.sql(|db| reads::thread_standing(db, room, root, person))
+    }
+
+    fn thread_unread(&self, root: MessageId, person: PersonId, read: u64) -> StoreResult<u32> {
+        self.aside(|db| reads::thread_unread(db, root, person, read))
+    }
+
+    fn set_thread_position(&mut self, root: MessageId, person: PersonId, read: u64, follows: bool) -> StoreResult<()> {
+        let sql = "INSERT INTO thread_followers (root, person, read_number, following) VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT DO UPDATE SET read_number = excluded.read_number, following = excluded.following";
+        self.aside(|db| db.prepare_cached(sql)?.execute(params![root, person, signed(read), follows])).map(drop)
+    }
+
+    fn read_every_thread(&mut self, person: PersonId) -> StoreResult<usize> {
+        let sql = "UPDATE thread_followers SET read_number = o.last_number
+            FROM messages r JOIN rooms o ON o.id = r.room JOIN memberships own ON own.room = r.room
+            WHERE thread_followers.person = ?1 AND thread_followers.following AND r.id = thread_followers.root
+                AND own.person = ?1 AND EXISTS (SELECT 1 FROM messages n WHERE n.thread = r.id
+                    AND n.number > thread_followers.read_number AND n.deleted IS NULL AND n.author <> ?1)";
+        self.sql(|db| db.prepare_cached(sql)?.execute([person]))
     }
 
     fn plain_digests(&self, limit: u32) -> StoreResult<Vec<(MessageId, [u8; 32])>> {

@@ -10,10 +10,10 @@ use rusqlite::{
 
 use crate::{
     model::{
-        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message,
-        MessageId, Name, Notice, NoticeKind, Person, PersonId, Preferences, Reacted, Reaction, Reading, Role, Room,
-        RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId, StoredDigest, StoredInvite,
-        Time, Topic, Who, gather,
+        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, LastReply,
+        Message, MessageId, Name, Notice, NoticeKind, Person, PersonId, Preferences, Reacted, Reaction, Reading,
+        Replies, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId,
+        StoredDigest, StoredInvite, Time, Topic, Who, gather, gather_replies,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, mentions, unread},
@@ -243,7 +243,28 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
             None => None,
         },
         reactions: Vec::new(),
+        thread: row.get(AFTER_MESSAGE - 2)?,
+        also_in_room: row.get_ref(AFTER_MESSAGE - 2)? != ValueRef::Null && row.get(AFTER_MESSAGE - 1)?,
+        replies: None,
     })
+}
+
+/// The beginning of a message.
+pub(super) fn answered(row: &Row<'_>, first: usize) -> rusqlite::Result<Answered> {
+    Ok(Answered {
+        id: row.get(first)?,
+        number: number(row, first + 1)?,
+        deleted: row.get(first + 2)?,
+        body: row.get::<_, String>(first + 3)?.into(),
+        author: who(row, first + 4)?,
+    })
+}
+
+/// What stands in each of these threads, from rows as [`replies`](crate::store::columns::replies) selects them.
+pub(super) fn replies(all: &mut HashMap<MessageId, Replies>, row: &Row<'_>) -> rusqlite::Result<()> {
+    let last = LastReply { id: row.get(2)?, number: number(row, 3)?, time: row.get(4)? };
+    gather_replies(all, row.get(0)?, row.get(1)?, last, who(row, 5)?);
+    Ok(())
 }
 
 /// The reactions of each of these messages, from rows as [`reacted`](crate::store::columns::reacted) selects them.
