@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { Ui, axe, profile, screenshot } from '../harness/browser.mjs';
+import { CHROMIUM_ALONE, Ui, axe, profile, screenshot } from '../harness/browser.mjs';
 import { Person } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
@@ -153,7 +153,7 @@ test('short names become emoji: offered while they are written, or at their last
   await until('it stands in the composer, which has the focus', async () => (await ui.composer.inputValue()) === '🚀' && isFocused(ui.composer));
 });
 
-test('on a phone the picker comes from below, and a reaction is a press away', async (t) => {
+test('on a phone the picker comes from below, and a reaction is a press away', CHROMIUM_ALONE, async (t) => {
   const { page, ui, picker } = await open(t, ben, { viewport: { width: 360, height: 640 }, hasTouch: true, isMobile: true, colorScheme: 'dark' });
   await ui.say('from the train');
   await until('it is sent', async () => (await row(page, 'from the train').getAttribute('data-state')) === 'sent');

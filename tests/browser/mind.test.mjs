@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { Ui, profile, screenshot } from '../harness/browser.mjs';
+import { CHROMIUM_ALONE, Ui, profile, screenshot } from '../harness/browser.mjs';
 import { Person } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
@@ -144,7 +144,7 @@ test('by the keyboard alone: from the composer up to a message, its actions, and
   await until('the composer has the focus', () => isFocused(ui.composer));
 });
 
-test('on a phone a finger that rests on a message opens its menu, and nothing is wider than the screen', async (t) => {
+test('on a phone a finger that rests on a message opens its menu, and nothing is wider than the screen', CHROMIUM_ALONE, async (t) => {
   const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, colorScheme: 'dark' };
   const { page, ui, editor } = await open(t, ana, phone);
   await ui.composer.fill('written on a phone');

@@ -1,24 +1,29 @@
-// Chromium with one profile per person, and the words by which a person finds things in the page.
+// Chromium, or Firefox where it is asked for, with one profile per person; and the words by which a person finds things in the page.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { chromium, firefox } from 'playwright-core';
 
 import { OUT, temporaryFolder } from './server.mjs';
 
-const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const IN_FIREFOX = process.env.TIDINGS_TEST_BROWSER === 'firefox';
+/** For tests of what only Chromium lets a test do, such as fingers: `test(name, CHROMIUM_ALONE, …)`. */
+export const CHROMIUM_ALONE = { skip: IN_FIREFOX && 'it takes what only Chromium lets a test do' };
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
+/** Debian's Firefox speaks WebDriver BiDi. */
+const [BROWSER, LAUNCHED] = IN_FIREFOX
+  ? [firefox, { channel: 'moz-firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr' }]
+  : [chromium, { executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS }];
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** Milliseconds that a page may take for anything. Two cores may be busy elsewhere. */
 export const SOON = 15_000;
 
 /** A profile of its own: nothing is shared with another one, not even the cache. */
 export async function profile(t, { watch = true, ...options } = {}) {
-  const context = await chromium.launchPersistentContext(temporaryFolder(), {
-    executablePath: EXECUTABLE,
-    args: FLAGS,
+  const context = await BROWSER.launchPersistentContext(temporaryFolder(), {
+    ...LAUNCHED,
     viewport: { width: 1280, height: 800 },
     locale: 'en-GB',
     timezoneId: 'UTC',
@@ -45,7 +50,8 @@ export async function profile(t, { watch = true, ...options } = {}) {
   context.on('request', (request) => own(request.url()) || seen.foreign.push(request.url()));
   page.on('websocket', (socket) => own(socket.url()) || seen.foreign.push(socket.url()));
   page.on('console', (message) => /Content.Security.Policy/i.test(message.text()) && seen.violations.push(message.text()));
-  page.on('pageerror', (error) => seen.errors.push(String(error)));
+  // Firefox reports among the page's errors that it could not connect.
+  page.on('pageerror', (error) => /^(Error: )?(Firefox can’t establish a connection|The connection to ws)/.test(String(error)) || seen.errors.push(String(error)));
   page.on('dialog', (dialog) => {
     seen.dialogs.push(dialog.message());
     dialog.dismiss();
@@ -59,8 +65,9 @@ export function clean(seen) {
   assert.deepEqual(seen, { violations: [], foreign: [], errors: [], dialogs: [], doubled: [] });
 }
 
-/** Kept for a person to look at. */
+/** Kept for a person to look at. Not of Firefox, into whose page a style is put for it, against its policy. */
 export async function screenshot(page, name) {
+  if (IN_FIREFOX) return;
   mkdirSync(join(OUT, 'screenshots'), { recursive: true });
   await page.screenshot({ path: join(OUT, 'screenshots', `${name}.png`) });
 }
@@ -102,17 +109,25 @@ export class Ui {
     return this.bodies.evaluateAll((bodies) => bodies.map((body) => body.textContent));
   }
 
+  /** A field by its label. What stands in it goes first: in Firefox a text is put behind that in some kinds of fields. */
+  async fill(label, text) {
+    const field = this.page.getByLabel(label, { exact: true });
+    await field.press('ControlOrMeta+A');
+    await field.press('Delete');
+    await field.fill(text);
+  }
+
   /** Fills the card of the set-up or invite link. */
   async makeAccount({ name, email, password }) {
-    await this.page.getByLabel('Name', { exact: true }).fill(name);
-    await this.page.getByLabel('E-mail', { exact: true }).fill(email);
-    await this.page.getByLabel('Password', { exact: true }).fill(password);
+    await this.fill('Name', name);
+    await this.fill('E-mail', email);
+    await this.fill('Password', password);
     await this.button('Start').click();
   }
 
   async signIn({ email, password }) {
-    await this.page.getByLabel('E-mail', { exact: true }).fill(email);
-    await this.page.getByLabel('Password', { exact: true }).fill(password);
+    await this.fill('E-mail', email);
+    await this.fill('Password', password);
     await this.button('Sign in').click();
   }
 
