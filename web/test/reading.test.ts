@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { AT_REST_MS, READ_RETRY_MS, READ_SEND_EVERY_MS, SEEN_AFTER_MS } from "../src/limits.ts";
 import { Attendance, InView } from "../src/models/attention.ts";
 import { Reading, changesOfReading, type Told } from "../src/models/reading.ts";
-import type { Block, MentionMark } from "../src/wire.ts";
+import type { Block } from "../src/wire.ts";
 import { ANA, BEN, World, settled } from "./world.ts";
 
 /** Time that passes when a test says so. */

@@ -184,9 +184,10 @@ pub(crate) fn words(source: &str, name_of: impl Fn(&str) -> Option<String>) -> (
     match Content::of(source).map(|content| content.named(name_of)) {
         Some(Content(mut blocks)) => {
             blocks.iter().for_each(|block| add_block(&mut words, block));
-            mentions::each_mark(&mut blocks, &mut |mark| match mark {
-                Mark::Room { id, .. } => rooms.push(id.clone()),
-                _ => {}
+            mentions::each_mark(&mut blocks, &mut |mark| {
+                if let Mark::Room { id, .. } = mark {
+                    rooms.push(id.clone());
+                }
             });
         }
         None => words.push_str(source),

@@ -108,32 +108,39 @@ impl ActivityKind {
     }
 }
 
-/// Where a page of activity ends, as its reader has seen the one before: the time, the room and the event of what comes next.
+/// Where a page of activity ends: the time, the event, the room and the place of its last entry. What comes next is before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActivityFrom {
     pub(crate) time: Time,
     pub(crate) room: RoomId,
     pub(crate) event: u64,
+    /// One event may concern somebody in two ways.
+    pub(crate) place: u32,
 }
 
 impl ActivityFrom {
     /// Behind this comes everything.
-    pub(crate) const NEWEST: Self =
-        Self { time: Time::from_millis(i64::MAX), room: RoomId::from_bytes([0xff; 16]), event: i64::MAX as u64 };
+    pub(crate) const NEWEST: Self = Self {
+        time: Time::from_millis(i64::MAX),
+        room: RoomId::from_bytes([0xff; 16]),
+        event: i64::MAX as u64,
+        place: 0,
+    };
 
     /// Reads what a page said of where it ended.
     #[must_use]
     pub fn parse(cursor: &str) -> Option<Self> {
-        let mut parts = cursor.splitn(3, '.');
+        let mut parts = cursor.splitn(4, '.');
         let time = Time::from_millis(parts.next()?.parse().ok()?);
         let event = parts.next()?.parse().ok().filter(|event| i64::try_from(*event).is_ok())?;
-        Some(Self { time, event, room: RoomId::parse(parts.next()?)? })
+        let place = parts.next()?.parse().ok()?;
+        Some(Self { time, event, place, room: RoomId::parse(parts.next()?)? })
     }
 }
 
 impl std::fmt::Display for ActivityFrom {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}.{}", self.time.millis(), self.event, self.room)
+        write!(f, "{}.{}.{}.{}", self.time.millis(), self.event, self.place, self.room)
     }
 }
 
@@ -162,13 +169,15 @@ pub struct Activity {
     pub emoji: Option<String>,
     /// The number of the event that brought it.
     pub event: u64,
+    /// Which of those that the event brought.
+    pub place: u32,
     /// The message that mentions them, answers them, or was reacted to, with its room.
     pub message: Message,
 }
 
 impl Activity {
     fn place(&self) -> ActivityFrom {
-        ActivityFrom { time: self.time, room: self.message.room, event: self.event }
+        ActivityFrom { time: self.time, room: self.message.room, event: self.event, place: self.place }
     }
 }
 

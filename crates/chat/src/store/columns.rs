@@ -227,21 +227,23 @@ macro_rules! mentions {
 pub(super) use mentions;
 
 /// What concerns a person, behind the columns of [`WHO`] and [`MESSAGE`] of the message.
-pub(super) const NOTICE: &str = "n.kind AS notice_kind, n.time AS notice_time, n.emoji AS notice_emoji, n.event,
+pub(super) const NOTICE: &str =
+    "n.kind AS notice_kind, n.time AS notice_time, n.emoji AS notice_emoji, n.event, n.place,
     actor.id AS actor, actor.name AS actor_name, EXISTS (SELECT 1 FROM people q
         WHERE q.look = actor.look AND q.id <> actor.id) AS actor_same_name";
 
 /// What concerns `person`, the newest first: of these kinds, older than the place, at most `limit`; of rooms that they are in, and
 /// of messages that stand. All in a room are told with one row, which concerns those who were there, and who are not named beside.
-pub(super) fn activity(kinds: &str, [person, time, event, room, limit]: [&str; 5]) -> String {
+pub(super) fn activity(kinds: &str, [person, time, event, room, place, limit]: [&str; 6]) -> String {
     let of = |whose: &str| {
         format!(
             "SELECT n.room, n.event, n.place, n.time FROM notices n
             JOIN memberships own ON own.room = n.room AND own.person = {person}
             JOIN messages m ON m.id = n.message AND m.deleted IS NULL
             WHERE {whose} AND n.kind IN ({kinds}) AND n.time <= {time}
-            AND (n.time < {time} OR n.event < {event} OR n.event = {event} AND n.room < {room})
-            ORDER BY n.time DESC, n.event DESC, n.room DESC LIMIT {limit}"
+            AND (n.time < {time} OR n.event < {event} OR n.event = {event}
+                AND (n.room < {room} OR n.room = {room} AND n.place < {place}))
+            ORDER BY n.time DESC, n.event DESC, n.room DESC, n.place DESC LIMIT {limit}"
         )
     };
     let named = of(&format!("n.person = {person}"));
@@ -255,7 +257,7 @@ pub(super) fn activity(kinds: &str, [person, time, event, room, limit]: [&str; 5
         ) found JOIN notices n ON n.room = found.room AND n.event = found.event AND n.place = found.place
         JOIN people actor ON actor.id = n.actor
         JOIN messages m ON m.id = n.message JOIN people p ON p.id = m.author {ASIDE}
-        ORDER BY n.time DESC, n.event DESC, n.room DESC LIMIT {limit}"
+        ORDER BY n.time DESC, n.event DESC, n.room DESC, n.place DESC LIMIT {limit}"
     )
 }
 

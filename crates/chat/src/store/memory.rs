@@ -421,13 +421,13 @@ impl Store for Memory {
     fn activity(&self, person: PersonId, query: ActivityQuery) -> Read<'_, ActivityPage> {
         self.read(|maps| {
             let from = query.before.unwrap_or(ActivityFrom::NEWEST);
-            let place = |notice: &Notice| (notice.time, notice.event, notice.room);
+            let place = |notice: &Notice| (notice.time, notice.event, notice.room, notice.place);
             let mut found: Vec<_> = maps
                 .notices
                 .values()
                 .filter(|notice| query.kind.is_none_or(|kind| kind.has(notice.kind)) && notice.kind != NoticeKind::Past)
                 .filter(|notice| maps.concerns(notice, person))
-                .filter(|notice| place(notice) < (from.time, from.event, from.room))
+                .filter(|notice| place(notice) < (from.time, from.event, from.room, from.place))
                 .collect();
             found.sort_by_key(|notice| std::cmp::Reverse(place(notice)));
             found.truncate(query.limit as usize + 1);
@@ -437,6 +437,7 @@ impl Store for Memory {
                 actor: maps.who(notice.actor).expect("actors are people"),
                 emoji: notice.emoji.clone(),
                 event: notice.event,
+                place: notice.place,
                 message: maps.message_of(&maps.messages[&notice.message]),
             };
             ActivityPage::of(found.into_iter().map(activity).collect(), query.limit)

@@ -294,7 +294,7 @@ async fn activity(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
     story.send(&ben.put(&format!("{path}/{said}/reactions/%F0%9F%91%8D"))).await;
     story.ask(NOUN, "what concerns one", ben.get("/v1/activity")).await;
     let all = story.ask(NOUN, "what concerns one, two at a time", ana.get("/v1/activity?limit=2")).await;
-    story.names.name("next", all.text("/next").as_str());
+    story.names.name("milliseconds", all.text("/next").split('.').next().unwrap());
     let rest = ana.get(&format!("/v1/activity?limit=2&before={}", all.text("/next")));
     story.ask(NOUN, "what comes after that", rest).await;
     story.ask(NOUN, "reactions alone", ana.get("/v1/activity?kind=reactions")).await;

@@ -216,6 +216,15 @@ pub(in crate::store) async fn what_concerns_somebody_is_found_the_newest_first(f
     let reaction = &world.activity_page(ben, ActivityQuery { kind: None, before: None, limit: 2 }).await.activity[1];
     assert_eq!((reaction.actor.name.as_str(), reaction.emoji.as_deref()), ("Ana", Some("🫖")));
 
+    // One that mentions and answers is found by both, also where a page ends in between.
+    world.answer(ana, tea, &format!("<@{ben}>, <@room>")).await;
+    let query = |before, kind| ActivityQuery { kind, before, limit: 1 };
+    let first = world.activity_page(ben, query(None, None)).await;
+    let second = world.activity_page(ben, query(first.next, None)).await;
+    assert_eq!((first.activity[0].event, first.activity[0].kind), (second.activity[0].event, "reply"));
+    assert_eq!(second.activity[0].kind, "mention");
+    world.done(world.delete(ana, first.activity[0].message.id, None)).await;
+
     world.done(world.react(ana, tea, "🫖", false)).await;
     assert_eq!(world.activity(ben, None).await.len(), 2, "it was taken back");
     world.done(world.react(ana, tea, "🫖", true)).await;

@@ -455,9 +455,10 @@ pub(super) async fn mentions_of(db: &Db, message: MessageId) -> Result<Vec<Notic
 
 pub(super) async fn activity(db: &Db, person: PersonId, query: ActivityQuery) -> Result<ActivityPage, Error> {
     let ActivityQuery { kind, before, limit } = query;
-    let ActivityFrom { time, event, room } = before.unwrap_or(ActivityFrom::NEWEST);
-    let sql = select_activity(&kinds(kind), ["$1", "$2", "$3", "$4", "$5"]);
-    let rows = db.rows(&sql, &[&person, &time, &signed(event), &room, &(i64::from(limit) + 1)]).await?;
+    let ActivityFrom { time, event, room, place } = before.unwrap_or(ActivityFrom::NEWEST);
+    let sql = select_activity(&kinds(kind), ["$1", "$2", "$3", "$4", "$5", "$6"]);
+    let rows =
+        db.rows(&sql, &[&person, &time, &signed(event), &room, &i64::from(place), &(i64::from(limit) + 1)]).await?;
     let mut activity = every(&rows, activity_row)?;
     add_names(db, activity.iter_mut().map(|one| &mut one.message).collect()).await?;
     Ok(ActivityPage::of(activity, limit))

@@ -366,7 +366,8 @@ pub(super) fn activity(row: &Row) -> Result<Activity, Error> {
         time: row.try_get(first + 1)?,
         emoji: row.try_get(first + 2)?,
         event: number(row, first + 3)?,
-        actor: who(row, first + 4)?,
+        place: small(row, first + 4)?,
+        actor: who(row, first + 5)?,
         message: message(row)?,
     })
 }

@@ -419,10 +419,13 @@ pub(super) fn mentions_of(db: &Connection, message: MessageId) -> rusqlite::Resu
 pub(super) fn activity(db: &Connection, person: PersonId, query: ActivityQuery) -> rusqlite::Result<ActivityPage> {
     let ActivityQuery { kind, before, limit } = query;
     let from = before.unwrap_or(ActivityFrom::NEWEST);
-    let sql = select_activity(&kinds(kind), ["?1", "?2", "?3", "?4", "?5"]);
+    let sql = select_activity(&kinds(kind), ["?1", "?2", "?3", "?4", "?5", "?6"]);
     let mut activity: Vec<Activity> = db
         .prepare_cached(&sql)?
-        .query_map(params![person, from.time, signed(from.event), from.room, i64::from(limit) + 1], activity_row)?
+        .query_map(
+            params![person, from.time, signed(from.event), from.room, from.place, i64::from(limit) + 1],
+            activity_row,
+        )?
         .collect::<Result<_, _>>()?;
     add_names(db, &mut activity.iter_mut().map(|one| &mut one.message).collect::<Vec<_>>())?;
     Ok(ActivityPage::of(activity, limit))

@@ -299,7 +299,8 @@ pub(super) fn activity(row: &Row<'_>) -> rusqlite::Result<Activity> {
         time: row.get(first + 1)?,
         emoji: row.get(first + 2)?,
         event: number(row, first + 3)?,
-        actor: who(row, first + 4)?,
+        place: row.get(first + 4)?,
+        actor: who(row, first + 5)?,
         message: message(row)?,
     })
 }
