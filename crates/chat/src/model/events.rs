@@ -362,7 +362,7 @@ impl From<&Room> for RoomCard {
 #[serde(tag = "type")]
 pub(crate) enum PersonEvent {
     #[serde(rename = "room.added")]
-    RoomAdded { room: RoomCard },
+    RoomAdded { room: Box<RoomCard> },
     #[serde(rename = "room.removed")]
     RoomRemoved { room: RoomReference },
     /// On one of their devices.
