@@ -341,6 +341,8 @@ fn server_api() -> Section {
             ADMISSION_TIME_MAX FIXED, S503;
             PAGE_DEFAULT "`limit` of a request", REQUESTS;
             PAGE_MAX FIXED, S400;
+            THREADS_PAGE_DEFAULT "`limit` of a request", REQUESTS;
+            THREADS_PAGE_MAX FIXED, S400;
             PAGE_BYTES_MAX FIXED, REQUESTS;
             SOCKET_MESSAGE_BYTES_MAX "`limits.message_bytes_max`; `publication_bytes_max` of a namespace", C1009;
             MESSAGE_BYTES_MAX_MAX FIXED, AT_START;
@@ -504,6 +506,10 @@ fn chat() -> Section {
         EVERYBODY_ASKED_ABOVE FIXED, S428;
         HERE_TOLD_MAX FIXED, MESSAGES;
         ACTIVITY_PAGE_MAX FIXED, REQUESTS;
+        REPLIES_COUNTED_MAX FIXED, REQUESTS;
+        REPLIES_LOOKED_AT FIXED, REQUESTS;
+        THREAD_PEOPLE_SHOWN FIXED, REQUESTS;
+        THREADS_PAGE_MAX FIXED, REQUESTS;
         TYPING_MEMBERS_MAX FIXED, MESSAGES;
         PAGE_MAX FIXED, S400;
         DELETE_UNDO FIXED, S409;

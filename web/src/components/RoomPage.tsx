@@ -43,7 +43,8 @@ export function RoomPage({ app, chat, room, layout }: Props) {
       <MessageList app={app} chat={chat} room={room} layout={layout} />
       {welcome?.room === room.id && <InviteCard app={app} chat={chat} room={room} welcome={welcome} />}
       <TypingLine room={room} />
-      <Toast chat={chat} />
+      {/* Under a thread that lies over the room nobody would see it. */}
+      {(layout.wide.value || !chat.thread.value) && <Toast chat={chat} />}
       {isArchived(room.info.value) ? <ArchivedNote chat={chat} room={room} /> : <Composer chat={chat} room={room} layout={layout} />}
     </>
   );

@@ -18,6 +18,7 @@ import { moveByMessage, point, rowByKey, topOf, visible, type Anchor } from "./m
 import { usePointing } from "./pointing.ts";
 import { delayOf, RowView } from "./RowView.tsx";
 import { useSeen } from "./seen.ts";
+import { Toast } from "./Toast.tsx";
 
 type Props = { app: App; chat: Chat; room: Room; thread: Thread; layout: Layout };
 
@@ -57,6 +58,7 @@ export function ThreadPanel({ app, chat, room, thread, layout }: Props) {
       ) : (
         <>
           <Answers app={app} chat={chat} room={room} thread={thread} layout={layout} />
+          {!layout.wide.value && <Toast chat={chat} />}
           {!isArchived(room.info.value) && thread.state.value === "there" && <Composer chat={chat} room={room} layout={layout} thread={thread} />}
         </>
       )}

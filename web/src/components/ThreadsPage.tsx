@@ -10,6 +10,7 @@ import { Icon } from "./Icon.tsx";
 import { RoomIcon } from "./RoomIcon.tsx";
 import { RoomLink } from "./RoomLink.tsx";
 import { RoomsButton } from "./RoomPage.tsx";
+import { Toast } from "./Toast.tsx";
 
 /** The threads that this person follows, the one that was answered last first. */
 export function ThreadsPage({ app, chat, layout }: { app: App; chat: Chat; layout: Layout }) {
@@ -54,6 +55,7 @@ export function ThreadsPage({ app, chat, layout }: { app: App; chat: Chat; layou
           </p>
         )}
       </div>
+      <Toast chat={chat} />
     </>
   );
 }

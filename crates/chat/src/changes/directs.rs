@@ -78,7 +78,7 @@ impl Change for StartDirect {
         let room = cards.iter().find(|(person, _)| *person == me.id).map(|(_, room)| room.clone()).ok_or_else(gone)?;
         let applied = Applied::happened(Started { room, existed: false }, created);
         Ok(cards.into_iter().fold(applied, |applied, (person, room)| {
-            applied.telling(person, PersonEvent::RoomAdded { room: RoomCard::from(&room) })
+            applied.telling(person, PersonEvent::RoomAdded { room: Box::new(RoomCard::from(&room)) })
         }))
     }
 }

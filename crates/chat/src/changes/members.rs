@@ -65,7 +65,7 @@ impl Change for AddMember {
         // As they see it.
         let room = tables.room(self.room, person.id)?.ok_or(Refused(AddMemberRefusal::NotMember))?;
         let (room, joined) = enter(tables, &person, Some(&by), room, now)?;
-        let added = PersonEvent::RoomAdded { room: RoomCard::from(&room) };
+        let added = PersonEvent::RoomAdded { room: Box::new(RoomCard::from(&room)) };
         Ok(Applied::happened(member(RoomRole::Member), joined).telling(person.id, added))
     }
 }

@@ -421,7 +421,7 @@ pub(super) fn enter(
 
 /// Somebody is in a room now; their other devices are told.
 pub(super) fn room_added(person: PersonId, room: Room, event: Event) -> Applied<Room> {
-    let added = PersonEvent::RoomAdded { room: RoomCard::from(&room) };
+    let added = PersonEvent::RoomAdded { room: Box::new(RoomCard::from(&room)) };
     Applied::happened(room, event).telling(person, added)
 }
 

@@ -363,7 +363,7 @@ impl From<&Room> for RoomCard {
 #[expect(clippy::large_enum_variant, reason = "few are made, and each goes out at once")]
 pub(crate) enum PersonEvent {
     #[serde(rename = "room.added")]
-    RoomAdded { room: RoomCard },
+    RoomAdded { room: Box<RoomCard> },
     #[serde(rename = "room.removed")]
     RoomRemoved { room: RoomReference },
     /// On one of their devices.

@@ -1004,7 +1004,7 @@ pub(super) async fn who_comes_into_a_room_is_answered_with_the_room_as_it_is_rea
     assert_eq!(accepted.answer, read(world.general, eva.id).await);
 
     // Their other devices are told of the same room; somebody new has none.
-    let added = |room: &Room| PersonEvent::RoomAdded { room: RoomCard::from(room) };
+    let added = |room: &Room| PersonEvent::RoomAdded { room: Box::new(RoomCard::from(room)) };
     assert_eq!(joined.announcements.personal, [(ben, added(&joined.answer))]);
     assert_eq!(accepted.announcements.personal, [(eva.id, added(&accepted.answer))]);
     assert_eq!((joined_again.announcements.personal, made.announcements.personal), (vec![], vec![]));

@@ -65,7 +65,7 @@ pub(in crate::store) async fn whoever_is_brought_in_is_told_and_the_room_hears_w
     };
     assert_eq!((*told, card.kind, card.role, card.members), (eva, "private", Some("member"), 2));
     let stored = world.store.room(room, eva).await.unwrap().unwrap();
-    assert_eq!(&RoomCard::from(&stored), card, "as it is read later");
+    assert_eq!(RoomCard::from(&stored), **card, "as it is read later");
     let [event] = &applied.announcements.events[..] else { panic!("{applied:?}") };
     assert_eq!(world.events(room).await.last(), Some(event));
     let EventKind::MemberJoined { member, by: Some(by) } = &event.kind else { panic!("{event:?}") };
