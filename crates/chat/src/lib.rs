@@ -43,6 +43,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
+mod account;
 mod announce;
 mod blocking;
 mod changes;
@@ -68,6 +69,8 @@ mod open;
 mod ownership;
 mod people;
 mod policy;
+mod presence;
+mod profiles;
 mod rates;
 mod reactions;
 mod reading;
@@ -82,6 +85,7 @@ mod supervision;
 mod typing;
 mod writer;
 
+pub use account::ChangeAccountError;
 pub use chat::Chat;
 pub use denials::{Denials, DenyError};
 pub use desk::{AccountError, Desk};
@@ -93,15 +97,16 @@ pub use members::{AddMemberError, SetRoomRoleError};
 pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
     Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description,
-    Draft, Edit, EditPage, Email, EmailError, Emoji, Entered, Event, EventKind, EventPage, Invite, InviteCard, Member,
-    Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery,
-    PasswordError, Person, PersonId, Posted, Presented, Reacted, ReactedPage, Reaction, Reading, ReasonError, Role,
-    Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomReading, RoomRole, Session, SessionId,
-    SignedIn, Time, Token, Topic, Verdict, Who,
+    Draft, Edit, EditPage, Email, EmailError, Emoji, Ended, Entered, Event, EventKind, EventPage, Invite, InviteCard,
+    Member, Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery,
+    PasswordError, Person, PersonId, Posted, Presented, Profile, ProfileEdit, Quiet, Reacted, ReactedPage, Reaction,
+    Reading, ReasonError, Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomReading, RoomRole,
+    Said, Session, SessionId, SignedIn, Status, StatusError, Time, Title, Token, Topic, Verdict, Who, Zone, ZoneError,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
-pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
+pub use people::{SetUp, SetUpDone, SetUpError};
+pub use profiles::EditProfileError;
 pub use rates::RetryAfter;
 pub use reactions::ReactError;
 pub use reading::MarkReadError;

@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::http::deadline::answer_in_time;
 use crate::http::problem::{Problem, named};
 use crate::http::{
-    directory, headers, health, invites, members, messages, origin, people, reactions, reading, rooms, session, shell,
+    account, directory, headers, health, invites, members, messages, origin, people, profiles, reactions, reading,
+    rooms, session, shell,
 };
 use crate::{api, live};
 use axum::http::{Method, StatusCode, header};
@@ -30,6 +31,8 @@ fn rest() -> (Router<App>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(people::routes())
         .merge(session::routes())
+        .merge(account::routes())
+        .merge(profiles::routes())
         .merge(invites::routes())
         .merge(reactions::routes())
         .merge(rooms::routes())

@@ -3,18 +3,21 @@
 //! Each is a type that says its answer and what it can be refused for, and decides inside the transaction, over the
 //! store's [`Tables`](crate::store::Tables). They know no statement of any database, no clock, and nobody who waits.
 
+mod account;
 mod denials;
 mod directs;
 mod invites;
 mod members;
 mod messages;
 mod people;
+mod profiles;
 mod reactions;
 mod reading;
 mod roles;
 mod rooms;
 mod sessions;
 
+pub(crate) use account::{EndOtherSessions, SetEmail, SetEmailRefusal};
 pub(crate) use denials::{Allow, Deny, SweepDenials};
 pub(crate) use directs::{StartDirect, StartDirectRefusal};
 pub(crate) use invites::{AcceptInvite, EnsureInvite, InviteInvalid, RenewInvite, RevokeInvite};
@@ -27,6 +30,7 @@ pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
     TakeDeviceKey,
 };
+pub(crate) use profiles::EditProfile;
 pub(crate) use reactions::{React, ReactRefusal};
 pub(crate) use reading::{Read, ReadAll};
 pub(crate) use roles::{SetRole, SetRoleRefusal};

@@ -9,6 +9,7 @@ use super::{
     ids::{MessageId, RoomId},
     messages::Message,
     people::{Role, Who},
+    profiles::Profile,
     reactions::Reaction,
     reading::{Reading, RoomReading},
     rooms::{Room, RoomFacts, RoomKind, RoomRole},
@@ -358,6 +359,12 @@ pub(crate) enum PersonEvent {
     /// On one of their devices.
     #[serde(rename = "room.read")]
     Read { room: RoomReading },
+    /// Somebody's profile is another one, by their own hand, or somebody else has their name from now on, or no more.
+    #[serde(rename = "person.changed")]
+    PersonChanged { person: Profile },
+    /// Their address to sign in with is another one.
+    #[serde(rename = "account.changed")]
+    AccountChanged,
     #[serde(rename = "role.changed")]
     RoleChanged { person: OwnRole },
 }

@@ -134,8 +134,12 @@ const _: fn(&tidings_hub::session::Operation) -> &'static [Operation] = |operati
 
 #[test]
 fn s34_every_method_of_rpc_has_its_row() {
-    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing", "read"];
-    assert_eq!(tidings_chat::RPC_METHODS, methods, "give a new one its row: RpcPost, RpcTyping, ...");
+    let methods = ["post", "edit", "delete", "restore", "react", "unreact", "typing", "read", "presence"];
+    assert_eq!(
+        tidings_chat::RPC_METHODS,
+        methods,
+        "give a new one its row: RpcPost, RpcTyping, ... (presence concerns no room)"
+    );
 }
 
 fn expected(operation: Operation, role: Role, kind: Kind) -> Answer {

@@ -1,13 +1,15 @@
 //! Everything over HTTP but the server API: the page, the REST API under `/v1/`, health and metrics.
 //!
-//! A file a noun (`people`, `session`, `invites`, `rooms`, `reading`, `messages`, `reactions`), which imports no other noun; what they share is in
-//! the files below them: who asks (`caller`, `cookie`, `signed_in`, `origin`), what comes and goes (`body`, `bodies`,
+//! A file a noun (`people`, `account`, `profiles`, `session`, `invites`, `rooms`, `reading`, `messages`, `reactions`), which imports no other noun; what they share is in
+//! the files below them: who asks (`caller`, `cookie`, `credentials`, `signed_in`, `origin`), what comes and goes (`body`, `bodies`,
 //! `ids`, `schemas`, `problem`). `crate::router` puts the routes together.
 
+pub(crate) mod account;
 mod bodies;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod cookie;
+mod credentials;
 pub(crate) mod deadline;
 pub(crate) mod directory;
 pub(crate) mod headers;
@@ -19,6 +21,7 @@ pub(crate) mod messages;
 pub(crate) mod origin;
 pub(crate) mod people;
 pub(crate) mod problem;
+pub(crate) mod profiles;
 pub(crate) mod reactions;
 pub(crate) mod reading;
 pub(crate) mod rooms;

@@ -14,6 +14,10 @@ impl FromRequestParts<App> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let token = session_token(app, &parts.headers).ok_or_else(Problem::unauthorized)?;
-        app.chat.session(&token).await?.map(Self).ok_or_else(Problem::unauthorized)
+        let address = tidings_serve::Caller::of(parts).and_then(|caller| caller.address);
+        match app.chat.session(&token, address).await? {
+            Some(signed_in) => Ok(Self(signed_in)),
+            None => Err(Problem::session_ended(app.chat.session_ended(&token).await?)),
+        }
     }
 }

@@ -245,6 +245,19 @@ const STEPS: [&str; 5] = ["
     UPDATE people SET role = 'owner' WHERE id IN (SELECT person FROM set_up);
     ", "
     -- Mentions, threads, profiles, tokens of people.
+    -- Profiles. A status and a time without disturbance end by themselves: whoever reads compares.
+    ALTER TABLE people ADD COLUMN title text NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN zone text NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_emoji text NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_text text NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_ends bigint;
+    -- Since when they do not want to be disturbed, and until when if they have said so.
+    ALTER TABLE people ADD COLUMN quiet bigint;
+    ALTER TABLE people ADD COLUMN quiet_ends bigint;
+    ALTER TABLE people ADD COLUMN changed bigint NOT NULL DEFAULT 0;
+    -- Where it was used from lately, and why it ended.
+    ALTER TABLE sessions ADD COLUMN address text;
+    ALTER TABLE sessions ADD COLUMN why text;
     "];
 
 /// The version that this program writes.

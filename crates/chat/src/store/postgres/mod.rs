@@ -60,9 +60,9 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
-        MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
-        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time, Who,
+        Arrival, Credentials, Denied, EditPage, Email, Emoji, Ended, EventPage, Invite, InviteCard, KeyId, Member,
+        Message, MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, Profile, ReactedPage, Room,
+        RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time, Who,
     },
 };
 
@@ -428,6 +428,17 @@ impl Store for Postgres {
             let look = look.clone();
             Box::pin(async move { reads::people_alike(db, asking, &look, limit).await })
         })
+    }
+
+    fn profiles(&self, asking: PersonId, people: Vec<PersonId>) -> Read<'_, Vec<Profile>> {
+        self.read(move |db| {
+            let people = people.clone();
+            Box::pin(async move { reads::profiles(db, asking, &people).await })
+        })
+    }
+
+    fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>> {
+        self.read(move |db| Box::pin(reads::session_ended(db, token)))
     }
 
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {

@@ -8,22 +8,22 @@ use tokio_postgres::{Error, Row};
 use super::{
     connection::{Db, Params, Statement, Values},
     values::{
-        Count, Digest, EventColumns, ROOM, denied, invite as invite_row, message, number, person,
+        Count, Digest, EventColumns, ROOM, denied, invite as invite_row, message, number, person, profile,
         reacted as reacted_row, room, session as session_row, small, who,
     },
 };
 use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
-        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
-        Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
-        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
+        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Ended, Event, EventKind, EventPage,
+        Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person,
+        PersonId, Profile, Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session,
+        SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
     },
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION,
+            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, PROFILE, SESSION,
             SESSION_COLUMNS, WHO, reacted,
         },
         follow::{Revocation, Revocations},
@@ -72,6 +72,28 @@ pub(super) async fn people_alike(db: &Db, asking: PersonId, look: &str, limit: u
 pub(super) async fn person_of(db: &Db, id: PersonId) -> Result<Option<Person>, Error> {
     let sql = format!("SELECT {PERSON} FROM people p WHERE p.id = $1");
     db.row(&sql, &[&id]).await?.as_ref().map(person).transpose()
+}
+
+pub(super) async fn profile_of(db: &Db, id: PersonId) -> Result<Option<Profile>, Error> {
+    let sql = format!("SELECT {PROFILE} FROM people p WHERE p.id = $1");
+    db.row(&sql, &[&id]).await?.as_ref().map(profile).transpose()
+}
+
+pub(super) async fn profiles(db: &Db, asking: PersonId, people: &[PersonId]) -> Result<Vec<Profile>, Error> {
+    let sql = format!(
+        "SELECT {PROFILE} FROM people p WHERE p.id = ANY($2)
+            AND (p.id = $1 OR NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
+            OR EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room
+                WHERE a.person = $1 AND b.person = p.id))
+        ORDER BY array_position($2, p.id)"
+    );
+    every(&db.rows(&sql, &[&asking, &people]).await?, profile)
+}
+
+pub(super) async fn session_ended(db: &Db, token: SecretDigest) -> Result<Option<Ended>, Error> {
+    let row = db.row("SELECT why FROM sessions WHERE token = $1 AND ended IS NOT NULL", &[&token]).await?;
+    let why: Option<String> = row.map(|row| row.try_get(0)).transpose()?.flatten();
+    Ok(why.as_deref().and_then(Ended::parse))
 }
 
 pub(super) async fn credentials(db: &Db, email: &Email) -> Result<Option<Credentials>, Error> {

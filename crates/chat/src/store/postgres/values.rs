@@ -13,9 +13,10 @@ use tokio_postgres::{
 
 use crate::{
     model::{
-        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId, Message,
-        MessageId, Name, Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId, RoomKind,
-        RoomRole, SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
+        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, Emoji, EventRow, Invite, KeyId, Message,
+        MessageId, Name, Person, PersonId, Profile, Quiet, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId,
+        RoomKind, RoomRole, Said, SecretDigest, Session, SessionId, Status, StoredDigest, StoredInvite, Time, Title,
+        Topic, Who, Zone, gather,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, unread},
@@ -243,12 +244,31 @@ pub(super) fn who(row: &Row, first: usize) -> Result<Who, Error> {
     Ok(Who { id: row.try_get(first)?, name: row.try_get(first + 1)?, same_name: row.try_get(first + 2)? })
 }
 
+pub(super) fn profile(row: &Row) -> Result<Profile, Error> {
+    let (emoji, text): (String, String) = (row.try_get(7)?, row.try_get(8)?);
+    let emoji = (!emoji.is_empty()).then(|| Emoji::stored(emoji));
+    let status = (emoji.is_some() || !text.is_empty()).then_some(Status { emoji, text, ends: row.try_get(9)? });
+    let is_quiet: bool = row.try_get(10)?;
+    let quiet = is_quiet.then_some(Quiet { ends: row.try_get(11)? });
+    let (title, zone) = (Title::stored(row.try_get(5)?), Zone::stored(row.try_get(6)?));
+    Ok(Profile {
+        id: row.try_get(0)?,
+        name: Name::stored(row.try_get(1)?),
+        same_name: row.try_get(2)?,
+        role: row.try_get(3)?,
+        is_active: row.try_get(4)?,
+        said: Said { title, zone, status, quiet },
+        changed: row.try_get(12)?,
+    })
+}
+
 pub(super) fn session(row: &Row, first: usize) -> Result<Session, Error> {
     Ok(Session {
         id: row.try_get(first)?,
         created: row.try_get(first + 1)?,
         last_seen: row.try_get(first + 2)?,
         user_agent: row.try_get(first + 3)?,
+        address: row.try_get::<_, Option<String>>(first + 4)?.and_then(|address| address.parse().ok()),
     })
 }
 

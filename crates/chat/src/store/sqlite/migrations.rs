@@ -220,6 +220,19 @@ const STEPS: [&str; 8] = ["
     ALTER TABLE people RENAME COLUMN new_role TO role;
     ", "
     -- Mentions, threads, profiles, tokens of people.
+    -- Profiles. A status and a time without disturbance end by themselves: whoever reads compares.
+    ALTER TABLE people ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN zone TEXT NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_emoji TEXT NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_text TEXT NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_ends INTEGER;
+    -- Since when they do not want to be disturbed, and until when if they have said so.
+    ALTER TABLE people ADD COLUMN quiet INTEGER;
+    ALTER TABLE people ADD COLUMN quiet_ends INTEGER;
+    ALTER TABLE people ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+    -- Where it was used from lately, and why it ended.
+    ALTER TABLE sessions ADD COLUMN address TEXT;
+    ALTER TABLE sessions ADD COLUMN why TEXT;
     "];
 
 /// What became of the schema.

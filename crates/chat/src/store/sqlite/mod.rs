@@ -44,9 +44,9 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard, KeyId, Member, Message,
-        MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId, RoomPage,
-        SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+        Arrival, Credentials, Denied, EditPage, Email, Emoji, Ended, EventPage, Invite, InviteCard, KeyId, Member,
+        Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, Profile, ReactedPage, Room, RoomId,
+        RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
     },
 };
 
@@ -210,6 +210,14 @@ impl Store for Sqlite {
 
     fn people_alike(&self, asking: PersonId, look: String, limit: u32) -> Read<'_, Vec<Person>> {
         self.read(move |db| reads::people_alike(db, asking, &look, limit))
+    }
+
+    fn profiles(&self, asking: PersonId, people: Vec<PersonId>) -> Read<'_, Vec<Profile>> {
+        self.read(move |db| reads::profiles(db, asking, &people))
+    }
+
+    fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>> {
+        self.read(move |db| reads::session_ended(db, token))
     }
 
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {

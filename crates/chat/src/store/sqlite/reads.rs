@@ -6,21 +6,22 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::values::{
-    EventColumns, FACTS, ROOM, denied, facts, invite as invite_row, message, number, person, reacted as reacted_row,
-    room, session as session_row, who,
+    EventColumns, FACTS, ROOM, denied, facts, invite as invite_row, message, number, person, profile,
+    reacted as reacted_row, room, session as session_row, who,
 };
 use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
-        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage, Invite,
-        InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person, PersonId,
-        ReactedPage, Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session, SessionId,
-        SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
+        Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Ended, Event, EventKind, EventPage,
+        Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person,
+        PersonId, Profile, ReactedPage, Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session,
+        SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
     },
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, SESSION, WHO, reacted,
+            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, PROFILE, SESSION, WHO,
+            reacted,
         },
     },
 };
@@ -54,6 +55,29 @@ pub(super) fn people_alike(db: &Connection, asking: PersonId, look: &str, limit:
 
 pub(super) fn person_of(db: &Connection, id: PersonId) -> rusqlite::Result<Option<Person>> {
     db.prepare_cached(&format!("SELECT {PERSON} FROM people p WHERE p.id = ?1"))?.query_row([id], person).optional()
+}
+
+pub(super) fn profile_of(db: &Connection, id: PersonId) -> rusqlite::Result<Option<Profile>> {
+    db.prepare_cached(&format!("SELECT {PROFILE} FROM people p WHERE p.id = ?1"))?.query_row([id], profile).optional()
+}
+
+pub(super) fn profiles(db: &Connection, asking: PersonId, people: &[PersonId]) -> rusqlite::Result<Vec<Profile>> {
+    let mut one = db.prepare_cached(&format!(
+        "SELECT {PROFILE} FROM people p WHERE p.id = ?2
+            AND (p.id = ?1 OR NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
+            OR EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room
+                WHERE a.person = ?1 AND b.person = p.id))"
+    ))?;
+    let found = people.iter().map(|person| one.query_row([asking, *person], profile).optional());
+    Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+pub(super) fn session_ended(db: &Connection, token: SecretDigest) -> rusqlite::Result<Option<Ended>> {
+    let why: Option<Option<String>> = db
+        .prepare_cached("SELECT why FROM sessions WHERE token = ?1 AND ended IS NOT NULL")?
+        .query_row([token], |row| row.get(0))
+        .optional()?;
+    Ok(why.flatten().as_deref().and_then(Ended::parse))
 }
 
 pub(super) fn credentials(db: &Connection, email: &Email) -> rusqlite::Result<Option<Credentials>> {

@@ -38,7 +38,7 @@ use crate::{
 /// The database before it has its name.
 const DRAFT: &str = "tidings.db.moving";
 /// The version that brought the last of the columns that are moved, of the tables that it has.
-const COMPLETE_SINCE: u32 = 7;
+const COMPLETE_SINCE: u32 = 8;
 /// Pages of the database kept in memory, in KiB: what is inserted in the order of rooms comes anywhere in the index of
 /// senders.
 const CACHE_KIB: i32 = 64 * 1024;

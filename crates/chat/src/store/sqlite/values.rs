@@ -10,9 +10,10 @@ use rusqlite::{
 
 use crate::{
     model::{
-        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, Message, MessageId,
-        Name, Person, PersonId, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole,
-        SecretDigest, Session, SessionId, StoredDigest, StoredInvite, Time, Topic, Who, gather,
+        Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, Emoji, EventRow, Invite, Message,
+        MessageId, Name, Person, PersonId, Profile, Quiet, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId,
+        RoomKind, RoomRole, Said, SecretDigest, Session, SessionId, Status, StoredDigest, StoredInvite, Time, Title,
+        Topic, Who, Zone, gather,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, unread},
@@ -185,12 +186,31 @@ pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {
     Ok(Who { id: row.get(first)?, name: row.get(first + 1)?, same_name: row.get(first + 2)? })
 }
 
+pub(super) fn profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
+    let (emoji, text): (String, String) = (row.get(7)?, row.get(8)?);
+    let emoji = (!emoji.is_empty()).then(|| Emoji::stored(emoji));
+    let status = (emoji.is_some() || !text.is_empty()).then_some(Status { emoji, text, ends: row.get(9)? });
+    let is_quiet: bool = row.get(10)?;
+    let quiet = is_quiet.then_some(Quiet { ends: row.get(11)? });
+    let (title, zone) = (Title::stored(row.get(5)?), Zone::stored(row.get(6)?));
+    Ok(Profile {
+        id: row.get(0)?,
+        name: Name::stored(row.get(1)?),
+        same_name: row.get(2)?,
+        role: row.get(3)?,
+        is_active: row.get(4)?,
+        said: Said { title, zone, status, quiet },
+        changed: row.get(12)?,
+    })
+}
+
 pub(super) fn session(row: &Row<'_>, first: usize) -> rusqlite::Result<Session> {
     Ok(Session {
         id: row.get(first)?,
         created: row.get(first + 1)?,
         last_seen: row.get(first + 2)?,
         user_agent: row.get(first + 3)?,
+        address: row.get::<_, Option<String>>(first + 4)?.and_then(|address| address.parse().ok()),
     })
 }
 
