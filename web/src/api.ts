@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Role, RoomInfo, RoomReading, RoomsPage } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Profile, Role, RoomInfo, RoomReading, RoomsPage, Status } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -16,6 +16,7 @@ export class ApiError extends Error {
 }
 
 export type RoomEdit = { name?: string; topic?: string; description?: string; private?: boolean; archived?: boolean };
+export type ProfileEdit = { name?: string; title?: string; zone?: string; status?: Status | null; quiet?: { ends?: number } | null };
 type Entered = { person: Person; room: RoomInfo };
 export type Credentials = { name: string; email: string; password: string };
 
@@ -27,6 +28,13 @@ export const api = {
   signOut: () => request<null>("DELETE", "/v1/session"),
   sessions: () => request<{ sessions: DeviceSession[] }>("GET", "/v1/sessions"),
   revokeSession: (id: string) => request<null>("DELETE", `/v1/sessions/${id}`),
+  revokeOtherSessions: () => request<{ ended: number }>("DELETE", "/v1/sessions"),
+  setPassword: (present: string, password: string) => request<null>("PUT", "/v1/me/password", { present, password }),
+  setEmail: (present: string, email: string) => request<{ person: Person }>("PUT", "/v1/me/email", { present, email }),
+
+  /** What is left out stays as it is. */
+  editProfile: (edit: ProfileEdit) => request<Profile>("PATCH", "/v1/me/profile", edit),
+  profiles: (people: readonly string[]) => request<{ people: Profile[] }>("GET", `/v1/profiles?people=${people.join(",")}`),
 
   lookUpInvite: (code: string) => request<InvitePreview>("POST", "/v1/invites/look-up", { code }),
   acceptInvite: (code: string) => request<{ room: RoomInfo }>("POST", "/v1/invites/accept", { code }),

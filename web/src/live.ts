@@ -11,7 +11,7 @@ import { RECONNECTING_SHOWN_AFTER_MS } from "./limits.ts";
 import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox.ts";
 import type { Connection } from "./models/presence.ts";
 import type { Told } from "./models/reading.ts";
-import type { PersonRef, Posted, RoomEvent, RoomReading } from "./wire.ts";
+import type { PersonRef, Posted, Profile, RoomEvent, RoomReading } from "./wire.ts";
 
 export type LiveState = "connecting" | "connected" | "stopped";
 
@@ -22,6 +22,8 @@ export type RoomHandlers = {
   typing: (person: PersonRef) => void;
   joined: (connection: Connection) => void;
   left: (client: string) => void;
+  /** Nobody does anything at one of the connections, or somebody again. */
+  idle: (client: string, idle: boolean) => void;
   /** The server ended the subscription: the person is out of the room. */
   ended: () => void;
 };
@@ -33,6 +35,10 @@ export type LiveHandlers = {
   doubt: () => void;
   /** Something about this person, or their rooms, changed: what they were told. */
   rooms: (told: unknown) => void;
+  /** Somebody's profile is another one. */
+  person: (profile: Profile) => void;
+  /** How this person signs in is another. */
+  account: () => void;
   /** This person has read a room, on whichever device. */
   read: (where: RoomReading) => void;
 };
@@ -49,6 +55,7 @@ export class Live {
   private readonly network = new EventTarget();
   private readonly client: Centrifuge;
   private connectedSince = 0;
+  private readonly person: LiveHandlers["person"];
   private lateTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -56,6 +63,7 @@ export class Live {
     version: string,
     handlers: LiveHandlers,
   ) {
+    this.person = handlers.person;
     this.client = new Centrifuge(transports(url), {
       name: "web",
       version,
@@ -91,8 +99,10 @@ export class Live {
     });
     this.client.on("publication", ({ channel, data }) => {
       if (!channel.startsWith("user:")) return;
-      const event = data as { type?: string; room?: RoomReading };
-      if (event.type === "room.read" && event.room) handlers.read(event.room);
+      const event = data as { type?: string; room?: RoomReading; person?: Profile };
+      if (event.type === "person.changed" && event.person) handlers.person(event.person);
+      else if (event.type === "account.changed") handlers.account();
+      else if (event.type === "room.read" && event.room) handlers.read(event.room);
       else handlers.rooms(data);
     });
   }
@@ -141,9 +151,11 @@ export class Live {
       handlers.subscribed(streamPosition?.offset ?? 0, streamPosition?.epoch ?? "");
     });
     subscription.on("publication", ({ data }) => {
-      const event = data as RoomEvent & { person?: PersonRef };
+      const event = data as RoomEvent & { person?: PersonRef; client?: string; idle?: boolean };
       if (typeof event.number === "number") handlers.event(event);
       else if (event.type === "typing" && event.person) handlers.typing(event.person);
+      else if (event.type === "person.changed" && event.person) this.person(event.person as Profile);
+      else if (event.type === "presence" && event.client) handlers.idle(event.client, event.idle === true);
     });
     subscription.on("join", ({ info }) => handlers.joined(connection(info)));
     subscription.on("leave", ({ info }) => handlers.left(info.client));
@@ -176,6 +188,15 @@ export class Live {
     if (!this.isConnected()) return;
     this.client.rpc("typing", { room }).catch(() => undefined);
   }
+
+  /** Says that nobody does anything at this page, or somebody again: whether that was taken. */
+  readonly idle = async (idle: boolean): Promise<boolean> => {
+    if (!this.isConnected()) return false;
+    return this.client.rpc("presence", { idle }).then(
+      () => true,
+      () => false,
+    );
+  };
 
   /** Says how far this person has read a room. */
   readonly read = async (room: string, number: number, unread: boolean): Promise<Told> => {
@@ -226,6 +247,6 @@ export function sendOutcome(error: unknown, connected: boolean): SendResult {
 }
 
 function connection(info: ClientInfo): Connection {
-  const { name } = (info.connInfo ?? {}) as { name?: unknown };
-  return { client: info.client, user: info.user, name: typeof name === "string" ? name : "" };
+  const { name, idle } = (info.connInfo ?? {}) as { name?: unknown; idle?: unknown };
+  return { client: info.client, user: info.user, name: typeof name === "string" ? name : "", idle: idle === true };
 }

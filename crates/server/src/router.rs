@@ -66,6 +66,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/", get(shell::shell))
         .route("/setup", get(shell::shell))
         .route("/invite", get(shell::shell))
+        .route("/settings", get(shell::shell))
+        .route("/settings/{section}", get(shell::shell))
         .route("/rooms/{room}", get(shell::shell))
         .route("/rooms/{room}/{message}", get(shell::shell))
         .fallback(shell::not_found)
@@ -119,10 +121,12 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     /// What is no part of the REST API, and so not described.
-    const OTHERS: [(&str, &str); 30] = [
+    const OTHERS: [(&str, &str); 32] = [
         ("/", "GET"),
         ("/setup", "GET"),
         ("/invite", "GET"),
+        ("/settings", "GET"),
+        ("/settings/{section}", "GET"),
         ("/rooms/{room}", "GET"),
         ("/rooms/{room}/{message}", "GET"),
         ("/assets/{name}", "GET"),

@@ -7,10 +7,10 @@ import { BrowseRooms } from "./BrowseRooms.tsx";
 import { Confirm } from "./Confirm.tsx";
 import { CreateRoom } from "./CreateRoom.tsx";
 import { DeleteMessage } from "./DeleteMessage.tsx";
-import { Devices } from "./Devices.tsx";
 import { EditRoom } from "./EditRoom.tsx";
 import { MessageEdits } from "./MessageEdits.tsx";
 import { NewDirect } from "./NewDirect.tsx";
+import { PersonCard } from "./PersonCard.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
 import { Switcher } from "./Switcher.tsx";
 
@@ -38,8 +38,8 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
     case "open-room":
     case "archive-room":
       return <RoomDialog app={app} chat={chat} layout={layout} dialog={dialog} onClose={close} />;
-    case "devices":
-      return <Devices app={app} onClose={close} />;
+    case "person":
+      return <PersonCard key={dialog.person.id} app={app} chat={chat} person={dialog.person} onClose={close} />;
     case "sign-out":
       return (
         <Confirm

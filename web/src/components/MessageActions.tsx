@@ -1,4 +1,4 @@
-import { Copy, Ellipsis, EyeOff, Link, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
+import { Copy, Ellipsis, EyeOff, Link, Pencil, Reply, SmilePlus, Trash2, UserRound, type IconNode } from "lucide";
 import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { Chat } from "../models/chat.ts";
@@ -41,6 +41,7 @@ function actionsFor(row: MessageRow, { chat, room, layout }: ActionsContext): Ac
   const actions = open ? answers : [];
   if (own && open) actions.push({ label: strings.room.edit, icon: Pencil, run: () => changes.edit(id, row.body), first: true });
   actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, row.body, strings.room.copied) });
+  actions.push({ label: strings.room.showAuthor, icon: UserRound, run: () => (layout.dialog.value = { name: "person", person: row.author }) });
   const address = `${location.origin}/rooms/${room.id}/${id}`;
   actions.push({ label: strings.room.copyLink, icon: Link, run: () => void copy(chat, address, strings.room.linkCopied) });
   const { number } = row;

@@ -77,6 +77,7 @@ export function MessageList({ chat, room, layout }: { chat: Chat; room: Room; la
     me: chat.me,
     reactions: (message, known) => room.reactions.shown(message, known),
     newAfter,
+    present: chat.people.present,
     direct: isDirect(room.info.value),
   });
   const failed = shown.filter((row) => row.kind === "message" && row.state === "failed");

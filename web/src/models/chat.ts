@@ -1,10 +1,10 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
-import { computed, signal, type ReadonlySignal } from "@preact/signals";
-import { ApiError, type Api, type RoomEdit } from "../api.ts";
+import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { ApiError, type Api, type ProfileEdit, type RoomEdit } from "../api.ts";
 import { ANNOUNCE_EVERY_MS, DELETE_UNDO_MS, ENDED_REFRESH_MS, NOTICE_SHOWN_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
-import type { Answered, Invite, Person, Role, RoomEvent, RoomInfo } from "../wire.ts";
+import type { Answered, Invite, Person, PersonRef, Profile, Role, RoomEvent, RoomInfo } from "../wire.ts";
 import { announcement, type Heard } from "./announcer.ts";
 import type { Undoable } from "./changes.ts";
 import { plainText } from "./content.ts";
@@ -12,7 +12,9 @@ import { withRecent } from "./emoji.ts";
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { Attendance } from "./attention.ts";
 import { byName } from "./presence.ts";
-import { isArchived, isDirect, shownTo } from "./kinds.ts";
+import { Idle } from "./idle.ts";
+import { isArchived, isDirect, partner, shownTo } from "./kinds.ts";
+import { People } from "./people.ts";
 import { describe } from "./problems.ts";
 import { changesOfReading } from "./reading.ts";
 import { Room } from "./room.ts";
@@ -70,6 +72,11 @@ export class Chat {
   readonly notice = signal<string | null>(null);
   /** The last deletion that can be taken back. */
   readonly undo = signal<Undoable | null>(null);
+  /** What is known of people beside their messages. */
+  readonly people: People;
+  /** The address that this person signs in with. */
+  readonly email: Signal<string>;
+  private readonly idle: Idle;
   readonly unreadElsewhere: ReadonlySignal<boolean>;
   readonly unreadTotal: ReadonlySignal<number>;
   /** Whether somebody is there and looks. */
@@ -103,6 +110,13 @@ export class Chat {
   constructor(options: ChatOptions) {
     this.me = options.me;
     this.role = signal<Role>(options.me.role);
+    this.email = signal(options.me.email);
+    this.people = new People({
+      ask: options.api.profiles,
+      now: () => Date.now(),
+      after: (delay, task) => this.later(delay, task),
+      changed: () => this.joined.peek().forEach((room) => room.changed()),
+    });
     this.api = options.api;
     this.settings = options.settings;
     this.live = new Live(options.websocketUrl, options.version, {
@@ -117,6 +131,8 @@ export class Chat {
       },
       rooms: (told) => this.heardOfThemselves(told),
       read: (where) => this.find(where.id)?.reading.told(where),
+      person: (profile) => this.heardOf(profile),
+      account: options.doubt,
     });
     this.outbox = new Outbox({
       person: options.me.id,
@@ -127,6 +143,7 @@ export class Chat {
       hindered: (why) => this.hindered(why),
       after: (delay, task) => this.later(delay, task),
     });
+    this.idle = new Idle({ now: () => Date.now(), after: (delay, task) => this.later(delay, task), tell: this.live.idle });
     this.attendance = new Attendance(
       () => Date.now(),
       (delay, task) => this.later(delay, task),
@@ -171,6 +188,8 @@ export class Chat {
     clearTimeout(this.roomsTimer);
     for (const timer of this.timers) clearTimeout(timer);
     this.readingRooms?.abort();
+    this.people.close();
+    this.idle.close();
     this.leaveRead();
     for (const room of this.joined.peek()) room.close();
     this.live.close();
@@ -368,6 +387,25 @@ export class Chat {
     this.later(50, () => (this.spoken.value = words));
   }
 
+  /** The person did something: a key, a pointer, a finger. */
+  acted(): void {
+    this.attendance.acted();
+    this.idle.acted();
+  }
+
+  /** Changes what this person says of themselves. */
+  async editProfile(edit: ProfileEdit): Promise<void> {
+    this.heardOf(await this.api.editProfile(edit));
+  }
+
+  /** Somebody says something else of themselves, or has another name. */
+  heardOf(profile: Profile): void {
+    this.people.told(profile);
+    // A direct message is called by the names of those in it, as the server puts them together.
+    const inName = (person: PersonRef): boolean => person.id === profile.id && person.name !== this.people.present(person).name;
+    if (this.joined.peek().some((room) => room.info.peek().people?.some(inName))) void this.refreshRooms();
+  }
+
   // What happened to this person, by their own hand elsewhere or by somebody else's.
   private heardOfThemselves(told: unknown): void {
     const { type, person } = (told ?? {}) as { type?: string; person?: { role?: Role } };
@@ -379,6 +417,8 @@ export class Chat {
     if (this.wasLost) this.say(strings.announce.reconnected);
     this.wasLost = false;
     this.outbox.connected(true);
+    this.idle.connected();
+    this.people.refresh([this.me.id, ...(this.room.peek()?.authors() ?? [])]);
     this.tellRead();
     // What was under way on the link before may never be answered.
     this.readingRooms?.abort();
@@ -399,6 +439,7 @@ export class Chat {
       }
       this.know(rooms, more ? (rooms.at(-1) ?? null) : null);
       this.setJoined(rooms.filter((room) => room.member));
+      this.people.want([this.me.id, ...rooms.flatMap((room) => partner(room)?.id ?? [])]);
       for (const info of rooms) this.find(info.id)?.reading.listed(info, changesOfRead);
       if (!this.ready.peek()) this.greetAgain();
       this.ready.value = true;

@@ -12,6 +12,7 @@ import {
   CATCH_UP_EVENTS_MAX,
   CATCH_UP_PAGE_EVENTS,
   HISTORY_PAGE_EVENTS,
+  PROFILES_READ_MAX,
   TIMELINE_EVENTS_MAX,
   UNREAD_COUNTED_MAX,
 } from "../limits.ts";
@@ -20,7 +21,7 @@ import type { Answered, EventsPage, PersonRef, Role, RoomEvent, RoomInfo } from 
 import { Changes, type Undoable } from "./changes.ts";
 import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
-import { Presence } from "./presence.ts";
+import { Presence, type Here } from "./presence.ts";
 import { Reactions } from "./reactions.ts";
 import { Reading, type Counted, type Told } from "./reading.ts";
 import { Timeline } from "./timeline.ts";
@@ -60,7 +61,7 @@ export class Room {
   /** Counts the changes of what is shown, at most one per frame. */
   readonly version = signal(0);
   readonly typing = signal<PersonRef[]>([]);
-  readonly here = signal<PersonRef[]>([]);
+  readonly here = signal<Here[]>([]);
   readonly history = signal<"idle" | "loading" | "failed">("idle");
   /** How far this person has read. */
   readonly reading: Reading;
@@ -153,6 +154,7 @@ export class Room {
       typing: (person) => this.heardTyping(person),
       joined: (connection) => this.changePresence(() => this.presence.joined(connection)),
       left: (client) => this.changePresence(() => this.presence.left(client)),
+      idle: (client, idle) => this.changePresence(() => this.presence.told(client, idle)),
       ended: () => context.ended(this),
     });
   }
@@ -402,6 +404,12 @@ export class Room {
       this.changePending = false;
       this.version.value += 1;
     });
+  }
+
+  /** Who wrote what is held, the latest first, as many as are asked for at once. */
+  authors(): string[] {
+    const all = this.timeline.events.flatMap((event) => event.message?.author.id ?? []).reverse();
+    return [...new Set(all)].slice(0, PROFILES_READ_MAX);
   }
 
   /** Frees what a reader at the end does not need. */
