@@ -51,16 +51,16 @@ export function PersonCard({ app, chat, person, onClose }: { app: App; chat: Cha
 
   return (
     <Dialog title={words.card} onClose={onClose} first=".dialog-actions button">
-      <div class="card" data-testid="person-card">
+      <div class="person-card" data-testid="person-card">
         <Avatar person={who} />
-        <div class="card-words">
-          <p class="card-name">
+        <div class="person-card-words">
+          <p class="person-card-name">
             <bdi>{who.name}</bdi>
             <NameNote person={who} />
             {isMe && <span class="person-note"> ({people.you})</span>}
           </p>
           {profile?.title && (
-            <p class="card-title">
+            <p class="person-card-title">
               <bdi>{profile.title}</bdi>
             </p>
           )}
@@ -68,7 +68,7 @@ export function PersonCard({ app, chat, person, onClose }: { app: App; chat: Cha
           {profile?.deactivated && <p class="person-note">{words.deactivated}</p>}
         </div>
       </div>
-      <dl class="card-facts">
+      <dl class="person-card-facts">
         {!profile?.deactivated && (
           <div>
             <dt>{words.presence}</dt>

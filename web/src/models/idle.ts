@@ -20,7 +20,6 @@ export class Idle {
 
   constructor(private readonly context: IdleContext) {
     this.actedAt = context.now();
-    this.watch();
   }
 
   close(): void {
@@ -37,6 +36,7 @@ export class Idle {
   /** A new connection is taken to be that of somebody who works. */
   connected(): void {
     this.told = false;
+    if (!this.cancel) this.watch();
     void this.tell();
   }
 

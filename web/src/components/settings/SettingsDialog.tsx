@@ -16,6 +16,10 @@ export function SettingsDialog({ app, chat, layout, section }: Props) {
   useEffect(() => {
     layout.rooms.value = false;
   }, [layout]);
+  // On a narrow screen the parts are a strip that scrolls.
+  useEffect(() => {
+    document.querySelector(".settings-link[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [section]);
   return (
     <Dialog title={strings.settings.title} onClose={() => app.closeSettings()} size="settings" first="[aria-current=page]">
       <div class="settings">
