@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { READ_TIMEOUT_MS } from "./limits.ts";
-import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Profile, Role, RoomInfo, RoomReading, RoomsPage, Status } from "./wire.ts";
+import type { DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonalToken, PersonRef, Profile, Role, RoomInfo, RoomReading, RoomsPage, Scope, Status } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -31,6 +31,12 @@ export const api = {
   revokeOtherSessions: () => request<{ ended: number }>("DELETE", "/v1/sessions"),
   setPassword: (present: string, password: string) => request<null>("PUT", "/v1/me/password", { present, password }),
   setEmail: (present: string, email: string) => request<{ person: Person }>("PUT", "/v1/me/email", { present, email }),
+
+  tokens: () => request<{ tokens: PersonalToken[] }>("GET", "/v1/me/tokens"),
+  /** The secret is told here and never again. */
+  makeToken: (name: string, scopes: readonly Scope[], expires?: number) =>
+    request<PersonalToken & { secret: string }>("POST", "/v1/me/tokens", { name, scopes, ...(expires !== undefined && { expires }) }),
+  revokeToken: (token: string) => request<null>("DELETE", `/v1/me/tokens/${token}`),
 
   /** What is left out stays as it is. */
   editProfile: (edit: ProfileEdit) => request<Profile>("PATCH", "/v1/me/profile", edit),

@@ -4,7 +4,7 @@ import type { Hindrance, SendFailure } from "./models/outbox.ts";
 import type { Note } from "./models/rows.ts";
 import type { Section } from "./models/app.ts";
 import type { Span, State } from "./models/profile.ts";
-import type { PersonRef, Role } from "./wire.ts";
+import type { PersonRef, Role, Scope } from "./wire.ts";
 
 const LANGUAGE = "en";
 const plurals = new Intl.PluralRules(LANGUAGE);
@@ -416,7 +416,7 @@ export const strings = {
   },
   settings: {
     title: "Settings",
-    sections: { profile: "Profile", account: "Account", sessions: "Devices", appearance: "Appearance" } satisfies Record<Section, string>,
+    sections: { profile: "Profile", account: "Account", sessions: "Devices", tokens: "API tokens", appearance: "Appearance" } satisfies Record<Section, string>,
     save: "Save",
     saved: "Saved",
     loading: "Loading…",
@@ -479,9 +479,44 @@ export const strings = {
     present: "Present password",
     password: "Password",
     passwordLead: "All your other devices are signed out then. This one stays.",
+    tokensStay: (count: number) => plural(count, { one: "# API token of yours goes on working.", other: "# API tokens of yours go on working." }),
+    lookAtTokens: "Look at them",
     newPassword: "New password",
     changePassword: "Change password",
     passwordChanged: "Your password is changed, and your other devices are signed out.",
+  },
+  tokens: {
+    heading: "Your API tokens",
+    make: "Make an API token",
+    makeButton: "Make token",
+    lead: "With a token, a program acts in your name over the REST API. It never reaches your account, your devices or other tokens.",
+    name: "Name",
+    nameHint: "For which program it is.",
+    scopesLabel: "What it may do",
+    scopes: { read: "Read", write: "Write", rooms: "Rooms" } satisfies Record<Scope, string>,
+    scopeHints: {
+      read: "Read all that you can read.",
+      write: "Write, edit, delete and react in your name, set your status, mark as read.",
+      rooms: "Make, change, join and leave rooms, add people, and see invite links.",
+    } satisfies Record<Scope, string>,
+    noScope: "Choose what it may do.",
+    lasts: "Works for",
+    spans: { "30": "30 days", "90": "90 days", "365": "A year", always: "Until I revoke it" },
+    none: "None yet.",
+    unused: "not used yet",
+    lastUsed: (time: string) => `used ${time}`,
+    endless: "works until you revoke it",
+    expires: (date: string) => `works until ${date}`,
+    revoke: "Revoke",
+    revokeLabel: (name: string) => `Revoke ${isolated(name)}`,
+    revoked: (name: string) => `${isolated(name)} is revoked`,
+    failed: "The list of tokens could not be loaded.",
+    secretTitle: (name: string) => `The token ${isolated(name)}`,
+    secretLead: "Copy it now: it is shown this once. Whoever has it acts in your name.",
+    secret: "Token",
+    copy: "Copy",
+    copied: "Copied",
+    copyByHand: "Press Ctrl+C to copy",
   },
   appearance: {
     heading: "Appearance",

@@ -172,6 +172,12 @@ export type Invite = { code: string; url: string; expires: number | null; max_us
 
 export type InvitePreview = { server: { name: string }; inviter: PersonRef; room: PersonRef };
 
+/** What a personal token may be good for. */
+export const SCOPES = ["read", "write", "rooms"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export type PersonalToken = { id: string; name: string; scopes: Scope[]; created: number; expires?: number; last_used?: number };
+
 export type DeviceSession = {
   id: string;
   created: number;

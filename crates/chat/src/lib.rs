@@ -68,6 +68,7 @@ mod model;
 mod open;
 mod ownership;
 mod people;
+mod personal_tokens;
 mod policy;
 mod presence;
 mod profiles;
@@ -98,14 +99,16 @@ pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
     Answered, Body, BodyError, Browser, ClientId, Clock, Code, DeleteReason, Deleted, Denial, Denied, Description,
     Draft, Edit, EditPage, Email, EmailError, Emoji, Ended, Entered, Event, EventKind, EventPage, Invite, InviteCard,
-    Member, Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery,
-    PasswordError, Person, PersonId, Posted, Presented, Profile, ProfileEdit, Quiet, Reacted, ReactedPage, Reaction,
-    Reading, ReasonError, Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomReading, RoomRole,
-    Said, Session, SessionId, SignedIn, Status, StatusError, Time, Title, Token, Topic, Verdict, Who, Zone, ZoneError,
+    Member, Message, MessageId, MessageKey, MessagePage, Move, Name, NameError, NewPassword, PERSONAL_TOKEN_PREFIX,
+    PageFrom, PageQuery, PasswordError, Person, PersonId, PersonalToken, PersonalTokenId, Posted, Presented, Profile,
+    ProfileEdit, Quiet, Reacted, ReactedPage, Reaction, Reading, ReasonError, Role, Room, RoomCard, RoomEdit,
+    RoomFacts, RoomId, RoomKind, RoomPage, RoomReading, RoomRole, Said, Scope, Session, SessionId, SignedIn, Status,
+    StatusError, Time, Title, Token, TokenBearer, Topic, Verdict, Who, Zone, ZoneError,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
 pub use people::{SetUp, SetUpDone, SetUpError};
+pub use personal_tokens::PersonalTokenError;
 pub use profiles::EditProfileError;
 pub use rates::RetryAfter;
 pub use reactions::ReactError;

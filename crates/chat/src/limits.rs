@@ -108,6 +108,10 @@ pub const SWEEPS_PER_EXPIRY: u32 = 20;
 pub const SESSION_SWEEP_OVERLAP: Duration = Duration::from_secs(20);
 /// An ended session's row is kept this long, so that every running server comes to see it.
 pub const SESSION_REMEMBERED: Duration = Duration::from_hours(24);
+/// Personal tokens of one person: one for each program, and each for one purpose.
+pub const PERSONAL_TOKENS_MAX: u32 = 50;
+/// The last use of a personal token is written down at most this often: a write per request would be a write per read.
+pub const PERSONAL_TOKEN_TOUCH_INTERVAL: Duration = Duration::from_hours(1);
 /// An invite is good for this long.
 pub const INVITE_LIFETIME: Duration = Duration::from_hours(14 * 24);
 /// An invite lets in this many people, each of them once.
@@ -275,6 +279,8 @@ pub struct Rates {
     pub idles: Rate,
     /// The same in one room, from everybody together: what is more is not told, and whoever asks sees it.
     pub idles_per_room: Rate,
+    /// Requests with one personal token, beside what limits their kinds: a program that reads a long history, and no more.
+    pub token_calls: Rate,
     /// New e-mail addresses that were tried, per person: an answer tells whether somebody else here has one.
     pub emails: Rate,
     /// Invites made, renewed or revoked, per person; reading one that is good is not counted.
@@ -309,6 +315,7 @@ impl Default for Rates {
             profiles: Rate { burst: 20, per_second: 0.1 },
             idles: Rate { burst: 10, per_second: 0.1 },
             idles_per_room: Rate { burst: 30, per_second: 2.0 },
+            token_calls: Rate { burst: 200, per_second: 20.0 },
             emails: a_day(10),
             invites: Rate { burst: 10, per_second: 0.1 },
             codes: Rate { burst: 60, per_second: 0.5 },
@@ -335,6 +342,7 @@ impl Rates {
             profiles: rate,
             idles: rate,
             idles_per_room: rate,
+            token_calls: rate,
             emails: rate,
             invites: rate,
             codes: rate,

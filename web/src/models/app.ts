@@ -7,7 +7,7 @@ import { resendDelay, type UnsentStore } from "./outbox.ts";
 import { lastDensity, lastTheme, Settings, showDensity, showTheme } from "./settings.ts";
 
 /** The parts of the settings, each with its address. */
-export const SECTIONS = ["profile", "account", "sessions", "appearance"] as const;
+export const SECTIONS = ["profile", "account", "sessions", "tokens", "appearance"] as const;
 export type Section = (typeof SECTIONS)[number];
 
 /** Why somebody is to sign in who was signed in. */

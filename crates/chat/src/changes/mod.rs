@@ -10,6 +10,7 @@ mod invites;
 mod members;
 mod messages;
 mod people;
+mod personal_tokens;
 mod profiles;
 mod reactions;
 mod reading;
@@ -30,6 +31,7 @@ pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
     TakeDeviceKey,
 };
+pub(crate) use personal_tokens::{MakeToken, NoSuchToken, RevokeToken, TooManyTokens, TouchToken};
 pub(crate) use profiles::EditProfile;
 pub(crate) use reactions::{React, ReactRefusal};
 pub(crate) use reading::{Read, ReadAll};

@@ -200,8 +200,10 @@ impl Change for SetActive {
         if person.is_active {
             tables.set_deactivated(person.id, Some(now))?;
         }
-        // They know the codes of the invites that they made, and could come back by one.
+        // They know the codes of the invites that they made, and could come back by one. What acts in their name ends too, and does
+        // not begin again by itself when they may sign in again.
         tables.expire_invites_of(person.id, now)?;
+        tables.delete_tokens_of(person.id)?;
         let ended = end_others(tables, person.id, None, Ended::Deactivated, now)?;
         Ok(Applied::ended((), ended))
     }

@@ -17,6 +17,9 @@ pub(super) const PROFILE: &str = "p.id, p.name, EXISTS (SELECT 1 FROM people q W
     p.role, p.deactivated IS NULL, p.title, p.zone, p.status_emoji, p.status_text, p.status_ends,
     p.quiet IS NOT NULL, p.quiet_ends, p.changed";
 
+/// Of a personal token `t`.
+pub(super) const PERSONAL_TOKEN: &str = "t.id, t.name, t.scopes, t.created, t.expires, t.last_used";
+
 /// Of a session `s`.
 pub(super) const SESSION: &str = "s.id, s.created, s.last_seen, s.user_agent, s.address";
 /// How many these are.

@@ -131,6 +131,7 @@ macro_rules! runs_the_contract {
             an_address_is_changed_by_who_proves_it_and_has_one_account,
             s21_of_a_session_that_was_ended_it_is_remembered_why,
             s23_a_session_remembers_where_it_was_used_from_lately,
+            s43_a_personal_token_is_found_by_its_digest_until_it_is_revoked_or_its_person_deactivated,
         }
     };
 }

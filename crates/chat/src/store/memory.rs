@@ -19,9 +19,9 @@ use crate::{
         Answered, Arrival, ClientId, Credentials, Deleted, DenialKey, Denied, Description, EarlierSend, Edit, EditPage,
         Email, Emoji, Ended, Event, EventKind, EventPage, EventRow, Invite, InviteCard, KeyId, Member, Message,
         MessageId, MessagePage, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery, PeopleKey,
-        Person, PersonId, Profile, Reacted, ReactedPage, Reaction, Reactions, Reading, Role, Room, RoomFacts, RoomId,
-        RoomKind, RoomPage, RoomRole, Said, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand,
-        StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
+        Person, PersonId, PersonalToken, PersonalTokenId, Profile, Reacted, ReactedPage, Reaction, Reactions, Reading,
+        Role, Room, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole, Said, SecretDigest, Session, SessionId,
+        SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, TokenBearer, Who,
     },
 };
 
@@ -41,6 +41,7 @@ struct Maps {
     people: BTreeMap<PersonId, (Person, StoredHash)>,
     said: BTreeMap<PersonId, (Said, Time)>,
     keys: BTreeMap<String, [u8; 32]>,
+    tokens: BTreeMap<PersonalTokenId, TokenRow>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
     /// Since when, as what, and how far they have read.
@@ -59,6 +60,13 @@ struct SessionRow {
     token: SecretDigest,
     session: Session,
     ended: Option<(Time, Ended)>,
+}
+
+#[derive(Debug, Clone)]
+struct TokenRow {
+    person: PersonId,
+    digest: SecretDigest,
+    token: PersonalToken,
 }
 
 #[derive(Debug, Clone)]
@@ -152,6 +160,19 @@ impl Store for Memory {
                 !maps.is_guest(asking) || other == asking || maps.have_a_room_in_common(asking, other)
             };
             people.into_iter().filter(|person| sees(*person)).filter_map(|person| maps.profile_of(person)).collect()
+        })
+    }
+
+    fn personal_tokens(&self, person: PersonId) -> Read<'_, Vec<PersonalToken>> {
+        self.read(|maps| {
+            maps.tokens.values().rev().filter(|row| row.person == person).map(|row| row.token.clone()).collect()
+        })
+    }
+
+    fn token_bearer(&self, digest: SecretDigest) -> Read<'_, Option<TokenBearer>> {
+        self.read(|maps| {
+            let row = maps.tokens.values().find(|row| row.digest == digest)?;
+            Some(TokenBearer { person: maps.person_of(row.person)?, token: row.token.clone() })
         })
     }
 
@@ -652,6 +673,37 @@ impl Tables for Maps {
 
     fn set_password(&mut self, person: PersonId, hash: &StoredHash) -> StoreResult<()> {
         self.people.entry(person).and_modify(|(_, known)| *known = hash.clone());
+        Ok(())
+    }
+
+    fn insert_token(&mut self, person: PersonId, token: &PersonalToken, digest: SecretDigest) -> StoreResult<()> {
+        self.must_be_a_person(person)?;
+        self.tokens.insert(token.id, TokenRow { person, digest, token: token.clone() });
+        Ok(())
+    }
+
+    fn count_tokens(&self, person: PersonId) -> StoreResult<u32> {
+        Ok(u32::try_from(self.tokens.values().filter(|row| row.person == person).count()).unwrap_or(u32::MAX))
+    }
+
+    fn touch_token(&mut self, token: PersonalTokenId, now: Time) -> StoreResult<()> {
+        self.tokens.entry(token).and_modify(|row| row.token.last_used = Some(now));
+        Ok(())
+    }
+
+    fn delete_token(&mut self, person: PersonId, token: PersonalTokenId) -> StoreResult<bool> {
+        let before = self.tokens.len();
+        self.tokens.retain(|id, row| *id != token || row.person != person);
+        Ok(self.tokens.len() < before)
+    }
+
+    fn delete_tokens_of(&mut self, person: PersonId) -> StoreResult<()> {
+        self.tokens.retain(|_, row| row.person != person);
+        Ok(())
+    }
+
+    fn delete_tokens_expired_by(&mut self, person: PersonId, time: Time) -> StoreResult<()> {
+        self.tokens.retain(|_, row| row.person != person || row.token.is_good(time));
         Ok(())
     }
 

@@ -35,8 +35,8 @@ pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
     Arrival, Credentials, Denied, EditPage, Email, Emoji, Ended, EventPage, Invite, InviteCard, KeyId, Member, Message,
-    MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, Profile, ReactedPage, Room, RoomId, RoomPage,
-    SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+    MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, PersonalToken, Profile, ReactedPage, Room, RoomId,
+    RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, TokenBearer, Who,
 };
 
 /// What is read, or why the database could not.
@@ -129,6 +129,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn session(&self, token: SecretDigest, now: Time) -> Read<'_, Option<SignedIn>>;
     /// Why the session of this token is over, if it was ended and that is remembered.
     fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>>;
+    /// The person's personal tokens, also those that have ended, the newest first.
+    fn personal_tokens(&self, person: PersonId) -> Read<'_, Vec<PersonalToken>>;
+    /// The personal token of this digest with its person, also where it has ended or they may not sign in.
+    fn token_bearer(&self, digest: SecretDigest) -> Read<'_, Option<TokenBearer>>;
     /// Who comes to listen, unless their session has ended or expired at `now`; with at most so many of their rooms.
     fn arrival(&self, session: SessionKey, rooms_max: u32, now: Time) -> Read<'_, Option<Arrival>>;
     /// The person's sessions that have not ended or expired at `now`, the last used first.

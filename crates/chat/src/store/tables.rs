@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use super::error::StoreError;
 use crate::model::{
     ClientId, DenialKey, Denied, EarlierSend, Email, Emoji, Ended, Event, Invite, KeyId, MessageId, Name, NewMessage,
-    NewPerson, NewRoom, NewSession, PeopleKey, Person, PersonId, Profile, Reactions, Reading, Role, Room, RoomFacts,
-    RoomId, RoomRole, Said, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage, Time, Who,
+    NewPerson, NewRoom, NewSession, PeopleKey, Person, PersonId, PersonalToken, PersonalTokenId, Profile, Reactions,
+    Reading, Role, Room, RoomFacts, RoomId, RoomRole, Said, SecretDigest, SessionId, StoredHash, StoredInvite,
+    StoredMessage, Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -78,6 +79,17 @@ pub(crate) trait Tables {
     fn end_session(&mut self, session: SessionId, why: Ended, now: Time) -> StoreResult<()>;
     /// Removes the rows of sessions that ended before that.
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()>;
+
+    fn insert_token(&mut self, person: PersonId, token: &PersonalToken, digest: SecretDigest) -> StoreResult<()>;
+    /// How many personal tokens the person has.
+    fn count_tokens(&self, person: PersonId) -> StoreResult<u32>;
+    /// Writes down that the personal token was used, if it is there.
+    fn touch_token(&mut self, token: PersonalTokenId, now: Time) -> StoreResult<()>;
+    /// `false` when the person has no such token.
+    fn delete_token(&mut self, person: PersonId, token: PersonalTokenId) -> StoreResult<bool>;
+    fn delete_tokens_of(&mut self, person: PersonId) -> StoreResult<()>;
+    /// Removes those of the person that end then or before.
+    fn delete_tokens_expired_by(&mut self, person: PersonId, time: Time) -> StoreResult<()>;
 
     /// What client tokens are refused for under this key, also when it has ended.
     fn denial(&self, key: DenialKey) -> StoreResult<Option<Denied>>;

@@ -130,7 +130,7 @@ impl Table {
 use Kind::{Bytes, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
-pub(crate) static TABLES: [Table; 12] = [
+pub(crate) static TABLES: [Table; 13] = [
     Table {
         name: "people",
         columns: &[
@@ -182,6 +182,21 @@ pub(crate) static TABLES: [Table; 12] = [
             ("ended", Number),
             ("address", Text),
             ("why", Text),
+        ],
+        key: 1,
+        group: Group::All,
+    },
+    Table {
+        name: "personal_tokens",
+        columns: &[
+            ("id", Id),
+            ("person", Id),
+            ("digest", Bytes),
+            ("name", Text),
+            ("scopes", Text),
+            ("created", Number),
+            ("expires", Number),
+            ("last_used", Number),
         ],
         key: 1,
         group: Group::All,

@@ -1,7 +1,7 @@
 //! Everything over HTTP but the server API: the page, the REST API under `/v1/`, health and metrics.
 //!
-//! A file a noun (`people`, `account`, `profiles`, `session`, `invites`, `rooms`, `reading`, `messages`, `reactions`), which imports no other noun; what they share is in
-//! the files below them: who asks (`caller`, `cookie`, `credentials`, `signed_in`, `origin`), what comes and goes (`body`, `bodies`,
+//! A file a noun (`people`, `account`, `profiles`, `personal_tokens`, `session`, `invites`, `rooms`, `reading`, `messages`, `reactions`), which imports no other noun; what they share is in
+//! the files below them: who asks (`caller`, `cookie`, `credentials`, `signed_in`, `scopes`, `origin`), what comes and goes (`body`, `bodies`,
 //! `ids`, `schemas`, `problem`). `crate::router` puts the routes together.
 
 pub(crate) mod account;
@@ -20,12 +20,14 @@ pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod origin;
 pub(crate) mod people;
+pub(crate) mod personal_tokens;
 pub(crate) mod problem;
 pub(crate) mod profiles;
 pub(crate) mod reactions;
 pub(crate) mod reading;
 pub(crate) mod rooms;
 mod schemas;
+pub(crate) mod scopes;
 pub(crate) mod session;
 pub(crate) mod shell;
 mod signed_in;

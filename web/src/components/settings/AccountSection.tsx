@@ -52,6 +52,7 @@ function EmailForm({ app, chat }: { app: App; chat: Chat }) {
 function PasswordForm({ app, chat }: { app: App; chat: Chat }) {
   const [present, setPresent] = useState("");
   const [password, setPassword] = useState("");
+  const [tokens, setTokens] = useState(0);
   const check = (): Record<string, string> => {
     const { length } = Array.from(password);
     return {
@@ -70,10 +71,20 @@ function PasswordForm({ app, chat }: { app: App; chat: Chat }) {
         await app.api.setPassword(present, password);
         setPresent("");
         setPassword("");
+        // What acts in one's name without the password is for them to judge.
+        setTokens(await app.api.tokens().then((found) => found.tokens.length, () => 0));
       }}
     >
       {(problems) => (
         <>
+          {tokens > 0 && (
+            <p class="settings-lead">
+              {words.tokensStay(tokens)}{" "}
+              <button type="button" class="link-button" onClick={() => app.navigate("/settings/tokens", true)}>
+                {words.lookAtTokens}
+              </button>
+            </p>
+          )}
           <p class="settings-lead">{words.passwordLead}</p>
           {/* So that a password manager knows whose it is. */}
           <input type="email" name="username" autocomplete="username" value={chat.email.value} readOnly hidden />

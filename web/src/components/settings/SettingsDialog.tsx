@@ -8,6 +8,7 @@ import { AccountSection } from "./AccountSection.tsx";
 import { AppearanceSection } from "./AppearanceSection.tsx";
 import { ProfileSection } from "./ProfileSection.tsx";
 import { SessionsSection } from "./SessionsSection.tsx";
+import { TokensSection } from "./TokensSection.tsx";
 
 type Props = { app: App; chat: Chat; layout: Layout; section: Section };
 
@@ -47,6 +48,7 @@ export function SettingsDialog({ app, chat, layout, section }: Props) {
           {section === "profile" && <ProfileSection chat={chat} layout={layout} />}
           {section === "account" && <AccountSection app={app} chat={chat} />}
           {section === "sessions" && <SessionsSection app={app} />}
+          {section === "tokens" && <TokensSection app={app} />}
           {section === "appearance" && <AppearanceSection chat={chat} />}
         </section>
       </div>

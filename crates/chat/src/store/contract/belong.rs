@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::{
-    changes::{EditProfile, EndOtherSessions, SetEmail, SetEmailRefusal, SetRole},
-    model::{Ended, Profile, ProfileEdit, Quiet, Status, Title, Zone},
+    changes::{
+        EditProfile, EndOtherSessions, MakeToken, NoSuchToken, RevokeToken, SetEmail, SetEmailRefusal, SetRole,
+        TooManyTokens, TouchToken,
+    },
+    limits::PERSONAL_TOKENS_MAX,
+    model::{Ended, PersonalToken, PersonalTokenId, Profile, ProfileEdit, Quiet, Scope, Status, Title, Zone},
 };
 
 impl World {
@@ -154,4 +158,55 @@ pub(in crate::store) async fn s23_a_session_remembers_where_it_was_used_from_lat
     assert_eq!(address().await, Some(away));
     let old = world.store.session(world.token, START).await.unwrap().unwrap().session.address;
     assert_eq!(old, None, "a version before has not written it down");
+}
+
+pub(in crate::store) async fn s43_a_personal_token_is_found_by_its_digest_until_it_is_revoked_or_its_person_deactivated(
+    fixture: &impl Fixture,
+) {
+    let world = World::new(fixture).await;
+    let ben = world.invited("Ben").await;
+    let make = |person, expires| {
+        let token = PersonalToken {
+            id: PersonalTokenId::fresh(),
+            name: Name::parse("A program").unwrap(),
+            scopes: vec![Scope::Read, Scope::Rooms],
+            created: START,
+            expires,
+            last_used: None,
+        };
+        MakeToken { person, token, digest: Token::fresh().digest() }
+    };
+    let bearer = async |digest| world.store.token_bearer(digest).await.unwrap();
+    let one = make(ben, None);
+    world.done(one.clone()).await;
+    let found = bearer(one.digest).await.unwrap();
+    assert_eq!((found.person.id, &found.token), (ben, &one.token));
+    assert!(bearer(Token::fresh().digest()).await.is_none());
+    world.done(TouchToken { token: one.token.id }).await;
+    assert!(bearer(one.digest).await.unwrap().token.last_used.is_some());
+
+    let other = make(ben, Some(START.minus(Duration::from_secs(1))));
+    world.done(other.clone()).await;
+    let ids: Vec<_> = world.store.personal_tokens(ben).await.unwrap().into_iter().map(|token| token.id).collect();
+    assert_eq!(ids, [other.token.id, one.token.id], "the newest first");
+    assert!(world.store.personal_tokens(world.ana).await.unwrap().is_empty());
+    assert_eq!(world.refused(RevokeToken { person: world.ana, token: one.token.id }).await, NoSuchToken, "not theirs");
+    world.done(RevokeToken { person: ben, token: one.token.id }).await;
+    assert!(bearer(one.digest).await.is_none());
+    assert_eq!(world.refused(RevokeToken { person: ben, token: one.token.id }).await, NoSuchToken);
+
+    // The one that has ended makes room.
+    for _ in 0..PERSONAL_TOKENS_MAX {
+        world.done(make(ben, None)).await;
+    }
+    assert!(bearer(other.digest).await.is_none());
+    assert_eq!(world.refused(make(ben, None)).await, TooManyTokens);
+    let last = make(world.ana, None);
+    world.done(last.clone()).await;
+    world.done(SetActive { person: ben, is_active: false }).await;
+    assert!(world.store.personal_tokens(ben).await.unwrap().is_empty());
+    assert_eq!(world.refused(make(ben, None)).await, TooManyTokens, "nor do they get one");
+    world.done(SetActive { person: ben, is_active: true }).await;
+    assert!(world.store.personal_tokens(ben).await.unwrap().is_empty(), "and none comes back");
+    assert!(bearer(last.digest).await.is_some());
 }

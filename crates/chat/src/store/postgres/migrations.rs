@@ -258,6 +258,20 @@ const STEPS: [&str; 5] = ["
     -- Where it was used from lately, and why it ended.
     ALTER TABLE sessions ADD COLUMN address text;
     ALTER TABLE sessions ADD COLUMN why text;
+    -- With one, a program acts as the person.
+    CREATE TABLE personal_tokens (
+        id uuid PRIMARY KEY,
+        person uuid NOT NULL REFERENCES people,
+        -- SHA-256 of its secret.
+        digest bytea NOT NULL UNIQUE,
+        name text NOT NULL,
+        -- With spaces between them.
+        scopes text NOT NULL,
+        created bigint NOT NULL,
+        expires bigint,
+        last_used bigint
+    );
+    CREATE INDEX personal_tokens_of_a_person ON personal_tokens (person);
     "];
 
 /// The version that this program writes.

@@ -61,8 +61,9 @@ use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
         Arrival, Credentials, Denied, EditPage, Email, Emoji, Ended, EventPage, Invite, InviteCard, KeyId, Member,
-        Message, MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, Profile, ReactedPage, Room,
-        RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time, Who,
+        Message, MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId, PersonalToken, Profile,
+        ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, Time,
+        TokenBearer, Who,
     },
 };
 
@@ -435,6 +436,14 @@ impl Store for Postgres {
             let people = people.clone();
             Box::pin(async move { reads::profiles(db, asking, &people).await })
         })
+    }
+
+    fn personal_tokens(&self, person: PersonId) -> Read<'_, Vec<PersonalToken>> {
+        self.read(move |db| Box::pin(reads::personal_tokens(db, person)))
+    }
+
+    fn token_bearer(&self, digest: SecretDigest) -> Read<'_, Option<TokenBearer>> {
+        self.read(move |db| Box::pin(reads::token_bearer(db, digest)))
     }
 
     fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>> {

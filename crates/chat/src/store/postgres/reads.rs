@@ -8,8 +8,8 @@ use tokio_postgres::{Error, Row};
 use super::{
     connection::{Db, Params, Statement, Values},
     values::{
-        Count, Digest, EventColumns, ROOM, denied, invite as invite_row, message, number, person, profile,
-        reacted as reacted_row, room, session as session_row, small, who,
+        Count, Digest, EventColumns, ROOM, denied, invite as invite_row, message, number, person, personal_token,
+        profile, reacted as reacted_row, room, session as session_row, small, who,
     },
 };
 use crate::{
@@ -17,14 +17,15 @@ use crate::{
     model::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Ended, Event, EventKind, EventPage,
         Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person,
-        PersonId, Profile, Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage, SecretDigest, Session,
-        SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
+        PersonId, PersonalToken, Profile, Reacted, ReactedPage, Reactions, Room, RoomId, RoomKind, RoomPage,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time,
+        TokenBearer, Who, show_reactions,
     },
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, PROFILE, SESSION,
-            SESSION_COLUMNS, WHO, reacted,
+            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, PERSONAL_TOKEN,
+            PROFILE, SESSION, SESSION_COLUMNS, WHO, reacted,
         },
         follow::{Revocation, Revocations},
     },
@@ -88,6 +89,19 @@ pub(super) async fn profiles(db: &Db, asking: PersonId, people: &[PersonId]) -> 
         ORDER BY array_position($2, p.id)"
     );
     every(&db.rows(&sql, &[&asking, &people]).await?, profile)
+}
+
+pub(super) async fn personal_tokens(db: &Db, person: PersonId) -> Result<Vec<PersonalToken>, Error> {
+    let sql = format!("SELECT {PERSONAL_TOKEN} FROM personal_tokens t WHERE t.person = $1 ORDER BY t.id DESC");
+    every(&db.rows(&sql, &[&person]).await?, |row| personal_token(row, 0))
+}
+
+pub(super) async fn token_bearer(db: &Db, digest: SecretDigest) -> Result<Option<TokenBearer>, Error> {
+    let sql = format!(
+        "SELECT {PERSON}, {PERSONAL_TOKEN} FROM personal_tokens t JOIN people p ON p.id = t.person WHERE t.digest = $1"
+    );
+    let read = |row: Row| Ok(TokenBearer { person: person(&row)?, token: personal_token(&row, PERSON_COLUMNS)? });
+    db.row(&sql, &[&digest]).await?.map(read).transpose()
 }
 
 pub(super) async fn session_ended(db: &Db, token: SecretDigest) -> Result<Option<Ended>, Error> {

@@ -32,9 +32,9 @@ use super::{
 use crate::{
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Email, Emoji, Ended, Event, Invite, KeyId, MessageId, Name,
-        NewMessage, NewPerson, NewRoom, NewSession, PeopleKey, Person, PersonId, Profile, Reactions, Reading, Role,
-        Room, RoomFacts, RoomId, RoomRole, Said, SecretDigest, SessionId, Status, StoredHash, StoredInvite,
-        StoredMessage, Time, Who,
+        NewMessage, NewPerson, NewRoom, NewSession, PeopleKey, Person, PersonId, PersonalToken, PersonalTokenId,
+        Profile, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole, Said, SecretDigest, SessionId, Status,
+        StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         NOT_READ, StoreError, StoreResult, Tables,
@@ -594,6 +594,36 @@ impl Tables for PostgresTables<'_> {
             self.write("DELETE FROM revocations WHERE number <= (SELECT forgotten FROM revoked)", values![])?;
         }
         Ok(())
+    }
+
+    fn insert_token(&mut self, person: PersonId, token: &PersonalToken, digest: SecretDigest) -> StoreResult<()> {
+        let sql = "INSERT INTO personal_tokens (id, person, digest, name, scopes, created, expires)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let PersonalToken { id, name, created, expires, .. } = token;
+        let (name, scopes) = (name.as_str().to_owned(), token.scope_names());
+        self.write(sql, values![*id, person, digest, name, scopes, *created, *expires])
+    }
+
+    fn count_tokens(&self, person: PersonId) -> StoreResult<u32> {
+        self.count_of(person, "SELECT count(*) FROM personal_tokens WHERE person = $1")
+    }
+
+    fn touch_token(&mut self, token: PersonalTokenId, now: Time) -> StoreResult<()> {
+        self.write("UPDATE personal_tokens SET last_used = $2 WHERE id = $1", values![token, now])
+    }
+
+    fn delete_token(&mut self, person: PersonId, token: PersonalTokenId) -> StoreResult<bool> {
+        let sql = "DELETE FROM personal_tokens WHERE id = $1 AND person = $2";
+        Ok(self.write_and_count(sql, values![token, person])? > 0)
+    }
+
+    fn delete_tokens_of(&mut self, person: PersonId) -> StoreResult<()> {
+        self.write("DELETE FROM personal_tokens WHERE person = $1", values![person])
+    }
+
+    fn delete_tokens_expired_by(&mut self, person: PersonId, time: Time) -> StoreResult<()> {
+        self.write_and_count("DELETE FROM personal_tokens WHERE person = $1 AND expires <= $2", values![person, time])
+            .map(drop)
     }
 
     /// Its row stays as it is until the end. Two who deny the same for the first time meet in the key, and one of them begins

@@ -14,9 +14,9 @@ use tokio_postgres::{
 use crate::{
     model::{
         Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, Emoji, EventRow, Invite, KeyId, Message,
-        MessageId, Name, Person, PersonId, Profile, Quiet, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId,
-        RoomKind, RoomRole, Said, SecretDigest, Session, SessionId, Status, StoredDigest, StoredInvite, Time, Title,
-        Topic, Who, Zone, gather,
+        MessageId, Name, Person, PersonId, PersonalToken, PersonalTokenId, Profile, Quiet, Reacted, Reaction, Reading,
+        Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, Said, SecretDigest, Session, SessionId, Status,
+        StoredDigest, StoredInvite, Time, Title, Topic, Who, Zone, gather,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, unread},
@@ -94,7 +94,7 @@ macro_rules! id_column {
     )*};
 }
 
-id_column!(PersonId, SessionId, RoomId, MessageId, ClientId);
+id_column!(PersonId, PersonalTokenId, SessionId, RoomId, MessageId, ClientId);
 
 impl ToSql for SecretDigest {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
@@ -242,6 +242,18 @@ fn reading(row: &Row, first: usize) -> Result<Option<Reading>, Error> {
 
 pub(super) fn who(row: &Row, first: usize) -> Result<Who, Error> {
     Ok(Who { id: row.try_get(first)?, name: row.try_get(first + 1)?, same_name: row.try_get(first + 2)? })
+}
+
+pub(super) fn personal_token(row: &Row, first: usize) -> Result<PersonalToken, Error> {
+    let scopes: String = row.try_get(first + 2)?;
+    Ok(PersonalToken {
+        id: row.try_get(first)?,
+        name: Name::stored(row.try_get(first + 1)?),
+        scopes: PersonalToken::stored_scopes(&scopes),
+        created: row.try_get(first + 3)?,
+        expires: row.try_get(first + 4)?,
+        last_used: row.try_get(first + 5)?,
+    })
 }
 
 pub(super) fn profile(row: &Row) -> Result<Profile, Error> {

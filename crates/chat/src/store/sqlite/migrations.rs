@@ -233,6 +233,20 @@ const STEPS: [&str; 8] = ["
     -- Where it was used from lately, and why it ended.
     ALTER TABLE sessions ADD COLUMN address TEXT;
     ALTER TABLE sessions ADD COLUMN why TEXT;
+    -- With one, a program acts as the person.
+    CREATE TABLE personal_tokens (
+        id BLOB PRIMARY KEY NOT NULL,
+        person BLOB NOT NULL REFERENCES people,
+        -- SHA-256 of its secret.
+        digest BLOB NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        -- With spaces between them.
+        scopes TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER,
+        last_used INTEGER
+    ) STRICT;
+    CREATE INDEX personal_tokens_of_a_person ON personal_tokens (person);
     "];
 
 /// What became of the schema.

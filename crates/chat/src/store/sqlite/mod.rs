@@ -45,8 +45,8 @@ use crate::{
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
         Arrival, Credentials, Denied, EditPage, Email, Emoji, Ended, EventPage, Invite, InviteCard, KeyId, Member,
-        Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, Profile, ReactedPage, Room, RoomId,
-        RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, Who,
+        Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, PersonalToken, Profile, ReactedPage,
+        Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Time, TokenBearer, Who,
     },
 };
 
@@ -214,6 +214,14 @@ impl Store for Sqlite {
 
     fn profiles(&self, asking: PersonId, people: Vec<PersonId>) -> Read<'_, Vec<Profile>> {
         self.read(move |db| reads::profiles(db, asking, &people))
+    }
+
+    fn personal_tokens(&self, person: PersonId) -> Read<'_, Vec<PersonalToken>> {
+        self.read(move |db| reads::personal_tokens(db, person))
+    }
+
+    fn token_bearer(&self, digest: SecretDigest) -> Read<'_, Option<TokenBearer>> {
+        self.read(move |db| reads::token_bearer(db, digest))
     }
 
     fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::values::{
-    EventColumns, FACTS, ROOM, denied, facts, invite as invite_row, message, number, person, profile,
+    EventColumns, FACTS, ROOM, denied, facts, invite as invite_row, message, number, person, personal_token, profile,
     reacted as reacted_row, room, session as session_row, who,
 };
 use crate::{
@@ -14,14 +14,15 @@ use crate::{
     model::{
         Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email, Emoji, Ended, Event, EventKind, EventPage,
         Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name, PageQuery, PeopleKey, Person,
-        PersonId, Profile, ReactedPage, Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, SecretDigest, Session,
-        SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time, Who, show_reactions,
+        PersonId, PersonalToken, Profile, ReactedPage, Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage,
+        SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Time,
+        TokenBearer, Who, show_reactions,
     },
     store::{
         bounds::Bounds,
         columns::{
-            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, PROFILE, SESSION, WHO,
-            reacted,
+            AFTER_MESSAGE, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, PERSON, PERSON_COLUMNS, PERSONAL_TOKEN,
+            PROFILE, SESSION, WHO, reacted,
         },
     },
 };
@@ -70,6 +71,22 @@ pub(super) fn profiles(db: &Connection, asking: PersonId, people: &[PersonId]) -
     ))?;
     let found = people.iter().map(|person| one.query_row([asking, *person], profile).optional());
     Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+pub(super) fn personal_tokens(db: &Connection, person: PersonId) -> rusqlite::Result<Vec<PersonalToken>> {
+    let sql = format!("SELECT {PERSONAL_TOKEN} FROM personal_tokens t WHERE t.person = ?1 ORDER BY t.id DESC");
+    db.prepare_cached(&sql)?.query_map([person], |row| personal_token(row, 0))?.collect()
+}
+
+pub(super) fn token_bearer(db: &Connection, digest: SecretDigest) -> rusqlite::Result<Option<TokenBearer>> {
+    let sql = format!(
+        "SELECT {PERSON}, {PERSONAL_TOKEN} FROM personal_tokens t JOIN people p ON p.id = t.person WHERE t.digest = ?1"
+    );
+    db.prepare_cached(&sql)?
+        .query_row([digest], |row| {
+            Ok(TokenBearer { person: person(row)?, token: personal_token(row, PERSON_COLUMNS)? })
+        })
+        .optional()
 }
 
 pub(super) fn session_ended(db: &Connection, token: SecretDigest) -> rusqlite::Result<Option<Ended>> {

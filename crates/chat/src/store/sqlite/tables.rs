@@ -13,9 +13,9 @@ use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
         ClientId, DenialKey, Denied, EarlierSend, Email, Emoji, Ended, Event, Invite, KeyId, MessageId, Name,
-        NewMessage, NewPerson, NewRoom, NewSession, PeopleKey, Person, PersonId, Profile, Reactions, Reading, Role,
-        Room, RoomFacts, RoomId, RoomRole, Said, SecretDigest, SessionId, Status, StoredDigest, StoredHash,
-        StoredInvite, StoredMessage, Time, Who,
+        NewMessage, NewPerson, NewRoom, NewSession, PeopleKey, Person, PersonId, PersonalToken, PersonalTokenId,
+        Profile, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole, Said, SecretDigest, SessionId, Status,
+        StoredDigest, StoredHash, StoredInvite, StoredMessage, Time, Who,
     },
     store::{
         StoreResult, Tables,
@@ -269,6 +269,38 @@ impl Tables for SqliteTables<'_> {
 
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
         self.execute("DELETE FROM sessions WHERE ended < ?1", [time]).map(drop)
+    }
+
+    fn insert_token(&mut self, person: PersonId, token: &PersonalToken, digest: SecretDigest) -> StoreResult<()> {
+        let sql = "INSERT INTO personal_tokens (id, person, digest, name, scopes, created, expires)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let (scopes, PersonalToken { id, name, created, expires, .. }) = (token.scope_names(), token);
+        self.execute(sql, params![id, person, digest, name.as_str(), scopes, created, expires]).map(drop)
+    }
+
+    fn count_tokens(&self, person: PersonId) -> StoreResult<u32> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT count(*) FROM personal_tokens WHERE person = ?1")?
+                .query_row([person], |row| row.get(0))
+        })
+    }
+
+    fn touch_token(&mut self, token: PersonalTokenId, now: Time) -> StoreResult<()> {
+        self.execute("UPDATE personal_tokens SET last_used = ?2 WHERE id = ?1", params![token, now]).map(drop)
+    }
+
+    fn delete_token(&mut self, person: PersonId, token: PersonalTokenId) -> StoreResult<bool> {
+        let sql = "DELETE FROM personal_tokens WHERE id = ?1 AND person = ?2";
+        Ok(self.execute(sql, params![token, person])? > 0)
+    }
+
+    fn delete_tokens_of(&mut self, person: PersonId) -> StoreResult<()> {
+        self.execute("DELETE FROM personal_tokens WHERE person = ?1", [person]).map(drop)
+    }
+
+    fn delete_tokens_expired_by(&mut self, person: PersonId, time: Time) -> StoreResult<()> {
+        let sql = "DELETE FROM personal_tokens WHERE person = ?1 AND expires <= ?2";
+        self.execute(sql, params![person, time]).map(drop)
     }
 
     fn denial(&self, key: DenialKey) -> StoreResult<Option<Denied>> {

@@ -11,9 +11,9 @@ use rusqlite::{
 use crate::{
     model::{
         Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, Emoji, EventRow, Invite, Message,
-        MessageId, Name, Person, PersonId, Profile, Quiet, Reacted, Reaction, Reading, Role, Room, RoomFacts, RoomId,
-        RoomKind, RoomRole, Said, SecretDigest, Session, SessionId, Status, StoredDigest, StoredInvite, Time, Title,
-        Topic, Who, Zone, gather,
+        MessageId, Name, Person, PersonId, PersonalToken, PersonalTokenId, Profile, Quiet, Reacted, Reaction, Reading,
+        Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, Said, SecretDigest, Session, SessionId, Status,
+        StoredDigest, StoredInvite, Time, Title, Topic, Who, Zone, gather,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, unread},
@@ -77,7 +77,7 @@ macro_rules! id_column {
     )*};
 }
 
-id_column!(PersonId, SessionId, RoomId, MessageId, ClientId);
+id_column!(PersonId, PersonalTokenId, SessionId, RoomId, MessageId, ClientId);
 
 impl ToSql for SecretDigest {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -184,6 +184,18 @@ fn reading(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Reading>> {
 
 pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {
     Ok(Who { id: row.get(first)?, name: row.get(first + 1)?, same_name: row.get(first + 2)? })
+}
+
+pub(super) fn personal_token(row: &Row<'_>, first: usize) -> rusqlite::Result<PersonalToken> {
+    let scopes: String = row.get(first + 2)?;
+    Ok(PersonalToken {
+        id: row.get(first)?,
+        name: Name::stored(row.get(first + 1)?),
+        scopes: PersonalToken::stored_scopes(&scopes),
+        created: row.get(first + 3)?,
+        expires: row.get(first + 4)?,
+        last_used: row.get(first + 5)?,
+    })
 }
 
 pub(super) fn profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
