@@ -205,7 +205,7 @@ for (const scheme of ['light', 'dark']) {
     test(`${scheme}, ${width} px: the settings and a card have no findings, and fit`, async (t) => {
       const phone = width < 900 ? { hasTouch: true, isMobile: true } : {};
       const { page, dialog } = await open(t, ana, '', { viewport: { width, height }, colorScheme: scheme, ...phone });
-      for (const section of ['profile', 'account', 'sessions', 'appearance']) {
+      for (const section of ['profile', 'account', 'sessions', 'tokens', 'appearance']) {
         await page.goto(`${server.url}/settings/${section}`);
         await dialog.getByRole('heading', { level: 3 }).first().waitFor();
         assert.deepEqual(await axe(page, 'dialog'), [], section);
@@ -220,3 +220,33 @@ for (const scheme of ['light', 'dark']) {
     });
   }
 }
+
+test('a token for a program is made, shown once and revoked', async (t) => {
+  const desk = await open(t, ben, '/settings/tokens');
+  const make = form(desk, 'Make an API token');
+  await make.getByRole('button', { name: 'Make token' }).click();
+  await make.getByText(/^Give it a name/).waitFor();
+  await make.getByLabel('Name').fill('Calendar');
+  await make.getByRole('checkbox', { name: 'Write' }).check();
+  await make.getByRole('button', { name: 'Make token' }).click();
+  const field = desk.dialog.getByRole('textbox', { name: 'Token', exact: true });
+  await field.waitFor();
+  const secret = await field.inputValue();
+  assert.match(secret, /^tdp_/);
+  assert.deepEqual(await axe(desk.page, 'dialog'), []);
+  await screenshot(desk.page, 'settings-tokens');
+  const set = await fetch(`${server.url}/v1/me/profile`, {
+    method: 'PATCH',
+    headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ status: { text: 'In a meeting' } }),
+  });
+  assert.equal(set.status, 200);
+  await desk.page.reload();
+  await desk.dialog.getByText('Calendar').waitFor();
+  assert.equal(await field.count(), 0, 'it is not shown again');
+  await desk.dialog.getByText(/Read, Write · used now/).waitFor();
+  await desk.dialog.getByRole('button', { name: 'Revoke Calendar' }).click();
+  await desk.dialog.getByText('Calendar is revoked').waitFor();
+  const gone = await fetch(`${server.url}/v1/me`, { headers: { authorization: `Bearer ${secret}` } });
+  assert.equal(gone.status, 401);
+});

@@ -492,6 +492,7 @@ export const strings = {
     lead: "With a token, a program acts in your name over the REST API. It never reaches your account, your devices or other tokens.",
     name: "Name",
     nameHint: "For which program it is.",
+    nameEmpty: "Give it a name, so that you know later what it is for.",
     scopesLabel: "What it may do",
     scopes: { read: "Read", write: "Write", rooms: "Rooms" } satisfies Record<Scope, string>,
     scopeHints: {

@@ -12,7 +12,7 @@ import { copyText } from "../platform.ts";
 import { Choose } from "./Choose.tsx";
 import { SectionForm } from "./SectionForm.tsx";
 
-const { tokens: words, errors } = strings;
+const { tokens: words } = strings;
 
 type Lasts = "30" | "90" | "365" | "always";
 const LASTS: readonly Lasts[] = ["30", "90", "365", "always"];
@@ -101,7 +101,7 @@ function MakeToken({ app, onMade }: { app: App; onMade: (made: PersonalToken & {
       names={["name", "scopes"]}
       action={words.makeButton}
       done=""
-      check={() => ({ ...(name.trim() === "" && { name: errors.nameEmpty }), ...(scopes.length === 0 && { scopes: words.noScope }) })}
+      check={() => ({ ...(name.trim() === "" && { name: words.nameEmpty }), ...(scopes.length === 0 && { scopes: words.noScope }) })}
       onSubmit={async () => {
         const expires = lasts === "always" ? undefined : Date.now() + Number(lasts) * 86_400_000;
         onMade(await app.api.makeToken(name.trim(), scopes, expires));
