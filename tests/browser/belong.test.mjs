@@ -226,7 +226,7 @@ test('a token for a program is made, shown once and revoked', async (t) => {
   const make = form(desk, 'Make an API token');
   await make.getByRole('button', { name: 'Make token' }).click();
   await make.getByText(/^Give it a name/).waitFor();
-  await make.getByLabel('Name').fill('Calendar');
+  await make.getByLabel('Name', { exact: true }).fill('Calendar');
   await make.getByRole('checkbox', { name: 'Write' }).check();
   await make.getByRole('button', { name: 'Make token' }).click();
   const field = desk.dialog.getByRole('textbox', { name: 'Token', exact: true });

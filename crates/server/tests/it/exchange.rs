@@ -170,7 +170,9 @@ fn redacted_field(key: &str, value: &Value) -> Value {
     let is_time = value.as_i64().is_some_and(|time| time > LONG_AGO);
     let is_text = value.as_str().is_some_and(|text| !text.is_empty());
     match key {
-        "time" | "edited" | "since" | "created" | "last_seen" | "changed" | "expires" if is_time => json!("[milliseconds]"),
+        "time" | "edited" | "since" | "created" | "last_seen" | "changed" | "expires" if is_time => {
+            json!("[milliseconds]")
+        }
         "uptime" | "cpu" if value.is_number() => json!("[seconds]"),
         "rss" if value.is_number() => json!("[bytes]"),
         "epoch" if is_text => json!("[epoch]"),
