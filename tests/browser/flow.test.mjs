@@ -227,9 +227,9 @@ test('another device is seen in the list and can be signed out from here (S23)',
   const phone = new Person(server);
   await phone.signIn(BEN);
   await ben.choose('Ben your menu', 'Signed-in devices');
-  const dialog = bensPage.getByRole('dialog', { name: 'Signed-in devices' });
+  const dialog = bensPage.getByRole('dialog', { name: 'Settings' });
   await dialog.getByText('This device').waitFor();
-  const others = dialog.getByRole('button', { name: /^Sign out/ });
+  const others = dialog.getByRole('button', { name: /^Sign out (?!everywhere)/ });
   for (let left = await others.count(); left > 0; left -= 1) {
     await others.first().click();
     await until('the list is shorter', async () => (await others.count()) < left);

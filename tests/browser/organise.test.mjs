@@ -111,7 +111,7 @@ test('a direct message is there for the other with its first message, and the sa
   assert.equal(await b.sidebar.getByRole('link', { name: /^Ana/ }).count(), 0);
   await a.ui.composer.pressSequentially('psst');
   await a.ui.say('psst, Ben');
-  await b.sidebar.getByRole('link', { name: /^Ana ?, here now/ }).click();
+  await b.sidebar.getByRole('link', { name: /^Ana ?, online/ }).click();
   await b.ui.sees('psst, Ben');
   await b.ui.composer.pressSequentially('yes');
   await a.ui.typing.getByText('Ben is typing…').waitFor();

@@ -1,6 +1,6 @@
 /** The REST API under /v1: one method per operation, each answering with what the server said or throwing `ApiError`. */
 import { ACTIVITY_PAGE, READ_TIMEOUT_MS } from "./limits.ts";
-import type { ActivityKind, ActivityPage, DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, Preferences, Role, RoomInfo, RoomPreferences, RoomReading, RoomsPage, ThreadPage, ThreadReading, ThreadsPage } from "./wire.ts";
+import type { ActivityKind, ActivityPage, DeviceSession, EditsPage, EventsPage, Found, Invite, InvitePreview, Member, Message, Person, PersonRef, PersonalToken, Preferences, Profile, Role, RoomInfo, RoomPreferences, RoomReading, RoomsPage, Scope, Status, ThreadPage, ThreadReading, ThreadsPage } from "./wire.ts";
 
 /** An answer that is not a success. `status` is 0 when no answer came at all. */
 export class ApiError extends Error {
@@ -16,6 +16,7 @@ export class ApiError extends Error {
 }
 
 export type RoomEdit = { name?: string; topic?: string; description?: string; private?: boolean; archived?: boolean };
+export type ProfileEdit = { name?: string; title?: string; zone?: string; status?: Status | null; quiet?: { ends?: number } | null };
 type Entered = { person: Person; room: RoomInfo };
 export type Credentials = { name: string; email: string; password: string };
 
@@ -27,6 +28,19 @@ export const api = {
   signOut: () => request<null>("DELETE", "/v1/session"),
   sessions: () => request<{ sessions: DeviceSession[] }>("GET", "/v1/sessions"),
   revokeSession: (id: string) => request<null>("DELETE", `/v1/sessions/${id}`),
+  revokeOtherSessions: () => request<{ ended: number }>("DELETE", "/v1/sessions"),
+  setPassword: (present: string, password: string) => request<null>("PUT", "/v1/me/password", { present, password }),
+  setEmail: (present: string, email: string) => request<{ person: Person }>("PUT", "/v1/me/email", { present, email }),
+
+  tokens: () => request<{ tokens: PersonalToken[] }>("GET", "/v1/me/tokens"),
+  /** The secret is told here and never again. */
+  makeToken: (name: string, scopes: readonly Scope[], expires?: number) =>
+    request<PersonalToken & { secret: string }>("POST", "/v1/me/tokens", { name, scopes, ...(expires !== undefined && { expires }) }),
+  revokeToken: (token: string) => request<null>("DELETE", `/v1/me/tokens/${token}`),
+
+  /** What is left out stays as it is. */
+  editProfile: (edit: ProfileEdit) => request<Profile>("PATCH", "/v1/me/profile", edit),
+  profiles: (people: readonly string[]) => request<{ people: Profile[] }>("GET", `/v1/profiles?people=${people.join(",")}`),
 
   lookUpInvite: (code: string) => request<InvitePreview>("POST", "/v1/invites/look-up", { code }),
   acceptInvite: (code: string) => request<{ room: RoomInfo }>("POST", "/v1/invites/accept", { code }),

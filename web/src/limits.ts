@@ -206,3 +206,19 @@ export const NAME_CHARACTERS_MAX = 80;
 
 /** Characters in a room's topic, at most. The server holds the same limit. */
 export const TOPIC_CHARACTERS_MAX = 250;
+
+/** Characters in a person's title and status, at most. The server holds the same limits. */
+export const TITLE_CHARACTERS_MAX = 80;
+export const STATUS_CHARACTERS_MAX = 100;
+
+/** People whose profiles are asked for at once. The server holds the same limit. */
+export const PROFILES_READ_MAX = 100;
+
+/** People whose profiles are kept: some 200 bytes each, of everybody in a large room and of whoever was told of. */
+export const PROFILES_KEPT_MAX = 1_000;
+
+/** Milliseconds without a key, a pointer or a finger at any of their pages after which somebody is shown as idle. */
+export const IDLE_AFTER_MS = 600_000;
+
+/** Milliseconds after which a page says again whether somebody works at it, where the server did not take it. */
+export const IDLE_RETRY_MS = 20_000;

@@ -12,7 +12,7 @@ import type { Hindrance, SendFailure, SendResult, Unsent } from "./models/outbox
 import type { Connection } from "./models/presence.ts";
 import type { Told } from "./models/reading.ts";
 import type { ThreadNews } from "./models/threads.ts";
-import type { PersonRef, Posted, RoomEvent, RoomPreferences, RoomReading, ThreadReading } from "./wire.ts";
+import type { PersonRef, Posted, Profile, RoomEvent, RoomPreferences, RoomReading, ThreadReading } from "./wire.ts";
 
 export type LiveState = "connecting" | "connected" | "stopped";
 
@@ -23,6 +23,8 @@ export type RoomHandlers = {
   typing: (person: PersonRef) => void;
   joined: (connection: Connection) => void;
   left: (client: string) => void;
+  /** Nobody does anything at one of the connections, or somebody again. */
+  idle: (client: string, idle: boolean) => void;
   /** The server ended the subscription: the person is out of the room. */
   ended: () => void;
 };
@@ -34,6 +36,10 @@ export type LiveHandlers = {
   doubt: () => void;
   /** Something about this person, or their rooms, changed: what they were told. */
   rooms: (told: unknown) => void;
+  /** Somebody's profile is another one. */
+  person: (profile: Profile) => void;
+  /** How this person signs in is another. */
+  account: () => void;
   /** This person has read a room, on whichever device. */
   read: (where: RoomReading) => void;
   /** Something about the threads of this person. */
@@ -54,6 +60,7 @@ export class Live {
   private readonly network = new EventTarget();
   private readonly client: Centrifuge;
   private connectedSince = 0;
+  private readonly person: LiveHandlers["person"];
   private lateTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -61,6 +68,7 @@ export class Live {
     version: string,
     handlers: LiveHandlers,
   ) {
+    this.person = handlers.person;
     this.client = new Centrifuge(transports(url), {
       name: "web",
       version,
@@ -96,8 +104,10 @@ export class Live {
     });
     this.client.on("publication", ({ channel, data }) => {
       if (!channel.startsWith("user:")) return;
-      const event = data as { type?: string; room?: RoomReading & RoomPreferences; thread?: ThreadReading };
-      if (event.type === "room.read" && event.room) handlers.read(event.room);
+      const event = data as { type?: string; room?: RoomReading & RoomPreferences; thread?: ThreadReading; person?: Profile };
+      if (event.type === "person.changed" && event.person) handlers.person(event.person);
+      else if (event.type === "account.changed") handlers.account();
+      else if (event.type === "room.read" && event.room) handlers.read(event.room);
       else if (event.type?.startsWith("thread")) handlers.threads({ ...event, type: event.type });
       else if (event.type === "room.preferences" && event.room) handlers.preferred(event.room);
       else handlers.rooms(data);
@@ -148,9 +158,11 @@ export class Live {
       handlers.subscribed(streamPosition?.offset ?? 0, streamPosition?.epoch ?? "");
     });
     subscription.on("publication", ({ data }) => {
-      const event = data as RoomEvent & { person?: PersonRef };
+      const event = data as RoomEvent & { person?: PersonRef; client?: string; idle?: boolean };
       if (typeof event.number === "number") handlers.event(event);
       else if (event.type === "typing" && event.person) handlers.typing(event.person);
+      else if (event.type === "person.changed" && event.person) this.person(event.person as Profile);
+      else if (event.type === "presence" && event.client) handlers.idle(event.client, event.idle === true);
     });
     subscription.on("join", ({ info }) => handlers.joined(connection(info)));
     subscription.on("leave", ({ info }) => handlers.left(info.client));
@@ -190,6 +202,15 @@ export class Live {
     if (!this.isConnected()) return;
     this.client.rpc("typing", { room }).catch(() => undefined);
   }
+
+  /** Says that nobody does anything at this page, or somebody again: whether that was taken. */
+  readonly idle = async (idle: boolean): Promise<boolean> => {
+    if (!this.isConnected()) return false;
+    return this.client.rpc("presence", { idle }).then(
+      () => true,
+      () => false,
+    );
+  };
 
   /** Says how far this person has read a room. */
   readonly read = async (room: string, number: number, unread: boolean): Promise<Told> => {
@@ -251,6 +272,6 @@ export function sendOutcome(error: unknown, connected: boolean): SendResult {
 }
 
 function connection(info: ClientInfo): Connection {
-  const { name } = (info.connInfo ?? {}) as { name?: unknown };
-  return { client: info.client, user: info.user, name: typeof name === "string" ? name : "" };
+  const { name, idle } = (info.connInfo ?? {}) as { name?: unknown; idle?: unknown };
+  return { client: info.client, user: info.user, name: typeof name === "string" ? name : "", idle: idle === true };
 }

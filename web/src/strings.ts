@@ -3,7 +3,9 @@ import { REPLIES_COUNTED_MAX, UNREAD_COUNTED_MAX } from "./limits.ts";
 import type { Format } from "./models/format.ts";
 import type { Hindrance, SendFailure } from "./models/outbox.ts";
 import type { Note } from "./models/rows.ts";
-import type { Activity, ActivityKind, PersonRef, Role } from "./wire.ts";
+import type { Section } from "./models/app.ts";
+import type { Span, State } from "./models/profile.ts";
+import type { Activity, ActivityKind, PersonRef, Role, Scope } from "./wire.ts";
 
 const LANGUAGE = "en";
 const plurals = new Intl.PluralRules(LANGUAGE);
@@ -43,6 +45,12 @@ export function names(people: readonly PersonRef[], shown = 3): string {
   const first = people.slice(0, people.length > shown ? shown - 1 : shown).map(named);
   const rest = people.length - first.length;
   return lists.format(rest > 0 ? [...first, plural(rest, { one: "# other", other: "# others" })] : first);
+}
+
+// "2 h", "30 min", "5 h 45 min"
+function hours(minutes: number): string {
+  const [whole, rest] = [Math.floor(minutes / 60), minutes % 60];
+  return [whole > 0 && `${numbers.format(whole)} h`, rest > 0 && `${numbers.format(rest)} min`].filter(Boolean).join(" ");
 }
 
 const SEND_FAILURES: Record<SendFailure, string> = {
@@ -122,6 +130,8 @@ export const strings = {
     inviteGoneHow: "It may have expired or been replaced. Ask the person who sent it for a new one.",
     goSignIn: "Go to sign-in",
     sessionEnded: "Your session has ended. Sign in again to go on; unsent messages are kept.",
+    passwordChanged: "Your password was changed on another device. Sign in with the new one.",
+    signedOutElsewhere: "You were signed out from another device. Sign in again.",
     signedOut: "You are signed out.",
     signedInAs: (name: string) => `You are signed in as ${isolated(name)}.`,
     loading: "Loading…",
@@ -303,6 +313,7 @@ export const strings = {
     deleteUnsent: "Delete",
     messageLabel: (author: string, time: string, body: string, notes: readonly string[]) =>
       [`${author}, ${time}: ${body}`, ...notes.filter((note) => note !== "")].join(", "),
+    showAuthor: "Show who wrote it",
     reply: "Reply",
     answers: (author: string) => `replied to ${isolated(author)}: `,
     inReplyTo: "In reply to",
@@ -431,8 +442,8 @@ export const strings = {
   },
   people: {
     region: "People",
-    here: (count: number) => `Here now, ${numbers.format(count)}`,
-    members: (count: number) => `Away, ${numbers.format(count)}`,
+    here: (count: number) => `Online, ${numbers.format(count)}`,
+    members: (count: number) => `Offline, ${numbers.format(count)}`,
     you: "you",
     alike: "Somebody else has the same name, or a similar one",
     hereLabel: "here now",
@@ -498,6 +509,121 @@ export const strings = {
     failed: "The invite link could not be loaded.",
     revoked: "The invite link of this room was revoked. An owner of the room or an administrator can make a new one.",
   },
+  settings: {
+    title: "Settings",
+    sections: { profile: "Profile", account: "Account", sessions: "Devices", tokens: "API tokens", appearance: "Appearance" } satisfies Record<Section, string>,
+    save: "Save",
+    saved: "Saved",
+    loading: "Loading…",
+  },
+  profile: {
+    card: "Profile",
+    about: "About you",
+    name: "Name",
+    nameHint: "Everybody sees it, also at what you wrote before.",
+    title: "Title",
+    titleHint: "Optional. What you are or do.",
+    zone: "Time zone",
+    zoneHint: "Optional. Others see what time it is where you are.",
+    noZone: "Do not show",
+    ownZone: (zone: string) => `${zone.replaceAll("_", " ")} (this computer)`,
+    status: "Status",
+    statusText: "What are you at?",
+    statusEmpty: "Choose an emoji, or write something.",
+    setStatus: "Set status",
+    clearStatus: "Clear status",
+    chooseEmoji: "Choose an emoji for your status",
+    otherEmoji: (emoji: string) => `${emoji} Choose another emoji for your status`,
+    statusOf: (emoji: string, text: string) => (text === "" ? emoji : `${emoji} ${isolated(text)}`),
+    until: "Until",
+    spans: {
+      "half-hour": "For 30 minutes",
+      hour: "For an hour",
+      today: "Today",
+      week: "This week",
+      always: "Until I clear it",
+    } satisfies Record<Span, string>,
+    quietSpans: {
+      "half-hour": "For 30 minutes",
+      hour: "For an hour",
+      today: "Today",
+      week: "This week",
+      always: "Until I turn it off",
+    } satisfies Record<Span, string>,
+    kept: (ends: string | null) => (ends === null ? "As it is: until I clear it" : `As it is: until ${ends}`),
+    quiet: "Do not disturb",
+    quietLead: "Others see that you do not want to be disturbed. What they write still arrives.",
+    quietOn: "Do not disturb me",
+    quietOff: "Be disturbed again",
+    isQuiet: (ends: string | null) => `Others see that you do not want to be disturbed${ends === null ? "." : ` until ${ends}.`}`,
+    presence: "Now",
+    states: { online: "Online", idle: "Idle: no activity for ten minutes", quiet: "Do not disturb", offline: "Offline" } satisfies Record<State, string>,
+    inName: { online: "online", idle: "idle", quiet: "do not disturb" } satisfies Record<Exclude<State, "offline">, string>,
+    untilTime: (time: string) => `until ${time}`,
+    localTime: "Local time",
+    time: (time: string, ahead: number) => `${time}${ahead === 0 ? ", the same as yours" : `, ${hours(Math.abs(ahead))} ${ahead > 0 ? "ahead of" : "behind"} you`}`,
+    deactivated: "This account is deactivated.",
+    edit: "Edit your profile",
+    writeFailed: "The conversation could not be opened. Try again.",
+  },
+  account: {
+    email: "E-mail",
+    newEmail: "E-mail",
+    emailHint: "You sign in with it. Nobody else sees it but who runs this server.",
+    changeEmail: "Change e-mail",
+    present: "Present password",
+    password: "Password",
+    passwordLead: "All your other devices are signed out then. This one stays.",
+    tokensStay: (count: number) => plural(count, { one: "# API token of yours goes on working.", other: "# API tokens of yours go on working." }),
+    lookAtTokens: "Look at them",
+    newPassword: "New password",
+    changePassword: "Change password",
+    passwordChanged: "Your password is changed, and your other devices are signed out.",
+  },
+  tokens: {
+    heading: "Your API tokens",
+    make: "Make an API token",
+    makeButton: "Make token",
+    lead: "With a token, a program acts in your name over the REST API. It never reaches your account, your devices or other tokens.",
+    name: "Name",
+    nameHint: "For which program it is.",
+    nameEmpty: "Give it a name, so that you know later what it is for.",
+    scopesLabel: "What it may do",
+    scopes: { read: "Read", write: "Write", rooms: "Rooms" } satisfies Record<Scope, string>,
+    scopeHints: {
+      read: "Read all that you can read.",
+      write: "Write, edit, delete and react in your name, set your status, mark as read.",
+      rooms: "Make, change, join and leave rooms, add people, and see invite links.",
+    } satisfies Record<Scope, string>,
+    noScope: "Choose what it may do.",
+    lasts: "Works for",
+    spans: { "30": "30 days", "90": "90 days", "365": "A year", always: "Until I revoke it" },
+    none: "None yet.",
+    unused: "not used yet",
+    lastUsed: (time: string) => `used ${time}`,
+    endless: "works until you revoke it",
+    expires: (date: string) => `works until ${date}`,
+    revoke: "Revoke",
+    revokeLabel: (name: string) => `Revoke ${isolated(name)}`,
+    revoked: (name: string) => `${isolated(name)} is revoked`,
+    failed: "The list of tokens could not be loaded.",
+    secretTitle: (name: string) => `The token ${isolated(name)}`,
+    secretLead: "Copy it now: it is shown this once. Whoever has it acts in your name.",
+    secret: "Token",
+    copy: "Copy",
+    copied: "Copied",
+    copyByHand: "Press Ctrl+C to copy",
+  },
+  appearance: {
+    heading: "Appearance",
+    lead: "Kept in this browser.",
+    systemHint: "As this computer is set.",
+    density: "Density",
+    comfortable: "Comfortable",
+    comfortableHint: "With room between messages.",
+    compact: "Compact",
+    compactHint: "More messages on the screen.",
+  },
   me: {
     menu: (name: string) => `${name}: ${YOUR_MENU}`,
     yours: YOUR_MENU,
@@ -517,6 +643,17 @@ export const strings = {
       }),
     thisDevice: "This device",
     lastSeen: (time: string) => `Last used ${time}`,
+    devicesLead: "Sign out what you do not know, and change your password then.",
+    deviceSignedOut: (device: string) => `${device} is signed out`,
+    signOutOthers: "Sign out everywhere else",
+    othersSignedOut: (count: number) => plural(count, { one: "# other device is signed out", other: "# other devices are signed out" }),
+    settings: "Settings",
+    setStatus: "Set a status",
+    beginQuiet: "Do not disturb",
+    endQuiet: "Be disturbed again",
+    isQuiet: "Do not disturb is on",
+    quietBegun: "Others see that you do not want to be disturbed",
+    quietEnded: "Others see that they may write to you again",
     signOutDevice: "Sign out",
     signOutDeviceLabel: (device: string) => `Sign out ${device}`,
     unknownDevice: "Unknown device",

@@ -12,6 +12,23 @@ export type Role = "owner" | "admin" | "member" | "guest";
 
 export type Person = PersonRef & { email: string; role: Role };
 
+/** What somebody is at, for a while: until `ends`, or until they take it away. */
+export type Status = { emoji?: string; text?: string; ends?: number };
+
+/** Somebody as others see them. */
+export type Profile = PersonRef & {
+  role?: Role;
+  deactivated?: boolean;
+  title?: string;
+  /** The name of their time zone. */
+  zone?: string;
+  status?: Status;
+  /** They want no disturbance: until `ends`, or until they say so. */
+  quiet?: { ends?: number };
+  /** When they changed it last. */
+  changed: number;
+};
+
 /** Somebody who was found by name; the role is absent where it is what everybody may. */
 export type Found = PersonRef & { role?: Role };
 
@@ -219,12 +236,20 @@ export type Invite = { code: string; url: string; expires: number | null; max_us
 
 export type InvitePreview = { server: { name: string }; inviter: PersonRef; room: PersonRef };
 
+/** What a personal token may be good for. */
+export const SCOPES = ["read", "write", "rooms"] as const;
+export type Scope = (typeof SCOPES)[number];
+
+export type PersonalToken = { id: string; name: string; scopes: Scope[]; created: number; expires?: number; last_used?: number };
+
 export type DeviceSession = {
   id: string;
   created: number;
   last_seen: number;
   current: boolean;
   user_agent: string | null;
+  /** Where it was used from lately; absent where that is not known. */
+  address?: string;
 };
 
 /** What the shell tells the page before it asks anything. */

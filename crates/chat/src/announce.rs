@@ -14,7 +14,8 @@ use tidings_protocol::{Disconnect, Payload, Publication, Unsubscribe};
 use crate::{
     denials::Denials,
     limits::HERE_TOLD_MAX,
-    model::{DenialKey, Denied, Event, EventKind, PersonEvent, PersonId, RoomId, SessionId, Typing},
+    model::{Changed, DenialKey, Denied, Event, EventKind, PersonEvent, PersonId, RoomId, SessionId, Typing},
+    presence,
     store::Announcements,
 };
 
@@ -24,6 +25,8 @@ pub(crate) trait Audience: Send + Sync {
     fn announce_event(&self, event: &Event) -> impl Future<Output = ()> + Send;
     /// Tells persons what concerns them alone.
     fn tell_persons(&self, what: Vec<(PersonId, PersonEvent)>) -> impl Future<Output = ()> + Send;
+    /// Tells the rooms of people whose profile changed.
+    fn tell_of_profiles(&self, what: Vec<Changed>) -> impl Future<Output = ()> + Send;
     /// Whether anybody here hears what is told in the room, or is about to.
     fn is_heard(&self, room: RoomId) -> impl Future<Output = bool> + Send;
     /// The session is over: its connections are closed.
@@ -87,7 +90,13 @@ impl Announcer {
             }
             self.announce_event(event).await;
         }
+        self.tell_of_profiles(what.changed).await;
         self.tell_persons(told_last).await;
+    }
+
+    /// Who is told, once there is somebody.
+    pub(crate) fn hub(&self) -> Option<&Hub> {
+        self.hub.get()
     }
 
     /// What client tokens are refused for.
@@ -136,6 +145,19 @@ impl Audience for Announcer {
         let Some(hub) = self.hub.get() else { return };
         for (person, told) in what {
             tell(hub, &person_channel(person), payload(&told)).await;
+        }
+    }
+
+    // In each room, without a number: it is of the moment, and whoever was away asks. One message a room is what all there get
+    // at once, where one a person would be a message for each of them; who shares several rooms with somebody gets several.
+    async fn tell_of_profiles(&self, what: Vec<Changed>) {
+        let Some(hub) = self.hub.get() else { return };
+        for Changed { profile, rooms } in what {
+            presence::rename(hub, profile.id, profile.name.as_str());
+            let told = payload(&PersonEvent::PersonChanged { person: profile });
+            for channel in rooms.into_iter().map(room_channel).filter(|channel| hub.has_subscribers(channel)) {
+                tell(hub, &channel, told.clone()).await;
+            }
         }
     }
 
@@ -192,7 +214,7 @@ impl Audience for Announcer {
 }
 
 /// Tells those who are there now (promise G8).
-async fn tell(hub: &Hub, channel: &ChannelName, what: Payload) {
+pub(crate) async fn tell(hub: &Hub, channel: &ChannelName, what: Payload) {
     if let Err(error) = hub.publish(channel, NewPublication::ephemeral(what)).await {
         tracing::debug!(%error, %channel, "a notice was not passed on");
     }

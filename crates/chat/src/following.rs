@@ -224,6 +224,7 @@ impl<A: Audience> Following<A> {
                 }
             }
         }
+        self.announcer.tell_of_profiles(what.changed).await;
         self.announcer.tell_persons(what.personal).await;
     }
 

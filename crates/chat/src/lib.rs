@@ -43,6 +43,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
+mod account;
 mod activity;
 mod announce;
 mod blocking;
@@ -68,8 +69,11 @@ mod model;
 mod open;
 mod ownership;
 mod people;
+mod personal_tokens;
 mod policy;
 mod preferences;
+mod presence;
+mod profiles;
 mod rates;
 mod reactions;
 mod reading;
@@ -85,6 +89,7 @@ mod threads;
 mod typing;
 mod writer;
 
+pub use account::ChangeAccountError;
 pub use chat::Chat;
 pub use denials::{Denials, DenyError};
 pub use desk::{AccountError, Desk};
@@ -97,17 +102,20 @@ pub use messages::{DeleteError, EditError, PostError, ReadError, RestoreError};
 pub use model::{
     Activity, ActivityFrom, ActivityKind, ActivityPage, ActivityQuery, Answered, Body, BodyError, Browser, ClientId,
     Clock, Code, DeleteReason, Deleted, Denial, Denied, Description, Draft, Edit, EditPage, Email, EmailError, Emoji,
-    Entered, Event, EventKind, EventPage, InThread, Invite, InviteCard, LastReply, Member, Message, MessageId,
-    MessageKey, MessagePage, Move, Name, NameError, NewPassword, PageFrom, PageQuery, PasswordError, Person, PersonId,
-    Posted, Preferences, PreferencesEdit, Presented, Reacted, ReactedPage, Reaction, Reading, ReasonError, Replies,
-    Role, Room, RoomCard, RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomPreferences, RoomReading, RoomRole,
-    Section, Session, SessionId, SignedIn, Text, ThreadCard, ThreadPage, ThreadReading, ThreadsPage, Time, Token,
-    Topic, Verdict, Who,
+    Ended, Entered, Event, EventKind, EventPage, InThread, Invite, InviteCard, LastReply, Member, Message, MessageId,
+    MessageKey, MessagePage, Move, Name, NameError, NewPassword, PERSONAL_TOKEN_PREFIX, PageFrom, PageQuery,
+    PasswordError, Person, PersonId, PersonalToken, PersonalTokenId, Posted, Preferences, PreferencesEdit, Presented,
+    Profile, ProfileEdit, Quiet, Reacted, ReactedPage, Reaction, Reading, ReasonError, Replies, Role, Room, RoomCard,
+    RoomEdit, RoomFacts, RoomId, RoomKind, RoomPage, RoomPreferences, RoomReading, RoomRole, Said, Scope, Section,
+    Session, SessionId, SignedIn, Status, StatusError, Text, ThreadCard, ThreadPage, ThreadReading, ThreadsPage, Time,
+    Title, Token, TokenBearer, Topic, Verdict, Who, Zone, ZoneError,
 };
 pub use open::Options;
 pub use ownership::give_to_the_owner_of;
-pub use people::{ChangePasswordError, SetUp, SetUpDone, SetUpError};
+pub use people::{SetUp, SetUpDone, SetUpError};
+pub use personal_tokens::PersonalTokenError;
 pub use preferences::PreferError;
+pub use profiles::EditProfileError;
 pub use rates::RetryAfter;
 pub use reactions::ReactError;
 pub use reading::MarkReadError;

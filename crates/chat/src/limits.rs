@@ -41,6 +41,22 @@ pub const TOPIC_CHARS_MAX: usize = 250;
 pub const DESCRIPTION_CHARS_MAX: usize = 1_000;
 /// Longest heading that somebody gives to some of their rooms, in characters: it stands on one line of a narrow list.
 pub const SECTION_CHARS_MAX: usize = 50;
+/// What somebody says they are or do, in characters: a line beside their name.
+pub const TITLE_CHARS_MAX: usize = 80;
+/// What somebody says they are at, in characters: a line on a narrow screen twice.
+pub const STATUS_CHARS_MAX: usize = 100;
+/// How far ahead a status, or a time without disturbance, may end: nobody plans further.
+pub const STATUS_LASTS_MAX: Duration = Duration::from_hours(366 * 24);
+/// The name of a time zone, in bytes: the longest there is has 32.
+pub const ZONE_BYTES_MAX: usize = 64;
+/// Rooms of a person that hear at once of a change of their profile, in rooms: as many as one client listens to. Others
+/// hear of it when they next ask.
+pub const ROOMS_TOLD_OF_PROFILE: u32 = 128;
+/// Others whose name comes to look the same as somebody's new one, or did as their old one, and who are told of with it, in
+/// people.
+pub const PEOPLE_ALIKE_TOLD: u32 = 10;
+/// People whose profiles are asked for at once, in people: the authors and partners that a page shows.
+pub const PROFILES_READ_MAX: usize = 100;
 /// An e-mail address, in bytes (RFC 5321 §4.5.3.1.3).
 pub const EMAIL_BYTES_MAX: usize = 254;
 /// What a browser says about itself, in characters kept; it is shown in the list of sessions only.
@@ -94,6 +110,10 @@ pub const SWEEPS_PER_EXPIRY: u32 = 20;
 pub const SESSION_SWEEP_OVERLAP: Duration = Duration::from_secs(20);
 /// An ended session's row is kept this long, so that every running server comes to see it.
 pub const SESSION_REMEMBERED: Duration = Duration::from_hours(24);
+/// Personal tokens of one person: one for each program, and each for one purpose.
+pub const PERSONAL_TOKENS_MAX: u32 = 50;
+/// The last use of a personal token is written down at most this often: a write per request would be a write per read.
+pub const PERSONAL_TOKEN_TOUCH_INTERVAL: Duration = Duration::from_hours(1);
 /// An invite is good for this long.
 pub const INVITE_LIFETIME: Duration = Duration::from_hours(14 * 24);
 /// An invite lets in this many people, each of them once.
@@ -135,6 +155,9 @@ pub const ROOMS_PAGE: u32 = 100;
 pub const ROOMS_PAGE_MAX: u32 = 200;
 /// Members of a room above which typing is not told: each notice goes to all of them, and in a crowd somebody always types.
 pub const TYPING_MEMBERS_MAX: u32 = 300;
+/// Connections in a room above which it is not told that somebody does nothing at theirs, or something again: in a crowd
+/// somebody always does, and whoever asks who is there sees it.
+pub const IDLE_TOLD_CLIENTS_MAX: u32 = 300;
 /// Events or messages in one page of history.
 pub const PAGE_MAX: u32 = 200;
 /// Events that the hub may read at once for a recovery; the hub's own limit is 300.
@@ -271,6 +294,17 @@ pub struct Rates {
     pub directs: Rate,
     /// Questions for people by name, per person: a client asks after each letter.
     pub searches: Rate,
+    /// Changes of one's own profile, per person: each is told to all in the rooms they are in.
+    pub profiles: Rate,
+    /// How often somebody's pages say that nobody does anything there, or something again, per person: a page says it once in ten
+    /// minutes, and when somebody is back.
+    pub idles: Rate,
+    /// The same in one room, from everybody together: what is more is not told, and whoever asks sees it.
+    pub idles_per_room: Rate,
+    /// Requests with one personal token, beside what limits their kinds: a program that reads a long history, and no more.
+    pub token_calls: Rate,
+    /// New e-mail addresses that were tried, per person: an answer tells whether somebody else here has one.
+    pub emails: Rate,
     /// Invites made, renewed or revoked, per person; reading one that is good is not counted.
     pub invites: Rate,
     /// Invite codes tried, accounts tried and set-up codes tried, per address of a client: a household or an office
@@ -300,6 +334,11 @@ impl Default for Rates {
             rooms: Rate { burst: 10, per_second: 0.02 },
             directs: Rate { burst: 20, per_second: 0.1 },
             searches: Rate { burst: 60, per_second: 3.0 },
+            profiles: Rate { burst: 20, per_second: 0.1 },
+            idles: Rate { burst: 10, per_second: 0.1 },
+            idles_per_room: Rate { burst: 30, per_second: 2.0 },
+            token_calls: Rate { burst: 200, per_second: 20.0 },
+            emails: a_day(10),
             invites: Rate { burst: 10, per_second: 0.1 },
             codes: Rate { burst: 60, per_second: 0.5 },
             accounts_per_address: a_day(100),
@@ -322,6 +361,11 @@ impl Rates {
             rooms: rate,
             directs: rate,
             searches: rate,
+            profiles: rate,
+            idles: rate,
+            idles_per_room: rate,
+            token_calls: rate,
+            emails: rate,
             invites: rate,
             codes: rate,
             accounts_per_address: rate,

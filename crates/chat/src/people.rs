@@ -1,14 +1,14 @@
-//! People: how the first account comes to be, and how passwords change.
+//! People: how the first account comes to be.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::{
-    changes::{AlreadySetUp, PasswordChanged, SetPassword, SetUpServer},
+    changes::{AlreadySetUp, SetUpServer},
     chat::Chat,
-    hashing::{Asker, Checked},
+    hashing::Asker,
     model::{
         Browser, Code, Email, Entered, Invite, Name, NewPassword, NewPerson, NewRoom, NewSession, Person, PersonId,
-        Room, RoomKind, SignedIn, Topic,
+        Room, RoomKind, Topic,
     },
     rates::{RetryAfter, network_of},
     security::SECURITY_LOG,
@@ -51,20 +51,6 @@ pub enum SetUpError {
     #[error("this server is already set up")]
     AlreadySetUp,
     /// Too many attempts from this address.
-    #[error(transparent)]
-    TooMany(#[from] RetryAfter),
-    /// The store could not; nothing was changed.
-    #[error(transparent)]
-    Unavailable(#[from] StoreError),
-}
-
-/// Why a password was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangePasswordError {
-    /// The present password is another one, perhaps since a moment ago, or the session has ended meanwhile.
-    #[error("the present password is another one")]
-    WrongPassword,
-    /// Too many failed attempts, or changes.
     #[error(transparent)]
     TooMany(#[from] RetryAfter),
     /// The store could not; nothing was changed.
@@ -134,49 +120,10 @@ impl Chat {
     pub async fn person(&self, id: PersonId) -> Result<Option<Person>, StoreError> {
         self.0.store.person(id).await
     }
-
-    /// Changes the password of somebody signed in, who proves once more who they are. Their other sessions end.
-    ///
-    /// # Errors
-    /// See [`ChangePasswordError`].
-    pub async fn change_password(
-        &self,
-        who: &SignedIn,
-        present: String,
-        new: NewPassword,
-    ) -> Result<(), ChangePasswordError> {
-        let person = who.person.id;
-        // Not counted with the sign-ins, where a stranger could use it up; another session of the person still can.
-        let (limiters, now) = (&self.0.limiters, self.0.steady.now());
-        limiters.password_changes.attempt(person, now)?;
-        // Where nothing was guessed, it was no attempt.
-        let take_back = || limiters.password_changes.take_back(&person, now);
-        limiters.turns_ahead.take(person, now).inspect_err(|_| take_back())?;
-        let stored = self.0.store.credentials(who.person.email.clone()).await.inspect_err(|_| take_back())?;
-        let (stored, asker) = (stored.map(|stored| stored.hash), Asker::Known(person));
-        let checked = self.0.hasher.check(present, stored.clone(), asker).await;
-        let checked = checked.inspect_err(|_| take_back()).map_err(StoreError::from)?;
-        if checked == Checked::Wrong {
-            tracing::warn!(target: SECURITY_LOG, %person, session = %who.session.id, "a change of password failed");
-            return Err(ChangePasswordError::WrongPassword);
-        }
-        limiters.password_changes.forget(&person);
-        let hash = self.0.hasher.hash(new, asker).await.map_err(StoreError::from)?;
-        let set = SetPassword { person, hash, checked: stored, keep: Some(who.session.id) };
-        self.write::<_, ChangePasswordError>(set).await?;
-        tracing::info!(target: SECURITY_LOG, %person, "a password was changed; the person's other sessions ended");
-        Ok(())
-    }
 }
 
 impl From<AlreadySetUp> for SetUpError {
     fn from(AlreadySetUp: AlreadySetUp) -> Self {
         Self::AlreadySetUp
-    }
-}
-
-impl From<PasswordChanged> for ChangePasswordError {
-    fn from(PasswordChanged: PasswordChanged) -> Self {
-        Self::WrongPassword
     }
 }

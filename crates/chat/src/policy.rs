@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use serde::Serialize;
 use tidings_hub::{
     Accepted, Application, ChannelName, ChannelOptions, Grant, Hub, Identity, Peer, Policy, PublishGrant, Refusal,
 };
@@ -17,6 +16,7 @@ use crate::{
     chat::Chat,
     limits::ROOMS_READ_AT_CONNECT,
     model::{Arrival, PersonId, RoomId, SessionId, SessionKey, SignedIn, digest},
+    presence::Info,
     rpc,
     store::StoreError,
 };
@@ -68,7 +68,7 @@ impl Chat {
     /// [`identity`](Self::identity).
     #[must_use]
     pub fn is_person(client: &Peer) -> bool {
-        Visitor::of(client).is_some()
+        is_of_person(client)
     }
 
     /// Who is behind the token of a cookie and wants to listen, as [`session`](Self::session) and
@@ -79,7 +79,7 @@ impl Chat {
     pub async fn arrive(&self, token: &str) -> Result<Option<Identity>, StoreError> {
         let arrived = self.read_arrival(SessionKey::Token(digest(token))).await?;
         Ok(arrived.map(|who| {
-            self.was_used(&who, self.0.clock.now());
+            self.was_used(&who, None, self.0.clock.now());
             self.identity(&who)
         }))
     }
@@ -101,11 +101,7 @@ impl Chat {
     /// Who is behind a live connection: the user is the person, the tag is the session.
     #[must_use]
     pub fn identity(&self, who: &SignedIn) -> Identity {
-        #[derive(Serialize)]
-        struct Info<'a> {
-            name: &'a str,
-        }
-        let info = Payload::from_own(&Info { name: who.person.name.as_str() });
+        let info = Payload::from_own(&Info { name: who.person.name.as_str().to_owned(), idle: false });
         Identity {
             user: who.person.id.to_string(),
             tag: Some(who.session.id.to_string()),
@@ -198,13 +194,18 @@ impl Application for Chat {
     ) -> BoxFuture<'a, Result<Option<Payload>, Refusal>> {
         Box::pin(async move {
             let who = person(client)?;
-            Ok(Some(rpc::call(self, who, method, data).await?))
+            Ok(Some(rpc::call(self, who, client, method, data).await?))
         })
     }
 
     fn overlapping(&self) -> &'static [&'static str] {
         rpc::OVERLAPPING
     }
+}
+
+/// Whether a person of the chat is behind it.
+pub(crate) fn is_of_person(client: &Peer) -> bool {
+    Visitor::of(client).is_some()
 }
 
 fn person(client: &Peer) -> Result<PersonId, Error> {

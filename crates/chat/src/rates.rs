@@ -21,7 +21,7 @@ use crate::{
         RATE_KEYS_MAX, Rate, Rates, SIGN_IN_FORGET, SIGN_IN_WAIT_FIRST, SIGN_IN_WAIT_MAX, SIGN_INS_FREE_PER_ACCOUNT,
         SIGN_INS_FREE_PER_ADDRESS, SIGN_INS_FREE_PER_DEVICE, SIGN_INS_PER_ACCOUNT, TURNS_AHEAD_PER_PERSON,
     },
-    model::{PersonId, RoomId, SecretDigest},
+    model::{PersonId, PersonalTokenId, RoomId, SecretDigest},
 };
 
 /// Too often: ask again after this long.
@@ -38,6 +38,11 @@ pub(crate) struct Limiters {
     pub(crate) rooms: Buckets<PersonId>,
     pub(crate) directs: Buckets<PersonId>,
     pub(crate) searches: Buckets<PersonId>,
+    pub(crate) profiles: Buckets<PersonId>,
+    pub(crate) idles: Buckets<PersonId>,
+    pub(crate) idles_in: Buckets<RoomId>,
+    pub(crate) token_calls: Buckets<PersonalTokenId>,
+    pub(crate) emails: Buckets<PersonId>,
     pub(crate) invites: Buckets<PersonId>,
     pub(crate) codes: Buckets<IpAddr>,
     pub(crate) accounts_at: Buckets<IpAddr>,
@@ -66,6 +71,11 @@ impl Limiters {
             rooms: Buckets::new(rates.rooms),
             directs: Buckets::new(rates.directs),
             searches: Buckets::new(rates.searches),
+            profiles: Buckets::new(rates.profiles),
+            idles: Buckets::new(rates.idles),
+            idles_in: Buckets::new(rates.idles_per_room),
+            token_calls: Buckets::new(rates.token_calls),
+            emails: Buckets::new(rates.emails),
             invites: Buckets::new(rates.invites),
             codes: Buckets::new(rates.codes),
             accounts_at: Buckets::new(rates.accounts_per_address),

@@ -1,6 +1,7 @@
 //! What a live connection asks the chat to do: the methods of `rpc`, each with its typed request and answer.
 
 use serde::{Deserialize, Serialize};
+use tidings_hub::Peer;
 use tidings_protocol::{Error, Payload};
 
 use crate::{
@@ -21,12 +22,13 @@ use crate::{
 macro_rules! methods {
     ($($name:literal: $method:ident($request:ty) -> $answer:ty;)*) => {
         /// The names of all methods.
-        pub const METHODS: &[&str] = &[$($name,)*];
+        pub const METHODS: &[&str] = &[$($name,)* PRESENCE];
 
         /// Answers a call of somebody signed in.
         pub(crate) async fn call(
             chat: &Chat,
             caller: PersonId,
+            client: &Peer,
             method: &str,
             data: Option<&Payload>,
         ) -> Result<Payload, Error> {
@@ -35,6 +37,11 @@ macro_rules! methods {
                     let answer: $answer = $method(chat, caller, read::<$request>(data)?).await?;
                     Payload::from_own(&answer).map_err(|_| Error::INTERNAL)
                 })*
+                PRESENCE => {
+                    let PresenceRequest { idle } = read(data)?;
+                    chat.show_idle(caller, client, idle).await.map_err(|_| Error::TOO_MANY_REQUESTS)?;
+                    Payload::from_own(&Done {}).map_err(|_| Error::INTERNAL)
+                }
                 _ => Err(Error::METHOD_NOT_FOUND),
             }
         }
@@ -53,6 +60,15 @@ methods! {
     "read_thread": read_thread(ReadThreadRequest) -> ThreadReading;
     "follow_thread": follow_thread(ThreadRequest) -> ThreadReading;
     "unfollow_thread": unfollow_thread(ThreadRequest) -> ThreadReading;
+}
+
+/// Of the connection itself, and of no room.
+const PRESENCE: &str = "presence";
+
+#[derive(Deserialize)]
+struct PresenceRequest {
+    /// Nobody does anything there.
+    idle: bool,
 }
 
 /// Methods of which a connection may call several at once, because what they ask is with the writer before they first wait:

@@ -12,7 +12,7 @@ use crate::{
     hashing::{Asker, Checked},
     limits::SESSION_TOUCH_INTERVAL,
     model::{
-        Browser, Credentials, Email, Entered, NewSession, PersonId, SecretDigest, Session, SessionId, SignedIn,
+        Browser, Credentials, Email, Ended, Entered, NewSession, PersonId, SecretDigest, Session, SessionId, SignedIn,
         StoredHash, Time, digest,
     },
     rates::{Limiters, RetryAfter, network_of},
@@ -179,17 +179,25 @@ impl Chat {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn session(&self, token: &str) -> Result<Option<SignedIn>, StoreError> {
+    pub async fn session(&self, token: &str, address: Option<IpAddr>) -> Result<Option<SignedIn>, StoreError> {
         let now = self.0.clock.now();
         let who = self.0.store.session(digest(token), now).await?;
-        Ok(who.inspect(|who| self.was_used(who, now)))
+        Ok(who.inspect(|who| self.was_used(who, address, now)))
     }
 
-    pub(crate) fn was_used(&self, who: &SignedIn, now: Time) {
+    /// Why the session of this token is over, if it was ended lately: for who comes with it all the same.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn session_ended(&self, token: &str) -> Result<Option<Ended>, StoreError> {
+        self.0.store.session_ended(digest(token)).await
+    }
+
+    pub(crate) fn was_used(&self, who: &SignedIn, address: Option<IpAddr>, now: Time) {
         if now.since(who.session.last_seen) >= SESSION_TOUCH_INTERVAL {
             // Nobody waits for a commit to read a page, and that somebody was here may be forgotten when the writer has more
             // important things to do.
-            self.0.writer.write_later(TouchSession { session: who.session.id });
+            self.0.writer.write_later(TouchSession { session: who.session.id, address });
         }
     }
 
@@ -201,16 +209,28 @@ impl Chat {
         self.0.store.sessions(person, self.0.clock.now()).await
     }
 
-    /// Ends a session of the person, the present one or another; its sockets close.
+    /// Ends a session of the person from another one; its sockets close.
     ///
     /// # Errors
     /// See [`EndSessionError`].
     pub async fn end_session(&self, person: PersonId, session: SessionId) -> Result<(), EndSessionError> {
+        self.end(person, session, Ended::Elsewhere).await
+    }
+
+    /// Ends the session of who asks for it; its sockets close.
+    ///
+    /// # Errors
+    /// See [`EndSessionError`].
+    pub async fn sign_out(&self, who: &SignedIn) -> Result<(), EndSessionError> {
+        self.end(who.person.id, who.session.id, Ended::SignedOut).await
+    }
+
+    async fn end(&self, person: PersonId, session: SessionId, why: Ended) -> Result<(), EndSessionError> {
         // Read first, so that whoever names sessions that are none, over and over, does not cut up everybody's commits.
         if !self.sessions(person).await?.iter().any(|known| known.id == session) {
             return Err(EndSessionError::NoSuchSession);
         }
-        self.write::<_, EndSessionError>(EndSession { person, session }).await?;
+        self.write::<_, EndSessionError>(EndSession { person, session, why }).await?;
         tracing::info!(target: SECURITY_LOG, %person, %session, "a session was ended");
         Ok(())
     }

@@ -275,7 +275,7 @@ mod tests {
         for revoking in [
             waiting(Leave { person, room }),
             waiting(Remove { by, person, room }),
-            waiting(EndSession { person, session: SessionId::fresh() }),
+            waiting(EndSession { person, session: SessionId::fresh(), why: crate::model::Ended::Elsewhere }),
             waiting(SweepSessions),
         ] {
             let all = [join(), join(), revoking, join(), join()];
@@ -299,7 +299,10 @@ mod tests {
         let before = standing.moment();
         writer.write(SweepSessions).await.unwrap();
         writer.write(Leave { person: PersonId::fresh(), room }).await.unwrap_err();
-        writer.write(EndSession { person, session: SessionId::fresh() }).await.unwrap_err();
+        writer
+            .write(EndSession { person, session: SessionId::fresh(), why: crate::model::Ended::Elsewhere })
+            .await
+            .unwrap_err();
         assert_eq!(standing.moment(), before);
         writer.write(Leave { person, room }).await.unwrap();
         assert_ne!(standing.moment(), before);
@@ -310,7 +313,7 @@ mod tests {
         let person = PersonId::fresh();
         let rooms = [RoomId::fresh(), RoomId::fresh(), RoomId::fresh()];
         let join = |room: usize| waiting(Join { person, room: rooms[room] });
-        let touch = waiting(TouchSession { session: SessionId::fresh() });
+        let touch = waiting(TouchSession { session: SessionId::fresh(), address: None });
         let mut batch = [join(2), join(1), touch, join(2), waiting(Leave { person, room: rooms[0] })];
         sort_by_room(&mut batch);
         let order: Vec<_> = batch.iter().map(|change| change.room()).collect();

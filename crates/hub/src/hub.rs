@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tidings_protocol::{ClientInfo, Disconnect, PresenceStatsResult, Publication, StreamPosition};
+use tidings_protocol::{ClientInfo, Disconnect, Payload, PresenceStatsResult, Publication, StreamPosition};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -24,8 +24,8 @@ use crate::registry::Registry;
 use crate::sharded::lock;
 use crate::sync::Mutex;
 use crate::{
-    Application, Broker, ChannelName, ConnectionOptions, ConnectionOverview, HistoryPage, HistoryQuery, Limits,
-    NewPublication, Order, Peer, Policy, PresenceError, PublishError, ReadError, SomeOf, Target,
+    Application, Broker, ChannelName, ConnectionOptions, ConnectionOverview, HistoryPage, HistoryQuery, Identity,
+    Limits, NewPublication, Order, Peer, Policy, PresenceError, PublishError, ReadError, SomeOf, Target,
 };
 
 /// Connections closed at a time during a shutdown: their clients come back together.
@@ -362,6 +362,16 @@ impl Hub {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.core.limits
+    }
+
+    /// Changes what others see of a connection beside its user (`conn_info`): whoever asks who is there, or hears that it comes
+    /// or goes, sees this from now on. Nobody is told; whether it is there still.
+    pub fn describe(&self, client: &str, info: Payload) -> bool {
+        let handles = self.core.registry.find(&Target::Client(client.to_owned()));
+        let identified = handles.first().and_then(|handle| Some((handle, handle.identity()?)));
+        let Some((handle, identity)) = identified else { return false };
+        handle.set_identity(Some(Arc::new(Identity { info: Some(info), ..Identity::clone(&identity) })));
+        true
     }
 
     // What the hub does by itself, and how it ends.

@@ -456,6 +456,11 @@ fn chat() -> Section {
         rooms "off with `rate_limits`", S429;
         directs "off with `rate_limits`", S429;
         searches "off with `rate_limits`", S429;
+        profiles "off with `rate_limits`", S429;
+        idles "off with `rate_limits`", MESSAGES;
+        idles_per_room "off with `rate_limits`", MESSAGES;
+        token_calls "off with `rate_limits`", S429;
+        emails "off with `rate_limits`", S429;
         invites "off with `rate_limits`", S429;
         codes "off with `rate_limits`", S429;
         accounts_per_address "off with `rate_limits`", S429;
@@ -478,6 +483,13 @@ fn chat() -> Section {
         TOPIC_CHARS_MAX FIXED, S422;
         DESCRIPTION_CHARS_MAX FIXED, S422;
         SECTION_CHARS_MAX FIXED, S422;
+        TITLE_CHARS_MAX FIXED, S422;
+        STATUS_CHARS_MAX FIXED, S422;
+        STATUS_LASTS_MAX FIXED, S422;
+        ZONE_BYTES_MAX FIXED, S422;
+        ROOMS_TOLD_OF_PROFILE FIXED, MESSAGES;
+        PEOPLE_ALIKE_TOLD FIXED, MESSAGES;
+        PROFILES_READ_MAX FIXED, S422;
         EMAIL_BYTES_MAX FIXED, S422;
         USER_AGENT_CHARS_MAX FIXED, REQUESTS;
         PASSWORD_CHARS_MIN FIXED, S422;
@@ -487,6 +499,7 @@ fn chat() -> Section {
         SESSION_IDLE FIXED, S401;
         SESSION_LIFETIME FIXED, S401;
         SESSIONS_PER_PERSON_MAX FIXED, S401;
+        PERSONAL_TOKENS_MAX FIXED, S409;
         INVITE_LIFETIME FIXED, S404;
         INVITE_USES_MAX FIXED, S404;
         DENIALS_MAX FIXED, DENIALS;
@@ -511,6 +524,7 @@ fn chat() -> Section {
         THREAD_PEOPLE_SHOWN FIXED, REQUESTS;
         THREADS_PAGE_MAX FIXED, REQUESTS;
         TYPING_MEMBERS_MAX FIXED, MESSAGES;
+        IDLE_TOLD_CLIENTS_MAX FIXED, MESSAGES;
         PAGE_MAX FIXED, S400;
         DELETE_UNDO FIXED, S409;
         WRITES_WAITING_MAX FIXED, WRITES;
@@ -536,6 +550,7 @@ fn chat() -> Section {
             "ARGON2_STORED_MEMORY_KIB_MAX",
             "ARGON2_STORED_PASSES_MAX",
             "SESSION_TOUCH_INTERVAL",
+            "PERSONAL_TOKEN_TOUCH_INTERVAL",
             "ROOMS_READ_AT_CONNECT",
             "ARRIVAL_REMEMBERED",
             "ARRIVALS_REMEMBERED_MAX",

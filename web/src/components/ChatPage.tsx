@@ -11,6 +11,7 @@ import { EmojiPicker } from "./EmojiPicker.tsx";
 import { PeoplePanel } from "./PeoplePanel.tsx";
 import { useAttendance } from "./attendance.ts";
 import { focusComposer, focusNextRegion, stepRoom, isTyping } from "./keyboard.ts";
+import { SettingsDialog } from "./settings/SettingsDialog.tsx";
 import { RoomPage } from "./RoomPage.tsx";
 import { NoRoom } from "./NoRoom.tsx";
 import { Sidebar } from "./Sidebar.tsx";
@@ -31,6 +32,7 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
   useEffect(() => {
     if (opened) layout.people.value = false;
   }, [opened, layout]);
+  const section = app.settings.value;
 
   useEffect(() => {
     const { server_name: server } = app.boot;
@@ -46,7 +48,7 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
       const command = event.ctrlKey || event.metaKey;
       if (command && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
         layout.dialog.value = layout.dialog.peek()?.name === "switcher" ? null : { name: "switcher" };
-      } else if (layout.dialog.peek() || layout.picker.peek()) {
+      } else if (layout.dialog.peek() || layout.picker.peek() || app.settings.peek()) {
         return; // the dialog has its own keys
       } else if (event.altKey && !command && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
         const next = stepRoom(chat, event.key === "ArrowDown" ? 1 : -1, event.shiftKey);
@@ -106,6 +108,7 @@ export function ChatPage({ app, chat }: { app: App; chat: Chat }) {
       </main>
       {room && thread && <ThreadPanel key={thread.key} app={app} chat={chat} room={room} thread={thread} layout={layout} />}
       {room && layout.people.value && <PeoplePanel key={room.id} app={app} chat={chat} room={room} layout={layout} />}
+      {section && <SettingsDialog app={app} chat={chat} layout={layout} section={section} />}
       <Dialogs app={app} chat={chat} layout={layout} />
       {layout.picker.value && <EmojiPicker chat={chat} layout={layout} />}
       <Announcer chat={chat} />

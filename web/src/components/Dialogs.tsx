@@ -7,11 +7,11 @@ import { BrowseRooms } from "./BrowseRooms.tsx";
 import { Confirm } from "./Confirm.tsx";
 import { CreateRoom } from "./CreateRoom.tsx";
 import { DeleteMessage } from "./DeleteMessage.tsx";
-import { Devices } from "./Devices.tsx";
 import { EditRoom } from "./EditRoom.tsx";
 import { GoToDate } from "./GoToDate.tsx";
 import { MessageEdits } from "./MessageEdits.tsx";
 import { NewDirect } from "./NewDirect.tsx";
+import { PersonCard } from "./PersonCard.tsx";
 import { SectionDialog } from "./SectionDialog.tsx";
 import { Shortcuts } from "./Shortcuts.tsx";
 import { Switcher } from "./Switcher.tsx";
@@ -42,8 +42,8 @@ export function Dialogs({ app, chat, layout }: { app: App; chat: Chat; layout: L
     case "section":
     case "go-to-date":
       return <RoomDialog app={app} chat={chat} layout={layout} dialog={dialog} onClose={close} />;
-    case "devices":
-      return <Devices app={app} onClose={close} />;
+    case "person":
+      return <PersonCard key={dialog.person.id} app={app} chat={chat} person={dialog.person} onClose={close} />;
     case "sign-out":
       return (
         <Confirm

@@ -1,7 +1,7 @@
 /** The cards before the chat: set-up, invite, sign-in, and what to do when none of them is due yet. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api.ts";
-import type { App } from "../models/app.ts";
+import type { App, SignInNotice } from "../models/app.ts";
 import { resendDelay } from "../models/outbox.ts";
 import { describe } from "../models/problems.ts";
 import { strings } from "../strings.ts";
@@ -40,10 +40,10 @@ export function NotSetUp({ app }: { app: App }) {
   );
 }
 
-type SignInProps = { app: App; notice: "ended" | "signed-out" | "set-up-done" | null; invite: string | null; email: string };
+type SignInProps = { app: App; notice: SignInNotice | null; invite: string | null; email: string };
 
 export function SignIn({ app, notice, invite, email: known }: SignInProps) {
-  const notices = { ended: entry.sessionEnded, "signed-out": entry.signedOut, "set-up-done": errors.setUpDone };
+  const notices = { ended: entry.sessionEnded, "signed-out": entry.signedOut, "set-up-done": errors.setUpDone, password: entry.passwordChanged, elsewhere: entry.signedOutElsewhere };
   return (
     <EntryCard
       title={entry.signInTitle(app.boot.server_name)}

@@ -1,4 +1,4 @@
-import { Copy, Ellipsis, EyeOff, Link, MessagesSquare, Pencil, Reply, SmilePlus, Trash2, type IconNode } from "lucide";
+import { Copy, Ellipsis, EyeOff, Link, MessagesSquare, Pencil, Reply, SmilePlus, Trash2, UserRound, type IconNode } from "lucide";
 import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import type { App } from "../models/app.ts";
@@ -59,6 +59,7 @@ function actionsFor(row: MessageRow, context: ActionsContext): Action[] {
   const actions = open ? answers : [];
   if (own && open) actions.push({ label: strings.room.edit, icon: Pencil, run: () => chat.edit(changes, { id, body: row.body, content: row.content ?? undefined }), first: true });
   actions.push({ label: strings.room.copyText, icon: Copy, run: () => void copy(chat, textOfRow(row, chat), strings.room.copied) });
+  actions.push({ label: strings.room.showAuthor, icon: UserRound, run: () => (layout.dialog.value = { name: "person", person: row.author }) });
   const address = `${location.origin}/rooms/${room.id}/${id}`;
   actions.push({ label: strings.room.copyLink, icon: Link, run: () => void copy(chat, address, strings.room.linkCopied) });
   const { number } = row;

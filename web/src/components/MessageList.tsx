@@ -74,6 +74,7 @@ export function MessageList({ app, chat, room, layout }: { app: App; chat: Chat;
     me: chat.me,
     reactions: (message, known) => room.reactions.shown(message, known),
     newAfter,
+    present: chat.people.present,
     direct: isDirect(room.info.value),
   });
   const failed = shown.filter((row) => row.kind === "message" && row.state === "failed");

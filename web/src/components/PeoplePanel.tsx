@@ -4,6 +4,7 @@ import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import type { Layout } from "../models/layout.ts";
 import { byName } from "../models/presence.ts";
+import { stateOf } from "../models/profile.ts";
 import type { Room } from "../models/room.ts";
 import { strings } from "../strings.ts";
 import type { Member, PersonRef } from "../wire.ts";
@@ -11,6 +12,10 @@ import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { NameNote } from "./NameNote.tsx";
 import { PersonMenu } from "./PersonMenu.tsx";
+import { StatusMark } from "./StatusMark.tsx";
+
+/** Of so many members what they say of themselves is asked for, which are the first by name. */
+const PROFILES_SHOWN_MAX = 300;
 
 type Props = { app: App; chat: Chat; room: Room; layout: Layout };
 
@@ -45,25 +50,38 @@ export function PeoplePanel({ app, chat, room, layout }: Props) {
   }, []);
 
   const here = room.here.value;
-  const hereIds = new Set(here.map((person) => person.id));
+  const present = new Map(here.map((person) => [person.id, person]));
   const known = new Map(members?.map((member) => [member.id, member]));
-  const away = (members ?? []).filter((member) => !hereIds.has(member.id)).sort(byName);
+  const away = (members ?? []).filter((member) => !present.has(member.id)).sort(byName);
   const info = room.info.value;
 
-  const person = (who: PersonRef, isHere: boolean) => {
-    const member = known.get(who.id);
+  useEffect(() => {
+    if (members) chat.people.want(members.slice(0, PROFILES_SHOWN_MAX).map((member) => member.id));
+  }, [chat, members]);
+
+  const person = (ref: PersonRef) => {
+    const member = known.get(ref.id);
+    // What stands at a connection is from when it was made.
+    const who = chat.people.present(member ?? ref);
+    const profile = chat.people.find(who.id);
+    const state = stateOf(present.get(who.id) ?? null, profile?.quiet !== undefined);
+    const said = [profile?.status?.text, (state === "idle" || state === "quiet") && strings.profile.states[state]].filter(Boolean);
     const role = member?.server_role && strings.people.roles[member.server_role];
     const notes = [role, member?.role === "owner" && strings.people.roomOwner].filter(Boolean);
     return (
       <li key={who.id} class="person">
         <span class="person-avatar">
           <Avatar person={who} small />
-          {isHere && <span class="presence" aria-hidden="true" />}
+          {state !== "offline" && <span class={`presence presence-${state}`} aria-hidden="true" />}
         </span>
         <span class="person-name">
-          <bdi>{who.name}</bdi>
-          <NameNote person={{ ...who, same_name: member?.same_name ?? false }} />
+          <button type="button" class="person-button" onClick={() => (layout.dialog.value = { name: "person", person: who })}>
+            <bdi>{who.name}</bdi>
+          </button>
+          <NameNote person={who} />
+          <StatusMark chat={chat} person={who.id} />
           {who.id === chat.me.id && <span class="person-note"> ({strings.people.you})</span>}
+          {said.length > 0 && <span class="person-state">{said.join(" · ")}</span>}
           {notes.length > 0 && <span class="person-note person-role">{notes.join(", ")}</span>}
         </span>
         {member && <PersonMenu app={app} chat={chat} room={room} layout={layout} member={member} />}
@@ -87,13 +105,13 @@ export function PeoplePanel({ app, chat, room, layout }: Props) {
       )}
       <h3 id="people-here">{strings.people.here(here.length)}</h3>
       <ul aria-labelledby="people-here" data-testid="people-here">
-        {here.map((who) => person(who, true))}
+        {here.map((who) => person(who))}
       </ul>
       {away.length > 0 && (
         <>
           <h3 id="people-away">{strings.people.members(away.length)}</h3>
           <ul aria-labelledby="people-away" data-testid="people-away">
-            {away.map((who) => person(who, false))}
+            {away.map((who) => person(who))}
           </ul>
         </>
       )}

@@ -1,21 +1,22 @@
 import { Archive, Hash, Lock, Users } from "lucide";
+import type { State } from "../models/profile.ts";
 import { isArchived, isDirect, partner } from "../models/kinds.ts";
 import { strings } from "../strings.ts";
 import type { PersonRef, RoomInfo } from "../wire.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 
-type Props = { room: Pick<RoomInfo, "kind" | "people" | "archived" | "id" | "name">; me: PersonRef; size?: number; here?: boolean };
+type Props = { room: Pick<RoomInfo, "kind" | "people" | "archived" | "id" | "name">; me: PersonRef; size?: number; here?: State };
 
 /** What a room is, before its name: a hash, a lock, or whom one writes to. A screen reader is told behind the name. */
-export function RoomIcon({ room, me, size = 20, here = false }: Props) {
+export function RoomIcon({ room, me, size = 20, here = "offline" }: Props) {
   if (isDirect(room)) {
     const other = partner(room) ?? (room.people?.length ? null : me);
     if (!other) return <Icon of={Users} size={size} />;
     return (
       <span class="room-person">
         <Avatar person={other} small />
-        {here && <span class="presence" aria-hidden="true" />}
+        {here !== "offline" && <span class={`presence presence-${here}`} aria-hidden="true" />}
       </span>
     );
   }

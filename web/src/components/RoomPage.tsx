@@ -17,7 +17,7 @@ import {
 } from "lucide";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
-import { isArchived, isDirect } from "../models/kinds.ts";
+import { isArchived, isDirect, partner } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Room } from "../models/room.ts";
 import { strings } from "../strings.ts";
@@ -29,6 +29,7 @@ import { Menu, type MenuItem } from "./Menu.tsx";
 import { MessageList } from "./MessageList.tsx";
 import { RoomNote } from "./NameNote.tsx";
 import { KindNote, RoomIcon } from "./RoomIcon.tsx";
+import { StatusMark } from "./StatusMark.tsx";
 import { Toast } from "./Toast.tsx";
 import { TypingLine } from "./TypingLine.tsx";
 
@@ -53,6 +54,7 @@ export function RoomPage({ app, chat, room, layout }: Props) {
 function RoomHeader({ chat, room, layout }: Props) {
   const { name, topic } = room.info.value;
   const here = room.here.value.length;
+  const other = partner(room.info.value);
   return (
     <header class="room-header">
       <RoomsButton chat={chat} layout={layout} />
@@ -60,10 +62,17 @@ function RoomHeader({ chat, room, layout }: Props) {
         <RoomIcon room={room.info.value} me={chat.me} />
       </span>
       <h1 class="room-name">
-        <bdi>{name}</bdi>
+        {other ? (
+          <button type="button" class="person-button" onClick={() => (layout.dialog.value = { name: "person", person: other })}>
+            <bdi>{name}</bdi>
+          </button>
+        ) : (
+          <bdi>{name}</bdi>
+        )}
         <KindNote room={room.info.value} />
       </h1>
       <RoomNote room={room.info.value} />
+      {other && <StatusMark chat={chat} person={other.id} />}
       {topic && (
         <p class="room-topic" title={topic}>
           <bdi>{topic}</bdi>

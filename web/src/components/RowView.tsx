@@ -134,6 +134,9 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
     outbox.retryAll(room);
     focusComposer(context);
   };
+  const showAuthor = (): void => {
+    context.layout.dialog.value = { name: "person", person: row.author };
+  };
   const stamp = (
     <time class="message-time" dateTime={machineTime(row.time)} title={fullTime(row.time)}>
       {row.head ? time : shortClockTime(row.time)}
@@ -149,12 +152,15 @@ function MessageView({ row, context, delay, failures }: Props & { row: MessageRo
       aria-label={room.messageLabel(named(row.author), time, answers + body, [isForMe ? strings.mentions.you : "", stands || (row.edited !== null && !row.deleted ? room.editedLine : ""), reactions, replies])}
       tabIndex={-1}
     >
-      <div class="message-gutter">{row.head ? <Avatar person={row.author} /> : stamp}</div>
+      <div class="message-gutter">{row.head ? <Avatar person={row.author} onClick={showAuthor} /> : stamp}</div>
       <div class="message-main">
         {row.head && (
           <header class="message-header">
             <span class="message-author">
-              <bdi>{row.author.name}</bdi>
+              {/* By keyboard it is in the message's menu: a stop at each name would be many. */}
+              <button type="button" class="person-button" tabIndex={-1} onClick={showAuthor}>
+                <bdi>{row.author.name}</bdi>
+              </button>
               <NameNote person={row.author} />
             </span>
             {stamp}

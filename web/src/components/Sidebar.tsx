@@ -15,6 +15,8 @@ import {
   Pencil,
   Plus,
   Search,
+  Settings,
+  Smile,
   Sun,
   type IconNode,
 } from "lucide";
@@ -24,6 +26,7 @@ import type { Chat } from "../models/chat.ts";
 import { partner } from "../models/kinds.ts";
 import type { Layout } from "../models/layout.ts";
 import type { Order, Section } from "../models/listing.ts";
+import { stateOf } from "../models/profile.ts";
 import type { Room } from "../models/room.ts";
 import { showTheme, type Theme } from "../models/settings.ts";
 import { strings } from "../strings.ts";
@@ -36,6 +39,7 @@ import { focusComposer } from "./keyboard.ts";
 import { commandKey } from "./platform.ts";
 import { KindNote, RoomIcon } from "./RoomIcon.tsx";
 import { RoomLink } from "./RoomLink.tsx";
+import { StatusMark } from "./StatusMark.tsx";
 
 type Props = { app: App; chat: Chat; layout: Layout };
 
@@ -157,7 +161,8 @@ function isElsewhere(chat: Chat, section: Section<Room>): boolean {
 function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Chat; room: Room; current: boolean; onOpened: () => void }) {
   const { name, muted } = room.info.value;
   const other = partner(room.info.value);
-  const here = other !== null && room.here.value.some((person) => person.id === other.id);
+  const found = room.here.value.find((person) => person.id === other?.id) ?? null;
+  const here = other === null ? "offline" : stateOf(found, chat.people.find(other.id)?.quiet !== undefined);
   const { count, more } = room.calling.value;
   const mentions = room.mentioned.value;
   const some = (count > 0 || more || mentions > 0) && !(current && document.visibilityState === "visible" && count === 0);
@@ -169,7 +174,8 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
         <bdi>{name}</bdi>
       </span>
       <KindNote room={room.info.value} />
-      {here && <span class="visually-hidden">, {strings.direct.here}</span>}
+      {here !== "offline" && <span class="visually-hidden">, {strings.profile.inName[here]}</span>}
+      {other && <StatusMark chat={chat} person={other.id} />}
       <RoomNote room={room.info.value} />
       {muted && (
         <span class="room-link-note" title={strings.rooms.muted}>
@@ -280,6 +286,12 @@ function MyMenu({ app, chat, layout }: Props) {
     else app.signOut().catch(() => setProblem(true));
   };
   const { me } = strings;
+  const profile = chat.people.find(chat.me.id);
+  const own = chat.people.present(chat.me);
+  const quiet = profile?.quiet !== undefined;
+  const turnQuiet = (): void => {
+    chat.editProfile({ quiet: quiet ? null : {} }).then(() => chat.tell(quiet ? me.quietEnded : me.quietBegun), (error: unknown) => chat.fail(error));
+  };
   return (
     <footer class="sidebar-footer">
       {problem && (
@@ -288,27 +300,35 @@ function MyMenu({ app, chat, layout }: Props) {
         </p>
       )}
       <Menu
-        label={me.menu(chat.me.name)}
+        label={me.menu(own.name)}
         class="me"
         speaks
         above
         align="start"
         button={
           <>
-            <Avatar person={chat.me} small />
+            <Avatar person={own} small />
             <span class="me-name">
-              <bdi>{chat.me.name}</bdi>
+              <bdi>{own.name}</bdi>
               <span class="visually-hidden">{me.yours}</span>
             </span>
+            {quiet && (
+              <span class="me-quiet" title={me.isQuiet} aria-hidden="true">
+                <Icon of={BellOff} size={14} />
+              </span>
+            )}
           </>
         }
         items={[
           { label: me.system, group: me.theme, icon: <Icon of={Monitor} />, checked: theme === "system", onSelect: () => choose("system") },
           { label: me.light, icon: <Icon of={Sun} />, checked: theme === "light", onSelect: () => choose("light") },
           { label: me.dark, icon: <Icon of={Moon} />, checked: theme === "dark", onSelect: () => choose("dark") },
-          { label: me.readAll, group: chat.me.email, icon: <Icon of={CheckCheck} />, onSelect: () => void chat.markAllRead() },
+          { label: me.readAll, group: chat.email.value, icon: <Icon of={CheckCheck} />, onSelect: () => void chat.markAllRead() },
+          { label: me.setStatus, icon: <Icon of={Smile} />, onSelect: () => app.navigate("/settings/profile") },
+          { label: quiet ? me.endQuiet : me.beginQuiet, icon: <Icon of={BellOff} />, onSelect: turnQuiet },
           { label: me.shortcuts, icon: <Icon of={Keyboard} />, onSelect: () => (layout.dialog.value = { name: "shortcuts" }) },
-          { label: me.devices, icon: <Icon of={Laptop} />, onSelect: () => (layout.dialog.value = { name: "devices" }) },
+          { label: me.settings, icon: <Icon of={Settings} />, onSelect: () => app.navigate("/settings/profile") },
+          { label: me.devices, icon: <Icon of={Laptop} />, onSelect: () => app.navigate("/settings/sessions") },
           { label: me.signOut, icon: <Icon of={LogOut} />, onSelect: signOut },
         ]}
       />

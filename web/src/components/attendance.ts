@@ -9,7 +9,7 @@ export function useAttendance(chat: Chat): void {
   useEffect(() => {
     const { attendance } = chat;
     const look = (): void => attendance.looks(document.visibilityState === "visible" && document.hasFocus());
-    const act = (): void => attendance.acted();
+    const act = (): void => chat.acted();
     const leave = (): void => chat.leaveRead();
     document.addEventListener("visibilitychange", look);
     addEventListener("focus", look);

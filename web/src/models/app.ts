@@ -4,7 +4,14 @@ import { ApiError, type Api, type Credentials } from "../api.ts";
 import type { Boot, Invite, Person, RoomInfo } from "../wire.ts";
 import { Chat, type ChatOptions } from "./chat.ts";
 import { resendDelay, type UnsentStore } from "./outbox.ts";
-import { lastTheme, Settings, showTheme } from "./settings.ts";
+import { lastDensity, lastTheme, Settings, showDensity, showTheme } from "./settings.ts";
+
+/** The parts of the settings, each with its address. */
+export const SECTIONS = ["profile", "account", "sessions", "tokens", "appearance"] as const;
+export type Section = (typeof SECTIONS)[number];
+
+/** Why somebody is to sign in who was signed in. */
+export type SignInNotice = "ended" | "signed-out" | "set-up-done" | "password" | "elsewhere";
 
 export type View =
   | { name: "loading" }
@@ -12,14 +19,18 @@ export type View =
   | { name: "set-up"; code: string }
   | { name: "not-set-up" }
   | { name: "invite"; code: string; me: Person | null }
-  | { name: "sign-in"; notice: "ended" | "signed-out" | "set-up-done" | null; invite: string | null; email?: string }
+  | { name: "sign-in"; notice: SignInNotice | null; invite: string | null; email?: string }
   | { name: "chat"; chat: Chat };
 
 /** What there is beside rooms. */
 const PAGES: ReadonlySet<string> = new Set(["/activity", "/threads"]);
+/** By what the server says of a session that was ended. */
+const ENDED: Record<string, SignInNotice> = { password_changed: "password", signed_out_elsewhere: "elsewhere" };
 
 export class App {
   readonly view = signal<View>({ name: "loading" });
+  /** The part of the settings that is open. */
+  readonly settings = signal<Section | null>(null);
   private me: Person | null = null;
   private chat: Chat | null = null;
   private checking = false;
@@ -38,6 +49,7 @@ export class App {
 
   async start(): Promise<void> {
     showTheme(lastTheme());
+    showDensity(lastDensity());
     addEventListener("popstate", () => this.follow());
     addEventListener("hashchange", () => this.follow());
     addEventListener("online", () => this.openAgain());
@@ -57,6 +69,12 @@ export class App {
         return;
       }
       this.me = null;
+      this.opening = false;
+      const why = ENDED[error.code];
+      this.follow();
+      // Who comes back to a page whose session was ended is told why.
+      if (why && this.view.peek().name === "sign-in") this.view.value = { name: "sign-in", notice: why, invite: null };
+      return;
     } finally {
       this.opening = false;
     }
@@ -78,6 +96,9 @@ export class App {
   follow(): void {
     const { pathname, hash } = location;
     const code = hash.slice(1).trim();
+    const [, asked] = /^\/settings(?:\/([a-z]+))?$/.exec(pathname) ?? [];
+    const section = SECTIONS.find((name) => name === asked) ?? "profile";
+    this.settings.value = this.me && pathname.startsWith("/settings") ? section : null;
     if (pathname === "/invite") {
       this.leaveChat();
       this.view.value = { name: "invite", code, me: this.me };
@@ -97,6 +118,12 @@ export class App {
     } else {
       this.view.value = { name: "sign-in", notice: null, invite: null };
     }
+  }
+
+  /** Back to the room that is open behind the settings. */
+  closeSettings(): void {
+    const open = this.chat?.open.peek();
+    this.navigate(open ? `/rooms/${open}` : "/", true);
   }
 
   /** Changes the address and shows what it stands for. */
@@ -125,7 +152,7 @@ export class App {
   async signIn(email: string, password: string, invite: string | null): Promise<void> {
     this.me = (await this.api.signIn(email, password)).person;
     if (invite) await this.acceptInvite(invite).catch(() => this.navigate("/", true));
-    else if (location.pathname.startsWith("/rooms/") || PAGES.has(location.pathname)) this.follow();
+    else if (/^\/(rooms|settings)\//.test(location.pathname) || PAGES.has(location.pathname)) this.follow();
     else this.navigate("/", true);
   }
 
@@ -161,6 +188,7 @@ export class App {
     if (!this.chat) {
       const settings = new Settings(me.id);
       showTheme(settings.theme);
+      showDensity(settings.density);
       this.chat = this.makeChat({
         me,
         api: this.api,
@@ -184,6 +212,10 @@ export class App {
   private goHome(chat: Chat): void {
     if (location.pathname.startsWith("/rooms/") || PAGES.has(location.pathname) || !chat.ready.peek()) return;
     const home = chat.home;
+    if (this.settings.peek()) {
+      if (chat.open.peek() === null) chat.go(home);
+      return;
+    }
     if (home) history.replaceState(null, "", `/rooms/${home}`);
     else if (location.pathname !== "/") history.replaceState(null, "", "/");
     chat.go(home);
@@ -197,12 +229,15 @@ export class App {
     clearTimeout(this.checkTimer);
     try {
       const { person } = await this.api.me();
-      if (this.me === me && this.chat) this.chat.role.value = person.role;
+      if (this.me === me && this.chat) {
+        this.chat.role.value = person.role;
+        this.chat.email.value = person.email;
+      }
       this.checksFailed = 0;
     } catch (error) {
       const ended = error instanceof ApiError && error.status === 401;
       // Whoever signed in meanwhile is not the one whose session that was.
-      if (ended && this.isSignedIn() && this.me === me) this.toSignIn("ended");
+      if (ended && this.isSignedIn() && this.me === me) this.toSignIn(ENDED[error.code] ?? "ended");
       // A connection that the server refused does not come back by itself, so the question must not be forgotten.
       if (!ended) this.checkAgain();
     } finally {
@@ -220,9 +255,10 @@ export class App {
     return this.me !== null && !this.signingOut;
   }
 
-  private toSignIn(notice: "ended" | "signed-out"): void {
+  private toSignIn(notice: SignInNotice): void {
     if (notice === "signed-out" && this.me) new Settings(this.me.id).forgetDrafts();
     this.me = null;
+    this.settings.value = null;
     this.leaveChat();
     if (notice === "signed-out") history.replaceState(null, "", "/");
     this.view.value = { name: "sign-in", notice, invite: null };

@@ -1,10 +1,10 @@
 /** A signed-in person's chat: the rooms, the one that is open, the outbox and the live connection that serve them all. */
-import { computed, signal, type ReadonlySignal } from "@preact/signals";
-import { ApiError, type Api, type RoomEdit } from "../api.ts";
+import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
+import { ApiError, type Api, type ProfileEdit, type RoomEdit } from "../api.ts";
 import { ANNOUNCE_EVERY_MS, DELETE_UNDO_MS, ENDED_REFRESH_MS, NOTICE_SHOWN_MS, RECONNECTING_SHOWN_AFTER_MS, ROOMS_WITHOUT_CONNECTION_MS } from "../limits.ts";
 import { Live } from "../live.ts";
 import { strings } from "../strings.ts";
-import type { Answered, Invite, Member, Message, Person, Preferences, Role, RoomEvent, RoomInfo, RoomPreferences } from "../wire.ts";
+import type { Answered, Invite, Member, Message, Person, PersonRef, Preferences, Profile, Role, RoomEvent, RoomInfo, RoomPreferences } from "../wire.ts";
 import { Activities } from "./activity.ts";
 import { announcement, type Heard } from "./announcer.ts";
 import type { Changes, Undoable } from "./changes.ts";
@@ -14,8 +14,10 @@ import { HERE, labelsIn, personToken, ROOM, writtenOf, type Name } from "./menti
 import { Outbox, resendDelay, type Hindrance, type UnsentStore } from "./outbox.ts";
 import { Attendance } from "./attention.ts";
 import { byName } from "./presence.ts";
-import { isArchived, isDirect, kept, shownTo } from "./kinds.ts";
+import { Idle } from "./idle.ts";
+import { isArchived, isDirect, kept, partner, shownTo } from "./kinds.ts";
 import { sections, type Order, type Section } from "./listing.ts";
+import { People } from "./people.ts";
 import { describe } from "./problems.ts";
 import { changesOfReading } from "./reading.ts";
 import { isInRoom } from "./replies.ts";
@@ -87,6 +89,11 @@ export class Chat {
   readonly notice = signal<string | null>(null);
   /** The last deletion that can be taken back. */
   readonly undo = signal<Undoable | null>(null);
+  /** What is known of people beside their messages. */
+  readonly people: People;
+  /** The address that this person signs in with. */
+  readonly email: Signal<string>;
+  private readonly idle: Idle;
   readonly unreadElsewhere: ReadonlySignal<boolean>;
   readonly unreadTotal: ReadonlySignal<number>;
   /** How many messages that wait mention this person, in all rooms. */
@@ -129,6 +136,13 @@ export class Chat {
   constructor(options: ChatOptions) {
     this.me = options.me;
     this.role = signal<Role>(options.me.role);
+    this.email = signal(options.me.email);
+    this.people = new People({
+      ask: options.api.profiles,
+      now: () => Date.now(),
+      after: (delay, task) => this.later(delay, task),
+      changed: () => this.joined.peek().forEach((room) => room.changed()),
+    });
     this.api = options.api;
     this.settings = options.settings;
     this.live = new Live(options.websocketUrl, options.version, {
@@ -149,6 +163,8 @@ export class Chat {
         else if (!news.thread) void this.thread.peek()?.load();
       },
       preferred: (how) => this.showPreferred(how),
+      person: (profile) => this.heardOf(profile),
+      account: options.doubt,
     });
     this.navigate = options.navigate ?? (() => undefined);
     this.threads = new Threads({ me: options.me, api: options.api, after: (delay, task) => this.later(delay, task) });
@@ -161,6 +177,7 @@ export class Chat {
       hindered: (why) => this.hindered(why),
       after: (delay, task) => this.later(delay, task),
     });
+    this.idle = new Idle({ now: () => Date.now(), after: (delay, task) => this.later(delay, task), tell: this.live.idle });
     this.attendance = new Attendance(
       () => Date.now(),
       (delay, task) => this.later(delay, task),
@@ -208,6 +225,8 @@ export class Chat {
     clearTimeout(this.roomsTimer);
     for (const timer of this.timers) clearTimeout(timer);
     this.readingRooms?.abort();
+    this.people.close();
+    this.idle.close();
     this.leaveRead();
     this.threads.close();
     for (const room of this.joined.peek()) room.close();
@@ -534,6 +553,25 @@ export class Chat {
     this.later(50, () => (this.spoken.value = words));
   }
 
+  /** The person did something: a key, a pointer, a finger. */
+  acted(): void {
+    this.attendance.acted();
+    this.idle.acted();
+  }
+
+  /** Changes what this person says of themselves. */
+  async editProfile(edit: ProfileEdit): Promise<void> {
+    this.heardOf(await this.api.editProfile(edit));
+  }
+
+  /** Somebody says something else of themselves, or has another name. */
+  heardOf(profile: Profile): void {
+    this.people.told(profile);
+    // A direct message is called by the names of those in it, as the server puts them together.
+    const inName = (person: PersonRef): boolean => person.id === profile.id && person.name !== this.people.present(person).name;
+    if (this.joined.peek().some((room) => room.info.peek().people?.some(inName))) void this.refreshRooms();
+  }
+
   // What happened to this person, by their own hand elsewhere or by somebody else's.
   private heardOfThemselves(told: unknown): void {
     const { type, person } = (told ?? {}) as { type?: string; person?: { role?: Role } };
@@ -553,6 +591,8 @@ export class Chat {
     this.wasLost = false;
     this.outbox.connected(true);
     this.activity.happened();
+    this.idle.connected();
+    this.people.refresh([this.me.id, ...(this.room.peek()?.authors() ?? [])]);
     this.tellRead();
     // What was under way on the link before may never be answered.
     this.readingRooms?.abort();
@@ -574,6 +614,7 @@ export class Chat {
       }
       this.know(rooms, more ? (rooms.at(-1) ?? null) : null);
       this.setJoined(rooms.filter((room) => room.member));
+      this.people.want([this.me.id, ...rooms.flatMap((room) => partner(room)?.id ?? [])]);
       for (const info of rooms) this.find(info.id)?.reading.listed(info, changesOfRead);
       if (!this.ready.peek()) this.greetAgain();
       this.ready.value = true;

@@ -4,7 +4,7 @@ import type { RoomEdit } from "../api.ts";
 import type { PersonRef } from "../wire.ts";
 
 export type DialogName =
-  | { name: "switcher" | "shortcuts" | "create-room" | "browse-rooms" | "devices" | "sign-out" | "new-direct" }
+  | { name: "switcher" | "shortcuts" | "create-room" | "browse-rooms" | "sign-out" | "new-direct" }
   | { name: "tell-everybody"; members: number; send: () => void }
   | { name: "leave-room"; room: string }
   /** With what was written in it before, if it is opened again. */
@@ -16,6 +16,7 @@ export type DialogName =
   | { name: "open-room"; room: string; edit: RoomEdit }
   | { name: "delete-message"; room: string; message: string; author: PersonRef }
   | { name: "edits"; room: string; message: string }
+  | { name: "person"; person: PersonRef }
   | { name: "remove-member"; room: string; person: PersonRef };
 
 const WIDE = "(min-width: 900px)";

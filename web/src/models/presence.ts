@@ -1,7 +1,11 @@
 /** Who is here now: people by their open connections. One person with two browsers is here once. */
 import type { PersonRef } from "../wire.ts";
 
-export type Connection = { client: string; user: string; name: string };
+/** An open page of somebody; at one that is idle nobody does anything. */
+export type Connection = { client: string; user: string; name: string; idle?: boolean };
+
+/** Somebody with at least one; idle where all of them are. */
+export type Here = PersonRef & { idle: boolean };
 
 export class Presence {
   private connections = new Map<string, Connection>();
@@ -15,14 +19,23 @@ export class Presence {
     this.connections.set(connection.client, connection);
   }
 
+  /** Nobody does anything there, or somebody again. Returns whether it is known. */
+  told(client: string, idle: boolean): boolean {
+    const known = this.connections.get(client);
+    if (known) this.connections.set(client, { ...known, idle });
+    return known !== undefined;
+  }
+
   left(client: string): void {
     this.connections.delete(client);
   }
 
   /** The people here, by name. */
-  people(): PersonRef[] {
-    const people = new Map<string, PersonRef>();
-    for (const { user, name } of this.connections.values()) people.set(user, { id: user, name });
+  people(): Here[] {
+    const people = new Map<string, Here>();
+    for (const { user, name, idle = false } of this.connections.values()) {
+      people.set(user, { id: user, name, idle: idle && (people.get(user)?.idle ?? true) });
+    }
     return [...people.values()].sort(byName);
   }
 }

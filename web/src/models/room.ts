@@ -12,6 +12,7 @@ import {
   CATCH_UP_EVENTS_MAX,
   CATCH_UP_PAGE_EVENTS,
   HISTORY_PAGE_EVENTS,
+  PROFILES_READ_MAX,
   RECENT_AUTHORS_LOOKED_AT,
   TIMELINE_EVENTS_MAX,
   UNREAD_COUNTED_MAX,
@@ -23,7 +24,7 @@ import { changed, isBlank, isDirect, looksAfter } from "./kinds.ts";
 import type { Listed } from "./listing.ts";
 import { mentionsPerson, type Mention, type Written } from "./mentions.ts";
 import { resendDelay, type Outbox } from "./outbox.ts";
-import { Presence } from "./presence.ts";
+import { Presence, type Here } from "./presence.ts";
 import { Reactions } from "./reactions.ts";
 import { Reading, type Counted, type Told } from "./reading.ts";
 import { isInRoom } from "./replies.ts";
@@ -83,7 +84,7 @@ export class Room {
   /** Counts the changes of what is shown, at most one per frame. */
   readonly version = signal(0);
   readonly typing = signal<PersonRef[]>([]);
-  readonly here = signal<PersonRef[]>([]);
+  readonly here = signal<Here[]>([]);
   readonly history = signal<"idle" | "loading" | "failed">("idle");
   /** How far this person has read. */
   readonly reading: Reading;
@@ -190,6 +191,7 @@ export class Room {
       typing: (person) => this.heardTyping(person),
       joined: (connection) => this.changePresence(() => this.presence.joined(connection)),
       left: (client) => this.changePresence(() => this.presence.left(client)),
+      idle: (client, idle) => this.changePresence(() => this.presence.told(client, idle)),
       ended: () => context.ended(this),
     });
   }
@@ -489,6 +491,12 @@ export class Room {
       this.changePending = false;
       this.version.value += 1;
     });
+  }
+
+  /** Who wrote what is held, the latest first, as many as are asked for at once. */
+  authors(): string[] {
+    const all = this.timeline.events.flatMap((event) => event.message?.author.id ?? []).reverse();
+    return [...new Set(all)].slice(0, PROFILES_READ_MAX);
   }
 
   /** Frees what a reader at the end does not need. */

@@ -63,6 +63,8 @@ export type RowsInput = {
   me: PersonRef;
   /** What this person's own reactions make of those that are known. */
   reactions?: (message: string, known: readonly Reacted[]) => readonly Reacted[];
+  /** Somebody with their present name, where that is known better than what stands at the event. */
+  present?: (person: PersonRef) => PersonRef;
   /** What is later than this was not there at the last visit; null when nothing is new. */
   newAfter: number | null;
   /** Whether it is a direct message, which begins without a word. */
@@ -90,6 +92,11 @@ const TOGETHER: readonly Note[] = ["joined", "left", "added", "removed"];
 export function rows(input: RowsInput): Row[] {
   const list: Row[] = [];
   const { within = "" } = input;
+  const present = input.present ?? ((person: PersonRef) => person);
+  const answered = (known: Answered | undefined): Answered | null => {
+    const now = known && input.timeline.answered(known);
+    return now ? { ...now, author: present(now.author) } : null;
+  };
   let day = "";
   let latest = -Infinity;
   let headTime = -Infinity;
@@ -118,8 +125,9 @@ export function rows(input: RowsInput): Row[] {
     list.push({ kind: "message", head: !grouped, ...row });
   };
 
-  const pushNote = (event: RoomEvent, note: Note, person: PersonRef): void => {
-    const by = event.by ?? null;
+  const pushNote = (event: RoomEvent, note: Note, subject: PersonRef): void => {
+    const person = present(subject);
+    const by = event.by ? present(event.by) : null;
     openDay(event.time);
     const before = list.at(-1);
     if (before?.kind === "note" && before.note === note && before.by?.id === by?.id && TOGETHER.includes(note)) {
@@ -143,7 +151,7 @@ export function rows(input: RowsInput): Row[] {
       pushMessage({
         key: within + messageKey(message.author.id, message.client_id),
         id: message.id,
-        author: message.author,
+        author: present(message.author),
         body: message.body ?? "",
         content: message.content ?? null,
         time: message.time,
@@ -151,9 +159,9 @@ export function rows(input: RowsInput): Row[] {
         state: "sent",
         edited: message.edited ?? null,
         deleted: message.deleted !== undefined,
-        deleter: message.deleted && message.deleted.by.id !== message.author.id ? message.deleted.by : null,
+        deleter: message.deleted && message.deleted.by.id !== message.author.id ? present(message.deleted.by) : null,
         reason: message.deleted?.reason ?? null,
-        replyTo: message.reply_to ? input.timeline.answered(message.reply_to) : null,
+        replyTo: answered(message.reply_to),
         reactions: shownReactions(input, message),
         thread: message.thread ?? null,
         replies: input.thread ? null : input.timeline.replies(message.id),
@@ -170,7 +178,7 @@ export function rows(input: RowsInput): Row[] {
       pushMessage({
         key: within + messageKey(input.me.id, unsent.client_id),
         id: null,
-        author: input.me,
+        author: present(input.me),
         body: unsent.shown ?? unsent.body,
         content: null,
         time: unsent.posted?.time ?? unsent.created,
@@ -180,7 +188,7 @@ export function rows(input: RowsInput): Row[] {
         deleted: false,
         deleter: null,
         reason: null,
-        replyTo: unsent.reply_to ? input.timeline.answered(unsent.reply_to) : null,
+        replyTo: answered(unsent.reply_to),
         reactions: [],
         thread: unsent.thread ?? null,
         replies: null,
@@ -199,9 +207,10 @@ function* held(timeline: Timeline, from: number, to: number): Generator<RoomEven
   }
 }
 
-function shownReactions({ timeline, reactions }: RowsInput, { id, deleted }: Message): readonly Reacted[] {
+function shownReactions({ timeline, reactions, present }: RowsInput, { id, deleted }: Message): readonly Reacted[] {
   const known = deleted ? [] : (timeline.reactions(id) ?? []);
-  return deleted || !reactions ? known : reactions(id, known);
+  const shown = deleted || !reactions ? known : reactions(id, known);
+  return present ? shown.map((one) => ({ ...one, people: one.people.map(present) })) : shown;
 }
 
 // The same key before and after the commit keeps the row's element in place.

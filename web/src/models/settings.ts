@@ -4,6 +4,8 @@ import type { Mention } from "./mentions.ts";
 import type { Order } from "./listing.ts";
 
 export type Theme = "system" | "light" | "dark";
+/** How close together things stand. */
+export type Density = "comfortable" | "compact";
 
 export class Settings {
   constructor(
@@ -20,6 +22,16 @@ export class Settings {
     this.write("theme", theme === "system" ? null : theme);
     // The cards before signing in know no person; they look as the last one left it.
     writeTo(this.storage, "tidings.theme", theme === "system" ? null : theme);
+  }
+
+  get density(): Density {
+    return this.read("density") === "compact" ? "compact" : "comfortable";
+  }
+
+  set density(density: Density) {
+    const kept = density === "compact" ? density : null;
+    this.write("density", kept);
+    writeTo(this.storage, "tidings.density", kept);
   }
 
   get lastRoom(): string | null {
@@ -137,6 +149,17 @@ export class Settings {
 export function showTheme(theme: Theme): void {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
+}
+
+/** Shows the page closer together, or not. */
+export function showDensity(density: Density): void {
+  if (density === "compact") document.documentElement.dataset.density = density;
+  else delete document.documentElement.dataset.density;
+}
+
+/** The density of whoever was here last. */
+export function lastDensity(): Density {
+  return readFrom(safeStorage(), "tidings.density") === "compact" ? "compact" : "comfortable";
 }
 
 /** The theme of whoever was here last. */

@@ -35,6 +35,26 @@ export function momentLabel(time: number, now: number): string {
   return dayOf(time) === dayOf(now) ? clockTime(time) : shortDate(time);
 }
 
+/** "14:05" as the clocks of a zone have it. */
+export function clockTimeIn(zone: string, time: number): string {
+  return new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", timeZone: zone }).format(time);
+}
+
+/** When something ends: "14:05" today, else "Friday, 20 November, 14:05". */
+export function endTime(time: number, now: number): string {
+  return dayOf(time) === dayOf(now) ? clock.format(time) : `${weekday.format(time)}, ${clock.format(time)}`;
+}
+
+/** "now", "5 minutes ago", "yesterday", "3 months ago" */
+export function relativeTime(time: number, now: number): string {
+  const minutes = Math.min(0, Math.round((time - now) / 60_000));
+  if (minutes > -60) return minutes === 0 ? relative.format(0, "second") : relative.format(minutes, "minute");
+  const hours = Math.round(minutes / 60);
+  if (hours > -24) return relative.format(hours, "hour");
+  const days = Math.round(hours / 24);
+  return days > -60 ? relative.format(days, "day") : relative.format(Math.round(days / 30), "month");
+}
+
 /** For `<time datetime>`. */
 export function machineTime(time: number): string {
   return new Date(time).toISOString();

@@ -3,6 +3,7 @@
 //! Each is a type that says its answer and what it can be refused for, and decides inside the transaction, over the
 //! store's [`Tables`](crate::store::Tables). They know no statement of any database, no clock, and nobody who waits.
 
+mod account;
 mod denials;
 mod directs;
 mod invites;
@@ -10,7 +11,9 @@ mod members;
 mod mentions;
 mod messages;
 mod people;
+mod personal_tokens;
 mod preferences;
+mod profiles;
 mod reactions;
 mod reading;
 mod roles;
@@ -18,6 +21,7 @@ mod rooms;
 mod sessions;
 mod threads;
 
+pub(crate) use account::{EndOtherSessions, SetEmail, SetEmailRefusal};
 pub(crate) use denials::{Allow, Deny, SweepDenials};
 pub(crate) use directs::{StartDirect, StartDirectRefusal};
 pub(crate) use invites::{AcceptInvite, EnsureInvite, InviteInvalid, RenewInvite, RevokeInvite};
@@ -31,7 +35,9 @@ pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
     TakeDeviceKey,
 };
+pub(crate) use personal_tokens::{MakeToken, NoSuchToken, RevokeToken, TooManyTokens, TouchToken};
 pub(crate) use preferences::Prefer;
+pub(crate) use profiles::EditProfile;
 pub(crate) use reactions::{React, ReactRefusal};
 pub(crate) use reading::{Read, ReadAll};
 pub(crate) use roles::{SetRole, SetRoleRefusal};

@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 
 use super::{
+    account::end_others,
     invites::invited_to,
     rooms::{enter, make_room, unknown_person},
-    sessions::{PasswordChanged, end_all, open_session},
+    sessions::{PasswordChanged, open_session},
 };
 use crate::{
     device::DeviceKey,
     model::{
-        Code, Invite, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room, RoomId, SecretDigest, SessionId,
-        StoredHash, Time,
+        Code, Ended, Invite, NewPerson, NewRoom, NewSession, Person, PersonId, Role, Room, RoomId, SecretDigest,
+        SessionId, StoredHash, Time,
     },
     store::{Applied, Change, ChangeError::Refused, ChangeResult, Tables},
 };
@@ -144,9 +145,7 @@ impl Change for SetPassword {
             return Err(Refused(PasswordChanged));
         }
         tables.set_password(self.person, &self.hash)?;
-        let mut ended = tables.sessions_of(self.person)?;
-        ended.retain(|session| Some(*session) != self.keep);
-        end_all(tables, &ended, now)?;
+        let ended = end_others(tables, self.person, self.keep, Ended::Password, now)?;
         Ok(Applied::ended((), ended))
     }
 }
@@ -201,10 +200,11 @@ impl Change for SetActive {
         if person.is_active {
             tables.set_deactivated(person.id, Some(now))?;
         }
-        // They know the codes of the invites that they made, and could come back by one.
+        // They know the codes of the invites that they made, and could come back by one. What acts in their name ends too, and does
+        // not begin again by itself when they may sign in again.
         tables.expire_invites_of(person.id, now)?;
-        let ended = tables.sessions_of(person.id)?;
-        end_all(tables, &ended, now)?;
+        tables.delete_tokens_of(person.id)?;
+        let ended = end_others(tables, person.id, None, Ended::Deactivated, now)?;
         Ok(Applied::ended((), ended))
     }
 }

@@ -1,10 +1,10 @@
 //! Sessions are opened, used and ended.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, net::IpAddr};
 
 use crate::{
     limits::{SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX},
-    model::{NewSession, PersonId, Session, SessionId, StoredHash, Time},
+    model::{Ended, NewSession, PersonId, Session, SessionId, StoredHash, Time},
     store::{Applied, Change, ChangeError::Refused, ChangeResult, StoreError, Tables},
 };
 
@@ -60,11 +60,11 @@ pub(super) fn open_session(
 ) -> Result<Vec<SessionId>, StoreError> {
     let replaced = session.replaces.map(|token| tables.session_of_token(token)).transpose()?.flatten();
     let mut ended: Vec<_> = replaced.into_iter().collect();
-    end_all(tables, &ended, now)?;
+    end_all(tables, &ended, Ended::Replaced, now)?;
     // One place is for the new one.
     let too_many = tables.sessions_of(person)?.into_iter().skip(SESSIONS_PER_PERSON_MAX as usize - 1);
     let too_many: Vec<_> = too_many.collect();
-    end_all(tables, &too_many, now)?;
+    end_all(tables, &too_many, Ended::Replaced, now)?;
     ended.extend(too_many);
     tables.insert_session(person, session, now)?;
     Ok(ended)
@@ -74,6 +74,8 @@ pub(super) fn open_session(
 #[derive(Debug, Clone)]
 pub(crate) struct TouchSession {
     pub(crate) session: SessionId,
+    /// From where, if that is known.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl Change for TouchSession {
@@ -81,7 +83,7 @@ impl Change for TouchSession {
     type Refusal = Infallible;
 
     fn apply(&self, tables: &mut dyn Tables, now: Time) -> ChangeResult<Self> {
-        tables.touch_session(self.session, now)?;
+        tables.touch_session(self.session, self.address, now)?;
         Ok(Applied::quietly(()))
     }
 }
@@ -91,6 +93,7 @@ impl Change for TouchSession {
 pub(crate) struct EndSession {
     pub(crate) person: PersonId,
     pub(crate) session: SessionId,
+    pub(crate) why: Ended,
 }
 
 impl Change for EndSession {
@@ -105,7 +108,7 @@ impl Change for EndSession {
         if tables.session_owner(self.session)? != Some(self.person) {
             return Err(Refused(NoSuchSession));
         }
-        tables.end_session(self.session, now)?;
+        tables.end_session(self.session, self.why, now)?;
         Ok(Applied::ended((), vec![self.session]))
     }
 }
@@ -126,11 +129,16 @@ impl Change for SweepSessions {
         tables.delete_sessions_ended_before(now.minus(SESSION_REMEMBERED))?;
         let expired =
             tables.sessions_older_than(Session::last_seen_of_expired(now), Session::created_of_expired(now))?;
-        end_all(tables, &expired, now)?;
+        end_all(tables, &expired, Ended::Expired, now)?;
         Ok(Applied::ended((), expired))
     }
 }
 
-pub(super) fn end_all(tables: &mut dyn Tables, sessions: &[SessionId], now: Time) -> Result<(), StoreError> {
-    sessions.iter().try_for_each(|session| tables.end_session(*session, now))
+pub(super) fn end_all(
+    tables: &mut dyn Tables,
+    sessions: &[SessionId],
+    why: Ended,
+    now: Time,
+) -> Result<(), StoreError> {
+    sessions.iter().try_for_each(|session| tables.end_session(*session, why, now))
 }

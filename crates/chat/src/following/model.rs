@@ -38,7 +38,7 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::{
-    model::{DenialKey, Denied, EventKind, EventPage, PersonEvent, PersonId, SessionId, Time, Who},
+    model::{Changed, DenialKey, Denied, EventKind, EventPage, PersonEvent, PersonId, SessionId, Time, Who},
     store::Read,
 };
 
@@ -672,6 +672,8 @@ impl Audience for Node {
     }
 
     async fn tell_persons(&self, _: Vec<(PersonId, PersonEvent)>) {}
+
+    async fn tell_of_profiles(&self, _: Vec<Changed>) {}
 
     async fn is_heard(&self, room: RoomId) -> bool {
         let is_heard = self.hands.world().in_channel(self.hands.all(), self.node, room_of(room)).next().is_some();

@@ -10,6 +10,7 @@ use super::{
     messages::Message,
     people::{Role, Who},
     preferences::{Preferences, RoomPreferences},
+    profiles::Profile,
     reactions::Reaction,
     reading::{Reading, RoomReading},
     rooms::{Room, RoomFacts, RoomKind, RoomRole},
@@ -381,6 +382,12 @@ pub(crate) enum PersonEvent {
     /// Likewise.
     #[serde(rename = "room.preferences")]
     Preferences { room: RoomPreferences },
+    /// Somebody's profile is another one, by their own hand, or somebody else has their name from now on, or no more.
+    #[serde(rename = "person.changed")]
+    PersonChanged { person: Profile },
+    /// Their address to sign in with is another one.
+    #[serde(rename = "account.changed")]
+    AccountChanged,
     #[serde(rename = "role.changed")]
     RoleChanged { person: OwnRole },
 }

@@ -66,6 +66,10 @@ id! {
     SessionId
 }
 id! {
+    /// A personal token; it is not its secret, and may be shown.
+    PersonalTokenId
+}
+id! {
     /// A room.
     RoomId
 }

@@ -225,7 +225,7 @@ impl fmt::Display for Email {
     }
 }
 
-fn line(text: &str, chars_max: usize) -> Result<String, NameError> {
+pub(super) fn line(text: &str, chars_max: usize) -> Result<String, NameError> {
     let text = text.trim();
     if text.chars().any(misleads) {
         return Err(NameError::Control);

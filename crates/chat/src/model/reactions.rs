@@ -56,6 +56,10 @@ impl Emoji {
         }
     }
 
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -21,6 +21,47 @@ pub struct Session {
     pub last_seen: Time,
     /// What the browser said about itself at sign-in.
     pub user_agent: String,
+    /// Where it was used from lately; unknown of one that a version before opened.
+    pub address: Option<IpAddr>,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Its person signed out there.
+    SignedOut,
+    /// Its person signed out there from elsewhere.
+    Elsewhere,
+    /// Its person has another password.
+    Password,
+    /// Its person may not sign in any more.
+    Deactivated,
+    /// Another took its place, in the same browser or because there were too many.
+    Replaced,
+    /// By idleness or by age.
+    Expired,
+}
+
+impl Ended {
+    /// `signed_out`, `elsewhere`, `password`, `deactivated`, `replaced` or `expired`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::Elsewhere => "elsewhere",
+            Self::Password => "password",
+            Self::Deactivated => "deactivated",
+            Self::Replaced => "replaced",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The reason of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        use Ended::{Deactivated, Elsewhere, Expired, Password, Replaced, SignedOut};
+        [SignedOut, Elsewhere, Password, Deactivated, Replaced, Expired].into_iter().find(|why| why.as_str() == name)
+    }
 }
 
 impl Session {
@@ -105,6 +146,7 @@ pub(crate) struct NewSession {
     pub(crate) id: SessionId,
     pub(crate) token: SecretDigest,
     pub(crate) user_agent: String,
+    pub(crate) address: Option<IpAddr>,
     /// The session whose cookie came along, whoever's it is: the new one takes its place in the browser (S20).
     pub(crate) replaces: Option<SecretDigest>,
 }
@@ -115,6 +157,7 @@ impl NewSession {
         let token = Token::fresh();
         let user_agent = browser.user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX).collect();
         let replaces = browser.session.as_deref().map(digest);
-        (Self { id: SessionId::fresh(), token: token.digest(), user_agent, replaces }, token)
+        let address = Some(browser.address);
+        (Self { id: SessionId::fresh(), token: token.digest(), user_agent, address, replaces }, token)
     }
 }

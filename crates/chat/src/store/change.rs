@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{error::StoreError, tables::Tables};
 use crate::model::{
-    ClientId, DenialKey, Denied, Event, EventKind, MessageId, PersonEvent, PersonId, RoomId, SecretDigest, SessionId,
-    Time,
+    Changed, ClientId, DenialKey, Denied, Event, EventKind, MessageId, PersonEvent, PersonId, RoomId, SecretDigest,
+    SessionId, Time,
 };
 
 /// Something to be changed, with its rules: it decides, inside the transaction, whether it may happen and what follows,
@@ -99,6 +99,12 @@ impl<A> Applied<A> {
         self
     }
 
+    /// Also tells who shares a room with somebody that their profile is another one.
+    pub(crate) fn changing(mut self, changed: Vec<Changed>) -> Self {
+        self.announcements.changed.extend(changed);
+        self
+    }
+
     /// Also tells one person, on the channel that only they have, so that their other devices know.
     pub(crate) fn telling(mut self, person: PersonId, what: PersonEvent) -> Self {
         self.announcements.personal.push((person, what));
@@ -117,6 +123,8 @@ pub(crate) struct Announcements {
     pub(crate) events: Vec<Event>,
     /// Whose connections begin anew.
     pub(crate) connecting_again: Vec<PersonId>,
+    /// Whose profile changed.
+    pub(crate) changed: Vec<Changed>,
     /// What one person is told.
     pub(crate) personal: Vec<(PersonId, PersonEvent)>,
 }

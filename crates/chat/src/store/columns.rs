@@ -18,10 +18,18 @@ pub(super) const PERSON_COLUMNS: usize = 6;
 /// Of a person `p`, as others see them.
 pub(super) const WHO: &str = "p.id, p.name, EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id)";
 
+/// Of a person `p`, with what they say of themselves.
+pub(super) const PROFILE: &str = "p.id, p.name, EXISTS (SELECT 1 FROM people q WHERE q.look = p.look AND q.id <> p.id),
+    p.role, p.deactivated IS NULL, p.title, p.zone, p.status_emoji, p.status_text, p.status_ends,
+    p.quiet IS NOT NULL, p.quiet_ends, p.changed";
+
+/// Of a personal token `t`.
+pub(super) const PERSONAL_TOKEN: &str = "t.id, t.name, t.scopes, t.created, t.expires, t.last_used";
+
 /// Of a session `s`.
-pub(super) const SESSION: &str = "s.id, s.created, s.last_seen, s.user_agent";
+pub(super) const SESSION: &str = "s.id, s.created, s.last_seen, s.user_agent, s.address";
 /// How many these are.
-pub(super) const SESSION_COLUMNS: usize = 4;
+pub(super) const SESSION_COLUMNS: usize = 5;
 
 /// Of a denial `d`.
 pub(super) const DENIAL: &str = "d.kind, d.subject, d.channel, d.issued_before, d.created, d.ends";

@@ -3,6 +3,7 @@
 //! Each test gets a fixture that opens the same database as often as it is asked to, which is how a restart looks to it.
 
 pub(crate) mod batches;
+pub(super) mod belong;
 pub(super) mod mentions;
 mod moves;
 pub(super) mod organise;
@@ -29,8 +30,8 @@ use crate::{
         SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT,
     },
     model::{
-        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Event, EventKind, Mentions, Message,
-        MessageId, MessageKey, Move, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery,
+        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Ended, Event, EventKind, Mentions,
+        Message, MessageId, MessageKey, Move, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery,
         PersonEvent, PersonId, Posted, Preferences, PreferencesEdit, Reading, Role, Room, RoomCard, RoomEdit, RoomId,
         RoomKind, RoomPreferences, RoomReading, RoomRole, SecretDigest, Section, SendDigest, SessionId, SessionKey,
         Stand, StoredHash, Time, Token, Topic, Who,
@@ -134,15 +135,12 @@ macro_rules! runs_the_contract {
             an_owner_of_a_room_who_becomes_a_guest_looks_after_nothing,
             s37_a_page_of_rooms_begins_behind_no_room_that_one_does_not_see,
             s39_a_private_room_is_opened_by_its_owner_alone,
-            whoever_is_mentioned_has_that_counted_until_they_have_read_it,
-            the_names_of_the_mentioned_are_those_of_members_at_that_time,
-            an_edit_tells_who_is_new_and_no_longer_who_is_gone,
-            a_large_room_is_told_by_who_says_so_and_by_no_guest,
-            what_concerns_somebody_is_found_the_newest_first,
+a_large_room_is_told_by_who_says_so_and_by_no_guest, a_profile_is_told_to_who_shares_a_room_and_read_by_who_may_see_it, an_address_is_changed_by_who_proves_it_and_has_one_account, an_edit_tells_who_is_new_and_no_longer_who_is_gone, s21_of_a_session_that_was_ended_it_is_remembered_why, s23_a_session_remembers_where_it_was_used_from_lately, s43_a_personal_token_is_found_by_its_digest_until_it_is_revoked_or_its_person_deactivated, the_names_of_the_mentioned_are_those_of_members_at_that_time, what_concerns_somebody_is_found_the_newest_first, whoever_gets_or_gives_up_a_name_that_others_have_is_told_of_with_them, whoever_is_mentioned_has_that_counted_until_they_have_read_it,
         }
     };
 }
 
+pub(super) use belong::*;
 pub(super) use mentions::*;
 pub(super) use organise::*;
 pub(super) use threads::*;
@@ -312,7 +310,7 @@ fn new_person(name: &str) -> NewPerson {
 }
 
 pub(crate) fn new_session(token: SecretDigest) -> NewSession {
-    NewSession { id: SessionId::fresh(), token, user_agent: "a browser".into(), replaces: None }
+    NewSession { id: SessionId::fresh(), token, user_agent: "a browser".into(), address: None, replaces: None }
 }
 
 fn new_room(name: &str) -> NewRoom {
@@ -452,16 +450,16 @@ pub(super) async fn a_session_is_found_by_its_token_until_it_ends(fixture: &impl
 
     let stranger = world.invited("Ben").await;
     let session = who.session.id;
-    let theirs = EndSession { person: stranger, session };
+    let theirs = EndSession { person: stranger, session, why: Ended::Elsewhere };
     assert_eq!(world.refused(theirs).await, NoSuchSession, "S41: somebody else's session");
     assert!(world.is_open(session, START).await);
-    let ended = world.done(EndSession { person: world.ana, session }).await;
+    let ended = world.done(EndSession { person: world.ana, session, why: Ended::Elsewhere }).await;
     assert_eq!(ended.announcements.ended, [session]);
     assert!(!world.is_open(session, START).await);
     assert!(world.store.session(world.token, START).await.unwrap().is_none());
     assert!(world.store.sessions(world.ana, START).await.unwrap().is_empty());
     assert_eq!(world.store.sessions_ended(START).await.unwrap(), [session]);
-    assert_eq!(world.refused(EndSession { person: world.ana, session }).await, NoSuchSession);
+    assert_eq!(world.refused(EndSession { person: world.ana, session, why: Ended::Elsewhere }).await, NoSuchSession);
 }
 
 pub(super) async fn who_comes_to_listen_is_read_at_once_with_their_rooms(fixture: &impl Fixture) {
@@ -495,7 +493,7 @@ pub(super) async fn s22_sessions_expire_by_idleness_and_by_age(fixture: &impl Fi
     let mut now = START;
     while now < START.plus(SESSION_LIFETIME).minus(Duration::from_hours(24)) {
         now = now.plus(Duration::from_hours(24));
-        apply_all(&*world.store, now, [TouchSession { session }]).await.remove(0).unwrap();
+        apply_all(&*world.store, now, [TouchSession { session, address: None }]).await.remove(0).unwrap();
     }
     assert!(world.is_open(session, now).await, "a session in use stays open");
     assert!(!world.is_open(session, START.plus(SESSION_LIFETIME)).await, "but not for ever");
@@ -545,7 +543,7 @@ pub(super) async fn s22_a_password_is_not_set_by_who_lost_the_right_to_meanwhile
     world.done(SetPassword { person: world.ana, hash: new.clone(), checked: None, keep: Some(first) }).await;
     assert_eq!(world.refused(set.clone()).await, PasswordChanged);
     let set = SetPassword { checked: Some(new.clone()), ..set };
-    world.done(EndSession { person: world.ana, session: first }).await;
+    world.done(EndSession { person: world.ana, session: first, why: Ended::Elsewhere }).await;
     assert_eq!(world.refused(set.clone()).await, PasswordChanged);
     assert_eq!(world.refused(SetPassword { person: PersonId::fresh(), ..set }).await, PasswordChanged);
     let credentials = world.store.credentials(Email::parse("ana@example.com").unwrap()).await.unwrap().unwrap();
@@ -655,7 +653,9 @@ pub(super) async fn g5_what_took_a_right_away_is_told_from_what_might_have(fixtu
     };
     let set_password = || SetPassword { person: ben, hash: checked.clone(), checked: None, keep: None };
     assert!(!has_revoked(submit(Remove { by: ben, person: ana, room }).0).await);
-    assert!(!has_revoked(submit(EndSession { person: ben, session: SessionId::fresh() }).0).await);
+    assert!(
+        !has_revoked(submit(EndSession { person: ben, session: SessionId::fresh(), why: Ended::Elsewhere }).0).await
+    );
     assert!(!has_revoked(submit(SweepSessions).0).await);
     assert!(!has_revoked(submit(SetActive { person: ben, is_active: true }).0).await);
     assert!(!has_revoked(sign_in(None)).await);

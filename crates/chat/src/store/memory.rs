@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,13 +20,13 @@ use crate::{
     },
     model::{
         Activity, ActivityFrom, ActivityPage, ActivityQuery, Answered, Arrival, ClientId, Credentials, Deleted,
-        DenialKey, Denied, Description, EarlierSend, Edit, EditPage, Email, Emoji, Event, EventKind, EventPage,
-        EventRow, Invite, InviteCard, KeyId, LastReply, Member, Message, MessageId, MessagePage, NewMessage, NewPerson,
-        NewRoom, NewSession, Notice, NoticeKind, PageFrom, PageQuery, PeopleKey, Person, PersonId, Preferences,
-        Reacted, ReactedPage, Reaction, Reactions, Reading, Replies, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage,
-        RoomRole, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash,
-        StoredInvite, StoredMessage, Text, ThreadCard, ThreadPage, ThreadReading, ThreadStanding, ThreadsPage, Time,
-        Who,
+        DenialKey, Denied, Description, EarlierSend, Edit, EditPage, Email, Emoji, Ended, Event, EventKind, EventPage,
+        EventRow, Invite, InviteCard, KeyId, LastReply, Member, Message, MessageId, MessagePage, Name, NewMessage,
+        NewPerson, NewRoom, NewSession, Notice, NoticeKind, PageFrom, PageQuery, PeopleKey, Person, PersonId,
+        PersonalToken, PersonalTokenId, Preferences, Profile, Reacted, ReactedPage, Reaction, Reactions, Reading,
+        Replies, Role, Room, RoomFacts, RoomId, RoomKind, RoomPage, RoomRole, Root, Said, SecretDigest, Session,
+        SessionId, SessionKey, SignedIn, Stand, StoredDigest, StoredHash, StoredInvite, StoredMessage, Text,
+        ThreadCard, ThreadPage, ThreadReading, ThreadStanding, ThreadsPage, Time, TokenBearer, Who,
     },
 };
 
@@ -43,7 +44,9 @@ impl Default for Memory {
 struct Maps {
     set_up_by: Option<PersonId>,
     people: BTreeMap<PersonId, (Person, StoredHash)>,
+    said: BTreeMap<PersonId, (Said, Time)>,
     keys: BTreeMap<String, [u8; 32]>,
+    tokens: BTreeMap<PersonalTokenId, TokenRow>,
     sessions: BTreeMap<SessionId, SessionRow>,
     rooms: BTreeMap<RoomId, RoomRow>,
     members: BTreeMap<(RoomId, PersonId), MemberRow>,
@@ -71,7 +74,14 @@ struct SessionRow {
     person: PersonId,
     token: SecretDigest,
     session: Session,
-    ended: Option<Time>,
+    ended: Option<(Time, Ended)>,
+}
+
+#[derive(Debug, Clone)]
+struct TokenRow {
+    person: PersonId,
+    digest: SecretDigest,
+    token: PersonalToken,
 }
 
 #[derive(Debug, Clone)]
@@ -159,6 +169,35 @@ impl Store for Memory {
         })
     }
 
+    fn profiles(&self, asking: PersonId, people: Vec<PersonId>) -> Read<'_, Vec<Profile>> {
+        self.read(|maps| {
+            let sees = |other: PersonId| {
+                !maps.is_guest(asking) || other == asking || maps.have_a_room_in_common(asking, other)
+            };
+            people.into_iter().filter(|person| sees(*person)).filter_map(|person| maps.profile_of(person)).collect()
+        })
+    }
+
+    fn personal_tokens(&self, person: PersonId) -> Read<'_, Vec<PersonalToken>> {
+        self.read(|maps| {
+            maps.tokens.values().rev().filter(|row| row.person == person).map(|row| row.token.clone()).collect()
+        })
+    }
+
+    fn token_bearer(&self, digest: SecretDigest) -> Read<'_, Option<TokenBearer>> {
+        self.read(|maps| {
+            let row = maps.tokens.values().find(|row| row.digest == digest)?;
+            Some(TokenBearer { person: maps.person_of(row.person)?, token: row.token.clone() })
+        })
+    }
+
+    fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>> {
+        self.read(|maps| {
+            let row = maps.sessions.values().find(|row| row.token == token)?;
+            row.ended.map(|(_, why)| why)
+        })
+    }
+
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {
         self.read(|maps| maps.person_of(id))
     }
@@ -200,7 +239,7 @@ impl Store for Memory {
 
     fn sessions_ended(&self, since: Time) -> Read<'_, Vec<SessionId>> {
         self.read(|maps| {
-            let ended = maps.sessions.values().filter(|row| row.ended.is_some_and(|ended| ended >= since));
+            let ended = maps.sessions.values().filter(|row| row.ended.is_some_and(|(ended, _)| ended >= since));
             ended.map(|row| row.session.id).collect()
         })
     }
@@ -496,6 +535,12 @@ impl Maps {
         let look = person.name.look();
         let same_name = self.people.values().any(|(other, _)| other.id != id && other.name.look() == look);
         Some(Person { same_name, ..person.clone() })
+    }
+
+    fn profile_of(&self, id: PersonId) -> Option<Profile> {
+        let Person { name, same_name, role, is_active, .. } = self.person_of(id)?;
+        let (said, changed) = self.said.get(&id).cloned().unwrap_or((Said::default(), Time::from_millis(0)));
+        Some(Profile { id, name, same_name, role, is_active, said, changed })
     }
 
     fn who(&self, id: PersonId) -> Option<Who> {
@@ -804,6 +849,71 @@ impl Tables for Maps {
         Ok(())
     }
 
+    fn insert_token(&mut self, person: PersonId, token: &PersonalToken, digest: SecretDigest) -> StoreResult<()> {
+        self.must_be_a_person(person)?;
+        self.tokens.insert(token.id, TokenRow { person, digest, token: token.clone() });
+        Ok(())
+    }
+
+    fn count_tokens(&self, person: PersonId) -> StoreResult<u32> {
+        Ok(u32::try_from(self.tokens.values().filter(|row| row.person == person).count()).unwrap_or(u32::MAX))
+    }
+
+    fn touch_token(&mut self, token: PersonalTokenId, now: Time) -> StoreResult<()> {
+        self.tokens.entry(token).and_modify(|row| row.token.last_used = Some(now));
+        Ok(())
+    }
+
+    fn delete_token(&mut self, person: PersonId, token: PersonalTokenId) -> StoreResult<bool> {
+        let before = self.tokens.len();
+        self.tokens.retain(|id, row| *id != token || row.person != person);
+        Ok(self.tokens.len() < before)
+    }
+
+    fn delete_tokens_of(&mut self, person: PersonId) -> StoreResult<()> {
+        self.tokens.retain(|_, row| row.person != person);
+        Ok(())
+    }
+
+    fn delete_tokens_expired_by(&mut self, person: PersonId, time: Time) -> StoreResult<()> {
+        self.tokens.retain(|_, row| row.person != person || row.token.is_good(time));
+        Ok(())
+    }
+
+    fn set_name(&mut self, person: PersonId, name: &Name) -> StoreResult<()> {
+        self.people.entry(person).and_modify(|(known, _)| known.name = name.clone());
+        Ok(())
+    }
+
+    fn set_email(&mut self, person: PersonId, email: &Email) -> StoreResult<bool> {
+        if self.people.values().any(|(known, _)| known.email == *email && known.id != person) {
+            return Ok(false);
+        }
+        self.people.entry(person).and_modify(|(known, _)| known.email = email.clone());
+        Ok(true)
+    }
+
+    fn profile(&self, person: PersonId) -> StoreResult<Option<Profile>> {
+        Ok(self.profile_of(person))
+    }
+
+    fn set_said(&mut self, person: PersonId, said: &Said, changed: Time) -> StoreResult<()> {
+        self.said.insert(person, (said.clone(), changed));
+        Ok(())
+    }
+
+    fn people_looking(&self, look: &str, other_than: PersonId, limit: u32) -> StoreResult<Vec<PersonId>> {
+        let alike = self.people.values().filter(|(known, _)| known.name.look() == look && known.id != other_than);
+        Ok(alike.map(|(known, _)| known.id).take(limit as usize).collect())
+    }
+
+    fn rooms_of(&self, person: PersonId, limit: u32) -> StoreResult<Vec<RoomId>> {
+        let own = self.members.iter().filter(|((_, member), _)| *member == person);
+        let mut rooms: Vec<_> = own.map(|((room, _), own)| (std::cmp::Reverse(own.joined), *room)).collect();
+        rooms.sort_unstable();
+        Ok(rooms.into_iter().map(|(_, room)| room).take(limit as usize).collect())
+    }
+
     fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
         self.people.entry(person).and_modify(|(known, _)| known.is_active = since.is_none());
         Ok(())
@@ -834,8 +944,8 @@ impl Tables for Maps {
 
     fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
         self.must_be_a_person(person)?;
-        let NewSession { id, token, user_agent, .. } = session.clone();
-        let session = Session { id, created: now, last_seen: now, user_agent };
+        let NewSession { id, token, user_agent, address, .. } = session.clone();
+        let session = Session { id, created: now, last_seen: now, user_agent, address };
         self.sessions.insert(id, SessionRow { person, token, session, ended: None });
         Ok(())
     }
@@ -858,20 +968,21 @@ impl Tables for Maps {
         Ok(older.map(|session| session.id).collect())
     }
 
-    fn touch_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
+    fn touch_session(&mut self, session: SessionId, address: Option<IpAddr>, now: Time) -> StoreResult<()> {
         if let Some(row) = self.sessions.get_mut(&session).filter(|row| row.ended.is_none()) {
             row.session.last_seen = row.session.last_seen.max(now);
+            row.session.address = address.or(row.session.address);
         }
         Ok(())
     }
 
-    fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
-        self.sessions.entry(session).and_modify(|row| row.ended = Some(now));
+    fn end_session(&mut self, session: SessionId, why: Ended, now: Time) -> StoreResult<()> {
+        self.sessions.entry(session).and_modify(|row| row.ended = Some((now, why)));
         Ok(())
     }
 
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
-        self.sessions.retain(|_, row| row.ended.is_none_or(|ended| ended >= time));
+        self.sessions.retain(|_, row| row.ended.is_none_or(|(ended, _)| ended >= time));
         Ok(())
     }
 

@@ -34,9 +34,10 @@ use follow::Shared;
 pub(crate) use tables::{StoreResult, Tables};
 
 use crate::model::{
-    ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite, InviteCard,
-    KeyId, Member, Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Room, RoomId,
-    RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, ThreadPage, ThreadsPage, Time, Who,
+    ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, Ended, EventPage, Invite,
+    InviteCard, KeyId, Member, Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId, PersonalToken,
+    Profile, ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, ThreadPage,
+    ThreadsPage, Time, TokenBearer, Who,
 };
 
 /// What is read, or why the database could not.
@@ -109,6 +110,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Everybody with an account, by name.
     fn people(&self) -> Read<'_, Vec<Person>>;
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>>;
+    /// The people of these ids whom `asking` sees: everybody; for a guest those with whom they share a room, and themselves.
+    fn profiles(&self, asking: PersonId, people: Vec<PersonId>) -> Read<'_, Vec<Profile>>;
     /// Those who may sign in and whose name has this in its look, by name, at most so many; for a guest only those with whom
     /// they share a room.
     fn people_alike(&self, asking: PersonId, look: String, limit: u32) -> Read<'_, Vec<Person>>;
@@ -125,6 +128,12 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The session of this token, with its person, unless it has ended or expired at `now`.
     fn session(&self, token: SecretDigest, now: Time) -> Read<'_, Option<SignedIn>>;
+    /// Why the session of this token is over, if it was ended and that is remembered.
+    fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>>;
+    /// The person's personal tokens, also those that have ended, the newest first.
+    fn personal_tokens(&self, person: PersonId) -> Read<'_, Vec<PersonalToken>>;
+    /// The personal token of this digest with its person, also where it has ended or they may not sign in.
+    fn token_bearer(&self, digest: SecretDigest) -> Read<'_, Option<TokenBearer>>;
     /// Who comes to listen, unless their session has ended or expired at `now`; with at most so many of their rooms.
     fn arrival(&self, session: SessionKey, rooms_max: u32, now: Time) -> Read<'_, Option<Arrival>>;
     /// The person's sessions that have not ended or expired at `now`, the last used first.

@@ -1,11 +1,13 @@
 //! What a change reads and writes: the tables of the chat, inside the transaction of a batch.
 
+use std::net::IpAddr;
+
 use super::error::StoreError;
 use crate::model::{
-    ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson, NewRoom,
-    NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role, Room,
-    RoomFacts, RoomId, RoomRole, Root, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage,
-    ThreadStanding, Time, Who,
+    ClientId, DenialKey, Denied, EarlierSend, Email, Emoji, Ended, Event, Invite, KeyId, MessageId, Name, NewMessage,
+    NewPerson, NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, PersonalToken, PersonalTokenId,
+    Preferences, Profile, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole, Root, Said, SecretDigest,
+    SessionId, StoredHash, StoredInvite, StoredMessage, ThreadStanding, Time, Who,
 };
 
 /// What a table answers, or why the database could not.
@@ -38,6 +40,18 @@ pub(crate) trait Tables {
     fn password(&self, person: PersonId) -> StoreResult<Option<StoredHash>>;
     fn set_password(&mut self, person: PersonId, hash: &StoredHash) -> StoreResult<()>;
 
+    fn set_name(&mut self, person: PersonId, name: &Name) -> StoreResult<()>;
+    /// `false` when somebody else has the address.
+    fn set_email(&mut self, person: PersonId, email: &Email) -> StoreResult<bool>;
+    /// The person as others see them, also with what is over.
+    fn profile(&self, person: PersonId) -> StoreResult<Option<Profile>>;
+    /// What the person says of themselves, since then.
+    fn set_said(&mut self, person: PersonId, said: &Said, changed: Time) -> StoreResult<()>;
+    /// Others whose name looks like that, at most so many.
+    fn people_looking(&self, look: &str, other_than: PersonId, limit: u32) -> StoreResult<Vec<PersonId>>;
+    /// Rooms that the person is in, at most so many, the latest first.
+    fn rooms_of(&self, person: PersonId, limit: u32) -> StoreResult<Vec<RoomId>>;
+
     /// Lets the person sign in, or not from that time on.
     fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()>;
 
@@ -60,11 +74,22 @@ pub(crate) trait Tables {
     fn sessions_of(&self, person: PersonId) -> StoreResult<Vec<SessionId>>;
     /// The sessions that have not ended and were last used at or before `last_seen`, or opened at or before `created`.
     fn sessions_older_than(&self, last_seen: Time, created: Time) -> StoreResult<Vec<SessionId>>;
-    /// Writes down that the session was used, unless it has ended or was used later.
-    fn touch_session(&mut self, session: SessionId, now: Time) -> StoreResult<()>;
-    fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()>;
+    /// Writes down that the session was used, and from where if that is known, unless it has ended or was used later.
+    fn touch_session(&mut self, session: SessionId, address: Option<IpAddr>, now: Time) -> StoreResult<()>;
+    fn end_session(&mut self, session: SessionId, why: Ended, now: Time) -> StoreResult<()>;
     /// Removes the rows of sessions that ended before that.
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()>;
+
+    fn insert_token(&mut self, person: PersonId, token: &PersonalToken, digest: SecretDigest) -> StoreResult<()>;
+    /// How many personal tokens the person has.
+    fn count_tokens(&self, person: PersonId) -> StoreResult<u32>;
+    /// Writes down that the personal token was used, if it is there.
+    fn touch_token(&mut self, token: PersonalTokenId, now: Time) -> StoreResult<()>;
+    /// `false` when the person has no such token.
+    fn delete_token(&mut self, person: PersonId, token: PersonalTokenId) -> StoreResult<bool>;
+    fn delete_tokens_of(&mut self, person: PersonId) -> StoreResult<()>;
+    /// Removes those of the person that end then or before.
+    fn delete_tokens_expired_by(&mut self, person: PersonId, time: Time) -> StoreResult<()>;
 
     /// What client tokens are refused for under this key, also when it has ended.
     fn denial(&self, key: DenialKey) -> StoreResult<Option<Denied>>;

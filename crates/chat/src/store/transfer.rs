@@ -132,7 +132,7 @@ impl Table {
 use Kind::{Bytes, Flag, Id, Number, Text};
 
 /// All tables, each behind those that its rows refer to.
-pub(crate) static TABLES: [Table; 14] = [
+pub(crate) static TABLES: [Table; 15] = [
     Table {
         name: "people",
         columns: &[
@@ -144,6 +144,14 @@ pub(crate) static TABLES: [Table; 14] = [
             ("created", Number),
             ("deactivated", Number),
             ("look", Text),
+            ("title", Text),
+            ("zone", Text),
+            ("status_emoji", Text),
+            ("status_text", Text),
+            ("status_ends", Number),
+            ("quiet", Number),
+            ("quiet_ends", Number),
+            ("changed", Number),
         ],
         key: 1,
         group: Group::All,
@@ -174,6 +182,23 @@ pub(crate) static TABLES: [Table; 14] = [
             ("created", Number),
             ("last_seen", Number),
             ("ended", Number),
+            ("address", Text),
+            ("why", Text),
+        ],
+        key: 1,
+        group: Group::All,
+    },
+    Table {
+        name: "personal_tokens",
+        columns: &[
+            ("id", Id),
+            ("person", Id),
+            ("digest", Bytes),
+            ("name", Text),
+            ("scopes", Text),
+            ("created", Number),
+            ("expires", Number),
+            ("last_used", Number),
         ],
         key: 1,
         group: Group::All,

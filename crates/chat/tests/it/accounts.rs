@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tidings_chat::{
-    ChangePasswordError, Chat, CreateAccountError, CreateRoomError, Desk, EndSessionError, InviteError, LookUpError,
+    ChangeAccountError, Chat, CreateAccountError, CreateRoomError, Desk, EndSessionError, InviteError, LookUpError,
     NewPassword, OpenError, Options, Role, RoomKind, SessionId, SetUpError, SignInError,
     limits::{
         INVITE_LIFETIME, ROOMS_PER_PERSON_MAX, Rate, Rates, SESSION_IDLE, SIGN_INS_FREE_PER_ACCOUNT,
@@ -323,7 +323,7 @@ async fn s22_a_session_that_has_ended_sets_no_password() {
     world.chat.end_session(ana.id, stolen.session.id).await.unwrap();
     let new = NewPassword::parse("another long password", &email("Ana")).unwrap();
     let refused = world.chat.change_password(&stolen, PASSWORD.into(), new).await;
-    assert!(matches!(refused, Err(ChangePasswordError::WrongPassword)), "{refused:?}");
+    assert!(matches!(refused, Err(ChangeAccountError::WrongPassword)), "{refused:?}");
     assert!(world.signed_in(&ana).await.is_some(), "the other session goes on");
     sign_in(&world, "ana@example.com", PASSWORD).await.unwrap();
 }
@@ -522,7 +522,7 @@ async fn s26_strangers_do_not_lock_somebody_out_of_their_own_device() {
     // A new password makes all of them void.
     let world = world.restart().await;
     let other = tidings_chat::Browser { device: again.device, ..browser_at(HOME) };
-    let signed_in = world.chat.session(again.token.reveal()).await.unwrap().unwrap();
+    let signed_in = world.chat.session(again.token.reveal(), None).await.unwrap().unwrap();
     let new = NewPassword::parse("another long password", &signed_in.person.email).unwrap();
     world.chat.change_password(&signed_in, PASSWORD.into(), new).await.unwrap();
     flood(&world, email).await;
@@ -536,7 +536,7 @@ async fn s26_a_session_from_before_there_were_device_cookies_gets_one_that_count
     let (_, _, invite) = world.set_up().await;
     let (ben, _) = world.chat.create_account(account_form(&invite, "Ben")).await.unwrap();
     let entered = world.chat.sign_in("ana@example.com", PASSWORD.into(), &browser_at(HOME)).await.unwrap();
-    let who = world.chat.session(entered.token.reveal()).await.unwrap().unwrap();
+    let who = world.chat.session(entered.token.reveal(), None).await.unwrap().unwrap();
     let has = |device| tidings_chat::Browser { device, ..browser_at(HOME) };
 
     let device = world.chat.remember_device(&who, &has(None)).await;

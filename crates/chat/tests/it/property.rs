@@ -522,7 +522,8 @@ async fn run(operations: &[Operation], change: impl FnOnce(Options) -> Options) 
                 let Some((_, root)) = said.get(message).copied() else { continue };
                 let (room, body) = (rooms[room], Body::parse("besides".to_owned()).unwrap());
                 let thread = Some(InThread { root, also_in_room });
-                let draft = Draft { room, client_id: ClientId::fresh(), body, reply_to: None, thread, everybody: false };
+                let draft =
+                    Draft { room, client_id: ClientId::fresh(), body, reply_to: None, thread, everybody: false };
                 let who = if person == 0 { watcher.id } else { people[person - 1].id };
                 let posted = world.chat.post(who, draft).await;
                 if let Ok(posted) = &posted {

@@ -176,7 +176,7 @@ impl World {
     }
 
     pub(crate) async fn signed_in(&self, who: &Somebody) -> Option<SignedIn> {
-        self.chat.session(&who.token).await.unwrap()
+        self.chat.session(&who.token, None).await.unwrap()
     }
 
     /// All that happened in a room, as the REST pages tell it.

@@ -25,6 +25,18 @@ impl From<&Person> for PersonBody {
     }
 }
 
+/// Who one is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MeBody {
+    person: PersonBody,
+}
+
+impl MeBody {
+    pub(super) fn of(person: &Person) -> Self {
+        Self { person: PersonBody::from(person) }
+    }
+}
+
 /// A room's invite, as its members see it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct InviteBody {

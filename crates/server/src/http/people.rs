@@ -1,10 +1,11 @@
 //! Accounts: the first one by set-up, the others by invite, and who one is.
 
-use super::bodies::{InviteBody, PersonBody};
+use super::bodies::{InviteBody, MeBody, PersonBody};
 use super::body::JsonBody;
 use super::caller::Caller;
 use super::cookie::{entered_cookies, known_device};
-use super::problem::{Problem, sentence};
+use super::credentials::{parse_email, parse_password};
+use super::problem::Problem;
 use super::schemas::RoomSchema;
 use super::signed_in::SignedIn;
 use crate::app::App;
@@ -13,9 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tidings_chat::{
-    CreateAccountError, Email, EmailError, Name, NewAccount, NewPassword, PasswordError, RoomCard, SetUp, SetUpError,
-};
+use tidings_chat::{CreateAccountError, Email, Name, NewAccount, NewPassword, RoomCard, SetUp, SetUpError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -97,33 +96,19 @@ async fn create_account(
     Ok((StatusCode::CREATED, entered_cookies(&app, &entered), Json(body)).into_response())
 }
 
-#[derive(Serialize, ToSchema)]
-struct MeBody {
-    person: PersonBody,
-}
-
 /// Who the session belongs to.
 #[utoipa::path(get, path = "/v1/me", responses((status = 200, body = MeBody), (status = 401, body = Problem)))]
 async fn me(State(app): State<App>, SignedIn(signed_in): SignedIn, caller: Caller) -> (HeaderMap, Json<MeBody>) {
     // The page asks this at its start. Nothing is kept of the cookie here: it is no change (S45).
     let device = app.chat.remember_device(&signed_in, &caller.browser).await;
     let cookies = device.iter().map(|device| known_device(&app, device)).collect();
-    (cookies, Json(MeBody { person: PersonBody::from(&signed_in.person) }))
+    (cookies, Json(MeBody::of(&signed_in.person)))
 }
 
 fn parse_account(name: &str, email: &str, password: &str) -> Result<(Name, Email, NewPassword), Problem> {
     let name = Name::parse(name).map_err(|error| Problem::name("name", &error))?;
-    let email = Email::parse(email).map_err(|error: EmailError| {
-        Problem::field("email", "email_invalid", format!("This does not look like an e-mail address: {error}."))
-    })?;
-    let password = NewPassword::parse(password, &email).map_err(|error| {
-        let code = match error {
-            PasswordError::TooShort => "password_too_short",
-            PasswordError::TooLong => "password_too_long",
-            PasswordError::Common => "password_common",
-        };
-        Problem::field("password", code, sentence(&error))
-    })?;
+    let email = parse_email(email)?;
+    let password = parse_password(password, &email)?;
     Ok((name, email, password))
 }
 

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tidings_chat::{NameError, StoreError};
+use tidings_chat::{Ended, NameError, StoreError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -97,6 +97,20 @@ impl Problem {
 
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "signed_out", "Sign in first.")
+    }
+
+    /// 401 for who comes with a session that was ended: they are told why, since nobody else has its cookie.
+    pub(super) fn session_ended(why: Option<Ended>) -> Self {
+        let (code, detail) = match why {
+            Some(Ended::Password) => {
+                ("password_changed", "The password was changed, so this device was signed out. Sign in again.")
+            }
+            Some(Ended::Elsewhere) => {
+                ("signed_out_elsewhere", "This device was signed out from another one. Sign in again.")
+            }
+            _ => return Self::unauthorized(),
+        };
+        Self::new(StatusCode::UNAUTHORIZED, code, detail)
     }
 
     pub(super) fn invite_invalid() -> Self {

@@ -65,6 +65,48 @@ pub(super) struct RoomPreferencesSchema {
     section: Option<String>,
 }
 
+/// Somebody, as others see them.
+#[derive(ToSchema)]
+#[schema(as = Profile)]
+pub(super) struct ProfileSchema {
+    id: String,
+    name: String,
+    /// Somebody else on this server has the same name, or one that looks alike: show more than the name. Left out when not.
+    same_name: Option<bool>,
+    /// What they may do on the whole server: `owner`, `admin` or `guest`. Left out when that is what everybody may.
+    role: Option<String>,
+    /// They may not sign in. Left out when they may.
+    deactivated: Option<bool>,
+    /// What they are or do. Left out, as what follows, when they do not say so.
+    title: Option<String>,
+    /// The name of their time zone, such as `Europe/Berlin`.
+    zone: Option<String>,
+    status: Option<StatusSchema>,
+    /// They do not want to be disturbed.
+    quiet: Option<QuietSchema>,
+    /// When they changed any of this last, in milliseconds since the Unix epoch: of two that one has, the later one holds.
+    changed: i64,
+}
+
+/// What somebody is at, for a while.
+#[derive(ToSchema)]
+#[schema(as = Status)]
+pub(super) struct StatusSchema {
+    /// Left out, as what follows, when there is none.
+    emoji: Option<String>,
+    text: Option<String>,
+    /// When it is over, in milliseconds since the Unix epoch.
+    ends: Option<i64>,
+}
+
+/// Somebody does not want to be disturbed.
+#[derive(ToSchema)]
+#[schema(as = Quiet)]
+pub(super) struct QuietSchema {
+    /// Until when, in milliseconds since the Unix epoch. Left out: until they say so.
+    ends: Option<i64>,
+}
+
 /// How far one has read a room.
 #[derive(ToSchema)]
 #[schema(as = RoomReading)]

@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(sign_in, sign_out)).routes(routes!(list)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(sign_in, sign_out)).routes(routes!(list, revoke_others)).routes(routes!(revoke))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -48,7 +48,7 @@ async fn sign_in(
 /// Sign out: the session ends, and its sockets are closed.
 #[utoipa::path(delete, path = "/v1/session", responses((status = 204), (status = 401, body = Problem)))]
 async fn sign_out(State(app): State<App>, SignedIn(signed_in): SignedIn) -> Result<Response, Problem> {
-    app.chat.end_session(signed_in.person.id, signed_in.session.id).await?;
+    app.chat.sign_out(&signed_in).await?;
     Ok((StatusCode::NO_CONTENT, no_session(&app)).into_response())
 }
 
@@ -65,6 +65,9 @@ struct SessionBody {
     /// Milliseconds since the Unix epoch, to within five minutes.
     last_seen: i64,
     user_agent: String,
+    /// The address it was used from lately, to within five minutes. Left out when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
     /// The session of this very request.
     current: bool,
 }
@@ -78,9 +81,22 @@ async fn list(State(app): State<App>, SignedIn(signed_in): SignedIn) -> Result<J
         created: session.created.millis(),
         last_seen: session.last_seen.millis(),
         user_agent: session.user_agent,
+        address: session.address.map(|address| address.to_canonical().to_string()),
         current: session.id == signed_in.session.id,
     };
     Ok(Json(SessionsBody { sessions: sessions.into_iter().map(body).collect() }))
+}
+
+#[derive(Serialize, ToSchema)]
+struct EndedBody {
+    /// How many sessions.
+    ended: usize,
+}
+
+/// Sign out everywhere else: all sessions end but the one of this request, and their sockets are closed.
+#[utoipa::path(delete, path = "/v1/sessions", responses((status = 200, body = EndedBody), (status = 401, body = Problem)))]
+async fn revoke_others(State(app): State<App>, SignedIn(signed_in): SignedIn) -> Result<Json<EndedBody>, Problem> {
+    Ok(Json(EndedBody { ended: app.chat.end_other_sessions(&signed_in).await? }))
 }
 
 /// Sign out somewhere else.

@@ -30,6 +30,7 @@ macro_rules! nouns {
 nouns! {
     people_are_set_up_invited_and_known "people"
     sessions_begin_are_listed_and_end "sessions"
+    accounts_profiles_and_tokens_are_changed_by_their_person "account"
     rooms_are_made_and_found "rooms"
     members_join_leave_and_are_removed "members"
     invites_are_read_accepted_renewed_and_revoked "invites"

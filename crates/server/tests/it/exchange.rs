@@ -170,7 +170,7 @@ fn redacted_field(key: &str, value: &Value) -> Value {
     let is_time = value.as_i64().is_some_and(|time| time > LONG_AGO);
     let is_text = value.as_str().is_some_and(|text| !text.is_empty());
     match key {
-        "time" | "edited" | "since" | "created" | "last_seen" | "last_message" | "expires" if is_time => {
+        "time" | "edited" | "since" | "created" | "last_seen" | "last_message" | "changed" | "expires" if is_time => {
             json!("[milliseconds]")
         }
         "uptime" | "cpu" if value.is_number() => json!("[seconds]"),

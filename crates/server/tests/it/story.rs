@@ -26,6 +26,7 @@ pub(crate) fn tell() -> Transcripts {
         let mut story = Story { server: Server::start(), names: Names::default(), told: BTreeMap::new() };
         let cast = people(&mut story).await;
         sessions(&mut story, &cast).await;
+        account(&mut story, &cast).await;
         rooms(&mut story, &cast).await;
         members(&mut story, &cast).await;
         invites(&mut story, &cast).await;
@@ -216,6 +217,71 @@ async fn sessions(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
     story.names.replace(format!("Wait {wait} s"), "Wait [seconds] s");
     story.names.replace(format!("retry-after: {wait}"), "retry-after: [seconds]");
     story.keep(NOUN, "guessing on", guess(), refused);
+}
+
+async fn account(story: &mut Story, Cast { ana, ben, .. }: &Cast) {
+    const NOUN: &str = "account";
+    let patch = |body: &Value| ben.change(Method::PATCH, "/v1/me/profile").json(body);
+    let said =
+        json!({"title": "Cook", "zone": "Europe/Berlin", "status": {"emoji": "🌴", "text": "On holiday"}, "quiet": {}});
+    story.ask(NOUN, "saying something of oneself", patch(&said)).await;
+    story.ask(NOUN, "what others see of me", ben.get("/v1/me/profile")).await;
+    story.ask(NOUN, "what others see of Ben", ana.get(&format!("/v1/people/{}", ben.id))).await;
+    story.ask(NOUN, "of several", ana.get(&format!("/v1/profiles?people={},{}", ana.id, ben.id))).await;
+    story.ask(NOUN, "of nobody there is", ana.get("/v1/people/nobody")).await;
+    story.ask(NOUN, "taking it back", patch(&json!({"title": "", "zone": "", "status": null, "quiet": null}))).await;
+    for (title, body) in [
+        ("an empty name", json!({"name": " "})),
+        ("a zone that is none", json!({"zone": "here and there"})),
+        ("a status of nothing", json!({"status": {}})),
+        ("a status of two emoji", json!({"status": {"emoji": "🌴🌴"}})),
+        ("a status that is over", json!({"status": {"text": "Gone", "ends": 1}})),
+        ("a role", json!({"role": "owner"})),
+    ] {
+        story.ask(NOUN, title, patch(&body)).await;
+    }
+    let email = |present: &str, email: &str| {
+        ben.change(Method::PUT, "/v1/me/email").json(&json!({"present": present, "email": email}))
+    };
+    story.ask(NOUN, "another address with a wrong password", email("wrong", "benno@example.org")).await;
+    story.ask(NOUN, "an address that somebody else has", email(PASSWORD, "ANA@example.org")).await;
+    story.ask(NOUN, "another address", email(PASSWORD, "benno@example.org")).await;
+    story.send(&email(PASSWORD, "ben@example.org")).await;
+    let password = |present: &str, password: &str| {
+        ben.change(Method::PUT, "/v1/me/password").json(&json!({"present": present, "password": password}))
+    };
+    story.ask(NOUN, "another password with a wrong one", password("wrong", "another pass phrase")).await;
+    story.ask(NOUN, "another password that is short", password(PASSWORD, "short")).await;
+    let credentials = json!({"email": "ben@example.org", "password": PASSWORD});
+    let told = story.send(&Person::stranger().post("/v1/session", &credentials)).await;
+    let phone = Person::entered(story, "ben's watch", &told);
+    story.ask(NOUN, "another password", password(PASSWORD, "another pass phrase")).await;
+    story.ask(NOUN, "the other device after that", phone.get("/v1/me")).await;
+    story.send(&password("another pass phrase", PASSWORD)).await;
+    let told = story.send(&Person::stranger().post("/v1/session", &credentials)).await;
+    let phone = Person::entered(story, "ben's radio", &told);
+    story.ask(NOUN, "signing out everywhere else", ben.delete("/v1/sessions")).await;
+    story.ask(NOUN, "the other device after that too", phone.get("/v1/me")).await;
+
+    let make = |scopes: &[&str]| ben.post("/v1/me/tokens", &json!({"name": "A program", "scopes": scopes}));
+    let told = story.ask(NOUN, "a token", make(&["read"])).await;
+    let (id, secret) = (told.text("/id"), told.text("/secret"));
+    story.names.name("token", id.as_str());
+    story.names.name("secret of the token", secret.as_str());
+    story.ask(NOUN, "a token without a scope", make(&[])).await;
+    story.ask(NOUN, "a token with a scope that is none", make(&["admin"])).await;
+    story.ask(NOUN, "my tokens", ben.get("/v1/me/tokens")).await;
+    let program = Person::stranger();
+    let bearer = format!("Bearer {secret}");
+    story.ask(NOUN, "who am I, by the token", program.get("/v1/me").header("authorization", &bearer)).await;
+    let room = program.ask(Method::POST, "/v1/rooms").json(&json!({"name": "Made"})).header("authorization", &bearer);
+    story.ask(NOUN, "making a room without the scope", room).await;
+    story.ask(NOUN, "sessions, by the token", program.get("/v1/sessions").header("authorization", &bearer)).await;
+    story.ask(NOUN, "tokens, by the token", program.get("/v1/me/tokens").header("authorization", &bearer)).await;
+    let path = format!("/v1/me/tokens/{id}");
+    story.ask(NOUN, "revoking somebody else's", ana.delete(&path)).await;
+    story.ask(NOUN, "revoking it", ben.delete(&path)).await;
+    story.ask(NOUN, "by the token after that", program.get("/v1/me").header("authorization", &bearer)).await;
 }
 
 async fn rooms(story: &mut Story, Cast { ana, ben, general, .. }: &Cast) {

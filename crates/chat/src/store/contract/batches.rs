@@ -159,7 +159,7 @@ impl Cast {
                 Any::Create(CreateAccount { invite: self.invite, person, session })
             }
             4 => Any::Accept(AcceptInvite { invite: self.invite, person }),
-            5 => Any::End(EndSession { person, session: SessionId::fresh() }),
+            5 => Any::End(EndSession { person, session: SessionId::fresh(), why: Ended::Elsewhere }),
             _ => {
                 let again = dice.one_of(&self.client_ids);
                 let client_id = if dice.below(2) == 0 { again } else { ClientId::fresh() };

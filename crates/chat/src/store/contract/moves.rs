@@ -101,7 +101,7 @@ async fn fill(store: Arc<dyn Store>) -> Known {
     let ended = new_session(third);
     let session = ended.id;
     world.done(OpenSession { person: ben, checked, session: ended }).await;
-    world.done(EndSession { person: ben, session }).await;
+    world.done(EndSession { person: ben, session, why: Ended::Elsewhere }).await;
     for (denial, ends) in [
         (Denial::Token { id: "a".into() }, None),
         (Denial::Tokens { user: "42".into(), channel: Some("news".into()), issued_before: START }, Some(START)),

@@ -292,6 +292,33 @@ const STEPS: [&str; 5] = ["
     ALTER TABLE memberships ADD COLUMN favourite bigint;
     ALTER TABLE memberships ADD COLUMN muted bigint;
     ALTER TABLE memberships ADD COLUMN section text NOT NULL DEFAULT '';
+    -- Profiles. A status and a time without disturbance end by themselves: whoever reads compares.
+    ALTER TABLE people ADD COLUMN title text NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN zone text NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_emoji text NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_text text NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_ends bigint;
+    -- Since when they do not want to be disturbed, and until when if they have said so.
+    ALTER TABLE people ADD COLUMN quiet bigint;
+    ALTER TABLE people ADD COLUMN quiet_ends bigint;
+    ALTER TABLE people ADD COLUMN changed bigint NOT NULL DEFAULT 0;
+    -- Where it was used from lately, and why it ended.
+    ALTER TABLE sessions ADD COLUMN address text;
+    ALTER TABLE sessions ADD COLUMN why text;
+    -- With one, a program acts as the person.
+    CREATE TABLE personal_tokens (
+        id uuid PRIMARY KEY,
+        person uuid NOT NULL REFERENCES people,
+        -- SHA-256 of its secret.
+        digest bytea NOT NULL UNIQUE,
+        name text NOT NULL,
+        -- With spaces between them.
+        scopes text NOT NULL,
+        created bigint NOT NULL,
+        expires bigint,
+        last_used bigint
+    );
+    CREATE INDEX personal_tokens_of_a_person ON personal_tokens (person);
     "];
 
 /// The version that this program writes.

@@ -60,10 +60,10 @@ use super::{
 use crate::{
     limits::{DATABASE_PATIENCE, DATABASE_UNSETTLED, LANES, READERS_MAX, READS_WAITING_MAX},
     model::{
-        ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite,
+        ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, Ended, EventPage, Invite,
         InviteCard, KeyId, Member, Message, MessageId, MessagePage, PageFrom, PageQuery, PeopleKey, Person, PersonId,
-        ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, ThreadPage,
-        ThreadsPage, Time, Who,
+        PersonalToken, Profile, ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey,
+        SignedIn, Stand, ThreadPage, ThreadsPage, Time, TokenBearer, Who,
     },
 };
 
@@ -429,6 +429,25 @@ impl Store for Postgres {
             let look = look.clone();
             Box::pin(async move { reads::people_alike(db, asking, &look, limit).await })
         })
+    }
+
+    fn profiles(&self, asking: PersonId, people: Vec<PersonId>) -> Read<'_, Vec<Profile>> {
+        self.read(move |db| {
+            let people = people.clone();
+            Box::pin(async move { reads::profiles(db, asking, &people).await })
+        })
+    }
+
+    fn personal_tokens(&self, person: PersonId) -> Read<'_, Vec<PersonalToken>> {
+        self.read(move |db| Box::pin(reads::personal_tokens(db, person)))
+    }
+
+    fn token_bearer(&self, digest: SecretDigest) -> Read<'_, Option<TokenBearer>> {
+        self.read(move |db| Box::pin(reads::token_bearer(db, digest)))
+    }
+
+    fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>> {
+        self.read(move |db| Box::pin(reads::session_ended(db, token)))
     }
 
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {

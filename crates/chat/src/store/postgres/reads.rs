@@ -9,8 +9,8 @@ use super::{
     connection::{Db, Params, Statement, Values},
     values::{
         Count, Digest, EventColumns, ROOM, activity as activity_row, answered, denied, invite as invite_row, message,
-        notice, number, person, reacted as reacted_row, replies as replies_row, room, session as session_row, small,
-        who,
+        notice, number, person, personal_token, profile, reacted as reacted_row, replies as replies_row, room,
+        session as session_row, small, who,
     },
 };
 use crate::{
@@ -18,19 +18,20 @@ use crate::{
     markup::may_mention,
     model::{
         ActivityFrom, ActivityPage, ActivityQuery, Arrival, Credentials, DenialKey, Denied, Edit, EditPage, Email,
-        Emoji, Event, EventKind, EventPage, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage, Name,
-        Notice, PageQuery, PeopleKey, Person, PersonId, Reacted, ReactedPage, Reactions, Replies, Room, RoomId,
-        RoomKind, RoomPage, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash,
-        StoredInvite, StoredMessage, Text, ThreadCard, ThreadPage, ThreadReading, ThreadStanding, ThreadsPage, Time,
-        Who, mentioning, mentioning_beginnings, show_names, show_names_in, show_reactions, show_replies,
+        Emoji, Ended, Event, EventKind, EventPage, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage,
+        Name, Notice, PageQuery, PeopleKey, Person, PersonId, PersonalToken, Profile, Reacted, ReactedPage, Reactions,
+        Replies, Room, RoomId, RoomKind, RoomPage, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand,
+        StoredHash, StoredInvite, StoredMessage, Text, ThreadCard, ThreadPage, ThreadReading, ThreadStanding,
+        ThreadsPage, Time, TokenBearer, Who, mentioning, mentioning_beginnings, show_names, show_names_in,
+        show_reactions, show_replies,
     },
     store::{
         bounds::Bounds,
         columns::{
             self, AFTER_MESSAGE, AFTER_ROOT, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, NAMED, NOTICE_ROW, PERSON,
-            PERSON_COLUMNS, SESSION, SESSION_COLUMNS, THREAD_LAST, THREAD_ROOT, WHO, activity as select_activity,
-            kinds, page_of_threads, reacted, replies, thread_root as root_of, threads as threads_of, threads_unread,
-            unread_in_thread,
+            PERSON_COLUMNS, PERSONAL_TOKEN, PROFILE, SESSION, SESSION_COLUMNS, THREAD_LAST, THREAD_ROOT, WHO,
+            activity as select_activity, kinds, page_of_threads, reacted, replies, thread_root as root_of,
+            threads as threads_of, threads_unread, unread_in_thread,
         },
         follow::{Revocation, Revocations},
     },
@@ -78,6 +79,41 @@ pub(super) async fn people_alike(db: &Db, asking: PersonId, look: &str, limit: u
 pub(super) async fn person_of(db: &Db, id: PersonId) -> Result<Option<Person>, Error> {
     let sql = format!("SELECT {PERSON} FROM people p WHERE p.id = $1");
     db.row(&sql, &[&id]).await?.as_ref().map(person).transpose()
+}
+
+pub(super) async fn profile_of(db: &Db, id: PersonId) -> Result<Option<Profile>, Error> {
+    let sql = format!("SELECT {PROFILE} FROM people p WHERE p.id = $1");
+    db.row(&sql, &[&id]).await?.as_ref().map(profile).transpose()
+}
+
+pub(super) async fn profiles(db: &Db, asking: PersonId, people: &[PersonId]) -> Result<Vec<Profile>, Error> {
+    let sql = format!(
+        "SELECT {PROFILE} FROM people p WHERE p.id = ANY($2)
+            AND (p.id = $1 OR NOT EXISTS (SELECT 1 FROM people g WHERE g.id = $1 AND g.role = 'guest')
+            OR EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room
+                WHERE a.person = $1 AND b.person = p.id))
+        ORDER BY array_position($2, p.id)"
+    );
+    every(&db.rows(&sql, &[&asking, &people]).await?, profile)
+}
+
+pub(super) async fn personal_tokens(db: &Db, person: PersonId) -> Result<Vec<PersonalToken>, Error> {
+    let sql = format!("SELECT {PERSONAL_TOKEN} FROM personal_tokens t WHERE t.person = $1 ORDER BY t.id DESC");
+    every(&db.rows(&sql, &[&person]).await?, |row| personal_token(row, 0))
+}
+
+pub(super) async fn token_bearer(db: &Db, digest: SecretDigest) -> Result<Option<TokenBearer>, Error> {
+    let sql = format!(
+        "SELECT {PERSON}, {PERSONAL_TOKEN} FROM personal_tokens t JOIN people p ON p.id = t.person WHERE t.digest = $1"
+    );
+    let read = |row: Row| Ok(TokenBearer { person: person(&row)?, token: personal_token(&row, PERSON_COLUMNS)? });
+    db.row(&sql, &[&digest]).await?.map(read).transpose()
+}
+
+pub(super) async fn session_ended(db: &Db, token: SecretDigest) -> Result<Option<Ended>, Error> {
+    let row = db.row("SELECT why FROM sessions WHERE token = $1 AND ended IS NOT NULL", &[&token]).await?;
+    let why: Option<String> = row.map(|row| row.try_get(0)).transpose()?.flatten();
+    Ok(why.as_deref().and_then(Ended::parse))
 }
 
 pub(super) async fn credentials(db: &Db, email: &Email) -> Result<Option<Credentials>, Error> {

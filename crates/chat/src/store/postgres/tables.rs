@@ -16,6 +16,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
     mem,
+    net::IpAddr,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
 };
 
@@ -30,10 +31,10 @@ use super::{
 };
 use crate::{
     model::{
-        ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role,
-        Room, RoomFacts, RoomId, RoomRole, Root, SecretDigest, SessionId, StoredHash, StoredInvite, StoredMessage,
-        ThreadStanding, Time, Who,
+        ClientId, DenialKey, Denied, EarlierSend, Email, Emoji, Ended, Event, Invite, KeyId, MessageId, Name,
+        NewMessage, NewPerson, NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, PersonalToken,
+        PersonalTokenId, Preferences, Profile, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole, Root, Said,
+        SecretDigest, SessionId, Status, StoredHash, StoredInvite, StoredMessage, ThreadStanding, Time, Who,
     },
     store::{
         NOT_READ, StoreError, StoreResult, Tables,
@@ -463,6 +464,53 @@ impl Tables for PostgresTables<'_> {
         self.write("UPDATE people SET password = $2 WHERE id = $1", values![person, hash.0.clone()])
     }
 
+    fn set_name(&mut self, person: PersonId, name: &Name) -> StoreResult<()> {
+        let sql = "UPDATE people SET name = $2, look = $3 WHERE id = $1";
+        self.write(sql, values![person, name.as_str().to_owned(), name.look()])
+    }
+
+    /// Two who want the same at once meet in the index, and one of them begins again.
+    fn set_email(&mut self, person: PersonId, email: &Email) -> StoreResult<bool> {
+        let sql = "UPDATE people SET email = $2 WHERE id = $1
+            AND NOT EXISTS (SELECT 1 FROM people o WHERE o.email = $2 AND o.id <> $1)";
+        Ok(self.write_and_count(sql, values![person, email.as_str().to_owned()])? > 0)
+    }
+
+    fn profile(&self, person: PersonId) -> StoreResult<Option<Profile>> {
+        self.ask(move |db| Box::pin(reads::profile_of(db, person)))
+    }
+
+    fn set_said(&mut self, person: PersonId, said: &Said, changed: Time) -> StoreResult<()> {
+        let sql = "UPDATE people SET title = $2, zone = $3, status_emoji = $4, status_text = $5, status_ends = $6,
+            quiet = $7, quiet_ends = $8, changed = $9 WHERE id = $1";
+        let Said { title, zone, status, quiet } = said;
+        let (emoji, text, ends) = Status::columns(status.as_ref());
+        let (title, zone) = (title.as_str().to_owned(), zone.as_str().to_owned());
+        let (quiet, quiet_ends) = (quiet.map(|_| changed), quiet.and_then(|quiet| quiet.ends));
+        self.write(sql, values![person, title, zone, emoji, text, ends, quiet, quiet_ends, changed])
+    }
+
+    fn people_looking(&self, look: &str, other_than: PersonId, limit: u32) -> StoreResult<Vec<PersonId>> {
+        let look = look.to_owned();
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT id FROM people WHERE look = $1 AND id <> $2 ORDER BY id LIMIT $3";
+                let rows = db.rows(sql, &[&look, &other_than, &i64::from(limit)]).await?;
+                rows.iter().map(|row| row.try_get(0)).collect()
+            })
+        })
+    }
+
+    fn rooms_of(&self, person: PersonId, limit: u32) -> StoreResult<Vec<RoomId>> {
+        self.ask(move |db| {
+            Box::pin(async move {
+                let sql = "SELECT room FROM memberships WHERE person = $1 ORDER BY joined DESC, room LIMIT $2";
+                let rows = db.rows(sql, &[&person, &i64::from(limit)]).await?;
+                rows.iter().map(|row| row.try_get(0)).collect()
+            })
+        })
+    }
+
     fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
         self.write("UPDATE people SET deactivated = $2 WHERE id = $1", values![person, since])
     }
@@ -511,10 +559,9 @@ impl Tables for PostgresTables<'_> {
     }
 
     fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
-        let sql =
-            "INSERT INTO sessions (id, person, token, user_agent, created, last_seen) VALUES ($1, $2, $3, $4, $5, $5)";
-        let NewSession { id, token, user_agent, .. } = session.clone();
-        self.write(sql, values![id, person, token, user_agent, now])
+        let sql = "INSERT INTO sessions (id, person, token, user_agent, created, last_seen, address) VALUES ($1, $2, $3, $4, $5, $5, $6)";
+        let NewSession { id, token, user_agent, address, .. } = session.clone();
+        self.write(sql, values![id, person, token, user_agent, now, address.map(|address| address.to_string())])
     }
 
     fn session_owner(&self, session: SessionId) -> StoreResult<Option<PersonId>> {
@@ -555,14 +602,16 @@ impl Tables for PostgresTables<'_> {
         })
     }
 
-    fn touch_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
-        let sql = "UPDATE sessions SET last_seen = greatest(last_seen, $2) WHERE id = $1 AND ended IS NULL";
-        self.write(sql, values![session, now])
+    fn touch_session(&mut self, session: SessionId, address: Option<IpAddr>, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE sessions SET last_seen = greatest(last_seen, $2), address = coalesce($3, address)
+            WHERE id = $1 AND ended IS NULL";
+        self.write(sql, values![session, now, address.map(|address| address.to_string())])
     }
 
-    fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
+    fn end_session(&mut self, session: SessionId, why: Ended, now: Time) -> StoreResult<()> {
         self.know(|work| {
-            work.push("UPDATE sessions SET ended = $2 WHERE id = $1", values![session, now]);
+            let sql = "UPDATE sessions SET ended = $2, why = $3 WHERE id = $1";
+            work.push(sql, values![session, now, why.as_str()]);
             work.revoked.push(Revocation::Session(session));
         })
     }
@@ -576,6 +625,36 @@ impl Tables for PostgresTables<'_> {
             self.write("DELETE FROM revocations WHERE number <= (SELECT forgotten FROM revoked)", values![])?;
         }
         Ok(())
+    }
+
+    fn insert_token(&mut self, person: PersonId, token: &PersonalToken, digest: SecretDigest) -> StoreResult<()> {
+        let sql = "INSERT INTO personal_tokens (id, person, digest, name, scopes, created, expires)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let PersonalToken { id, name, created, expires, .. } = token;
+        let (name, scopes) = (name.as_str().to_owned(), token.scope_names());
+        self.write(sql, values![*id, person, digest, name, scopes, *created, *expires])
+    }
+
+    fn count_tokens(&self, person: PersonId) -> StoreResult<u32> {
+        self.count_of(person, "SELECT count(*) FROM personal_tokens WHERE person = $1")
+    }
+
+    fn touch_token(&mut self, token: PersonalTokenId, now: Time) -> StoreResult<()> {
+        self.write("UPDATE personal_tokens SET last_used = $2 WHERE id = $1", values![token, now])
+    }
+
+    fn delete_token(&mut self, person: PersonId, token: PersonalTokenId) -> StoreResult<bool> {
+        let sql = "DELETE FROM personal_tokens WHERE id = $1 AND person = $2";
+        Ok(self.write_and_count(sql, values![token, person])? > 0)
+    }
+
+    fn delete_tokens_of(&mut self, person: PersonId) -> StoreResult<()> {
+        self.write("DELETE FROM personal_tokens WHERE person = $1", values![person])
+    }
+
+    fn delete_tokens_expired_by(&mut self, person: PersonId, time: Time) -> StoreResult<()> {
+        self.write_and_count("DELETE FROM personal_tokens WHERE person = $1 AND expires <= $2", values![person, time])
+            .map(drop)
     }
 
     /// Its row stays as it is until the end. Two who deny the same for the first time meet in the key, and one of them begins

@@ -13,10 +13,11 @@ use tokio_postgres::{
 
 use crate::{
     model::{
-        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, KeyId,
-        LastReply, Message, MessageId, Name, Notice, NoticeKind, Person, PersonId, Preferences, Reacted, Reaction,
-        Reading, Replies, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId,
-        StoredDigest, StoredInvite, Time, Topic, Who, gather, gather_replies,
+        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, Emoji, EventRow, Invite,
+        KeyId, LastReply, Message, MessageId, Name, Notice, NoticeKind, Person, PersonId, PersonalToken,
+        PersonalTokenId, Preferences, Profile, Quiet, Reacted, Reaction, Reading, Replies, Role, Room, RoomFacts,
+        RoomId, RoomKind, RoomRole, Said, SecretDigest, Section, Session, SessionId, Status, StoredDigest,
+        StoredInvite, Time, Title, Topic, Who, Zone, gather, gather_replies,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, mentions, unread},
@@ -94,7 +95,7 @@ macro_rules! id_column {
     )*};
 }
 
-id_column!(PersonId, SessionId, RoomId, MessageId, ClientId);
+id_column!(PersonId, PersonalTokenId, SessionId, RoomId, MessageId, ClientId);
 
 impl ToSql for SecretDigest {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
@@ -255,12 +256,43 @@ pub(super) fn who(row: &Row, first: usize) -> Result<Who, Error> {
     Ok(Who { id: row.try_get(first)?, name: row.try_get(first + 1)?, same_name: row.try_get(first + 2)? })
 }
 
+pub(super) fn personal_token(row: &Row, first: usize) -> Result<PersonalToken, Error> {
+    let scopes: String = row.try_get(first + 2)?;
+    Ok(PersonalToken {
+        id: row.try_get(first)?,
+        name: Name::stored(row.try_get(first + 1)?),
+        scopes: PersonalToken::stored_scopes(&scopes),
+        created: row.try_get(first + 3)?,
+        expires: row.try_get(first + 4)?,
+        last_used: row.try_get(first + 5)?,
+    })
+}
+
+pub(super) fn profile(row: &Row) -> Result<Profile, Error> {
+    let (emoji, text): (String, String) = (row.try_get(7)?, row.try_get(8)?);
+    let emoji = (!emoji.is_empty()).then(|| Emoji::stored(emoji));
+    let status = (emoji.is_some() || !text.is_empty()).then_some(Status { emoji, text, ends: row.try_get(9)? });
+    let is_quiet: bool = row.try_get(10)?;
+    let quiet = is_quiet.then_some(Quiet { ends: row.try_get(11)? });
+    let (title, zone) = (Title::stored(row.try_get(5)?), Zone::stored(row.try_get(6)?));
+    Ok(Profile {
+        id: row.try_get(0)?,
+        name: Name::stored(row.try_get(1)?),
+        same_name: row.try_get(2)?,
+        role: row.try_get(3)?,
+        is_active: row.try_get(4)?,
+        said: Said { title, zone, status, quiet },
+        changed: row.try_get(12)?,
+    })
+}
+
 pub(super) fn session(row: &Row, first: usize) -> Result<Session, Error> {
     Ok(Session {
         id: row.try_get(first)?,
         created: row.try_get(first + 1)?,
         last_seen: row.try_get(first + 2)?,
         user_agent: row.try_get(first + 3)?,
+        address: row.try_get::<_, Option<String>>(first + 4)?.and_then(|address| address.parse().ok()),
     })
 }
 

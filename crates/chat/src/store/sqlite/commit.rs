@@ -381,7 +381,12 @@ mod tests {
             let post = Post(NewMessage { id: MessageId::fresh(), client_id: ClientId::fresh(), ..post.0.clone() });
             submit(Counted(post, count.clone())).0
         };
-        let refused = submit(EndSession { person: set_up.person.id, session: SessionId::fresh() }).0;
+        let refused = submit(EndSession {
+            person: set_up.person.id,
+            session: SessionId::fresh(),
+            why: crate::model::Ended::Elsewhere,
+        })
+        .0;
         writer.apply(&mut [post(), post(), refused, post()], Time::from_millis(0));
         assert_eq!(count.load(Relaxed), 3);
     }

@@ -267,6 +267,33 @@ const STEPS: [&str; 8] = ["
     ALTER TABLE memberships ADD COLUMN favourite INTEGER;
     ALTER TABLE memberships ADD COLUMN muted INTEGER;
     ALTER TABLE memberships ADD COLUMN section TEXT NOT NULL DEFAULT '';
+    -- Profiles. A status and a time without disturbance end by themselves: whoever reads compares.
+    ALTER TABLE people ADD COLUMN title TEXT NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN zone TEXT NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_emoji TEXT NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_text TEXT NOT NULL DEFAULT '';
+    ALTER TABLE people ADD COLUMN status_ends INTEGER;
+    -- Since when they do not want to be disturbed, and until when if they have said so.
+    ALTER TABLE people ADD COLUMN quiet INTEGER;
+    ALTER TABLE people ADD COLUMN quiet_ends INTEGER;
+    ALTER TABLE people ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+    -- Where it was used from lately, and why it ended.
+    ALTER TABLE sessions ADD COLUMN address TEXT;
+    ALTER TABLE sessions ADD COLUMN why TEXT;
+    -- With one, a program acts as the person.
+    CREATE TABLE personal_tokens (
+        id BLOB PRIMARY KEY NOT NULL,
+        person BLOB NOT NULL REFERENCES people,
+        -- SHA-256 of its secret.
+        digest BLOB NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        -- With spaces between them.
+        scopes TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        expires INTEGER,
+        last_used INTEGER
+    ) STRICT;
+    CREATE INDEX personal_tokens_of_a_person ON personal_tokens (person);
     "];
 
 /// What became of the schema.

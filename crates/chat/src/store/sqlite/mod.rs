@@ -44,10 +44,10 @@ use crate::{
     blocking::BlockingPool,
     limits::{DATABASE_BUSY, READERS_MAX, READS_WAITING_MAX},
     model::{
-        ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, EventPage, Invite,
+        ActivityPage, ActivityQuery, Arrival, Credentials, Denied, EditPage, Email, Emoji, Ended, EventPage, Invite,
         InviteCard, KeyId, Member, Message, MessageId, MessagePage, PageQuery, PeopleKey, Person, PersonId,
-        ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey, SignedIn, ThreadPage,
-        ThreadsPage, Time, Who,
+        PersonalToken, Profile, ReactedPage, Room, RoomId, RoomPage, SecretDigest, Session, SessionId, SessionKey,
+        SignedIn, ThreadPage, ThreadsPage, Time, TokenBearer, Who,
     },
 };
 
@@ -211,6 +211,22 @@ impl Store for Sqlite {
 
     fn people_alike(&self, asking: PersonId, look: String, limit: u32) -> Read<'_, Vec<Person>> {
         self.read(move |db| reads::people_alike(db, asking, &look, limit))
+    }
+
+    fn profiles(&self, asking: PersonId, people: Vec<PersonId>) -> Read<'_, Vec<Profile>> {
+        self.read(move |db| reads::profiles(db, asking, &people))
+    }
+
+    fn personal_tokens(&self, person: PersonId) -> Read<'_, Vec<PersonalToken>> {
+        self.read(move |db| reads::personal_tokens(db, person))
+    }
+
+    fn token_bearer(&self, digest: SecretDigest) -> Read<'_, Option<TokenBearer>> {
+        self.read(move |db| reads::token_bearer(db, digest))
+    }
+
+    fn session_ended(&self, token: SecretDigest) -> Read<'_, Option<Ended>> {
+        self.read(move |db| reads::session_ended(db, token))
     }
 
     fn person(&self, id: PersonId) -> Read<'_, Option<Person>> {

@@ -7,24 +7,27 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, params};
 
 use super::values::{
     EventColumns, FACTS, ROOM, activity as activity_row, answered, denied, facts, invite as invite_row, message,
-    notice, number, person, reacted as reacted_row, replies as replies_row, room, session as session_row, who,
+    notice, number, person, personal_token, profile, reacted as reacted_row, replies as replies_row, room,
+    session as session_row, who,
 };
 use crate::{
     limits::REACTED_PAGE_MAX,
     model::{
         Activity, ActivityFrom, ActivityPage, ActivityQuery, Arrival, Credentials, DenialKey, Denied, Edit, EditPage,
-        Email, Emoji, Event, EventKind, EventPage, Invite, InviteCard, KeyId, Member, Message, MessageId, MessagePage,
-        Name, Notice, PageQuery, PeopleKey, Person, PersonId, ReactedPage, Reactions, Room, RoomFacts, RoomId,
-        RoomKind, RoomPage, Root, SecretDigest, Session, SessionId, SessionKey, SignedIn, Stand, StoredHash,
-        StoredInvite, StoredMessage, Text, ThreadCard, ThreadPage, ThreadReading, ThreadStanding, ThreadsPage, Time,
-        Who, mentioning, mentioning_beginnings, show_names, show_names_in, show_reactions, show_replies,
+        Email, Emoji, Ended, Event, EventKind, EventPage, Invite, InviteCard, KeyId, Member, Message, MessageId,
+        MessagePage, Name, Notice, PageQuery, PeopleKey, Person, PersonId, PersonalToken, Profile, ReactedPage,
+        Reactions, Room, RoomFacts, RoomId, RoomKind, RoomPage, Root, SecretDigest, Session, SessionId, SessionKey,
+        SignedIn, Stand, StoredHash, StoredInvite, StoredMessage, Text, ThreadCard, ThreadPage, ThreadReading,
+        ThreadStanding, ThreadsPage, Time, TokenBearer, Who, mentioning, mentioning_beginnings, show_names,
+        show_names_in, show_reactions, show_replies,
     },
     store::{
         bounds::{Bounds, signed},
         columns::{
             self, AFTER_MESSAGE, AFTER_ROOT, ASIDE, BY, BY_JOIN, DENIAL, INVITE, MESSAGE, NAMED, NOTICE_ROW, PERSON,
-            PERSON_COLUMNS, SESSION, THREAD_LAST, THREAD_ROOT, WHO, activity as select_activity, kinds, reacted,
-            replies, thread_root as root_of, threads as threads_of, threads_unread, unread_in_thread,
+            PERSON_COLUMNS, PERSONAL_TOKEN, PROFILE, SESSION, THREAD_LAST, THREAD_ROOT, WHO,
+            activity as select_activity, kinds, reacted, replies, thread_root as root_of, threads as threads_of,
+            threads_unread, unread_in_thread,
         },
     },
 };
@@ -58,6 +61,45 @@ pub(super) fn people_alike(db: &Connection, asking: PersonId, look: &str, limit:
 
 pub(super) fn person_of(db: &Connection, id: PersonId) -> rusqlite::Result<Option<Person>> {
     db.prepare_cached(&format!("SELECT {PERSON} FROM people p WHERE p.id = ?1"))?.query_row([id], person).optional()
+}
+
+pub(super) fn profile_of(db: &Connection, id: PersonId) -> rusqlite::Result<Option<Profile>> {
+    db.prepare_cached(&format!("SELECT {PROFILE} FROM people p WHERE p.id = ?1"))?.query_row([id], profile).optional()
+}
+
+pub(super) fn profiles(db: &Connection, asking: PersonId, people: &[PersonId]) -> rusqlite::Result<Vec<Profile>> {
+    let mut one = db.prepare_cached(&format!(
+        "SELECT {PROFILE} FROM people p WHERE p.id = ?2
+            AND (p.id = ?1 OR NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
+            OR EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room
+                WHERE a.person = ?1 AND b.person = p.id))"
+    ))?;
+    let found = people.iter().map(|person| one.query_row([asking, *person], profile).optional());
+    Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+pub(super) fn personal_tokens(db: &Connection, person: PersonId) -> rusqlite::Result<Vec<PersonalToken>> {
+    let sql = format!("SELECT {PERSONAL_TOKEN} FROM personal_tokens t WHERE t.person = ?1 ORDER BY t.id DESC");
+    db.prepare_cached(&sql)?.query_map([person], |row| personal_token(row, 0))?.collect()
+}
+
+pub(super) fn token_bearer(db: &Connection, digest: SecretDigest) -> rusqlite::Result<Option<TokenBearer>> {
+    let sql = format!(
+        "SELECT {PERSON}, {PERSONAL_TOKEN} FROM personal_tokens t JOIN people p ON p.id = t.person WHERE t.digest = ?1"
+    );
+    db.prepare_cached(&sql)?
+        .query_row([digest], |row| {
+            Ok(TokenBearer { person: person(row)?, token: personal_token(row, PERSON_COLUMNS)? })
+        })
+        .optional()
+}
+
+pub(super) fn session_ended(db: &Connection, token: SecretDigest) -> rusqlite::Result<Option<Ended>> {
+    let why: Option<Option<String>> = db
+        .prepare_cached("SELECT why FROM sessions WHERE token = ?1 AND ended IS NOT NULL")?
+        .query_row([token], |row| row.get(0))
+        .optional()?;
+    Ok(why.flatten().as_deref().and_then(Ended::parse))
 }
 
 pub(super) fn credentials(db: &Connection, email: &Email) -> rusqlite::Result<Option<Credentials>> {

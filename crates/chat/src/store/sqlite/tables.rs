@@ -1,7 +1,7 @@
 //! The tables as the changes read and write them: one cached statement each, inside the transaction of the batch or the
 //! savepoint of the change.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::HashMap, net::IpAddr};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -12,10 +12,11 @@ use super::{
 use crate::{
     limits::MEMBERS_REMEMBERED,
     model::{
-        ClientId, DenialKey, Denied, EarlierSend, Emoji, Event, Invite, KeyId, MessageId, NewMessage, NewPerson,
-        NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, Preferences, Reactions, Reading, Role,
-        Room, RoomFacts, RoomId, RoomRole, Root, SecretDigest, SessionId, StoredDigest, StoredHash, StoredInvite,
-        StoredMessage, ThreadStanding, Time, Who,
+        ClientId, DenialKey, Denied, EarlierSend, Email, Emoji, Ended, Event, Invite, KeyId, MessageId, Name,
+        NewMessage, NewPerson, NewRoom, NewSession, Notice, NoticeKind, PeopleKey, Person, PersonId, PersonalToken,
+        PersonalTokenId, Preferences, Profile, Reactions, Reading, Role, Room, RoomFacts, RoomId, RoomRole, Root, Said,
+        SecretDigest, SessionId, Status, StoredDigest, StoredHash, StoredInvite, StoredMessage, ThreadStanding, Time,
+        Who,
     },
     store::{
         StoreResult, Tables,
@@ -139,6 +140,47 @@ impl Tables for SqliteTables<'_> {
         self.execute("UPDATE people SET password = ?2 WHERE id = ?1", params![person, hash.0]).map(drop)
     }
 
+    fn set_name(&mut self, person: PersonId, name: &Name) -> StoreResult<()> {
+        let sql = "UPDATE people SET name = ?2, look = ?3 WHERE id = ?1";
+        self.execute(sql, params![person, name.as_str(), name.look()]).map(drop)
+    }
+
+    fn set_email(&mut self, person: PersonId, email: &Email) -> StoreResult<bool> {
+        let sql = "UPDATE people SET email = ?2 WHERE id = ?1
+            AND NOT EXISTS (SELECT 1 FROM people o WHERE o.email = ?2 AND o.id <> ?1)";
+        Ok(self.execute(sql, params![person, email.as_str()])? > 0)
+    }
+
+    fn profile(&self, person: PersonId) -> StoreResult<Option<Profile>> {
+        self.sql(|db| reads::profile_of(db, person))
+    }
+
+    fn set_said(&mut self, person: PersonId, said: &Said, changed: Time) -> StoreResult<()> {
+        let sql = "UPDATE people SET title = ?2, zone = ?3, status_emoji = ?4, status_text = ?5, status_ends = ?6,
+            quiet = ?7, quiet_ends = ?8, changed = ?9 WHERE id = ?1";
+        let Said { title, zone, status, quiet } = said;
+        let (emoji, text, ends) = Status::columns(status.as_ref());
+        let (quiet, quiet_ends) = (quiet.map(|_| changed), quiet.and_then(|quiet| quiet.ends));
+        let params = params![person, title.as_str(), zone.as_str(), emoji, text, ends, quiet, quiet_ends, changed];
+        self.execute(sql, params).map(drop)
+    }
+
+    fn people_looking(&self, look: &str, other_than: PersonId, limit: u32) -> StoreResult<Vec<PersonId>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT id FROM people WHERE look = ?1 AND id <> ?2 ORDER BY id LIMIT ?3")?
+                .query_map(params![look, other_than, limit], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    fn rooms_of(&self, person: PersonId, limit: u32) -> StoreResult<Vec<RoomId>> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT room FROM memberships WHERE person = ?1 ORDER BY joined DESC, room LIMIT ?2")?
+                .query_map(params![person, limit], |row| row.get(0))?
+                .collect()
+        })
+    }
+
     fn set_deactivated(&mut self, person: PersonId, since: Option<Time>) -> StoreResult<()> {
         self.execute("UPDATE people SET deactivated = ?2 WHERE id = ?1", params![person, since]).map(drop)
     }
@@ -175,10 +217,10 @@ impl Tables for SqliteTables<'_> {
     }
 
     fn insert_session(&mut self, person: PersonId, session: &NewSession, now: Time) -> StoreResult<()> {
-        let sql =
-            "INSERT INTO sessions (id, person, token, user_agent, created, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
-        let NewSession { id, token, user_agent, .. } = session;
-        self.execute(sql, params![id, person, token, user_agent, now]).map(drop)
+        let sql = "INSERT INTO sessions (id, person, token, user_agent, created, last_seen, address) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6)";
+        let NewSession { id, token, user_agent, address, .. } = session;
+        let address = address.map(|address| address.to_string());
+        self.execute(sql, params![id, person, token, user_agent, now, address]).map(drop)
     }
 
     fn session_owner(&self, session: SessionId) -> StoreResult<Option<PersonId>> {
@@ -215,17 +257,51 @@ impl Tables for SqliteTables<'_> {
         })
     }
 
-    fn touch_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
-        let sql = "UPDATE sessions SET last_seen = max(last_seen, ?2) WHERE id = ?1 AND ended IS NULL";
-        self.execute(sql, params![session, now]).map(drop)
+    fn touch_session(&mut self, session: SessionId, address: Option<IpAddr>, now: Time) -> StoreResult<()> {
+        let sql = "UPDATE sessions SET last_seen = max(last_seen, ?2), address = coalesce(?3, address)
+            WHERE id = ?1 AND ended IS NULL";
+        self.execute(sql, params![session, now, address.map(|address| address.to_string())]).map(drop)
     }
 
-    fn end_session(&mut self, session: SessionId, now: Time) -> StoreResult<()> {
-        self.execute("UPDATE sessions SET ended = ?2 WHERE id = ?1", params![session, now]).map(drop)
+    fn end_session(&mut self, session: SessionId, why: Ended, now: Time) -> StoreResult<()> {
+        self.execute("UPDATE sessions SET ended = ?2, why = ?3 WHERE id = ?1", params![session, now, why.as_str()])
+            .map(drop)
     }
 
     fn delete_sessions_ended_before(&mut self, time: Time) -> StoreResult<()> {
         self.execute("DELETE FROM sessions WHERE ended < ?1", [time]).map(drop)
+    }
+
+    fn insert_token(&mut self, person: PersonId, token: &PersonalToken, digest: SecretDigest) -> StoreResult<()> {
+        let sql = "INSERT INTO personal_tokens (id, person, digest, name, scopes, created, expires)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let (scopes, PersonalToken { id, name, created, expires, .. }) = (token.scope_names(), token);
+        self.execute(sql, params![id, person, digest, name.as_str(), scopes, created, expires]).map(drop)
+    }
+
+    fn count_tokens(&self, person: PersonId) -> StoreResult<u32> {
+        self.sql(|db| {
+            db.prepare_cached("SELECT count(*) FROM personal_tokens WHERE person = ?1")?
+                .query_row([person], |row| row.get(0))
+        })
+    }
+
+    fn touch_token(&mut self, token: PersonalTokenId, now: Time) -> StoreResult<()> {
+        self.execute("UPDATE personal_tokens SET last_used = ?2 WHERE id = ?1", params![token, now]).map(drop)
+    }
+
+    fn delete_token(&mut self, person: PersonId, token: PersonalTokenId) -> StoreResult<bool> {
+        let sql = "DELETE FROM personal_tokens WHERE id = ?1 AND person = ?2";
+        Ok(self.execute(sql, params![token, person])? > 0)
+    }
+
+    fn delete_tokens_of(&mut self, person: PersonId) -> StoreResult<()> {
+        self.execute("DELETE FROM personal_tokens WHERE person = ?1", [person]).map(drop)
+    }
+
+    fn delete_tokens_expired_by(&mut self, person: PersonId, time: Time) -> StoreResult<()> {
+        let sql = "DELETE FROM personal_tokens WHERE person = ?1 AND expires <= ?2";
+        self.execute(sql, params![person, time]).map(drop)
     }
 
     fn denial(&self, key: DenialKey) -> StoreResult<Option<Denied>> {

@@ -10,10 +10,11 @@ use rusqlite::{
 
 use crate::{
     model::{
-        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, EventRow, Invite, LastReply,
-        Message, MessageId, Name, Notice, NoticeKind, Person, PersonId, Preferences, Reacted, Reaction, Reading,
-        Replies, Role, Room, RoomFacts, RoomId, RoomKind, RoomRole, SecretDigest, Section, Session, SessionId,
-        StoredDigest, StoredInvite, Time, Topic, Who, gather, gather_replies,
+        Activity, Answered, ClientId, Code, Deleted, Denial, Denied, Description, Email, Emoji, EventRow, Invite,
+        LastReply, Message, MessageId, Name, Notice, NoticeKind, Person, PersonId, PersonalToken, PersonalTokenId,
+        Preferences, Profile, Quiet, Reacted, Reaction, Reading, Replies, Role, Room, RoomFacts, RoomId, RoomKind,
+        RoomRole, Said, SecretDigest, Section, Session, SessionId, Status, StoredDigest, StoredInvite, Time, Title,
+        Topic, Who, Zone, gather, gather_replies,
     },
     store::StoreError,
     store::columns::{AFTER_MESSAGE, mentions, unread},
@@ -77,7 +78,7 @@ macro_rules! id_column {
     )*};
 }
 
-id_column!(PersonId, SessionId, RoomId, MessageId, ClientId);
+id_column!(PersonId, PersonalTokenId, SessionId, RoomId, MessageId, ClientId);
 
 impl ToSql for SecretDigest {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -197,12 +198,43 @@ pub(super) fn who(row: &Row<'_>, first: usize) -> rusqlite::Result<Who> {
     Ok(Who { id: row.get(first)?, name: row.get(first + 1)?, same_name: row.get(first + 2)? })
 }
 
+pub(super) fn personal_token(row: &Row<'_>, first: usize) -> rusqlite::Result<PersonalToken> {
+    let scopes: String = row.get(first + 2)?;
+    Ok(PersonalToken {
+        id: row.get(first)?,
+        name: Name::stored(row.get(first + 1)?),
+        scopes: PersonalToken::stored_scopes(&scopes),
+        created: row.get(first + 3)?,
+        expires: row.get(first + 4)?,
+        last_used: row.get(first + 5)?,
+    })
+}
+
+pub(super) fn profile(row: &Row<'_>) -> rusqlite::Result<Profile> {
+    let (emoji, text): (String, String) = (row.get(7)?, row.get(8)?);
+    let emoji = (!emoji.is_empty()).then(|| Emoji::stored(emoji));
+    let status = (emoji.is_some() || !text.is_empty()).then_some(Status { emoji, text, ends: row.get(9)? });
+    let is_quiet: bool = row.get(10)?;
+    let quiet = is_quiet.then_some(Quiet { ends: row.get(11)? });
+    let (title, zone) = (Title::stored(row.get(5)?), Zone::stored(row.get(6)?));
+    Ok(Profile {
+        id: row.get(0)?,
+        name: Name::stored(row.get(1)?),
+        same_name: row.get(2)?,
+        role: row.get(3)?,
+        is_active: row.get(4)?,
+        said: Said { title, zone, status, quiet },
+        changed: row.get(12)?,
+    })
+}
+
 pub(super) fn session(row: &Row<'_>, first: usize) -> rusqlite::Result<Session> {
     Ok(Session {
         id: row.get(first)?,
         created: row.get(first + 1)?,
         last_seen: row.get(first + 2)?,
         user_agent: row.get(first + 3)?,
+        address: row.get::<_, Option<String>>(first + 4)?.and_then(|address| address.parse().ok()),
     })
 }
 
