@@ -78,9 +78,8 @@ export function Sidebar({ app, chat, layout }: Props) {
         <span>{strings.rooms.jump}</span>
         <kbd aria-hidden="true">{commandKey()}+K</kbd>
       </button>
-      <ThreadsLink app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
       <div class="sidebar-lists">
-        <ActivityEntry app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
+        <Pages app={app} chat={chat} onOpened={() => (layout.rooms.value = false)} />
         {chat.sections.value.map((section) => (
           <SectionOfRooms key={section.kind === "own" ? `own ${section.name}` : section.kind} app={app} chat={chat} layout={layout} section={section} onOpened={opened} />
         ))}
@@ -213,63 +212,65 @@ function RoomEntry({ app, chat, room, current, onOpened }: { app: App; chat: Cha
   );
 }
 
-function ActivityEntry({ app, chat, onOpened }: { app: App; chat: Chat; onOpened: () => void }) {
-  const mentions = chat.mentionsTotal.value;
+/** The pages beside the rooms: what concerns this person, and the threads that they follow. */
+function Pages({ app, chat, onOpened }: { app: App; chat: Chat; onOpened: () => void }) {
+  const [mentions, unread] = [chat.mentionsTotal.value, chat.threads.unread.value];
   return (
-    <div class="rooms sidebar-activity">
-      <a
-        class={mentions > 0 ? "room-link room-link-unread" : "room-link"}
-        href="/activity"
-        aria-current={chat.activity.open.value ? "page" : undefined}
-        onClick={(event) => {
-          if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
-          event.preventDefault();
-          app.navigate("/activity");
-          onOpened();
-        }}
-      >
-        <Icon of={AtSign} size={16} />
-        <span class="room-link-name">{strings.activity.entry}</span>
-        {mentions > 0 && (
-          <>
-            <span class="badge badge-mention" aria-hidden="true">
-              {mentions > 99 ? "99+" : mentions}
-            </span>
-            <span class="visually-hidden">, {strings.mentions.count(mentions)}</span>
-          </>
-        )}
-      </a>
-    </div>
+    <ul class="rooms">
+      <PageEntry
+        app={app}
+        path="/activity"
+        icon={AtSign}
+        name={strings.activity.entry}
+        current={chat.activity.open.value}
+        count={mentions}
+        words={strings.mentions.count(mentions)}
+        badge="badge badge-mention"
+        onOpened={onOpened}
+      />
+      <PageEntry
+        app={app}
+        path="/threads"
+        icon={MessagesSquare}
+        name={strings.threads.heading}
+        current={chat.overview.value}
+        count={unread}
+        words={strings.threads.waiting(unread)}
+        badge="badge"
+        onOpened={onOpened}
+      />
+    </ul>
   );
 }
 
-/** The way to the threads that this person follows. */
-function ThreadsLink({ app, chat, onOpened }: { app: App; chat: Chat; onOpened: () => void }) {
-  const unread = chat.threads.unread.value;
-  const current = chat.overview.value;
+type PageEntryProps = { app: App; path: string; icon: IconNode; name: string; current: boolean; count: number; words: string; badge: string; onOpened: () => void };
+
+function PageEntry({ app, path, icon, name, current, count, words, badge, onOpened }: PageEntryProps) {
   return (
-    <a
-      class={unread > 0 ? "room-link threads-link room-link-unread" : "room-link threads-link"}
-      href="/threads"
-      aria-current={current ? "page" : undefined}
-      onClick={(event) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
-        event.preventDefault();
-        app.navigate("/threads");
-        onOpened();
-      }}
-    >
-      <Icon of={MessagesSquare} size={16} />
-      <span class="room-link-name">{strings.threads.heading}</span>
-      {unread > 0 && (
-        <>
-          <span class="badge" aria-hidden="true">
-            {unread > 99 ? "99+" : unread}
-          </span>
-          <span class="visually-hidden">, {strings.threads.waiting(unread)}</span>
-        </>
-      )}
-    </a>
+    <li>
+      <a
+        class={count > 0 ? "room-link room-link-unread" : "room-link"}
+        href={path}
+        aria-current={current ? "page" : undefined}
+        onClick={(event) => {
+          if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
+          event.preventDefault();
+          app.navigate(path);
+          onOpened();
+        }}
+      >
+        <Icon of={icon} size={16} />
+        <span class="room-link-name">{name}</span>
+        {count > 0 && (
+          <>
+            <span class={badge} aria-hidden="true">
+              {count > 99 ? "99+" : count}
+            </span>
+            <span class="visually-hidden">, {words}</span>
+          </>
+        )}
+      </a>
+    </li>
   );
 }
 

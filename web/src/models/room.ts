@@ -739,7 +739,7 @@ export class Room {
     const { timeline } = this;
     for (let number = timeline.last; version >= 0 && number >= timeline.first; number--) {
       const event = timeline.at(number);
-      if (event?.type === "message.posted") return event.time;
+      if (event?.type === "message.posted" && event.message && isInRoom(event.message)) return event.time;
     }
     return 0;
   }

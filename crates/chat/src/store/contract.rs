@@ -30,11 +30,11 @@ use crate::{
         SESSION_REMEMBERED, SESSIONS_PER_PERSON_MAX, UNREAD_COUNTED_MAX, UNREAD_LOOKED_AT,
     },
     model::{
-        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Ended, Event, EventKind, Mentions,
-        Message, MessageId, MessageKey, Move, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom, PageQuery,
-        PersonEvent, PersonId, Posted, Preferences, PreferencesEdit, Reading, Role, Room, RoomCard, RoomEdit, RoomId,
-        RoomKind, RoomPreferences, RoomReading, RoomRole, SecretDigest, Section, SendDigest, SessionId, SessionKey,
-        Stand, StoredHash, Time, Token, Topic, Who,
+        Body, ClientId, Code, DeleteReason, Denial, Denied, Edit, Email, Emoji, Ended, Event, EventKind, InThread,
+        Mentions, Message, MessageId, MessageKey, Move, Name, NewMessage, NewPerson, NewRoom, NewSession, PageFrom,
+        PageQuery, PersonEvent, PersonId, Posted, Preferences, PreferencesEdit, Reading, Role, Room, RoomCard,
+        RoomEdit, RoomId, RoomKind, RoomPreferences, RoomReading, RoomRole, SecretDigest, Section, SendDigest,
+        SessionId, SessionKey, Stand, StoredHash, Time, Token, Topic, Who,
     },
 };
 
@@ -1160,6 +1160,15 @@ pub(super) async fn a_room_says_when_the_last_message_was_posted(fixture: &impl 
     assert_eq!(last(&world).await, Some(START));
     world.post(ana, room, "second").await;
     assert_eq!(last(&world).await, Some(world.now));
+    world.now = START.plus(Duration::from_secs(2));
+    let mut reply = message(ana, room, ClientId::fresh(), "in a thread alone");
+    reply.0.thread = Some(InThread { root: first, also_in_room: false });
+    world.done(reply).await;
+    assert_eq!(
+        last(&world).await,
+        Some(START.plus(Duration::from_secs(1))),
+        "what stands in a thread is not in the room"
+    );
 }
 
 pub(super) async fn whoever_comes_in_has_read_what_was_said_before(fixture: &impl Fixture) {

@@ -564,7 +564,8 @@ impl Maps {
         let inside: Vec<_> =
             self.members.keys().filter(|(known, _)| *known == room).map(|(_, person)| *person).collect();
         let own = self.members.get(&(room, person));
-        let last_message = self.messages.values().filter(|row| row.new.room == room).max_by_key(|row| row.number);
+        let in_room = |row: &&MessageRow| row.new.room == room && row.new.thread.is_none_or(|it| it.also_in_room);
+        let last_message = self.messages.values().filter(in_room).max_by_key(|row| row.number);
         let is_direct = new.kind == RoomKind::Direct;
         let beside = inside.iter().filter(|other| is_direct && **other != person);
         let mut people: Vec<_> = beside.filter_map(|other| self.who(*other)).collect();

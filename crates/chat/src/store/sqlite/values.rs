@@ -136,7 +136,7 @@ pub(super) const ROOM: &str = concat!(
         (o.kind = 'public' AND NOT EXISTS (SELECT 1 FROM people g WHERE g.id = ?1 AND g.role = 'guest')
         OR o.kind = 'private' AND EXISTS (SELECT 1 FROM memberships m WHERE m.room = o.id AND m.person = ?1))),
     r.description, r.kind, r.archived, own.read_number, own.favourite IS NOT NULL, own.muted IS NOT NULL, own.section,
-    (SELECT m.time FROM messages m WHERE m.room = r.id ORDER BY m.number DESC LIMIT 1), ",
+    (SELECT m.time FROM messages m WHERE m.room = r.id AND m.in_room ORDER BY m.number DESC LIMIT 1), ",
     // Nothing is behind no number: of those who are no members nothing is counted.
     unread!("r.id", "?1", "own.read_number"),
     ", ",
