@@ -361,7 +361,6 @@ impl From<&Room> for RoomCard {
 /// What happens to one person, on the channel `user:<id>` that only they have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type")]
-#[expect(clippy::large_enum_variant, reason = "few are made, and each goes out at once")]
 pub(crate) enum PersonEvent {
     #[serde(rename = "room.added")]
     RoomAdded { room: Box<RoomCard> },
