@@ -135,7 +135,17 @@ macro_rules! runs_the_contract {
             an_owner_of_a_room_who_becomes_a_guest_looks_after_nothing,
             s37_a_page_of_rooms_begins_behind_no_room_that_one_does_not_see,
             s39_a_private_room_is_opened_by_its_owner_alone,
-a_large_room_is_told_by_who_says_so_and_by_no_guest, a_profile_is_told_to_who_shares_a_room_and_read_by_who_may_see_it, an_address_is_changed_by_who_proves_it_and_has_one_account, an_edit_tells_who_is_new_and_no_longer_who_is_gone, s21_of_a_session_that_was_ended_it_is_remembered_why, s23_a_session_remembers_where_it_was_used_from_lately, s43_a_personal_token_is_found_by_its_digest_until_it_is_revoked_or_its_person_deactivated, the_names_of_the_mentioned_are_those_of_members_at_that_time, what_concerns_somebody_is_found_the_newest_first, whoever_gets_or_gives_up_a_name_that_others_have_is_told_of_with_them, whoever_is_mentioned_has_that_counted_until_they_have_read_it,
+            a_large_room_is_told_by_who_says_so_and_by_no_guest,
+            a_profile_is_told_to_who_shares_a_room_and_read_by_who_may_see_it,
+            an_address_is_changed_by_who_proves_it_and_has_one_account,
+            an_edit_tells_who_is_new_and_no_longer_who_is_gone,
+            s21_of_a_session_that_was_ended_it_is_remembered_why,
+            s23_a_session_remembers_where_it_was_used_from_lately,
+            s43_a_personal_token_is_found_by_its_digest_until_it_is_revoked_or_its_person_deactivated,
+            the_names_of_the_mentioned_are_those_of_members_at_that_time,
+            what_concerns_somebody_is_found_the_newest_first,
+            whoever_gets_or_gives_up_a_name_that_others_have_is_told_of_with_them,
+            whoever_is_mentioned_has_that_counted_until_they_have_read_it,
         }
     };
 }
