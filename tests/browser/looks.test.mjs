@@ -7,11 +7,11 @@ import { fileURLToPath } from 'node:url';
 
 import { Ui, profile, screenshot } from '../harness/browser.mjs';
 import { Frames } from '../harness/frames.mjs';
-import { Person } from '../harness/http.mjs';
+import { Person, uuidv7 } from '../harness/http.mjs';
 import { Server } from '../harness/server.mjs';
 import { until } from '../harness/wait.mjs';
 
-let server, ana;
+let server, ana, garden;
 before(async () => {
   server = await Server.start({ args: ['--server-name', 'Harbour Street'] });
   ana = await Person.setUp(server, { name: 'Ana Moreno' });
@@ -22,6 +22,7 @@ before(async () => {
   ];
   for (const [name, topic] of [['Garden', 'Who waters this week?'], ['Kitchen', 'Fridge, rota and cake'], ['Repairs', '']]) {
     const room = await ana.createRoom(name, { topic });
+    if (name === 'Garden') garden = room;
     await ben.put(`/v1/rooms/${room.id}/members/me`, {});
     await ben.say(room.id, `First thing about the ${name.toLowerCase()}: everybody is welcome here.`);
   }
@@ -36,6 +37,17 @@ before(async () => {
     [ben, 'I bring the ladder. Could somebody bring:\n· a long brush\n· two buckets\n· cake'],
     [cho, 'Cake is settled. 🍰'],
   ]) assert.equal((await who.say(ana.room.id, text)).status, 201);
+  // What the list of rooms, a thread and reactions look like.
+  const general = `/v1/rooms/${ana.room.id}/messages`;
+  const { messages } = (await ana.get(general)).json;
+  const at = (text) => messages.find((message) => message.body.startsWith(text)).id;
+  const done = (answer) => assert.ok(answer.status < 300, answer.text);
+  for (const [who, text] of [[cho, 'I have two buckets.'], [ida, 'The long brush is mine.']]) done(await who.post(general, { client_id: uuidv7(), body: text, thread: at('I bring') }));
+  for (const who of [ana, ben, ida]) done(await who.put(`${general}/${at('Joined')}/reactions/${encodeURIComponent('🎉')}`, {}));
+  const { json: direct } = await ben.post('/v1/direct', { people: [ana.id] });
+  done(await ben.say(direct.id, 'Lunch at the harbour?'));
+  done(await ben.say(garden.id, `<@${ana.id}> the beans are up!`));
+  done(await ana.patch(`/v1/rooms/${garden.id}/preferences`, { favourite: true }));
   for (const person of [ben, cho]) {
     const socket = await Frames.person(person);
     await socket.subscribe(`room:${ana.room.id}`);
