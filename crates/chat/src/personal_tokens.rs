@@ -1,12 +1,12 @@
 //! Personal tokens: made and revoked by who is signed in, and what a program shows instead of a session.
 
 use crate::{
-    changes::{MakeToken, NoSuchToken, RevokeToken, TooManyTokens, TouchToken},
+    changes::{MakeToken, MakeTokenRefusal, NoSuchToken, RevokeToken, TouchToken},
     chat::Chat,
     limits::{PERSONAL_TOKEN_TOUCH_INTERVAL, PERSONAL_TOKENS_MAX},
     model::{
-        Name, PERSONAL_TOKEN_PREFIX, PersonId, PersonalToken, PersonalTokenId, Scope, Time, TokenBearer, digest,
-        fresh_secret,
+        Name, PERSONAL_TOKEN_PREFIX, PersonId, PersonalToken, PersonalTokenId, Scope, SessionId, Time, TokenBearer,
+        digest, fresh_secret,
     },
     rates::RetryAfter,
     security::SECURITY_LOG,
@@ -25,6 +25,9 @@ pub enum PersonalTokenError {
     /// The person has as many as one may have.
     #[error("you have {PERSONAL_TOKENS_MAX} tokens; revoke one that is not used any more")]
     TooMany,
+    /// The session that asked has ended meanwhile.
+    #[error("the session has ended")]
+    Ended,
     /// The person has no such token.
     #[error("no such token")]
     NoSuchToken,
@@ -43,7 +46,7 @@ impl Chat {
     /// See [`PersonalTokenError`].
     pub async fn make_token(
         &self,
-        person: PersonId,
+        (person, session): (PersonId, SessionId),
         name: Name,
         mut scopes: Vec<Scope>,
         expires: Option<Time>,
@@ -61,7 +64,7 @@ impl Chat {
         let id = PersonalTokenId::fresh();
         let token = PersonalToken { id, name, scopes, created: now, expires, last_used: None };
         let (secret, digest) = fresh_secret();
-        self.write::<_, PersonalTokenError>(MakeToken { person, token: token.clone(), digest }).await?;
+        self.write::<_, PersonalTokenError>(MakeToken { person, session, token: token.clone(), digest }).await?;
         let scopes = token.scope_names();
         tracing::info!(target: SECURITY_LOG, %person, token = %id, scopes, "a personal token was made");
         Ok((token, secret))
@@ -113,9 +116,12 @@ impl Chat {
     }
 }
 
-impl From<TooManyTokens> for PersonalTokenError {
-    fn from(TooManyTokens: TooManyTokens) -> Self {
-        Self::TooMany
+impl From<MakeTokenRefusal> for PersonalTokenError {
+    fn from(refusal: MakeTokenRefusal) -> Self {
+        match refusal {
+            MakeTokenRefusal::TooMany => Self::TooMany,
+            MakeTokenRefusal::Ended => Self::Ended,
+        }
     }
 }
 

@@ -130,7 +130,7 @@ pub(super) fn edited(
     for notice in &before {
         let stands = match (notice.kind, notice.person) {
             (NoticeKind::Mention | NoticeKind::Past, Some(person)) => mentions.people.contains(&person),
-            (NoticeKind::Here, _) => mentions.here,
+            (NoticeKind::Here, person) => mentions.here || person.is_some_and(|it| mentions.people.contains(&it)),
             (NoticeKind::Room, _) => mentions.room,
             _ => false,
         };
@@ -138,6 +138,7 @@ pub(super) fn edited(
         let kind = match notice.kind {
             _ if !stands => NoticeKind::Past,
             NoticeKind::Past if is_member => NoticeKind::Mention,
+            NoticeKind::Here if is_member && !mentions.here => NoticeKind::Mention,
             kind => kind,
         };
         if kind != notice.kind {

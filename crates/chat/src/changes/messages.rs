@@ -196,6 +196,10 @@ impl Change for EditMessage {
         if message.body == self.body.as_str() {
             return Ok(Applied::quietly(message));
         }
+        // Before anything is written: what is taken back costs all that are committed with it.
+        if Mentions::of(self.body.as_str()).people.len() > MENTIONS_MAX {
+            return Err(Refused(EditRefusal::TooManyMentioned));
+        }
         let number = tables.next_number(self.room)?;
         tables.insert_edit(message.id, number, message.edited.unwrap_or(message.time), &message.body)?;
         tables.set_body(message.id, self.body.as_str(), now)?;

@@ -35,7 +35,7 @@ pub(crate) use people::{
     AlreadySetUp, CreateAccount, CreateAccountRefusal, Rehash, SetActive, SetActiveRefusal, SetPassword, SetUpServer,
     TakeDeviceKey,
 };
-pub(crate) use personal_tokens::{MakeToken, NoSuchToken, RevokeToken, TooManyTokens, TouchToken};
+pub(crate) use personal_tokens::{MakeToken, MakeTokenRefusal, NoSuchToken, RevokeToken, TouchToken};
 pub(crate) use preferences::Prefer;
 pub(crate) use profiles::EditProfile;
 pub(crate) use reactions::{React, ReactRefusal};

@@ -115,7 +115,8 @@ pub(crate) struct Root {
     pub(crate) answered: Answered,
     /// The thread that it is in itself.
     pub(crate) thread: Option<MessageId>,
-    /// Whether it is written down of its author, and of the one who answers, that they follow the thread or do not want to.
+    /// Whether it is written down of its author, and of the one who answers, that they follow the thread or do not want to; of an
+    /// author who is no member nothing will be.
     pub(crate) is_settled: bool,
     pub(crate) is_settled_for_author: bool,
 }

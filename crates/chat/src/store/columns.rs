@@ -127,6 +127,7 @@ pub(super) fn thread_root(room: &str, root: &str, person: &str) -> String {
         "SELECT {}, m.thread,
             EXISTS (SELECT 1 FROM thread_followers f WHERE f.root = m.id AND f.person = {person}),
             EXISTS (SELECT 1 FROM thread_followers f WHERE f.root = m.id AND f.person = m.author)
+                OR NOT EXISTS (SELECT 1 FROM memberships s WHERE s.room = m.room AND s.person = m.author)
         FROM messages m JOIN people p ON p.id = m.author WHERE m.id = {root} AND m.room = {room}",
         answered("m", "p")
     )
@@ -154,7 +155,8 @@ pub(super) fn page_of_threads(person: &str, before: &str, limit: &str) -> String
         JOIN messages l ON l.thread = f.root
             AND l.number = (SELECT max(n.number) FROM messages n WHERE n.thread = f.root AND n.deleted IS NULL)
         WHERE f.person = {person} AND f.following AND ({before} IS NULL
-            OR (l.time, l.id) < (SELECT c.time, c.id FROM messages c WHERE c.id = {before}))
+            OR (l.time, l.id) < (SELECT c.time, c.id FROM messages c JOIN memberships s ON s.room = c.room AND s.person = {person}
+                WHERE c.id = {before}))
         ORDER BY l.time DESC, l.id DESC LIMIT {limit}"
     )
 }
@@ -228,7 +230,7 @@ macro_rules! mentions {
             " AND n.kind = 'room' AND n.actor <> ",
             $person,
             " ORDER BY n.number DESC LIMIT 1000) everybody
-            ) told JOIN messages t ON t.id = told.message WHERE t.deleted IS NULL LIMIT 100) counted)"
+            ) told JOIN messages t ON t.id = told.message WHERE t.deleted IS NULL AND t.in_room LIMIT 100) counted)"
         )
     };
 }

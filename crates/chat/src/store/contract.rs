@@ -145,6 +145,7 @@ macro_rules! runs_the_contract {
             the_names_of_the_mentioned_are_those_of_members_at_that_time,
             what_concerns_somebody_is_found_the_newest_first,
             whoever_gets_or_gives_up_a_name_that_others_have_is_told_of_with_them,
+            g5_whoever_is_gone_is_told_of_no_answer_under_what_they_wrote,
             whoever_is_mentioned_has_that_counted_until_they_have_read_it,
         }
     };

@@ -413,7 +413,8 @@ impl Store for Memory {
             let all: Vec<_> = followed.filter_map(card).collect();
             let unread = all.iter().filter(|card| card.reading.unread > 0).count();
             let at = |card: &ThreadCard| (card.replies.last.time, card.replies.last.id);
-            let before = before.map(|id| maps.messages.get(&id).map(|row| (row.time, id)));
+            let seen = |row: &&MessageRow| maps.members.contains_key(&(row.new.room, person));
+            let before = before.map(|id| maps.messages.get(&id).filter(seen).map(|row| (row.time, id)));
             let mut threads: Vec<_> =
                 all.into_iter().filter(|card| before.is_none_or(|it| Some(at(card)) < it)).collect();
             threads.sort_by_key(|card| std::cmp::Reverse(at(card)));
@@ -600,9 +601,11 @@ impl Maps {
         let counts = |row: &&&MessageRow| row.new.author != person && row.deleted.is_none() && row.is_in_room();
         let unread = behind.iter().filter(counts).count();
         let unread = u32::try_from(unread).unwrap_or(u32::MAX).min(UNREAD_COUNTED_MAX);
+        let in_room = |notice: &Notice| self.messages.get(&notice.message).is_some_and(MessageRow::is_in_room);
         let told = self.notices.values().filter(|notice| {
             notice.room == room && notice.number > read && notice.kind.is_mention() && self.concerns(notice, person)
         });
+        let told = told.filter(|notice| in_room(notice));
         let told: BTreeSet<_> = told.map(|notice| notice.message).collect();
         let mentions = u32::try_from(told.len()).unwrap_or(u32::MAX).min(UNREAD_COUNTED_MAX);
         Reading { read, unread, mentions }
@@ -1314,7 +1317,8 @@ impl Tables for Maps {
             answered: Answered::from(&self.message_of(row)),
             thread: row.new.thread.map(|thread| thread.root),
             is_settled: self.followers.contains_key(&(root, person)),
-            is_settled_for_author: self.followers.contains_key(&(root, row.new.author)),
+            is_settled_for_author: self.followers.contains_key(&(root, row.new.author))
+                || !self.members.contains_key(&(room, row.new.author)),
         }))
     }
 

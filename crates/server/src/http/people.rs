@@ -7,7 +7,7 @@ use super::cookie::{entered_cookies, known_device};
 use super::credentials::{parse_email, parse_password};
 use super::problem::Problem;
 use super::schemas::RoomSchema;
-use super::signed_in::SignedIn;
+use super::signed_in::{SignedIn, is_by_token};
 use crate::app::App;
 use axum::Json;
 use axum::extract::State;
@@ -98,9 +98,18 @@ async fn create_account(
 
 /// Who the session belongs to.
 #[utoipa::path(get, path = "/v1/me", responses((status = 200, body = MeBody), (status = 401, body = Problem)))]
-async fn me(State(app): State<App>, SignedIn(signed_in): SignedIn, caller: Caller) -> (HeaderMap, Json<MeBody>) {
-    // The page asks this at its start. Nothing is kept of the cookie here: it is no change (S45).
-    let device = app.chat.remember_device(&signed_in, &caller.browser).await;
+async fn me(
+    State(app): State<App>,
+    SignedIn(signed_in): SignedIn,
+    caller: Caller,
+    headers: HeaderMap,
+) -> (HeaderMap, Json<MeBody>) {
+    // The page asks this at its start. Nothing is kept of the cookie here: it is no change (S45). A program is no device of
+    // the person's: with what it is given, nobody is to have tries at the password (S26).
+    let device = match is_by_token(&headers) {
+        true => None,
+        false => app.chat.remember_device(&signed_in, &caller.browser).await,
+    };
     let cookies = device.iter().map(|device| known_device(&app, device)).collect();
     (cookies, Json(MeBody::of(&signed_in.person)))
 }

@@ -91,7 +91,8 @@ async fn make(
     let scopes = body.scopes.iter().map(|scope| Scope::parse(scope)).collect::<Option<Vec<_>>>();
     let scopes = scopes.ok_or_else(|| Problem::field("scopes", "scope_unknown", "A scope is read, write or rooms."))?;
     let expires = body.expires.map(Time::from_millis);
-    let (token, secret) = app.chat.make_token(signed_in.person.id, name, scopes, expires).await?;
+    let (token, secret) =
+        app.chat.make_token((signed_in.person.id, signed_in.session.id), name, scopes, expires).await?;
     let location = [(header::LOCATION, format!("/v1/me/tokens/{}", token.id))];
     Ok((StatusCode::CREATED, location, Json(MadeTokenBody { token: token.into(), secret })))
 }
@@ -115,6 +116,7 @@ impl From<PersonalTokenError> for Problem {
             PersonalTokenError::NoScope => Self::field("scopes", "scopes_empty", sentence(&error)),
             PersonalTokenError::Expired => Self::field("expires", "end_invalid", sentence(&error)),
             PersonalTokenError::TooMany => Self::new(StatusCode::CONFLICT, "too_many_tokens", sentence(&error)),
+            PersonalTokenError::Ended => Self::unauthorized(),
             PersonalTokenError::NoSuchToken => Self::not_found(),
             PersonalTokenError::TooFast(after) => Self::too_many(after.0),
             PersonalTokenError::Unavailable(error) => error.into(),

@@ -29,6 +29,11 @@ impl FromRequestParts<App> for SignedIn {
     }
 }
 
+/// Whether it is a token that says who asks.
+pub(crate) fn is_by_token(headers: &HeaderMap) -> bool {
+    personal_token(headers).is_some()
+}
+
 fn personal_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;

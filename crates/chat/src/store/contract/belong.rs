@@ -3,8 +3,8 @@
 use super::*;
 use crate::{
     changes::{
-        EditProfile, EndOtherSessions, MakeToken, NoSuchToken, RevokeToken, SetEmail, SetEmailRefusal, SetRole,
-        TooManyTokens, TouchToken,
+        EditProfile, EndOtherSessions, MakeToken, MakeTokenRefusal, NoSuchToken, RevokeToken, SetEmail,
+        SetEmailRefusal, SetRole, TouchToken,
     },
     limits::PERSONAL_TOKENS_MAX,
     model::{Ended, PersonalToken, PersonalTokenId, Profile, ProfileEdit, Quiet, Scope, Status, Title, Zone},
@@ -165,7 +165,15 @@ pub(in crate::store) async fn s43_a_personal_token_is_found_by_its_digest_until_
 ) {
     let world = World::new(fixture).await;
     let ben = world.invited("Ben").await;
+    let session_of = async |person| {
+        let session = new_session(Token::fresh().digest());
+        let id = session.id;
+        world.done(OpenSession { person, checked: StoredHash("a hash".into()), session }).await;
+        id
+    };
+    let (of_ana, of_ben) = (session_of(world.ana).await, session_of(ben).await);
     let make = |person, expires| {
+        let session = if person == ben { of_ben } else { of_ana };
         let token = PersonalToken {
             id: PersonalTokenId::fresh(),
             name: Name::parse("A program").unwrap(),
@@ -174,7 +182,7 @@ pub(in crate::store) async fn s43_a_personal_token_is_found_by_its_digest_until_
             expires,
             last_used: None,
         };
-        MakeToken { person, token, digest: Token::fresh().digest() }
+        MakeToken { person, session, token, digest: Token::fresh().digest() }
     };
     let bearer = async |digest| world.store.token_bearer(digest).await.unwrap();
     let one = make(ben, None);
@@ -195,17 +203,25 @@ pub(in crate::store) async fn s43_a_personal_token_is_found_by_its_digest_until_
     assert!(bearer(one.digest).await.is_none());
     assert_eq!(world.refused(RevokeToken { person: ben, token: one.token.id }).await, NoSuchToken);
 
+    // Whoever's session ended while they asked gets none, nor does anybody by the session of another.
+    let ended = session_of(ben).await;
+    world.done(EndOtherSessions { person: ben, keep: of_ben }).await;
+    for session in [ended, of_ana] {
+        let late = MakeToken { session, ..make(ben, None) };
+        assert_eq!(world.refused(late).await, MakeTokenRefusal::Ended);
+    }
+
     // The one that has ended makes room.
     for _ in 0..PERSONAL_TOKENS_MAX {
         world.done(make(ben, None)).await;
     }
     assert!(bearer(other.digest).await.is_none());
-    assert_eq!(world.refused(make(ben, None)).await, TooManyTokens);
+    assert_eq!(world.refused(make(ben, None)).await, MakeTokenRefusal::TooMany);
     let last = make(world.ana, None);
     world.done(last.clone()).await;
     world.done(SetActive { person: ben, is_active: false }).await;
     assert!(world.store.personal_tokens(ben).await.unwrap().is_empty());
-    assert_eq!(world.refused(make(ben, None)).await, TooManyTokens, "nor do they get one");
+    assert_eq!(world.refused(make(ben, None)).await, MakeTokenRefusal::TooMany, "nor do they get one");
     world.done(SetActive { person: ben, is_active: true }).await;
     assert!(world.store.personal_tokens(ben).await.unwrap().is_empty(), "and none comes back");
     assert!(bearer(last.digest).await.is_some());

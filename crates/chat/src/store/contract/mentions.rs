@@ -170,6 +170,11 @@ pub(in crate::store) async fn a_large_room_is_told_by_who_says_so_and_by_no_gues
     assert_eq!(world.mentions(general, last).await, 2, "of those who listen, and of all");
     assert_eq!(world.activity(last, Some(ActivityKind::Mentions)).await[0], ("here", "@here".into()));
     world.say(ana, "`<@room>` \\<@here>").await;
+    let meant = Mentions { everybody: true, listening: vec![last], ..Mentions::of("<@here>") };
+    let named = world.done(with(meant, ana, general, "<@here>")).await.answer.id;
+    world.done(world.edit(ana, named, &format!("<@{last}> alone"))).await;
+    assert_eq!(world.mentions(general, last).await, 3, "who was told with others is named now, and told still");
+    assert_eq!(world.activity(last, Some(ActivityKind::Mentions)).await[0], ("mention", "@Last alone".into()));
 
     world.done(SetRole { by: None, person: ben, role: Role::Guest }).await;
     let meant = Mentions { everybody: true, ..Mentions::of("<@here>") };

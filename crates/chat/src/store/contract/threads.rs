@@ -238,6 +238,26 @@ pub(in crate::store) async fn who_takes_part_in_a_thread_follows_it_and_has_what
     assert_eq!(world.store.threads(ana, Some(MessageId::fresh()), 9).await.unwrap().threads, []);
 }
 
+pub(in crate::store) async fn g5_whoever_is_gone_is_told_of_no_answer_under_what_they_wrote(fixture: &impl Fixture) {
+    let world = World::new(fixture).await;
+    let (ana, general) = (world.ana, world.general);
+    let (ben, eva) = (world.invited("Ben").await, world.invited("Eva").await);
+    let root = world.post(ben, general, "who comes?").await.id;
+    world.done(Leave { person: ben, room: general }).await;
+    let told = world.done(in_thread(ana, general, root, &format!("I do, and <@{eva}>, and <@{ben}>"))).await;
+    let people: Vec<_> = told.announcements.personal.iter().map(|(person, _)| *person).collect();
+    assert_eq!(people, [ana, eva], "who answers and who is mentioned follow it, of those who are there");
+    world.done(Join { person: ben, room: general }).await;
+    let told = world.done(in_thread(eva, general, root, "and you?")).await;
+    let people: Vec<_> = told.announcements.personal.iter().map(|(person, _)| *person).collect();
+    assert_eq!(people, [ben], "back again, they are told");
+    assert_eq!(
+        world.store.room(general, eva).await.unwrap().unwrap().reading.unwrap().mentions,
+        0,
+        "it is not in the room"
+    );
+}
+
 fn archive(person: PersonId, room: RoomId) -> EditRoom {
     EditRoom { person, room, edit: RoomEdit { is_archived: Some(true), ..RoomEdit::default() } }
 }
