@@ -64,7 +64,7 @@ test('arrow up edits the last own message in its place; others see the new text 
   // Of his own he has Edit, and of hers nothing but its text.
   await row(his.page, 'ships at noon').hover();
   await row(his.page, 'ships at noon').getByRole('button', { name: 'More' }).click();
-  assert.deepEqual(await his.page.getByRole('menuitem').allInnerTexts(), ['React', 'Reply', 'Reply in thread', 'Copy text', 'Copy link', 'Mark as unread from here']);
+  assert.deepEqual(await his.page.getByRole('menuitem').allInnerTexts(), ['React', 'Reply', 'Reply in thread', 'Copy text', 'Show who wrote it', 'Copy link', 'Mark as unread from here']);
 });
 
 test('an edit that is open on one device stays as it is when another one saves', async (t) => {

@@ -28,7 +28,7 @@ export function ActivityPage({ app, chat, layout }: { app: App; chat: Chat; layo
     <>
       <header class="room-header">
         <RoomsButton chat={chat} layout={layout} />
-        <h1 ref={title} class="room-name activity-title" tabIndex={-1}>
+        <h1 ref={title} class="room-name page-title" tabIndex={-1}>
           {strings.activity.title}
         </h1>
       </header>

@@ -130,7 +130,9 @@ export function startReplying({ id, number, author, body, content }: MessageRow,
 }
 
 /** What is written next goes into the thread under the message, or into the one that it is in. */
-export function startThread({ id, thread }: MessageRow, { chat, room }: ActionsContext): void {
+export function startThread({ id, thread }: MessageRow, { chat, room, layout }: ActionsContext): void {
+  // It may be open under the people.
+  layout.people.value = false;
   if (id !== null) chat.openThread(room, thread ?? id);
 }
 

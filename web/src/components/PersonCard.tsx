@@ -21,7 +21,7 @@ export function PersonCard({ app, chat, person, onClose }: { app: App; chat: Cha
   const [now, setNow] = useState(() => Date.now());
   const [problem, setProblem] = useState(false);
   useEffect(() => {
-    chat.people.refresh([person.id]);
+    chat.people.look(person.id);
     const timer = setInterval(() => setNow(Date.now()), CLOCK_EVERY_MS);
     return () => clearInterval(timer);
   }, [chat, person.id]);

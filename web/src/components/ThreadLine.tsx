@@ -3,11 +3,11 @@ import type { MessageRow } from "../models/rows.ts";
 import { clockTime, dayOf, fullTime, machineTime, shortDate } from "../models/times.ts";
 import { strings } from "../strings.ts";
 import { Avatar } from "./Avatar.tsx";
-import type { ActionsContext } from "./MessageActions.tsx";
+import { startThread, type ActionsContext } from "./MessageActions.tsx";
 
 /** What stands in the thread under a message: a press opens it. In bold where something in it waits for this person. */
 export function ThreadLine({ row, context }: { row: MessageRow; context: ActionsContext }) {
-  const { chat, room } = context;
+  const { chat } = context;
   const { id, replies } = row;
   // Looked at whether or not the message has its id yet, or it would not be looked at again.
   const unread = useComputed(() => chat.threads.list.value.find((thread) => thread.id === id)?.unread ?? 0).value;
@@ -21,7 +21,7 @@ export function ThreadLine({ row, context }: { row: MessageRow; context: Actions
       class={unread > 0 ? "thread-line thread-line-unread" : "thread-line"}
       data-testid="thread-line"
       aria-expanded={open}
-      onClick={() => chat.openThread(room, id)}
+      onClick={() => startThread(row, context)}
     >
       <span class="thread-faces" aria-hidden="true">
         {people.map((person) => (

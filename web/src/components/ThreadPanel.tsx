@@ -107,6 +107,7 @@ function Answers({ app, chat, room, thread, layout }: Props) {
     to: Infinity,
     me: chat.me,
     reactions: room.reactions.shown.bind(room.reactions),
+    present: chat.people.present,
     direct: isDirect(room.info.value),
   };
   const asEvent = root && { type: "message.posted", number: root.number, time: root.time, message: root };

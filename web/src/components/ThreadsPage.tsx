@@ -1,4 +1,5 @@
 import { MessagesSquare } from "lucide";
+import { useEffect, useRef } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import type { Layout } from "../models/layout.ts";
@@ -16,6 +17,8 @@ import { Toast } from "./Toast.tsx";
 export function ThreadsPage({ app, chat, layout }: { app: App; chat: Chat; layout: Layout }) {
   const { threads } = chat;
   const list = threads.list.value;
+  const title = useRef<HTMLHeadingElement>(null);
+  useEffect(() => title.current?.focus(), []);
   return (
     <>
       <header class="room-header">
@@ -23,7 +26,9 @@ export function ThreadsPage({ app, chat, layout }: { app: App; chat: Chat; layou
         <span class="room-hash">
           <Icon of={MessagesSquare} />
         </span>
-        <h1 class="room-name">{strings.threads.heading}</h1>
+        <h1 ref={title} class="room-name page-title" tabIndex={-1}>
+          {strings.threads.heading}
+        </h1>
       </header>
       <div class="threads" tabIndex={0} role="region" aria-label={strings.threads.heading} data-region="messages">
         {threads.state.value === "failed" && (

@@ -38,7 +38,7 @@ export function stepRoom(chat: Chat, step: 1 | -1, unreadOnly: boolean): string 
     const room = rooms[(at + step * i + rooms.length * 2) % rooms.length];
     if (!room || room.id === chat.open.peek()) continue;
     const { count, more } = room.calling.peek();
-    if (!unreadOnly || count > 0 || more) return room.id;
+    if (!unreadOnly || count > 0 || more || room.mentioned.peek() > 0) return room.id;
   }
   return null;
 }

@@ -37,6 +37,8 @@ export class App {
   private checkTimer: ReturnType<typeof setTimeout> | undefined;
   private checksFailed = 0;
   private signingOut = false;
+  /** The address that was shown before the settings, if any was. */
+  private behind: string | null = null;
   private opening = false;
   private openTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -99,6 +101,7 @@ export class App {
     const [, asked] = /^\/settings(?:\/([a-z]+))?$/.exec(pathname) ?? [];
     const section = SECTIONS.find((name) => name === asked) ?? "profile";
     this.settings.value = this.me && pathname.startsWith("/settings") ? section : null;
+    if (this.me && !this.settings.peek()) this.behind = pathname;
     if (pathname === "/invite") {
       this.leaveChat();
       this.view.value = { name: "invite", code, me: this.me };
@@ -120,8 +123,13 @@ export class App {
     }
   }
 
-  /** Back to the room that is open behind the settings. */
+  /** Back to what is behind the settings, which stayed as it was. */
   closeSettings(): void {
+    if (this.behind !== null) {
+      history.replaceState(null, "", this.behind);
+      this.settings.value = null;
+      return;
+    }
     const open = this.chat?.open.peek();
     this.navigate(open ? `/rooms/${open}` : "/", true);
   }
@@ -213,7 +221,7 @@ export class App {
     if (location.pathname.startsWith("/rooms/") || PAGES.has(location.pathname) || !chat.ready.peek()) return;
     const home = chat.home;
     if (this.settings.peek()) {
-      if (chat.open.peek() === null) chat.go(home);
+      if (chat.open.peek() === null && !chat.activity.open.peek() && !chat.overview.peek()) chat.go(home);
       return;
     }
     if (home) history.replaceState(null, "", `/rooms/${home}`);
@@ -265,6 +273,7 @@ export class App {
   }
 
   private leaveChat(): void {
+    this.behind = null;
     clearTimeout(this.checkTimer);
     this.chat?.close();
     this.chat = null;

@@ -130,6 +130,8 @@ export class Chat {
   private unsayHindrance: (() => void) | null = null;
   private forgetUndo: (() => void) | null = null;
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
+  /** The room that was gone into: not the one that is to be open as soon as it is known. */
+  private entered: Room | null = null;
   /** Counts what this page itself did to the rooms, so that an older list cannot undo it. */
   private ownChanges = 0;
 
@@ -244,11 +246,12 @@ export class Chat {
     this.wantedThread = thread;
     const open = this.room.peek();
     // The room stays as it is where a thread comes up beside it, or goes.
-    if (open?.id === id && message === null && thread !== (this.thread.peek()?.root ?? null)) {
+    if (open?.id === id && open === this.entered && message === null && thread !== (this.thread.peek()?.root ?? null)) {
       this.showThread();
       return;
     }
     open?.leave();
+    this.entered = null;
     const wasOpen = this.open.peek();
     this.open.value = id;
     this.wanted = message ?? (id === wasOpen ? this.wanted : null);
@@ -256,6 +259,7 @@ export class Chat {
     this.showThread();
     if (!room) return;
     this.settings.lastRoom = room.id;
+    this.entered = room;
     room.enter();
     if (this.wanted !== null) void this.show(room, this.wanted);
     this.wanted = null;

@@ -108,6 +108,7 @@ export function labelsIn(blocks: readonly Block[], roomName: (id: string) => str
 
 /** Names that were written out and not chosen: taken for whom they can only mean. Not in code. */
 export function linked(written: Written, names: readonly Name[]): Written {
+  if (!written.text.includes("@")) return written;
   const folded = names.map((name) => ({ name, folded: fold(name.label) }));
   let found = written;
   for (const { index } of written.text.matchAll(/(?<![\p{L}\p{N}_])@/gu)) {

@@ -186,8 +186,7 @@ export class Outbox {
 
   /** The same for all that failed in a room. */
   retryAll(room: string): void {
-    for (const unsent of this.in(room).filter((one) => one.failure)) this.change(unsent, { failure: null });
-    void this.flush(room);
+    for (const unsent of this.in(room).filter((one) => one.failure)) this.retry(unsent.client_id);
   }
 
   delete(clientId: string): void {

@@ -71,6 +71,12 @@ export class People {
     void this.ask();
   }
 
+  /** Somebody is looked at: what is known of them is asked for again. */
+  look(id: string): void {
+    this.wanted.add(id);
+    void this.ask();
+  }
+
   /** What was missed may have changed anybody: those who are known, and these, are asked for again. */
   refresh(people: readonly string[]): void {
     for (const id of [...people, ...this.known.keys()]) this.wanted.add(id);

@@ -590,7 +590,7 @@ export class Room {
 
   private restart(): void {
     this.timeline.restart();
-    void this.thread?.load();
+    void this.thread?.load(true);
   }
 
   /**
@@ -616,7 +616,7 @@ export class Room {
     this.wanted = null;
     if (behind) {
       this.readPlaceAgain();
-      void this.thread?.load();
+      void this.thread?.load(true);
     }
     this.behind.value = behind;
     this.changed();
@@ -657,7 +657,7 @@ export class Room {
     // How far this person has read it then comes with the list of rooms.
     this.reading.restart(offset);
     this.context.miscounted();
-    void this.thread?.load();
+    void this.thread?.load(true);
     this.context.outbox.renewed(this.id);
     this.heardLive.clear();
     this.renewals.value += 1;
@@ -714,7 +714,7 @@ export class Room {
 
   private asListed(): Listed {
     const { info } = this;
-    const calls = computed(() => this.calling.value.count > 0 || this.calling.value.more);
+    const calls = computed(() => this.calling.value.count > 0 || this.calling.value.more || this.mentioned.value > 0);
     const last = computed(() => Math.max(info.value.last_message ?? 0, this.lastPosted(this.version.value)));
     return {
       get favourite() {

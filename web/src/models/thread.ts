@@ -115,8 +115,8 @@ export class Thread {
     return this.answers.some((answer) => answer.number === number);
   }
 
-  /** Reads the newest answers, anew where some may have been missed. */
-  async load(): Promise<void> {
+  /** Reads the newest answers; `anew` where some may have been missed, so that no others stay. */
+  async load(anew = false): Promise<void> {
     this.cancelRetry?.();
     this.asking?.abort();
     const { signal } = (this.asking = new AbortController());
@@ -125,7 +125,7 @@ export class Thread {
       const page = await this.context.api.thread(this.room.id, this.root, undefined, THREAD_PAGE_MESSAGES, signal);
       if (signal.aborted) return;
       this.failures = 0;
-      this.take(page);
+      this.take(page, anew);
       this.reading.listed({ ...page.reading, mentions: 0 }, changes);
       this.following.value = page.reading.following;
       if (this.state.peek() !== "there" && page.reading.unread > 0) this.newAfter.value = page.reading.read;
@@ -214,13 +214,15 @@ export class Thread {
     this.context.changed();
   }
 
-  private take(page: ThreadPage): void {
+  private take(page: ThreadPage, anew: boolean): void {
     const { messages } = page;
     this.rootRead = page.root;
     const [start, first, end] = [messages[0], this.answers[0], this.answers.at(-1)];
     const isApart = page.more && start !== undefined && end !== undefined && start.number > end.number;
-    if (isApart) this.answers = [];
-    if (isApart || !first || (start && start.number <= first.number)) this.hasOlder.value = page.more;
+    // What was missed may have changed, or taken away, any of those that are not on the page.
+    const isNew = anew || isApart;
+    if (isNew) this.answers = [];
+    if (isNew || !first || (start && start.number <= first.number)) this.hasOlder.value = page.more;
     this.room.timeline.pin([page.root], page.reading.offset);
     this.merge(page);
   }
