@@ -204,6 +204,13 @@ test('a draft in a thread is there after a reload, and what was sent over a cut 
   await hers.page.reload();
   await hers.panel.waitFor();
   await until('the draft is back', async () => (await hers.composer.inputValue()) === 'half of a thought');
+  await until('she is in the room', async () => Number(await hers.ui.here.innerText()) >= 1);
+  const address = hers.page.url();
+  await hers.ui.choose('Ana your menu', 'Settings');
+  await hers.page.getByRole('dialog', { name: 'Settings' }).waitFor();
+  await hers.page.keyboard.press('Escape');
+  assert.equal(hers.page.url(), address, 'the settings leave what is behind them as it was');
+  await hers.panel.waitFor();
   assert.equal(await hers.ui.composer.inputValue(), '', 'and in the thread alone');
   await hers.page.context().setOffline(true);
   for (const text of ['first', 'second', 'third']) {

@@ -37,7 +37,7 @@ export class App {
   private checkTimer: ReturnType<typeof setTimeout> | undefined;
   private checksFailed = 0;
   private signingOut = false;
-  /** The address that was shown before the settings, if any was. */
+  /** The address from which the settings were opened; null where they were the first. */
   private behind: string | null = null;
   private opening = false;
   private openTimer: ReturnType<typeof setTimeout> | undefined;
@@ -101,7 +101,7 @@ export class App {
     const [, asked] = /^\/settings(?:\/([a-z]+))?$/.exec(pathname) ?? [];
     const section = SECTIONS.find((name) => name === asked) ?? "profile";
     this.settings.value = this.me && pathname.startsWith("/settings") ? section : null;
-    if (this.me && !this.settings.peek()) this.behind = pathname;
+    if (!this.settings.peek()) this.behind = null;
     if (pathname === "/invite") {
       this.leaveChat();
       this.view.value = { name: "invite", code, me: this.me };
@@ -136,9 +136,12 @@ export class App {
 
   /** Changes the address and shows what it stands for. */
   navigate(path: string, replace = false): void {
+    const { behind } = this;
+    const { pathname } = location;
     if (replace) history.replaceState(null, "", path);
     else if (path !== location.pathname + location.hash) history.pushState(null, "", path);
     this.follow();
+    if (this.settings.peek()) this.behind = pathname.startsWith("/settings") ? behind : pathname;
   }
 
   async setUp(code: string, who: Credentials): Promise<void> {
