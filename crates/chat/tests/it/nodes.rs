@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tidings_chat::{
-    Body, ClientId, CreateRoomError, Desk, FreshDatabase, Name, Options, PostError, RoomId, RoomKind, SetUpError,
+    Body, ClientId, Code, CreateRoomError, Desk, FreshDatabase, Name, Options, PostError, RoomId, RoomKind, SetUpError,
     SignInError, Topic, limits::ROOMS_PER_PERSON_MAX,
 };
 
@@ -266,14 +266,14 @@ async fn names_and_numbers_of_rooms_have_their_limits_across_nodes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_set_up_on_two_nodes_one_wins() {
     let Some(nodes) = Nodes::start().await else { return };
-    let set_up = |world: &World, name: &'static str| {
+    // Both are asked for before either is done: afterwards there is none.
+    let [of_a, of_b] =
+        [nodes.a.chat.set_up_code().await, nodes.b.chat.set_up_code().await].map(|code| code.unwrap().unwrap());
+    let set_up = |world: &World, code: Code, name: &'static str| {
         let chat = world.chat.clone();
-        async move {
-            let code = chat.set_up_code().await.unwrap().unwrap();
-            chat.set_up(set_up_form(code.reveal(), name)).await.map(drop)
-        }
+        async move { chat.set_up(set_up_form(code.reveal(), name)).await.map(drop) }
     };
-    let done = join(set_up(&nodes.a, "Ana"), set_up(&nodes.b, "Bea")).await;
+    let done = join(set_up(&nodes.a, of_a, "Ana"), set_up(&nodes.b, of_b, "Bea")).await;
     assert!(
         matches!(done, (Ok(()), Err(SetUpError::AlreadySetUp)) | (Err(SetUpError::AlreadySetUp), Ok(()))),
         "{done:?}"
