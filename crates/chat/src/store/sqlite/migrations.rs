@@ -254,8 +254,6 @@ const STEPS: [&str; 8] = ["
     -- Whether it stands among the room's messages.
     ALTER TABLE messages ADD COLUMN in_room INTEGER NOT NULL DEFAULT 1 CHECK (in_room IN (0, 1));
     CREATE INDEX messages_of_threads ON messages (thread, number) WHERE thread IS NOT NULL;
-    -- However much is said in threads alone.
-    CREATE INDEX messages_in_rooms ON messages (room, number) WHERE in_room;
     -- Of whom it is settled whether they follow a thread, and how far they have read it.
     CREATE TABLE thread_followers (
         root BLOB NOT NULL REFERENCES messages,
