@@ -12,6 +12,7 @@ import type { Activity, ActivityKind } from "../wire.ts";
 import { Avatar } from "./Avatar.tsx";
 import { Icon } from "./Icon.tsx";
 import { NameNote } from "./NameNote.tsx";
+import { PageLink } from "./PageLink.tsx";
 import { RoomsButton } from "./RoomPage.tsx";
 
 /** The filters, in their order. Another kind has its place here, and its words. */
@@ -77,16 +78,7 @@ function Entry({ app, chat, one }: { app: App; chat: Chat; one: Activity }) {
   const isPrivate = held !== null && isDirect(held.info.value);
   const path = `/rooms/${room}/${message.id}`;
   return (
-    <a
-      class="activity-entry"
-      href={path}
-      data-testid="activity"
-      onClick={(event) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
-        event.preventDefault();
-        app.navigate(path);
-      }}
-    >
+    <PageLink app={app} path={path} class="activity-entry" testid="activity">
       <Avatar person={actor} />
       <span class="activity-main">
         <span class="activity-what">
@@ -103,6 +95,6 @@ function Entry({ app, chat, one }: { app: App; chat: Chat; one: Activity }) {
       <time class="activity-time" dateTime={machineTime(time)} title={fullTime(time)}>
         {momentLabel(time, Date.now())}
       </time>
-    </a>
+    </PageLink>
   );
 }

@@ -35,6 +35,7 @@ import { Icon } from "./Icon.tsx";
 import { Logo } from "./Logo.tsx";
 import { Menu } from "./Menu.tsx";
 import { RoomNote } from "./NameNote.tsx";
+import { PageLink } from "./PageLink.tsx";
 import { focusComposer } from "./keyboard.ts";
 import { commandKey } from "./platform.ts";
 import { KindNote, RoomIcon } from "./RoomIcon.tsx";
@@ -248,17 +249,7 @@ type PageEntryProps = { app: App; path: string; icon: IconNode; name: string; cu
 function PageEntry({ app, path, icon, name, current, count, words, badge, onOpened }: PageEntryProps) {
   return (
     <li>
-      <a
-        class={count > 0 ? "room-link room-link-unread" : "room-link"}
-        href={path}
-        aria-current={current ? "page" : undefined}
-        onClick={(event) => {
-          if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
-          event.preventDefault();
-          app.navigate(path);
-          onOpened();
-        }}
-      >
+      <PageLink app={app} path={path} class={count > 0 ? "room-link room-link-unread" : "room-link"} current={current} onOpened={onOpened}>
         <Icon of={icon} size={16} />
         <span class="room-link-name">{name}</span>
         {count > 0 && (
@@ -269,7 +260,7 @@ function PageEntry({ app, path, icon, name, current, count, words, badge, onOpen
             <span class="visually-hidden">, {words}</span>
           </>
         )}
-      </a>
+      </PageLink>
     </li>
   );
 }

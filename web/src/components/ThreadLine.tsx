@@ -1,6 +1,6 @@
 import { useComputed } from "@preact/signals";
 import type { MessageRow } from "../models/rows.ts";
-import { clockTime, dayOf, fullTime, machineTime, shortDate } from "../models/times.ts";
+import { fullTime, machineTime, momentLabel } from "../models/times.ts";
 import { strings } from "../strings.ts";
 import { Avatar } from "./Avatar.tsx";
 import { startThread, type ActionsContext } from "./MessageActions.tsx";
@@ -14,7 +14,6 @@ export function ThreadLine({ row, context }: { row: MessageRow; context: Actions
   const open = useComputed(() => chat.thread.value?.root === id).value;
   if (id === null || !replies) return null;
   const { count, last, people } = replies;
-  const when = dayOf(last.time) === dayOf(Date.now()) ? clockTime(last.time) : shortDate(last.time);
   return (
     <button
       type="button"
@@ -31,7 +30,7 @@ export function ThreadLine({ row, context }: { row: MessageRow; context: Actions
       <span class="thread-count">{strings.threads.replies(count)}</span>
       {unread > 0 && <span class="thread-new">{strings.threads.unread(unread)}</span>}
       <time class="thread-last" dateTime={machineTime(last.time)} title={fullTime(last.time)}>
-        {strings.threads.last(when)}
+        {strings.threads.last(momentLabel(last.time, Date.now()))}
       </time>
     </button>
   );

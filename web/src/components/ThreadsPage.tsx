@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { App } from "../models/app.ts";
 import type { Chat } from "../models/chat.ts";
 import type { Layout } from "../models/layout.ts";
-import { clockTime, dayOf, fullTime, machineTime, shortDate } from "../models/times.ts";
+import { fullTime, machineTime, momentLabel } from "../models/times.ts";
 import { named, strings } from "../strings.ts";
 import type { Answered, ThreadCard } from "../wire.ts";
 import { Avatar } from "./Avatar.tsx";
@@ -83,7 +83,7 @@ function Entry({ app, chat, thread }: { app: App; chat: Chat; thread: ThreadCard
         <span class="threads-about">
           {strings.threads.replies(replies.count)}
           <time dateTime={machineTime(time)} title={fullTime(time)}>
-            {strings.threads.last(dayOf(time) === dayOf(Date.now()) ? clockTime(time) : shortDate(time))}
+            {strings.threads.last(momentLabel(time, Date.now()))}
           </time>
         </span>
       </span>
